@@ -1,0 +1,101 @@
+"""The values that pass between parsing, routing, files and rendering: a request's head and a response's plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trickleweb.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class NoBody:
+    """Nothing follows the request's head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Exactly `byte_count` bytes follow the head (Content-Length); never 0."""
+
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """Chunks follow the head (Transfer-Encoding: chunked)."""
+
+
+Framing = NoBody | Length | Chunked
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request's head, checked; what the connection's input holds from the request's first byte.
+
+    Text is Latin-1 as on the wire except `path`, which is percent-decoded UTF-8.
+    """
+
+    method: str
+    target: str  # as sent
+    path: str  # decoded, dot segments resolved, starts with "/"; "*" for OPTIONS *; "" for CONNECT
+    raw_path: str  # the target's path, not decoded
+    query: str  # what follows the first "?", not decoded
+    version: tuple[int, int]  # what the client speaks, (1, 0) or (1, 1) or a later 1.x
+    headers: Headers  # names in lower case, values stripped
+    host: str  # authority asked for: the absolute target's, else the Host field's; "" for an HTTP/1.0 client without
+    framing: Framing
+    expect_continue: bool  # the client waits for 100 Continue before it sends its body
+    keep_alive: bool  # the connection outlives this exchange
+    head_bytes: int  # input consumed by the head, with any empty line before it
+    scheme: str = "http"  # the absolute target's, else "http"
+
+
+@dataclass(frozen=True, slots=True)
+class NeedMore:
+    """The head is not complete, and nothing is wrong with it so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Body bytes carried by the plan itself."""
+
+    data: bytes
+
+    @property
+    def byte_count(self) -> int:
+        """How many body bytes this is."""
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Body bytes [start, stop) of content known to every replica by its identity (strong content hash)."""
+
+    content: str
+    start: int
+    stop: int
+
+    @property
+    def byte_count(self) -> int:
+        """How many body bytes this is."""
+        return self.stop - self.start
+
+
+Piece = Inline | Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A response whose body bytes are a function of their offset: status, headers and the pieces in order.
+
+    `headers` carry what describes the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection are
+    the renderer's. For HEAD and 304 the plan is that of GET: the renderer drops the body and keeps the length.
+    """
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def body_bytes(self) -> int:
+        """The body's length."""
+        return sum(piece.byte_count for piece in self.pieces)
