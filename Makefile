@@ -1,0 +1,72 @@
+# Everything is set up on demand: a bare clone needs Python 3.11 or newer, and make.
+PYTHON ?= $(firstword $(shell command -v python3 python3.14 python3.13 python3.12 python3.11 2>/dev/null))
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+SITE ?= trickleweb/site
+PORT ?= 8080
+REPLICAS ?= 3
+UDP_PORT ?= 8443
+RUN_DIR ?= .run
+ARGS ?=
+
+WORKERS ?= 2
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+FAST = -m "not slow and not e2e"
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lint format types bench demo docs clean
+
+help:  ## show what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# One stamp for each set of packages; done again when pyproject.toml changes.
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; install Python 3.11 or newer, or say PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than 3.11; say PYTHON=/path/to/a/newer/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+.PRECIOUS: $(VENV)/.installed-%
+
+serve: $(VENV)/.installed  ## serve SITE= on http://127.0.0.1:PORT/ through REPLICAS= replicas
+	$(BIN)/trickleweb serve $(SITE) --replicas $(REPLICAS) --listen 127.0.0.1:$(PORT) --udp 127.0.0.1:$(UDP_PORT) --run-dir $(RUN_DIR) $(ARGS)
+
+test: $(VENV)/.installed-test  ## run every test (under 15 minutes on 2 cores)
+	$(PYTEST) $(ARGS)
+
+check: lint types  ## the fast suite: style, types, and all tests that are neither slow nor e2e
+	$(PYTEST) $(FAST) $(ARGS)
+
+lint: $(VENV)/.installed-test  ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-test  ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed-test  ## check types
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench  ## run the benchmarks, and print their tables
+	$(BIN)/python -m benchmarks $(ARGS)
+
+demo: $(VENV)/.installed  ## download a large file while replicas are killed every second
+	$(BIN)/trickleweb demo $(ARGS)
+
+docs: $(VENV)/.installed-docs  ## write the reference of the public names to build/reference
+	$(BIN)/pdoc --output-directory build/reference trickles trickleweb
+
+clean:  ## remove all that was made
+	rm -rf $(VENV) $(RUN_DIR) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find trickles trickleweb tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""Trickleweb: an HTTP framework on Trickles whose responses resume on any replica."""
+
+__all__: list[str] = []
