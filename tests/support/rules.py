@@ -1,0 +1,92 @@
+"""The rules of the house as functions: each takes a module and yields one line of text for each breach."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.support.sources import Module, functions, imports
+
+OWN = frozenset({"trickles", "trickleweb", "apps", "benchmarks", "tests"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a module stands: it may import lower levels, and others of its own family (a name, "" for none)."""
+
+    level: int
+    family: str = ""
+    core: bool = True  # touches neither sockets, clocks, entropy nor threads
+
+
+Map = Mapping[str, Place]  # "package.module" -> its place; what lies inside a subpackage shares the subpackage's
+
+
+def component(name: str, places: Map) -> str:
+    """Return the key that a dotted name falls under: its first two parts, or the package itself where unknown."""
+    key = ".".join(name.split(".")[:2])
+    return key if key in places else name.partition(".")[0]
+
+
+def has_a_place(module: Module, places: Map) -> Iterator[str]:
+    """Every module of a package is named in the table of levels."""
+    if ".".join(module.name.split(".")[:2]) not in places:
+        yield f"{module.name} is not in LEVELS of tests/test_architecture.py: name the level where it belongs"
+
+
+def imports_lower_levels(module: Module, places: Map) -> Iterator[str]:
+    """A module imports only lower levels of its package, or its own family."""
+    source = component(module.name, places)
+    for each in imports(module):
+        target = component(each.name, places)
+        if each.root == module.root and target != source and not _may_import(places[source], places[target]):
+            levels = f"level {places[target].level} from level {places[source].level}"
+            yield f"{module.name}:{each.line} imports {each.name}, {levels}"
+
+
+def _may_import(source: Place, target: Place) -> bool:
+    return target.level < source.level or (source.family != "" and source.family == target.family)
+
+
+def is_pure(module: Module, places: Map, world: frozenset[str]) -> Iterator[str]:
+    """The core imports nothing through which the world could be touched."""
+    if places[component(module.name, places)].core:
+        for each in imports(module):
+            if each.root in world:
+                yield f"{module.name}:{each.line} imports {each.root}, which the core does not touch"
+
+
+def imports_only_allowed_strangers(module: Module, importers: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Each third-party package has few importers, all named; `importers` maps it to them."""
+    for each in imports(module):
+        if each.root in OWN or each.root in sys.stdlib_module_names:
+            continue
+        if not any(_is_within(module.name, allowed) for allowed in importers.get(each.root, ())):
+            yield f"{module.name}:{each.line} imports {each.root}, and is not among its importers"
+
+
+def imports_only_faces(module: Module, package: str, faces: frozenset[str], places: Map) -> Iterator[str]:
+    """What is imported of `package` lies on its public faces: modules of it, with the package itself among them."""
+    for each in imports(module):
+        if each.root == package and component(each.name, places) not in faces:
+            yield f"{module.name}:{each.line} imports {each.name}, which is not a public face of {package}"
+
+
+def never_imports(module: Module, packages: frozenset[str]) -> Iterator[str]:
+    """None of `packages` is imported at all."""
+    for each in imports(module):
+        if each.root in packages:
+            yield f"{module.name}:{each.line} imports {each.name}"
+
+
+def is_small(module: Module, max_lines: int, max_function_lines: int) -> Iterator[str]:
+    """No file and no function is longer than allowed."""
+    lines = len(module.text.splitlines())
+    if lines > max_lines:
+        yield f"{module.name} has {lines} lines, over {max_lines}: it holds two ideas"
+    for each in functions(module):
+        if each.lines > max_function_lines:
+            yield f"{each.name}:{each.line} has {each.lines} lines, over {max_function_lines}"
+
+
+def _is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")

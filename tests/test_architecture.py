@@ -1,0 +1,185 @@
+"""The rules of the house over the real tree: who imports whom, who touches the world, how long things are.
+
+A new module gets its place in `LEVELS`. A module imports only lower levels, and others of its own family.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.support import rules
+from tests.support.rules import Place
+from tests.support.sources import Module, functions, imports, load
+
+ROOT = Path(__file__).parent.parent
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+MEDIAN_FUNCTION_LINES = 12
+
+WORLD = Place(4, family="world", core=False)  # only here sockets, clocks and entropy
+FACE = Place(5, core=False)  # the package itself: its public names
+LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
+    "trickles": (
+        (Place(0), "errors limits ranges trace crypto"),
+        (Place(1), "wire law nonce rtt keyring replay reassembly service"),
+        (Place(2), "trickle recovery continuation handshake scoreboard spool"),
+        (Place(3, family="listener"), "listener responder claims"),
+        (Place(3, family="client"), "client"),
+        (WORLD, "drivers gateway testing tools cli __main__"),
+    ),
+    "trickleweb": (
+        (Place(0), "errors limits headers"),
+        (Place(1), "messages cookies paths"),
+        (Place(2), "http1 routing sessions bodies"),
+        (Place(2, core=False), "files templates middleware"),
+        (Place(3, core=False), "app"),
+        (WORLD, "origin asgi testing cli __main__"),
+    ),
+}
+PLACES = {
+    f"{package}.{name}": place for package, rows in LEVELS.items() for place, names in rows for name in names.split()
+}
+PLACES |= dict.fromkeys(LEVELS, FACE)
+
+TOUCHES_THE_WORLD = frozenset(
+    {"asyncio", "concurrent", "importlib", "multiprocessing", "os", "random", "secrets", "select", "selectors"}
+    | {"signal", "socket", "ssl", "subprocess", "threading", "time", "uuid"}
+)
+IMPORTERS = {
+    "cryptography": ("trickles.crypto", "trickles.keyring", "trickles.nonce", "trickles.handshake"),
+    "h11": ("trickleweb.http1",),
+    "jinja2": ("trickleweb.templates",),
+    "scapy": ("trickles.tools",),
+}
+PUBLIC_FACES = frozenset(
+    {"trickles", "trickles.errors", "trickles.limits", "trickles.service", "trickles.keyring", "trickles.listener"}
+    | {"trickles.client", "trickles.drivers", "trickles.gateway", "trickles.testing"}
+)
+
+MODULES = [module for package in LEVELS for module in load(ROOT, package)]
+EXTRAS = [module for folder in ("tests", "benchmarks", "apps") for module in load(ROOT, folder)]
+
+
+def layered(module: Module) -> Iterator[str]:
+    yield from rules.has_a_place(module, PLACES)
+    yield from rules.imports_lower_levels(module, PLACES)
+
+
+def pure(module: Module) -> Iterator[str]:
+    yield from rules.is_pure(module, PLACES, TOUCHES_THE_WORLD)
+
+
+def few_strangers(module: Module) -> Iterator[str]:
+    yield from rules.imports_only_allowed_strangers(module, IMPORTERS)
+
+
+def apart(module: Module) -> Iterator[str]:
+    outer = {"apps", "benchmarks", "tests"} | ({"trickleweb"} if module.root == "trickles" else set())
+    yield from rules.never_imports(module, frozenset(outer))
+    if module.root == "trickleweb":
+        yield from rules.imports_only_faces(module, "trickles", PUBLIC_FACES, PLACES)
+
+
+def small(module: Module) -> Iterator[str]:
+    yield from rules.is_small(module, MAX_FILE_LINES, MAX_FUNCTION_LINES)
+
+
+Rule = Callable[[Module], Iterator[str]]
+
+
+@pytest.mark.parametrize("rule", [layered, pure, few_strangers, apart, small], ids=lambda rule: rule.__name__)
+def test_the_packages_keep_the_rule(rule: Rule) -> None:
+    breaches = [breach for module in MODULES for breach in rule(module)]
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+def test_what_surrounds_the_packages_is_small_too() -> None:
+    breaches = [breach for module in EXTRAS for breach in small(module)]
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+@pytest.mark.parametrize("package", LEVELS)
+def test_functions_are_short(package: str) -> None:
+    found = sorted((each for module in load(ROOT, package) for each in functions(module)), key=lambda each: -each.lines)
+    middle = median(each.lines for each in found) if found else 0
+    worst = "\n".join(f"{each.lines:4} {each.name}:{each.line}" for each in found[:10])
+    assert middle < MEDIAN_FUNCTION_LINES, f"the median function has {middle} lines; the longest:\n{worst}"
+
+
+def test_the_walk_sees_both_packages_and_the_tests() -> None:
+    names = {module.name for module in MODULES + EXTRAS}
+    assert names >= {"trickles", "trickleweb", "tests", "tests.test_architecture", "tests.support.rules"}
+
+
+LONG_FUNCTION = "def f():\n" + "    x = 1\n" * 50
+DOCUMENTED_FUNCTION = '@decorated\ndef f():\n    """What\n\n    it promises."""\n' + "    x = 1\n" * 49
+
+BREACHES = [
+    (layered, "trickles.nowhere", "", "not in LEVELS"),
+    (layered, "trickles.wire", "from trickles import law", "imports trickles.law, level 1 from level 1"),
+    (layered, "trickles.wire", "from trickles.listener import Listener", "level 3 from level 1"),
+    (layered, "trickles.wire", "from . import client", "imports trickles.client, level 3"),
+    (layered, "trickles.wire", "from .client import Client", "imports trickles.client.Client, level 3"),
+    (layered, "trickles.law.reno", "from ..trickle import Episode", "imports trickles.trickle.Episode, level 2"),
+    (layered, "trickles.wire", "def f():\n    import trickles.cli", "trickles.wire:2"),
+    (layered, "trickles.wire", "import trickles", "imports trickles, level 5"),
+    (layered, "trickles.gateway.tcp", "from trickles import connect", "imports trickles.connect, level 5"),
+    (layered, "trickles.listener", "import trickles.client", "imports trickles.client"),
+    (layered, "trickles.claims", "import trickles.client", "imports trickles.client"),
+    (layered, "trickles.client", "from trickles.responder import respond", "imports trickles.responder"),
+    (layered, "trickleweb.headers", "from trickleweb.app import App", "imports trickleweb.app.App"),
+    (pure, "trickles.client", "import time", "imports time"),
+    (pure, "trickles.law.reno", "from os.path import join", "imports os"),
+    (pure, "trickleweb.http1", "if TYPE_CHECKING:\n    import asyncio.streams", "trickleweb.http1:2 imports asyncio"),
+    (few_strangers, "trickles.wire", "import cryptography.x509", "imports cryptography"),
+    (few_strangers, "trickleweb.http10", "from h11 import Connection", "imports h11"),
+    (few_strangers, "trickles.drivers.udp", "import scapy.all", "imports scapy"),
+    (few_strangers, "trickles.cli", "import requests", "imports requests"),
+    (apart, "trickles.cli", "import trickleweb", "imports trickleweb"),
+    (apart, "trickleweb.cli", "from apps.notes import app", "imports apps.notes.app"),
+    (apart, "trickleweb.cli", "import tests.support", "imports tests.support"),
+    (apart, "trickleweb.origin", "from trickles.wire import Burst", "not a public face"),
+    (apart, "trickleweb.origin", "from trickles import wire", "imports trickles.wire, which is not a public face"),
+    (small, "trickles.wire", "x = 1\n" * 401, "401 lines"),
+    (small, "trickles.wire", LONG_FUNCTION, "trickles.wire.f:1 has 51 lines"),
+    (small, "trickles.wire", "async " + LONG_FUNCTION, "has 51 lines"),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "text", "expected"), BREACHES)
+def test_the_rule_finds_a_breach(rule: Rule, name: str, text: str, expected: str) -> None:
+    assert [breach for breach in rule(Module(name, text)) if expected in breach], f"{rule.__name__} let it pass"
+
+
+KEPT = [
+    (layered, "trickles.wire", "from trickles import errors\nfrom .ranges import RangeSet"),
+    (layered, "trickles.wire.codec", "from trickles.wire.header import Header\nfrom . import header"),
+    (layered, "trickles.claims", "from trickles.responder import respond"),
+    (layered, "trickles.cli", "from trickles import drivers, listener, client"),
+    (layered, "trickles", "from trickles.drivers import connect"),
+    (pure, "trickles.client", "import math\nfrom dataclasses import dataclass"),
+    (pure, "trickles.drivers.udp", "import asyncio, socket, time, os"),
+    (few_strangers, "trickles.tools.layers", "from scapy.all import Packet"),
+    (few_strangers, "trickles.keyring", "from cryptography.hazmat.primitives import hpke\nimport struct"),
+    (few_strangers, "trickleweb.http1", "import h11"),
+    (apart, "trickleweb.origin", "from trickles import connect, service\nfrom trickles.drivers.udp import serve"),
+    (small, "trickles.wire", "x = 1\n" * 400),
+    (small, "trickles.wire", DOCUMENTED_FUNCTION),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "text"), KEPT)
+def test_the_rule_lets_good_code_pass(rule: Rule, name: str, text: str) -> None:
+    assert not list(rule(Module(name, text)))
+
+
+def test_a_relative_import_in_a_package_starts_at_the_package() -> None:
+    package = Module("trickles.wire", "from . import codec\nfrom .. import listener", is_package=True)
+    assert [each.name for each in imports(package)] == ["trickles.wire.codec", "trickles.listener"]
+
+
+def test_bodies_of_protocols_do_not_count_as_functions() -> None:
+    text = "class P:\n    def f(self): ...\n    def g(self):\n        return 1\n"
+    assert [(each.name, each.lines) for each in functions(Module("m", text))] == [("m.g", 2)]
