@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -15,3 +17,7 @@ class Limits:
     max_body_bytes: int = 16 << 20  # a route that takes uploads raises it
     max_chunk_line_bytes: int = 256  # chunk-size and extensions; nobody uses the extensions
     max_trailer_bytes: int = 8192  # trailers are read and dropped
+    methods: frozenset[str] = METHODS  # what the server implements at all; any other method is answered 501
+
+
+DEFAULT_LIMITS = Limits()

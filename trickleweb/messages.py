@@ -41,7 +41,7 @@ class Request:
     query: str  # what follows the first "?", not decoded
     version: tuple[int, int]  # what the client speaks, (1, 0) or (1, 1) or a later 1.x
     headers: Headers  # names in lower case, values stripped
-    host: str  # authority asked for: the absolute target's, else the Host field's; "" for an HTTP/1.0 client without
+    host: str  # authority asked for, in lower case: the absolute target's, else the Host field's; "" if there is none
     framing: Framing
     expect_continue: bool  # the client waits for 100 Continue before it sends its body
     keep_alive: bool  # the connection outlives this exchange
@@ -87,8 +87,8 @@ Piece = Inline | Slice
 class Plan:
     """A response whose body bytes are a function of their offset: status, headers and the pieces in order.
 
-    `headers` carry what describes the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection are
-    the renderer's. For HEAD and 304 the plan is that of GET: the renderer drops the body and keeps the length.
+    `headers` carry what describes the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection
+    are the renderer's. For HEAD the plan is that of GET: the delivery drops the body and keeps the length.
     """
 
     status: int

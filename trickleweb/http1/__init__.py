@@ -1,0 +1,25 @@
+"""HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, no connection object anywhere."""
+
+from trickleweb.http1.chunked import ChunkedState, Decoded, decode_chunked
+from trickleweb.http1.delivery import Delivery, decide_delivery
+from trickleweb.http1.head import drop_caches, parse_head_untrusted
+from trickleweb.http1.refusals import error_plan, method_not_allowed, render_refusal, unavailable
+from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_head
+
+__all__ = [
+    "CONTINUE",
+    "LAST_CHUNK",
+    "ChunkedState",
+    "Decoded",
+    "Delivery",
+    "chunk_start",
+    "decide_delivery",
+    "decode_chunked",
+    "drop_caches",
+    "error_plan",
+    "method_not_allowed",
+    "parse_head_untrusted",
+    "render_head",
+    "render_refusal",
+    "unavailable",
+]

@@ -1,0 +1,152 @@
+"""The chunked transfer coding read as a pure step that any replica can go on with (RFC 9112 7.1)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from trickleweb.http1.shape import CRLF, refused
+from trickleweb.limits import DEFAULT_LIMITS, Limits
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*")
+_SIZE_LINE_START = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t;][\t -~\x80-\xff]*)?\r?)?")
+_FIELD_LINE = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*")
+_LINE_START = re.compile(rb"[\t -~\x80-\xff]*\r?")
+_STATE = struct.Struct(">BQQI")
+
+
+class Phase(IntEnum):
+    """What the next input byte belongs to."""
+
+    SIZE = 0
+    DATA = 1
+    DATA_END = 2
+    TRAILER = 3
+    DONE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkedState:
+    """Where the decoding stands; the default is the start of a body."""
+
+    phase: Phase = Phase.SIZE
+    chunk_bytes: int = 0  # still to come of the chunk at hand
+    body_bytes: int = 0  # announced so far, the chunk at hand included
+    trailer_bytes: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The state as 21 bytes, to be sealed into a continuation."""
+        return _STATE.pack(self.phase, self.chunk_bytes, self.body_bytes, self.trailer_bytes)
+
+    @classmethod
+    def from_bytes(cls, state: bytes) -> ChunkedState:
+        """What `to_bytes` wrote; ValueError for anything else."""
+        try:
+            phase, *counts = _STATE.unpack(state)
+        except struct.error as exc:
+            raise ValueError("not a chunked state") from exc
+        return cls(Phase(phase), *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one step made: body bytes in order, input consumed, and where to go on."""
+
+    pieces: tuple[bytes, ...]
+    consumed: int
+    state: ChunkedState
+
+    @property
+    def done(self) -> bool:
+        """The body is complete, its trailers read and dropped; what follows is the next request's."""
+        return self.state.phase is Phase.DONE
+
+
+START = ChunkedState()
+_Step = tuple[bytes, int, ChunkedState]  # body bytes, the offset behind what was read, the state there
+
+
+def decode_chunked(data: bytes, state: ChunkedState = START, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+    """Decode what `data` holds of a chunked body, from `state` on; what is left is given again with more behind.
+
+    Raises HTTPError with `close` set: 400 for malformed framing, 413 for a body over `limits.max_body_bytes`, 431 for
+    trailers over `limits.max_trailer_bytes`. Nothing of an incomplete line is consumed, so the state stays small.
+    """
+    pieces: list[bytes] = []
+    offset = 0
+    while state.phase is not Phase.DONE:
+        step = _STEPS[state.phase](data, offset, state, limits)
+        if step is None:
+            break
+        piece, offset, state = step
+        if piece:
+            pieces.append(piece)
+    return Decoded(tuple(pieces), offset, state)
+
+
+def _read_size(data: bytes, offset: int, state: ChunkedState, limits: Limits) -> _Step | None:
+    end = data.find(CRLF, offset, offset + limits.max_chunk_line_bytes + len(CRLF))
+    if end < 0:
+        _check_line_start(data[offset:], _SIZE_LINE_START, limits.max_chunk_line_bytes, "chunk size")
+        return None
+    match = _SIZE_LINE.fullmatch(data, offset, end)
+    if match is None:
+        raise refused(400, "malformed chunk size")
+    size = int(match[1], 16)
+    body_bytes = state.body_bytes + size
+    if body_bytes > limits.max_body_bytes:
+        raise refused(413, f"the body is longer than {limits.max_body_bytes} bytes")
+    phase = Phase.DATA if size else Phase.TRAILER
+    return b"", end + len(CRLF), ChunkedState(phase, size, body_bytes)
+
+
+def _read_data(data: bytes, offset: int, state: ChunkedState, _limits: Limits) -> _Step | None:
+    piece = data[offset : offset + state.chunk_bytes]
+    if not piece:
+        return None
+    left = state.chunk_bytes - len(piece)
+    return piece, offset + len(piece), ChunkedState(Phase.DATA if left else Phase.DATA_END, left, state.body_bytes)
+
+
+def _read_data_end(data: bytes, offset: int, state: ChunkedState, _limits: Limits) -> _Step | None:
+    found = data[offset : offset + len(CRLF)]
+    if found == CRLF:
+        return b"", offset + len(CRLF), ChunkedState(Phase.SIZE, 0, state.body_bytes)
+    if CRLF.startswith(found):
+        return None
+    raise refused(400, "chunk data without its CRLF")
+
+
+def _read_trailer(data: bytes, offset: int, state: ChunkedState, limits: Limits) -> _Step | None:
+    room = limits.max_trailer_bytes - state.trailer_bytes
+    end = data.find(CRLF, offset, offset + room + len(CRLF))
+    if end == offset:
+        return b"", end + len(CRLF), replace(state, phase=Phase.DONE)
+    if end < 0:
+        _check_line_start(data[offset:], _LINE_START, room, "trailer", status=431)
+        return None
+    if not _FIELD_LINE.fullmatch(data, offset, end):
+        raise refused(400, "malformed trailer")
+    read = end + len(CRLF) - offset
+    return b"", offset + read, replace(state, trailer_bytes=state.trailer_bytes + read)
+
+
+def _check_line_start(line: bytes, start: re.Pattern[bytes], room: int, what: str, *, status: int = 400) -> None:
+    """Refuse at once what no further byte can mend."""
+    if len(line) > room + 1:  # the CR of its end may be there
+        raise refused(status, f"the {what} line is too long")
+    if not start.fullmatch(line):
+        raise refused(400, f"malformed {what}")
+
+
+_STEPS = {
+    Phase.SIZE: _read_size,
+    Phase.DATA: _read_data,
+    Phase.DATA_END: _read_data_end,
+    Phase.TRAILER: _read_trailer,
+}

@@ -1,0 +1,45 @@
+"""How a response is delimited on its connection: one decision, made once, reproduced by every replica."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trickleweb.messages import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one response is put on the wire."""
+
+    content_length: int | None  # what Content-Length says; None: there is no such field
+    chunked: bool  # the body goes as chunks
+    has_body: bool  # False: nothing follows the head, whatever it says
+    keep_alive: bool  # the connection goes on behind the response
+    http10: bool = False  # the client must be told that the connection goes on
+
+
+def decide_delivery(request: Request, status: int, body_bytes: int | None, *, close: bool = False) -> Delivery:
+    """Settle how to answer `request` with a body of `body_bytes` (None: not known yet); `close` ends the connection.
+
+    204 and 304 have no body and no length, 205 an empty one, HEAD the length of GET's (RFC 9110 8.6, 9.3.2, 15.3.6).
+    A body of unknown length goes as chunks, to an HTTP/1.0 client until the connection closes (RFC 9112 6.3).
+    """
+    http10 = request.version < (1, 1)
+    keep_alive = request.keep_alive and not close
+    if status in (204, 304):
+        return Delivery(None, chunked=False, has_body=False, keep_alive=keep_alive, http10=http10)
+    length = 0 if status == 205 else body_bytes
+    has_body = request.method != "HEAD" and length != 0
+    unbounded = has_body and length is None
+    return Delivery(
+        length,
+        chunked=unbounded and not http10,
+        has_body=has_body,
+        keep_alive=keep_alive and not (unbounded and http10),
+        http10=http10,
+    )
+
+
+def refused_delivery(head: bytes, body_bytes: int) -> Delivery:
+    """How to answer input in which no request could be read: with its last bytes on this connection, none for HEAD."""
+    return Delivery(body_bytes, chunked=False, has_body=not head.lstrip(b"\r\n").startswith(b"HEAD "), keep_alive=False)

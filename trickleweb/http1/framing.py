@@ -1,0 +1,46 @@
+"""How a request's body is delimited (RFC 9112 6.3), with every shape refused on which two parsers could differ."""
+
+from __future__ import annotations
+
+import re
+
+from trickleweb.http1.shape import field_values, refused
+from trickleweb.messages import Chunked, Framing, Length, NoBody
+
+_LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")  # below 2**63, so that any counter holds it
+
+
+def parse_framing_untrusted(lowered: bytes, version: tuple[int, int]) -> Framing:
+    """Tell the body's framing from a complete head in lower case, its bytes checked.
+
+    HTTPError 400 for more than one length, a length with a coding, or a coding from an HTTP/1.0 client;
+    501 for a coding that is not known here.
+    """
+    lengths, codings = field_values(lowered, b"content-length"), field_values(lowered, b"transfer-encoding")
+    if codings:
+        return _coded(codings, with_length=bool(lengths), version=version)
+    return _sized(lengths) if lengths else NoBody()
+
+
+def _coded(codings: list[bytes], *, with_length: bool, version: tuple[int, int]) -> Framing:
+    if with_length:
+        raise refused(400, "both Transfer-Encoding and Content-Length")
+    if version < (1, 1):
+        raise refused(400, "Transfer-Encoding in HTTP/1.0")
+    if len(codings) > 1:
+        raise refused(400, "more than one Transfer-Encoding")
+    names = [name.strip(b" \t") for name in codings[0].split(b",")]
+    if b"" in names or b"chunked" in names[:-1]:
+        raise refused(400, "chunked must be the last transfer coding, and stand once")
+    if names != [b"chunked"]:
+        raise refused(501, "no transfer coding but chunked is known here")
+    return Chunked()
+
+
+def _sized(lengths: list[bytes]) -> Framing:
+    if len(lengths) > 1:
+        raise refused(400, "more than one Content-Length")
+    if not _LENGTH_VALUE.fullmatch(lengths[0]):
+        raise refused(400, "invalid Content-Length")
+    byte_count = int(lengths[0])
+    return Length(byte_count) if byte_count else NoBody()

@@ -1,0 +1,140 @@
+"""Request heads: a pure function of bytes. h11 tokenises; what it lets pass and a careful server does not is refused.
+
+Nothing lives between calls but a bounded memo of small heads, which may be dropped at any time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import h11
+
+from trickleweb.headers import Headers
+from trickleweb.http1.framing import parse_framing_untrusted
+from trickleweb.http1.shape import CRLF, check_head, field_values, max_head_bytes, parse_version, refused
+from trickleweb.http1.target import check_authority, parse_target_untrusted
+from trickleweb.limits import DEFAULT_LIMITS, Limits
+from trickleweb.messages import NeedMore, NoBody, Request
+
+_HEAD_END = CRLF * 2
+_MAX_MEMO_HEAD_BYTES = 2048  # with 1,024 of them the memo stays under some 10 MB
+_NEED_MORE = NeedMore()
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | NeedMore:
+    """Read the request head at the start of `data`, or tell that it is incomplete and nothing is wrong so far.
+
+    `data` is the connection's input from the request's first byte and may go on beyond the head. Raises HTTPError
+    with `close` set, and nothing else: 400, 414, 417, 431, 501 or 505 (RFC 9112, RFC 9110).
+    """
+    end = data.find(_HEAD_END, 0, max_head_bytes(limits))
+    if end < 0:
+        return _check_incomplete(data, limits)
+    head = data[: end + len(_HEAD_END)]
+    return _parse_memoised(head, limits) if len(head) <= _MAX_MEMO_HEAD_BYTES else _parse(head, limits)
+
+
+def drop_caches() -> None:
+    """Forget every memoised head: it costs time and nothing else."""
+    _parse_memoised.cache_clear()
+
+
+def _check_incomplete(data: bytes, limits: Limits) -> NeedMore:
+    check_head(_without_empty_line(data[: max_head_bytes(limits)]), limits)
+    return _NEED_MORE
+
+
+def _without_empty_line(data: bytes) -> bytes:
+    """RFC 9112 2.2: one empty line before the request line is the last request's, left there by an old client."""
+    return data[len(CRLF) :] if data.startswith(CRLF) else data
+
+
+def _parse(head: bytes, limits: Limits) -> Request:
+    text = _without_empty_line(head)
+    check_head(text, limits)
+    version = parse_version(text[: text.find(CRLF)])
+    lowered = text.lower()
+    framing = parse_framing_untrusted(lowered, version)
+    host = _host(lowered, version)
+    tokens = _tokenise(text)
+    target = parse_target_untrusted(tokens.method, tokens.target)
+    if tokens.method not in limits.methods:
+        raise refused(501, "this server does not know that method")
+    expects = _expects_continue(tokens.headers, version)
+    return Request(
+        method=tokens.method,
+        target=tokens.target,
+        path=target.path,
+        raw_path=target.raw_path,
+        query=target.query,
+        version=version,
+        headers=tokens.headers,
+        host=host if target.authority is None else target.authority,
+        framing=framing,
+        expect_continue=expects and not isinstance(framing, NoBody),
+        keep_alive=_keep_alive(tokens.headers, version),
+        head_bytes=len(head),
+        scheme=target.scheme,
+    )
+
+
+_parse_memoised = lru_cache(maxsize=1024)(_parse)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    method: str
+    target: str
+    headers: Headers
+
+
+def _tokenise(text: bytes) -> _Tokens:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(text))
+    try:
+        connection.receive_data(_ascii_target(text))
+        event = connection.next_event()
+    except h11.RemoteProtocolError:
+        raise refused(400, "malformed header field") from None
+    if not isinstance(event, h11.Request):  # an empty line first
+        raise refused(400, "malformed request head")
+    pairs = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
+    return _Tokens(event.method.decode("ascii"), event.target.decode("ascii"), Headers(pairs))
+
+
+def _ascii_target(text: bytes) -> bytes:
+    """Percent-encode what is not ASCII in the request line: curl sends names as they are typed."""
+    line, line_end, rest = text.partition(CRLF)
+    if line.isascii():
+        return text
+    return _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + line_end + rest
+
+
+def _host(lowered: bytes, version: tuple[int, int]) -> str:
+    """RFC 9112 3.2: one Host, well formed; an empty one stands for a target without authority."""
+    hosts = field_values(lowered, b"host")
+    if len(hosts) > 1:
+        raise refused(400, "more than one Host")
+    if not hosts and version >= (1, 1):
+        raise refused(400, "no Host")
+    return check_authority(hosts[0].decode("latin-1")) if hosts and hosts[0] else ""
+
+
+def _expects_continue(headers: Headers, version: tuple[int, int]) -> bool:
+    """RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored, an unknown one of others refused."""
+    if version < (1, 1):
+        return False
+    expectations = headers.tokens("expect")
+    if any(expectation != "100-continue" for expectation in expectations):
+        raise refused(417, "no expectation but 100-continue is known here")
+    return bool(expectations)
+
+
+def _keep_alive(headers: Headers, version: tuple[int, int]) -> bool:
+    """RFC 9112 9.3."""
+    options = headers.tokens("connection")
+    if "close" in options:
+        return False
+    return version >= (1, 1) or "keep-alive" in options

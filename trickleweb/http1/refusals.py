@@ -1,0 +1,64 @@
+"""Errors as responses: one small page for each status, with the fields the status asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from http import HTTPStatus
+
+from trickleweb.errors import HTTPError
+from trickleweb.headers import Headers
+from trickleweb.http1.delivery import refused_delivery
+from trickleweb.http1.render import render_head
+from trickleweb.messages import Inline, Plan
+
+# What RFC 9110 demands with a status, should the one who raised it not have said: 15.5.6, 10.2.1 and 15.6.4.
+_DEMANDED = {405: ("Allow", ""), 503: ("Retry-After", "1")}
+_PAGE = (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
+    "<body><h1>{title}</h1>{paragraph}</body></html>\n"
+)
+
+
+def method_not_allowed(allowed: Iterable[str]) -> HTTPError:
+    """405 with Allow in a stable order."""
+    return HTTPError(405, headers=(("Allow", ", ".join(sorted(set(allowed)))),))
+
+
+def unavailable(reason: str = "", *, retry_after_seconds: int = 1) -> HTTPError:
+    """503 with Retry-After."""
+    return HTTPError(503, reason, headers=(("Retry-After", str(retry_after_seconds)),))
+
+
+def error_plan(error: HTTPError, *, html: bool = False) -> Plan:
+    """The response for an error: its status and reason as plain text or as a page, never stored by a cache."""
+    title = _title(error.status)
+    if html:
+        paragraph = f"<p>{escape(error.reason)}</p>" if error.reason else ""
+        kind, text = "text/html; charset=utf-8", _PAGE.format(title=title, paragraph=paragraph)
+    else:
+        kind, text = "text/plain; charset=utf-8", f"{title}\n{error.reason}\n" if error.reason else f"{title}\n"
+    headers = Headers(
+        (("Content-Type", kind), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"), *error.headers)
+    )
+    demanded = _DEMANDED.get(error.status)
+    if demanded and demanded[0] not in headers:
+        headers = headers.added(demanded)
+    return Plan(error.status, headers, (Inline(text.encode("utf-8", "replace")),))
+
+
+def render_refusal(error: HTTPError, head: bytes, *, date_seconds: int) -> bytes:
+    """The whole response to input in which no request could be read; the connection ends behind it."""
+    plan = error_plan(error)
+    delivery = refused_delivery(head, plan.body_bytes)
+    rendered = render_head(plan.status, plan.headers, delivery, date_seconds=date_seconds)
+    if not delivery.has_body:
+        return rendered
+    return rendered + b"".join(piece.data for piece in plan.pieces if isinstance(piece, Inline))
+
+
+def _title(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

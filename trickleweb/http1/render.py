@@ -1,0 +1,69 @@
+"""Response heads as bytes: what a program sets, then what the server alone decides. Nothing can be injected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from trickleweb.errors import UnsafeHeader
+from trickleweb.headers import Headers, Pair, format_date
+from trickleweb.http1.delivery import Delivery
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+SERVER = "trickleweb"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+# The framing is the server's: a program that sets these would make one message two, or two one.
+_OURS = frozenset(
+    {"connection", "content-length", "keep-alive", "proxy-connection", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+def render_head(status: int, headers: Headers, delivery: Delivery, *, date_seconds: int) -> bytes:
+    """Write a final response's head, to the empty line: `headers` in their order, then Date, Server and the framing.
+
+    Fields that frame the message are taken from `delivery` alone; Date and Server from `headers` if they stand there.
+    UnsafeHeader for a name or value that HTTP cannot carry (CR, LF, NUL, beyond Latin-1 ...); ValueError for a status
+    outside 200 to 599. Equal arguments give equal bytes on every replica.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is no final status")
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
+    lines += [render_field(name, value) for name, value in headers.pairs if name.lower() not in _OURS]
+    lines += [f"{name}: {value}" for name, value in _own_fields(headers, delivery, date_seconds)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def render_field(name: str, value: str) -> str:
+    """One field line without its end; UnsafeHeader if it would not stay one line of one field."""
+    if not _NAME.fullmatch(name):
+        raise UnsafeHeader(f"header name {name!r} is not a token")
+    if not _VALUE.fullmatch(value):
+        raise UnsafeHeader(f"the value of {name} has a character that HTTP cannot carry")
+    return f"{name}: {value}"
+
+
+def chunk_start(byte_count: int) -> bytes:
+    """What goes before a chunk of `byte_count` bytes; CRLF goes behind it. 0 would end the body: ValueError."""
+    if byte_count <= 0:
+        raise ValueError("a chunk has at least one byte")
+    return b"%x\r\n" % byte_count
+
+
+def _own_fields(headers: Headers, delivery: Delivery, date_seconds: int) -> Iterator[Pair]:
+    if "date" not in headers:
+        yield "Date", format_date(date_seconds)
+    if "server" not in headers:
+        yield "Server", SERVER
+    if delivery.chunked:
+        yield "Transfer-Encoding", "chunked"
+    elif delivery.content_length is not None:
+        yield "Content-Length", str(delivery.content_length)
+    if not delivery.keep_alive:
+        yield "Connection", "close"
+    elif delivery.http10:
+        yield "Connection", "keep-alive"

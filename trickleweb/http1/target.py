@@ -1,0 +1,96 @@
+"""Request targets and authorities (RFC 9112 3.2, RFC 3986): four forms in, one normal form out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from trickleweb.http1.shape import refused
+
+_ABSOLUTE = re.compile(r"(https?)://([^/?]*)([^?]*)\??(.*)", re.IGNORECASE)
+# Narrower than the grammar: no sub-delims, since no name has them and a comma means two Host fields joined into one.
+_HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,255})"
+_AUTHORITY = re.compile(rf"{_HOST}(?::\d{{0,5}})?", re.ASCII)
+_HOST_AND_PORT = re.compile(rf"{_HOST}:\d{{1,5}}", re.ASCII)
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks for; `authority` is None unless the target itself names one."""
+
+    path: str
+    raw_path: str
+    query: str = ""
+    authority: str | None = None
+    scheme: str = "http"
+
+
+def parse_target_untrusted(method: str, target: str) -> Target:
+    """Read the target in the form its method asks for; HTTPError 400 for any other. Printable ASCII expected."""
+    if "#" in target:
+        raise refused(400, "fragment in the request target")
+    if method == "CONNECT":
+        return _authority_form(target)
+    if target == "*" and method == "OPTIONS":
+        return Target("*", "*")
+    if target.startswith("/"):
+        raw_path, _, query = target.partition("?")
+        return Target(decode_path(raw_path), raw_path, query)
+    return _absolute_form(method, target)
+
+
+def check_authority(authority: str) -> str:
+    """Give back `host[:port]` if it is well formed; HTTPError 400 otherwise, also for user names in it."""
+    if not _AUTHORITY.fullmatch(authority):
+        raise refused(400, "invalid host")
+    return authority
+
+
+def decode_path(raw_path: str) -> str:
+    """Percent-decode a path and resolve its dot segments, written out or escaped (RFC 3986 5.2.4).
+
+    HTTPError 400 for a broken escape, a NUL, or a path that climbs above the root. Bytes that are not UTF-8 become
+    U+FFFD: no resource has such a name, so none is found.
+    """
+    if _BROKEN_ESCAPE.search(raw_path):
+        raise refused(400, "broken percent-escape in the path")
+    path = unquote(raw_path)
+    if "\0" in path:
+        raise refused(400, "NUL in the path")
+    return _resolve_dots(path) if "/." in path else path
+
+
+def _resolve_dots(path: str) -> str:
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            if not kept:
+                raise refused(400, "the path climbs above the root")
+            kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _authority_form(target: str) -> Target:
+    if not _HOST_AND_PORT.fullmatch(target):
+        raise refused(400, "CONNECT asks for host:port")
+    return Target("", "", authority=target.lower())
+
+
+def _absolute_form(method: str, target: str) -> Target:
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise refused(400, "malformed request target")
+    scheme, authority, raw_path, query = match.groups()
+    if method == "OPTIONS" and not raw_path and not query:
+        raw_path = path = "*"  # RFC 9112 3.2.4: so the last proxy would have put it
+    else:
+        raw_path = raw_path or "/"
+        path = decode_path(raw_path)
+    return Target(path, raw_path, query, check_authority(authority).lower(), scheme.lower())
