@@ -32,8 +32,9 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickleweb": (
         (Place(0), "errors limits headers"),
         (Place(1), "messages cookies paths"),
+        (Place(1, core=False), "templating"),
         (Place(2), "http1 routing sessions bodies"),
-        (Place(2, core=False), "files templates middleware"),
+        (Place(2, core=False), "files middleware"),
         (Place(3, core=False), "app"),
         (WORLD, "origin asgi testing cli __main__"),
     ),
@@ -50,7 +51,7 @@ TOUCHES_THE_WORLD = frozenset(
 IMPORTERS = {
     "cryptography": ("trickles.crypto", "trickles.keyring", "trickles.nonce", "trickles.handshake"),
     "h11": ("trickleweb.http1",),
-    "jinja2": ("trickleweb.templates",),
+    "jinja2": ("trickleweb.templating",),
     "scapy": ("trickles.tools",),
 }
 PUBLIC_FACES = frozenset(
