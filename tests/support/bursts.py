@@ -45,7 +45,7 @@ def drain_until(sockets: BatchSocket | tuple[BatchSocket, ...], datagrams: int) 
     while len(received) < datagrams:
         for ready in wait_readable(*waiting):
             for buffer, segment_bytes, source in ready.receive():
-                received.extend((datagram, source) for datagram in cut(buffer, segment_bytes))
+                received.extend((bytes(datagram), source) for datagram in cut(buffer, segment_bytes))
     assert len(received) == datagrams
     return received
 

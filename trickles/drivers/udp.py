@@ -1,0 +1,189 @@
+"""A UDP socket that moves many datagrams per system call; it knows nothing of what they carry."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Self
+
+from trickles.drivers import errqueue, sockopts
+from trickles.drivers.addresses import Address, SocketAddress, plain_address
+from trickles.drivers.batch import COALESCED_SIZE, COALESCED_SPACE, Buffer, Outgoing, SocketCounters
+from trickles.drivers.errqueue import PathError
+from trickles.drivers.pool import BufferPool
+from trickles.drivers.sending import Sender
+
+Received = tuple[bytes | memoryview, int, Address]
+
+RECEIVE_BYTES = 1 << 16  # no datagram and no coalesced buffer is larger
+COPIED_BYTES = 2048  # a copy this short costs less than a buffer lent
+KEPT_BUFFERS = 64  # 4 MiB at most, for sockets that ever drain such a backlog
+RECEIVE_BUFFER_BYTES = 8 << 20  # what the kernel keeps for us while the process is busy
+SEND_BUFFER_BYTES = 4 << 20  # some 60 full bursts on their way to the wire
+
+
+class BatchSocket:
+    """A UDP socket that moves many datagrams per system call: GSO out, GRO in, plain calls where the kernel lacks them.
+
+    Never blocks, never fragments, and never raises for what the network does. Not for two threads at once.
+    """
+
+    __slots__ = ("_ancillary_bytes", "_pool", "_raw", "_sender", "_wide", "address", "counters")
+
+    def __init__(self, sock: socket.socket, *, offload: bool = True) -> None:
+        """Take over a bound UDP socket; with `offload` off every datagram has a system call of its own."""
+        sock.settimeout(0)
+        sockopts.never_fragment(sock)
+        self._raw = sock
+        self._wide = sock.family == socket.AF_INET6
+        self._ancillary_bytes = COALESCED_SPACE if offload and sockopts.can_coalesce(sock) else 0
+        self.address: Address = plain_address(sock.getsockname())
+        self._pool = BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
+        self.counters = SocketCounters()
+        self._sender = Sender(sock, self.counters, segments=offload and sockopts.can_segment(sock))
+
+    @classmethod
+    def bind(
+        cls,
+        host: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        offload: bool = True,
+        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+        send_buffer_bytes: int = SEND_BUFFER_BYTES,
+    ) -> Self:
+        """Serve on `host` and `port` (0: any free one); "::" or "" takes IPv4 too. Raises OSError as bind(2) does.
+
+        Several sockets with `reuse_port` share one port; the kernel spreads the flows over them. On a machine with
+        several addresses name one: replies of a wildcard socket leave with the address that routing picks.
+        """
+        family, target = _resolve(host, port)
+        return cls._open(
+            family,
+            target,
+            offload=offload,
+            reuse_port=reuse_port,
+            buffers=(receive_buffer_bytes, send_buffer_bytes),
+        )
+
+    @classmethod
+    def unbound(
+        cls,
+        family: int = socket.AF_INET,
+        *,
+        offload: bool = True,
+        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+        send_buffer_bytes: int = SEND_BUFFER_BYTES,
+    ) -> Self:
+        """Open a client's socket on any free port, for any destination; one of AF_INET6 reaches IPv4 too.
+
+        What the network says about its datagrams is queued for `unreachable`. While something is queued the socket
+        polls as readable: call `unreachable` whenever `receive` came back with nothing.
+        """
+        target = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)
+        opened = cls._open(family, target, offload=offload, buffers=(receive_buffer_bytes, send_buffer_bytes))
+        sockopts.queue_errors(opened._raw)
+        return opened
+
+    @classmethod
+    def _open(
+        cls, family: int, target: SocketAddress, *, offload: bool, buffers: tuple[int, int], reuse_port: bool = False
+    ) -> Self:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sockopts.set_buffers(sock, *buffers)
+            sock.bind(target)
+            return cls(sock, offload=offload)
+        except BaseException:
+            sock.close()
+            raise
+
+    @property
+    def segments(self) -> bool:
+        """Whether a burst leaves in one system call (GSO); turns False for good when the kernel refuses."""
+        return self._sender.segments
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether a received buffer may hold many datagrams (GRO)."""
+        return self._ancillary_bytes > 0
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on; -1 once closed."""
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        """Give the port back; what is sent later is lost and counted, what is received later is nothing."""
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def receive(self, limit: int = 64) -> list[Received]:
+        """Drain what is there in at most `limit` system calls; return `(buffer, segment_bytes, source)` for each.
+
+        A buffer holds one datagram, or many of one source back to back, all of `segment_bytes` but the last
+        (`batch.cut` parts them); it is never empty, and keeps its bytes for as long as it or a view of it is held.
+        Short ones are `bytes`; whoever keeps a piece of a view for long should copy it, or it pins 64 KiB.
+        """
+        pool, wide = self._pool, self._wide
+        recvmsg_into, ancillary_bytes = self._raw.recvmsg_into, self._ancillary_bytes
+        received: list[Received] = []
+        pool.reclaim()
+        space = pool.take()
+        for _ in range(limit):
+            try:
+                size_bytes, ancillary, _, source = recvmsg_into((space,), ancillary_bytes)
+            except BlockingIOError:
+                break
+            except OSError:  # the error of an earlier send, told once; the details are in the error queue
+                continue
+            if not size_bytes:
+                self.counters.received_empty += 1
+                continue
+            segment_bytes = COALESCED_SIZE.unpack(ancillary[0][2])[0] if ancillary else size_bytes
+            address = plain_address(source) if wide else source
+            if size_bytes <= COPIED_BYTES:
+                received.append((bytes(memoryview(space)[:size_bytes]), segment_bytes, address))
+            else:
+                received.append((pool.lend(space, size_bytes), segment_bytes, address))
+                space = pool.take()
+        pool.give_back(space)
+        self.counters.received_buffers += len(received)
+        return received
+
+    def send(self, burst: Outgoing) -> int:
+        """Send a burst in as few system calls as the kernel allows; return how many datagrams it took.
+
+        The others are lost and counted. Raises ValueError for a destination that is not a numeric address of the
+        socket's family, or a `segment_bytes` below 1.
+        """
+        return self._sender.send(burst)
+
+    def send_one(self, datagram: Buffer, destination: Address) -> bool:
+        """Send one datagram; return whether the kernel took it. Raises ValueError as `send` does."""
+        return self._sender.send_one(datagram, destination)
+
+    def unreachable(self) -> list[Address]:
+        """Drain the error queue; return, once each, the destinations whose machine said that nobody listens there."""
+        refused = (error.destination for error in self.path_errors() if error.errno == errno.ECONNREFUSED)
+        return [destination for destination in refused if destination]
+
+    def path_errors(self) -> list[PathError]:
+        """Drain the error queue; return all that was in it, paths too narrow for a datagram and their MTU included."""
+        return errqueue.drain(self._raw)
+
+
+def _resolve(host: str, port: int) -> tuple[int, SocketAddress]:
+    """Return the family and the address to bind for a host, which may be a name; OSError if there is none."""
+    host = host or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
+    family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0]
+    return family, target  # type: ignore[return-value]
