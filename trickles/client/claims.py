@@ -1,0 +1,116 @@
+"""Requests in flight: which numbers each claimed, what it wanted, and when nothing more will come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from trickles.ranges import Range
+from trickles.wire.kinds import Address, RequestFlag
+
+NO_FLAGS = RequestFlag(0)
+
+
+@dataclass(slots=True)
+class Claim:
+    """One request's expectations; `settled` is a bit mask over [start, stop) of numbers received, lost or void."""
+
+    start: int
+    stop: int
+    lo: int
+    hi: int
+    replica: Address
+    sent_at: int
+    wants: tuple[Range, ...] = ()
+    user: bytes = b""
+    flags: RequestFlag = NO_FLAGS
+    input_offset: int = 0
+    input: bytes = b""
+    datagram_bytes: int = 0
+    blob: bytes = b""  # continuation and proof it was first sent with: a repeat claims the same numbers
+    runs: tuple[tuple[int, int, int], ...] = ()
+    settled: int = 0
+    lost: bool = False  # some of its numbers were declared lost
+    answered: bool = False
+    moved_from: Address | None = None  # repeated to another replica, which has not answered yet
+    refusals: int = 0
+    retry_at: int | None = None
+    sent_last: int = 0  # when it was last sent, resends included
+    patience: int = 0  # the server said it is at work: no probe before this time
+    requests: list[int] = field(default_factory=list)
+
+    @property
+    def carries_input(self) -> bool:
+        """True when this request brings input (or its end)."""
+        return bool(self.flags & RequestFlag.INPUT)
+
+    @property
+    def done(self) -> bool:
+        """True when every number of the claim is settled."""
+        return self.settled == (1 << (self.stop - self.start)) - 1
+
+    def settle(self, start: int, stop: int) -> int:
+        """Mark [start, stop) settled; returns how many of them were not before."""
+        start, stop = max(start, self.start), min(stop, self.stop)
+        if start >= stop:
+            return 0
+        bits = ((1 << (stop - start)) - 1) << (start - self.start)
+        fresh = bits & ~self.settled
+        self.settled |= bits
+        return fresh.bit_count()
+
+    def resize(self, stop: int) -> None:
+        """The server granted up to `stop`, which differs from what was expected."""
+        self.stop = stop
+        self.settled &= (1 << (stop - self.start)) - 1
+
+
+class Claims:
+    """All claims in flight, oldest first; a request number's low half names its claim."""
+
+    def __init__(self) -> None:
+        self._by_request: dict[int, Claim] = {}
+        self._claims: list[Claim] = []
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self._claims)
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def add(self, claim: Claim) -> None:
+        """A new request is in flight."""
+        self._claims.append(claim)
+
+    def name(self, claim: Claim, request: int) -> None:
+        """Request number `request` was sent for that claim."""
+        claim.requests.append(request & 0xFFFF)
+        self._by_request[request & 0xFFFF] = claim
+
+    def find(self, request: int) -> Claim | None:
+        """The claim that a response or refusal answers, while it is in flight."""
+        return self._by_request.get(request & 0xFFFF)
+
+    def remove(self, claim: Claim) -> None:
+        """Nothing more is expected of that claim."""
+        if claim in self._claims:
+            self._claims.remove(claim)
+        for request in claim.requests:
+            if self._by_request.get(request) is claim:
+                del self._by_request[request]
+
+    def settle(self, start: int, stop: int) -> list[Claim]:
+        """Numbers [start, stop) are lost: the claims that are done by it."""
+        done = []
+        for claim in self._claims:
+            if claim.start < stop and claim.stop > start:
+                claim.lost = claim.settle(start, stop) > 0 or claim.lost
+                if claim.done:
+                    done.append(claim)
+        return done
+
+    def clear(self) -> list[Claim]:
+        """Give up on all of them; returns them."""
+        dropped, self._claims = self._claims, []
+        self._by_request.clear()
+        return dropped

@@ -1,0 +1,30 @@
+"""What a client is told before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trickles.client.fleet import Policy
+from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.wire.kinds import Suite
+
+
+def accept_any(_identity: bytes) -> bool:
+    """Trust whoever answers: for tests and for measurements on one machine."""
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """`identity` pins the fleet's Ed25519 key (32 bytes); without it `trust` decides about the key that answers."""
+
+    identity: bytes | None = None
+    trust: Callable[[bytes], bool] = accept_any
+    certificate: bytes | None = None  # of an earlier connection: saves a round trip
+    suite: Suite = Suite.SEALED
+    policy: Policy = Policy.HOME
+    first: int = 0  # index of the replica to begin with
+    datagram_bytes: int = 0  # known to pass this path; 0: find out
+    probe_sizes: tuple[int, ...] = (1472, 8972, 65_507)  # Ethernet, jumbo frames, loopback (IPv4 payloads)
+    limits: Limits = DEFAULT_LIMITS

@@ -1,0 +1,142 @@
+"""The client engine: one connection, all of its state, no sockets and no clock.
+
+Feed it datagrams, unreachable replicas and timeouts; send what `datagrams_to_send` gives; come back at `next_timeout`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from trickles.client.config import ClientConfig
+from trickles.client.events import ClientEvent, Connected, Data, End, Failed
+from trickles.client.fleet import Fleet
+from trickles.client.greeting import Greeting
+from trickles.client.receiving import Receiver
+from trickles.client.sending import Sender
+from trickles.client.state import ConnectionState
+from trickles.errors import BadPacket, ConnectionFailed, Forged, IdentityError
+from trickles.service import Buffer
+from trickles.wire.kinds import Address
+
+DEFAULT_CONFIG = ClientConfig()
+
+
+class Client:
+    """One connection to a fleet; times are monotonic microseconds."""
+
+    def __init__(
+        self, replicas: Sequence[Address], *, entropy: Callable[[int], bytes], config: ClientConfig = DEFAULT_CONFIG
+    ) -> None:
+        fleet = Fleet(replicas, config.policy, config.first)
+        secret = entropy(32)
+        self.state = ConnectionState(config, fleet, secret, entropy)
+        self.greeting = Greeting(config, fleet, secret)
+        self._sender = Sender(self.state)
+        self._receiver = Receiver(self.state, self.greeting)
+        self._events: deque[ClientEvent] = deque()
+        self._failed = False
+        self._ended = False
+        self._announced = False
+
+    # input
+
+    def write(self, data: bytes) -> None:
+        """Queue input bytes."""
+        self.state.input.write(data)
+
+    def write_eof(self) -> None:
+        """No more input follows."""
+        self.state.input.end()
+
+    def connect(self, *, now: int) -> None:
+        """Begin the handshake; input written before rides on it."""
+        self.greeting.begin(now)
+
+    # network
+
+    def receive_datagram(self, datagram: Buffer, source: Address, *, now: int) -> None:
+        """One datagram from the network; whatever is wrong with it is counted, never raised."""
+        self.receive_burst(datagram, len(datagram), source, now=now)
+
+    def receive_burst(self, buffer: Buffer, segment_bytes: int, source: Address, *, now: int) -> None:
+        """Datagrams back to back, all of `segment_bytes` but the last, as a coalescing socket gives them."""
+        if self._failed:
+            return
+        try:
+            self._receiver.burst(memoryview(buffer), segment_bytes, source, now)
+        except IdentityError:
+            self._fail("identity")
+        except ConnectionFailed as failure:
+            self._fail(failure.reason)
+        except (Forged, BadPacket):
+            self.state.counters.hit("dropped.malformed")
+
+    def receive_unreachable(self, replica: Address, *, now: int) -> None:
+        """The network says that nobody listens at `replica` any more."""
+        if self.state.established:
+            self._sender.unreachable(replica, now)
+        else:
+            self.greeting.unreachable(replica, now)
+
+    def handle_timeout(self, *, now: int) -> None:
+        """The time that `next_timeout` named has come."""
+        if self._failed:
+            return
+        try:
+            if self.state.established:
+                self._sender.timeout(now)
+            else:
+                self.greeting.timed_out(now)
+        except ConnectionFailed as failure:
+            self._fail(failure.reason)
+
+    def datagrams_to_send(self, *, now: int) -> list[tuple[bytes, Address]]:
+        """What goes out now, with where to."""
+        if self._failed or self._ended:
+            return []
+        try:
+            if self.state.established:
+                return self._sender.datagrams(now)
+            wanted = 3 * self.state.config.limits.min_datagram_bytes
+            return self._note_hello(self.greeting.datagrams(now, self.state.input.early, wanted))
+        except ConnectionFailed as failure:
+            self._fail(failure.reason)
+            return []
+
+    def next_timeout(self) -> int | None:
+        """When `handle_timeout` is due, or None."""
+        if self._failed or self._ended:
+            return None
+        return self._sender.deadline() if self.state.established else self.greeting.deadline
+
+    def next_event(self) -> ClientEvent | None:
+        """What happened, one thing at a time; taking data out is what opens the receive window."""
+        if self._events:
+            return self._events.popleft()
+        state = self.state
+        if state.established and not self._announced:
+            self._announced = True
+            assert self.greeting.certificate is not None
+            return Connected(self.greeting.certificate.identity)
+        if state.output.ready_bytes:
+            state.taken_bytes += state.output.ready_bytes
+            return Data(state.output.take())
+        if state.output_end is not None and state.output.next_offset >= state.output_end and not self._ended:
+            self._ended = True
+            return End()
+        return None
+
+    def statistics(self) -> dict[str, int | str]:
+        """Figures for people and logs."""
+        return self.state.statistics()
+
+    def _note_hello(self, sent: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
+        if sent:
+            self.state.input.in_flight = bool(self.greeting.early_flags)
+            self.state.counters.hit("hellos")
+        return sent
+
+    def _fail(self, reason: str) -> None:
+        self._failed = True
+        self._events.append(Failed(reason))

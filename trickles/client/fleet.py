@@ -1,0 +1,92 @@
+"""Which replica a request goes to: health by use, policies home, spray, stripe and fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from trickles.wire.kinds import Address
+
+SUSPECT_FOR = 1_000_000  # microseconds a silent or dead replica is left alone while others answer
+
+
+class Policy(StrEnum):
+    """How requests are spread over the replicas."""
+
+    HOME = "home"  # one replica as long as it answers
+    SPRAY = "spray"  # round robin per request: proves statelessness
+    STRIPE = "stripe"  # as spray, for parallel ranges from several replicas
+    FASTEST = "fastest"  # the lowest round-trip time, measured by use
+
+
+class Fleet:
+    """The replicas a client knows, in order of preference."""
+
+    def __init__(self, replicas: Sequence[Address], policy: Policy = Policy.HOME, first: int = 0) -> None:
+        if not replicas:
+            raise ValueError("at least one replica is needed")
+        self.replicas = list(dict.fromkeys(replicas))
+        self.policy = policy
+        self._home = first % len(self.replicas)
+        self._turn = self._home
+        self._suspect_until: dict[Address, int] = {}
+        self._latency: dict[Address, int] = {}
+
+    @property
+    def home(self) -> Address:
+        """The replica at work."""
+        return self.replicas[self._home]
+
+    @property
+    def spreads(self) -> bool:
+        """True when neighbouring requests may go to different replicas."""
+        return self.policy in (Policy.SPRAY, Policy.STRIPE) and len(self.replicas) > 1
+
+    def pick(self, now: int) -> Address:
+        """Where the next request goes."""
+        if self.spreads:
+            for _ in self.replicas:
+                self._turn = (self._turn + 1) % len(self.replicas)
+                if not self.suspect(self.replicas[self._turn], now):
+                    break
+            return self.replicas[self._turn]
+        if self.policy is Policy.FASTEST and len(self._latency) == len(self.replicas):
+            healthy = [r for r in self.replicas if not self.suspect(r, now)] or self.replicas
+            return min(healthy, key=lambda replica: self._latency.get(replica, 0))
+        if self.policy is Policy.FASTEST:
+            unknown = [r for r in self.replicas if r not in self._latency and not self.suspect(r, now)]
+            return unknown[0] if unknown else self.home
+        return self.home
+
+    def other(self, avoid: Address, now: int) -> Address:
+        """Another replica than `avoid`, a healthy one if there is one; `avoid` itself when it is the only one."""
+        at = self.replicas.index(avoid) if avoid in self.replicas else self._home
+        order = self.replicas[at + 1 :] + self.replicas[:at]
+        for replica in order:
+            if not self.suspect(replica, now):
+                return replica
+        return min(order, key=lambda replica: self._suspect_until.get(replica, 0), default=avoid)
+
+    def suspect(self, replica: Address, now: int) -> bool:
+        """True while the replica is left alone."""
+        return self._suspect_until.get(replica, 0) > now
+
+    def silent(self, replica: Address, now: int) -> None:
+        """That replica did not answer: leave it alone for a while, and leave home if it was home."""
+        self._suspect_until[replica] = now + SUSPECT_FOR
+        if replica == self.home:
+            self._home = self.replicas.index(self.other(replica, now))
+
+    def answered(self, replica: Address, round_trip: int | None) -> None:
+        """That replica answered; `round_trip` in microseconds if it could be measured."""
+        self._suspect_until.pop(replica, None)
+        if round_trip is not None:
+            old = self._latency.get(replica, round_trip)
+            self._latency[replica] = (7 * old + round_trip) >> 3
+
+    def replace(self, replicas: Sequence[Address]) -> None:
+        """A new list of replicas (discovery); home stays if it is still listed."""
+        home = self.home
+        self.replicas = list(dict.fromkeys(replicas)) or self.replicas
+        self._home = self.replicas.index(home) if home in self.replicas else 0
+        self._turn = self._home

@@ -1,0 +1,110 @@
+"""The client's side of the handshake: certificate, hello, cookie, with retries to other replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from trickles.client.config import ClientConfig
+from trickles.client.fleet import Fleet
+from trickles.errors import BadPacket, ConnectionFailed, IdentityError
+from trickles.handshake import MAX_EARLY_INPUT, seal_hello, verify_certificate_untrusted
+from trickles.limits import MILLISECOND
+from trickles.wire.hello import ASK_BYTES, COOKIE_BYTES, Certificate, Hello, HelloInside
+from trickles.wire.kinds import Address, Kind, RequestFlag
+
+FIRST_RETRY = 250 * MILLISECOND
+LAST_RETRY = 4000 * MILLISECOND
+
+
+class Greeting:
+    """Until the first continuation arrives: one datagram at a time, repeated with growing pauses."""
+
+    def __init__(self, config: ClientConfig, fleet: Fleet, secret: bytes) -> None:
+        self.certificate: Certificate | None = None
+        self.deadline: int | None = None
+        self.sent_at: int | None = None  # of the hello, while it was sent only once
+        self._config = config
+        self._fleet = fleet
+        self._secret = secret
+        self._hello: Hello | None = None
+        self._pause = FIRST_RETRY
+        self._started: int | None = None
+        self._replica = fleet.pick(0)
+        self.early_input = b""
+        self.early_flags = RequestFlag(0)
+        self.wanted = 0
+        if config.certificate is not None:
+            self._learn(config.certificate)
+
+    def begin(self, now: int) -> None:
+        """Send as soon as possible."""
+        self.deadline = now
+
+    def datagrams(self, now: int, early: Callable[[], tuple[bytes, bool]], wanted: int) -> list[tuple[bytes, Address]]:
+        """What is due; `early` gives the input at hand (and whether it ends) when the hello is made."""
+        if self.deadline is None or now < self.deadline:
+            return []
+        if self._started is None:
+            self._started = now
+        elif now - self._started > self._config.limits.give_up_after:
+            raise ConnectionFailed("no answer to the handshake")
+        self.deadline = now + self._pause
+        self._pause = min(self._pause * 2, LAST_RETRY)
+        if self.certificate is None:
+            return [(bytes((Kind.ASK,)).ljust(ASK_BYTES, b"\0"), self._replica)]
+        if self._hello is None:
+            self._hello = self._make(self.certificate, *early(), wanted)
+            self.sent_at = now
+        else:
+            self.sent_at = None
+        return [(self._hello.encode(), self._replica)]
+
+    def timed_out(self, now: int) -> None:
+        """Nobody answered in time: the next try goes to another replica."""
+        if self._started is not None and self.deadline is not None and now >= self.deadline:
+            self._move(now)
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        """The replica is gone: go to another at once, unless all are."""
+        if replica == self._replica and self.deadline is not None:
+            self._move(now)
+            if self._replica != replica and not self._fleet.suspect(self._replica, now):
+                self.deadline = now
+
+    def certified(self, data: bytes, now: int) -> None:
+        """A certificate arrived; IdentityError when it is not the pinned or a trusted fleet's."""
+        self._learn(data)
+        self._hello = None
+        self._pause = FIRST_RETRY
+        self.deadline = now
+
+    def cookie(self, cookie: bytes, now: int) -> None:
+        """The fleet is busy and wants to see the address proved first."""
+        if self._hello is not None and len(cookie) == COOKIE_BYTES and self._hello.cookie != cookie:
+            self._hello = replace(self._hello, cookie=cookie)
+            self.deadline = now
+
+    def _move(self, now: int) -> None:
+        self._fleet.silent(self._replica, now)
+        self._replica = self._fleet.other(self._replica, now)
+
+    def _learn(self, data: bytes) -> None:
+        certificate = verify_certificate_untrusted(data, self._config.identity)
+        if self._config.identity is None and not self._config.trust(certificate.identity):
+            raise IdentityError("the fleet's identity is not trusted")
+        if self.certificate is None or certificate.epoch != self.certificate.epoch:
+            self.certificate = certificate
+
+    def _make(self, certificate: Certificate, early: bytes, ended: bool, wanted: int) -> Hello:
+        config = self._config
+        data = early[:MAX_EARLY_INPUT] if len(early) <= MAX_EARLY_INPUT else b""
+        ended = ended and len(data) == len(early)
+        self.early_input, self.wanted = data, wanted
+        if data or ended:
+            self.early_flags = RequestFlag.INPUT | (RequestFlag.INPUT_END if ended else RequestFlag(0))
+        size = config.limits.min_datagram_bytes
+        inside = HelloInside(self._secret, config.limits.max_datagram_bytes, ended, wanted, data)
+        if len(self._secret) != 32:
+            raise BadPacket("a secret has 32 bytes")
+        return seal_hello(certificate, config.suite, inside, size=size)

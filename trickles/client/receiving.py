@@ -1,0 +1,196 @@
+"""The receiving half: from datagrams to proof, bytes in order, continuations and settled claims."""
+
+from __future__ import annotations
+
+import struct
+
+from trickles.client.claims import Claim
+from trickles.client.greeting import Greeting
+from trickles.client.settling import adopt, close, learn
+from trickles.client.state import ConnectionState
+from trickles.client.verdicts import refused
+from trickles.errors import BadPacket, Forged
+from trickles.service import Buffer
+from trickles.session import NotAuthentic
+from trickles.wire.kinds import Address, Kind, ResponseFlag
+from trickles.wire.refusal import parse_refusal_untrusted
+from trickles.wire.response import (
+    FRAME_FLAGS,
+    HEADER_BYTES,
+    parse_frames_untrusted,
+)
+
+_FIELDS = struct.Struct(">BBH8xIQQ")  # the header without its salt
+_RESPONSE = int(Kind.RESPONSE)
+_GRANTED_UNPROVED = 3
+
+
+class Receiver:
+    """Takes datagrams apart; everything it believes was authenticated by the connection's keys."""
+
+    def __init__(self, state: ConnectionState, greeting: Greeting) -> None:
+        self._state = state
+        self._greeting = greeting
+
+    def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
+        """Datagrams back to back; a bad one does not spoil its neighbours."""
+        at, total = 0, len(view)
+        if size <= 0:
+            return
+        while at < total:
+            following = self._plain_run(view, at, size, source, now) if self._state.established else at
+            if following == at:
+                self._single(bytes(view[at : at + size]), source, now)
+                following = at + size
+            at = following
+
+    def _plain_run(self, view: memoryview, at: int, size: int, source: Address, now: int) -> int:
+        """The hot loop: neighbouring packets without flags; returns where it stopped."""
+        state = self._state
+        sealed, open_data, unpack = state.session.sealed, state.session.open_data, _FIELDS.unpack_from
+        add = state.output.add
+        nonces: list[int] = []
+        total, first, answers, fresh = len(view), -1, -1, 0
+        data: Buffer
+        while at + HEADER_BYTES <= total:
+            kind, flags, request, number, nonce, offset = unpack(view, at)
+            if flags or kind != _RESPONSE:
+                break
+            end = at + size
+            if sealed:
+                try:
+                    data = open_data(view[at + 4 : at + 16], view[at + 32 : end], view[at : at + 32])
+                except NotAuthentic:
+                    state.counters.hit("dropped.forged")
+                    at = end
+                    continue
+            else:
+                data = view[at + 32 : end]
+            if number != first + len(nonces) or request != answers:
+                self._received(answers, first, nonces, fresh, source, now)
+                first, answers, nonces, fresh = number, request, [], 0
+            nonces.append(nonce)
+            fresh += add(offset, data)
+            at = end
+        self._received(answers, first, nonces, fresh, source, now)
+        return min(at, total)
+
+    def _received(
+        self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int
+    ) -> Claim | None:
+        """Packets start, start + 1, ... answered `request` and brought `fresh` new bytes."""
+        if not nonces:
+            return None
+        state = self._state
+        self._note_progress(source, len(nonces), now)
+        claim = state.claims.find(request)
+        late = start < state.board.cursor
+        state.board.received(start, nonces)
+        if claim is None:
+            if late and fresh:
+                state.note_spurious()
+            return None
+        if not claim.answered or claim.moved_from is not None:
+            self._first_answer(claim, request, source, now)
+        claim.settle(start, start + len(nonces))
+        if claim.done:
+            close(state, claim)
+        return claim
+
+    def _first_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
+        state = self._state
+        claim.answered = True
+        current = claim.requests[-1] == request
+        sample = now - claim.sent_last if current and not claim.patience else None
+        if sample is not None:
+            state.round_trip = state.round_trip.sampled(sample)
+        state.fleet.answered(source, sample)
+        if current and claim.moved_from is not None:
+            silent, claim.moved_from = claim.moved_from, None
+            state.abandon(silent, now)
+
+    def _note_progress(self, source: Address, packets: int, now: int) -> None:
+        state = self._state
+        if state.claims:
+            waited = now - max(state.progress_at, min(claim.sent_at for claim in state.claims))
+            state.stall_us = max(state.stall_us, waited)
+        state.progress_at = now
+        state.probes = 0
+        state.served[source] = state.served.get(source, 0) + packets
+
+    def _single(self, datagram: bytes, source: Address, now: int) -> None:
+        try:
+            kind = datagram[0]
+            if kind == Kind.RESPONSE:
+                self._response(datagram, source, now)
+            elif kind == Kind.REFUSAL:
+                self._refusal(datagram, now)
+            elif kind == Kind.PONG and self._state.established:
+                self._pong(datagram)
+            elif kind == Kind.CERTIFICATE and not self._state.established:
+                self._greeting.certified(datagram[1:], now)
+            elif kind == Kind.COOKIE and not self._state.established:
+                self._greeting.cookie(datagram[1:], now)
+            else:
+                self._state.counters.hit("dropped.unexpected")
+        except Forged:
+            self._state.counters.hit("dropped.forged")
+        except BadPacket:
+            self._state.counters.hit("dropped.malformed")
+
+    def _response(self, datagram: bytes, source: Address, now: int) -> None:
+        """A packet with flags: frames, marks, data."""
+        state = self._state
+        try:
+            _, flags, request, number, nonce, offset = _FIELDS.unpack_from(datagram)
+        except struct.error:
+            raise BadPacket("truncated response") from None
+        frames = parse_frames_untrusted(datagram, flags)
+        if not state.established and (
+            frames.transport is None or frames.transport.connection != state.session.connection
+        ):
+            raise Forged("not an answer to this hello")
+        clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
+        data = state.session.open_response_untrusted(clear, memoryview(datagram)[frames.data_at :], tagged=tagged)
+        if not state.established:
+            self._established(now)
+        if frames.transport is not None:
+            adopt(state, frames.transport, now)
+        if frames.user is not None:
+            learn(state, frames.user)
+        fresh = state.output.add(offset, data)
+        claim = state.claims.find(request)
+        if flags & ResponseFlag.END:
+            state.output_end = offset + len(data)
+        if flags & ResponseFlag.SHORT and claim is not None:
+            claim.settle(number + 1, claim.stop)
+            state.broken = state.broken or number >= state.board.episode.base
+        self._received(request, number, [nonce], fresh, source, now)
+
+    def _established(self, now: int) -> None:
+        """The first answer to the hello: its claim is the three packets that an unproved address may get."""
+        state, greeting = self._state, self._greeting
+        claim = Claim(0, _GRANTED_UNPROVED, 0, 0, state.fleet.home, now)
+        claim.wants = ((0, 3 * state.limits.min_datagram_bytes),) if greeting.wanted else ()
+        claim.sent_last = greeting.sent_at if greeting.sent_at is not None else now
+        claim.patience = 0 if greeting.sent_at is not None else 1  # sent more than once: no sample (Karn)
+        claim.flags = greeting.early_flags
+        claim.input = greeting.early_input
+        state.claims.add(claim)
+        state.claims.name(claim, 0)
+        state.wants.asked = claim.wants[0][1] if claim.wants else 0
+
+    def _refusal(self, datagram: bytes, now: int) -> None:
+        state, head = self._state, parse_refusal_untrusted(datagram)
+        claim = state.claims.find(head.request)
+        if claim is None or not state.established:
+            return
+        if head.tag:
+            state.session.check_untrusted(head.clear, head.tag)
+        state.counters.hit(f"refused.{head.code.name.lower()}")
+        refused(state, claim, head, now)
+
+    def _pong(self, datagram: bytes) -> None:
+        state = self._state
+        state.session.open_response_untrusted(datagram[:HEADER_BYTES], datagram[HEADER_BYTES:], tagged=True)
+        state.proven_bytes = max(state.proven_bytes, len(datagram))

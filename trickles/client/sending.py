@@ -1,0 +1,220 @@
+"""The sending half: losses declared, claims repeated, restarts, and requests that speak for what has arrived."""
+
+from __future__ import annotations
+
+from trickles.client.claims import Claim
+from trickles.client.pathmtu import PathProbe
+from trickles.client.settling import close
+from trickles.client.state import ConnectionState
+from trickles.client.timers import Timers
+from trickles.client.wants import Selection
+from trickles.errors import ConnectionFailed
+from trickles.ranges import Range
+from trickles.wire.kinds import Address, Kind, RequestFlag
+from trickles.wire.request import (
+    BODY_FIXED_BYTES,
+    HEADER_BYTES,
+    OFFSET_BYTES,
+    RUN_BYTES,
+    TAG_BYTES,
+    RequestBody,
+    request_header,
+)
+from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
+
+_NO_FLAGS = RequestFlag(0)
+Outgoing = list[tuple[bytes, Address]]
+
+
+class Sender:
+    """Decides what to send now; every number it claims follows from the proof at hand."""
+
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
+        self._number = 0
+        self._timers = Timers(state)
+        self._probe = PathProbe(state)
+
+    # what the engine calls
+
+    def datagrams(self, now: int) -> Outgoing:
+        """All that is due."""
+        out: Outgoing = []
+        for claim in self._timers.lapsed(now):
+            close(self._state, claim)
+        for claim in [claim for claim in self._state.claims if claim.retry_at is not None and claim.retry_at <= now]:
+            self._repeat(claim, now, out)
+        if self._state.restarting is None:
+            if self._timers.needs_restart(now, due=self._due()):
+                self._restart(now, out)
+            else:
+                self._speak(now, out)
+        for size in self._probe.sizes(now):
+            self._ping(size, now, out)
+        return out
+
+    def deadline(self) -> int | None:
+        """The earliest time at which something is due without anything arriving."""
+        return self._timers.deadline(due=self._due())
+
+    def timeout(self, now: int) -> None:
+        """Silence: probe another replica, and in the end restart; ConnectionFailed when it lasted too long."""
+        self._timers.expired(now)
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        """Outstanding requests go to another replica at once: a dead process is no congestion."""
+        if len(self._state.fleet.replicas) > 1:
+            self._state.fleet.silent(replica, now)
+            self._state.abandon(replica, now)
+
+    # requests
+
+    def _due(self) -> bool:
+        state = self._state
+        return self._input_due() or state.wants.available_bytes(state.output_limit) > 0
+
+    def _input_due(self) -> bool:
+        return self._state.input.due and self._state.wants.tail is not None
+
+    def _room(self, size: int) -> int:
+        return size - RESPONSE_HEADER_BYTES - TAG_BYTES
+
+    def _speak(self, now: int, out: Outgoing) -> None:
+        """Requests for everything that arrived, in bursts no larger than smooth."""
+        state, board = self._state, self._state.board
+        while state.spoken < board.cursor:
+            if not self._timers.may_speak(now):
+                return
+            wanted = state.wants.available_bytes(state.output_limit)
+            if not wanted and not self._input_due():
+                return
+            packets = 1 if not wanted else min(-(-wanted // self._room(state.datagram_bytes)), state.burst_packets)
+            hi = self._spoken_until(packets)
+            start, stop = board.course.edge(state.spoken), board.course.edge(hi)
+            if stop <= start:
+                return
+            runs = board.proof()
+            if len(runs) > state.limits.max_runs:
+                state.broken = True
+                return
+            claim = Claim(start, stop, state.spoken, hi, state.fleet.pick(now), now, runs=runs)
+            self._fill(claim)
+            state.spoken = hi
+            state.next_number = max(state.next_number, stop)
+            self._send(claim, now, out)
+
+    def _spoken_until(self, packets: int) -> int:
+        """The least `hi` whose grant reaches `packets`, or all that arrived."""
+        state, edge = self._state, self._state.board.course.edge
+        target = edge(state.spoken) + packets
+        low, high = state.spoken + 1, state.board.cursor
+        while low < high:
+            middle = (low + high) // 2
+            if edge(middle) >= target:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _restart(self, now: int, out: Outgoing) -> None:
+        """A new episode above everything that can have been granted."""
+        state, board = self._state, self._state.board
+        if state.transport is None:
+            return
+        runs = board.proof()[: state.limits.max_runs]
+        proved = runs[-1][1] if runs else board.episode.base
+        base = max(board.course.edge(proved), state.next_number, board.cursor)
+        clean = board.clean and len(runs) == 1 and not state.timed_out
+        window = board.course.window(proved)
+        expected = 2 if window > 2 else 1
+        if state.transport.embryo:
+            expected = state.limits.initial_window
+        elif clean:
+            expected = max(1, min(window, state.limits.idle_window))
+        state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)
+        flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else _NO_FLAGS)
+        claim = Claim(base, base + expected, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
+        claim.datagram_bytes = max(state.proven_bytes if clean or state.transport.embryo else 0, state.datagram_bytes)
+        if state.timed_out and state.round_trip.backoff > 2:
+            claim.datagram_bytes = state.proven_bytes = state.limits.min_datagram_bytes
+        self._fill(claim)
+        state.restarting, state.timed_out = claim, False
+        self._send(claim, now, out)
+
+    def _fill(self, claim: Claim) -> None:
+        """What the request wants and brings; input goes before data."""
+        state = self._state
+        claim.datagram_bytes = claim.datagram_bytes or state.datagram_bytes
+        assert state.transport is not None
+        claim.blob = state.transport.blob
+        budget = (claim.stop - claim.start) * self._room(claim.datagram_bytes)
+        if self._input_due():
+            self._fill_input(claim, budget)
+            return
+        selection: Selection = state.wants.select(budget, state.output_limit, state.limits.max_wants)
+        claim.wants, claim.user = selection.wants, selection.user
+
+    def _fill_input(self, claim: Claim, budget: int) -> None:
+        state, newest = self._state, self._state.wants.newest
+        tail = state.wants.tail
+        assert tail is not None
+        stop = min(tail + budget, max(state.output_limit, tail))
+        claim.wants = ((tail, stop),) if stop > tail else ()
+        state.wants.asked = max(state.wants.asked, stop)
+        claim.user = newest.blob if newest else b""
+        used = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES + OFFSET_BYTES + 12 + len(claim.user)
+        used += RUN_BYTES * len(claim.runs)
+        claim.input_offset = state.input.base
+        claim.input = state.input.piece(max(state.datagram_bytes - used, 0))
+        claim.flags |= RequestFlag.INPUT
+        if state.input.ended and len(claim.input) == len(state.input):
+            claim.flags |= RequestFlag.INPUT_END
+        state.input.in_flight = True
+
+    def _send(self, claim: Claim, now: int, out: Outgoing) -> None:
+        self._state.claims.add(claim)
+        self._transmit(claim, claim.flags, now, out)
+
+    def _repeat(self, claim: Claim, now: int, out: Outgoing) -> None:
+        """The same claim again, under a new request number, to the replica it now names."""
+        claim.retry_at = None
+        self._state.counters.hit("repeats")
+        self._transmit(claim, claim.flags | RequestFlag.PROBE, now, out)
+
+    def _transmit(self, claim: Claim, flags: RequestFlag, now: int, out: Outgoing) -> None:
+        body = RequestBody(
+            flags,
+            claim.datagram_bytes,
+            claim.lo,
+            claim.hi,
+            claim.start if flags & RequestFlag.RESTART else 0,
+            claim.runs,
+            self._still_wanted(claim),
+            claim.user,
+            claim.input_offset,
+            claim.input,
+        )
+        claim.sent_last = now
+        claim.patience = 0
+        header = self._header(Kind.REQUEST, claim.blob)
+        self._state.claims.name(claim, self._number)
+        out.append((self._state.session.seal_request(header, body.encode()), claim.replica))
+        self._state.counters.hit("requests")
+
+    def _still_wanted(self, claim: Claim) -> tuple[Range, ...]:
+        if not claim.answered:
+            return claim.wants
+        return tuple(gap for want in claim.wants for gap in self._state.output.missing(*want))
+
+    def _ping(self, size: int, now: int, out: Outgoing) -> None:
+        transport = self._state.transport
+        if transport is not None:
+            body = bytes(size - HEADER_BYTES - TAG_BYTES)
+            header = self._header(Kind.PING, transport.blob)
+            out.append((self._state.session.seal_request(header, body), self._state.fleet.pick(now)))
+
+    def _header(self, kind: Kind, blob: bytes) -> bytes:
+        self._number += 1
+        if self._number > self._state.limits.max_number:
+            raise ConnectionFailed("request numbers used up")
+        return request_header(kind, blob, self._number)

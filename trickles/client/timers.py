@@ -1,0 +1,158 @@
+"""Every deadline of a connection: delayed requests, losses by time, probes, timeouts, giving up."""
+
+from __future__ import annotations
+
+from trickles.client.claims import Claim
+from trickles.client.settling import close
+from trickles.client.state import ConnectionState
+from trickles.errors import ConnectionFailed
+from trickles.limits import MILLISECOND
+
+DUPLICATE_THRESHOLD = 3  # later packets that make a hole a loss (RFC 5681 section 3.2)
+SMOOTH_FOR = MILLISECOND  # at high rates one request speaks for about this long
+
+
+class Timers:
+    """Only the client has timers; all of them derive from the connection's state."""
+
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
+        self._speak_at: int | None = None
+        self._hole: int | None = None
+        self._hole_since = 0
+
+    # requests
+
+    def may_speak(self, now: int) -> bool:
+        """True when enough has arrived for a request, nothing more is on its way, or waiting has lasted long enough."""
+        state = self._state
+        unspoken = state.board.cursor - state.spoken
+        if unspoken >= self._threshold() or not any(not claim.done for claim in state.claims):
+            self._speak_at = None
+            return True
+        if self._speak_at is None:
+            srtt = state.round_trip.srtt or MILLISECOND
+            self._speak_at = now + min(max(srtt >> 2, MILLISECOND), 25 * MILLISECOND)
+        if now < self._speak_at:
+            return False
+        self._speak_at = None
+        return True
+
+    def _threshold(self) -> int:
+        """Numbers per request: two at low rates, a full burst at high ones, never over a quarter of the window."""
+        state = self._state
+        window = state.board.course.window(state.board.cursor)
+        per_interval = window * SMOOTH_FOR // max(state.round_trip.srtt or SMOOTH_FOR, 1)
+        return max(min(state.burst_packets, window >> 2, per_interval), min(2, state.burst_packets))
+
+    def needs_restart(self, now: int, *, due: bool) -> bool:
+        """True when only a new episode can go on."""
+        state = self._state
+        if not due or state.transport is None:
+            return False
+        if state.transport.embryo or state.broken or state.timed_out:
+            return True
+        if len(state.claims):
+            return False
+        if state.spoken >= state.board.cursor:
+            return True
+        idle = now - state.progress_at > state.round_trip.timeout(state.limits)
+        return idle or (state.proven_bytes > state.datagram_bytes and state.board.clean)
+
+    # losses
+
+    def lapsed(self, now: int) -> list[Claim]:
+        """Declare what is lost by count or by time; returns the claims that are over by it."""
+        state, over = self._state, []
+        while (hole := state.board.hole()) is not None:
+            if hole[0] != self._hole:
+                self._hole, self._hole_since = hole[0], now
+            by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
+            if self._patient(hole[0], now) or not (by_count or now >= self._hole_since + self._reorder_window()):
+                break
+            start, stop = state.board.declare_lost()
+            state.counters.hit("lost", stop - start)
+            over += state.claims.settle(start, stop)
+        for claim in list(state.claims):
+            passed = claim.stop <= state.board.episode.base and claim is not state.restarting
+            if passed and claim not in over and now >= state.begun_at + self._reorder_window() and claim.patience < now:
+                claim.lost = True
+                over.append(claim)
+        return over
+
+    def _patient(self, number: int, now: int) -> bool:
+        return any(claim.start <= number < claim.stop and claim.patience > now for claim in self._state.claims)
+
+    def _reorder_window(self) -> int:
+        """How long a hole may stay open: a quarter of the round trip, more once that proved too short (RFC 8985)."""
+        state = self._state
+        srtt = state.round_trip.srtt or MILLISECOND
+        share = srtt >> 1 if state.fleet.spreads else srtt >> 2
+        return max(min(share * state.reorder_steps, srtt), MILLISECOND)
+
+    # silence
+
+    def _waiting(self) -> list[Claim]:
+        return [claim for claim in self._state.claims if claim.retry_at is None]
+
+    def _silent_since(self, waiting: list[Claim]) -> int:
+        oldest = min(claim.sent_at for claim in waiting)
+        return max(self._state.progress_at, oldest, min(claim.patience for claim in waiting))
+
+    def _deadlines(self) -> tuple[int, int] | None:
+        """When to probe and when to restart, while something is awaited."""
+        waiting = self._waiting()
+        if not waiting:
+            return None
+        state, since = self._state, self._silent_since(waiting)
+        rto = since + state.round_trip.timeout(state.limits)
+        return min(since + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
+
+    def deadline(self, *, due: bool) -> int | None:
+        """The earliest time at which `expired` or another look at the connection is due."""
+        state = self._state
+        times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
+        if (silence := self._deadlines()) is not None:
+            times.append(silence[0])
+        if self._speak_at is not None and due and state.spoken < state.board.cursor:
+            times.append(self._speak_at)
+        if state.board.hole() is not None and self._hole == state.board.cursor:
+            times.append(self._hole_since + self._reorder_window())
+        if any(claim.stop <= state.board.episode.base and claim is not state.restarting for claim in state.claims):
+            times.append(state.begun_at + self._reorder_window())
+        return min(times, default=None)
+
+    def expired(self, now: int) -> None:
+        """Act on silence: a probe to another replica first, a restart in the end."""
+        silence = self._deadlines()
+        if silence is None or now < silence[0]:
+            return
+        state = self._state
+        if now - state.progress_at > state.limits.give_up_after:
+            raise ConnectionFailed("no replica answers")
+        if now >= silence[1]:
+            self._restart_after_silence(now)
+        else:
+            self._probe(now)
+
+    def _probe(self, now: int) -> None:
+        state = self._state
+        claim = min(self._waiting(), key=lambda waiting: waiting.sent_at)
+        state.probes += 1
+        state.counters.hit("probes")
+        other = state.fleet.other(claim.replica, now)
+        if other != claim.replica:
+            claim.moved_from = claim.moved_from or claim.replica
+            claim.replica = other
+        claim.retry_at = now
+
+    def _restart_after_silence(self, now: int) -> None:
+        state = self._state
+        state.counters.hit("timeouts")
+        state.round_trip = state.round_trip.backed_off()
+        state.probes = 0
+        for claim in list(state.claims):
+            claim.lost = True
+            close(state, claim)
+        state.fleet.silent(state.fleet.home, now)
+        state.timed_out = True

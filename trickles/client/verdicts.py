@@ -1,0 +1,48 @@
+"""What a refusal changes."""
+
+from __future__ import annotations
+
+from trickles.client.claims import Claim
+from trickles.client.settling import adopt, close
+from trickles.client.state import ConnectionState
+from trickles.errors import ConnectionFailed
+from trickles.service import Refusal
+from trickles.wire.refusal import RefusalHead
+
+PATIENCE = 3_000_000  # a server at work says so every second
+
+
+def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
+    """Act on a refusal of `claim`; ConnectionFailed when the transfer cannot go on."""
+    if head.code is Refusal.GONE and head.tag:
+        raise ConnectionFailed("gone")
+    if head.code is Refusal.WORKING and head.tag:
+        state.progress_at = now
+        claim.patience = now + PATIENCE
+    elif head.code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
+        _challenged(state, claim, head, now)
+    elif head.code is Refusal.BUSY and head.tag:
+        state.progress_at = now
+        claim.retry_at = now + (state.limits.busy_delay << min(claim.refusals, 6))
+        claim.refusals += 1
+    elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
+        _elsewhere(state, claim, now, certain=bool(head.tag))
+
+
+def _challenged(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
+    """The fresh continuation proves the path by being used; what was claimed under the old one is void."""
+    close(state, claim)
+    state.progress_at = now
+    assert head.transport is not None
+    adopt(state, head.transport, now)
+
+
+def _elsewhere(state: ConnectionState, claim: Claim, now: int, *, certain: bool) -> None:
+    claim.refusals += 1
+    if certain:
+        state.progress_at = now
+        if claim.refusals >= 2 * len(state.fleet.replicas):
+            raise ConnectionFailed("no replica can continue")
+    state.fleet.silent(claim.replica, now)
+    claim.replica = state.fleet.other(claim.replica, now)
+    claim.retry_at = now + (0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay)

@@ -1,0 +1,103 @@
+"""What to ask for next: output ranges lost first, then new ones, as far as buffer and continuations reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trickles.ranges import Range, RangeSet
+from trickles.wire.response import UserFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Ranges for one request and the user continuation that covers them all."""
+
+    wants: tuple[Range, ...]
+    user: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes wanted."""
+        return sum(stop - start for start, stop in self.wants)
+
+
+class Wants:
+    """The client's side of the user continuations: at most one per output range, newest wins."""
+
+    def __init__(self) -> None:
+        self.frames: list[UserFrame] = []  # by start, disjoint
+        self.asked = 0  # everything below was asked for at least once
+        self._lost = RangeSet()
+
+    @property
+    def newest(self) -> UserFrame | None:
+        """The continuation behind which the most input lies."""
+        return self.frames[-1] if self.frames else None
+
+    @property
+    def consumed(self) -> int:
+        """Input bytes that the service has consumed."""
+        return self.frames[-1].consumed if self.frames else 0
+
+    @property
+    def tail(self) -> int | None:
+        """Where the output of the next input will begin, or None while that is not known."""
+        return self.frames[-1].stop if self.frames else 0
+
+    def learn(self, frame: UserFrame) -> bool:
+        """Take a user continuation in; False when a newer one covers that range already."""
+        newest = self.newest
+        if newest is not None and (frame.consumed, frame.start) < (newest.consumed, newest.start):
+            return False
+        self.frames = [old for old in self.frames if old.start < frame.start]
+        if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
+            old = self.frames[-1]
+            self.frames[-1] = UserFrame(old.start, frame.start, old.consumed, old.blob)
+        self.frames.append(frame)
+        if frame.stop is not None:
+            self.asked = min(self.asked, frame.stop)
+        return True
+
+    def forget_below(self, offset: int) -> None:
+        """All output below `offset` has arrived: continuations that end there are done, but for the newest."""
+        while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
+            del self.frames[0]
+
+    def lost(self, ranges: list[Range]) -> None:
+        """These ranges were asked for and will not come."""
+        for start, stop in ranges:
+            self._lost.add(start, stop)
+
+    def arrived(self, offset: int) -> None:
+        """Everything below `offset` has arrived."""
+        self._lost.discard_below(offset)
+
+    def available_bytes(self, limit: int) -> int:
+        """How much could be asked for now, in one request, below output offset `limit`."""
+        return self.select(1 << 62, limit, 64, take=False).size_bytes
+
+    def select(self, budget: int, limit: int, most: int, *, take: bool = True) -> Selection:
+        """Up to `most` ranges of together at most `budget` bytes, all below `limit` and under one continuation."""
+        chosen: list[Range] = []
+        frame: UserFrame | None = None
+        for start, stop in [*self._lost, (self.asked, limit)]:
+            if len(chosen) >= most or budget <= 0:
+                break
+            frame = frame or self._covering(start)
+            if frame is None or start < frame.start:
+                continue
+            stop = min(stop, start + budget, limit if frame.stop is None else min(frame.stop, limit))
+            if stop > start:
+                chosen.append((start, stop))
+                budget -= stop - start
+        if take:
+            for start, stop in chosen:
+                self._lost.discard(start, stop)
+                self.asked = max(self.asked, stop)
+        return Selection(tuple(chosen), frame.blob if frame and chosen else b"")
+
+    def _covering(self, offset: int) -> UserFrame | None:
+        for frame in self.frames:
+            if frame.start <= offset and (frame.stop is None or offset < frame.stop):
+                return frame
+        return None

@@ -1,0 +1,43 @@
+"""Typed errors: the class says who is to blame, the text says what to do about it."""
+
+from __future__ import annotations
+
+
+class TricklesError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class LocalProtocolError(TricklesError):
+    """The caller of this API asked for something the protocol does not allow."""
+
+
+class BadPacket(TricklesError):
+    """Bytes from the network that cannot be what they claim to be; the only error out of `*_untrusted`."""
+
+
+class Forged(BadPacket):
+    """A sealed value that no live key opens: forged, truncated, foreign or expired keys all look like this."""
+
+
+class UnknownEpoch(Forged):
+    """A sealed value whose epoch this keyring does not hold."""
+
+
+class KeyringError(TricklesError):
+    """A keyring that cannot be used: missing, unreadable, readable by others, malformed or empty."""
+
+
+class IdentityError(TricklesError):
+    """The fleet is not the one the client pinned or trusted before."""
+
+
+class ContinuationTooLarge(LocalProtocolError):
+    """A user continuation does not fit a packet: keep the state in a shared store and seal only its key."""
+
+
+class ConnectionFailed(TricklesError):
+    """The transfer cannot go on anywhere; `reason` is a short word for logs."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,122 @@
+"""One round trip to the first byte: HPKE (RFC 9180) to an epoch key that the fleet's Ed25519 identity vouches for."""
+
+from __future__ import annotations
+
+import hmac
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM
+from cryptography.hazmat.primitives.hpke import Suite as HpkeSuite
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
+from trickles.keyring import Epoch, Keyring, Purpose
+from trickles.wire.hello import (
+    HELLO_HEADER_BYTES,
+    HPKE_OVERHEAD,
+    INSIDE_BYTES,
+    NO_COOKIE,
+    Certificate,
+    Hello,
+    HelloInside,
+    parse_certificate_untrusted,
+    parse_inside_untrusted,
+)
+from trickles.wire.kinds import Suite
+
+_HPKE = HpkeSuite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
+_INFO = b"trickles 1 hello"
+MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
+
+
+class EpochKeys:
+    """An epoch's hello key and certificate, made once per epoch."""
+
+    __slots__ = ("certificate", "epoch", "private")
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        self.private = X25519PrivateKey.from_private_bytes(epoch.derive(Purpose.HELLO))
+        self.certificate = epoch.certificate
+
+    def open_hello_untrusted(self, hello: Hello) -> HelloInside:
+        """What the client sealed; Forged when it is not for this epoch, BadPacket when malformed inside."""
+        try:
+            plaintext = _HPKE.decrypt(hello.sealed, self.private, _INFO + hello.bound())
+        except (InvalidTag, ValueError):
+            raise Forged("hello does not open") from None
+        return parse_inside_untrusted(plaintext)
+
+
+def hello_public_key(epoch: Epoch) -> bytes:
+    """The public half of the epoch's hello key, 32 bytes."""
+    private = X25519PrivateKey.from_private_bytes(epoch.derive(Purpose.HELLO))
+    return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def identity_public(identity: bytes) -> bytes:
+    """The public half (32 bytes) of a raw Ed25519 identity key."""
+    return _identity(identity).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def new_identity() -> bytes:
+    """A fresh raw Ed25519 private key, 32 bytes."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+
+
+def certify(epoch: Epoch, identity: bytes) -> Epoch:
+    """The epoch with a certificate signed by the raw Ed25519 private key `identity`."""
+    unsigned = Certificate(
+        epoch.identifier, epoch.not_before, hello_public_key(epoch), identity_public(identity), bytes(64)
+    )
+    signature = _identity(identity).sign(unsigned.signed())
+    certificate = Certificate(
+        unsigned.epoch, unsigned.not_before, unsigned.hello_key, unsigned.identity, signature
+    ).encode()
+    return Epoch(epoch.identifier, epoch.key, epoch.not_before, certificate)
+
+
+def verify_certificate_untrusted(data: bytes, pinned: bytes | None) -> Certificate:
+    """The certificate, its signature checked; IdentityError when the identity is not the pinned one."""
+    certificate = parse_certificate_untrusted(data)
+    if pinned is not None and not hmac.compare_digest(certificate.identity, pinned):
+        raise IdentityError("the fleet's identity is not the expected one")
+    try:
+        Ed25519PublicKey.from_public_bytes(certificate.identity).verify(certificate.signature, certificate.signed())
+    except (InvalidSignature, ValueError):
+        raise BadPacket("certificate signature does not verify") from None
+    return certificate
+
+
+def seal_hello(certificate: Certificate, suite: Suite, inside: HelloInside, *, size: int) -> Hello:
+    """A hello of `size` bytes to the certified epoch; early input longer than fits raises BadPacket at the peer."""
+    empty = Hello(suite, certificate.epoch, NO_COOKIE, b"")
+    plaintext = inside.encode(size - HELLO_HEADER_BYTES - HPKE_OVERHEAD)
+    public = X25519PublicKey.from_public_bytes(certificate.hello_key)
+    return Hello(suite, certificate.epoch, NO_COOKIE, _HPKE.encrypt(plaintext, public, _INFO + empty.bound()))
+
+
+def make_cookie(ring: Keyring, address: bytes, *, now: int) -> bytes:
+    """A stateless cookie (24 bytes) for a host address in 16 bytes: issue time and a keyed hash (RFC 9147 5.1)."""
+    issued = now.to_bytes(8, "big")
+    return issued + _cookie_mac(ring.newest(now), issued, address)
+
+
+def valid_cookie(ring: Keyring, cookie: bytes, address: bytes, *, now: int, life: int) -> bool:
+    """True when any live epoch made this cookie for that address at most `life` microseconds ago."""
+    issued = cookie[:8]
+    fresh = -life <= now - int.from_bytes(issued, "big") <= life
+    return fresh and any(hmac.compare_digest(cookie[8:], _cookie_mac(e, issued, address)) for e in ring.epochs)
+
+
+def _cookie_mac(epoch: Epoch, issued: bytes, address: bytes) -> bytes:
+    return epoch.derive(Purpose.COOKIE, issued + address, 16)
+
+
+def _identity(raw: bytes) -> Ed25519PrivateKey:
+    try:
+        return Ed25519PrivateKey.from_private_bytes(raw)
+    except ValueError:
+        raise KeyringError("an identity key has 32 bytes") from None

@@ -1,0 +1,119 @@
+"""Key epochs shared by a fleet, and sealing under them; purposes and connections never share a key.
+
+A keyring is a value: rotation makes a new one. It seals with the newest epoch that is in force and opens with any it
+holds. Sealed values are `epoch id (4) | nonce (12) | AES-256-GCM ciphertext and tag`, the subkey of each connection
+and purpose derived by HKDF-Expand (RFC 5869), so that the 2^32 limit on random nonces holds per connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from trickles.errors import Forged, KeyringError, UnknownEpoch
+
+KEY_BYTES = 32
+SEAL_OVERHEAD = 4 + 12 + 16
+_EMPTY = b""
+
+
+class Purpose(bytes, Enum):
+    """What a sealed value or a derived key is for; one never opens as another."""
+
+    TRANSPORT = b"trickles 1 transport continuation"
+    USER = b"trickles 1 user continuation"
+    NONCE = b"trickles 1 range nonces"
+    COOKIE = b"trickles 1 hello cookie"
+    HELLO = b"trickles 1 hello key"
+    TO_SERVER = b"trickles 1 client to server"
+    TO_CLIENT = b"trickles 1 server to client"
+    SPOOL = b"trickles 1 spool receipts"
+    SESSION = b"trickles 1 application sessions"
+
+
+def expand(key: bytes, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
+    """HKDF-Expand with SHA-256 (RFC 5869 section 2.3), one block: at most 32 bytes."""
+    info = purpose.value + len(context).to_bytes(2, "big") + context
+    return hmac.digest(key, info + b"\x01", "sha256")[:length]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A key's period: from `not_before` (microseconds since 1970) on it seals; as long as it is listed it opens."""
+
+    identifier: int
+    key: bytes
+    not_before: int = 0
+    certificate: bytes = _EMPTY  # the identity's signature over this epoch's hello key; see handshake
+
+    def __post_init__(self) -> None:
+        if len(self.key) != KEY_BYTES or not 0 <= self.identifier < 1 << 32:
+            raise KeyringError("an epoch has a 32-bit id and a 32-byte key")
+
+    def derive(self, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
+        """A key of this epoch for one purpose and one context."""
+        return expand(self.key, purpose, context, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """All live epochs, oldest first; equal keyrings make equal replicas."""
+
+    epochs: tuple[Epoch, ...]
+
+    def __post_init__(self) -> None:
+        identifiers = [epoch.identifier for epoch in self.epochs]
+        if not identifiers or len(set(identifiers)) != len(identifiers):
+            raise KeyringError("a keyring holds at least one epoch, each id once")
+
+    def newest(self, now: int) -> Epoch:
+        """The epoch that seals at `now`: the last one in force, or the first if none is yet."""
+        in_force = [epoch for epoch in self.epochs if epoch.not_before <= now]
+        return max(in_force, key=lambda epoch: (epoch.not_before, epoch.identifier)) if in_force else self.epochs[0]
+
+    def find(self, identifier: int) -> Epoch:
+        """The epoch of that id; UnknownEpoch when it is not (or no longer) held."""
+        for epoch in self.epochs:
+            if epoch.identifier == identifier:
+                return epoch
+        raise UnknownEpoch("unknown epoch")
+
+    def seal(self, purpose: Purpose, context: bytes, plaintext: bytes, *, nonce: bytes, now: int) -> bytes:
+        """Seal for `purpose` and `context` (a connection id, say); `nonce` is 12 random bytes."""
+        epoch = self.newest(now)
+        prefix = epoch.identifier.to_bytes(4, "big")
+        cipher = _cipher(epoch.key, purpose, context)
+        return prefix + nonce + cipher.encrypt(nonce, plaintext, prefix + purpose.value)
+
+    def open_untrusted(self, purpose: Purpose, context: bytes, sealed: bytes) -> bytes:
+        """Undo `seal`; every failure is Forged (UnknownEpoch when only the epoch is not held)."""
+        if len(sealed) < SEAL_OVERHEAD:
+            raise Forged("too short to be sealed")
+        epoch = self.find(int.from_bytes(sealed[:4], "big"))
+        try:
+            return _cipher(epoch.key, purpose, context).decrypt(sealed[4:16], sealed[16:], sealed[:4] + purpose.value)
+        except InvalidTag:
+            raise Forged("not sealed by this keyring") from None
+
+
+def with_epoch(ring: Keyring | None, fresh: Epoch, *, keep: int = 3) -> Keyring:
+    """The keyring after a rotation: `fresh` added, at most `keep` epochs left, the oldest dropped first."""
+    epochs: Iterable[Epoch] = (*(ring.epochs if ring else ()), fresh)
+    return Keyring(tuple(sorted(epochs, key=lambda epoch: (epoch.not_before, epoch.identifier))[-keep:]))
+
+
+def fingerprint(data: bytes) -> str:
+    """A short public name of key material, for people to compare."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1024)
+def _cipher(key: bytes, purpose: Purpose, context: bytes) -> AESGCM:
+    return AESGCM(expand(key, purpose, context))

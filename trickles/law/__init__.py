@@ -1,0 +1,10 @@
+"""Window laws: congestion windows as pure functions of how many packets were acknowledged."""
+
+from __future__ import annotations
+
+from trickles.law.base import Law
+from trickles.law.reno import RENO
+
+LAWS: dict[int, Law] = {RENO.identifier: RENO}
+
+__all__ = ["LAWS", "RENO", "Law"]

@@ -1,0 +1,57 @@
+"""Every bound of the transport: its name, its default and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECOND = 1_000_000
+MILLISECOND = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of both engines. Times are microseconds, sizes bytes, windows packets."""
+
+    # sizes
+    min_datagram_bytes: int = 1200  # fits a 1280-byte IPv6 path, RFC 8200 section 5
+    max_datagram_bytes: int = 65_507  # the largest UDP payload over IPv4
+    max_burst_bytes: int = 64_000  # one GSO send, below the 64 KiB of an IP datagram
+    max_burst_packets: int = 46  # about one GSO send of Ethernet datagrams; kernels cap at 64
+    max_user_continuation_bytes: int = 700  # leaves room for proof and wants in a 1,200-byte request
+    max_runs: int = 32  # runs in a proof; more means the path is useless and a restart is better
+    max_wants: int = 32  # output ranges in one request
+
+    # windows
+    initial_window: int = 10  # RFC 6928, once the address is proved
+    unproved_window: int = 3  # three packets for one padded hello: the 3x rule
+    idle_window: int = 32  # what a window keeps after a pause without loss
+    max_window: int = 1 << 16
+    max_number: int = (1 << 32) - 1  # packet numbers are 32 bits on the wire
+    max_restart_skip: int = 1 << 20  # how far ahead a restart may place its base
+
+    # ages
+    continuation_life: int = 30 * SECOND  # replay filter remembers this long
+    user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
+    cookie_life: int = 10 * SECOND
+    min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor
+
+    # client timers (RFC 6298, RFC 8985)
+    rto_initial: int = SECOND
+    rto_floor: int = 200 * MILLISECOND
+    rto_ceiling: int = 60 * SECOND
+    probe_floor: int = 10 * MILLISECOND
+    give_up_after: int = 30 * SECOND  # silence from every replica
+    busy_delay: int = 20 * MILLISECOND
+
+    # client buffers
+    receive_window_bytes: int = 4 << 20
+
+    # soft state of a listener, entries
+    path_cache: int = 4096
+    state_cache: int = 4096
+    claims_cache: int = 16_384
+    replay_bits: int = 1 << 22  # per generation; 512 KiB each
+    max_hellos_per_second: int = 2000  # beyond it a hello must bring a cookie
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,152 @@
+"""The server engine: a function of keyring, service, datagram and now. There is no connection object.
+
+What it keeps besides the keyring is soft: opened continuations, replay filter, claims. All of it is bounded and may
+vanish at any instant (`drop_caches`) with no effect but time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trickles.errors import BadPacket, Forged, UnknownEpoch
+from trickles.keyring import Keyring
+from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.listener.grants import Refused, decide
+from trickles.listener.greeter import Greeter
+from trickles.listener.paths import Path, PathCache
+from trickles.listener.replying import Replier
+from trickles.replay import ClaimTable, ReplayFilter
+from trickles.service import Buffer, Refusal, Service
+from trickles.trace import Counters
+from trickles.wire.kinds import Address, Burst, Kind, address_bytes
+from trickles.wire.refusal import refusal_header
+from trickles.wire.request import parse_body_untrusted, split_untrusted
+from trickles.wire.response import HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
+
+Entropy = Callable[[int], bytes]
+
+
+class Listener:
+    """Answers datagrams; two listeners with equal keyrings and services answer alike.
+
+    `handle` never raises for what a datagram holds. Replies that a service defers come out of `poll`; `on_ready`, when
+    set, is called as soon as there is something to poll.
+    """
+
+    def __init__(
+        self, keyring: Keyring, service: Service, *, entropy: Entropy, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.counters = Counters()
+        self.on_ready: Callable[[], None] | None = None
+        self._limits = limits
+        self._entropy = entropy
+        self._ready: list[Burst] = []
+        self._paths = PathCache(keyring, limits)
+        self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
+        self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
+        self._forget()
+
+    def _forget(self) -> None:
+        limits = self._limits
+        self._replays = ReplayFilter(bits=limits.replay_bits, period=limits.continuation_life)
+        self._claims = ClaimTable(limits.claims_cache)
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring in use."""
+        return self._paths.keyring
+
+    def replace_keyring(self, keyring: Keyring) -> None:
+        """Go on with a rotated keyring; connections sealed under epochs it still holds do not notice."""
+        self._paths.replace_keyring(keyring)
+        self._greeter.forget()
+
+    def drop_caches(self) -> None:
+        """Lose all soft state, as a new process would."""
+        self._forget()
+        self._paths.clear()
+        self._replier.clear()
+        self._greeter.forget()
+
+    def poll(self, now: int) -> list[Burst]:
+        """Replies that services deferred and have since resolved, and word that others are still being worked on."""
+        ready, self._ready = self._ready, []
+        return ready + self._replier.notices(now)
+
+    def next_timeout(self) -> int | None:
+        """When `poll` is due although nothing was resolved, or None."""
+        return self._replier.next_notice
+
+    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
+        """The datagrams that answer one datagram from `source`; `now` is microseconds since 1970."""
+        try:
+            kind = datagram[0] if datagram else 0
+            if kind == Kind.REQUEST:
+                return self._request(datagram, source, now)
+            if kind == Kind.HELLO:
+                return self._greeter.hello(datagram, source, now)
+            if kind == Kind.PING:
+                return self._ping(datagram, source, now)
+            if kind == Kind.ASK:
+                return self._greeter.ask(datagram, source, now)
+            raise BadPacket("unknown kind")
+        except Forged:
+            self.counters.hit("dropped.forged")
+        except BadPacket:
+            self.counters.hit("dropped.malformed")
+        return []
+
+    def _deliver(self, bursts: list[Burst]) -> None:
+        self._ready += bursts
+        if self.on_ready is not None:
+            self.on_ready()
+
+    def _request(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
+        header, blob, number = split_untrusted(datagram)
+        try:
+            path = self._paths.open_untrusted(blob)
+        except UnknownEpoch:
+            self.counters.hit("refused.epoch")
+            return [_hint(source, number, self._entropy(SALT_BYTES))]
+        body = parse_body_untrusted(path.session.open_request_untrusted(header, datagram))
+        if self._replays.seen(datagram[-16:], now=now):
+            self.counters.hit("dropped.replayed")
+            return []
+        stale = self._stale(path, source, now)
+        if stale is not None:
+            return self._replier.challenge(path, source, number, stale, now)
+        decision = decide(path, body, self._claims, now=now, limits=self._limits)
+        if isinstance(decision, Refused):
+            self.counters.hit(decision.counter)
+            return []
+        release = lambda: self._claims.release(path.connection, decision.start, decision.stop)  # noqa: E731
+        return self._replier.answer(path, source, number, body, decision, now, release)
+
+    def _ping(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
+        header, blob, number = split_untrusted(datagram)
+        path = self._paths.open_untrusted(blob)
+        path.session.open_request_untrusted(header, datagram)
+        if self._stale(path, source, now) is not None or self._replays.seen(datagram[-16:], now=now):
+            self.counters.hit("dropped.ping")
+            return []
+        self.counters.hit("pings")
+        return [_pong(path, source, number, self._entropy(SALT_BYTES), len(datagram))]
+
+    def _stale(self, path: Path, source: Address, now: int) -> Refusal | None:
+        if path.state.address != address_bytes(source[0]):
+            return Refusal.ADDRESS
+        if now - path.state.issued > self._limits.continuation_life:
+            return Refusal.EXPIRED
+        return None
+
+
+def _hint(source: Address, number: int, salt: bytes) -> Burst:
+    clear = refusal_header(Refusal.EPOCH, number, salt)
+    return Burst(source, len(clear), [clear])
+
+
+def _pong(path: Path, source: Address, number: int, salt: bytes, size: int) -> Burst:
+    """As large as the ping: the round trip proves that datagrams of this size pass both ways (RFC 8899)."""
+    clear = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, salt, number, 0, 0)
+    fill: Buffer = bytes(size - HEADER_BYTES - TAG_BYTES)
+    return Burst(source, size, path.session.seal_response(clear, fill, tagged=True))

@@ -1,0 +1,82 @@
+"""Half-open integer ranges kept sorted, disjoint and merged."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+Range = tuple[int, int]
+
+
+class RangeSet:
+    """A set of integers stored as ranges [start, stop); adding in order costs O(1)."""
+
+    __slots__ = ("_starts", "_stops")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(zip(self._starts, self._stops, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, start: int, stop: int) -> None:
+        """Add [start, stop), merging what it touches."""
+        if start >= stop:
+            return
+        if self._stops and self._stops[-1] == start:
+            self._stops[-1] = stop
+            return
+        first = bisect_left(self._stops, start)
+        last = bisect_right(self._starts, stop)
+        if first < last:
+            start = min(start, self._starts[first])
+            stop = max(stop, self._stops[last - 1])
+        self._starts[first:last] = [start]
+        self._stops[first:last] = [stop]
+
+    def discard(self, start: int, stop: int) -> None:
+        """Take every integer of [start, stop) out of the set."""
+        kept = [(a, b) for a, b in self if b <= start or a >= stop]
+        for a, b in self:
+            if a < stop and b > start:
+                kept += [(x, y) for x, y in ((a, min(b, start)), (max(a, stop), b)) if x < y]
+        kept.sort()
+        self._starts, self._stops = [a for a, _ in kept], [b for _, b in kept]
+
+    def discard_below(self, bound: int) -> None:
+        """Forget every integer below `bound`."""
+        index = bisect_right(self._stops, bound)
+        del self._starts[:index], self._stops[:index]
+        if self._starts and self._starts[0] < bound:
+            self._starts[0] = bound
+
+    def contains(self, start: int, stop: int) -> bool:
+        """True when all of [start, stop) is in the set."""
+        index = bisect_right(self._starts, start) - 1
+        return start >= stop or (index >= 0 and self._stops[index] >= stop)
+
+    def overlaps(self, start: int, stop: int) -> bool:
+        """True when any of [start, stop) is in the set."""
+        index = bisect_right(self._stops, start)
+        return start < stop and index < len(self._starts) and self._starts[index] < stop
+
+    def missing(self, start: int, stop: int) -> list[Range]:
+        """The parts of [start, stop) that are not in the set, in order."""
+        gaps: list[Range] = []
+        index = bisect_right(self._stops, start)
+        while start < stop and index < len(self._starts) and self._starts[index] < stop:
+            if self._starts[index] > start:
+                gaps.append((start, self._starts[index]))
+            start = self._stops[index]
+            index += 1
+        if start < stop:
+            gaps.append((start, stop))
+        return gaps
+
+    def pop_first(self) -> Range:
+        """Remove and return the lowest range; IndexError when empty."""
+        return self._starts.pop(0), self._stops.pop(0)

@@ -1,0 +1,61 @@
+"""Output bytes put back in order: bounded by what was asked for, duplicates dropped."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from trickles.ranges import Range, RangeSet
+from trickles.service import Buffer
+
+
+class Reassembly:
+    """A stream of bytes from pieces in any order; in-order pieces pass through uncopied."""
+
+    __slots__ = ("_held", "_pieces", "_ready", "next_offset", "ready_bytes")
+
+    def __init__(self) -> None:
+        self.next_offset = 0  # everything below has arrived
+        self.ready_bytes = 0
+        self._ready: deque[Buffer] = deque()
+        self._held = RangeSet()
+        self._pieces: dict[int, Buffer] = {}
+
+    def add(self, offset: int, data: Buffer) -> int:
+        """Take one piece; returns how many of its bytes were new."""
+        size = len(data)
+        if offset == self.next_offset:
+            if not self._pieces:
+                self._push(data, size)
+                return size
+        elif offset + size <= self.next_offset:
+            return 0
+        return self._add_slowly(offset, data, size)
+
+    def _add_slowly(self, offset: int, data: Buffer, size: int) -> int:
+        fresh = 0
+        view = memoryview(data)
+        for start, stop in self._held.missing(max(offset, self.next_offset), offset + size):
+            self._pieces[start] = view[start - offset : stop - offset]
+            self._held.add(start, stop)
+            fresh += stop - start
+        while self._pieces and (piece := self._pieces.pop(self.next_offset, None)) is not None:
+            self._push(piece, len(piece))
+        self._held.discard_below(self.next_offset)
+        return fresh
+
+    def _push(self, data: Buffer, size: int) -> None:
+        if size:
+            self._ready.append(data)
+            self.next_offset += size
+            self.ready_bytes += size
+
+    def missing(self, start: int, stop: int) -> list[Range]:
+        """The parts of [start, stop) that have not arrived."""
+        return self._held.missing(max(start, self.next_offset), stop)
+
+    def take(self) -> list[Buffer]:
+        """Everything in order that was not taken yet."""
+        ready = list(self._ready)
+        self._ready.clear()
+        self.ready_bytes = 0
+        return ready

@@ -1,0 +1,117 @@
+"""What the client can prove: received packet numbers, their nonces, and the holes it has declared lost.
+
+Numbers below `cursor` are decided: received (they are in the proof) or declared lost (they never will be, so that every
+request of the episode shows the same holes). Received numbers above a hole wait until the hole fills or is declared.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import xor
+
+from trickles.ranges import Range
+from trickles.trickle import Course, Episode, course
+
+_Run = list[int]  # start, stop, nonce
+
+
+class Scoreboard:
+    """The proof of one episode and of those that follow from it by loss, until a fresh continuation rebases it."""
+
+    __slots__ = ("_course", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
+
+    def __init__(self, episode: Episode) -> None:
+        self._waiting: dict[int, int] = {}
+        self.start_over(episode)
+
+    def start_over(self, episode: Episode) -> None:
+        """A restart: nothing of the new episode is proved yet, but its first packets may be here already."""
+        self.episode = episode
+        self.cursor = episode.base
+        self.holes = 0
+        self._runs: list[_Run] = []
+        self._splits: set[int] = set()
+        self._course: Course | None = None
+        self._waiting = {number: nonce for number, nonce in self._waiting.items() if number >= episode.base}
+        self._absorb()
+
+    def rebase(self, episode: Episode) -> None:
+        """Adopt the fresh continuation of an episode that this scoreboard has already followed into."""
+        if episode.base > self.cursor:
+            self.start_over(episode)
+            return
+        self.episode = episode
+        self._runs = [run for run in self._runs if run[0] >= episode.base]
+        self._splits = {split for split in self._splits if split > episode.base}
+        self._course = None
+        self.holes = sum(a[1] != b[0] for a, b in zip(self._runs, self._runs[1:], strict=False))
+        self.holes += bool(self._runs and self._runs[0][0] != episode.base)
+
+    def received(self, start: int, nonces: list[int]) -> None:
+        """Packets start, start + 1, ... have arrived with these nonces."""
+        if start == self.cursor and not self._waiting and not self._splits:
+            stop = start + len(nonces)
+            self._extend(start, stop, reduce(xor, nonces))
+            return
+        for number, nonce in enumerate(nonces, start):
+            if number >= self.cursor:
+                self._waiting.setdefault(number, nonce)
+        self._absorb()
+
+    def _extend(self, start: int, stop: int, nonce: int) -> None:
+        runs = self._runs
+        if runs and runs[-1][1] == start and start not in self._splits:
+            runs[-1][1] = stop
+            runs[-1][2] ^= nonce
+        else:
+            runs.append([start, stop, nonce])
+        self.cursor = stop
+        if self.holes or len(runs) == 1:
+            self._course = None
+
+    def _absorb(self) -> None:
+        waiting = self._waiting
+        while waiting and (nonce := waiting.pop(self.cursor, None)) is not None:
+            self._extend(self.cursor, self.cursor + 1, nonce)
+
+    @property
+    def waiting(self) -> int:
+        """How many numbers above the first undeclared hole have arrived."""
+        return len(self._waiting)
+
+    def hole(self) -> Range | None:
+        """The first hole that is not declared yet, if something above it has arrived."""
+        return (self.cursor, min(self._waiting)) if self._waiting else None
+
+    def declare_lost(self) -> Range:
+        """Declare the first hole lost for good and go on above it; returns it."""
+        start, stop = self.cursor, min(self._waiting)
+        self.holes += 1
+        self._course = None
+        self._extend(stop, stop + 1, self._waiting.pop(stop))
+        self._splits |= {leg.recovery.last for leg in self.course.legs if leg.recovery}
+        self._absorb()
+        return start, stop
+
+    @property
+    def course(self) -> Course:
+        """The episodes that follow from the proof so far."""
+        if self._course is None:
+            self._course = course(self.episode, [(start, stop) for start, stop, _ in self.proof()])
+        return self._course
+
+    def proof(self) -> tuple[tuple[int, int, int], ...]:
+        """The runs (start, stop, nonce) from the episode's base on, neighbours merged."""
+        merged: list[_Run] = []
+        for start, stop, nonce in self._runs:
+            if merged and merged[-1][1] == start:
+                merged[-1][1] = stop
+                merged[-1][2] ^= nonce
+            else:
+                merged.append([start, stop, nonce])
+        return tuple((start, stop, nonce) for start, stop, nonce in merged)
+
+    @property
+    def clean(self) -> bool:
+        """True when at least one packet is proved and no hole shows."""
+        return bool(self._runs) and not self.holes and not self._waiting

@@ -1,0 +1,88 @@
+"""Traffic keys of one connection, derived from its secret, and what each suite does with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from trickles.errors import Forged
+from trickles.keyring import Purpose, expand
+from trickles.service import Buffer
+from trickles.wire.kinds import Suite
+from trickles.wire.response import NONCE
+from trickles.wire.transport import CONNECTION_BYTES
+
+TAG_BYTES = 16
+NotAuthentic = InvalidTag  # what the raw ciphers below raise
+_REQUEST_NONCE_PREFIX = bytes(8)
+
+
+def connection_id(secret: bytes) -> bytes:
+    """The public name of the connection with that secret: a retransmitted hello names the same one."""
+    return hashlib.sha256(b"trickles 1 connection" + secret).digest()[:CONNECTION_BYTES]
+
+
+class Session:
+    """Both directions' ciphers. Request nonces count (the client holds state), response nonces bring a random salt."""
+
+    __slots__ = ("_to_server", "connection", "open_data", "seal_data", "sealed")
+
+    def __init__(self, secret: bytes, suite: Suite) -> None:
+        self.connection = connection_id(secret)
+        self.sealed = suite is Suite.SEALED
+        self._to_server = AESGCM(expand(secret, Purpose.TO_SERVER, self.connection))
+        from_server = AESGCM(expand(secret, Purpose.TO_CLIENT, self.connection))
+        # The raw AEAD for the hot loops: (nonce, data, clear) -> sealed, and back (InvalidTag when it does not fit).
+        self.seal_data: Callable[[bytes, Buffer, bytes], bytes] = from_server.encrypt
+        self.open_data: Callable[[Buffer, Buffer, Buffer], bytes] = from_server.decrypt
+
+    def seal_request(self, header: bytes, body: bytes) -> bytes:
+        """The whole datagram; the last four bytes of `header` are the request number, unique per connection."""
+        nonce = _REQUEST_NONCE_PREFIX + header[-4:]
+        if self.sealed:
+            return header + self._to_server.encrypt(nonce, body, header)
+        return header + body + self._to_server.encrypt(nonce, b"", header + body)
+
+    def open_request_untrusted(self, header: bytes, datagram: bytes) -> bytes:
+        """The request's body; Forged when the tag does not fit."""
+        nonce = _REQUEST_NONCE_PREFIX + header[-4:]
+        try:
+            if self.sealed:
+                return self._to_server.decrypt(nonce, datagram[len(header) :], header)
+            body = datagram[len(header) : -TAG_BYTES]
+            self._to_server.decrypt(nonce, datagram[-TAG_BYTES:], header + body)
+            return body
+        except InvalidTag:
+            raise Forged("request does not authenticate") from None
+
+    def tag(self, clear: bytes) -> bytes:
+        """The tag over a datagram that has no data (refusals), nonce from its header."""
+        return self.seal_data(clear[NONCE], b"", clear)
+
+    def check_untrusted(self, clear: bytes, tag: bytes) -> None:
+        """Undo `tag`: Forged when it does not fit."""
+        try:
+            self.open_data(clear[NONCE], tag, clear)
+        except InvalidTag:
+            raise Forged("refusal does not authenticate") from None
+
+    def seal_response(self, clear: bytes, data: Buffer, *, tagged: bool) -> list[Buffer]:
+        """Buffers of one response packet: clear part and sealed data; suite open: a tag over the clear if `tagged`."""
+        if self.sealed:
+            return [clear, self.seal_data(clear[NONCE], data, clear)]
+        return [clear, self.tag(clear), data] if tagged else [clear, data]
+
+    def open_response_untrusted(self, clear: bytes, rest: Buffer, *, tagged: bool) -> Buffer:
+        """Undo `seal_response`: the data; Forged when the tag does not fit."""
+        try:
+            if self.sealed:
+                return self.open_data(clear[NONCE], rest, clear)
+            if not tagged:
+                return rest
+            self.open_data(clear[NONCE], rest[:TAG_BYTES], clear)
+            return rest[TAG_BYTES:]
+        except InvalidTag:
+            raise Forged("response does not authenticate") from None

@@ -1,0 +1,145 @@
+"""The tiling rule: which packet numbers a request earns, as a function of sealed state and proof alone.
+
+An episode is the stretch of packet numbers between two losses. `course()` lays the episodes that follow from a
+proof end to end; on a course, `edge(n)` is the first number not yet allowed once everything below n has been spoken
+for. A request that speaks for [lo, hi) earns exactly [edge(lo), edge(hi)): adjacent requests tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trickles.law import LAWS, RENO
+from trickles.ranges import Range
+
+UNBOUNDED_SSTHRESH = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The law's fields, in packets: first number, first window, threshold, which law."""
+
+    base: int
+    start: int
+    ssthresh: int
+    law: int = RENO.identifier
+
+    def window(self, number: int) -> int:
+        """The window once every packet below `number` was acknowledged."""
+        return LAWS[self.law].window(number - self.base, self.start, self.ssthresh)
+
+    def edge(self, number: int) -> int:
+        """The first number not yet allowed once every packet below `number` was acknowledged."""
+        return number + LAWS[self.law].window(number - self.base, self.start, self.ssthresh)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A loss, decided by its first hole: proportional rate reduction (RFC 6937) in closed form."""
+
+    hole: int
+    window: int
+    reduced: int
+    received: tuple[Range, ...]  # runs above the hole, clipped to (hole, last)
+
+    @property
+    def last(self) -> int:
+        """One past the last number that the hole-free part clocked out."""
+        return self.hole + self.window
+
+    def rank(self, number: int) -> int:
+        """How many packets in (hole, number) were received."""
+        return sum(min(stop, number) - start for start, stop in self.received if start < number)
+
+    def edge(self, number: int) -> int:
+        """As Episode.edge, for hole < number <= last: `rank` packets delivered clock out rank * reduced / window."""
+        return self.last - (-self.rank(number) * self.reduced // self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One episode of a course and the loss that ends it, if any."""
+
+    episode: Episode
+    recovery: Recovery | None = None
+
+    def edge(self, number: int) -> int:
+        """See module text; `number` must lie in this leg."""
+        if self.recovery is None or number <= self.recovery.hole:
+            return self.episode.edge(number)
+        return self.recovery.edge(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The episodes that follow from one continuation and one proof."""
+
+    legs: tuple[Leg, ...]
+
+    @property
+    def episode(self) -> Episode:
+        """The episode in force at the end of the proof."""
+        return self.legs[-1].episode
+
+    def edge(self, number: int) -> int:
+        """The first number not yet allowed once everything below `number` was spoken for."""
+        for leg in self.legs:
+            if leg.recovery is None or number <= leg.recovery.last:
+                return leg.edge(number)
+        return self.legs[-1].edge(number)
+
+    def window(self, number: int) -> int:
+        """The congestion window in force at `number`: what a restart is reckoned from."""
+        recovery = self.legs[-1].recovery
+        return recovery.reduced if recovery and number > recovery.hole else self.episode.window(number)
+
+
+def reduced_window(window: int) -> int:
+    """Half, at least two; one when there is hardly anything to halve (RFC 5681 section 3.1)."""
+    return max(window // 2, 2) if window > 2 else 1
+
+
+def course(episode: Episode, runs: Sequence[Range]) -> Course:
+    """Lay out the episodes that follow when exactly `runs` (ascending, disjoint) were received from episode.base on."""
+    end = runs[-1][1] if runs else episode.base
+    legs: list[Leg] = []
+    while True:
+        hole = _first_hole(episode.base, runs)
+        if hole >= end:
+            legs.append(Leg(episode))
+            return Course(tuple(legs))
+        window = max(episode.window(hole), 1)
+        last = hole + window
+        clipped = tuple((max(a, hole), min(b, last)) for a, b in runs if b > hole and a < last)
+        recovery = Recovery(hole, window, reduced_window(window), clipped)
+        legs.append(Leg(episode, recovery))
+        if end <= last:
+            return Course(tuple(legs))
+        episode = Episode(last, recovery.edge(last) - last, recovery.reduced, episode.law)
+
+
+def _first_hole(base: int, runs: Sequence[Range]) -> int:
+    for start, stop in runs:
+        if start <= base < stop:
+            return stop
+        if start > base:
+            break
+    return base
+
+
+def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window: int) -> Episode:
+    """The episode after a pause (`clean`: everything sent was proved) or after a timeout (RFC 5681 3.1, 4.1)."""
+    episode = path.episode
+    window = path.window(number)
+    if clean:
+        return Episode(base, max(1, min(window, idle_window)), max(episode.ssthresh, window * 3 // 4), episode.law)
+    return Episode(base, 2 if window > 2 else 1, max(window // 2, 2), episode.law)
+
+
+def rescaled(episode: Episode, old_bytes: int, new_bytes: int) -> Episode:
+    """The same rate in bytes after the datagram size changed; never more packets than before."""
+    if new_bytes <= old_bytes:
+        return episode
+    start = max(2, episode.start * old_bytes // new_bytes)
+    return Episode(episode.base, min(start, episode.start), episode.ssthresh, episode.law)

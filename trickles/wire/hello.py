@@ -1,0 +1,111 @@
+"""The handshake's datagrams: hello, cookie, certificate and the request for one.
+
+HELLO: kind (1) | suite (1) | epoch (4) | cookie (24, zero when none) | HPKE share (32) and ciphertext, padded to at
+least 1,200 bytes. Inside: secret (32) | largest datagram (2) | flags (1) | bytes wanted (4) | input length (2) |
+input | zeros.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from trickles.errors import BadPacket
+from trickles.wire.kinds import Kind, Suite
+
+_HELLO = struct.Struct(">BBI24s")
+_INSIDE = struct.Struct(">32sHBIH")
+_CERTIFICATE = struct.Struct(">IQ32s32s64s")
+COOKIE_BYTES = 24
+NO_COOKIE = bytes(COOKIE_BYTES)
+HPKE_OVERHEAD = 32 + 16
+HELLO_HEADER_BYTES = _HELLO.size
+INSIDE_BYTES = _INSIDE.size
+CERTIFICATE_BYTES = _CERTIFICATE.size
+ASK_BYTES = 200  # more than a certificate: asking for one amplifies nothing
+INPUT_END = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The clear part of a hello and its sealed rest."""
+
+    suite: Suite
+    epoch: int
+    cookie: bytes
+    sealed: bytes
+
+    def encode(self) -> bytes:
+        """The datagram."""
+        return _HELLO.pack(Kind.HELLO, self.suite, self.epoch, self.cookie) + self.sealed
+
+    def bound(self) -> bytes:
+        """What the HPKE context is bound to: all but the cookie, which a second try adds."""
+        return _HELLO.pack(Kind.HELLO, self.suite, self.epoch, NO_COOKIE)
+
+
+@dataclass(frozen=True, slots=True)
+class HelloInside:
+    """What only the fleet may read: the connection's secret and early input."""
+
+    secret: bytes
+    datagram_bytes: int
+    input_end: bool
+    wanted: int
+    input: bytes
+
+    def encode(self, total: int) -> bytes:
+        """Plaintext padded with zeros to `total` bytes."""
+        flags = INPUT_END if self.input_end else 0
+        head = _INSIDE.pack(self.secret, self.datagram_bytes, flags, self.wanted, len(self.input))
+        return (head + self.input).ljust(total, b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The fleet's identity vouches for one epoch's hello key."""
+
+    epoch: int
+    not_before: int
+    hello_key: bytes
+    identity: bytes
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """140 bytes."""
+        return _CERTIFICATE.pack(self.epoch, self.not_before, self.hello_key, self.identity, self.signature)
+
+    def signed(self) -> bytes:
+        """What the identity key signs."""
+        return b"trickles 1 certificate" + self.encode()[:-64]
+
+
+def parse_hello_untrusted(datagram: bytes, least: int) -> Hello:
+    """The hello in `datagram`; BadPacket when it is shorter than `least` bytes or malformed."""
+    if len(datagram) < least:
+        raise BadPacket("hello is not padded")
+    try:
+        _, suite, epoch, cookie = _HELLO.unpack_from(datagram)
+        return Hello(Suite(suite), epoch, cookie, datagram[HELLO_HEADER_BYTES:])
+    except (struct.error, ValueError):
+        raise BadPacket("malformed hello") from None
+
+
+def parse_inside_untrusted(plaintext: bytes) -> HelloInside:
+    """What a hello sealed; BadPacket when the counts do not fit."""
+    try:
+        secret, size, flags, wanted, length = _INSIDE.unpack_from(plaintext)
+    except struct.error:
+        raise BadPacket("malformed hello") from None
+    data = plaintext[INSIDE_BYTES : INSIDE_BYTES + length]
+    if len(data) != length or flags & ~INPUT_END:
+        raise BadPacket("malformed hello")
+    return HelloInside(secret, size, bool(flags & INPUT_END), wanted, data)
+
+
+def parse_certificate_untrusted(data: bytes) -> Certificate:
+    """Undo `Certificate.encode`; says nothing about the signature."""
+    try:
+        return Certificate(*_CERTIFICATE.unpack(data))
+    except struct.error:
+        raise BadPacket("malformed certificate") from None

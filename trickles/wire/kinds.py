@@ -1,0 +1,80 @@
+"""The first byte of every datagram: version and kind; and what a batch of datagrams for one destination is."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from functools import lru_cache
+
+from trickles.service import Buffer
+
+VERSION = 1
+Address = tuple[str, int]
+
+
+class Kind(IntEnum):
+    """Datagram kinds, the version in the high half of the byte."""
+
+    HELLO = VERSION << 4 | 1
+    ASK = VERSION << 4 | 2
+    CERTIFICATE = VERSION << 4 | 3
+    COOKIE = VERSION << 4 | 4
+    REQUEST = VERSION << 4 | 5
+    RESPONSE = VERSION << 4 | 6
+    REFUSAL = VERSION << 4 | 7
+    PING = VERSION << 4 | 8
+    PONG = VERSION << 4 | 9
+
+
+class Suite(IntEnum):
+    """How much of a connection is sealed."""
+
+    SEALED = 1  # payload confidential and authenticated, both ways
+    OPEN = 2  # continuations sealed, requests and control packets authenticated, data in clear
+
+
+class RequestFlag(IntFlag):
+    """What a request asks for besides data."""
+
+    RESTART = 1  # begin a new episode at `restart_base`
+    CLEAN = 2  # with RESTART: everything that was sent has been proved
+    PROBE = 4  # repeats an earlier claim: serve it, or one packet if it was served here before
+    INPUT = 8  # carries input bytes, or the offset at which input ends
+    INPUT_END = 16  # the input stream ends after these bytes
+    SPOOL = 32  # the input is a piece for the spool
+    COMMIT = 64  # the input below its offset lies in the spool
+
+
+class ResponseFlag(IntFlag):
+    """What a response packet carries besides data."""
+
+    TRANSPORT = 1  # a fresh transport continuation and its law fields
+    USER = 2  # a user continuation and the output range it covers
+    SHORT = 4  # numbers of this claim above this packet are void
+    END = 8  # the output stream ends after this packet's data
+    RECEIPT = 16  # a spool receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Datagrams for one destination; the buffers' concatenation is the segments back to back.
+
+    All segments but the last have `segment_bytes`: one GSO send.
+    """
+
+    destination: Address
+    segment_bytes: int
+    buffers: list[Buffer]
+
+    def datagrams(self) -> list[bytes]:
+        """The datagrams one by one."""
+        data, size = b"".join(self.buffers), self.segment_bytes
+        return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@lru_cache(maxsize=4096)
+def address_bytes(host: str) -> bytes:
+    """A host address in 16 bytes, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2)."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed

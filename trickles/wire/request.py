@@ -1,0 +1,119 @@
+"""Requests: which numbers the client speaks for, its proof, what it wants, and what it brings.
+
+Layout: kind (1) | transport continuation (128) | request number (4) | sealed body | tag (16). The body is a fixed
+head, then runs (first, stop, nonce), wants (offset, length), the user continuation, and input (offset, bytes).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from trickles.errors import BadPacket
+from trickles.ranges import Range
+from trickles.wire.kinds import Kind, RequestFlag
+from trickles.wire.transport import BLOB_BYTES
+
+HEADER_BYTES = 1 + BLOB_BYTES + 4
+TAG_BYTES = 16
+MIN_REQUEST_BYTES = 200  # padded up to this, so that a refusal never is larger than what earned it
+_FIXED = struct.Struct(">BHIIIBBHH")  # flags, mss, lo, hi, restart base, runs, wants, user continuation, input
+_RUN = struct.Struct(">IIQ")
+_WANT = struct.Struct(">QI")
+_OFFSET = struct.Struct(">Q")
+BODY_FIXED_BYTES = _FIXED.size
+RUN_BYTES = _RUN.size
+WANT_BYTES = _WANT.size
+OFFSET_BYTES = _OFFSET.size
+_PADDING = bytes(MIN_REQUEST_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBody:
+    """One request in clear. `lo`, `hi` are packet numbers; `runs` are (start, stop, nonce); `wants` byte ranges."""
+
+    flags: RequestFlag
+    datagram_bytes: int
+    lo: int
+    hi: int
+    restart_base: int = 0
+    runs: tuple[tuple[int, int, int], ...] = ()
+    wants: tuple[Range, ...] = ()
+    user: bytes = b""
+    input_offset: int = 0
+    input: bytes = b""
+
+    def encode(self) -> bytes:
+        """The body's bytes, padded so that the whole request reaches its least size."""
+        parts = [
+            _FIXED.pack(
+                self.flags,
+                self.datagram_bytes,
+                self.lo,
+                self.hi,
+                self.restart_base,
+                len(self.runs),
+                len(self.wants),
+                len(self.user),
+                len(self.input),
+            )
+        ]
+        parts += [_RUN.pack(*run) for run in self.runs]
+        parts += [_WANT.pack(start, stop - start) for start, stop in self.wants]
+        parts.append(self.user)
+        if self.flags & RequestFlag.INPUT:
+            parts += (_OFFSET.pack(self.input_offset), self.input)
+        body = b"".join(parts)
+        short = MIN_REQUEST_BYTES - HEADER_BYTES - TAG_BYTES - len(body)
+        return body + _PADDING[:short] if short > 0 else body
+
+
+def parse_body_untrusted(body: bytes) -> RequestBody:
+    """Undo `RequestBody.encode`; BadPacket for truncation, counts that do not fit, or ranges out of order."""
+    try:
+        flags, size, lo, hi, base, n_runs, n_wants, n_user, n_input = _FIXED.unpack_from(body)
+        at = BODY_FIXED_BYTES
+        runs = tuple(_RUN.iter_unpack(body[at : at + n_runs * RUN_BYTES])) if n_runs else ()
+        at += n_runs * RUN_BYTES
+        wants = tuple(
+            (start, start + length) for start, length in _WANT.iter_unpack(body[at : at + n_wants * WANT_BYTES])
+        )
+        at += n_wants * WANT_BYTES
+        user = body[at : at + n_user]
+        at += n_user
+        offset = 0
+        if flags & 8:  # RequestFlag.INPUT, as a number: this line is hot
+            (offset,) = _OFFSET.unpack_from(body, at)
+            at += OFFSET_BYTES
+        at += n_input
+        if at > len(body) or len(runs) != n_runs or len(wants) != n_wants:
+            raise BadPacket("truncated request body")
+    except struct.error:
+        raise BadPacket("truncated request body") from None
+    if n_input and not flags & 8:
+        raise BadPacket("input without its flag")
+    _check_order(runs, lo, hi)
+    return RequestBody(RequestFlag(flags), size, lo, hi, base, runs, wants, user, offset, body[at - n_input : at])
+
+
+def _check_order(runs: tuple[tuple[int, int, int], ...], lo: int, hi: int) -> None:
+    end = -1
+    for start, stop, _ in runs:
+        if start <= end or stop <= start:
+            raise BadPacket("runs out of order")
+        end = stop
+    if lo > hi or (hi > lo and hi > end):
+        raise BadPacket("speaks for numbers beyond its proof")
+
+
+def split_untrusted(datagram: bytes) -> tuple[bytes, bytes, int]:
+    """Header (all that is in clear), transport continuation and request number of a request or ping."""
+    if len(datagram) < MIN_REQUEST_BYTES:
+        raise BadPacket("too short for a request")
+    header = datagram[:HEADER_BYTES]
+    return header, header[1 : 1 + BLOB_BYTES], int.from_bytes(header[-4:], "big")
+
+
+def request_header(kind: Kind, blob: bytes, number: int) -> bytes:
+    """The clear part of a request or ping, also its associated data."""
+    return bytes((kind,)) + blob + number.to_bytes(4, "big")

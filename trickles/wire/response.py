@@ -1,0 +1,121 @@
+"""Response packets: a 32-byte header, control frames when there are any, data.
+
+Layout: kind (1) | flags (1) | low half of the request number (2) | salt (8) | packet number (4) | range nonce (8) |
+output offset (8) | frames in clear | data, sealed | tag (16). Header and frames are associated data; salt and packet
+number together are the AEAD nonce, so that a number answered twice never reuses one.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from trickles.errors import BadPacket
+from trickles.law import LAWS
+from trickles.trickle import Episode
+from trickles.wire.kinds import ResponseFlag
+from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES
+
+HEADER = struct.Struct(">BBH8sIQQ")
+HEADER_BYTES = HEADER.size
+TAG_BYTES = 16
+SALT_BYTES = 8
+NONCE = slice(4, 16)  # salt and packet number lie side by side
+FRAME_FLAGS = int(ResponseFlag.TRANSPORT | ResponseFlag.USER | ResponseFlag.RECEIPT)
+_LAW = struct.Struct(">IIIBB")
+_USER = struct.Struct(">QQQH")
+_RECEIPT = struct.Struct(">QQQ")
+TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
+_OPEN_ENDED = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFrame:
+    """A fresh transport continuation with its law fields in clear, for the client's reckoning."""
+
+    episode: Episode
+    embryo: bool
+    blob: bytes
+
+    @property
+    def connection(self) -> bytes:
+        """The connection id."""
+        return self.blob[:CONNECTION_BYTES]
+
+    def encode(self) -> bytes:
+        """142 bytes."""
+        episode = self.episode
+        return _LAW.pack(episode.base, episode.start, episode.ssthresh, episode.law, self.embryo) + self.blob
+
+
+@dataclass(frozen=True, slots=True)
+class UserFrame:
+    """A sealed user continuation with the output range it covers and the input behind it."""
+
+    start: int
+    stop: int | None
+    consumed: int
+    blob: bytes
+
+    def encode(self) -> bytes:
+        """26 bytes and the sealed continuation."""
+        stop = _OPEN_ENDED if self.stop is None else self.stop
+        return _USER.pack(self.start, stop, self.consumed, len(self.blob)) + self.blob
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Input bytes [start, stop) lie in the spool; `proof` telescopes like a range nonce."""
+
+    start: int
+    stop: int
+    proof: int
+
+    def encode(self) -> bytes:
+        """24 bytes."""
+        return _RECEIPT.pack(self.start, self.stop, self.proof)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The control frames of one response packet and where its data begins."""
+
+    transport: TransportFrame | None
+    user: UserFrame | None
+    receipt: Receipt | None
+    data_at: int
+
+
+def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
+    """The frames that `flags` announce; BadPacket when they do not fit."""
+    at = HEADER_BYTES
+    transport = user = receipt = None
+    try:
+        if flags & ResponseFlag.TRANSPORT:
+            transport = parse_transport_untrusted(datagram, at)
+            at += TRANSPORT_FRAME_BYTES
+        if flags & ResponseFlag.USER:
+            start, stop, consumed, length = _USER.unpack_from(datagram, at)
+            at += _USER.size
+            user = UserFrame(start, None if stop == _OPEN_ENDED else stop, consumed, bytes(datagram[at : at + length]))
+            at += length
+        if flags & ResponseFlag.RECEIPT:
+            receipt = Receipt(*_RECEIPT.unpack_from(datagram, at))
+            at += _RECEIPT.size
+    except struct.error:
+        raise BadPacket("truncated frame") from None
+    if at > len(datagram):
+        raise BadPacket("truncated frame")
+    return Frames(transport, user, receipt, at)
+
+
+def parse_transport_untrusted(datagram: bytes | memoryview, at: int) -> TransportFrame:
+    """The transport frame at offset `at`."""
+    try:
+        base, start, ssthresh, law, embryo = _LAW.unpack_from(datagram, at)
+    except struct.error:
+        raise BadPacket("truncated frame") from None
+    blob = bytes(datagram[at + _LAW.size : at + TRANSPORT_FRAME_BYTES])
+    if len(blob) != BLOB_BYTES or law not in LAWS or embryo > 1:
+        raise BadPacket("malformed transport frame")
+    return TransportFrame(Episode(base, start, ssthresh, law), bool(embryo), blob)

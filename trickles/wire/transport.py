@@ -1,0 +1,67 @@
+"""The transport continuation: all that the server would otherwise remember, 128 bytes sealed.
+
+Layout: connection id (8) | sealed value (epoch 4, nonce 12, 88 + tag 16), see `keyring`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from trickles.errors import BadPacket
+from trickles.law import LAWS
+from trickles.trickle import Episode
+from trickles.wire.kinds import Suite
+
+CONNECTION_BYTES = 8
+BLOB_BYTES = 128
+_STATE = struct.Struct(
+    ">BBQ16sHIII32s16s"
+)  # suite and flags, law, issued, address, mss, base, start, ssthresh, secrets
+_EMBRYO = 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class TransportState:
+    """What is sealed: `embryo` marks an address not yet proved; `issued` is in microseconds since 1970.
+
+    `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone.
+    """
+
+    suite: Suite
+    embryo: bool
+    issued: int
+    address: bytes
+    datagram_bytes: int
+    episode: Episode
+    secret: bytes
+    nonce_key: bytes
+
+    def encode(self) -> bytes:
+        """88 bytes, fixed layout, big endian."""
+        episode = self.episode
+        return _STATE.pack(
+            self.suite | (_EMBRYO if self.embryo else 0),
+            episode.law,
+            self.issued,
+            self.address,
+            self.datagram_bytes,
+            episode.base,
+            episode.start,
+            episode.ssthresh,
+            self.secret,
+            self.nonce_key,
+        )
+
+
+def decode_untrusted(data: bytes) -> TransportState:
+    """Undo `encode`; BadPacket for anything it would not have made."""
+    try:
+        first, law, issued, address, size, base, start, ssthresh, secret, nonce_key = _STATE.unpack(data)
+        suite = Suite(first & ~_EMBRYO)
+    except (struct.error, ValueError):
+        raise BadPacket("malformed transport state") from None
+    if law not in LAWS:
+        raise BadPacket("unknown law")
+    episode = Episode(base, start, ssthresh, law)
+    return TransportState(suite, bool(first & _EMBRYO), issued, address, size, episode, secret, nonce_key)
