@@ -105,21 +105,33 @@ def _tokenise(text: bytes) -> _Tokens:
 
 
 def _ascii_target(text: bytes) -> bytes:
-    """Percent-encode what is not ASCII in the request line: curl sends names as they are typed."""
+    """Percent-encode what is UTF-8 in the request line: curl sends names as they are typed."""
     line, line_end, rest = text.partition(CRLF)
     if line.isascii():
         return text
+    if not _is_utf8(line):
+        raise refused(400, "the request target is neither ASCII nor UTF-8")
     return _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + line_end + rest
 
 
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _host(lowered: bytes, version: tuple[int, int]) -> str:
-    """RFC 9112 3.2: one Host, well formed; an empty one stands for a target without authority."""
+    """RFC 9112 3.2: one Host, well formed, and never empty: an http URL has a host (RFC 9110 4.2.1)."""
     hosts = field_values(lowered, b"host")
     if len(hosts) > 1:
         raise refused(400, "more than one Host")
-    if not hosts and version >= (1, 1):
-        raise refused(400, "no Host")
-    return check_authority(hosts[0].decode("latin-1")) if hosts and hosts[0] else ""
+    if not any(hosts):
+        if version >= (1, 1):
+            raise refused(400, "no Host")
+        return ""
+    return check_authority(hosts[0].decode("latin-1"))
 
 
 def _expects_continue(headers: Headers, version: tuple[int, int]) -> bool:
