@@ -1,0 +1,52 @@
+"""Who opens idle connections for `benchmarks.memory`: a table, one row per measured server and way in.
+
+**Plug**: the native row is skipped until `benchmarks/peers/trickles_idle.py` exists. It keeps the contract of
+`idle_tcp.py` and takes the replicas' address in `--connect`, their identity in `--server-key FILE`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from benchmarks.peers.http_server import HttpServer, Place
+from benchmarks.peers.http_servers import HELLO, NGINX_AUTO, UVICORN
+from benchmarks.peers.trickleweb_fleet import TRICKLEWEB, run_dir
+from benchmarks.support import net
+from benchmarks.support.processes import module
+
+TCP_OPENER, NATIVE_OPENER = "benchmarks.peers.idle_tcp", "benchmarks.peers.trickles_idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A server and the command that opens connections to it."""
+
+    name: str
+    server: HttpServer
+    opener: str
+    argv: Callable[[Place, int], list[str]]
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, or None."""
+        if find_spec(self.opener) is None:
+            return f"there is no module {self.opener}"
+        return self.server.missing()
+
+
+def through_tcp(place: Place, connections: int) -> list[str]:
+    """Connections that made one request each."""
+    where = ("--connect", f"{net.LOOPBACK}:{place.port}")
+    return module(TCP_OPENER, *where, "--connections", connections, "--request", "small.txt")
+
+
+def native(place: Place, connections: int) -> list[str]:
+    """Trickles connections to the replicas, with no gateway between."""
+    where = ("--connect", f"{net.LOOPBACK}:{place.udp_port}", "--server-key", run_dir(place) / "server.pub")
+    return module(NATIVE_OPENER, *where, "--connections", connections, "--request", "small.txt")
+
+
+IDLES = (
+    *(Idle(server.name, server, TCP_OPENER, through_tcp) for server in (HELLO, UVICORN, NGINX_AUTO)),
+    Idle("trickleweb by gateway", TRICKLEWEB, TCP_OPENER, through_tcp),
+    Idle("trickleweb native", TRICKLEWEB, NATIVE_OPENER, native),
+)

@@ -1,0 +1,1 @@
+"""What every benchmark shares: processes, namespaces, CPU accounting, statistics, tables, results."""
