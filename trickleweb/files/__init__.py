@@ -1,0 +1,34 @@
+"""Static files: planned as pure values, read from a folder so that two versions of a file are never mixed."""
+
+from trickleweb.files.background import BackgroundHasher
+from trickleweb.files.cachecontrol import CacheRule
+from trickleweb.files.errors import BadPlan, ContentNotHere, FilesError, HashPending, PlanTooLarge
+from trickleweb.files.hashing import Hasher
+from trickleweb.files.index import DigestIndex
+from trickleweb.files.options import SiteOptions
+from trickleweb.files.pieces import clip
+from trickleweb.files.plan import decode_plan, encode_plan
+from trickleweb.files.site import StaticSite
+from trickleweb.files.store import FileStore, StoreLimits
+from trickleweb.files.warm import Progress, warm
+
+__all__ = [
+    "BackgroundHasher",
+    "BadPlan",
+    "CacheRule",
+    "ContentNotHere",
+    "DigestIndex",
+    "FileStore",
+    "FilesError",
+    "HashPending",
+    "Hasher",
+    "PlanTooLarge",
+    "Progress",
+    "SiteOptions",
+    "StaticSite",
+    "StoreLimits",
+    "clip",
+    "decode_plan",
+    "encode_plan",
+    "warm",
+]

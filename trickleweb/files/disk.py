@@ -1,0 +1,121 @@
+"""The few system calls the static files need: stamps, opening below a root, reading, and looking into a folder."""
+
+# ruff: noqa: PTH115, PTH116
+# Plain strings and descriptors: a Path would cost more than the system calls it wraps.
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import islice
+
+from trickleweb.files.contents import Stamp
+from trickleweb.files.errors import NoSuchFile, Unreadable
+from trickleweb.files.listing import Entry
+
+_SECOND_NS = 1_000_000_000
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
+_BLOCK_BYTES = 1 << 20
+
+
+def stamp_of(path_or_descriptor: str | int) -> Stamp:
+    """The stamp of a regular file as it is now; `NoSuchFile` for anything else."""
+    stamp, is_folder = look_at(path_or_descriptor)
+    if is_folder:
+        raise NoSuchFile("a folder")
+    return stamp
+
+
+def look_at(path_or_descriptor: str | int) -> tuple[Stamp, bool]:
+    """The stamp of a regular file or a folder as it is now, and whether it is a folder; links are followed."""
+    try:
+        found = os.stat(path_or_descriptor)
+    except OSError as exc:
+        raise _translated(exc) from None
+    except ValueError as exc:  # a NUL, or text that no file name can be
+        raise NoSuchFile(str(exc)) from None
+    is_folder = stat.S_ISDIR(found.st_mode)
+    if not is_folder and not stat.S_ISREG(found.st_mode):
+        raise NoSuchFile("neither a file nor a folder")
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns), is_folder
+
+
+def exists(path: str) -> bool:
+    """Whether anything is there; cheaper than `stamp_of` where the answer is mostly no."""
+    return os.access(path, os.F_OK)
+
+
+def open_below(root: str, path: str) -> int:
+    """Open `path`, which must lie below `root` with every link followed, for reading; the caller closes it.
+
+    What was opened is what is checked, so no link can be changed in between. `NoSuchFile` if it lies elsewhere.
+    """
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except OSError as exc:
+        raise _translated(exc) from None
+    except ValueError as exc:
+        raise NoSuchFile(str(exc)) from None
+    try:
+        if not _is_below(os.path.realpath(root), real_path(descriptor, path)):
+            raise NoSuchFile("outside the root")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def real_path(descriptor: int, path: str) -> str:
+    """Where an open file lies, every link followed; `path` is how it was opened."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # no /proc: resolve the path, and see that it still leads to the same file
+        real = os.path.realpath(path)
+        if look_at(real)[0][:2] != look_at(descriptor)[0][:2]:
+            raise NoSuchFile("moved while it was opened") from None
+        return real
+
+
+def _is_below(root: str, path: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def read_range(descriptor: int, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of an open file; fewer where it has become shorter."""
+    return os.pread(descriptor, stop - start, start)
+
+
+def blocks(descriptor: int) -> Iterator[bytes]:
+    """The file's bytes from its beginning, in blocks of 1 MiB."""
+    at = 0
+    while block := os.pread(descriptor, _BLOCK_BYTES, at):
+        yield block
+        at += len(block)
+
+
+def entries(descriptor: int, limit: int) -> tuple[list[Entry], bool]:
+    """At most `limit` visible files and folders of an open folder, and whether that is all."""
+    with os.scandir(descriptor) as scan:
+        visible = (entry for entry in scan if not entry.name.startswith("."))
+        found = [entry for at in islice(visible, limit + 1) if (entry := _entry(at))]
+    return found[:limit], len(found) <= limit
+
+
+def _entry(found: os.DirEntry[str]) -> Entry | None:
+    try:
+        status = found.stat()
+    except OSError:  # a link to nowhere, or gone since
+        return None
+    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+        return None
+    is_folder = stat.S_ISDIR(status.st_mode)
+    return Entry(found.name, is_folder, 0 if is_folder else status.st_size, status.st_mtime_ns // _SECOND_NS)
+
+
+def _translated(exc: OSError) -> NoSuchFile | Unreadable:
+    """A file that may not be read is told from one that cannot be there; everything else counts as absent."""
+    return Unreadable(str(exc)) if isinstance(exc, PermissionError) else NoSuchFile(str(exc))
+
+
+close = os.close
+duplicate = os.dup

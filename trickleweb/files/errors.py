@@ -1,0 +1,37 @@
+"""What can go wrong between a request for a file and its bytes, each with who can mend it."""
+
+from __future__ import annotations
+
+from trickleweb.errors import WebError
+
+
+class FilesError(WebError):
+    """Root of every error of the static files."""
+
+
+class NoSuchFile(FilesError):
+    """Nothing that may be served lies at this path: absent, not a regular file, or outside the root."""
+
+
+class Unreadable(FilesError):
+    """Something lies at this path, and the server's user may not read it."""
+
+
+class ContentNotHere(FilesError):
+    """This replica has no file with exactly this content; another may. Never answered with any other bytes."""
+
+
+class HashPending(FilesError):
+    """The file's identity is being worked out; ask again soon. Nothing is wrong with the request."""
+
+
+class PlanTooLarge(FilesError):
+    """A response plan does not fit a continuation; serve it by repeating the request, or keep it in a shared store."""
+
+
+class BadPlan(FilesError, ValueError):
+    """Bytes that are no encoded plan."""
+
+
+class BadContentName(FilesError, ValueError):
+    """Text that names no content."""

@@ -1,0 +1,78 @@
+"""From a request's path to a path below the root that is safe to open; everything else is refused (CWE-22)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from trickleweb.errors import HTTPError
+
+MAX_NAME_BYTES = 255  # NAME_MAX of every usual file system
+MAX_PATH_BYTES = 4000  # PATH_MAX less room for the root
+WELL_KNOWN = ".well-known"  # RFC 8615: the one name with a dot that is meant to be seen
+_PATH_SAFE = "!$&'()*+,;=:@~"  # RFC 3986 3.3, pchar
+_QUERY_SAFE = _PATH_SAFE + "/?%"
+_REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters, and another system's separator
+
+
+@dataclass(frozen=True, slots=True)
+class SafePath:
+    """A path below the root: its names, and whether the request ended in a slash."""
+
+    names: tuple[str, ...]
+    slash: bool
+
+    @property
+    def relative(self) -> str:
+        """The path below the root, "" for the root itself."""
+        return "/".join(self.names)
+
+
+def safe_path(path: str) -> SafePath:
+    """Check a decoded request path, whatever was in it.
+
+    `HTTPError` 400 for what is no path, 414 for one too long, 404 for one that climbs, hides or cannot be a file's.
+    Empty names are skipped, as in POSIX.
+    """
+    if not path.startswith("/") or "\0" in path:
+        raise HTTPError(400, "This is no path.")
+    if _byte_count(path) > MAX_PATH_BYTES:
+        raise HTTPError(414, "The path is too long.")
+    names = tuple(name for name in path.split("/") if name)
+    if _REFUSED.search(path) or any(map(_is_hidden, names[1:])) or (names and _is_hidden(names[0], but=WELL_KNOWN)):
+        raise HTTPError(404)
+    if any(_byte_count(name) > MAX_NAME_BYTES for name in names):
+        raise HTTPError(404)
+    return SafePath(names, path.endswith("/"))
+
+
+def _is_hidden(name: str, but: str = "") -> bool:
+    """Whether a name begins with a dot; "." and ".." do."""
+    return name[0] == "." and name != but
+
+
+def _byte_count(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise HTTPError(404) from None
+
+
+def is_below_root(relative: str) -> bool:
+    """Whether a relative path, as a continuation carries it, is one that `safe_path` could have made."""
+    try:
+        return safe_path("/" + relative).relative == relative
+    except HTTPError:
+        return False
+
+
+def location(prefix: str, path: SafePath, query: str, *, folder: bool) -> str:
+    """The Location of `path` in canonical form, `query` kept; it begins with one slash, so it stays on this host."""
+    names = [*(name for name in prefix.split("/") if name), *path.names]
+    target = "/" + "/".join(quote(name, safe=_PATH_SAFE, errors="surrogateescape") for name in names)
+    if folder and names:
+        target += "/"
+    return f"{target}?{quote(query, safe=_QUERY_SAFE, encoding='latin-1', errors='replace')}" if query else target

@@ -1,0 +1,47 @@
+"""Preferences with weights: what Accept and Accept-Encoding have in common (RFC 9110 12.4.2)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+MAX_MEMBERS = 64  # more than any honest client sends; the rest is not read
+
+
+@lru_cache(256)
+def preferences(value: str) -> dict[str, int]:
+    """Each member in lower case with its weight in thousandths; a malformed weight counts as 0, the first mention wins.
+
+    The result is shared: do not change it. Other parameters of a member are dropped.
+    """
+    weights: dict[str, int] = {}
+    for member in value.split(",", MAX_MEMBERS)[:MAX_MEMBERS]:
+        name, *parameters = (part.strip(" \t").lower() for part in member.split(";"))
+        if name:
+            weights.setdefault(name, _weight(parameters))
+    return weights
+
+
+def _weight(parameters: list[str]) -> int:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip(" \t") == "q":
+            return _thousandths(value.strip(" \t"))
+    return 1000
+
+
+def _thousandths(text: str) -> int:
+    if not _WEIGHT.fullmatch(text):
+        return 0
+    whole, _, part = text.partition(".")
+    return int(whole) * 1000 + int(part.ljust(3, "0"))
+
+
+def media_weight(accept: str | None, media_type: str) -> int:
+    """How much a client wants `media_type` ("text/html"), in thousandths; a missing Accept takes anything."""
+    if accept is None:
+        return 1000
+    weights = preferences(accept)
+    family = media_type.partition("/")[0]
+    return weights.get(media_type, weights.get(f"{family}/*", weights.get("*/*", 0)))

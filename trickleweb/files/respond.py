@@ -1,0 +1,123 @@
+"""What a GET or HEAD of a resource is answered with: a function of the resource and a few fields of the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from trickleweb.errors import HTTPError
+from trickleweb.files.byteranges import boundary, content_range, multipart
+from trickleweb.files.conditional import Conditions, Validators, Verdict, judge, range_applies
+from trickleweb.files.encodings import choose
+from trickleweb.files.ranges import Interval, select
+from trickleweb.files.resource import Resource, Variant
+from trickleweb.headers import Headers, Pair, format_date
+from trickleweb.messages import Plan, Slice
+
+MAX_PARTS = 16  # of a multipart answer: download tools ask for a few, attackers for thousands
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+
+
+class Ask(NamedTuple):
+    """All of a request that the answer depends on, beside its path; None where a field is absent."""
+
+    method: str
+    accept_encoding: str | None = None
+    range: str | None = None
+    if_range: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_unmodified_since: str | None = None
+
+
+def ask_of(method: str, headers: Headers) -> Ask:
+    """Read the fields; a Range sent twice is malformed, and so ignored."""
+    ranges = headers.all("range")
+    return Ask(
+        method,
+        headers.joined("accept-encoding"),
+        ranges[0] if len(ranges) == 1 else None,
+        headers.get("if-range"),
+        headers.joined("if-match"),
+        headers.joined("if-none-match"),
+        headers.joined("if-modified-since"),
+        headers.joined("if-unmodified-since"),
+    )
+
+
+def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PARTS) -> Plan:
+    """Plan the answer to a GET or HEAD: 200, 206 or 304; `HTTPError` 412 or 416.
+
+    As `Plan` has it, HEAD carries the pieces of the GET, which the renderer does not send.
+    """
+    variant = choose(resource.variants, ask.accept_encoding)
+    validators = Validators(variant.etag, variant.modified_s)
+    conditions = Conditions(
+        ask.if_match, ask.if_none_match, ask.if_modified_since, ask.if_unmodified_since, ask.if_range
+    )
+    verdict = judge(conditions, validators, now_s=now_s)
+    if verdict is Verdict.FAILED:
+        raise HTTPError(412, "The file is not the version you named.")
+    if verdict is Verdict.NOT_MODIFIED:
+        return Plan(304, Headers(_cache_fields(resource, variant)))
+    answer = _Answer(resource, variant)
+    if ask.method != "GET" or ask.range is None or not range_applies(ask.if_range, validators, now_s=now_s):
+        return answer.whole()
+    intervals = select(ask.range, variant.size_bytes, max_parts=max_parts)
+    return answer.whole() if intervals is None else answer.partial(intervals)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The successful answers about one variant of a resource."""
+
+    resource: Resource
+    variant: Variant
+
+    def whole(self) -> Plan:
+        return Plan(200, self._headers(self.resource.media_type), _whole(self.variant))
+
+    def partial(self, intervals: tuple[Interval, ...]) -> Plan:
+        """206 with these intervals, 416 if there are none (RFC 9110 15.3.7, 15.5.17)."""
+        size_bytes = self.variant.size_bytes
+        if not intervals:
+            raise HTTPError(416, "The file is shorter.", headers=(("Content-Range", f"bytes */{size_bytes}"),))
+        if len(intervals) == 1:
+            extent = ("Content-Range", content_range(intervals[0], size_bytes))
+            piece = Slice(self.variant.content, *intervals[0])
+            return Plan(206, self._headers(self.resource.media_type, extent), (piece,))
+        limit = boundary(self.variant.etag)
+        pieces = multipart(
+            self.variant.content, intervals, size_bytes, media_type=self.resource.media_type, limit=limit
+        )
+        return Plan(206, self._headers(f"multipart/byteranges; boundary={limit}"), pieces)
+
+    def _headers(self, content_type: str, *more: Pair) -> Headers:
+        variant = self.variant
+        coding = (("Content-Encoding", variant.coding),) if variant.coding else ()
+        dated = (("Last-Modified", format_date(variant.modified_s)),) if variant.modified_s is not None else ()
+        return Headers(
+            (
+                ("Content-Type", content_type),
+                *coding,
+                *more,
+                *dated,
+                *_cache_fields(self.resource, variant),
+                ("Accept-Ranges", "bytes"),
+                NOSNIFF,
+            )
+        )
+
+
+def _cache_fields(resource: Resource, variant: Variant) -> tuple[Pair, ...]:
+    """What a cache needs, in a 304 too (RFC 9110 15.4.5)."""
+    fields = [("ETag", variant.etag), ("Cache-Control", resource.cache_control)]
+    chosen_by = [resource.vary] if resource.vary else []
+    if len(resource.variants) > 1:
+        chosen_by.append("Accept-Encoding")
+    return (*fields, ("Vary", ", ".join(chosen_by))) if chosen_by else tuple(fields)
+
+
+def _whole(variant: Variant) -> tuple[Slice, ...]:
+    return (Slice(variant.content, 0, variant.size_bytes),) if variant.size_bytes else ()

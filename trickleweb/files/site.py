@@ -1,0 +1,139 @@
+"""A folder as a web site: any request in, the plan of its response out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trickleweb.errors import HTTPError
+from trickleweb.files import pages
+from trickleweb.files.errors import NoSuchFile, Unreadable
+from trickleweb.files.options import SiteOptions
+from trickleweb.files.paths import SafePath, location, safe_path
+from trickleweb.files.qvalues import preferences
+from trickleweb.files.recent import Recent
+from trickleweb.files.resolve import Resolved, resolve
+from trickleweb.files.respond import Ask, ask_of, respond
+from trickleweb.files.store import FileStore, Folder
+from trickleweb.headers import Headers
+from trickleweb.messages import Plan, Request
+
+_RESOURCES = 4096  # paths whose resource is remembered
+_PLANS = 4096  # answers that are remembered
+_MAX_ASK_CHARS = 512  # longer fields are no browser's: not worth remembering
+_FALLBACK = ""  # the key of the fallback page among the paths, which begin with a slash
+
+
+class StaticSite:
+    """Plans responses from a folder's files; all it remembers can be dropped at any time, and is checked before use."""
+
+    def __init__(self, store: FileStore, options: SiteOptions | None = None) -> None:
+        self._store = store
+        self._options = options or SiteOptions()
+        self._resources: Recent[str, Resolved] = Recent(_RESOURCES)
+        self._plans: Recent[tuple[str, Ask], tuple[Resolved, Plan]] = Recent(_PLANS)
+
+    def plan(self, request: Request, path: str | None = None) -> Plan:
+        """The response to a request; `path` is the part of its path that counts below a mount, else all of it.
+
+        `HTTPError` for what is refused or absent; `HashPending` if the file is not hashed yet: ask again soon.
+        """
+        if request.method not in {"GET", "HEAD"}:
+            return pages.other_method(request.method)
+        inner = request.path if path is None else path
+        resolved = self._remembered(inner)
+        if resolved is not None:
+            return self._answer(inner, resolved, request)
+        return self._planned(request, inner)
+
+    def error_page(self, error: HTTPError) -> Plan | None:
+        """The response for an error with the site's own page for it (`404.html`, `50x.html`), None if it has none."""
+        return pages.error_page(self._store, error)
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster."""
+        self._resources.clear()
+        self._plans.clear()
+        self._store.drop_caches()
+
+    def _planned(self, request: Request, inner: str) -> Plan:
+        """The response to a path that is new, or where something has changed."""
+        path = safe_path(inner)
+        try:
+            found = self._store.look(path.relative)
+            if _canonical(path, found) != inner:
+                prefix = request.path.removesuffix(inner)
+                return pages.redirect(location(prefix, path, request.query, folder=isinstance(found, Folder)))
+            if isinstance(found, Folder):
+                return self._folder(request, inner, path)
+            resolved = resolve(self._store, path.relative, self._options)
+            return self._answer(inner, self._remember(inner, resolved), request)
+        except NoSuchFile:
+            return self._missing(request, path)
+        except Unreadable:
+            raise HTTPError(403) from None
+
+    def _folder(self, request: Request, inner: str, path: SafePath) -> Plan:
+        """The folder's first index page, or its listing if that is wanted."""
+        missed: list[str] = []
+        for name in self._options.index:
+            at = "/".join((*path.names, name))
+            try:
+                resolved = resolve(self._store, at, self._options)
+            except NoSuchFile:
+                missed.append(self._store.full_path(at))
+                continue
+            resolved = replace(resolved, absent=(*resolved.absent, *missed))
+            return self._answer(inner, self._remember(inner, resolved), request)
+        if not self._options.listing:
+            raise NoSuchFile("a folder without index")
+        return pages.listing(self._store, path, request, max_entries=self._options.max_entries)
+
+    def _missing(self, request: Request, path: SafePath) -> Plan:
+        """Nothing is there: the fallback page for those who navigate, 404 for everybody else and for every asset."""
+        if not self._options.fallback or "." in path.relative.rpartition("/")[2]:
+            raise HTTPError(404)
+        if not _is_navigation(request.headers):
+            raise HTTPError(404, headers=(("Vary", "Accept"),))
+        resolved = self._remembered(_FALLBACK)
+        if resolved is None:
+            try:
+                resolved = resolve(self._store, self._options.fallback, self._options)
+            except NoSuchFile:
+                raise HTTPError(404) from None
+            resolved = replace(resolved, resource=replace(resolved.resource, vary="Accept"))
+        return self._answer(_FALLBACK, self._remember(_FALLBACK, resolved), request)
+
+    def _answer(self, key: str, resolved: Resolved, request: Request) -> Plan:
+        ask = ask_of(request.method, request.headers)
+        known = self._plans.get((key, ask))
+        if known is not None and known[0] is resolved:
+            return known[1]
+        plan = respond(resolved.resource, ask, now_s=self._store.now_s(), max_parts=self._options.max_parts)
+        if sum(map(len, filter(None, ask))) <= _MAX_ASK_CHARS:
+            self._plans.put((key, ask), (resolved, plan))
+        return plan
+
+    def _remembered(self, key: str) -> Resolved | None:
+        resolved = self._resources.get(key)
+        return resolved if resolved is not None and resolved.holds() else None
+
+    def _remember(self, key: str, resolved: Resolved) -> Resolved:
+        if resolved.lasting:
+            self._resources.put(key, resolved)
+        else:
+            self._resources.drop(key)
+        return resolved
+
+
+def _canonical(path: SafePath, found: object) -> str:
+    """The one spelling of a path: no empty names, and a slash at the end of folders; a file with a slash is no file."""
+    if not isinstance(found, Folder):
+        if path.slash:
+            raise NoSuchFile("a file is no folder")
+        return "/" + path.relative
+    return f"/{path.relative}/" if path.names else "/"
+
+
+def _is_navigation(headers: Headers) -> bool:
+    """Whether a browser asks for a page: it names text/html, which requests for scripts, styles and data do not."""
+    return preferences(headers.joined("accept") or "").get("text/html", 0) > 0

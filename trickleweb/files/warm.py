@@ -1,0 +1,54 @@
+"""Hashing a whole tree ahead of its first request, in steps, so that whoever drives it can show progress and go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trickleweb.files import disk
+from trickleweb.files.errors import FilesError
+from trickleweb.files.hashing import Hasher
+from trickleweb.files.paths import WELL_KNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a walk has come; `path` is the file just done, below the root."""
+
+    path: str
+    files: int
+    size_bytes: int
+
+
+def warm(root: str | os.PathLike[str], hasher: Hasher, *, above_bytes: int) -> Iterator[Progress]:
+    """Work out the digest of each visible file larger than `above_bytes`, one for each step; small ones need none.
+
+    Links are not followed: what they lead to is found where it lies, or hashed when it is asked for.
+    """
+    files = size_bytes = 0
+    for path in _files(str(root)):
+        try:
+            size = _warm(path, hasher, above_bytes)
+        except (FilesError, OSError):  # gone, unreadable or being written: its first request will tell
+            continue
+        files, size_bytes = files + 1, size_bytes + size
+        yield Progress(os.path.relpath(path, root), files, size_bytes)
+
+
+def _warm(path: str, hasher: Hasher, above_bytes: int) -> int:
+    stamp = disk.stamp_of(path)
+    if stamp.size_bytes > above_bytes:
+        descriptor = disk.open_below(str(Path(path).parent), path)
+        try:
+            hasher.digest(descriptor, disk.stamp_of(descriptor))
+        finally:
+            disk.close(descriptor)
+    return stamp.size_bytes
+
+
+def _files(root: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") or name == WELL_KNOWN)
+        yield from (f"{folder}/{name}" for name in sorted(names) if not name.startswith("."))
