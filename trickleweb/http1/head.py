@@ -98,7 +98,7 @@ def _tokenise(text: bytes) -> _Tokens:
         event = connection.next_event()
     except h11.RemoteProtocolError:
         raise refused(400, "malformed header field") from None
-    if not isinstance(event, h11.Request):  # an empty line first
+    if not isinstance(event, h11.Request):  # it would wait, or take the connection for ended: neither with a whole head
         raise refused(400, "malformed request head")
     pairs = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
     return _Tokens(event.method.decode("ascii"), event.target.decode("ascii"), Headers(pairs))
