@@ -29,6 +29,9 @@ class Limits:
     max_number: int = (1 << 32) - 1  # packet numbers are 32 bits on the wire
     max_restart_skip: int = 1 << 20  # how far ahead a restart may place its base
 
+    # input
+    max_event_input_bytes: int = 1 << 17  # of spooled input, what an event brings at once
+
     # ages
     continuation_life: int = 30 * SECOND  # replay filter remembers this long
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight

@@ -19,6 +19,8 @@ class Refusal(IntEnum):
     EPOCH = 4  # sealed under an epoch this replica does not hold
     NOT_HERE = 5  # another replica may hold that content or handler version
     GONE = 6  # the transfer cannot be continued anywhere
+    NO_SPOOL = 8  # input must fit its request here
+    FULL = 9  # the spool takes no more of this connection's input
     WORKING = 7  # not a refusal yet: the service is at work on it, be patient
 
 
@@ -33,6 +35,15 @@ class Continuation:
     start: int
     stop: int | None
     consumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them."""
+
+    start: int
+    stop: int
+    read: Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,12 @@ class Event:
     continuation: Continuation | None
     wants: tuple[tuple[int, int], ...]
     budget: int
+    spooled: Spooled | None = None  # when the input came through the spool; `input` is its beginning
+
+    @property
+    def input_stop(self) -> int:
+        """The offset behind all input that is there."""
+        return self.spooled.stop if self.spooled else self.input_offset + len(self.input)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Claim:
     flags: RequestFlag = NO_FLAGS
     input_offset: int = 0
     input: bytes = b""
+    input_stop: int = 0
     datagram_bytes: int = 0
     blob: bytes = b""  # continuation and proof it was first sent with: a repeat claims the same numbers
     runs: tuple[tuple[int, int, int], ...] = ()

@@ -20,7 +20,11 @@ class PathProbe:
     def sizes(self, now: int) -> list[int]:
         """Datagram sizes to ping with now."""
         state = self._state
-        if self._tries >= TRIES or now < self._next_at or state.output.next_offset < WORTHWHILE_BYTES:
+        if (
+            self._tries >= TRIES
+            or now < self._next_at
+            or state.output.next_offset + state.upload.counted < WORTHWHILE_BYTES
+        ):
             return []
         if state.transport is None or state.transport.embryo:
             return []

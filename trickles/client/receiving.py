@@ -8,11 +8,12 @@ from trickles.client.claims import Claim
 from trickles.client.greeting import Greeting
 from trickles.client.settling import adopt, close, learn
 from trickles.client.state import ConnectionState
-from trickles.client.verdicts import refused
+from trickles.client.verdicts import piece_refused, refused
 from trickles.errors import BadPacket, Forged
 from trickles.service import Buffer
 from trickles.session import NotAuthentic
 from trickles.wire.kinds import Address, Kind, ResponseFlag
+from trickles.wire.piece import parse_receipt_untrusted
 from trickles.wire.refusal import parse_refusal_untrusted
 from trickles.wire.response import (
     FRAME_FLAGS,
@@ -125,6 +126,8 @@ class Receiver:
                 self._response(datagram, source, now)
             elif kind == Kind.REFUSAL:
                 self._refusal(datagram, now)
+            elif kind == Kind.RECEIPT and self._state.established:
+                self._receipt(datagram, source, now)
             elif kind == Kind.PONG and self._state.established:
                 self._pong(datagram)
             elif kind == Kind.CERTIFICATE and not self._state.established:
@@ -176,19 +179,33 @@ class Receiver:
         claim.patience = 0 if greeting.sent_at is not None else 1  # sent more than once: no sample (Karn)
         claim.flags = greeting.early_flags
         claim.input = greeting.early_input
+        claim.input_stop = len(greeting.early_input)
         state.claims.add(claim)
         state.claims.name(claim, 0)
         state.wants.asked = claim.wants[0][1] if claim.wants else 0
 
     def _refusal(self, datagram: bytes, now: int) -> None:
         state, head = self._state, parse_refusal_untrusted(datagram)
+        if head.tag:
+            state.session.check_untrusted(head.clear, head.tag)
+        piece = state.upload.find(head.request)
+        if piece is not None and head.tag:
+            piece_refused(state, piece, head, now)
         claim = state.claims.find(head.request)
         if claim is None or not state.established:
             return
-        if head.tag:
-            state.session.check_untrusted(head.clear, head.tag)
         state.counters.hit(f"refused.{head.code.name.lower()}")
         refused(state, claim, head, now)
+
+    def _receipt(self, datagram: bytes, source: Address, now: int) -> None:
+        state = self._state
+        receipt, clear, tag = parse_receipt_untrusted(datagram)
+        state.session.check_untrusted(clear, tag)
+        state.progress_at = now
+        sample = state.upload.receipted(receipt, now)
+        if sample is not None:
+            state.round_trip = state.round_trip.sampled(sample)
+            state.fleet.answered(source, sample)
 
     def _pong(self, datagram: bytes) -> None:
         state = self._state

@@ -11,12 +11,14 @@ from trickles.client.wants import Selection
 from trickles.errors import ConnectionFailed
 from trickles.ranges import Range
 from trickles.wire.kinds import Address, Kind, RequestFlag
+from trickles.wire.piece import commit_body
 from trickles.wire.request import (
     BODY_FIXED_BYTES,
     HEADER_BYTES,
     OFFSET_BYTES,
     RUN_BYTES,
     TAG_BYTES,
+    WANT_BYTES,
     RequestBody,
     request_header,
 )
@@ -44,6 +46,7 @@ class Sender:
             close(self._state, claim)
         for claim in [claim for claim in self._state.claims if claim.retry_at is not None and claim.retry_at <= now]:
             self._repeat(claim, now, out)
+        self._upload(now, out)
         if self._state.restarting is None:
             if self._timers.needs_restart(now, due=self._due()):
                 self._restart(now, out)
@@ -71,10 +74,7 @@ class Sender:
 
     def _due(self) -> bool:
         state = self._state
-        return self._input_due() or state.wants.available_bytes(state.output_limit) > 0
-
-    def _input_due(self) -> bool:
-        return self._state.input.due and self._state.wants.tail is not None
+        return self._state.input_due or state.wants.available_bytes(state.output_limit) > 0
 
     def _room(self, size: int) -> int:
         return size - RESPONSE_HEADER_BYTES - TAG_BYTES
@@ -86,7 +86,7 @@ class Sender:
             if not self._timers.may_speak(now):
                 return
             wanted = state.wants.available_bytes(state.output_limit)
-            if not wanted and not self._input_due():
+            if not wanted and not self._state.input_due:
                 return
             packets = 1 if not wanted else min(-(-wanted // self._room(state.datagram_bytes)), state.burst_packets)
             hi = self._spoken_until(packets)
@@ -148,7 +148,7 @@ class Sender:
         assert state.transport is not None
         claim.blob = state.transport.blob
         budget = (claim.stop - claim.start) * self._room(claim.datagram_bytes)
-        if self._input_due():
+        if self._state.input_due:
             self._fill_input(claim, budget)
             return
         selection: Selection = state.wants.select(budget, state.output_limit, state.limits.max_wants)
@@ -162,14 +162,37 @@ class Sender:
         claim.wants = ((tail, stop),) if stop > tail else ()
         state.wants.asked = max(state.wants.asked, stop)
         claim.user = newest.blob if newest else b""
-        used = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES + OFFSET_BYTES + 12 + len(claim.user)
-        used += RUN_BYTES * len(claim.runs)
-        claim.input_offset = state.input.base
-        claim.input = state.input.piece(max(state.datagram_bytes - used, 0))
+        claim.input_offset = state.input.consumed
         claim.flags |= RequestFlag.INPUT
-        if state.input.ended and len(claim.input) == len(state.input):
+        if state.upload.active:
+            upload = state.upload
+            claim.flags |= RequestFlag.COMMIT
+            claim.input = commit_body(upload.start, upload.stop, upload.proof)
+            claim.input_stop = upload.stop
+        else:
+            claim.input = state.input.peek(state.input.held, state.input.held + self._inline_room(claim))
+            claim.input_stop = claim.input_offset + len(claim.input)
+        if state.input.ended and claim.input_stop == state.input.written:
             claim.flags |= RequestFlag.INPUT_END
         state.input.in_flight = True
+
+    def _inline_room(self, claim: Claim | None = None) -> int:
+        """Input bytes that fit a request beside its proof and continuation."""
+        state, newest = self._state, self._state.wants.newest
+        used = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES + OFFSET_BYTES + WANT_BYTES
+        used += len(newest.blob) if newest else 0
+        used += RUN_BYTES * (len(claim.runs) if claim else min(state.board.holes + 1, state.limits.max_runs))
+        return max(state.datagram_bytes - used, 0)
+
+    def _upload(self, now: int, out: Outgoing) -> None:
+        """Pieces for the spool, when the input does not fit a request."""
+        state, upload = self._state, self._state.upload
+        if state.transport is None or not upload.engage(self._inline_room()):
+            return
+        for piece in upload.due(state.proven_bytes, state.fleet.pick(now)):
+            header = self._header(Kind.PIECE, state.transport.blob)
+            upload.sent(piece, self._number, now)
+            out.append((state.session.seal_request(header, piece.body), piece.replica))
 
     def _send(self, claim: Claim, now: int, out: Outgoing) -> None:
         self._state.claims.add(claim)

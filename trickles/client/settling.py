@@ -31,7 +31,7 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
 def learn(state: ConnectionState, frame: UserFrame) -> None:
     """Take a user continuation: what it consumed need not be sent again, what it covers can be asked for."""
     if state.wants.learn(frame):
-        state.input.consumed(frame.consumed)
+        state.input.note_consumed(frame.consumed)
 
 
 def close(state: ConnectionState, claim: Claim) -> None:
@@ -41,9 +41,9 @@ def close(state: ConnectionState, claim: Claim) -> None:
         state.restarting = None
     if claim.carries_input:
         state.input.in_flight = False
-        if claim.answered and not claim.lost:
-            ended = bool(claim.flags & RequestFlag.INPUT_END)
-            state.input.seen(claim.input_offset + len(claim.input), ended=ended)
+        early = not claim.blob  # rode on the hello: a service may leave it for a proved request
+        if claim.answered and not claim.lost and not early:
+            state.input.note_seen(claim.input_stop, ended=bool(claim.flags & RequestFlag.INPUT_END))
     tail = state.wants.tail
     bound = state.output_end if state.output_end is not None else tail
     for start, stop in claim.wants:

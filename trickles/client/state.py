@@ -7,6 +7,8 @@ from collections.abc import Callable
 from trickles.client.claims import Claim, Claims
 from trickles.client.config import ClientConfig
 from trickles.client.fleet import Fleet
+from trickles.client.input import InputQueue
+from trickles.client.uploading import Uploader
 from trickles.client.wants import Wants
 from trickles.reassembly import Reassembly
 from trickles.rtt import RoundTrip
@@ -18,56 +20,6 @@ from trickles.wire.kinds import Address
 from trickles.wire.response import TransportFrame
 
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
-
-
-class InputQueue:
-    """Input bytes not yet consumed by the service; offsets count from the connection's start."""
-
-    def __init__(self) -> None:
-        self.base = 0  # everything below was consumed
-        self.ended = False
-        self.end_told = False
-        self.in_flight = False
-        self._data = bytearray()
-        self._offered = -1  # end of the input that the service has seen and left
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def write(self, data: bytes) -> None:
-        """Append input."""
-        self._data += data
-
-    def end(self) -> None:
-        """Nothing follows what was written."""
-        self.ended = True
-
-    def early(self) -> tuple[bytes, bool]:
-        """All input so far, and whether it ends, for the handshake."""
-        return bytes(self._data), self.ended
-
-    def piece(self, room: int) -> bytes:
-        """The first bytes not consumed, at most `room`."""
-        return bytes(self._data[:room])
-
-    @property
-    def due(self) -> bool:
-        """True when there is input (or its end) that the service has not seen."""
-        if self.in_flight:
-            return False
-        unseen = self.base + len(self._data) > self._offered
-        return (bool(self._data) and unseen) or (self.ended and not self.end_told)
-
-    def consumed(self, offset: int) -> None:
-        """The service has consumed everything below `offset`."""
-        if offset > self.base:
-            del self._data[: offset - self.base]
-            self.base = offset
-
-    def seen(self, stop: int, *, ended: bool) -> None:
-        """The service saw the input up to `stop`; what it left waits for more."""
-        self._offered = max(self._offered, stop)
-        self.end_told = self.end_told or ended
 
 
 class ConnectionState:
@@ -85,6 +37,7 @@ class ConnectionState:
         self.claims = Claims()
         self.wants = Wants()
         self.input = InputQueue()
+        self.upload = Uploader(self.input, config.limits)
         self.output = Reassembly()
         self.round_trip = RoundTrip()
         self.datagram_bytes = config.limits.min_datagram_bytes
@@ -117,6 +70,7 @@ class ConnectionState:
     def abandon(self, replica: Address, now: int) -> None:
         """That replica does not answer: repeat all it was asked to another one, at once."""
         self.fleet.silent(replica, now)
+        self.upload.move(replica, self.fleet.other(replica, now))
         moved = [claim for claim in self.claims if claim.replica == replica and claim.patience <= now]
         for claim in moved:
             claim.replica = self.fleet.other(replica, now)
@@ -140,6 +94,16 @@ class ConnectionState:
         return self.transport is not None
 
     @property
+    def input_available(self) -> int:
+        """The offset behind the input that a request could offer now."""
+        return self.upload.stop if self.upload.active else self.input.written
+
+    @property
+    def input_due(self) -> bool:
+        """True when there is input to offer and the place of its output is known."""
+        return self.wants.tail is not None and self.input.is_due(self.input_available)
+
+    @property
     def output_limit(self) -> int:
         """Output offset up to which there is buffer."""
         limit = self.taken_bytes + self.limits.receive_window_bytes
@@ -149,6 +113,7 @@ class ConnectionState:
         """Figures for people and logs; times in microseconds."""
         return {
             "bytes_received": self.output.next_offset,
+            "bytes_sent": self.input.consumed,
             "datagram_bytes": self.datagram_bytes,
             "window": self.board.course.window(self.board.cursor),
             "srtt_us": self.round_trip.srtt or 0,

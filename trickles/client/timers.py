@@ -120,20 +120,35 @@ class Timers:
             times.append(self._hole_since + self._reorder_window())
         if any(claim.stop <= state.board.episode.base and claim is not state.restarting for claim in state.claims):
             times.append(state.begun_at + self._reorder_window())
+        if (piece := self._piece_deadline()) is not None:
+            times.append(piece)
         return min(times, default=None)
+
+    def _piece_deadline(self) -> int | None:
+        state = self._state
+        return state.upload.deadline(state.round_trip, state.limits, state.progress_at)
 
     def expired(self, now: int) -> None:
         """Act on silence: a probe to another replica first, a restart in the end."""
+        state = self._state
+        if (piece := self._piece_deadline()) is not None and now >= piece:
+            self._pieces_timed_out(now)
         silence = self._deadlines()
         if silence is None or now < silence[0]:
             return
-        state = self._state
         if now - state.progress_at > state.limits.give_up_after:
             raise ConnectionFailed("no replica answers")
         if now >= silence[1]:
             self._restart_after_silence(now)
         else:
             self._probe(now)
+
+    def _pieces_timed_out(self, now: int) -> None:
+        state = self._state
+        if now - state.progress_at > state.limits.give_up_after:
+            raise ConnectionFailed("no replica answers")
+        state.round_trip = state.round_trip.backed_off()
+        state.upload.timed_out(state.fleet.other(state.fleet.home, now))
 
     def _probe(self, now: int) -> None:
         state = self._state

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trickles.client.claims import Claim
 from trickles.client.settling import adopt, close
 from trickles.client.state import ConnectionState
+from trickles.client.uploading import Piece
 from trickles.errors import ConnectionFailed
 from trickles.service import Refusal
 from trickles.wire.refusal import RefusalHead
@@ -27,6 +28,19 @@ def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -
         claim.refusals += 1
     elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
         _elsewhere(state, claim, now, certain=bool(head.tag))
+
+
+def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: int) -> None:
+    """A piece was not taken: a fresh continuation, no spool in this fleet, or no room in it."""
+    state.progress_at = now
+    state.counters.hit(f"refused.{head.code.name.lower()}")
+    if head.code is Refusal.NO_SPOOL:
+        state.upload.give_up()
+    elif head.code is Refusal.FULL:
+        raise ConnectionFailed("spool full")
+    elif head.transport is not None:
+        piece.lost = True
+        adopt(state, head.transport, now)
 
 
 def _challenged(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:

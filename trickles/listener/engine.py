@@ -15,8 +15,10 @@ from trickles.listener.grants import Refused, decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
+from trickles.listener.spooling import Spooler
 from trickles.replay import ClaimTable, ReplayFilter
 from trickles.service import Buffer, Refusal, Service
+from trickles.spool import Spool
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, address_bytes
 from trickles.wire.refusal import refusal_header
@@ -34,7 +36,13 @@ class Listener:
     """
 
     def __init__(
-        self, keyring: Keyring, service: Service, *, entropy: Entropy, limits: Limits = DEFAULT_LIMITS
+        self,
+        keyring: Keyring,
+        service: Service,
+        *,
+        entropy: Entropy,
+        limits: Limits = DEFAULT_LIMITS,
+        spool: Spool | None = None,
     ) -> None:
         self.counters = Counters()
         self.on_ready: Callable[[], None] | None = None
@@ -42,6 +50,7 @@ class Listener:
         self._entropy = entropy
         self._ready: list[Burst] = []
         self._paths = PathCache(keyring, limits)
+        self._spooler = Spooler(spool, entropy, limits, self.counters)
         self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
         self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
         self._forget()
@@ -55,6 +64,10 @@ class Listener:
     def keyring(self) -> Keyring:
         """The keyring in use."""
         return self._paths.keyring
+
+    def report_errors(self, callback: Callable[[Exception], None]) -> None:
+        """Tell what a service raised; the client is refused either way."""
+        self._replier.on_error = callback
 
     def replace_keyring(self, keyring: Keyring) -> None:
         """Go on with a rotated keyring; connections sealed under epochs it still holds do not notice."""
@@ -85,6 +98,8 @@ class Listener:
                 return self._request(datagram, source, now)
             if kind == Kind.HELLO:
                 return self._greeter.hello(datagram, source, now)
+            if kind == Kind.PIECE:
+                return self._piece(datagram, source, now)
             if kind == Kind.PING:
                 return self._ping(datagram, source, now)
             if kind == Kind.ASK:
@@ -120,7 +135,20 @@ class Listener:
             self.counters.hit(decision.counter)
             return []
         release = lambda: self._claims.release(path.connection, decision.start, decision.stop)  # noqa: E731
-        return self._replier.answer(path, source, number, body, decision, now, release)
+        given, spooled = self._spooler.input(path, body)
+        return self._replier.answer(path, source, number, body, decision, now, release, given, spooled)
+
+    def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
+        header, blob, number = split_untrusted(datagram)
+        path = self._paths.open_untrusted(blob)
+        body = path.session.open_request_untrusted(header, datagram)
+        stale = self._stale(path, source, now)
+        if stale is not None:
+            return self._replier.challenge(path, source, number, stale, now)
+        if self._spooler.spool is None:
+            return self._replier.refuse(path, source, number, Refusal.NO_SPOOL)
+        burst = self._spooler.piece(path, source, number, body)
+        return [burst] if burst is not None else self._replier.refuse(path, source, number, Refusal.FULL)
 
     def _ping(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
         header, blob, number = split_untrusted(datagram)

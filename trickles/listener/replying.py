@@ -11,7 +11,7 @@ from trickles.limits import MILLISECOND, SECOND, Limits
 from trickles.listener.grants import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import NO_CONTROL, Control, Grant, budget_bytes, packets
-from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service
+from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.trace import Counters
 from trickles.trickle import Episode
 from trickles.wire.hello import HelloInside
@@ -58,6 +58,7 @@ class Replier:
         self._limits = limits
         self._counters = counters
         self._deliver = deliver
+        self.on_error: Callable[[Exception], None] | None = None
         self._waiting: dict[Deferred, tuple[Context, int]] = {}  # and when to say that work goes on
 
     def clear(self) -> None:
@@ -73,6 +74,8 @@ class Replier:
         decision: Decision,
         now: int,
         release: Callable[[], None],
+        given: bytes,
+        spooled: Spooled | None,
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
         try:
@@ -90,11 +93,12 @@ class Replier:
             source[0],
             False,
             body.input_offset,
-            body.input,
+            given,
             bool(body.flags & RequestFlag.INPUT_END),
             known,
             body.wants,
             budget_bytes(path.session, grant, _control(transport, None)),
+            spooled,
         )
         return self.ask(event, context)
 
@@ -115,7 +119,13 @@ class Replier:
 
     def ask(self, event: Event, context: Context) -> list[Burst]:
         """Put one event to the service."""
-        reply = self._service.handle(event)
+        try:
+            reply = self._service.handle(event)
+        except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
+            self._counters.hit("service.errors")
+            if self.on_error is not None:
+                self.on_error(error)
+            reply = Reply(refusal=Refusal.GONE)
         if isinstance(reply, Reply):
             return self.reply(context, reply)
         if len(self._waiting) >= self.MAX_WAITING:
@@ -167,6 +177,11 @@ class Replier:
             path, path.state.episode, True, address_bytes(source[0]), path.state.datagram_bytes, now
         )
         return [self._refused(path, source, number, why, frame)]
+
+    def refuse(self, path: Path, source: Address, number: int, why: Refusal) -> list[Burst]:
+        """A refusal without a fresh continuation."""
+        self._counters.hit(f"refused.{why.name.lower()}")
+        return [self._refused(path, source, number, why)]
 
     def _refused(
         self, path: Path, source: Address, number: int, why: Refusal, frame: TransportFrame | None = None

@@ -25,6 +25,8 @@ class Kind(IntEnum):
     REFUSAL = VERSION << 4 | 7
     PING = VERSION << 4 | 8
     PONG = VERSION << 4 | 9
+    PIECE = VERSION << 4 | 10
+    RECEIPT = VERSION << 4 | 11
 
 
 class Suite(IntEnum):
@@ -42,8 +44,7 @@ class RequestFlag(IntFlag):
     PROBE = 4  # repeats an earlier claim: serve it, or one packet if it was served here before
     INPUT = 8  # carries input bytes, or the offset at which input ends
     INPUT_END = 16  # the input stream ends after these bytes
-    SPOOL = 32  # the input is a piece for the spool
-    COMMIT = 64  # the input below its offset lies in the spool
+    COMMIT = 32  # the input lies in the spool: stop and receipt stand for it
 
 
 class ResponseFlag(IntFlag):
@@ -53,7 +54,6 @@ class ResponseFlag(IntFlag):
     USER = 2  # a user continuation and the output range it covers
     SHORT = 4  # numbers of this claim above this packet are void
     END = 8  # the output stream ends after this packet's data
-    RECEIPT = 16  # a spool receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,9 @@ HEADER_BYTES = HEADER.size
 TAG_BYTES = 16
 SALT_BYTES = 8
 NONCE = slice(4, 16)  # salt and packet number lie side by side
-FRAME_FLAGS = int(ResponseFlag.TRANSPORT | ResponseFlag.USER | ResponseFlag.RECEIPT)
+FRAME_FLAGS = int(ResponseFlag.TRANSPORT | ResponseFlag.USER)
 _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
-_RECEIPT = struct.Struct(">QQQ")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
 _OPEN_ENDED = (1 << 64) - 1
 
@@ -64,32 +63,18 @@ class UserFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """Input bytes [start, stop) lie in the spool; `proof` telescopes like a range nonce."""
-
-    start: int
-    stop: int
-    proof: int
-
-    def encode(self) -> bytes:
-        """24 bytes."""
-        return _RECEIPT.pack(self.start, self.stop, self.proof)
-
-
-@dataclass(frozen=True, slots=True)
 class Frames:
     """The control frames of one response packet and where its data begins."""
 
     transport: TransportFrame | None
     user: UserFrame | None
-    receipt: Receipt | None
     data_at: int
 
 
 def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
     """The frames that `flags` announce; BadPacket when they do not fit."""
     at = HEADER_BYTES
-    transport = user = receipt = None
+    transport = user = None
     try:
         if flags & ResponseFlag.TRANSPORT:
             transport = parse_transport_untrusted(datagram, at)
@@ -99,14 +84,11 @@ def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
             at += _USER.size
             user = UserFrame(start, None if stop == _OPEN_ENDED else stop, consumed, bytes(datagram[at : at + length]))
             at += length
-        if flags & ResponseFlag.RECEIPT:
-            receipt = Receipt(*_RECEIPT.unpack_from(datagram, at))
-            at += _RECEIPT.size
     except struct.error:
         raise BadPacket("truncated frame") from None
     if at > len(datagram):
         raise BadPacket("truncated frame")
-    return Frames(transport, user, receipt, at)
+    return Frames(transport, user, at)
 
 
 def parse_transport_untrusted(datagram: bytes | memoryview, at: int) -> TransportFrame:

@@ -1,0 +1,156 @@
+"""Input too large for one request: a window of pieces to the spool, acknowledged by receipts that telescope.
+
+The client is the sender here, so its window is ordinary Reno, counted in pieces (RFC 5681): slow start, one reduction
+per round trip for losses (three later receipts), one piece after a timeout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trickles.client.input import InputQueue
+from trickles.limits import Limits
+from trickles.rtt import RoundTrip
+from trickles.wire.kinds import Address
+from trickles.wire.piece import PIECE_OVERHEAD, Receipt, piece_body
+
+
+@dataclass(slots=True)
+class Piece:
+    """One piece in flight."""
+
+    offset: int
+    stop: int
+    body: bytes
+    replica: Address
+    number: int = 0
+    sent_at: int = 0
+    sends: int = 0
+    lost: bool = False
+
+
+class Uploader:
+    """Sends pieces, collects receipts; `start`, `stop` and `proof` say what the spool holds for sure."""
+
+    def __init__(self, queue: InputQueue, limits: Limits) -> None:
+        self.start = 0
+        self.stop = 0
+        self.proof = 0
+        self.active = False
+        self.refused = False  # this fleet has no spool
+        self.window = limits.initial_window
+        self.counted = 0
+        self._threshold = 1 << 16
+        self._grown = 0
+        self._recover_until = 0
+        self._queue = queue
+        self._next = 0
+        self._pieces: dict[int, Piece] = {}  # by offset
+        self._numbers: dict[int, Piece] = {}  # by request number
+        self._early: dict[int, Receipt] = {}  # receipts beyond `stop`
+
+    @property
+    def in_flight(self) -> int:
+        """Pieces sent and neither receipted nor lost."""
+        return sum(not piece.lost for piece in self._pieces.values())
+
+    def engage(self, inline_room: int) -> bool:
+        """Use the spool when what is written does not fit one request; stay with it until all is consumed."""
+        queue = self._queue
+        if self.active:
+            if not self._pieces and self.stop == queue.written == queue.consumed:
+                self.active = False
+        elif not self.refused and queue.written - queue.consumed > inline_room:
+            self.active = True
+            self.start = self.stop = self._next = queue.consumed
+            self.proof = 0
+            self._early.clear()
+        return self.active
+
+    def due(self, datagram_bytes: int, replica: Address) -> list[Piece]:
+        """Pieces to send now: lost ones first, then new ones, as the window allows."""
+        room = self.window - self.in_flight
+        due = [piece for piece in self._pieces.values() if piece.lost][: max(room, 0)]
+        room -= len(due)
+        size, queue = datagram_bytes - PIECE_OVERHEAD, self._queue
+        while room > 0 and self._next < queue.written:
+            stop = min(self._next + size, queue.written)
+            piece = Piece(self._next, stop, piece_body(self._next, queue.peek(self._next, stop)), replica)
+            self._pieces[piece.offset] = piece
+            self._next = stop
+            due.append(piece)
+            room -= 1
+        return due
+
+    def sent(self, piece: Piece, number: int, now: int) -> None:
+        """The piece left under that request number."""
+        self._numbers.pop(piece.number, None)
+        piece.number, piece.sent_at, piece.lost = number, now, False
+        piece.sends += 1
+        self._numbers[number] = piece
+
+    def find(self, number: int) -> Piece | None:
+        """The piece that a refusal answers."""
+        return self._numbers.get(number)
+
+    def receipted(self, receipt: Receipt, now: int) -> int | None:
+        """Take a receipt; the round trip it measures, if it does."""
+        piece = self._pieces.get(receipt.start)
+        if piece is None or piece.stop != receipt.stop:
+            return None
+        del self._pieces[receipt.start]
+        self._numbers.pop(piece.number, None)
+        self.counted += receipt.stop - receipt.start
+        self._early[receipt.start] = receipt
+        while (following := self._early.pop(self.stop, None)) is not None:
+            self.stop = following.stop
+            self.proof ^= following.proof
+        self._queue.drop_below(self.stop)
+        self._grow()
+        if receipt.request == piece.number:
+            self._declare_lost(piece.number)
+            return now - piece.sent_at
+        return None
+
+    def _grow(self) -> None:
+        if self.window < self._threshold:
+            self.window += 1
+            return
+        self._grown += 1
+        if self._grown >= self.window:
+            self._grown = 0
+            self.window += 1
+
+    def _declare_lost(self, number: int) -> None:
+        """Pieces sent three or more before one that arrived are lost."""
+        for piece in self._pieces.values():
+            if not piece.lost and piece.number + 3 <= number:
+                piece.lost = True
+                if piece.number >= self._recover_until:
+                    self._recover_until = max(self._numbers, default=number) + 1
+                    self._threshold = self.window = max(self.window // 2, 2)
+
+    def give_up(self) -> None:
+        """This fleet has no spool: input goes in requests, as much as fits."""
+        self.refused, self.active = True, False
+        self._pieces.clear()
+        self._numbers.clear()
+
+    def move(self, replica: Address, other: Address) -> None:
+        """That replica is gone: its pieces go to another one, at once."""
+        for piece in self._pieces.values():
+            if piece.replica == replica:
+                piece.replica, piece.lost = other, True
+
+    def deadline(self, round_trip: RoundTrip, limits: Limits, progress_at: int) -> int | None:
+        """When silence about the pieces in flight has lasted too long."""
+        sent = [piece.sent_at for piece in self._pieces.values() if not piece.lost]
+        if not sent:
+            return None
+        return max(min(sent), progress_at) + round_trip.timeout(limits)
+
+    def timed_out(self, other: Address) -> None:
+        """All in flight is lost; one piece goes first, to another replica (RFC 5681 section 3.1)."""
+        self._threshold, self.window = max(self.window // 2, 2), 1
+        for piece in self._pieces.values():
+            piece.lost, piece.replica = True, other

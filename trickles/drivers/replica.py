@@ -1,0 +1,112 @@
+"""One replica: a listener on a UDP socket, as a blocking loop or on an asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+
+from trickles.drivers.batch import cut
+from trickles.drivers.udp import BatchSocket
+from trickles.drivers.world import wall_us
+from trickles.listener import Listener
+
+
+class Replica:
+    """Feeds a listener from a socket and sends what it answers; decides nothing.
+
+    `packets_in`, `packets_out` and `bytes_out` count datagrams and their bytes.
+    """
+
+    def __init__(self, listener: Listener, socket: BatchSocket) -> None:
+        self.listener = listener
+        self.socket = socket
+        self.packets_in = 0
+        self.bytes_out = 0
+
+    @property
+    def packets_out(self) -> int:
+        """Datagrams that the kernel took."""
+        return self.socket.counters.sent
+
+    def drain(self, limit: int = 16) -> None:
+        """Answer what has arrived."""
+        handle, send = self.listener.handle, self.socket.send
+        for buffer, size, source in self.socket.receive(limit):
+            now = wall_us()
+            for datagram in cut(buffer, size):
+                self.packets_in += 1
+                for burst in handle(bytes(datagram), source, now=now):
+                    send(burst)
+                    self.bytes_out += sum(map(len, burst.buffers))
+
+    def flush(self) -> None:
+        """Send the replies that were deferred and are ready now."""
+        for burst in self.listener.poll(wall_us()):
+            self.socket.send(burst)
+            self.bytes_out += sum(map(len, burst.buffers))
+
+
+def run(replica: Replica, *, stop_fd: int = -1, tick: Callable[[], None] | None = None, every: float = 1.0) -> None:
+    """Serve in a blocking loop, for services that never defer; returns when `stop_fd` becomes readable.
+
+    `tick` is called about every `every` seconds.
+    """
+    poller = select.poll()
+    descriptor = replica.socket.fileno()
+    poller.register(descriptor, select.POLLIN)
+    if stop_fd >= 0:
+        poller.register(stop_fd, select.POLLIN)
+    next_tick = wall_us()
+    while True:
+        ready = poller.poll(every * 1000)
+        for each, _ in ready:
+            if each == stop_fd:
+                return
+            replica.drain()
+        replica.flush()
+        if tick is not None and wall_us() >= next_tick:
+            tick()
+            next_tick = wall_us() + int(every * 1_000_000)
+
+
+class AsyncReplica(Replica):
+    """A replica on the running asyncio loop, for services that defer."""
+
+    def __init__(self, listener: Listener, socket: BatchSocket) -> None:
+        super().__init__(listener, socket)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+        listener.on_ready = self._ready
+        self._loop.add_reader(socket.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Stop serving; the socket stays open."""
+        self._loop.remove_reader(self.socket.fileno())
+        self.listener.on_ready = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ready(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_ready)
+
+    def _flush_ready(self) -> None:
+        self._flushing = False
+        self.flush()
+        self._arm()
+
+    def _readable(self) -> None:
+        self.drain()
+        self._arm()
+
+    def _arm(self) -> None:
+        due = self.listener.next_timeout()
+        if due is not None and self._timer is None:
+            self._timer = self._loop.call_later(max(due - wall_us(), 0) / 1e6, self._timed)
+
+    def _timed(self) -> None:
+        self._timer = None
+        self._flush_ready()
