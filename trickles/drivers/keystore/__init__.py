@@ -1,0 +1,20 @@
+"""Key files: a fleet's keyring in a directory, a file or the environment, and the public identity that clients pin."""
+
+from trickles.drivers.keystore.document import epoch_name, fleet_identity
+from trickles.drivers.keystore.making import Rotation, ephemeral_keyring, init_keystore, rotate_keystore
+from trickles.drivers.keystore.server_key import read_server_key, server_key_text, write_server_key
+from trickles.drivers.keystore.source import KeyringSource, load_keyring
+
+__all__ = [
+    "KeyringSource",
+    "Rotation",
+    "ephemeral_keyring",
+    "epoch_name",
+    "fleet_identity",
+    "init_keystore",
+    "load_keyring",
+    "read_server_key",
+    "rotate_keystore",
+    "server_key_text",
+    "write_server_key",
+]

@@ -1,0 +1,117 @@
+"""A keyring as a directory: one file for each epoch, the fleet's public identity, and (where keys are made) its secret.
+
+    identity.key      raw Ed25519 private key, 32 bytes, mode 0600; only `trickles keys rotate` reads it
+    server.pub        the public identity, one line of text, mode 0644; what clients pin
+    epoch-ID.key      one epoch's document, mode 0600; ID is 8 hex digits, the same as inside
+
+The directory has mode 0700. Other names are passed over. Replicas need the epochs only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from trickles.drivers.keystore import document
+from trickles.drivers.keystore.files import (
+    PRIVATE,
+    UNALTERED,
+    UnsafeFile,
+    errors_as,
+    names,
+    opened_directory,
+    read_file,
+)
+from trickles.drivers.keystore.server_key import parse_server_key
+from trickles.errors import KeyringError
+from trickles.keyring import Epoch, Keyring
+
+IDENTITY_FILE = "identity.key"
+PUBLIC_FILE = "server.pub"
+_EPOCH_FILE = re.compile(r"epoch-([0-9a-f]{8})\.key")
+_TRIES = 3  # a rotation may remove a file between the listing and the reading
+
+Signature = tuple[tuple[str, int, int, int, int, int], ...]
+
+
+def epoch_file(identifier: int) -> str:
+    """The name of an epoch's file."""
+    return f"epoch-{document.epoch_name(identifier)}.key"
+
+
+def is_key_file(name: str) -> bool:
+    """Whether a file of this name belongs to a keyring."""
+    return name in (IDENTITY_FILE, PUBLIC_FILE) or _EPOCH_FILE.fullmatch(name) is not None
+
+
+def read_directory(path: Path) -> Keyring:
+    """The keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
+    with errors_as(KeyringError, path), opened_directory(path) as inside:
+        epochs = read_epochs(path, inside)
+        if not epochs:
+            raise KeyringError(f"{path} holds no epoch: make keys with `trickles keys init`")
+        ring = document.keyring(epochs, str(path))
+        check_identity(path, inside, document.fleet_identity(ring))
+    return ring
+
+
+def read_epochs(path: Path, inside: int) -> list[Epoch]:
+    """All epochs in the open directory, in no order; KeyringError when one is damaged or open to others."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            return _read_epochs(path, inside)
+    raise KeyringError(f"{path} lists an epoch that is not there: is one a link that leads nowhere?")
+
+
+def check_identity(path: Path, inside: int, identity: bytes) -> None:
+    """KeyringError when the directory has a `server.pub` that is not of this identity: clients would refuse it."""
+    try:
+        data = read_inside(path / PUBLIC_FILE, UNALTERED, inside)
+    except FileNotFoundError:
+        return
+    if parse_server_key(data.decode("utf-8", "replace"), str(path / PUBLIC_FILE)) != identity:
+        raise KeyringError(f"{path / PUBLIC_FILE} is not the identity that certified the epochs beside it")
+
+
+def read_inside(path: Path, forbidden: int, inside: int) -> bytes:
+    """As `read_file`, but every error except FileNotFoundError is a KeyringError that names the file."""
+    try:
+        return read_file(path, forbidden, inside=inside)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise KeyringError(f"{path}: {exc.strerror}") from None
+
+
+def signature(path: Path) -> Signature:
+    """A value that changes when anything does on which `load_keyring(path)` depends; cheap, and no file is read."""
+    try:
+        inside = [path / name for name in _key_files(path)] if path.is_dir() else []
+        return tuple(_stamp(str(each)) for each in (path, *inside))
+    except (OSError, ValueError, UnsafeFile):
+        return ()
+
+
+def _stamp(name: str) -> tuple[str, int, int, int, int, int]:
+    status = os.stat(name)  # noqa: PTH116 - of text: this runs every second in every replica
+    return name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _read_epochs(path: Path, inside: int) -> list[Epoch]:
+    found = [name for name in _key_files(inside) if name != PUBLIC_FILE]
+    if len(found) > document.MAX_EPOCHS:
+        raise KeyringError(f"{path} holds more than {document.MAX_EPOCHS} epochs")
+    return [_read_epoch(path / name, inside) for name in found]
+
+
+def _read_epoch(path: Path, inside: int) -> Epoch:
+    epochs = document.parse(read_inside(path, PRIVATE, inside), str(path))
+    if [epoch_file(epoch.identifier) for epoch in epochs] != [path.name]:
+        raise KeyringError(f"{path} does not hold the one epoch that its name says")
+    return epochs[0]
+
+
+def _key_files(directory: Path | int) -> list[str]:
+    return sorted(name for name in names(directory) if name == PUBLIC_FILE or _EPOCH_FILE.fullmatch(name))

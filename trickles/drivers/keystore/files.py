@@ -1,0 +1,135 @@
+"""Files that hold secrets or decide whom to trust: read only if no other user could have, written all or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+from trickles.errors import TricklesError
+
+MAX_FILE_BYTES = 64 * 1024  # a keyring of 64 epochs takes a third of it
+MAX_ENTRIES = 1000  # more is some other directory, given by mistake
+PRIVATE = 0o077  # what others must not have on a secret: anything
+UNALTERED = 0o022  # what others must not have on a public file that is believed: writing
+WORLD_UNALTERED = 0o002  # the same where a group may keep the file together
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not hang its reader
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_TEMPORARY = ".trickles-"
+
+
+class UnsafeFile(Exception):
+    """A file that another user could have read or written, or that is none; the text names the fix."""
+
+
+@contextmanager
+def errors_as(error: type[TricklesError], path: Path) -> Iterator[None]:
+    """Translate what the system and `UnsafeFile` say about `path` into one line of `error`."""
+    try:
+        yield
+    except UnsafeFile as exc:
+        raise error(str(exc)) from None
+    except OSError as exc:
+        raise error(f"{path}: {exc.strerror or exc}") from None
+    except ValueError:  # a NUL in the name
+        raise error(f"{str(path)!r} is no name of a file") from None
+
+
+def fault(status: os.stat_result, path: Path, forbidden: int) -> str | None:
+    """What is wrong with an open file's owner or mode, with the command that mends it; None when nothing is."""
+    quoted, user = shlex.quote(str(path)), os.geteuid()
+    if status.st_uid not in (0, user):
+        return f"{path} belongs to user {status.st_uid}, who could change it: chown {user} {quoted}"
+    if status.st_mode & forbidden:
+        mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
+        if forbidden == PRIVATE:
+            return f"{path} is open to other users ({mode}): chmod go-rwx {quoted}"
+        who = "o" if forbidden == WORLD_UNALTERED else "go"
+        return f"{path} can be changed by other users ({mode}): chmod {who}-w {quoted}"
+    return None
+
+
+@contextmanager
+def opened_directory(path: Path, forbidden: int = PRIVATE) -> Iterator[int]:
+    """The descriptor of a directory whose owner and mode are right; UnsafeFile or OSError otherwise.
+
+    Symbolic links are followed; what they lead to is what counts, here and in `read_file`.
+    """
+    descriptor = os.open(path, _READ | os.O_DIRECTORY)
+    try:
+        if wrong := fault(os.fstat(descriptor), path, forbidden):
+            raise UnsafeFile(wrong)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, forbidden: int, *, inside: int | None = None, most_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The content of a regular file whose owner and mode are right; UnsafeFile or OSError otherwise.
+
+    With `inside`, a directory's descriptor, the file is opened there by the last part of `path`.
+    """
+    descriptor = os.open(path if inside is None else path.name, _READ, dir_fd=inside)
+    try:
+        return read_open_file(descriptor, path, forbidden, most_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def read_open_file(descriptor: int, path: Path, forbidden: int, most_bytes: int) -> bytes:
+    """As `read_file`, from a descriptor whose offset is 0."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafeFile(f"{path} is not a regular file")
+    if wrong := fault(status, path, forbidden):
+        raise UnsafeFile(wrong)
+    with open(descriptor, "rb", closefd=False) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise UnsafeFile(f"{path} is larger than {most_bytes} bytes: it is not what it should be")
+    return data
+
+
+def write_file(name: str, data: bytes, mode: int, *, inside: int) -> None:
+    """Put `data` under `name` in the open directory `inside`, all or not at all; on disk when this returns."""
+    temporary = f"{_TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        _fill(os.open(temporary, _CREATE, 0o600, dir_fd=inside), data, mode)
+        os.rename(temporary, name, src_dir_fd=inside, dst_dir_fd=inside)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=inside)
+        raise
+    os.fsync(inside)
+
+
+def sweep(inside: int) -> None:
+    """Remove what a writer that died left behind; the caller keeps other writers out."""
+    for name in names(inside):
+        if name.startswith(_TEMPORARY):
+            os.unlink(name, dir_fd=inside)
+
+
+def names(directory: Path | int, most: int = MAX_ENTRIES) -> list[str]:
+    """What a directory, or the open one of that descriptor, lists; UnsafeFile when that is more than `most`."""
+    with os.scandir(directory) as entries:
+        found = [entry.name for entry in islice(entries, most + 1)]
+    if len(found) > most:
+        raise UnsafeFile(f"a directory of more than {most} files holds no keys")
+    return found
+
+
+def _fill(descriptor: int, data: bytes, mode: int) -> None:
+    try:
+        os.fchmod(descriptor, mode)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,146 @@
+"""Making keys: a fleet's first ones, the next epoch, and ones that live only as long as a single process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trickles.drivers.keystore import document
+from trickles.drivers.keystore.directory import (
+    IDENTITY_FILE,
+    PUBLIC_FILE,
+    check_identity,
+    epoch_file,
+    is_key_file,
+    read_epochs,
+    read_inside,
+)
+from trickles.drivers.keystore.files import PRIVATE, errors_as, names, opened_directory, sweep, write_file
+from trickles.drivers.keystore.server_key import server_key_text
+from trickles.errors import KeyringError
+from trickles.handshake import certify, identity_public, new_identity
+from trickles.keyring import KEY_BYTES, Epoch, Keyring, with_epoch
+from trickles.limits import SECOND
+
+DEFAULT_DELAY = 300 * SECOND  # replicas look every second, but what copies files to their machines may take minutes
+DEFAULT_KEEP = 3
+MAX_KEEP = 32
+MAX_DELAY = 10 * 366 * 86_400 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation did: the keyring after it, the epoch that is new, and the ids of those dropped."""
+
+    keyring: Keyring
+    fresh: Epoch
+    dropped: tuple[int, ...]
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comment: str = "") -> Keyring:
+    """Make a directory (or use an empty one) with a new identity and a first epoch; KeyringError if it holds keys."""
+    directory = Path(path)
+    server_key_text(bytes(KEY_BYTES), comment)  # a bad comment is refused before anything is made
+    with errors_as(KeyringError, directory):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(directory) as inside:
+            if any(is_key_file(name) for name in names(inside)):
+                raise KeyringError(f"{directory} holds keys already; `trickles keys rotate` adds an epoch to them")
+            identity = new_identity()
+            epoch = _fresh_epoch(identity, wall_clock() if now is None else now)
+            write_file(IDENTITY_FILE, identity, 0o600, inside=inside)
+            _write_public(inside, identity, comment)
+            write_file(epoch_file(epoch.identifier), document.render([epoch]), 0o600, inside=inside)
+    return Keyring((epoch,))
+
+
+def rotate_keystore(
+    path: str | os.PathLike[str], *, now: int | None = None, delay: int = DEFAULT_DELAY, keep: int = DEFAULT_KEEP
+) -> Rotation:
+    """Add an epoch that is in force `delay` microseconds from now, and drop all but the `keep` newest.
+
+    The delay gives every replica time to read the new epoch before another one seals with it. The epoch in force is
+    never dropped. What was sealed under a dropped one is refused from then on. KeyringError when the directory
+    cannot be used, or lacks the identity's secret.
+    """
+    if not (0 <= delay <= MAX_DELAY and 1 <= keep <= MAX_KEEP):
+        raise KeyringError(f"an epoch begins between now and ten years from now, and 1 to {MAX_KEEP} are kept")
+    directory, moment = Path(path), wall_clock() if now is None else now
+    with errors_as(KeyringError, directory), _locked(directory) as inside:
+        sweep(inside)
+        identity = _read_identity(directory, inside)
+        held = read_epochs(directory, inside)
+        fresh = _fresh_epoch(identity, moment + delay, {epoch.identifier for epoch in held})
+        ring = document.keyring([*held, fresh], str(directory))
+        write_file(epoch_file(fresh.identifier), document.render([fresh]), 0o600, inside=inside)
+        if PUBLIC_FILE not in names(inside):
+            _write_public(inside, identity, "")
+        kept = pruned(ring, keep=keep, now=moment)
+        dropped = tuple(epoch.identifier for epoch in ring.epochs if epoch not in kept.epochs)
+        for identifier in dropped:
+            os.unlink(epoch_file(identifier), dir_fd=inside)
+        os.fsync(inside)
+    return Rotation(kept, fresh, dropped)
+
+
+def pruned(ring: Keyring, *, keep: int, now: int) -> Keyring:
+    """The keyring with its `keep` newest epochs, and the one in force at `now` if that is not among them."""
+    in_force = ring.newest(now)
+    newest = ring.epochs[-keep:]
+    return Keyring(newest if in_force in newest else (in_force, *newest))
+
+
+def ephemeral_keyring(*, replicas: int = 1, now: int | None = None) -> Keyring:
+    """A keyring that dies with the process, its identity too; KeyringError, naming the fix, for several replicas.
+
+    Clients that pin or remember identities refuse the next one; it is for trying out and for tests.
+    """
+    if replicas != 1:
+        raise KeyringError(
+            f"{replicas} replicas need one keyring, or none could go on with what another began: "
+            "make it with `trickles keys init DIR`, and start them all with --keyring DIR"
+        )
+    return with_epoch(None, _fresh_epoch(new_identity(), wall_clock() if now is None else now))
+
+
+def _fresh_epoch(identity: bytes, not_before: int, taken: set[int] | None = None) -> Epoch:
+    identifier = secrets.randbits(32)
+    while identifier in (taken or ()):
+        identifier = secrets.randbits(32)
+    return certify(Epoch(identifier, secrets.token_bytes(KEY_BYTES), not_before), identity)
+
+
+def _read_identity(directory: Path, inside: int) -> bytes:
+    path = directory / IDENTITY_FILE
+    try:
+        identity = read_inside(path, PRIVATE, inside)
+    except FileNotFoundError:
+        raise KeyringError(f"{path} is missing: rotate where the identity is kept, then copy the epochs") from None
+    if len(identity) != KEY_BYTES:
+        raise KeyringError(f"{path} is damaged: an identity's secret has {KEY_BYTES} bytes")
+    check_identity(directory, inside, identity_public(identity))
+    return identity
+
+
+def _write_public(inside: int, identity: bytes, comment: str) -> None:
+    line = server_key_text(identity_public(identity), comment) + "\n"
+    write_file(PUBLIC_FILE, line.encode(), 0o644, inside=inside)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[int]:
+    """The checked directory's descriptor, while no other process changes the keys in it."""
+    with opened_directory(directory) as inside:
+        fcntl.flock(inside, fcntl.LOCK_EX)
+        yield inside
