@@ -21,18 +21,22 @@ class BackgroundHasher:
     def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
         self._progress = progress
         self._jobs: Queue[HashJob | None] = Queue(_WAITING_JOBS)
+        self._open = True
         self._thread = Thread(target=self._work, name="file hashes", daemon=True)
         self._thread.start()
 
     def submit(self, job: HashJob) -> None:
-        """Take a job, or cancel it where too many wait."""
+        """Take a job, or cancel it where too many wait, or none are taken any more."""
         try:
+            if not self._open:
+                raise Full
             self._jobs.put_nowait(job)
         except Full:
             job.cancel()
 
     def close(self) -> None:
         """End the thread after the jobs it has; returns when it has ended."""
+        self._open = False
         self._jobs.put(None)
         self._thread.join()
 

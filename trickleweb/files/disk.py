@@ -16,6 +16,7 @@ from trickleweb.files.listing import Entry
 _SECOND_NS = 1_000_000_000
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
 _BLOCK_BYTES = 1 << 20
+_DESCRIPTORS = "/proc/self/fd"  # links to what is open, on Linux
 
 
 def stamp_of(path_or_descriptor: str | int) -> Stamp:
@@ -68,7 +69,7 @@ def open_below(root: str, path: str) -> int:
 def real_path(descriptor: int, path: str) -> str:
     """Where an open file lies, every link followed; `path` is how it was opened."""
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return os.readlink(f"{_DESCRIPTORS}/{descriptor}")
     except OSError:  # no /proc: resolve the path, and see that it still leads to the same file
         real = os.path.realpath(path)
         if look_at(real)[0][:2] != look_at(descriptor)[0][:2]:
@@ -93,16 +94,27 @@ def blocks(descriptor: int) -> Iterator[bytes]:
         at += len(block)
 
 
-def entries(descriptor: int, limit: int) -> tuple[list[Entry], bool]:
-    """At most `limit` visible files and folders of an open folder, and whether that is all."""
-    with os.scandir(descriptor) as scan:
-        visible = (entry for entry in scan if not entry.name.startswith("."))
-        found = [entry for at in islice(visible, limit + 1) if (entry := _entry(at))]
+def entries(root: str, path: str, limit: int) -> tuple[list[Entry], bool]:
+    """At most `limit` visible files and folders of the folder at `path` below `root`, and whether that is all.
+
+    Links out of the root are left out. `NoSuchFile` if `path` is no folder, or lies elsewhere.
+    """
+    descriptor = open_below(root, path)
+    try:
+        with os.scandir(descriptor) as scan:
+            visible = (_entry(root, path, each) for each in scan if not each.name.startswith("."))
+            found = list(islice(filter(None, visible), limit + 1))
+    except OSError as exc:
+        raise _translated(exc) from None
+    finally:
+        os.close(descriptor)
     return found[:limit], len(found) <= limit
 
 
-def _entry(found: os.DirEntry[str]) -> Entry | None:
+def _entry(root: str, path: str, found: os.DirEntry[str]) -> Entry | None:
     try:
+        if found.is_symlink() and not _is_below(os.path.realpath(root), os.path.realpath(f"{path}/{found.name}")):
+            return None
         status = found.stat()
     except OSError:  # a link to nowhere, or gone since
         return None

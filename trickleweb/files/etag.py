@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _GAP = re.compile(r"[ \t]*(?:,[ \t]*)*")
@@ -18,14 +17,12 @@ class ETag:
     weak: bool = False
 
 
-@lru_cache(1024)
 def parse_etag(text: str) -> ETag | None:
     """The one entity tag that `text` is, None if it is none."""
     found = _TAG.fullmatch(text)
     return ETag(found[2], found[1] is not None) if found else None
 
 
-@lru_cache(256)
 def parse_etags(text: str) -> tuple[ETag, ...]:
     """The tags of a comma-separated list, in time linear in its length; none at all if any member is malformed."""
     tags = []

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 MAX_MEMBERS = 64  # more than any honest client sends; the rest is not read
 
 
-@lru_cache(256)
 def preferences(value: str) -> dict[str, int]:
     """Each member in lower case with its weight in thousandths; a malformed weight counts as 0, the first mention wins.
 
-    The result is shared: do not change it. Other parameters of a member are dropped.
+    Other parameters of a member are dropped.
     """
     weights: dict[str, int] = {}
     for member in value.split(",", MAX_MEMBERS)[:MAX_MEMBERS]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import pairwise
 
 Interval = tuple[int, int]  # [start, stop), in bytes
@@ -15,7 +14,6 @@ _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 _BEYOND = 10**19  # past the end of any file; longer numbers are not converted
 
 
-@lru_cache(256)
 def parse_range(value: str) -> tuple[Spec, ...] | None:
     """The members of a Range field; None if it is malformed, of another unit, or too long: then it is ignored."""
     unit, equals, members = value.partition("=")

@@ -105,11 +105,7 @@ class FileStore:
 
     def entries(self, path: str, limit: int) -> tuple[list[Entry], bool]:
         """At most `limit` visible entries of the folder at `path`, and whether that is all."""
-        descriptor = disk.open_below(self._root, self.full_path(path))
-        try:
-            return disk.entries(descriptor, limit)
-        finally:
-            disk.close(descriptor)
+        return disk.entries(self._root, self.full_path(path), limit)
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster; versions that are no longer at their path are lost."""

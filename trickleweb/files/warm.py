@@ -51,4 +51,5 @@ def _warm(path: str, hasher: Hasher, above_bytes: int) -> int:
 def _files(root: str) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") or name == WELL_KNOWN)
-        yield from (f"{folder}/{name}" for name in sorted(names) if not name.startswith("."))
+        paths = (f"{folder}/{name}" for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if not Path(path).is_symlink())

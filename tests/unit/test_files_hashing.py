@@ -1,0 +1,273 @@
+"""Hashes worked out once: remembered, kept on disk, done on a thread, ahead of time, and never wrong."""
+
+import sqlite3
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tests.support.site_folder import LATER_NS, fill, store, write
+from trickleweb.files import (
+    BackgroundHasher,
+    DigestIndex,
+    FileStore,
+    Hasher,
+    HashPending,
+    Progress,
+    StoreLimits,
+    disk,
+    warm,
+)
+from trickleweb.files.contents import DIGEST_BYTES, Stamp, content_name
+from trickleweb.files.hashing import HashJob, digest_of, is_settled
+
+DATA = b"0123456789" * 300_000
+STAMP = Stamp(2**64 - 1, 2**64 - 1, 2**63 - 1, 1, 2)
+DIGEST = bytes(range(DIGEST_BYTES))
+TINY = StoreLimits(small_bytes=0)
+
+
+class Counting:
+    """An index that counts what it is asked and told."""
+
+    def __init__(self) -> None:
+        self.digests: dict[Stamp, bytes] = {}
+        self.asked = self.told = 0
+
+    def get(self, stamp: Stamp) -> bytes | None:
+        self.asked += 1
+        return self.digests.get(stamp)
+
+    def put(self, stamp: Stamp, digest: bytes) -> None:
+        self.told += 1
+        self.digests[stamp] = digest
+
+
+def look(files: FileStore, path: str) -> str:
+    found = files.look(path)
+    return getattr(found, "content", "a folder")
+
+
+@pytest.mark.parametrize(
+    ("changed_ns", "age_ns", "settled"),
+    [
+        (10**9 + 1, 0, False),
+        (10**9 + 1, 49_999_999, False),
+        (10**9 + 1, 50_000_000, True),
+        (10**9 + 1, -49_999_999, False),
+        (10**9 + 1, -50_000_000, True),
+        (10**9, 50_000_000, False),
+        (10**9, 1_999_999_999, False),
+        (10**9, 2_000_000_000, True),
+    ],
+)
+def test_a_file_settles_when_its_clock_has_ticked(changed_ns: int, age_ns: int, settled: bool) -> None:
+    assert is_settled(Stamp(1, 1, 1, 1, changed_ns), changed_ns + age_ns) is settled
+
+
+def test_each_version_is_hashed_once_by_all_replicas(tmp_path: Path) -> None:
+    write(tmp_path / "a", DATA)
+    index = Counting()
+    replicas = [store(tmp_path, limits=TINY, index=index) for _ in range(3)]
+    assert len({look(files, "a") for files in replicas}) == 1
+    assert index.told == 1
+    replicas[0].drop_caches()
+    look(replicas[0], "a")
+    write(tmp_path / "a", DATA[1:])
+    assert len({look(files, "a") for files in replicas}) == 1
+    assert index.told == 2
+    for files in replicas:
+        files.close()
+
+
+def test_small_files_need_no_index(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"small")
+    index = Counting()
+    look(store(tmp_path, index=index), "a")
+    assert index.asked == index.told == 0
+
+
+def test_a_large_file_is_deferred_once_and_known_when_done(tmp_path: Path) -> None:
+    write(tmp_path / "a", DATA)
+    jobs: list[HashJob] = []
+    steps: list[tuple[int, int]] = []
+    files = store(tmp_path, defer=jobs.append, inline_bytes=1000)
+    for _ in range(3):
+        with pytest.raises(HashPending):
+            files.look("a")
+    assert len(jobs) == 1
+    jobs[0].run(lambda done, total: steps.append((done, total)))
+    assert look(files, "a").endswith(":a")
+    assert len(jobs) == 1
+    assert [done for done, _ in steps] == [1 << 20, 2 << 20, len(DATA)]
+    files.close()
+
+
+def test_a_cancelled_job_is_deferred_again(tmp_path: Path) -> None:
+    write(tmp_path / "a", DATA)
+    jobs: list[HashJob] = []
+    files = store(tmp_path, defer=jobs.append, inline_bytes=1000)
+    for _ in range(2):
+        with pytest.raises(HashPending):
+            files.look("a")
+        jobs[-1].cancel()
+    assert len(jobs) == 2
+
+
+def test_files_up_to_a_bound_are_hashed_in_place(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"x" * 1000)
+    files = store(tmp_path, limits=TINY, defer=lambda _: pytest.fail("deferred"), inline_bytes=1000)
+    assert look(files, "a").endswith(":a")
+    files.close()
+
+
+def test_nothing_is_learnt_of_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
+    write(tmp_path / "a", DATA)
+    index = Counting()
+    hasher = Hasher(lambda: LATER_NS, index)
+    descriptor = disk.open_below(str(tmp_path), str(tmp_path / "a"))
+    stamp = disk.stamp_of(descriptor)
+
+    def meanwhile(_done: int, _total: int) -> None:
+        write(tmp_path / "a", b"z" * len(DATA))
+
+    with pytest.raises(HashPending):
+        hasher.learn(descriptor, stamp, meanwhile)
+    assert index.told == 0
+    disk.close(descriptor)
+
+
+def test_a_transfer_goes_on_when_its_unlinked_file_is_hashed_again(tmp_path: Path) -> None:
+    file = write(tmp_path / "a", DATA)
+    jobs: list[HashJob] = []
+    files = store(tmp_path, limits=TINY, defer=jobs.append, inline_bytes=1000)
+    with pytest.raises(HashPending):
+        files.look("a")
+    jobs.pop().run()
+    content = look(files, "a")
+    file.unlink()
+    with pytest.raises(HashPending):
+        files.read(content, 0, 10)
+    jobs.pop().run()
+    assert bytes(files.read(content, 0, 10)) == DATA[:10]
+    files.close()
+
+
+def test_a_thread_does_it(tmp_path: Path) -> None:
+    write(tmp_path / "a", DATA)
+    begun, finished = Event(), Event()
+
+    def progress(done: int, total: int) -> None:
+        begun.set()
+        if done == total:
+            finished.set()
+
+    thread = BackgroundHasher(progress)
+    files = store(tmp_path, defer=thread.submit, inline_bytes=0)
+    with pytest.raises(HashPending):
+        files.look("a")
+    assert begun.wait(30)
+    assert finished.wait(30)
+    thread.close()
+    assert look(files, "a") == content_name(digest_of(DATA), "a")
+    files.close()
+
+
+def test_a_thread_outlives_files_that_vanish_and_takes_only_so_many(tmp_path: Path) -> None:
+    fill(tmp_path, {str(at): DATA[: 70_000 + at] for at in range(100)})
+    gate = Event()
+
+    def wait(_done: int, _total: int) -> None:
+        assert gate.wait(30)
+
+    thread = BackgroundHasher(wait)
+    files = store(tmp_path, defer=thread.submit, inline_bytes=0)
+    for at in range(100):
+        with pytest.raises(HashPending):
+            files.look(str(at))
+    for at in range(50):
+        write(tmp_path / str(at), b"another")
+    gate.set()
+    thread.close()
+    known = 0
+    for at in range(50, 100):
+        try:
+            files.look(str(at))
+        except HashPending:
+            continue
+        known += 1
+    assert 0 < known < 50
+    files.close()
+
+
+def test_the_index_outlives_processes_and_is_shared(tmp_path: Path) -> None:
+    one, other = DigestIndex(tmp_path / "index"), DigestIndex(tmp_path / "index")
+    assert one.get(STAMP) is None
+    one.put(STAMP, DIGEST)
+    assert other.get(STAMP) == DIGEST
+    one.close()
+    other.close()
+    third = DigestIndex(tmp_path / "index")
+    assert third.get(STAMP) == DIGEST
+    assert (tmp_path / "index").stat().st_mode & 0o777 == 0o600
+    third.close()
+
+
+@pytest.mark.parametrize("field", ["device", "inode", "size_bytes", "modified_ns", "changed_ns"])
+def test_every_part_of_the_stamp_counts(tmp_path: Path, field: str) -> None:
+    index = DigestIndex(tmp_path / "index")
+    index.put(STAMP, DIGEST)
+    assert index.get(STAMP._replace(**{field: 7})) is None
+    index.put(STAMP._replace(size_bytes=8), DIGEST[::-1])
+    assert index.get(STAMP) is None
+    index.close()
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_spoilt_index_is_made_anew(tmp_path: Path, spoilt: bytes) -> None:
+    (tmp_path / "index").write_bytes(spoilt)
+    index = DigestIndex(tmp_path / "index")
+    index.put(STAMP, DIGEST)
+    assert index.get(STAMP) == DIGEST
+    index.close()
+
+
+def test_an_index_that_cannot_be_written_knows_nothing(tmp_path: Path) -> None:
+    index = DigestIndex(tmp_path / "absent" / "index")
+    index.put(STAMP, DIGEST)
+    assert index.get(STAMP) is None
+    index.close()
+
+
+def test_a_locked_or_closed_index_knows_nothing(tmp_path: Path) -> None:
+    index = DigestIndex(tmp_path / "index")
+    with_lock = sqlite3.connect(tmp_path / "index", isolation_level=None)
+    with_lock.execute("BEGIN EXCLUSIVE")
+    index.put(STAMP, DIGEST)
+    with_lock.execute("ROLLBACK")
+    with_lock.close()
+    assert index.get(STAMP) is None
+    index.put(STAMP, DIGEST)
+    index.close()
+    assert index.get(STAMP) is None
+
+
+def test_forged_rows_are_no_digests(tmp_path: Path) -> None:
+    index = DigestIndex(tmp_path / "index")
+    for wrong in (b"short", b"x" * 21, "text", None, 7):
+        index.put(STAMP, wrong)  # type: ignore[arg-type]
+        assert index.get(STAMP) is None
+    index.close()
+
+
+def test_a_tree_is_hashed_ahead_in_steps(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": b"1" * 10, "b/c": b"2" * 2000, ".git/x": b"3" * 2000, ".well-known/y": b"4" * 3000})
+    (tmp_path / "out").symlink_to("/etc/hostname")
+    index = Counting()
+    steps = list(warm(tmp_path, Hasher(lambda: LATER_NS, index), above_bytes=1000))
+    assert steps == [Progress("a", 1, 10), Progress(".well-known/y", 2, 3010), Progress("b/c", 3, 5010)]
+    assert sorted(index.digests.values()) == sorted(map(digest_of, (b"2" * 2000, b"4" * 3000)))
+    files = store(tmp_path, limits=TINY, index=index)
+    look(files, "b/c")
+    assert index.told == 2
+    files.close()

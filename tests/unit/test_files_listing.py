@@ -1,0 +1,118 @@
+"""Listings of folders: for eyes and for programs, in any order, escaped, and bounded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.site_folder import body, fill, request, store
+from trickleweb.errors import HTTPError
+from trickleweb.files import SiteOptions, StaticSite
+from trickleweb.files.listing import Entry, Order, arrange, as_html, parse_order
+from trickleweb.headers import Headers
+
+ENTRIES = [
+    Entry("b.txt", is_folder=False, size_bytes=5, modified_s=300),
+    Entry("A.txt", is_folder=False, size_bytes=5_000_000, modified_s=100),
+    Entry("z", is_folder=True, size_bytes=0, modified_s=200),
+    Entry("c.txt", is_folder=False, size_bytes=1234, modified_s=200),
+]
+JSON = ("accept", "application/json")
+OPTIONS = SiteOptions(listing=True, max_entries=3)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", "z A.txt b.txt c.txt"),
+        ("sort=name&order=desc", "z c.txt b.txt A.txt"),
+        ("sort=size", "z b.txt c.txt A.txt"),
+        ("sort=size&order=desc", "z A.txt c.txt b.txt"),
+        ("sort=time&order=asc", "z A.txt c.txt b.txt"),
+        ("sort=time&order=desc", "z b.txt c.txt A.txt"),
+        ("sort=nothing&order=up", "z A.txt b.txt c.txt"),
+    ],
+)
+def test_folders_first_and_then_as_asked(query: str, names: str) -> None:
+    assert [entry.name for entry in arrange(ENTRIES, parse_order(query))] == names.split()
+
+
+@pytest.mark.parametrize("query", ["sort=size&" * 100, "%00%ff", "&&&", "sort", "=" * 1000])
+def test_a_hostile_query_sorts_by_name(query: str) -> None:
+    assert parse_order(query) == Order()
+
+
+def test_names_are_escaped_in_text_and_links() -> None:
+    names = ["<script>.txt", "a&b", 'quote".txt', "javascript:x", "50%.txt", "?q#f", "\udcff", "a b"]
+    page = as_html("/<x>/", [Entry(name, False, 1, 0) for name in names], Order(), complete=True).decode()
+    assert "<script>" not in page
+    assert "<x>" not in page
+    for link in ("./%3Cscript%3E.txt", "./a%26b", "./quote%22.txt", "./javascript%3Ax", "./50%25.txt", "./%3Fq%23f"):
+        assert f'href="{link}"' in page
+    assert 'href="./%FF"' in page
+    assert "more here" not in page
+
+
+def test_sizes_are_readable_and_the_order_can_be_turned() -> None:
+    page = as_html("/", ENTRIES, Order("size"), complete=False).decode()
+    assert "<td>5 B</td>" in page
+    assert "<td>1.2 kB</td>" in page
+    assert "<td>5.0 MB</td>" in page
+    assert 'href="?sort=size&amp;order=desc"' in page
+    assert 'href="?sort=name&amp;order=asc"' in page
+    assert "more here" in page
+    assert "../" not in page
+
+
+def test_dates_that_cannot_be_written_are_bounded() -> None:
+    ends = [Entry("old", False, 1, -(2**62)), Entry("new", False, 1, 2**62)]
+    page = as_html("/", ends, Order(), complete=True).decode()
+    assert "Thu, 01 Jan 1970" in page
+    assert "Fri, 31 Dec 9999" in page
+
+
+def test_a_folder_without_index_is_listed_where_that_is_wanted(tmp_path: Path) -> None:
+    fill(tmp_path, {"d/b": b"22", "d/a": b"1", "d/.hidden": b"", "d/e/x": b""})
+    files = store(tmp_path)
+    folder = StaticSite(files, OPTIONS)
+    plan = folder.plan(request("/d/"))
+    page = body(files, plan).decode()
+    assert plan.headers.get("Content-Type") == "text/html; charset=utf-8"
+    assert plan.headers.get("Vary") == "Accept"
+    assert page.index("e/") < page.index('"./a"') < page.index('"./b"')
+    assert ".hidden" not in page
+    with pytest.raises(HTTPError):
+        StaticSite(files).plan(request("/d/"))
+
+
+def test_programs_get_json(tmp_path: Path) -> None:
+    fill(tmp_path, {"d/b": b"22", "d/a": b"1", "d/e/x": b""})
+    files = store(tmp_path)
+    plan = StaticSite(files, OPTIONS).plan(request("/d/", JSON, query="sort=size&order=desc"))
+    assert plan.headers.get("Content-Type") == "application/json"
+    listing = json.loads(body(files, plan))
+    assert (listing["path"], listing["complete"]) == ("/d/", True)
+    assert [(entry["name"], entry["type"], entry.get("size")) for entry in listing["entries"]] == [
+        ("e", "directory", None),
+        ("b", "file", 2),
+        ("a", "file", 1),
+    ]
+
+
+def test_a_listing_is_capped_and_says_so(tmp_path: Path) -> None:
+    fill(tmp_path, {f"{at}": b"" for at in range(10)})
+    files = store(tmp_path)
+    listing = json.loads(body(files, StaticSite(files, OPTIONS).plan(request("/", JSON))))
+    assert len(listing["entries"]) == 3
+    assert listing["complete"] is False
+
+
+def test_a_listing_can_be_asked_about(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": b"1"})
+    folder = StaticSite(store(tmp_path), OPTIONS)
+    etag = str(folder.plan(request("/")).headers.get("ETag"))
+    same = folder.plan(request("/", ("if-none-match", etag)))
+    assert (same.status, same.pieces) == (304, ())
+    assert same.headers == Headers((("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept")))
+    fill(tmp_path, {"b": b"2"})
+    assert folder.plan(request("/", ("if-none-match", etag))).status == 200
