@@ -19,7 +19,7 @@ from trickles.keyring import KEY_BYTES, Epoch, Keyring
 FORMAT = "trickles keyring 1"
 MAX_EPOCHS = 64  # a year of weekly rotation, all kept
 _IDENTIFIER = re.compile("[0-9a-f]{8}")
-_LATEST = 1 << 63
+_LATEST = 253_402_300_800_000_000  # the year 10000, where calendars end
 
 
 def epoch_name(identifier: int) -> str:

@@ -28,14 +28,14 @@ class UnsafeFile(Exception):
 
 
 @contextmanager
-def errors_as(error: type[TricklesError], path: Path) -> Iterator[None]:
-    """Translate what the system and `UnsafeFile` say about `path` into one line of `error`."""
+def errors_as(error: type[TricklesError], path: Path, hint: str = "") -> Iterator[None]:
+    """Translate what the system (and then the hint) or `UnsafeFile` says about `path` into one line of `error`."""
     try:
         yield
     except UnsafeFile as exc:
         raise error(str(exc)) from None
     except OSError as exc:
-        raise error(f"{path}: {exc.strerror or exc}") from None
+        raise error(f"{path}: {exc.strerror or exc}{hint}") from None
     except ValueError:  # a NUL in the name
         raise error(f"{str(path)!r} is no name of a file") from None
 

@@ -31,7 +31,7 @@ from trickles.limits import SECOND
 DEFAULT_DELAY = 300 * SECOND  # replicas look every second, but what copies files to their machines may take minutes
 DEFAULT_KEEP = 3
 MAX_KEEP = 32
-MAX_DELAY = 10 * 366 * 86_400 * SECOND
+MAX_DELAY = 3652 * 86_400 * SECOND  # ten years
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trickles.drivers.keystore import document
 from trickles.drivers.keystore.directory import read_directory, signature
-from trickles.drivers.keystore.files import MAX_FILE_BYTES, PRIVATE, errors_as, read_file
+from trickles.drivers.keystore.files import MAX_FILE_BYTES, PRIVATE, errors_as, opened_directory, read_file, write_file
 from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
@@ -81,6 +81,18 @@ class KeyringSource:
         if text != self.problem:
             self.problem = text
             self._report(text)
+
+
+def save_keyring(ring: Keyring, path: str | os.PathLike[str]) -> None:
+    """Write one file, of mode 0600, that `load_keyring` reads; KeyringError when that fails."""
+    target = Path(path)
+    with errors_as(KeyringError, target), opened_directory(target.parent, forbidden=0) as inside:
+        write_file(target.name, document.render(ring.epochs), 0o600, inside=inside)
+
+
+def keyring_text(ring: Keyring) -> str:
+    """The value for TRICKLES_KEYRING that `load_keyring` reads: secrets, on one line."""
+    return base64.b64encode(document.render(ring.epochs)).decode()
 
 
 def _from_environment(environ: Mapping[str, str]) -> Keyring:

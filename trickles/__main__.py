@@ -1,0 +1,8 @@
+"""`python -m trickles` is the command `trickles`."""
+
+import sys
+
+from trickles.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

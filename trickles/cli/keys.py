@@ -1,0 +1,136 @@
+"""Make, rotate and show the keys that the replicas of one fleet share.
+
+A fleet's identity is made once; clients pin it (DIR/server.pub) or trust it on first use. It certifies epochs, the keys
+that seal what clients carry. All replicas hold the same epochs: give each --keyring DIR, a copy of DIR without
+identity.key, or TRICKLES_KEYRING. They look for new epochs every second or so; no restart is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from trickles.cli.parser import Parser, one_line, whole_number
+from trickles.drivers import keystore
+from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
+from trickles.errors import KeyringError
+from trickles.handshake import hello_public_key
+from trickles.keyring import Epoch, Keyring, fingerprint
+from trickles.limits import SECOND
+
+_DELAY = f"""seconds from now until the new epoch seals (default: {DEFAULT_DELAY // SECOND}). By then every replica must
+have read it: one that has not refuses what another seals. Let it be longer than copying the files to all machines
+takes; 0 is for one replica, or for keys that leaked."""
+_KEEP = f"""how many epochs stay, the new one counted (default: {DEFAULT_KEEP}). What was sealed under a dropped one is
+refused: let the oldest reach back as long as downloads may pause, a day say. The epoch in force always stays."""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the five actions and their arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
+    for name, (_, summary, declare) in ACTIONS.items():
+        action = actions.add_parser(name, help=summary, description=summary)
+        declare(action)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen action and print what it has to say; KeyringError when it cannot."""
+    for line in ACTIONS[args.action][0](args):
+        print(one_line(line))
+    return 0
+
+
+def _init(args: argparse.Namespace) -> Iterator[str]:
+    ring = keystore.init_keystore(args.directory, comment=args.comment)
+    yield f"made a fleet's identity and epoch {_name(ring.epochs[0])}; clients pin {args.directory}/server.pub:"
+    yield keystore.server_key_text(keystore.fleet_identity(ring), args.comment)
+
+
+def _rotate(args: argparse.Namespace) -> Iterator[str]:
+    done = keystore.rotate_keystore(args.directory, delay=args.not_before * SECOND, keep=args.keep)
+    yield f"epoch {_name(done.fresh)} is in force from {_date(done.fresh)}"
+    for identifier in done.dropped:
+        yield f"epoch {keystore.epoch_name(identifier)} is dropped"
+
+
+def _list(args: argparse.Namespace) -> Iterator[str]:
+    ring = keystore.load_keyring(args.keyring)
+    yield "epoch     state       in force from         fingerprint"
+    yield from _rows(ring)
+
+
+def _show(args: argparse.Namespace) -> Iterator[str]:
+    ring = keystore.load_keyring(args.keyring)
+    identity = keystore.fleet_identity(ring)
+    yield keystore.server_key_text(identity)
+    yield f"identity  {fingerprint(identity)}"
+    yield from (f"epoch     {fingerprint(hello_public_key(epoch))}  {_name(epoch)}" for epoch in ring.epochs)
+
+
+def _export(args: argparse.Namespace) -> Iterator[str]:
+    ring = keystore.load_keyring(args.directory)
+    if args.output is not None:
+        keystore.save_keyring(ring, args.output)
+    elif sys.stdout.isatty():
+        raise KeyringError(
+            "secrets are not shown on a terminal: TRICKLES_KEYRING=$(trickles keys export DIR), or --output"
+        )
+    else:
+        yield keystore.keyring_text(ring)
+
+
+def _rows(ring: Keyring) -> Iterator[str]:
+    now = keystore.wall_clock()
+    in_force = ring.newest(now)
+    for epoch in ring.epochs:
+        state = "in force" if epoch is in_force else "to come" if epoch.not_before > now else "opens only"
+        yield f"{_name(epoch)}  {state:10}  {_date(epoch)}  {fingerprint(hello_public_key(epoch))}"
+
+
+def _name(epoch: Epoch) -> str:
+    return keystore.epoch_name(epoch.identifier)
+
+
+def _date(epoch: Epoch) -> str:
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=epoch.not_before)
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _of_init(parser: Parser) -> None:
+    _directory(parser)
+    parser.add_argument(
+        "--comment", metavar="TEXT", default="", help="a word for people, at the end of server.pub's line"
+    )
+
+
+def _of_rotate(parser: Parser) -> None:
+    _directory(parser)
+    seconds, epochs = whole_number(0, MAX_DELAY // SECOND), whole_number(1, MAX_KEEP)
+    parser.add_argument(
+        "--not-before", metavar="SECONDS_FROM_NOW", type=seconds, default=DEFAULT_DELAY // SECOND, help=_DELAY
+    )
+    parser.add_argument("--keep", metavar="N", type=epochs, default=DEFAULT_KEEP, help=_KEEP)
+
+
+def _of_export(parser: Parser) -> None:
+    _directory(parser)
+    parser.add_argument("--output", "-o", metavar="FILE", help="write a file of mode 0600, for --keyring FILE")
+
+
+def _directory(parser: Parser) -> None:
+    parser.add_argument("directory", metavar="DIR", help="the directory of the keys, of mode 0700")
+
+
+def _keyring(parser: Parser) -> None:
+    parser.add_argument("keyring", metavar="DIR", help="the directory of the keys, or a file made by `keys export`")
+
+
+ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[str]], str, Callable[[Parser], None]]] = {
+    "init": (_init, "make a fleet's identity and its first epoch in DIR", _of_init),
+    "rotate": (_rotate, "add an epoch that is in force a little later, and drop the oldest", _of_rotate),
+    "list": (_list, "list the epochs, and which is in force", _keyring),
+    "show": (_show, "show the public identity and the fingerprints, no secrets", _keyring),
+    "export": (_export, "print all epochs as the value of TRICKLES_KEYRING, or write them to one file", _of_export),
+}

@@ -1,0 +1,57 @@
+"""Command lines read alike in all subcommands: help that keeps its line breaks, errors in one line, exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that takes no abbreviated options, and says what is wrong in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """One line on stderr, then exit code 2."""
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+
+class VersionAction(argparse.Action):
+    """Prints the version of the installed distribution, looked up only now, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and end."""
+        print(f"{parser.prog} {version()}")
+        parser.exit()
+
+
+def version() -> str:
+    """The version of the installed distribution, or `unknown` in a tree that is not installed."""
+    try:
+        return metadata.version("trickles")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def one_line(message: object) -> str:
+    """The text with whatever could break or forge a line of a terminal written as an escape."""
+    text = str(message)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A type for an argument: an integer in ASCII digits from `least` to `most`."""
+
+    def read(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"not a whole number from {least} to {most}: {text!r}")
+        return value
+
+    return read

@@ -1,0 +1,151 @@
+"""Trust on first use: a file that remembers which identity each fleet had, one line for each.
+
+    NAME trickles-ed25519 BASE64 [comment]
+
+NAME is what the user called the fleet, `HOST:PORT` for one, in lower case. Several lines of one name are several
+identities that are all right. Blank lines, lines that begin with `#`, and damaged lines of other names are passed over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trickles.drivers.keystore.files import UNALTERED, errors_as, read_open_file
+from trickles.drivers.keystore.server_key import decode_key, server_key_text
+from trickles.errors import IdentityError
+from trickles.keyring import fingerprint
+
+VARIABLE = "TRICKLES_KNOWN_HOSTS"
+MAX_NAME_CHARACTERS = 300  # a name of DNS has 253; a port, and the brackets of IPv6
+MAX_FILE_BYTES = 4 << 20  # some 40,000 fleets
+_UNWRITABLE = f" (to remember a fleet; pin it with --server-key, or set {VARIABLE} to a file that can be written)"
+_OPEN = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One line about a fleet: its number, and the identity in it (None when it cannot be read)."""
+
+    line: int
+    identity: bytes | None
+
+
+class KnownHosts:
+    """The identities remembered in one file, which need not exist yet; processes may share it.
+
+    `path` wins over the environment variable TRICKLES_KNOWN_HOSTS, which wins over `~/.config/trickles/known_hosts`
+    (`$XDG_CONFIG_HOME/trickles/known_hosts` where that is set).
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> None:
+        self.path = default_path(environ) if path is None else Path(path)
+
+    def trust(self, name: str) -> Callable[[bytes], bool]:
+        """A function that says True for the identity `name` has had, and for any (now remembered) if it had none.
+
+        For another identity it raises IdentityError with the file and line that disagree; so it does when the file
+        cannot be used or written, since trust that is forgotten is none. A name with blanks in it is refused here.
+        """
+        wanted = checked_name(name)
+        accepted: set[bytes] = set()  # soft: what this process has seen in the file need not be read again
+
+        def decide(identity: bytes) -> bool:
+            if identity not in accepted:
+                self._decide(wanted, identity)
+                accepted.add(identity)
+            return True
+
+        return decide
+
+    def find(self, name: str) -> list[Known]:
+        """The lines about `name`, in order; IdentityError when the file cannot be used."""
+        wanted = checked_name(name)
+        with errors_as(IdentityError, self.path):
+            try:
+                with self._opened(os.O_RDONLY) as descriptor:
+                    return known(self._read(descriptor), wanted)
+            except FileNotFoundError:
+                return []
+
+    def _decide(self, name: str, identity: bytes) -> None:
+        if self._accepts(self.find(name), name, identity):
+            return
+        line = f"{name} {server_key_text(identity)}\n"
+        with errors_as(IdentityError, self.path, _UNWRITABLE):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._opened(os.O_RDWR | os.O_CREAT) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                data = self._read(descriptor)
+                if not self._accepts(known(data, name), name, identity):  # another process may have come first
+                    _append(descriptor, data, line)
+
+    def _accepts(self, lines: list[Known], name: str, identity: bytes) -> bool:
+        """Whether one of the lines names this identity; False when there are none, IdentityError when all disagree."""
+        if not lines or any(each.identity == identity for each in lines):
+            return bool(lines)
+        where = f"{self.path}:{lines[0].line}"
+        if all(each.identity is None for each in lines):
+            raise IdentityError(f"{where}: the line about {name} is damaged: mend it, or remove it to trust anew")
+        raise IdentityError(
+            f"the identity of {name} has changed: {where} does not know {fingerprint(identity)}, which answers now; "
+            f"somebody may be posing as {name}. If it has new keys, remove that line"
+        )
+
+    def _read(self, descriptor: int) -> bytes:
+        return read_open_file(descriptor, self.path, UNALTERED, MAX_FILE_BYTES)
+
+    @contextmanager
+    def _opened(self, flags: int) -> Iterator[int]:
+        descriptor = os.open(self.path, flags | _OPEN, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def known(data: bytes, name: str) -> list[Known]:
+    """The lines of a file's content that are about `name`; any bytes are allowed."""
+    found = []
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+        fields = line.split(maxsplit=3)
+        if fields and fields[0].lower() == name:
+            found.append(Known(number, decode_key(*fields[1:3]) if len(fields) > 2 else None))
+    return found
+
+
+def checked_name(name: str) -> str:
+    """The name as the file has it; IdentityError when it is empty, too long, or not one printable ASCII word."""
+    word = name.lower()
+    printable = word.isascii() and word.isprintable() and not any(each.isspace() for each in word)
+    if not word or not printable or word.startswith("#") or len(word) > MAX_NAME_CHARACTERS:
+        raise IdentityError(f"{name[:40]!r} cannot name a fleet: HOST:PORT, or a word of printable ASCII, can")
+    return word
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Where identities are remembered unless the user says otherwise; IdentityError when there is no home."""
+    if chosen := environ.get(VARIABLE):
+        return Path(chosen)
+    configured = environ.get("XDG_CONFIG_HOME", "")
+    try:
+        base = Path(configured) if configured.startswith("/") else Path.home() / ".config"
+    except RuntimeError:
+        raise IdentityError(f"no home directory to remember fleets in: set {VARIABLE}, or give --server-key") from None
+    return base / "trickles" / "known_hosts"
+
+
+def _append(descriptor: int, data: bytes, line: str) -> None:
+    """Write one whole line behind `data`, which is all the file holds, or nothing; the caller holds the lock."""
+    fresh = line.encode() if not data or data.endswith(b"\n") else b"\n" + line.encode()
+    try:
+        if os.pwrite(descriptor, fresh, len(data)) != len(fresh):
+            raise OSError("the disk is full")
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, len(data))
+        raise
