@@ -1,0 +1,88 @@
+"""A network in virtual time, to try Trickles engines and applications in: seeded, replayable, fast.
+
+A scenario is a function that gets an empty simulation, builds links and hosts, runs it, and reports:
+
+>>> from dataclasses import replace
+>>> from trickles.testing.toys import ToyClient, ToyListener
+>>> wire, body = replace(TEN_MEGABIT, loss=BurstLoss(0.02, longest=3)), bytes(100_000)
+>>> def lossy(simulation: Simulation) -> Report:
+...     return run_transfer(
+...         simulation,
+...         lambda birth: ToyListener(lambda request: body),  # or Listener(keyring, service, entropy=birth.entropy)
+...         lambda entropy, replicas: ToyClient(replicas),  # or Client(replicas, entropy=entropy)
+...         Fetch(b"the request", expected=body),
+...         replicas=2,
+...         up=wire,
+...         down=wire,
+...         arrange=lambda simulation, client: kill_at(simulation, simulation.replicas[0], 100 * MILLISECOND),
+...     )
+>>> reports = for_seeds(lossy, range(5))  # a failure names its seed; replay(lossy, seed) shows every packet of it
+>>> [report.completed for report in reports]
+[True, True, True, True, True]
+
+For more than one client, shared bottlenecks, TCP beside or anycast, use `Simulation` directly.
+"""
+
+from trickles.testing.applications import Conversation, Fetch
+from trickles.testing.chaos import kill_at, kill_at_random, outage, rolling_restart
+from trickles.testing.client import ClientHost
+from trickles.testing.clock import MILLISECOND, SECOND, Clock, Livelock, Timer
+from trickles.testing.curve import DeliveryCurve
+from trickles.testing.endpoints import Application, Birth, ClientLike, ListenerFactory, ListenerLike, Session
+from trickles.testing.link import Link
+from trickles.testing.losses import Blackhole, BurstLoss, Gilbert
+from trickles.testing.network import Anycast
+from trickles.testing.replica import Replica, ReplicaSpec
+from trickles.testing.report import Report
+from trickles.testing.scenario import Scenario, SeedFailure, assert_replayable, for_seeds, replay, run_scenario
+from trickles.testing.simulation import Simulation
+from trickles.testing.spec import TEN_MEGABIT, LinkSpec
+from trickles.testing.stats import Fate, HostStats, LinkStats
+from trickles.testing.tcp import TcpFlow
+from trickles.testing.transfer import Arrange, ClientFactory, run_transfer
+
+__all__ = [
+    "MILLISECOND",
+    "SECOND",
+    "TEN_MEGABIT",
+    "Anycast",
+    "Application",
+    "Arrange",
+    "Birth",
+    "Blackhole",
+    "BurstLoss",
+    "ClientFactory",
+    "ClientHost",
+    "ClientLike",
+    "Clock",
+    "Conversation",
+    "DeliveryCurve",
+    "Fate",
+    "Fetch",
+    "Gilbert",
+    "HostStats",
+    "Link",
+    "LinkSpec",
+    "LinkStats",
+    "ListenerFactory",
+    "ListenerLike",
+    "Livelock",
+    "Replica",
+    "ReplicaSpec",
+    "Report",
+    "Scenario",
+    "SeedFailure",
+    "Session",
+    "Simulation",
+    "TcpFlow",
+    "Timer",
+    "assert_replayable",
+    "for_seeds",
+    "kill_at",
+    "kill_at_random",
+    "outage",
+    "replay",
+    "rolling_restart",
+    "run_scenario",
+    "run_transfer",
+]

@@ -1,0 +1,56 @@
+"""What befalls hosts in the middle of a run: death and return, on a timetable or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trickles.testing.replica import Replica
+from trickles.testing.simulation import Simulation
+
+
+def kill_at(simulation: Simulation, replica: Replica, when: int, *, unreachable: bool = False) -> None:
+    """Kills one replica `when` microseconds from now, for good."""
+    simulation.clock.after(when, lambda: replica.kill(unreachable=unreachable))
+
+
+def outage(simulation: Simulation, replica: Replica, start: int, down: int, *, unreachable: bool = False) -> None:
+    """Kills one replica in `start` microseconds and starts a new process `down` later."""
+    kill_at(simulation, replica, start, unreachable=unreachable)
+    simulation.clock.after(start + down, replica.restart)
+
+
+def kill_at_random(
+    simulation: Simulation,
+    replicas: Sequence[Replica],
+    *,
+    every: int,
+    down: int,
+    survivors: int = 1,
+    unreachable: bool = False,
+) -> None:
+    """Each `every` microseconds kills a random living replica, which returns `down` later with nothing.
+
+    Spares it if fewer than `survivors` others live. The choices have a stream of their own.
+    """
+    rng = simulation.random("kills")
+
+    def strike() -> None:
+        living = [replica for replica in replicas if replica.alive]
+        if len(living) > survivors:
+            victim = rng.choice(living)
+            victim.kill(unreachable=unreachable)
+            simulation.clock.after(down, victim.restart)
+
+    simulation.clock.every(every, strike)
+
+
+def rolling_restart(simulation: Simulation, replicas: Sequence[Replica], *, every: int) -> None:
+    """Restarts the replicas in turn, one each `every` microseconds: a rolling deploy without draining."""
+    turn = 0
+
+    def restart_next() -> None:
+        nonlocal turn
+        replicas[turn % len(replicas)].restart()
+        turn += 1
+
+    simulation.clock.every(every, restart_next)

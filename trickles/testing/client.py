@@ -1,0 +1,162 @@
+"""A client's host: drives one client engine and the application that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from trickles.testing.clock import Timer
+from trickles.testing.curve import DeliveryCurve
+from trickles.testing.endpoints import Application, ClientLike, data_of, failure_of
+from trickles.testing.link import Link
+from trickles.testing.network import Node
+from trickles.testing.packet import Address, Packet
+from trickles.testing.stats import HostStats
+from trickles.testing.world import World
+
+
+class ClientHost(Node):
+    """Feeds, flushes and re-arms one engine, as a socket driver would; hands its events to the application.
+
+    With `batching` it flushes that many microseconds after the first datagram fed, once for all that came until then
+    (0: for all of one moment), as a driver does that empties its socket first; else after each datagram.
+    `finished_at` and `failure` are the application's verdict; an event with a reason of failure is one too.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        engine: ClientLike,
+        application: Application,
+        address: Address,
+        outgoing: Sequence[Link] = (),
+        incoming: Sequence[Link] = (),
+        batching: int | None = None,
+    ) -> None:
+        super().__init__(name, outgoing, incoming)
+        self.engine = engine
+        self.address = address
+        self.curve = DeliveryCurve()
+        self.stats = HostStats()
+        self.started_at = 0
+        self.finished_at: int | None = None
+        self.failure: str | None = None
+        self.world = world
+        self._application = application
+        self._timer = Timer(world.clock, self._handle_timeout)
+        self._batching = batching
+        self._batch_open = False
+        self._paused_until = 0
+        world.network.attach(address, self)
+
+    @property
+    def now(self) -> int:
+        """Virtual time, microseconds."""
+        return self.world.clock.now
+
+    @property
+    def done(self) -> bool:
+        """Whether the application has said how it went."""
+        return self.finished_at is not None or self.failure is not None
+
+    def start(self) -> None:
+        """Starts the application, and with it the connection."""
+        self.started_at = self.now
+        self.stats.lives += 1
+        self._application.start(self)
+        connect = getattr(self.engine, "connect", None)
+        if connect is not None:
+            connect(now=self.now)
+        self._turn()
+
+    def receive(self, packet: Packet) -> None:
+        """Feeds the engine, unless the packet is for an address this client no longer has."""
+        stats = self.stats
+        if packet.destination != self.address:
+            stats.in_vain += 1
+            return
+        if packet.note is None:
+            stats.received += 1
+            stats.received_bytes += len(packet.data)
+            self.engine.receive_datagram(packet.data, packet.source, now=self.now)
+        else:
+            stats.unreachable += 1
+            self.engine.receive_unreachable(packet.source, now=self.now)
+        if self._batching is None:
+            self._turn()
+        elif not self._batch_open:
+            self._batch_open = True
+            self.world.clock.after(self._batching, self._close_batch)
+
+    def rebind(self, *, host: bool = False) -> None:
+        """Takes a new port, with `host` in another network too: what is sent to the old address from now on is lost."""
+        old_host, old_port = self.address
+        self.address = (_next_network(old_host) if host else old_host, old_port % 65_535 + 1)
+        self.world.network.attach(self.address, self)
+        self.world.journal.note(self.now, f"{self.name} is now {self.address[0]}:{self.address[1]}")
+
+    def finish(self) -> None:
+        """The application has all it wanted."""
+        if not self.done:
+            self.finished_at = self.now
+            self.world.journal.note(self.now, f"{self.name} finished")
+
+    def fail(self, reason: str) -> None:
+        """The application will never get what it wanted."""
+        if not self.done:
+            self.failure = reason
+            self.world.journal.note(self.now, f"{self.name} failed: {reason}")
+
+    def pause(self, duration: int) -> None:
+        """Takes no events from the engine for `duration` microseconds: a slow reader."""
+        self._paused_until = max(self._paused_until, self.now + duration)
+        self.after(duration, lambda: None)
+
+    def after(self, delay: int, call: Callable[[], object]) -> None:
+        """Runs `call()` after `delay` microseconds, then sends what it made the engine want to send."""
+
+        def run() -> None:
+            call()
+            self._turn()
+
+        self.world.clock.after(delay, run)
+
+    def _close_batch(self) -> None:
+        self._batch_open = False
+        self._turn()
+
+    def _handle_timeout(self) -> None:
+        self.engine.handle_timeout(now=self.now)
+        self._turn()
+
+    def _turn(self) -> None:
+        engine, now, stats = self.engine, self.world.clock.now, self.stats
+        if now >= self._paused_until:
+            self._read_events()
+        send = self.world.network.send
+        for datagram, destination in engine.datagrams_to_send(now=now):
+            stats.sent += 1
+            stats.sent_bytes += len(datagram)
+            send(self, self.address, destination, datagram)
+        self._timer.set(engine.next_timeout())
+
+    def _read_events(self) -> None:
+        next_event, now = self.engine.next_event, self.now
+        while now >= self._paused_until:
+            event = next_event()
+            if event is None:
+                return
+            data = data_of(event)
+            if data:
+                self.curve.add(now, len(data))
+            self._application.receive(self, event)
+            reason = failure_of(event)
+            if reason is not None:
+                self.fail(reason)
+
+
+def _next_network(host: str) -> str:
+    """The same host in the next /24 (IPv4) or /64 (IPv6)."""
+    address = ip_address(host)
+    return str(address + (1 << (8 if address.version == 4 else 64)))

@@ -1,0 +1,49 @@
+"""The story of a run: a digest that two equal runs share, and on request every line of it."""
+
+from __future__ import annotations
+
+from trickles.testing.packet import Packet
+from trickles.testing.stats import Fate
+
+_PRIME = 0x100000001B3  # FNV-1a, 64 bits: quick in plain integers and the same on every machine
+_MASK = (1 << 64) - 1
+
+
+class Journal:
+    """Notes what every link does to every packet.
+
+    The digest takes in times, sizes, links and fates; payloads only if `payloads` (key exchanges may draw entropy that
+    no seed governs). With `record`, `lines` holds a readable line per note.
+    """
+
+    __slots__ = ("_payloads", "_record", "_state", "lines")
+
+    def __init__(self, *, record: bool = False, payloads: bool = False) -> None:
+        self._state = 0xCBF29CE484222325
+        self._record = record
+        self._payloads = payloads
+        self.lines: list[str] = []
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for everything noted so far."""
+        return f"{self._state:016x}"
+
+    def packet(self, now: int, link: int, name: str, packet: Packet, fate: Fate | None) -> None:
+        """Notes a packet offered to a link at `now`, and why it does not pass if it does not."""
+        value = (((now << 17) | packet.wire_bytes) << 12) | (link << 3) | (0 if fate is None else fate.value)
+        self._state = ((self._state ^ value) * _PRIME) & _MASK
+        if self._payloads:
+            self._state = ((self._state ^ int.from_bytes(packet.data, "big")) * _PRIME) & _MASK
+        if self._record:
+            end = "" if fate is None else f"  {fate.name}"
+            self.note(now, f"{name}: {packet.wire_bytes} B {_text(packet.source)} > {_text(packet.destination)}{end}")
+
+    def note(self, now: int, what: str) -> None:
+        """Keeps a line about anything else worth knowing when reading the story (only with `record`)."""
+        if self._record:
+            self.lines.append(f"{now / 1e6:12.6f} {what}")
+
+
+def _text(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"

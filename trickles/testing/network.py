@@ -1,0 +1,84 @@
+"""Addresses, and the paths between the hosts that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Literal
+from zlib import crc32
+
+from trickles.testing.clock import Clock
+from trickles.testing.link import Link
+from trickles.testing.packet import HEADER_BYTES, Address, Packet, forward
+
+Spray = Literal["random", "round_robin", "hash"]
+
+
+class Node:
+    """A host: what it sends crosses its `outgoing` links and then the receiver's `incoming` ones.
+
+    Between the two lies a core that costs nothing. Hosts that share a bottleneck list the same `Link`.
+    """
+
+    def __init__(self, name: str, outgoing: Sequence[Link] = (), incoming: Sequence[Link] = ()) -> None:
+        self.name = name
+        self.outgoing = tuple(outgoing)
+        self.incoming = tuple(incoming)
+
+    def receive(self, packet: Packet) -> None:
+        """Takes a packet that has arrived; what it is for is the subclass's affair."""
+        raise NotImplementedError
+
+
+class Anycast:
+    """One address for several hosts, chosen anew for each packet (ECMP spraying) or by its source (`hash`)."""
+
+    def __init__(self, nodes: Sequence[Node], spray: Spray, rng: Random) -> None:
+        if not nodes:
+            raise ValueError("an anycast address needs hosts")
+        self.nodes = list(nodes)
+        self._spray = spray
+        self._rng = rng
+        self._turn = -1
+
+    def pick(self, source: Address) -> Node:
+        """The host for one packet from `source`."""
+        nodes = self.nodes
+        if self._spray == "random":
+            return nodes[self._rng.randrange(len(nodes))]
+        if self._spray == "hash":
+            return nodes[crc32(f"{source[0]}:{source[1]}".encode()) % len(nodes)]
+        self._turn = (self._turn + 1) % len(nodes)
+        return nodes[self._turn]
+
+
+class Network:
+    """Takes packets from hosts to addresses; a packet for an address nobody ever had is counted and gone."""
+
+    __slots__ = ("_clock", "_homes", "unroutable")
+
+    def __init__(self, clock: Clock) -> None:
+        self.unroutable = 0
+        self._clock = clock
+        self._homes: dict[Address, Node | Anycast] = {}
+
+    def attach(self, address: Address, home: Node | Anycast) -> None:
+        """Makes packets for `address` travel to that host; an address stays on the map when its host leaves it."""
+        self._homes[address] = home
+
+    def send(self, sender: Node, source: Address, destination: Address, data: bytes) -> None:
+        """Sends one UDP datagram."""
+        self.launch(sender, Packet(data, len(data) + HEADER_BYTES, source, destination))
+
+    def launch(self, sender: Node, packet: Packet) -> None:
+        """Sends a packet of any kind."""
+        home = self._homes.get(packet.destination)
+        if home is None:
+            self.unroutable += 1
+            return
+        packet.target = target = home.pick(packet.source) if isinstance(home, Anycast) else home
+        packet.path = path = sender.outgoing + target.incoming
+        if path:
+            forward(packet)
+        else:
+            self._clock.at(self._clock.now, forward, packet)  # never into the receiver from within the sender

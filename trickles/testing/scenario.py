@@ -1,0 +1,58 @@
+"""Scenarios: functions of a simulation, run for many seeds; a failure names the one seed that brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from trickles.testing.report import Report
+from trickles.testing.simulation import Simulation
+
+Scenario = Callable[[Simulation], Report]
+"""Builds hosts and links in an empty simulation, runs it, and reports; it may assert on the way."""
+
+
+class SeedFailure(AssertionError):
+    """A scenario failed; `scenario` and `seed` are all that is needed to see it again."""
+
+    def __init__(self, scenario: str, seed: int, reason: str) -> None:
+        super().__init__(f"{scenario} failed with seed {seed}: {reason}\nsee it again: replay({scenario}, {seed})")
+        self.scenario = scenario
+        self.seed = seed
+
+
+def run_scenario(scenario: Scenario, seed: int, *, record: bool = False) -> Report:
+    """Runs a scenario once; SeedFailure if it raises anything or its transfer does not complete."""
+    name = getattr(scenario, "__name__", repr(scenario))
+    try:
+        report = scenario(Simulation(seed, scenario=name, record=record))
+    except Exception as error:
+        raise SeedFailure(name, seed, f"{type(error).__name__}: {error}") from error
+    if not report.completed:
+        raise SeedFailure(name, seed, f"{report.failure}\n{report}")
+    return report
+
+
+def for_seeds(scenario: Scenario, seeds: Iterable[int]) -> list[Report]:
+    """Runs a scenario for each seed; SeedFailure at the first that fails."""
+    return [run_scenario(scenario, seed) for seed in seeds]
+
+
+def replay(scenario: Scenario, seed: int, show: Callable[[str], object] = print) -> Report:
+    """Runs a scenario again, as it was, and shows every packet of it; raises what the scenario raises, after that."""
+    name = getattr(scenario, "__name__", repr(scenario))
+    simulation = Simulation(seed, scenario=name, record=True)
+    try:
+        report = scenario(simulation)
+    finally:
+        for line in simulation.world.journal.lines:
+            show(line)
+    show(str(report))
+    return report
+
+
+def assert_replayable(scenario: Scenario, seed: int) -> Report:
+    """Runs a scenario twice with one seed; SeedFailure unless both runs are the same, packet by packet."""
+    first, second = run_scenario(scenario, seed), run_scenario(scenario, seed)
+    if first.digest != second.digest:
+        raise SeedFailure(first.scenario, seed, f"two runs differ: digests {first.digest} and {second.digest}")
+    return first

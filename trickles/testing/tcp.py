@@ -1,0 +1,41 @@
+"""A greedy TCP flow to share a bottleneck with: the yardstick for fairness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trickles.testing.curve import DeliveryCurve
+from trickles.testing.link import Link
+from trickles.testing.packet import Address
+from trickles.testing.tcp_receiver import TcpReceiver
+from trickles.testing.tcp_sender import TcpSender
+from trickles.testing.world import World
+
+
+class TcpFlow:
+    """A sender and a receiver, established already; data cross `data_links`, acknowledgements `ack_links`."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        addresses: tuple[Address, Address],
+        data_links: Sequence[Link],
+        ack_links: Sequence[Link],
+        *,
+        mss_bytes: int = 1_448,
+        segments: int | None = None,
+    ) -> None:
+        self.name = name
+        near, far = addresses
+        self.sender = TcpSender(world, f"{name} sender", near, far, data_links, mss_bytes, segments)
+        self.receiver = TcpReceiver(world, f"{name} receiver", far, near, ack_links, mss_bytes)
+
+    @property
+    def curve(self) -> DeliveryCurve:
+        """Bytes handed to the receiving application in order, over time."""
+        return self.receiver.curve
+
+    def start(self) -> None:
+        """Begins to send: for ever, or the number of segments asked for."""
+        self.sender.start()

@@ -1,0 +1,151 @@
+"""The sending end of a simulated TCP flow: Reno's window, loss found by SACK, retransmission timer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from trickles.testing.clock import Timer
+from trickles.testing.link import Link
+from trickles.testing.network import Node
+from trickles.testing.packet import Address, Packet
+from trickles.testing.tcp_segments import HEADER_BYTES, Ack, Segment
+from trickles.testing.tcp_window import RenoWindow, RetransmissionTimeout
+from trickles.testing.world import World
+
+REORDERING = 3  # a segment is lost when one sent this many transmissions later has arrived (RFC 5681, 6675)
+
+
+class TcpSender(Node):
+    """Sends as much as the window lets it; sends lost segments again first.
+
+    Transmissions are numbered, and loss is told from their order, so a retransmission lost again is found like any
+    other (RACK, RFC 8985, has the same effect).
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        address: Address,
+        peer: Address,
+        outgoing: Sequence[Link],
+        mss_bytes: int,
+        segments: int | None,
+    ) -> None:
+        super().__init__(name, outgoing)
+        self.window = RenoWindow()
+        self.timeout = RetransmissionTimeout()
+        self.retransmitted = 0
+        self.finished_at: int | None = None
+        self._world = world
+        self._address, self._peer = address, peer
+        self._wire_bytes = mss_bytes + HEADER_BYTES
+        self._segments = segments
+        self._unacknowledged = 0  # the lowest number not acknowledged
+        self._next = 0  # the lowest number never sent
+        self._flight: dict[int, int] = {}  # transmission -> number, of what may still arrive; oldest first
+        self._transmission: dict[int, int] = {}  # number -> its transmission in flight
+        self._sacked: set[int] = set()
+        self._lost: list[int] = []  # heap of numbers to send again
+        self._transmissions = 0
+        self._latest = -1  # the latest transmission known to have arrived
+        self._timer = Timer(world.clock, self._time_out)
+        world.network.attach(address, self)
+
+    def start(self) -> None:
+        """Sends the initial window."""
+        self._send()
+
+    def receive(self, packet: Packet) -> None:
+        """Takes an acknowledgement."""
+        ack = packet.note
+        if not isinstance(ack, Ack):
+            return
+        now = self._world.clock.now
+        delivered = self._settle(ack)
+        self.window.advance(self._unacknowledged)
+        if delivered:
+            self.timeout.sample(now - ack.echo)
+            self._timer.set(now + self.timeout.value)
+        if self._find_losses():
+            self.window.shrink(self._next)
+        else:
+            self.window.grow(delivered)
+        self._send()
+        self._note_end()
+
+    def _settle(self, ack: Ack) -> int:
+        """Takes note of all an acknowledgement says; returns how many segments it newly reports."""
+        delivered = sum(self._deliver(number) for number in range(self._unacknowledged, ack.upto))
+        self._sacked.difference_update(range(self._unacknowledged, ack.upto))
+        self._unacknowledged = max(self._unacknowledged, ack.upto)
+        for start, stop in ack.runs:
+            fresh = [number for number in range(max(start, self._unacknowledged), stop) if number not in self._sacked]
+            delivered += sum(map(self._deliver, fresh))
+            self._sacked.update(fresh)
+        return delivered
+
+    def _deliver(self, number: int) -> bool:
+        if number in self._sacked:
+            return False
+        transmission = self._transmission.pop(number, None)
+        if transmission is not None:
+            del self._flight[transmission]
+            self._latest = max(self._latest, transmission)
+        return True
+
+    def _find_losses(self) -> bool:
+        """Moves lost segments out of the flight; True if the window has not yet paid for one of them."""
+        unpaid = False
+        while self._flight:
+            transmission, number = next(iter(self._flight.items()))
+            if transmission + REORDERING > self._latest:
+                break
+            self._lose(transmission, number)
+            unpaid = unpaid or number >= self.window.recovery
+        return unpaid
+
+    def _lose(self, transmission: int, number: int) -> None:
+        del self._flight[transmission], self._transmission[number]
+        heappush(self._lost, number)
+
+    def _send(self) -> None:
+        while len(self._flight) < self.window.size:
+            number = self._choose()
+            if number is None:
+                break
+            self._transmit(number)
+        if self._flight and self._timer.deadline is None:
+            self._timer.set(self._world.clock.now + self.timeout.value)
+
+    def _choose(self) -> int | None:
+        while self._lost:
+            number = heappop(self._lost)
+            if number >= self._unacknowledged and number not in self._sacked:
+                self.retransmitted += 1
+                return number
+        if self._segments is not None and self._next >= self._segments:
+            return None
+        self._next += 1
+        return self._next - 1
+
+    def _transmit(self, number: int) -> None:
+        self._flight[self._transmissions] = number
+        self._transmission[number] = self._transmissions
+        self._transmissions += 1
+        note = Segment(number, self._world.clock.now)
+        self._world.network.launch(self, Packet(b"", self._wire_bytes, self._address, self._peer, note))
+
+    def _time_out(self) -> None:
+        """Takes all in flight for lost and starts over with one segment (RFC 6298, 5.4 to 5.6; RFC 5681, 3.1)."""
+        self.window.collapse(len(self._flight), self._next, again=self.timeout.backoff > 0)
+        self.timeout.back_off()
+        for transmission, number in list(self._flight.items()):
+            self._lose(transmission, number)
+        self._send()
+
+    def _note_end(self) -> None:
+        if self._unacknowledged == self._segments and self.finished_at is None:
+            self.finished_at = self._world.clock.now
+            self._timer.set(None)
