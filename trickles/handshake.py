@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
 from trickles.keyring import Epoch, Keyring, Purpose
+from trickles.limits import SECOND
 from trickles.wire.hello import (
     HELLO_HEADER_BYTES,
     HPKE_OVERHEAD,
@@ -28,6 +30,7 @@ from trickles.wire.kinds import Suite
 
 _HPKE = HpkeSuite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 _INFO = b"trickles 1 hello"
+CERTIFICATE_LIFE = 397 * 24 * 3600 * SECOND  # an epoch whose key leaks long after its time vouches for nobody
 MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
 
 
@@ -66,20 +69,20 @@ def new_identity() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
 
 
-def certify(epoch: Epoch, identity: bytes) -> Epoch:
-    """The epoch with a certificate signed by the raw Ed25519 private key `identity`."""
-    unsigned = Certificate(
-        epoch.identifier, epoch.not_before, hello_public_key(epoch), identity_public(identity), bytes(64)
-    )
+def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
+    """The epoch with a certificate signed by the raw Ed25519 private key `identity`, good for `life` from its start on."""
+    key, public = hello_public_key(epoch), identity_public(identity)
+    ends = min(epoch.not_before + life, (1 << 64) - 1) if epoch.not_before else (1 << 64) - 1
+    unsigned = Certificate(epoch.identifier, epoch.not_before, ends, key, public, bytes(64))
     signature = _identity(identity).sign(unsigned.signed())
-    certificate = Certificate(
-        unsigned.epoch, unsigned.not_before, unsigned.hello_key, unsigned.identity, signature
-    ).encode()
-    return Epoch(epoch.identifier, epoch.key, epoch.not_before, certificate)
+    return replace(epoch, certificate=replace(unsigned, signature=signature).encode())
 
 
-def verify_certificate_untrusted(data: bytes, pinned: bytes | None) -> Certificate:
-    """The certificate, its signature checked; IdentityError when the identity is not the pinned one."""
+def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int | None = None) -> Certificate:
+    """The certificate, its signature checked; IdentityError when the identity is not the pinned one.
+
+    With `wall` (microseconds since 1970) one that has ended is BadPacket.
+    """
     certificate = parse_certificate_untrusted(data)
     if pinned is not None and not hmac.compare_digest(certificate.identity, pinned):
         raise IdentityError("the fleet's identity is not the expected one")
@@ -87,6 +90,8 @@ def verify_certificate_untrusted(data: bytes, pinned: bytes | None) -> Certifica
         Ed25519PublicKey.from_public_bytes(certificate.identity).verify(certificate.signature, certificate.signed())
     except (InvalidSignature, ValueError):
         raise BadPacket("certificate signature does not verify") from None
+    if wall is not None and wall > certificate.not_after:
+        raise BadPacket("certificate has ended")
     return certificate
 
 

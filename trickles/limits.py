@@ -37,6 +37,7 @@ class Limits:
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
     min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor
+    min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor
 
     # client timers (RFC 6298, RFC 8985)
     rto_initial: int = SECOND

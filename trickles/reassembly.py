@@ -11,9 +11,10 @@ from trickles.service import Buffer
 class Reassembly:
     """A stream of bytes from pieces in any order; in-order pieces pass through uncopied."""
 
-    __slots__ = ("_held", "_pieces", "_ready", "next_offset", "ready_bytes")
+    __slots__ = ("_held", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 1 << 62) -> None:
+        self.limit = limit  # nothing beyond was asked for: what a hostile peer sends there is not kept
         self.next_offset = 0  # everything below has arrived
         self.ready_bytes = 0
         self._ready: deque[Buffer] = deque()
@@ -23,6 +24,8 @@ class Reassembly:
     def add(self, offset: int, data: Buffer) -> int:
         """Take one piece; returns how many of its bytes were new."""
         size = len(data)
+        if offset + size > self.limit:
+            return 0
         if offset == self.next_offset:
             if not self._pieces:
                 self._push(data, size)

@@ -57,8 +57,9 @@ class ReplayFilter:
 @dataclass(slots=True)
 class _Claims:
     ranges: RangeSet
-    paused_from: int = -1  # base of the last episode a clean restart left
+    paused_from: int = -1  # issue time of the last continuation that a clean restart used up
     restarted_at: int = -(1 << 62)
+    probed_at: int = -(1 << 62)
 
 
 class ClaimTable:
@@ -87,16 +88,28 @@ class ClaimTable:
             ranges.pop_first()
         return True
 
+    def claimed(self, connection: bytes, start: int, stop: int) -> bool:
+        """True when any of [start, stop) was claimed here before."""
+        return self._entry(connection).ranges.overlaps(start, stop)
+
+    def may_probe(self, connection: bytes, *, now: int, interval: int) -> bool:
+        """True when the last answer to a repeat is at least `interval` ago."""
+        entry = self._entry(connection)
+        if now - entry.probed_at < interval:
+            return False
+        entry.probed_at = now
+        return True
+
     def release(self, connection: bytes, start: int, stop: int) -> None:
         """Take a claim back that was not served, so that a repeat of it may be."""
         self._entry(connection).ranges.discard(start, stop)
 
-    def may_pause(self, connection: bytes, base: int) -> bool:
-        """True once per episode: a clean restart leaves the episode that began at `base`."""
+    def may_pause(self, connection: bytes, issued: int) -> bool:
+        """True once per continuation, named by its time of issue: that is how often a clean restart may use it."""
         entry = self._entry(connection)
-        if entry.paused_from == base:
+        if entry.paused_from == issued:
             return False
-        entry.paused_from = base
+        entry.paused_from = issued
         return True
 
     def may_restart(self, connection: bytes, *, now: int, interval: int) -> bool:

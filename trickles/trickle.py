@@ -138,8 +138,8 @@ def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window:
 
 
 def rescaled(episode: Episode, old_bytes: int, new_bytes: int) -> Episode:
-    """The same rate in bytes after the datagram size changed; never more packets than before."""
+    """The same rate in bytes after the datagram size changed; never more packets than before, at least one."""
     if new_bytes <= old_bytes:
         return episode
-    start = max(2, episode.start * old_bytes // new_bytes)
-    return Episode(episode.base, min(start, episode.start), episode.ssthresh, episode.law)
+    start = max(1, episode.start * old_bytes // new_bytes)
+    return Episode(episode.base, start, episode.ssthresh, episode.law)

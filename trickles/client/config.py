@@ -22,6 +22,7 @@ class ClientConfig:
     identity: bytes | None = None
     trust: Callable[[bytes], bool] = accept_any
     certificate: bytes | None = None  # of an earlier connection: saves a round trip
+    wall: Callable[[], int] | None = None  # microseconds since 1970: certificates that have ended are refused
     suite: Suite = Suite.SEALED
     policy: Policy = Policy.HOME
     first: int = 0  # index of the replica to begin with

@@ -121,6 +121,7 @@ class Client:
             return Connected(self.greeting.certificate.identity)
         if state.output.ready_bytes:
             state.taken_bytes += state.output.ready_bytes
+            state.output.limit = state.taken_bytes + state.limits.receive_window_bytes
             return Data(state.output.take())
         if state.output_end is not None and state.output.next_offset >= state.output_end and not self._ended:
             self._ended = True

@@ -26,6 +26,7 @@ class Fleet:
         if not replicas:
             raise ValueError("at least one replica is needed")
         self.replicas = list(dict.fromkeys(replicas))
+        self.members = frozenset(self.replicas)
         self.policy = policy
         self._home = first % len(self.replicas)
         self._turn = self._home
@@ -88,5 +89,6 @@ class Fleet:
         """A new list of replicas (discovery); home stays if it is still listed."""
         home = self.home
         self.replicas = list(dict.fromkeys(replicas)) or self.replicas
+        self.members |= frozenset(self.replicas)  # answers of those that left the list are still welcome
         self._home = self.replicas.index(home) if home in self.replicas else 0
         self._turn = self._home

@@ -9,10 +9,11 @@ from trickles.client.config import ClientConfig
 from trickles.client.fleet import Fleet
 from trickles.errors import BadPacket, ConnectionFailed, IdentityError
 from trickles.handshake import MAX_EARLY_INPUT, seal_hello, verify_certificate_untrusted
-from trickles.limits import MILLISECOND
+from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.hello import ASK_BYTES, COOKIE_BYTES, Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, RequestFlag
 
+STRANGERS_ONLY = 2 * SECOND  # how long to wait for the right fleet when another one answers
 FIRST_RETRY = 250 * MILLISECOND
 LAST_RETRY = 4000 * MILLISECOND
 
@@ -22,6 +23,7 @@ class Greeting:
 
     def __init__(self, config: ClientConfig, fleet: Fleet, secret: bytes) -> None:
         self.certificate: Certificate | None = None
+        self.strangers = 0  # certificates of other fleets
         self.deadline: int | None = None
         self.sent_at: int | None = None  # of the hello, while it was sent only once
         self._config = config
@@ -47,8 +49,8 @@ class Greeting:
             return []
         if self._started is None:
             self._started = now
-        elif now - self._started > self._config.limits.give_up_after:
-            raise ConnectionFailed("no answer to the handshake")
+        elif now - self._started > (STRANGERS_ONLY if self.strangers else self._config.limits.give_up_after):
+            raise ConnectionFailed("identity" if self.strangers else "no answer to the handshake")
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
         if self.certificate is None:
@@ -73,8 +75,12 @@ class Greeting:
                 self.deadline = now
 
     def certified(self, data: bytes, now: int) -> None:
-        """A certificate arrived; IdentityError when it is not the pinned or a trusted fleet's."""
-        self._learn(data)
+        """A certificate arrived; one of another fleet than the pinned or trusted one is only counted."""
+        try:
+            self._learn(data)
+        except IdentityError:
+            self.strangers += 1  # anybody can send one: only when nothing better comes does the handshake fail by it
+            return
         self._hello = None
         self._pause = FIRST_RETRY
         self.deadline = now
@@ -90,7 +96,8 @@ class Greeting:
         self._replica = self._fleet.other(self._replica, now)
 
     def _learn(self, data: bytes) -> None:
-        certificate = verify_certificate_untrusted(data, self._config.identity)
+        wall = self._config.wall() if self._config.wall else None
+        certificate = verify_certificate_untrusted(data, self._config.identity, wall=wall)
         if self._config.identity is None and not self._config.trust(certificate.identity):
             raise IdentityError("the fleet's identity is not trusted")
         if self.certificate is None or certificate.epoch != self.certificate.epoch:

@@ -18,6 +18,7 @@ from trickles.wire.refusal import parse_refusal_untrusted
 from trickles.wire.response import (
     FRAME_FLAGS,
     HEADER_BYTES,
+    TAG_BYTES,
     parse_frames_untrusted,
 )
 
@@ -36,7 +37,8 @@ class Receiver:
     def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
         """Datagrams back to back; a bad one does not spoil its neighbours."""
         at, total = 0, len(view)
-        if size <= 0:
+        if size <= 0 or source not in self._state.fleet.members:
+            self._state.counters.hit("dropped.stranger")
             return
         while at < total:
             following = self._plain_run(view, at, size, source, now) if self._state.established else at
@@ -49,13 +51,13 @@ class Receiver:
         """The hot loop: neighbouring packets without flags; returns where it stopped."""
         state = self._state
         sealed, open_data, unpack = state.session.sealed, state.session.open_data, _FIELDS.unpack_from
-        add = state.output.add
+        add, conversions = state.output.add, state.conversions
         nonces: list[int] = []
         total, first, answers, fresh = len(view), -1, -1, 0
         data: Buffer
         while at + HEADER_BYTES <= total:
             kind, flags, request, number, nonce, offset = unpack(view, at)
-            if flags or kind != _RESPONSE:
+            if flags or kind != _RESPONSE or request in conversions:
                 break
             end = at + size
             if sealed:
@@ -160,11 +162,12 @@ class Receiver:
         if frames.transport is not None:
             adopt(state, frames.transport, now)
         if frames.user is not None:
-            learn(state, frames.user)
-        fresh = state.output.add(offset, data)
-        claim = state.claims.find(request)
-        if flags & ResponseFlag.END:
-            state.output_end = offset + len(data)
+            learn(state, frames.user, request, datagram[4:12])
+        claim, fresh = state.claims.find(request), 0
+        if state.conversions.get(request, datagram[4:12]) == datagram[4:12]:
+            fresh = state.output.add(offset, data)
+            if flags & ResponseFlag.END:
+                state.output_end = offset + len(data)
         if flags & ResponseFlag.SHORT and claim is not None:
             claim.settle(number + 1, claim.stop)
             state.broken = state.broken or number >= state.board.episode.base
@@ -182,6 +185,7 @@ class Receiver:
         claim.input_stop = len(greeting.early_input)
         state.claims.add(claim)
         state.claims.name(claim, 0)
+        state.note_request(0, conversion=claim.carries_input)
         state.wants.asked = claim.wants[0][1] if claim.wants else 0
 
     def _refusal(self, datagram: bytes, now: int) -> None:
@@ -209,5 +213,7 @@ class Receiver:
 
     def _pong(self, datagram: bytes) -> None:
         state = self._state
+        if len(datagram) < HEADER_BYTES + TAG_BYTES:
+            raise BadPacket("truncated pong")
         state.session.open_response_untrusted(datagram[:HEADER_BYTES], datagram[HEADER_BYTES:], tagged=True)
         state.proven_bytes = max(state.proven_bytes, len(datagram))

@@ -25,6 +25,7 @@ from trickles.wire.request import (
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _NO_FLAGS = RequestFlag(0)
+_FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
 Outgoing = list[tuple[bytes, Address]]
 
 
@@ -74,7 +75,9 @@ class Sender:
 
     def _due(self) -> bool:
         state = self._state
-        return self._state.input_due or state.wants.available_bytes(state.output_limit) > 0
+        if state.input_due or state.wants.available_bytes(state.output_limit) > 0:
+            return True
+        return state.upload.active and state.transport is not None and state.transport.embryo
 
     def _room(self, size: int) -> int:
         return size - RESPONSE_HEADER_BYTES - TAG_BYTES
@@ -94,7 +97,7 @@ class Sender:
             if stop <= start:
                 return
             runs = board.proof()
-            if len(runs) > state.limits.max_runs:
+            if len(runs) > self._most_runs():
                 state.broken = True
                 return
             claim = Claim(start, stop, state.spoken, hi, state.fleet.pick(now), now, runs=runs)
@@ -121,7 +124,7 @@ class Sender:
         state, board = self._state, self._state.board
         if state.transport is None:
             return
-        runs = board.proof()[: state.limits.max_runs]
+        runs = board.proof()[: self._most_runs()]
         proved = runs[-1][1] if runs else board.episode.base
         base = max(board.course.edge(proved), state.next_number, board.cursor)
         clean = board.clean and len(runs) == 1 and not state.timed_out
@@ -151,7 +154,9 @@ class Sender:
         if self._state.input_due:
             self._fill_input(claim, budget)
             return
-        selection: Selection = state.wants.select(budget, state.output_limit, state.limits.max_wants)
+        room = state.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
+        most = min(room // WANT_BYTES, state.limits.max_wants)
+        selection: Selection = state.wants.select(budget, state.output_limit, most)
         claim.wants, claim.user = selection.wants, selection.user
 
     def _fill_input(self, claim: Claim, budget: int) -> None:
@@ -176,10 +181,16 @@ class Sender:
             claim.flags |= RequestFlag.INPUT_END
         state.input.in_flight = True
 
+    def _most_runs(self) -> int:
+        """Runs that a request has room for, beside the largest continuation and one want."""
+        state = self._state
+        room = state.datagram_bytes - _FIXED_BYTES - WANT_BYTES - state.wants.largest_blob
+        return max(1, min(room // RUN_BYTES, state.limits.max_runs))
+
     def _inline_room(self, claim: Claim | None = None) -> int:
         """Input bytes that fit a request beside its proof and continuation."""
         state, newest = self._state, self._state.wants.newest
-        used = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES + OFFSET_BYTES + WANT_BYTES
+        used = _FIXED_BYTES + OFFSET_BYTES + WANT_BYTES
         used += len(newest.blob) if newest else 0
         used += RUN_BYTES * (len(claim.runs) if claim else min(state.board.holes + 1, state.limits.max_runs))
         return max(state.datagram_bytes - used, 0)
@@ -188,6 +199,8 @@ class Sender:
         """Pieces for the spool, when the input does not fit a request."""
         state, upload = self._state, self._state.upload
         if state.transport is None or not upload.engage(self._inline_room()):
+            return
+        if state.transport.embryo:  # receipts hold for the keys of a proved path only
             return
         for piece in upload.due(state.proven_bytes, state.fleet.pick(now)):
             header = self._header(Kind.PIECE, state.transport.blob)
@@ -221,6 +234,7 @@ class Sender:
         claim.patience = 0
         header = self._header(Kind.REQUEST, claim.blob)
         self._state.claims.name(claim, self._number)
+        self._state.note_request(self._number, conversion=claim.carries_input)
         out.append((self._state.session.seal_request(header, body.encode()), claim.replica))
         self._state.counters.hit("requests")
 

@@ -28,10 +28,13 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
         state.transport = frame
 
 
-def learn(state: ConnectionState, frame: UserFrame) -> None:
+def learn(state: ConnectionState, frame: UserFrame, request: int, salt: bytes) -> None:
     """Take a user continuation: what it consumed need not be sent again, what it covers can be asked for."""
-    if state.wants.learn(frame):
+    conversion = request in state.conversions
+    if state.wants.learn(frame, conversion=conversion):
         state.input.note_consumed(frame.consumed)
+        if conversion and state.conversions[request] is None:
+            state.conversions[request] = salt
 
 
 def close(state: ConnectionState, claim: Claim) -> None:
@@ -40,13 +43,20 @@ def close(state: ConnectionState, claim: Claim) -> None:
     if state.restarting is claim:
         state.restarting = None
     if claim.carries_input:
-        state.input.in_flight = False
-        early = not claim.blob  # rode on the hello: a service may leave it for a proved request
-        if claim.answered and not claim.lost and not early:
-            state.input.note_seen(claim.input_stop, ended=bool(claim.flags & RequestFlag.INPUT_END))
+        _note_input(state, claim)
     tail = state.wants.tail
     bound = state.output_end if state.output_end is not None else tail
     for start, stop in claim.wants:
         stop = stop if bound is None else min(stop, bound)
         if start < stop:
             state.wants.lost(state.output.missing(start, stop))
+
+
+def _note_input(state: ConnectionState, claim: Claim) -> None:
+    """Settle what became of the input that a claim brought."""
+    queue, ends = state.input, bool(claim.flags & RequestFlag.INPUT_END)
+    queue.in_flight = False
+    if queue.consumed > claim.input_offset:  # the rest, if any, is due again, and the end with it
+        queue.end_told = queue.end_told or (ends and queue.consumed >= claim.input_stop)
+    elif claim.answered and not claim.lost and claim.blob:  # what rode on the hello may have been left for a proved one
+        queue.note_seen(claim.input_stop, ended=ends)

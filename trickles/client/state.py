@@ -19,6 +19,7 @@ from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
 from trickles.wire.kinds import Address
 from trickles.wire.response import TransportFrame
 
+MOST_CONVERSIONS = 1024
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
 
 
@@ -38,7 +39,7 @@ class ConnectionState:
         self.wants = Wants()
         self.input = InputQueue()
         self.upload = Uploader(self.input, config.limits)
-        self.output = Reassembly()
+        self.output = Reassembly(config.limits.receive_window_bytes)
         self.round_trip = RoundTrip()
         self.datagram_bytes = config.limits.min_datagram_bytes
         self.proven_bytes = max(config.datagram_bytes, config.limits.min_datagram_bytes)
@@ -47,6 +48,7 @@ class ConnectionState:
         self.spoken = 0  # numbers below were spoken for
         self.next_number = 0  # above everything that can have been granted
         self.restarting: Claim | None = None
+        self.conversions: dict[int, bytes | None] = {}  # requests with input: the reply whose continuation stands
         self.broken = False  # a grant was not used up: only a restart goes on
         self.timed_out = False  # silence lasted: only a restart goes on, and not a clean one
         self.begun_at = 0  # when the episode in force began by a restart
@@ -66,6 +68,15 @@ class ConnectionState:
         self.next_number = max(self.next_number, frame.episode.base + frame.episode.start)
         self.broken = False
         self.begun_at = now
+
+    def note_request(self, number: int, *, conversion: bool) -> None:
+        """Remember which requests carry input: of two replies to one only the first's data may be used."""
+        number &= 0xFFFF
+        self.conversions.pop(number, None)
+        if conversion:
+            self.conversions[number] = None
+            if len(self.conversions) > MOST_CONVERSIONS:
+                del self.conversions[next(iter(self.conversions))]
 
     def abandon(self, replica: Address, now: int) -> None:
         """That replica does not answer: repeat all it was asked to another one, at once."""

@@ -35,20 +35,27 @@ class Wants:
         return self.frames[-1] if self.frames else None
 
     @property
-    def consumed(self) -> int:
-        """Input bytes that the service has consumed."""
-        return self.frames[-1].consumed if self.frames else 0
-
-    @property
     def tail(self) -> int | None:
         """Where the output of the next input will begin, or None while that is not known."""
         return self.frames[-1].stop if self.frames else 0
 
-    def learn(self, frame: UserFrame) -> bool:
-        """Take a user continuation in; False when a newer one covers that range already."""
+    def learn(self, frame: UserFrame, *, conversion: bool) -> bool:
+        """Take a user continuation in; True when it is the one that stands afterwards.
+
+        A `conversion` of input that was answered twice (a repeated hello, a probe) has two answers that may differ:
+        the first one stands. What derives from a continuation that stands may renew it.
+        """
         newest = self.newest
-        if newest is not None and (frame.consumed, frame.start) < (newest.consumed, newest.start):
+        if newest is None or (frame.consumed, frame.start) > (newest.consumed, newest.start):
+            self._append(frame)
+            return True
+        if (frame.consumed, frame.start) != (newest.consumed, newest.start):
             return False
+        if not conversion and frame.blob != newest.blob:
+            self.frames[-1] = frame
+        return frame.blob == self.frames[-1].blob
+
+    def _append(self, frame: UserFrame) -> None:
         self.frames = [old for old in self.frames if old.start < frame.start]
         if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
             old = self.frames[-1]
@@ -56,7 +63,6 @@ class Wants:
         self.frames.append(frame)
         if frame.stop is not None:
             self.asked = min(self.asked, frame.stop)
-        return True
 
     def forget_below(self, offset: int) -> None:
         """All output below `offset` has arrived: continuations that end there are done, but for the newest."""
@@ -71,6 +77,11 @@ class Wants:
     def arrived(self, offset: int) -> None:
         """Everything below `offset` has arrived."""
         self._lost.discard_below(offset)
+
+    @property
+    def largest_blob(self) -> int:
+        """Bytes of the largest continuation that a request might carry."""
+        return max((len(frame.blob) for frame in self.frames), default=0)
 
     def available_bytes(self, limit: int) -> int:
         """How much could be asked for now, in one request, below output offset `limit`."""

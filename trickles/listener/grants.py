@@ -39,6 +39,8 @@ NOTHING = Refused("dropped.nothing_earned")
 def decide(path: Path, body: RequestBody, claims: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
     """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
     episode = path.state.episode
+    if len(body.runs) > limits.max_runs or len(body.wants) > limits.max_wants:
+        return BAD_PROOF
     for start, stop, nonce in body.runs:
         if start < episode.base or path.nonces.run(start, stop) != nonce:
             return BAD_PROOF
@@ -47,11 +49,11 @@ def decide(path: Path, body: RequestBody, claims: ClaimTable, *, now: int, limit
         return _restart(path, body, followed, claims, now, limits)
     if path.state.embryo:
         return IMPATIENT
-    return _continue(path, body, followed, claims, limits)
+    return _continue(path, body, followed, claims, now, limits)
 
 
 def _continue(
-    path: Path, body: RequestBody, followed: Course, claims: ClaimTable, limits: Limits
+    path: Path, body: RequestBody, followed: Course, claims: ClaimTable, now: int, limits: Limits
 ) -> Decision | Refused:
     if body.lo < path.state.episode.base:
         return BAD_PROOF
@@ -61,10 +63,16 @@ def _continue(
     if stop <= start:
         return NOTHING
     if not claims.claim(path.connection, start, stop):
-        if not body.flags & RequestFlag.PROBE:
+        if not _may_probe(path, body, claims, now, limits):
             return CLAIMED
         start = stop - 1  # served here before: one packet tells the client that the rest was lost
     return Decision(start, stop, followed.episode, len(followed.legs) > 1, size)
+
+
+def _may_probe(path: Path, body: RequestBody, claims: ClaimTable, now: int, limits: Limits) -> bool:
+    """A repeat of what was served here earns one packet, no more often than a client's probe timer runs."""
+    probe = bool(body.flags & RequestFlag.PROBE)
+    return probe and claims.may_probe(path.connection, now=now, interval=limits.min_probe_interval)
 
 
 def _restart(
@@ -76,23 +84,23 @@ def _restart(
     size = max(limits.min_datagram_bytes, min(body.datagram_bytes, limits.max_datagram_bytes))
     if not bound <= base <= min(bound + limits.max_restart_skip, limits.max_number - limits.max_window):
         return BAD_PROOF
-    probe = bool(body.flags & RequestFlag.PROBE)
-    unused = claims.may_pause(path.connection, state.issued) or probe
+    served = claims.claimed(path.connection, base, base + 1)
+    if served and not _may_probe(path, body, claims, now, limits):
+        return CLAIMED
+    unused = served or claims.may_pause(path.connection, state.issued)
     if state.embryo and unused:
         episode = Episode(base, limits.initial_window, state.episode.ssthresh, state.episode.law)
     elif body.flags & RequestFlag.CLEAN and unused and len(body.runs) == 1 and body.runs[0][0] == state.episode.base:
         episode = restarted(followed, proved, base, clean=True, idle_window=limits.idle_window)
-    elif claims.may_restart(path.connection, now=now, interval=limits.min_restart_interval):
+    elif served or claims.may_restart(path.connection, now=now, interval=limits.min_restart_interval):
         episode = restarted(followed, proved, base, clean=False, idle_window=limits.idle_window)
     else:
         return IMPATIENT
     episode = rescaled(episode, state.datagram_bytes, size)
-    start, stop = base, base + min(episode.start, _most_packets(size, limits))
-    if not claims.claim(path.connection, start, stop):
-        if not probe:
-            return CLAIMED
-        stop = start + 1
-    return Decision(start, stop, episode, True, size)
+    stop = base + min(episode.start, _most_packets(size, limits))
+    if not served:
+        claims.claim(path.connection, base, stop)
+    return Decision(base, base + 1 if served else stop, episode, True, size)
 
 
 def _most_packets(datagram_bytes: int, limits: Limits) -> int:

@@ -83,7 +83,7 @@ class Replier:
         except Forged:
             self._counters.hit("refused.user_continuation")
             return [self._refused(path, source, number, Refusal.GONE)]
-        transport = self._renewed(path, decision, now)
+        transport, path = self._renewed(path, decision, now)
         proofs = path.nonces.proofs(decision.start, decision.stop)
         salt = self._entropy(SALT_BYTES)
         grant = Grant(number, decision.start, decision.stop, proofs, decision.datagram_bytes, salt)
@@ -106,7 +106,7 @@ class Replier:
         """The first packets of a connection, whose address is not proved: early input may be a replay."""
         state = path.state
         stop = state.episode.start
-        transport = self._transport(path, state.episode, True, state.address, state.datagram_bytes, now)
+        transport, _ = self._transport(path, state.episode, True, state.address, state.datagram_bytes, now)
         proofs, salt = path.nonces.proofs(0, stop), self._entropy(SALT_BYTES)
         grant = Grant(0, 0, stop, proofs, state.datagram_bytes, salt)
         context = Context(path, source, grant, transport, now, _nothing)
@@ -173,7 +173,7 @@ class Replier:
     def challenge(self, path: Path, source: Address, number: int, why: Refusal, now: int) -> list[Burst]:
         """Refuse an aged or foreign-address continuation; the fresh one, bound to `source`, proves the path."""
         self._counters.hit(f"refused.{why.name.lower()}")
-        frame = self._transport(
+        frame, _ = self._transport(
             path, path.state.episode, True, address_bytes(source[0]), path.state.datagram_bytes, now
         )
         return [self._refused(path, source, number, why, frame)]
@@ -190,18 +190,18 @@ class Replier:
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
-    def _renewed(self, path: Path, decision: Decision, now: int) -> TransportFrame | None:
+    def _renewed(self, path: Path, decision: Decision, now: int) -> tuple[TransportFrame | None, Path]:
         old = now - path.state.issued > self._limits.continuation_life // 4
         if not (decision.fresh or old):
-            return None
+            return None, path
         return self._transport(path, decision.episode, False, path.state.address, decision.datagram_bytes, now)
 
     def _transport(
         self, path: Path, episode: Episode, embryo: bool, address: bytes, size: int, now: int
-    ) -> TransportFrame:
+    ) -> tuple[TransportFrame, Path]:
         nonce = self._entropy(_NONCE_BYTES)
-        blob = self._paths.renew(path, episode, embryo=embryo, address=address, size=size, nonce=nonce, now=now)
-        return TransportFrame(episode, embryo, blob)
+        blob, path = self._paths.renew(path, episode, embryo=embryo, address=address, size=size, nonce=nonce, now=now)
+        return TransportFrame(episode, embryo, blob), path
 
     def _sealed(self, path: Path, value: Continuation | None, now: int) -> UserFrame | None:
         if value is None:

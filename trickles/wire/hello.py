@@ -15,7 +15,7 @@ from trickles.wire.kinds import Kind, Suite
 
 _HELLO = struct.Struct(">BBI24s")
 _INSIDE = struct.Struct(">32sHBIH")
-_CERTIFICATE = struct.Struct(">IQ32s32s64s")
+_CERTIFICATE = struct.Struct(">IQQ32s32s64s")
 COOKIE_BYTES = 24
 NO_COOKIE = bytes(COOKIE_BYTES)
 HPKE_OVERHEAD = 32 + 16
@@ -67,13 +67,16 @@ class Certificate:
 
     epoch: int
     not_before: int
+    not_after: int
     hello_key: bytes
     identity: bytes
     signature: bytes
 
     def encode(self) -> bytes:
-        """140 bytes."""
-        return _CERTIFICATE.pack(self.epoch, self.not_before, self.hello_key, self.identity, self.signature)
+        """148 bytes; times in microseconds since 1970."""
+        return _CERTIFICATE.pack(
+            self.epoch, self.not_before, self.not_after, self.hello_key, self.identity, self.signature
+        )
 
     def signed(self) -> bytes:
         """What the identity key signs."""
