@@ -1,0 +1,92 @@
+"""Forward TCP connections to a fleet of stateless replicas, so that unmodified programs reach it.
+
+Every connection that --listen accepts becomes one Trickles connection. It survives the death of the replica that serves
+it; bytes, half-closes, resets and back-pressure cross in both directions. --server-key pins the fleet's identity (the
+file server.pub of its keys); without it the identity is trusted on first use and remembered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from trickles.cli.parser import Parser
+from trickles.client import ClientConfig, Policy
+from trickles.drivers.dialer import Dialer, parse_address
+from trickles.drivers.keystore import read_server_key
+from trickles.drivers.known_hosts import KnownHosts
+from trickles.drivers.world import wall_us
+from trickles.errors import LocalProtocolError
+from trickles.gateway.serving import Gateway, serve
+from trickles.wire.kinds import Address, Suite
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    address = {"metavar": "HOST:PORT", "action": "append", "required": True}
+    parser.add_argument("--listen", help="accept TCP connections here (repeatable)", **address)  # type: ignore[arg-type]
+    parser.add_argument("--replica", help="a replica of the fleet (repeatable)", **address)  # type: ignore[arg-type]
+    parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
+    parser.add_argument("--policy", choices=[policy.value for policy in Policy], default="home", help=_POLICY)
+    parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
+    parser.add_argument("--max-connections", type=int, default=8192, metavar="N", help="live connections at most")
+    parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
+    parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
+
+
+_POLICY = "which replica a request goes to: home (one as long as it answers), spray (each request to the next), fastest"
+_SUITE = "sealed: all is confidential; open: data in clear, for trusted networks and measurements"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    dialer = Dialer([_address(text) for text in args.replica], _config(args))
+    gateway = Gateway(dialer, most_connections=args.max_connections)
+    listen = [_address(text) for text in args.listen]
+
+    def ready(bound: list[Address]) -> None:
+        if args.pid_file:
+            Path(args.pid_file).write_text(f"{os.getpid()}\n")
+        shown = ", ".join(f"{host}:{port}" for host, port in bound)
+        print(f"gateway on {shown} for {len(dialer.replicas)} replicas", flush=True)
+
+    def tick() -> None:
+        if args.status_file:
+            _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
+
+    try:
+        asyncio.run(serve(gateway, listen, ready=ready, tick=tick))
+    finally:
+        if args.pid_file:
+            Path(args.pid_file).unlink(missing_ok=True)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> ClientConfig:
+    identity = read_server_key(args.server_key) if args.server_key else None
+    if identity is None:
+        print("trickles gateway: no --server-key: the fleet's identity is trusted on first use", file=sys.stderr)
+    return ClientConfig(
+        identity=identity,
+        trust=KnownHosts().trust(",".join(sorted(args.replica))) if identity is None else lambda _: False,
+        wall=wall_us,
+        suite=Suite[args.suite.upper()],
+        policy=Policy(args.policy),
+    )
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise LocalProtocolError(str(error)) from None
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
