@@ -4,7 +4,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits
+import pytest
+
+from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk
+from trickleweb.files.contents import Stamp
 from trickleweb.files.hashing import HashJob, Index
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, NoBody, Plan, Request
@@ -52,6 +55,20 @@ def store(
 def site(root: Path, options: SiteOptions | None = None) -> StaticSite:
     """A site over `root`."""
     return StaticSite(store(root), options)
+
+
+def freeze_stamps(monkeypatch: pytest.MonkeyPatch, at_ns: int, suffix: str = "") -> None:
+    """Date every file whose name ends in `suffix` `at_ns`, as a file system does whose clock stands still."""
+    look_at = disk.look_at
+
+    def frozen(path: str | int) -> tuple[Stamp, bool]:
+        stamp, is_folder = look_at(path)
+        name = path if isinstance(path, str) else str(Path(f"/proc/self/fd/{path}").readlink())
+        if not name.endswith(suffix):
+            return stamp, is_folder
+        return stamp._replace(modified_ns=at_ns, changed_ns=at_ns), is_folder
+
+    monkeypatch.setattr(disk, "look_at", frozen)
 
 
 def request(path: str, *headers: tuple[str, str], method: str = "GET", query: str = "") -> Request:

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site_folder import MODIFIED_S, body, fill, replace, request, site, store, write
+from tests.support.site_folder import (
+    LATER_NS,
+    MODIFIED_S,
+    body,
+    fill,
+    freeze_stamps,
+    replace,
+    request,
+    site,
+    store,
+    write,
+)
 from trickleweb.errors import HTTPError
 from trickleweb.files import CacheRule, HashPending, SiteOptions, StaticSite, StoreLimits, decode_plan, encode_plan
 from trickleweb.headers import Headers
@@ -141,13 +152,17 @@ def test_changes_on_the_disk_are_seen_at_once(root: Path) -> None:
     assert body(files, folder.plan(request("/style.css/"))) == b"now a folder"
 
 
-def test_a_file_written_by_hand_within_one_tick_is_seen_too(root: Path) -> None:
-    file = root / "style.css"
-    files = store(root, clock_ns=lambda: file.stat().st_ctime_ns)
+@pytest.mark.parametrize("written", ["style.css", "style.css.gz"])
+def test_a_file_written_twice_within_one_tick_is_seen_too(
+    root: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    write(root / "style.css", b"long enough")
+    freeze_stamps(monkeypatch, LATER_NS + 1, written)
+    files = store(root, clock_ns=lambda: LATER_NS + 10_000_000)
     folder = StaticSite(files)
     for text in (b"aaaaaa", b"bbbbbb", b"cccccc"):
-        file.write_bytes(text)
-        assert body(files, folder.plan(request("/style.css"))) == text
+        (root / written).write_bytes(text)
+        assert body(files, folder.plan(request("/style.css", ("accept-encoding", "gzip")))) == text
 
 
 def test_replicas_plan_the_same(root: Path, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """The store never mixes versions, whatever happens to the files below it, and never leaves its root."""
 
 import os
+from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
 
-from tests.support.site_folder import MODIFIED_S, fill, replace, store, write
+from tests.support.site_folder import LATER_NS, MODIFIED_S, fill, freeze_stamps, replace, store, write
 from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, disk
 from trickleweb.files.contents import content_name
 from trickleweb.files.errors import NoSuchFile, Unreadable
@@ -257,19 +258,45 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     assert open_files() == before
 
 
-def test_a_file_just_written_is_read_anew_each_time(tmp_path: Path) -> None:
+@SIZES
+def test_what_was_dropped_for_others_is_loaded_again(tmp_path: Path, limits: StoreLimits) -> None:
+    fill(tmp_path, {"a": b"a" * 900, "b": b"b" * 900})
+    files = store(tmp_path, limits=changed(limits, memory_bytes=1000, descriptors=1))
+    contents = [version(files, name).content for name in ("a", "b")]
+    for _ in range(2):
+        assert [bytes(files.read(content, 0, 1)) for content in contents] == [b"a", b"b"]
+    files.close()
+
+
+def test_a_file_just_written_is_read_anew_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stamp cannot tell it from what is written within the same tick of the kernel's clock."""
-    write(tmp_path / "a", b"one")
-    files = store(tmp_path, clock_ns=lambda: (tmp_path / "a").stat().st_ctime_ns)
-    one = version(files, "a")
-    assert not one.settled
-    stamp = (tmp_path / "a").stat()
-    (tmp_path / "a").write_bytes(b"two")
-    os.utime(tmp_path / "a", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    two = version(files, "a")
-    assert two.content != one.content
-    assert bytes(files.read(one.content, 0, 3)) == b"one"
-    assert bytes(files.read(two.content, 0, 3)) == b"two"
+    freeze_stamps(monkeypatch, LATER_NS + 1)
+    files = store(tmp_path, clock_ns=lambda: LATER_NS + 10_000_000)
+    contents = []
+    for text in (b"one", b"two"):
+        (tmp_path / "a").write_bytes(text)
+        found = version(files, "a")
+        assert not found.settled
+        contents.append(found.content)
+    assert [bytes(files.read(content, 0, 3)) for content in contents] == [b"one", b"two"]
+    files.close()
+
+
+def test_a_small_file_that_changes_while_it_is_read_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_range = disk.read_range
+
+    def read_and_write(descriptor: int, start: int, stop: int) -> bytes:
+        data = read_range(descriptor, start, stop)
+        write(tmp_path / "a", b"new")
+        return data
+
+    write(tmp_path / "a", b"old")
+    files = store(tmp_path)
+    monkeypatch.setattr(disk, "read_range", read_and_write)
+    with pytest.raises(HashPending):
+        files.look("a")
+    monkeypatch.undo()
+    assert version(files, "a").digest == digest_of(b"new")
     files.close()
 
 

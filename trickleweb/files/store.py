@@ -98,7 +98,7 @@ class FileStore:
             self._find(content)
             data = self._held(content, start, stop)
         if data is None:
-            raise ContentNotHere("it changed while it was read")
+            raise ContentNotHere("another version lies at its path")
         if len(data) != stop - start:
             raise ContentNotHere("the content is shorter")
         return data
@@ -164,19 +164,17 @@ class FileStore:
         return stamp.size_bytes == file.stamp.size_bytes and self._hasher.digest(file.descriptor, stamp) == file.digest
 
     def _find(self, content: str) -> None:
-        """Load this content from its path; `ContentNotHere` if something else, or nothing, lies there."""
+        """Load what lies at the content's path: it is held then, if it is this content; `ContentNotHere` if nothing."""
         try:
             _, path = parse_content_name(content)
             if not is_below_root(path):
                 raise NoSuchFile("no path below the root")
             self._paths.drop(path)
-            found = self.look(path)
+            self.look(path)
         except HashPending:
             raise
         except FilesError as exc:
             raise ContentNotHere(str(exc)) from None
-        if isinstance(found, Folder) or found.content != content:
-            raise ContentNotHere("another version lies at its path")
 
 
 _State = Stamp | tuple[int, int]  # what must not have changed for a path to lead to the same
