@@ -1,0 +1,178 @@
+"""What input leads to: requests taken one by one, connections kept or closed, half-closes, early data, errors."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.http_heads import HOPELESS, HOSTILE, VALID
+from tests.support.origins import begun, body, event, fields, get, origin, output, spool, status
+from tests.support.site_folder import fill
+from trickles.service import Reply
+from trickleweb.origin import Origin
+
+HELLO = b"Hello, world\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Origin:
+    return origin(fill(tmp_path, {"hello.txt": HELLO, "index.html": b"<h1>Home</h1>", "large.bin": bytes(200_000)}))
+
+
+def test_a_request_is_answered_and_consumed(server: Origin) -> None:
+    request = get("/hello.txt")
+    reply = server.handle(event(request))
+    response = output(reply)
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body(response) == HELLO
+    assert fields(response)["content-length"] == "13"
+    assert fields(response)["date"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert reply.end is None
+    assert reply.continuation is not None
+    known = reply.continuation
+    assert (known.start, known.stop, known.consumed) == (0, len(response), len(request))
+    assert server.statuses == {200: 1}
+
+
+def test_a_head_cut_anywhere_waits_for_the_rest(server: Origin) -> None:
+    request = get("/hello.txt", "Accept: */*")
+    for cut in range(len(request)):
+        assert server.handle(event(request[:cut])) == Reply(), cut
+    assert body(begun(server, request)[0]) == HELLO
+
+
+def test_a_head_cut_anywhere_and_ended_is_refused(server: Origin) -> None:
+    request = get("/hello.txt")
+    assert server.handle(event(b"", end=True)) == Reply(end=0)
+    assert server.handle(event(b"\r\n", end=True)) == Reply(end=0)
+    for cut in range(1, len(request)):
+        reply = server.handle(event(request[:cut], end=True))
+        response = output(reply)
+        assert status(response) == 400, cut
+        assert fields(response)["connection"] == "close"
+        assert reply.end == len(response)
+
+
+def test_pipelined_requests_are_taken_one_at_a_time(server: Origin) -> None:
+    first, second = get("/hello.txt"), get("/")
+    one, known = begun(server, first + second)
+    assert body(one) == HELLO
+    assert known.consumed == len(first)
+    two, last = begun(server, second, known)
+    assert body(two) == b"<h1>Home</h1>"
+    assert (last.start, last.consumed) == (known.stop, len(first + second))
+
+
+def test_input_that_was_consumed_and_comes_again_is_skipped(server: Origin) -> None:
+    first, second = get("/hello.txt"), get("/")
+    _, known = begun(server, first)
+    again = server.handle(event(first + second, known, offset=0))
+    assert again.continuation is not None
+    assert again.continuation.consumed == len(first + second)
+    assert server.handle(event(first, known, offset=0)).continuation is None
+
+
+def test_input_with_a_gap_before_it_is_ignored(server: Origin) -> None:
+    _, known = begun(server, get("/hello.txt"))
+    reply = server.handle(event(get("/"), known, offset=known.consumed + 1, end=True))
+    assert (reply.continuation, reply.end) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("request_", "closes", "header"),
+    [
+        (get(), False, None),
+        (get("/", "Connection: close"), True, "close"),
+        (get(version="HTTP/1.0"), True, "close"),
+        (get("/", "Connection: keep-alive", version="HTTP/1.0"), False, "keep-alive"),
+        (get("/nothing"), False, None),
+        (get("/", method="POST"), False, None),
+        (get("/", method="BREW"), True, "close"),  # a head that is not understood may have a body
+    ],
+)
+def test_the_connection_lasts_as_the_request_says(
+    server: Origin, request_: bytes, closes: bool, header: str | None
+) -> None:
+    reply = server.handle(event(request_))
+    response = output(reply)
+    assert fields(response).get("connection") == header
+    assert reply.end == (len(response) if closes else None)
+
+
+def test_nothing_is_read_behind_the_last_response(server: Origin) -> None:
+    _, known = begun(server, get("/", "Connection: close") + get("/hello.txt"))
+    reply = server.handle(event(get("/hello.txt"), known, (0, 20)))
+    assert (output(reply), reply.continuation, reply.end) == (b"HTTP/1.1 200 OK\r\nCon", None, known.stop)
+
+
+def test_a_client_that_half_closes_behind_its_request_gets_its_response_and_the_end(server: Origin) -> None:
+    reply = server.handle(event(get("/hello.txt"), end=True))
+    response = output(reply)
+    assert (body(response), reply.end) == (HELLO, len(response))
+    assert fields(response)["connection"] == "close"
+
+
+def test_only_the_last_of_pipelined_requests_ends_a_half_closed_connection(server: Origin) -> None:
+    reply = server.handle(event(get("/hello.txt") + get("/"), end=True))
+    assert (fields(output(reply)).get("connection"), reply.end) == (None, None)
+    reply = server.handle(event(get("/"), reply.continuation, end=True))
+    assert reply.continuation is not None
+    assert reply.end == reply.continuation.stop
+
+
+def test_a_client_that_half_closes_later_gets_the_end_of_the_last_response(server: Origin) -> None:
+    response, known = begun(server, get("/hello.txt"))
+    reply = server.handle(event(b"", known, (10, 20), end=True))
+    assert (output(reply), reply.end, reply.continuation) == (response[10:20], known.stop, None)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_unsafe_methods_do_not_run_early(server: Origin, method: str) -> None:
+    request = get("/hello.txt", method=method)
+    assert server.handle(event(request, early=True)) == Reply()
+    assert status(begun(server, request)[0]) == 405
+
+
+@pytest.mark.parametrize(("method", "expected"), [("GET", 200), ("HEAD", 200), ("OPTIONS", 204)])
+def test_safe_methods_run_early(server: Origin, method: str, expected: int) -> None:
+    assert status(output(server.handle(event(get("/hello.txt", method=method), early=True)))) == expected
+
+
+def test_head_is_answered_like_get_without_the_body(server: Origin) -> None:
+    whole, _ = begun(server, get("/hello.txt"))
+    head, known = begun(server, get("/hello.txt", method="HEAD"))
+    assert head == whole[: -len(HELLO)]
+    server.drop_caches()
+    assert output(server.handle(event(b"", known))) == head
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_sound_head_gets_a_response(server: Origin, name: str) -> None:
+    reply = server.handle(event(VALID[name], end=True))
+    assert status(output(reply)) in {200, 204, 400, 404, 405}
+
+
+@pytest.mark.parametrize("name", HOSTILE | HOPELESS)
+def test_a_hostile_head_gets_its_status_and_the_end(server: Origin, name: str) -> None:
+    head, expected = (HOSTILE | HOPELESS)[name]
+    reply = server.handle(event(head))
+    response = output(reply)
+    assert status(response) == expected
+    assert fields(response)["connection"] == "close"
+    assert reply.end == len(response)
+    assert reply.continuation is not None
+    assert reply.continuation.consumed == len(head)
+
+
+def test_the_error_for_head_has_no_body(server: Origin) -> None:
+    response = output(server.handle(event(get("/", "Content-Length: 1", "Content-Length: 2", method="HEAD"))))
+    assert (status(response), body(response)) == (400, b"")
+
+
+def test_a_head_from_the_spool_is_read_whole(server: Origin) -> None:
+    request = get("/hello.txt", *(f"X-Long-{at}: {'x' * 1000}" for at in range(50)))
+    for size_bytes in (50, len(request) - 1):
+        assert server.handle(event(request[:50], spooled=spool(request[:size_bytes]))) == Reply()
+    reply = server.handle(event(request[:1000], spooled=spool(request + get())))
+    assert body(output(reply)) == HELLO
+    assert reply.continuation is not None
+    assert reply.continuation.consumed == len(request)

@@ -1,0 +1,134 @@
+"""The HTTP/1.1 server: an event in, a reply out, nothing kept between the two but what can be lost.
+
+Each complete request at the beginning of the input becomes a response with a state of its own; from then on any
+replica answers any wanted range of that response from the state alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from trickles.service import Continuation, Event, Refusal, Reply
+from trickleweb.errors import HTTPError
+from trickleweb.files import ContentNotHere, HashPending
+from trickleweb.limits import Limits
+from trickleweb.messages import Length, Request
+from trickleweb.origin.given import Given, given_by, read_head_untrusted, taken_by
+from trickleweb.origin.planning import Made, Planner
+from trickleweb.origin.ports import Contents, Site
+from trickleweb.origin.response import Chunk, NotThisResponse
+
+READ_ONLY = Limits(max_body_bytes=65_536)  # a body that nobody wants is read and dropped, to keep the connection
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_TRIES = 3  # at a file that is replaced while its response begins
+
+
+class Turn(NamedTuple):
+    """What the input led to: a response, and the input offset behind its request."""
+
+    made: Made
+    consumed: int
+
+
+class Origin:
+    """A `trickles` service that serves a site; `statuses` counts the responses it began, those of repeats too."""
+
+    def __init__(self, site: Site, contents: Contents, *, now_s: Callable[[], int], limits: Limits = READ_ONLY) -> None:
+        self.statuses: Counter[int] = Counter()
+        self._planner = Planner(site, now_s)
+        self._read = contents.read
+        self._limits = limits
+
+    def report_errors(self, callback: Callable[[Exception], None]) -> None:
+        """Tell what the site should not have raised, or cannot be sent; the client gets a 500 either way."""
+        self._planner.on_error = callback
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster."""
+        self._planner.drop_caches()
+
+    def handle(self, event: Event) -> Reply:
+        """Answer one event; never raises for what a client sends or a disk does."""
+        try:
+            return self._answer(event)
+        except HashPending:  # before its address is proved a client can be told nothing: it comes again afterwards
+            return Reply() if event.early else Reply(refusal=Refusal.BUSY)
+        except (ContentNotHere, NotThisResponse, OSError):
+            return Reply(refusal=Refusal.NOT_HERE)
+
+    def _answer(self, event: Event) -> Reply:
+        known = event.continuation
+        if known is None:
+            return self._go_on(event, 0, 0, ())
+        response = self._planner.resumed(known.state)
+        chunks = tuple(response.chunks(known.start, event.wants, event.budget, self._read))
+        stop = known.start + response.size_bytes
+        if response.last or not (event.input or event.input_end or event.spooled):
+            return Reply(chunks, end=stop if response.last else None)
+        return self._go_on(event, stop, known.consumed, chunks)
+
+    def _go_on(self, event: Event, start: int, consumed: int, chunks: tuple[Chunk, ...]) -> Reply:
+        """Begin the next response at output offset `start`, if there is a request for it."""
+        given = given_by(event, consumed)
+        for _ in range(_TRIES):
+            turn = self._turn(event, given, consumed)
+            if turn is None:
+                return Reply(chunks, end=start if given.ended and given.is_nothing else None)
+            try:
+                return self._begun(event, turn, start, chunks)
+            except ContentNotHere:  # replaced since it was planned from: nothing of it was sent yet
+                continue
+        return Reply(refusal=Refusal.BUSY)
+
+    def _begun(self, event: Event, turn: Turn, start: int, chunks: tuple[Chunk, ...]) -> Reply:
+        response, state, status = turn.made
+        budget = event.budget - sum(len(data) for _, data in chunks)
+        found = response.chunks(start, event.wants, budget, self._read)
+        self.statuses[status] += 1
+        stop = start + response.size_bytes
+        consumed = event.input_stop if response.last else turn.consumed
+        return Reply((*chunks, *found), Continuation(state, start, stop, consumed), stop if response.last else None)
+
+    def _turn(self, event: Event, given: Given, consumed: int) -> Turn | None:
+        """What the input leads to; None while it is not a whole request, or is one that may not run early."""
+        try:
+            request = read_head_untrusted(given, self._limits)
+            if request is None:
+                _check_going_on(given)
+                return None
+            if event.early and request.method not in SAFE_METHODS:
+                return None
+            return self._requested(request, given, consumed)
+        except HTTPError as error:
+            has_body = not given.first.lstrip(b"\r\n").startswith(b"HEAD ")
+            return Turn(self._planner.made_last(self._planner.refusal(error), has_body=has_body), event.input_stop)
+
+    def _requested(self, request: Request, given: Given, consumed: int) -> Turn | None:
+        """The response to a request; None while it is worth waiting for the rest of its body."""
+        plan = self._planner.plan(request)
+        refused = plan.status >= 400
+        try:
+            taken = taken_by(request, given, self._limits)
+            if taken is None and not refused and not request.expect_continue:
+                _check_going_on(given)
+                _check_length(request, self._limits)
+                return None
+        except HTTPError:
+            if not refused:
+                raise
+            taken = None
+        close = taken is None or (given.ended and taken == given.size_bytes)
+        return Turn(self._planner.made(plan, request, close=close), consumed + (taken or 0))
+
+
+def _check_going_on(given: Given) -> None:
+    """Refuse what begins like a request and will never be one."""
+    if given.ended and not given.is_nothing:
+        raise HTTPError(400, "The request is cut.", close=True)
+
+
+def _check_length(request: Request, limits: Limits) -> None:
+    if isinstance(request.framing, Length) and request.framing.byte_count > limits.max_body_bytes:
+        raise HTTPError(413, f"The body is longer than {limits.max_body_bytes} bytes.", close=True)

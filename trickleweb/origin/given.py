@@ -1,0 +1,69 @@
+"""The input of a connection from the first byte not consumed yet, and what one request takes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trickles.service import Event
+from trickleweb.http1 import decode_chunked, parse_head_untrusted
+from trickleweb.limits import Limits
+from trickleweb.messages import Chunked, Length, NeedMore, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Input: `first` is its beginning, `size_bytes` what there is in all, `read(start, stop)` any part of it.
+
+    `ended` says that nothing will follow.
+    """
+
+    first: bytes
+    size_bytes: int
+    ended: bool
+    read: Callable[[int, int], bytes]
+
+    def upto(self, stop: int) -> bytes:
+        """The first `stop` bytes, or as many as there are."""
+        stop = min(stop, self.size_bytes)
+        return self.first[:stop] if stop <= len(self.first) else self.read(0, stop)
+
+    @property
+    def is_nothing(self) -> bool:
+        """No byte is there but perhaps an empty line, which an old client leaves behind a request (RFC 9112 2.2)."""
+        return not self.size_bytes or self.first in {b"\r\n", b"\r"}
+
+
+def given_by(event: Event, consumed: int) -> Given:
+    """The event's input from input offset `consumed` on; nothing if it does not join there."""
+    skip, size = consumed - event.input_offset, event.input_stop - consumed
+    spooled = event.spooled
+    if skip < 0 or size < 0:
+        return Given(b"", 0, ended=False, read=lambda _start, _stop: b"")
+    first = event.input[skip:] if skip else event.input
+    if spooled is None:
+        return Given(first, size, event.input_end, lambda start, stop: first[start:stop])
+    read = spooled.read
+    return Given(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop))
+
+
+def read_head_untrusted(given: Given, limits: Limits) -> Request | None:
+    """The head that the input begins with, None while it is incomplete; `HTTPError` as the parser's."""
+    parsed = parse_head_untrusted(given.first, limits)
+    if isinstance(parsed, NeedMore) and given.size_bytes > len(given.first):
+        parsed = parse_head_untrusted(given.upto(limits.max_request_line_bytes + limits.max_header_bytes + 8), limits)
+    return None if isinstance(parsed, NeedMore) else parsed
+
+
+def taken_by(request: Request, given: Given, limits: Limits) -> int | None:
+    """How many bytes the request takes with its body, None while that is incomplete; `HTTPError` 400, 413 or 431."""
+    framing, head_bytes = request.framing, request.head_bytes
+    if isinstance(framing, Length):
+        total = head_bytes + framing.byte_count
+        return total if total <= given.size_bytes else None
+    if isinstance(framing, Chunked):
+        # Its framing may make a body twice as long, or a little more: one of tiny chunks stays incomplete for good.
+        data = given.upto(head_bytes + 2 * limits.max_body_bytes + limits.max_trailer_bytes)
+        decoded = decode_chunked(data[head_bytes:], limits=limits)
+        return head_bytes + decoded.consumed if decoded.done else None
+    return head_bytes
