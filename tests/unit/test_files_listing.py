@@ -85,6 +85,12 @@ def test_a_folder_without_index_is_listed_where_that_is_wanted(tmp_path: Path) -
         StaticSite(files).plan(request("/d/"))
 
 
+def test_below_a_mount_the_whole_path_is_shown(tmp_path: Path) -> None:
+    files = store(fill(tmp_path, {"d/a": b"1"}))
+    plan = StaticSite(files, OPTIONS).plan(request("/static/d/", JSON), "/d/")
+    assert json.loads(body(files, plan))["path"] == "/static/d/"
+
+
 def test_programs_get_json(tmp_path: Path) -> None:
     fill(tmp_path, {"d/b": b"22", "d/a": b"1", "d/e/x": b""})
     files = store(tmp_path)

@@ -37,11 +37,10 @@ def listing(store: FileStore, path: SafePath, request: Request, *, max_entries: 
     entries, complete = store.entries(path.relative, max_entries)
     order = text.parse_order(request.query)
     arranged = text.arrange(entries, order)
-    shown = f"/{path.relative}/" if path.names else "/"
     if text.wants_json(request.headers.joined("accept")):
-        body, content_type = text.as_json(shown, arranged, complete=complete), text.JSON
+        body, content_type = text.as_json(request.path, arranged, complete=complete), text.JSON
     else:
-        body, content_type = text.as_html(shown, arranged, order, complete=complete), "text/html; charset=utf-8"
+        body, content_type = text.as_html(request.path, arranged, order, complete=complete), "text/html; charset=utf-8"
     etag = strong_etag(digest_of(body))
     cache_fields = (("ETag", etag), _UNCACHED, ("Vary", "Accept"))
     condition = Conditions(if_none_match=request.headers.joined("if-none-match"))
