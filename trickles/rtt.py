@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from trickles.limits import DEFAULT_LIMITS, Limits
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(NamedTuple):
     """Smoothed estimate; `srtt` is None before the first sample. Scaled by 8 and 4 as in RFC 6298 to stay exact."""
 
     srtt8: int = 0
@@ -33,7 +32,7 @@ class RoundTrip:
 
     def backed_off(self) -> RoundTrip:
         """The estimate after a timeout: the next one waits twice as long."""
-        return replace(self, backoff=min(self.backoff + 1, 10))
+        return self._replace(backoff=min(self.backoff + 1, 10))
 
     def timeout(self, limits: Limits = DEFAULT_LIMITS) -> int:
         """Retransmission timeout with backoff."""

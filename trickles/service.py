@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Buffer = bytes | bytearray | memoryview
 
@@ -24,8 +23,7 @@ class Refusal(IntEnum):
     WORKING = 7  # not a refusal yet: the service is at work on it, be patient
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
+class Continuation(NamedTuple):
     """What the service wants to be told again: opaque `state` good for output bytes [start, stop).
 
     `stop` is None while the end is not known. `consumed` is how many input bytes are behind it.
@@ -37,8 +35,7 @@ class Continuation:
     consumed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spooled:
+class Spooled(NamedTuple):
     """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them."""
 
     start: int
@@ -46,8 +43,7 @@ class Spooled:
     read: Callable[[int, int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One request of a client, with everything that is needed to answer it now or later.
 
     `wants` are output ranges in order; `budget` bounds the bytes of chunks that are of use in the reply. `early`
@@ -71,8 +67,7 @@ class Event:
         return self.spooled.stop if self.spooled else self.input_offset + len(self.input)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Chunks of output `(offset, data)`, a new user continuation if it changed, the output's end if it is known."""
 
     chunks: tuple[tuple[int, Buffer], ...] = ()

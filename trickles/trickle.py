@@ -8,7 +8,7 @@ for. A request that speaks for [lo, hi) earns exactly [edge(lo), edge(hi)): adja
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.law import LAWS, RENO
 from trickles.ranges import Range
@@ -16,8 +16,7 @@ from trickles.ranges import Range
 UNBOUNDED_SSTHRESH = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """The law's fields, in packets: first number, first window, threshold, which law."""
 
     base: int
@@ -34,8 +33,7 @@ class Episode:
         return number + LAWS[self.law].window(number - self.base, self.start, self.ssthresh)
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(NamedTuple):
     """A loss, decided by its first hole: proportional rate reduction (RFC 6937) in closed form."""
 
     hole: int
@@ -57,8 +55,7 @@ class Recovery:
         return self.last - (-self.rank(number) * self.reduced // self.window)
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One episode of a course and the loss that ends it, if any."""
 
     episode: Episode
@@ -71,8 +68,7 @@ class Leg:
         return self.recovery.edge(number)
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """The episodes that follow from one continuation and one proof."""
 
     legs: tuple[Leg, ...]

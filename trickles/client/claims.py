@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from trickles.ranges import Range
 from trickles.wire.kinds import Address, RequestFlag
 
-NO_FLAGS = RequestFlag(0)
-
 
 @dataclass(slots=True)
 class Claim:
@@ -23,7 +21,7 @@ class Claim:
     sent_at: int
     wants: tuple[Range, ...] = ()
     user: bytes = b""
-    flags: RequestFlag = NO_FLAGS
+    flags: int = 0
     input_offset: int = 0
     input: bytes = b""
     input_stop: int = 0

@@ -34,7 +34,7 @@ class Greeting:
         self._started: int | None = None
         self._replica = fleet.pick(0)
         self.early_input = b""
-        self.early_flags = RequestFlag(0)
+        self.early_flags = 0
         self.wanted = 0
         if config.certificate is not None:
             self._learn(config.certificate)
@@ -109,7 +109,7 @@ class Greeting:
         ended = ended and len(data) == len(early)
         self.early_input, self.wanted = data, wanted
         if data or ended:
-            self.early_flags = RequestFlag.INPUT | (RequestFlag.INPUT_END if ended else RequestFlag(0))
+            self.early_flags = RequestFlag.INPUT | (RequestFlag.INPUT_END if ended else 0)
         size = config.limits.min_datagram_bytes
         inside = HelloInside(self._secret, config.limits.max_datagram_bytes, ended, wanted, data)
         if len(self._secret) != 32:

@@ -24,7 +24,6 @@ from trickles.wire.request import (
 )
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
-_NO_FLAGS = RequestFlag(0)
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
 Outgoing = list[tuple[bytes, Address]]
 
@@ -135,7 +134,7 @@ class Sender:
         elif clean:
             expected = max(1, min(window, state.limits.idle_window))
         state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)
-        flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else _NO_FLAGS)
+        flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
         claim = Claim(base, base + expected, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
         claim.datagram_bytes = max(state.proven_bytes if clean or state.transport.embryo else 0, state.datagram_bytes)
         if state.timed_out and state.round_trip.backoff > 2:
@@ -217,7 +216,7 @@ class Sender:
         self._state.counters.hit("repeats")
         self._transmit(claim, claim.flags | RequestFlag.PROBE, now, out)
 
-    def _transmit(self, claim: Claim, flags: RequestFlag, now: int, out: Outgoing) -> None:
+    def _transmit(self, claim: Claim, flags: int, now: int, out: Outgoing) -> None:
         body = RequestBody(
             flags,
             claim.datagram_bytes,

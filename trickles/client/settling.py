@@ -44,6 +44,7 @@ def close(state: ConnectionState, claim: Claim) -> None:
         state.restarting = None
     if claim.carries_input:
         _note_input(state, claim)
+    state.wants.forget_below(state.output.next_offset)
     tail = state.wants.tail
     bound = state.output_end if state.output_end is not None else tail
     for start, stop in claim.wants:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.ranges import Range, RangeSet
 from trickles.wire.response import UserFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Ranges for one request and the user continuation that covers them all."""
 
     wants: tuple[Range, ...]
@@ -66,6 +65,7 @@ class Wants:
 
     def forget_below(self, offset: int) -> None:
         """All output below `offset` has arrived: continuations that end there are done, but for the newest."""
+        self._lost.discard_below(offset)
         while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
             del self.frames[0]
 
@@ -73,10 +73,6 @@ class Wants:
         """These ranges were asked for and will not come."""
         for start, stop in ranges:
             self._lost.add(start, stop)
-
-    def arrived(self, offset: int) -> None:
-        """Everything below `offset` has arrived."""
-        self._lost.discard_below(offset)
 
     @property
     def largest_blob(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.limits import Limits
 from trickles.listener.paths import Path
@@ -12,8 +12,7 @@ from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode."""
 
     start: int
@@ -23,8 +22,7 @@ class Decision:
     datagram_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """Nothing earned; the name of the counter says why."""
 
     counter: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from trickles.continuation import open_transport_untrusted, open_user_untrusted, seal_transport
 from trickles.keyring import Keyring, Purpose, expand
@@ -17,8 +17,7 @@ TRUSTED_FOR = 10 * SECOND  # an opened user continuation is not checked again fo
 _UNKNOWN: tuple[Continuation | None, int] = (None, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """One transport continuation, opened: its state and the ciphers that follow from it."""
 
     connection: bytes
@@ -68,8 +67,7 @@ class PathCache:
         if old.embryo and old.episode.base == 0 and not embryo:
             nonce_key = expand(nonce_key, Purpose.NONCE, old.issued.to_bytes(8, "big"), len(nonce_key))
             nonces = NonceSequence(nonce_key)
-        state = replace(
-            old,
+        state = old._replace(
             episode=episode,
             embryo=embryo,
             address=address,

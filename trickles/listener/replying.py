@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.continuation import seal_user
 from trickles.errors import ContinuationTooLarge, Forged
@@ -26,8 +26,7 @@ NEXT_NOTICE = SECOND
 _COPIES = 3  # packets of a reply that repeat its control frames
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """All that is needed to turn a service's reply into datagrams, now or later."""
 
     path: Path
@@ -84,9 +83,8 @@ class Replier:
             self._counters.hit("refused.user_continuation")
             return [self._refused(path, source, number, Refusal.GONE)]
         transport, path = self._renewed(path, decision, now)
-        proofs = path.nonces.proofs(decision.start, decision.stop)
         salt = self._entropy(SALT_BYTES)
-        grant = Grant(number, decision.start, decision.stop, proofs, decision.datagram_bytes, salt)
+        grant = Grant(number, decision.start, decision.stop, path.nonces, decision.datagram_bytes, salt)
         context = Context(path, source, grant, transport, now, release)
         event = Event(
             path.connection,
@@ -107,8 +105,7 @@ class Replier:
         state = path.state
         stop = state.episode.start
         transport, _ = self._transport(path, state.episode, True, state.address, state.datagram_bytes, now)
-        proofs, salt = path.nonces.proofs(0, stop), self._entropy(SALT_BYTES)
-        grant = Grant(0, 0, stop, proofs, state.datagram_bytes, salt)
+        grant = Grant(0, 0, stop, path.nonces, state.datagram_bytes, self._entropy(SALT_BYTES))
         context = Context(path, source, grant, transport, now, _nothing)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         budget = budget_bytes(path.session, grant, _control(transport, None))

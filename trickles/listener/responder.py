@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from trickles.nonce import NonceSequence
 from trickles.service import Buffer
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
@@ -14,8 +15,7 @@ Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """Frames in clear for the first `copies` packets, and their flags: a lost packet must not lose them."""
 
     flags: int = 0
@@ -26,14 +26,13 @@ class Control:
 NO_CONTROL = Control()
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Packet numbers [start, stop) for one request, the nonce of each, and the datagram size to fill."""
+class Grant(NamedTuple):
+    """Packet numbers [start, stop) for one request, the source of their nonces, and the datagram size to fill."""
 
     request: int
     start: int
     stop: int
-    proofs: list[int]
+    nonces: NonceSequence
     datagram_bytes: int
     salt: bytes
 
@@ -61,11 +60,12 @@ def packets(
     With no data at all one empty packet still goes out: it carries the control frames and keeps the client informed.
     """
     pieces = _cut(coalesced(chunks), session, grant, control) or [(end or 0, b"")]
+    proofs = grant.nonces.proofs(grant.start, grant.start + len(pieces))
     last = len(pieces) - 1
     marked = min(control.copies, last)
-    parts = [_packet(session, grant, index, pieces[index], control) for index in range(marked)]
-    parts += _plain(session, grant, pieces, marked, last)
-    parts.append(_last(session, grant, pieces, control, end))
+    parts = [_packet(session, grant, index, pieces[index], proofs[index], control) for index in range(marked)]
+    parts += _plain(session, grant, pieces, proofs, marked, last)
+    parts.append(_last(session, grant, pieces, proofs[last], control, end))
     return _grouped(destination, grant.datagram_bytes, parts)
 
 
@@ -97,9 +97,11 @@ def _cut(chunks: Sequence[Chunk], session: Session, grant: Grant, control: Contr
     return pieces
 
 
-def _plain(session: Session, grant: Grant, pieces: list[Chunk], start: int, stop: int) -> list[list[Buffer]]:
+def _plain(
+    session: Session, grant: Grant, pieces: list[Chunk], proofs: list[int], start: int, stop: int
+) -> list[list[Buffer]]:
     """The hot loop: packets without flags or frames."""
-    request, salt, number, proofs = grant.request & 0xFFFF, grant.salt, grant.start, grant.proofs
+    request, salt, number = grant.request & 0xFFFF, grant.salt, grant.start
     pack, seal, sealed = HEADER.pack, session.seal_data, session.sealed
     parts: list[list[Buffer]] = []
     for index in range(start, stop):
@@ -109,7 +111,9 @@ def _plain(session: Session, grant: Grant, pieces: list[Chunk], start: int, stop
     return parts
 
 
-def _last(session: Session, grant: Grant, pieces: list[Chunk], control: Control, end: int | None) -> list[Buffer]:
+def _last(
+    session: Session, grant: Grant, pieces: list[Chunk], proof: int, control: Control, end: int | None
+) -> list[Buffer]:
     """The reply's last packet says whether numbers are left over and whether the output ends."""
     index = len(pieces) - 1
     offset, piece = pieces[index]
@@ -118,15 +122,16 @@ def _last(session: Session, grant: Grant, pieces: list[Chunk], control: Control,
         flags |= ResponseFlag.END
     if grant.start + len(pieces) < grant.stop:
         flags |= ResponseFlag.SHORT
-    return _packet(session, grant, index, (offset, piece), control if index < control.copies else NO_CONTROL, flags)
+    marked = control if index < control.copies else NO_CONTROL
+    return _packet(session, grant, index, (offset, piece), proof, marked, flags)
 
 
-def _packet(session: Session, grant: Grant, index: int, piece: Chunk, control: Control, flags: int = 0) -> list[Buffer]:
+def _packet(
+    session: Session, grant: Grant, index: int, piece: Chunk, proof: int, control: Control, flags: int = 0
+) -> list[Buffer]:
     offset, data = piece
     flags |= control.flags
-    clear = HEADER.pack(
-        _RESPONSE, flags, grant.request & 0xFFFF, grant.salt, grant.start + index, grant.proofs[index], offset
-    )
+    clear = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, grant.salt, grant.start + index, proof, offset)
     return session.seal_response(clear + control.frames, data, tagged=bool(flags & FRAME_FLAGS))
 
 

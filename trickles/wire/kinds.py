@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from trickles.service import Buffer
 
@@ -36,28 +36,27 @@ class Suite(IntEnum):
     OPEN = 2  # continuations sealed, requests and control packets authenticated, data in clear
 
 
-class RequestFlag(IntFlag):
-    """What a request asks for besides data."""
+class RequestFlag:
+    """Bits: what a request asks for besides data. Plain integers, for they are tested on every packet."""
 
-    RESTART = 1  # begin a new episode at `restart_base`
-    CLEAN = 2  # with RESTART: everything that was sent has been proved
-    PROBE = 4  # repeats an earlier claim: serve it, or one packet if it was served here before
-    INPUT = 8  # carries input bytes, or the offset at which input ends
-    INPUT_END = 16  # the input stream ends after these bytes
-    COMMIT = 32  # the input lies in the spool: stop and receipt stand for it
-
-
-class ResponseFlag(IntFlag):
-    """What a response packet carries besides data."""
-
-    TRANSPORT = 1  # a fresh transport continuation and its law fields
-    USER = 2  # a user continuation and the output range it covers
-    SHORT = 4  # numbers of this claim above this packet are void
-    END = 8  # the output stream ends after this packet's data
+    RESTART: Final = 1  # begin a new episode at `restart_base`
+    CLEAN: Final = 2  # with RESTART: everything that was sent has been proved
+    PROBE: Final = 4  # repeats an earlier claim: serve it, or one packet if it was served here before
+    INPUT: Final = 8  # carries input bytes, or the offset at which input ends
+    INPUT_END: Final = 16  # the input stream ends after these bytes
+    COMMIT: Final = 32  # the input lies in the spool: stop and receipt stand for it
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class ResponseFlag:
+    """Bits: what a response packet carries besides data."""
+
+    TRANSPORT: Final = 1  # a fresh transport continuation and its law fields
+    USER: Final = 2  # a user continuation and the output range it covers
+    SHORT: Final = 4  # numbers of this claim above this packet are void
+    END: Final = 8  # the output stream ends after this packet's data
+
+
+class Burst(NamedTuple):
     """Datagrams for one destination; the buffers' concatenation is the segments back to back.
 
     All segments but the last have `segment_bytes`: one GSO send.

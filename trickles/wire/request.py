@@ -7,7 +7,7 @@ head, then runs (first, stop, nonce), wants (offset, length), the user continuat
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.errors import BadPacket
 from trickles.ranges import Range
@@ -28,11 +28,10 @@ OFFSET_BYTES = _OFFSET.size
 _PADDING = bytes(MIN_REQUEST_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
+class RequestBody(NamedTuple):
     """One request in clear. `lo`, `hi` are packet numbers; `runs` are (start, stop, nonce); `wants` byte ranges."""
 
-    flags: RequestFlag
+    flags: int
     datagram_bytes: int
     lo: int
     hi: int
@@ -93,7 +92,7 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
     if n_input and not flags & 8:
         raise BadPacket("input without its flag")
     _check_order(runs, lo, hi)
-    return RequestBody(RequestFlag(flags), size, lo, hi, base, runs, wants, user, offset, body[at - n_input : at])
+    return RequestBody(flags, size, lo, hi, base, runs, wants, user, offset, body[at - n_input : at])
 
 
 def _check_order(runs: tuple[tuple[int, int, int], ...], lo: int, hi: int) -> None:

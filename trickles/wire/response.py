@@ -8,7 +8,7 @@ number together are the AEAD nonce, so that a number answered twice never reuses
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.errors import BadPacket
 from trickles.law import LAWS
@@ -21,15 +21,14 @@ HEADER_BYTES = HEADER.size
 TAG_BYTES = 16
 SALT_BYTES = 8
 NONCE = slice(4, 16)  # salt and packet number lie side by side
-FRAME_FLAGS = int(ResponseFlag.TRANSPORT | ResponseFlag.USER)
+FRAME_FLAGS = ResponseFlag.TRANSPORT | ResponseFlag.USER
 _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
 _OPEN_ENDED = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class TransportFrame:
+class TransportFrame(NamedTuple):
     """A fresh transport continuation with its law fields in clear, for the client's reckoning."""
 
     episode: Episode
@@ -47,8 +46,7 @@ class TransportFrame:
         return _LAW.pack(episode.base, episode.start, episode.ssthresh, episode.law, self.embryo) + self.blob
 
 
-@dataclass(frozen=True, slots=True)
-class UserFrame:
+class UserFrame(NamedTuple):
     """A sealed user continuation with the output range it covers and the input behind it."""
 
     start: int
@@ -62,8 +60,7 @@ class UserFrame:
         return _USER.pack(self.start, stop, self.consumed, len(self.blob)) + self.blob
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(NamedTuple):
     """The control frames of one response packet and where its data begins."""
 
     transport: TransportFrame | None

@@ -6,7 +6,7 @@ Layout: connection id (8) | sealed value (epoch 4, nonce 12, 88 + tag 16), see `
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.errors import BadPacket
 from trickles.law import LAWS
@@ -21,8 +21,7 @@ _STATE = struct.Struct(
 _EMBRYO = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class TransportState:
+class TransportState(NamedTuple):
     """What is sealed: `embryo` marks an address not yet proved; `issued` is in microseconds since 1970.
 
     `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone.
