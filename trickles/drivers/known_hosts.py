@@ -121,7 +121,7 @@ def known(data: bytes, name: str) -> list[Known]:
 def checked_name(name: str) -> str:
     """The name as the file has it; IdentityError when it is empty, too long, or not one printable ASCII word."""
     word = name.lower()
-    printable = word.isascii() and word.isprintable() and not any(each.isspace() for each in word)
+    printable = name.isascii() and word.isprintable() and not any(each.isspace() for each in word)
     if not word or not printable or word.startswith("#") or len(word) > MAX_NAME_CHARACTERS:
         raise IdentityError(f"{name[:40]!r} cannot name a fleet: HOST:PORT, or a word of printable ASCII, can")
     return word
