@@ -76,14 +76,16 @@ class Greeting:
 
     def certified(self, data: bytes, now: int) -> None:
         """A certificate arrived; one of another fleet than the pinned or trusted one is only counted."""
+        known = self.certificate
         try:
             self._learn(data)
         except IdentityError:
             self.strangers += 1  # anybody can send one: only when nothing better comes does the handshake fail by it
             return
-        self._hello = None
-        self._pause = FIRST_RETRY
-        self.deadline = now
+        if self.certificate is not known:  # not for a repeated answer: a hello is under way
+            self._hello = None
+            self._pause = FIRST_RETRY
+            self.deadline = now
 
     def cookie(self, cookie: bytes, now: int) -> None:
         """The fleet is busy and wants to see the address proved first."""

@@ -22,6 +22,7 @@ from trickles.wire.request import (
     RequestBody,
     request_header,
 )
+from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
@@ -149,7 +150,10 @@ class Sender:
         claim.datagram_bytes = claim.datagram_bytes or state.datagram_bytes
         assert state.transport is not None
         claim.blob = state.transport.blob
-        budget = (claim.stop - claim.start) * self._room(claim.datagram_bytes)
+        packets = claim.stop - claim.start
+        budget = packets * self._room(claim.datagram_bytes)
+        if self._expects_continuation(claim):  # it takes room on the first packets; asking for more leaves scraps
+            budget -= min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
         if self._state.input_due:
             self._fill_input(claim, budget)
             return
@@ -157,6 +161,13 @@ class Sender:
         most = min(room // WANT_BYTES, state.limits.max_wants)
         selection: Selection = state.wants.select(budget, state.output_limit, most)
         claim.wants, claim.user = selection.wants, selection.user
+
+    def _expects_continuation(self, claim: Claim) -> bool:
+        """True when the answer will bring a fresh continuation: a new episode, or the old one has aged."""
+        state = self._state
+        if claim.flags & RequestFlag.RESTART or len(state.board.course.legs) > 1:
+            return True
+        return claim.sent_at - state.renewed_at > state.limits.continuation_life // 4
 
     def _fill_input(self, claim: Claim, budget: int) -> None:
         state, newest = self._state, self._state.wants.newest

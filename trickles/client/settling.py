@@ -20,12 +20,14 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
         state.restarting = None
     elif state.transport is None or episode.base > state.board.cursor:
         state.begin(frame, now)
-    elif episode.base > state.board.episode.base:
-        state.board.rebase(episode)
-        state.spoken = max(state.spoken, episode.base)
+    elif episode.base >= state.board.episode.base:
+        if episode.base > state.board.episode.base:
+            state.board.rebase(episode)
+            state.spoken = max(state.spoken, episode.base)
         state.transport = frame
-    elif episode.base == state.board.episode.base:
-        state.transport = frame
+    else:
+        return
+    state.renewed_at = now
 
 
 def learn(state: ConnectionState, frame: UserFrame, request: int, salt: bytes) -> None:

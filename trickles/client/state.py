@@ -51,6 +51,7 @@ class ConnectionState:
         self.conversions: dict[int, bytes | None] = {}  # requests with input: the reply whose continuation stands
         self.broken = False  # a grant was not used up: only a restart goes on
         self.timed_out = False  # silence lasted: only a restart goes on, and not a clean one
+        self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
         self.progress_at = 0  # when something authentic last arrived
         self.probes = 0  # since then

@@ -18,12 +18,11 @@ from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
 from trickles.wire.refusal import refusal_header
 from trickles.wire.request import RequestBody
-from trickles.wire.response import SALT_BYTES, TransportFrame, UserFrame
+from trickles.wire.response import CONTROL_COPIES, SALT_BYTES, TransportFrame, UserFrame
 
 _NONCE_BYTES = 12
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 NEXT_NOTICE = SECOND
-_COPIES = 3  # packets of a reply that repeat its control frames
 
 
 class Context(NamedTuple):
@@ -213,7 +212,7 @@ def _control(transport: TransportFrame | None, user: UserFrame | None) -> Contro
         return NO_CONTROL
     flags = (ResponseFlag.TRANSPORT if transport else 0) | (ResponseFlag.USER if user else 0)
     frames = (transport.encode() if transport else b"") + (user.encode() if user else b"")
-    return Control(int(flags), frames, _COPIES)
+    return Control(int(flags), frames, CONTROL_COPIES)
 
 
 def _nothing() -> None:

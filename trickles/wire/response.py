@@ -25,6 +25,7 @@ FRAME_FLAGS = ResponseFlag.TRANSPORT | ResponseFlag.USER
 _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
+CONTROL_COPIES = 3  # packets of a reply that repeat its control frames
 _OPEN_ENDED = (1 << 64) - 1
 
 
