@@ -78,7 +78,7 @@ def test_rotate_puts_the_epoch_in_force_after_the_delay(tmp_path: Path, capsys: 
 
 
 def test_list_shows_every_epoch(keys: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trickles.drivers.keystore.wall_clock", lambda: NOON)
+    monkeypatch.setattr("trickles.cli.keys.wall_us", lambda: NOON)
     nine, seven = (fingerprint(hello_public_key(each)) for each in ring(9, 7).epochs)
     assert printed(capsys, "keys", "list", keys) == [
         "epoch     state       in force from         fingerprint",

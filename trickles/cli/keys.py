@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from trickles.cli.parser import Parser, one_line, whole_number
 from trickles.drivers import keystore
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
+from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
 from trickles.handshake import hello_public_key
 from trickles.keyring import Epoch, Keyring, fingerprint
@@ -82,7 +83,7 @@ def _export(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _rows(ring: Keyring) -> Iterator[str]:
-    now = keystore.wall_clock()
+    now = wall_us()
     in_force = ring.newest(now)
     for epoch in ring.epochs:
         state = "in force" if epoch is in_force else "to come" if epoch.not_before > now else "opens only"

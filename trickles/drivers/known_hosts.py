@@ -21,8 +21,8 @@ from trickles.errors import IdentityError
 from trickles.keyring import fingerprint
 
 VARIABLE = "TRICKLES_KNOWN_HOSTS"
-MAX_NAME_CHARACTERS = 300  # a name of DNS has 253; a port, and the brackets of IPv6
-MAX_FILE_BYTES = 4 << 20  # some 40,000 fleets
+MAX_NAME_CHARACTERS = 8192  # a list of a few hundred replicas may be the name
+MAX_FILE_BYTES = 4 << 20  # some 40,000 fleets of usual names
 _UNWRITABLE = f" (to remember a fleet; pin it with --server-key, or set {VARIABLE} to a file that can be written)"
 _OPEN = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from trickles.drivers.keystore.directory import (
 )
 from trickles.drivers.keystore.files import PRIVATE, errors_as, names, opened_directory, sweep, write_file
 from trickles.drivers.keystore.server_key import server_key_text
+from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
 from trickles.handshake import certify, identity_public, new_identity
 from trickles.keyring import KEY_BYTES, Epoch, Keyring, with_epoch
@@ -43,11 +43,6 @@ class Rotation:
     dropped: tuple[int, ...]
 
 
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
 def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comment: str = "") -> Keyring:
     """Make a directory (or use an empty one) with a new identity and a first epoch; KeyringError if it holds keys."""
     directory = Path(path)
@@ -58,7 +53,7 @@ def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comme
             if any(is_key_file(name) for name in names(inside)):
                 raise KeyringError(f"{directory} holds keys already; `trickles keys rotate` adds an epoch to them")
             identity = new_identity()
-            epoch = _fresh_epoch(identity, wall_clock() if now is None else now)
+            epoch = _fresh_epoch(identity, wall_us() if now is None else now)
             write_file(IDENTITY_FILE, identity, 0o600, inside=inside)
             _write_public(inside, identity, comment)
             write_file(epoch_file(epoch.identifier), document.render([epoch]), 0o600, inside=inside)
@@ -76,7 +71,7 @@ def rotate_keystore(
     """
     if not (0 <= delay <= MAX_DELAY and 1 <= keep <= MAX_KEEP):
         raise KeyringError(f"an epoch begins between now and ten years from now, and 1 to {MAX_KEEP} are kept")
-    directory, moment = Path(path), wall_clock() if now is None else now
+    directory, moment = Path(path), wall_us() if now is None else now
     with errors_as(KeyringError, directory), _locked(directory) as inside:
         sweep(inside)
         identity = _read_identity(directory, inside)
@@ -111,7 +106,7 @@ def ephemeral_keyring(*, replicas: int = 1, now: int | None = None) -> Keyring:
             f"{replicas} replicas need one keyring, or none could go on with what another began: "
             "make it with `trickles keys init DIR`, and start them all with --keyring DIR"
         )
-    return with_epoch(None, _fresh_epoch(new_identity(), wall_clock() if now is None else now))
+    return with_epoch(None, _fresh_epoch(new_identity(), wall_us() if now is None else now))
 
 
 def _fresh_epoch(identity: bytes, not_before: int, taken: set[int] | None = None) -> Epoch:
