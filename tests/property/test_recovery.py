@@ -13,7 +13,7 @@ from trickles.ranges import Range
 from trickles.trickle import Course, Episode, Leg, Recovery, course
 
 EPISODES = [Episode(0, 1, 1), Episode(0, 2, 4), Episode(7, 3, 64), Episode(0, 4, 2), Episode(9, 14, 7)]
-EPISODE = st.builds(Episode, st.integers(0, 1000), st.integers(1, 40), st.integers(1, 80))
+EPISODE = st.builds(Episode, st.integers(0, 1000), st.integers(1, 40), st.integers(1, 80), st.just(1))
 
 
 def patterns(episode: Episode, length: int) -> Iterator[tuple[bool, ...]]:

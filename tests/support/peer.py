@@ -12,7 +12,7 @@ from trickles.handshake import seal_hello, verify_certificate_untrusted
 from trickles.keyring import Epoch
 from trickles.session import Session
 from trickles.wire.hello import NO_COOKIE, HelloInside
-from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag, Suite
+from trickles.wire.kinds import Address, Kind, RequestFlag, Suite
 from trickles.wire.refusal import RefusalHead, parse_refusal_untrusted
 from trickles.wire.request import RequestBody, request_header
 from trickles.wire.response import (
@@ -25,14 +25,13 @@ from trickles.wire.response import (
 
 SOURCE: Address = ("192.0.2.7", 40_000)
 Run = tuple[int, int, int]
-PLAIN = RequestFlag(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One response packet, opened."""
 
-    flags: ResponseFlag
+    flags: int
     request: int
     number: int
     nonce: int
@@ -97,10 +96,10 @@ class Peer:
         assert self.transport is not None
         base = self.transport.episode.base
         user = self.user.blob if self.user else b""
-        plain = RequestBody(PLAIN, 1200, lo, hi, 0, self.proof(base), ((0, 1 << 20),), user)
-        return replace(plain, **fields)
+        plain = RequestBody(0, 1200, lo, hi, 0, self.proof(base), ((0, 1 << 20),), user)
+        return plain._replace(**fields)
 
-    def restart(self, base: int, *, flags: RequestFlag = PLAIN, **fields: Any) -> bytes:
+    def restart(self, base: int, *, flags: int = 0, **fields: Any) -> bytes:
         """A request for a new episode at `base`, with all that is known for proof."""
         proved = self.proof(self.transport.episode.base if self.transport else 0)
         at = proved[-1][1] if proved else 0
@@ -145,7 +144,7 @@ class Peer:
         clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
         data = self.session.open_response_untrusted(clear, datagram[frames.data_at :], tagged=tagged)
         return Packet(
-            ResponseFlag(flags),
+            flags,
             request,
             number,
             nonce,

@@ -23,7 +23,7 @@ STATES = st.builds(
     st.integers(0, (1 << 64) - 1),
     st.binary(min_size=16, max_size=16),
     st.integers(0, 65_535),
-    st.builds(Episode, U32, U32, U32),
+    st.builds(Episode, U32, U32, U32, st.just(1)),
     st.binary(min_size=32, max_size=32),
     st.binary(min_size=16, max_size=16),
 )
