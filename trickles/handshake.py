@@ -96,11 +96,15 @@ def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int
 
 
 def seal_hello(certificate: Certificate, suite: Suite, inside: HelloInside, *, size: int) -> Hello:
-    """A hello of `size` bytes to the certified epoch; early input longer than fits raises BadPacket at the peer."""
+    """A hello of `size` bytes to the certified epoch; IdentityError when the certified key is none."""
     empty = Hello(suite, certificate.epoch, NO_COOKIE, b"")
     plaintext = inside.encode(size - HELLO_HEADER_BYTES - HPKE_OVERHEAD)
-    public = X25519PublicKey.from_public_bytes(certificate.hello_key)
-    return Hello(suite, certificate.epoch, NO_COOKIE, _HPKE.encrypt(plaintext, public, _INFO + empty.bound()))
+    try:
+        public = X25519PublicKey.from_public_bytes(certificate.hello_key)
+        sealed = _HPKE.encrypt(plaintext, public, _INFO + empty.bound())
+    except ValueError:
+        raise IdentityError("the certified key cannot be used") from None
+    return Hello(suite, certificate.epoch, NO_COOKIE, sealed)
 
 
 def make_cookie(ring: Keyring, address: bytes, *, now: int) -> bytes:

@@ -40,6 +40,8 @@ class RangeSet:
 
     def discard(self, start: int, stop: int) -> None:
         """Take every integer of [start, stop) out of the set."""
+        if start >= stop:
+            return
         kept = [(a, b) for a, b in self if b <= start or a >= stop]
         for a, b in self:
             if a < stop and b > start:

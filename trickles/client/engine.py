@@ -102,7 +102,9 @@ class Client:
             return self._note_hello(self.greeting.datagrams(now, self.state.input.early, wanted))
         except ConnectionFailed as failure:
             self._fail(failure.reason)
-            return []
+        except IdentityError:
+            self._fail("identity")
+        return []
 
     def next_timeout(self) -> int | None:
         """When `handle_timeout` is due, or None."""

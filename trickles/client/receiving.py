@@ -164,10 +164,12 @@ class Receiver:
         if frames.user is not None:
             learn(state, frames.user, request, datagram[4:12])
         claim, fresh = state.claims.find(request), 0
-        if state.conversions.get(request, datagram[4:12]) == datagram[4:12]:
+        accepted = state.conversions.get(request, datagram[4:12])
+        if accepted == datagram[4:12]:
             fresh = state.output.add(offset, data)
-            if flags & ResponseFlag.END:
-                state.output_end = offset + len(data)
+        stands = accepted == datagram[4:12] or (accepted is None and offset + len(data) == (state.wants.tail or 0))
+        if flags & ResponseFlag.END and stands:
+            state.output_end = offset + len(data)
         if flags & ResponseFlag.SHORT and claim is not None:
             claim.settle(number + 1, claim.stop)
             state.broken = state.broken or number >= state.board.episode.base

@@ -43,6 +43,7 @@ class Sender:
     def datagrams(self, now: int) -> Outgoing:
         """All that is due."""
         out: Outgoing = []
+        self._timers.expired(now)
         for claim in self._timers.lapsed(now):
             close(self._state, claim)
         for claim in [claim for claim in self._state.claims if claim.retry_at is not None and claim.retry_at <= now]:

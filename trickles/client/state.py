@@ -112,8 +112,9 @@ class ConnectionState:
 
     @property
     def input_due(self) -> bool:
-        """True when there is input to offer and the place of its output is known."""
-        return self.wants.tail is not None and self.input.is_due(self.input_available)
+        """True when there is input to offer, the place of its output is known, and all before it was asked for."""
+        tail = self.wants.tail
+        return tail is not None and self.wants.asked >= tail and self.input.is_due(self.input_available)
 
     @property
     def output_limit(self) -> int:

@@ -68,7 +68,7 @@ class Timers:
             if hole[0] != self._hole:
                 self._hole, self._hole_since = hole[0], now
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
-            if self._patient(hole[0], now) or not (by_count or now >= self._hole_since + self._reorder_window()):
+            if self._patient(now) or not (by_count or now >= self._hole_since + self._reorder_window()):
                 break
             start, stop = state.board.declare_lost()
             state.counters.hit("lost", stop - start)
@@ -80,8 +80,12 @@ class Timers:
                 over.append(claim)
         return over
 
-    def _patient(self, number: int, now: int) -> bool:
-        return any(claim.start <= number < claim.stop and claim.patience > now for claim in self._state.claims)
+    def _holds(self, claim: Claim) -> bool:
+        """True when the first hole lies in that claim."""
+        return claim.start <= self._state.board.cursor < claim.stop
+
+    def _patient(self, now: int) -> bool:
+        return any(self._holds(claim) and claim.patience > now for claim in self._state.claims)
 
     def _reorder_window(self) -> int:
         """How long a hole may stay open: a quarter of the round trip, more once that proved too short (RFC 8985)."""
@@ -114,12 +118,16 @@ class Timers:
         times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
         if (silence := self._deadlines()) is not None:
             times.append(silence[0])
-        if self._speak_at is not None and due and state.spoken < state.board.cursor:
+        if self._speak_at is not None and due and state.restarting is None and state.spoken < state.board.cursor:
             times.append(self._speak_at)
         if state.board.hole() is not None and self._hole == state.board.cursor:
-            times.append(self._hole_since + self._reorder_window())
-        if any(claim.stop <= state.board.episode.base and claim is not state.restarting for claim in state.claims):
-            times.append(state.begun_at + self._reorder_window())
+            patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
+            times.append(max(self._hole_since + self._reorder_window(), patience))
+        times += [
+            max(state.begun_at + self._reorder_window(), claim.patience + 1)
+            for claim in state.claims
+            if claim.stop <= state.board.episode.base and claim is not state.restarting
+        ]
         if (piece := self._piece_deadline()) is not None:
             times.append(piece)
         return min(times, default=None)

@@ -24,7 +24,7 @@ def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -
         _challenged(state, claim, head, now)
     elif head.code is Refusal.BUSY and head.tag:
         state.progress_at = now
-        claim.retry_at = now + (state.limits.busy_delay << min(claim.refusals, 6))
+        claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 6))
         claim.refusals += 1
     elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
         _elsewhere(state, claim, now, certain=bool(head.tag))
@@ -59,4 +59,4 @@ def _elsewhere(state: ConnectionState, claim: Claim, now: int, *, certain: bool)
             raise ConnectionFailed("no replica can continue")
     state.fleet.silent(claim.replica, now)
     claim.replica = state.fleet.other(claim.replica, now)
-    claim.retry_at = now + (0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay)
+    claim.retry_at = claim.sent_at = now + (0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay)
