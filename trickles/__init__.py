@@ -4,4 +4,66 @@ All that a transfer needs travels to the client, sealed, and comes back with eac
 that holds the keyring can answer any packet.
 """
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trickles.client import Client, ClientConfig, Policy
+    from trickles.drivers.dialer import Dialer
+    from trickles.drivers.replica import AsyncReplica, Replica
+    from trickles.drivers.stream import Stream, connect
+    from trickles.keyring import Epoch, Keyring
+    from trickles.limits import Limits
+    from trickles.listener import Listener
+    from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service
+
+# Public name -> its home; homes are imported on first use, so that the pure core never pulls sockets in.
+_HOMES = {
+    "AsyncReplica": "trickles.drivers.replica",
+    "Client": "trickles.client",
+    "ClientConfig": "trickles.client",
+    "Continuation": "trickles.service",
+    "Deferred": "trickles.service",
+    "Dialer": "trickles.drivers.dialer",
+    "Epoch": "trickles.keyring",
+    "Event": "trickles.service",
+    "Keyring": "trickles.keyring",
+    "Limits": "trickles.limits",
+    "Listener": "trickles.listener",
+    "Policy": "trickles.client",
+    "Refusal": "trickles.service",
+    "Replica": "trickles.drivers.replica",
+    "Reply": "trickles.service",
+    "Service": "trickles.service",
+    "Stream": "trickles.drivers.stream",
+    "connect": "trickles.drivers.stream",
+}
+
+__all__ = [
+    "AsyncReplica",
+    "Client",
+    "ClientConfig",
+    "Continuation",
+    "Deferred",
+    "Dialer",
+    "Epoch",
+    "Event",
+    "Keyring",
+    "Limits",
+    "Listener",
+    "Policy",
+    "Refusal",
+    "Replica",
+    "Reply",
+    "Service",
+    "Stream",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trickles' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
