@@ -1,0 +1,176 @@
+"""A fleet on one machine: its replicas and its gateway, started, kept up, and ended together."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, write_server_key
+from trickleweb.cli.child import Child
+from trickleweb.cli.parser import Address, CommandFailed, address, shown
+from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
+
+_ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """What to start; `listen` is None for no gateway, the words are for the command lines of the processes."""
+
+    site: Path
+    site_words: tuple[str, ...]
+    replicas: int
+    listen: Address | None
+    udp: Address
+    run_dir: Path
+    keyring: str | None
+    gateway_words: tuple[str, ...]
+    reuse_port: bool
+    respawn: bool
+
+
+class Fleet:
+    """The supervisor; it serves nothing itself, and its death ends all the others."""
+
+    def __init__(self, options: FleetOptions) -> None:
+        self._options = options
+        self._run_dir = RunDir(options.run_dir)
+        self._places = [self._place(index) for index in range(options.replicas)]
+        self._replicas = [self._replica(index) for index in range(options.replicas)]
+        self._gateway = None if options.listen is None else Child(GATEWAY, self._gateway_words, self._run_dir)
+        self._listen = options.listen
+        self._started = int(time.time())
+
+    async def serve(self) -> None:
+        """Start all, tell the address, keep all up until SIGTERM or SIGINT, end all; `CommandFailed` at the start."""
+        stop = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+        with self._run_dir.held():
+            self._prepare_keys()
+            try:
+                await self._until(stop)
+            finally:
+                await asyncio.gather(*(child.stop() for child in self._children()))
+                self._run_dir.sweep()
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        told = asyncio.create_task(stop.wait())
+        starting = asyncio.create_task(self._start())
+        await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            await _cancelled(starting)
+            return
+        starting.result()
+        keeping = [asyncio.create_task(self._keep(child)) for child in self._children()]
+        await told
+        for each in keeping:
+            await _cancelled(each)
+
+    async def _start(self) -> None:
+        lines = await asyncio.gather(*(child.start() for child in self._replicas), return_exceptions=True)
+        failed = next((line for line in lines if isinstance(line, BaseException)), None)
+        if failed is not None:
+            raise failed
+        self._places = [_told_place(str(line)) for line in lines]
+        if self._gateway is not None:
+            assert self._listen is not None
+            told = _told_place((await self._gateway.start()).partition(",")[0].partition(" for ")[0])
+            self._listen = (self._listen[0], told[1])
+        self._note()
+        print(self._announcement(), flush=True)
+
+    async def _keep(self, child: Child) -> None:
+        def tell(text: str) -> None:
+            print(f"trickleweb serve: {text}", file=sys.stderr)
+            self._note()
+
+        if self._options.respawn:
+            await child.keep(tell)
+        await child.ended()
+        tell(f"{child.name} ended")
+
+    def _children(self) -> list[Child]:
+        return [*self._replicas, *([self._gateway] if self._gateway else [])]
+
+    def _prepare_keys(self) -> None:
+        """The keys given, or those of this run directory, made if it has none; and the identity for clients to pin."""
+        if self._options.keyring is None and not self._run_dir.keys.exists():
+            init_keystore(self._run_dir.keys)
+        ring = load_keyring(self._keyring())
+        write_server_key(self._run_dir.server_key, fleet_identity(ring))
+
+    def _keyring(self) -> str:
+        return self._options.keyring or str(self._run_dir.keys)
+
+    def _place(self, index: int) -> Address:
+        host, port = self._options.udp
+        return host, port if self._options.reuse_port or port == 0 else port + index
+
+    def _replica(self, index: int) -> Child:
+        name, run_dir = replica_name(index), self._run_dir
+
+        def words() -> Sequence[str]:
+            shared = ["--reuse-port"] if self._options.reuse_port else []
+            warm = ["--warm"] if index == 0 else []
+            files = ["--digests", str(run_dir.digests), "--status-file", str(run_dir.status_file(name))]
+            where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
+            return _module("trickleweb", "replica", *where, *shared, *warm, *files, *self._options.site_words)
+
+        return Child(name, words, run_dir)
+
+    def _gateway_words(self) -> Sequence[str]:
+        assert self._listen is not None
+        places = dict.fromkeys((_ANY_HOST.get(host, host), port) for host, port in self._places)
+        replicas = [word for place in places for word in ("--replica", shown(place))]
+        status = str(self._run_dir.status_file(GATEWAY))
+        files = ["--server-key", str(self._run_dir.server_key), "--status-file", status]
+        where = ["--listen", shown(self._listen)]
+        return _module("trickles", "gateway", *where, *replicas, *files, *self._options.gateway_words)
+
+    def _note(self) -> None:
+        """Tell what `status` and `get` want to know."""
+        restarts = {child.name: child.restarts for child in self._children()}
+        udp = [shown(place) for place in self._places]
+        own: dict[str, object] = {"pid": os.getpid(), "started": self._started}
+        self._run_dir.note(FLEET, own | {"url": self._url(), "udp": udp, "restarts": restarts})
+
+    def _url(self) -> str | None:
+        if self._listen is None:
+            return None
+        host, port = self._listen
+        return f"http://{shown((_ANY_HOST.get(host, host), port))}/"
+
+    def _announcement(self) -> str:
+        udp = ", ".join(dict.fromkeys(shown(place) for place in self._places))
+        what = f"{self._options.replicas} replicas (UDP {udp})"
+        url = self._url()
+        return (
+            f"{url} serves {self._options.site} through {what}" if url else f"{self._options.site} is served by {what}"
+        )
+
+
+def _module(name: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", name, *words]
+
+
+def _told_place(line: str) -> Address:
+    """The address at the end of a line such as `replica on 127.0.0.1:8443`."""
+    try:
+        return address(line.rpartition(" ")[2])
+    except argparse.ArgumentTypeError:
+        raise CommandFailed(f"a process said what it should not: {line}") from None
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,59 @@
+"""What the subcommands share about their command lines: errors in one line, addresses, whole numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from trickleweb.errors import WebError
+
+Address = tuple[str, int]
+
+
+class CommandFailed(WebError):
+    """The command cannot do what it was asked for; the text says why, in one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that takes no abbreviated options, and says what is wrong in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """One line on stderr, then exit code 2."""
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+
+def one_line(message: object) -> str:
+    """The text with whatever could break or forge a line of a terminal written as an escape."""
+    text = str(message)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def address(text: str) -> Address:
+    """A type for an argument: `HOST:PORT` or `[IPV6]:PORT`; the host may be empty, for all addresses."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not (port.isascii() and port.isdecimal() and int(port) < 65_536) or (":" in host and not bracketed):
+        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+    return host[1:-1] if bracketed else host, int(port)
+
+
+def shown(place: Address) -> str:
+    """An address as it is written: IPv6 hosts in brackets."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A type for an argument: an integer in ASCII digits from `least` to `most`."""
+
+    def read(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"not a whole number from {least} to {most}: {text!r}")
+        return value
+
+    return read

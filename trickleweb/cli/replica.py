@@ -1,0 +1,96 @@
+"""Serve a folder as one replica: it answers datagrams on one UDP socket, and keeps nothing about who sent them.
+
+All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same files; which of them
+gets a datagram does not matter. It says one line when it is ready. The command `serve` starts several of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import gc
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.replica import Replica
+from trickles.drivers.replica import run as run_replica
+from trickles.drivers.udp import BatchSocket
+from trickles.drivers.world import EntropyPool
+from trickles.listener import Listener
+from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
+from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
+from trickleweb.cli.warming import Warming
+from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
+from trickleweb.origin import Origin
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    add_site_arguments(parser)
+    parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="answer datagrams here")
+    parser.add_argument("--reuse-port", action="store_true", help="share the port with other replicas")
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, as `trickles keys init` makes them")
+    parser.add_argument("--digests", metavar="FILE", help="remember file hashes here, for all replicas of a machine")
+    parser.add_argument("--warm", action="store_true", help="hash all files ahead of their first request")
+    parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here every second, as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    directory = checked_directory(args)
+    keys = KeyringSource(args.keyring)
+    sock = bound(args.udp, reuse_port=args.reuse_port)
+    index = DigestIndex(args.digests) if args.digests else None
+    background = BackgroundHasher()
+    hasher = Hasher(time.time_ns, index, defer=background.submit)
+    store = FileStore(directory, hasher)
+    origin = Origin(StaticSite(store, site_options(args)), store, now_s=hasher.now_s)
+    listener = Listener(keys.keyring, origin, entropy=EntropyPool())
+    replica = Replica(listener, sock)
+    reporter = Reporter(replica, origin, args.status_file)
+    origin.report_errors(reporter.error)
+    warming = Warming(directory, hasher) if args.warm else None
+
+    def tick() -> None:
+        fresh = keys.changed()
+        if fresh is not None:
+            listener.replace_keyring(fresh)
+        reporter.write(warming)
+
+    with told_to_stop() as stop:
+        tick()
+        print(f"replica on {shown(sock.address)}", flush=True)
+        gc.freeze()  # what was imported stays: the collector need not look at it again
+        run_replica(replica, stop_fd=stop.fileno(), tick=tick)
+    return 0
+
+
+def bound(place: Address, *, reuse_port: bool) -> BatchSocket:
+    """A socket on that address; `CommandFailed` in words if it cannot be had."""
+    try:
+        return BatchSocket.bind(*place, reuse_port=reuse_port)
+    except OSError as exc:
+        why = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
+        raise CommandFailed(f"UDP {shown(place)} {why}") from None
+
+
+@contextmanager
+def told_to_stop() -> Iterator[socket.socket]:
+    """A socket that becomes readable at SIGTERM or SIGINT, which do nothing else meanwhile."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGTERM, signal.SIGINT)}
+        waker = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(waker)
+            for each, handler in before.items():
+                signal.signal(each, handler)

@@ -1,0 +1,59 @@
+"""What a replica tells about itself: figures in a file every second, errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from trickles.drivers.replica import Replica
+from trickleweb.cli.rundir import write_whole
+from trickleweb.cli.warming import Warming
+from trickleweb.origin import Origin
+
+_ERRORS_PER_SECOND = 5
+
+
+class Reporter:
+    """Reads the counters of a replica; none of it names a client."""
+
+    def __init__(self, replica: Replica, origin: Origin, path: Path | None) -> None:
+        self._replica = replica
+        self._origin = origin
+        self._path = path
+        self._started = time.time()
+        self._errors = 0
+
+    def figures(self) -> dict[str, object]:
+        """Counts since this process started; bytes are those of datagrams sent."""
+        counters = self._replica.listener.counters
+        return {
+            "pid": os.getpid(),
+            "started": int(self._started),
+            "packets_in": self._replica.packets_in,
+            "packets_out": self._replica.packets_out,
+            "bytes_out": self._replica.bytes_out,
+            "requests": sum(self._origin.statuses.values()),
+            "refusals": sum(count for name, count in counters.items() if name.startswith("refused.")),
+            "statuses": {str(status): count for status, count in sorted(self._origin.statuses.items())},
+            "transport": dict(sorted(counters.items())),
+        }
+
+    def write(self, warming: Warming | None) -> None:
+        """Write the figures, if a file was named."""
+        self._errors = 0
+        if self._path is None:
+            return
+        looked_through = {} if warming is None else {"hashed_files": warming.progress.files, "hashed": warming.done}
+        write_whole(self._path, json.dumps({**self.figures(), **looked_through}))
+
+    def error(self, error: Exception) -> None:
+        """Tell of an error of the site's own; of many only some, for clients can bring them about."""
+        self._errors += 1
+        if self._errors <= _ERRORS_PER_SECOND:
+            where = traceback.extract_tb(error.__traceback__)[-1:]
+            place = f" ({Path(where[0].filename).name}:{where[0].lineno})" if where else ""
+            print(f"{type(error).__name__}: {error}{place}", file=sys.stderr)

@@ -1,0 +1,93 @@
+"""The run directory of a fleet: pid files, status files, the fleet's identity; one fleet at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trickleweb.cli.parser import CommandFailed
+
+FLEET = "fleet"  # the supervisor's own status, beside those of its processes
+GATEWAY = "gateway"
+
+
+def replica_name(index: int) -> str:
+    """What the replica of that index is called: `replica-0` and so on."""
+    return f"replica-{index}"
+
+
+class RunDir:
+    """Where the files of a fleet lie; each is written as a whole or not at all."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.keys = self.path / "keys"
+        self.server_key = self.path / "server.pub"
+        self.digests = self.path / "digests.sqlite"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the directory and keep it for this process; `CommandFailed` while another one has it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CommandFailed(f"{self.path} is in use by another fleet: say --run-dir OTHER") from None
+            self.sweep()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def pid_file(self, name: str) -> Path:
+        """Where the pid of that process is told while it is ready."""
+        return self.path / f"{name}.pid"
+
+    def status_file(self, name: str) -> Path:
+        """Where that process tells what it has done."""
+        return self.path / f"{name}.json"
+
+    def note_pid(self, name: str, pid: int) -> None:
+        """That process is ready."""
+        write_whole(self.pid_file(name), f"{pid}\n")
+
+    def drop_pid(self, name: str) -> None:
+        """That process is gone: its pid may soon be another's."""
+        self.pid_file(name).unlink(missing_ok=True)
+
+    def note(self, name: str, figures: dict[str, object]) -> None:
+        """Tell what that process has done."""
+        write_whole(self.status_file(name), json.dumps(figures))
+
+    def pid(self, name: str) -> int | None:
+        """The pid of that process, None while it is not ready."""
+        try:
+            return int(self.pid_file(name).read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def figures(self, name: str) -> dict[str, object]:
+        """What that process told last; nothing if it has not yet, or not in a form that can be read."""
+        try:
+            found = json.loads(self.status_file(name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def sweep(self) -> None:
+        """Remove what tells of processes: none is running."""
+        for pattern in ("*.pid", "*.json", ".*.new"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file's content in one step: a reader sees the old or the new."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)

@@ -1,0 +1,60 @@
+"""Serve a folder through several replicas, any of which may be killed at any time.
+
+Starts the replicas, each on a UDP port of its own, and a gateway through which browsers, curl and all others reach
+them by HTTP. A process that dies is started again. Under --run-dir lie the pid files, figures, the fleet's public
+identity (server.pub, for `trickles gateway --server-key`), and its keys unless --keyring names others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from trickleweb.cli.fleet import Fleet, FleetOptions
+from trickleweb.cli.parser import Parser, address, whole_number
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_words
+
+MAX_REPLICAS = 64
+POLICIES = ("home", "spray")
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    add_site_arguments(parser)
+    parser.add_argument("--replicas", metavar="N", type=whole_number(1, MAX_REPLICAS), default=3, help=_REPLICAS)
+    parser.add_argument("--listen", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8080), help=_LISTEN)
+    parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
+    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(".run"), help=_RUN_DIR)
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: made under --run-dir)")
+    parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
+    parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
+    parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
+    parser.add_argument("--no-respawn", action="store_true", help="leave the dead dead")
+    parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
+
+
+_REPLICAS = "how many (default: 3)"
+_LISTEN = "where the gateway takes HTTP (default: 127.0.0.1:8080)"
+_UDP = "where the first replica answers; the others on the ports behind it (default: 127.0.0.1:8443)"
+_RUN_DIR = "where the fleet's files lie (default: .run)"
+_POLICY = "home: the gateway keeps to one replica while it answers; spray: each packet goes to the next (default: home)"
+_SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    options = FleetOptions(
+        site=checked_directory(args),
+        site_words=tuple(site_words(args)),
+        replicas=args.replicas,
+        listen=None if args.no_gateway else args.listen,
+        udp=args.udp,
+        run_dir=args.run_dir,
+        keyring=args.keyring,
+        gateway_words=("--policy", args.policy, "--suite", args.suite),
+        reuse_port=args.reuse_port,
+        respawn=not args.no_respawn,
+    )
+    asyncio.run(Fleet(options).serve())
+    return 0

@@ -1,0 +1,38 @@
+"""The options that say how a folder is served: the same for `serve` and for the replicas it starts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trickleweb.cli.parser import CommandFailed, Parser
+from trickleweb.files import SiteOptions
+
+
+def add_site_arguments(parser: Parser) -> None:
+    """Declare the folder and how it is served."""
+    parser.add_argument("directory", metavar="DIR", help="the folder to serve")
+    parser.add_argument("--listing", action="store_true", help="list folders that have no index.html")
+    parser.add_argument(
+        "--fallback", metavar="PAGE", default="", help="a page of DIR for what a single-page application routes itself"
+    )
+
+
+def site_options(args: argparse.Namespace) -> SiteOptions:
+    """The choices as a value."""
+    return SiteOptions(listing=args.listing, fallback=args.fallback)
+
+
+def site_words(args: argparse.Namespace) -> list[str]:
+    """The same choices as words for another process's command line."""
+    listing = ["--listing"] if args.listing else []
+    fallback = [f"--fallback={args.fallback}"] if args.fallback else []
+    return [*listing, *fallback, "--", args.directory]
+
+
+def checked_directory(args: argparse.Namespace) -> Path:
+    """The folder; `CommandFailed` if it is none."""
+    path = Path(args.directory)
+    if not path.is_dir():
+        raise CommandFailed(f"{path} is no folder that can be read")
+    return path

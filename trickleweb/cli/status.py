@@ -1,0 +1,82 @@
+"""Show the processes of a fleet that `trickleweb serve` started: pids, packets, bytes, requests, refusals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+from trickleweb.cli.parser import CommandFailed, Parser
+from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
+
+_FIGURES = ("packets_in", "packets_out", "bytes_out", "requests", "refusals")
+
+
+class Row(TypedDict):
+    """One process: its pid (None while it is dead), restarts, and what it told."""
+
+    name: str
+    pid: int | None
+    restarts: int
+    figures: dict[str, object]
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(".run"), help="as of serve (default: .run)")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all that the processes tell")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the files under the run directory say; `CommandFailed` if no fleet runs there."""
+    run_dir = RunDir(args.run_dir)
+    fleet = run_dir.figures(FLEET)
+    if not is_alive(_whole(fleet.get("pid"))):
+        raise CommandFailed(f"no fleet runs under {run_dir.path}")
+    rows = list(_rows(run_dir, fleet))
+    if args.json:
+        print(json.dumps({**fleet, "processes": rows}, indent=2))
+        return 0
+    print(f"{fleet.get('url') or 'no gateway'}, up {int(time.time()) - (_whole(fleet.get('started')) or 0)} s")
+    for line in _table(rows):
+        print(line)
+    return 0
+
+
+def is_alive(pid: int | None) -> bool:
+    """Whether a process of that id runs."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _rows(run_dir: RunDir, fleet: dict[str, object]) -> Iterator[Row]:
+    udp, restarts = fleet.get("udp"), fleet.get("restarts")
+    replicas = [replica_name(index) for index in range(len(udp) if isinstance(udp, list) else 0)]
+    for name in [*replicas, *([GATEWAY] if fleet.get("url") else [])]:
+        pid = run_dir.pid(name)
+        begun = _whole(restarts.get(name)) if isinstance(restarts, dict) else None
+        yield Row(name=name, pid=pid if is_alive(pid) else None, restarts=begun or 0, figures=run_dir.figures(name))
+
+
+def _table(rows: list[Row]) -> Iterator[str]:
+    yield f"{'process':12}{'pid':>9}{'restarts':>10}" + "".join(f"{each.replace('_', ' '):>14}" for each in _FIGURES)
+    for row in rows:
+        pid = "dead" if row["pid"] is None else str(row["pid"])
+        told = (_whole(row["figures"].get(each)) for each in _FIGURES)
+        figures = "".join(f"{'' if each is None else each:>14}" for each in told)
+        yield f"{row['name']:12}{pid:>9}{row['restarts']:>10}{figures}".rstrip()
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
