@@ -4,6 +4,7 @@ import asyncio
 
 from benchmarks.peers.contract import Arguments, Fetch, mapped, parse_arguments, serve_until_told
 from trickles.client import ClientConfig
+from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.stream import connect
 from trickles.drivers.udp import BatchSocket
@@ -59,6 +60,7 @@ async def fetch(arguments: Arguments) -> None:
 
 
 def main() -> None:
+    keep_freed_memory()
     arguments = parse_arguments()
     asyncio.run(serve(arguments) if arguments.role == "server" else fetch(arguments))
 

@@ -19,6 +19,7 @@ from trickles.client import ClientConfig, Policy
 from trickles.drivers.dialer import Dialer, parse_address
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
+from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.world import wall_us
 from trickles.errors import LocalProtocolError
 from trickles.gateway.serving import Gateway, serve
@@ -44,6 +45,7 @@ _SUITE = "sealed: all is confidential; open: data in clear, for trusted networks
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    keep_freed_memory()
     dialer = Dialer([_address(text) for text in args.replica], _config(args))
     gateway = Gateway(dialer, most_connections=args.max_connections)
     listen = [_address(text) for text in args.listen]

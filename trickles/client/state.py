@@ -19,6 +19,7 @@ from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
 from trickles.wire.kinds import Address
 from trickles.wire.response import TransportFrame
 
+LARGE_BURST = 4  # packets one request may ask for when a single one is as large as a send
 MOST_CONVERSIONS = 1024
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
 
@@ -97,8 +98,9 @@ class ConnectionState:
 
     @property
     def burst_packets(self) -> int:
-        """Packets of one GSO send at the current datagram size."""
-        return max(1, min(self.limits.max_burst_packets, self.limits.max_burst_bytes // self.datagram_bytes))
+        """Packets of one GSO send at the current datagram size; a few when each fills a send by itself."""
+        limits, size = self.limits, self.datagram_bytes
+        return min(limits.max_burst_packets, max(limits.max_burst_bytes, LARGE_BURST * size) // size)
 
     @property
     def established(self) -> bool:
