@@ -10,6 +10,7 @@ from typing import Any
 from trickles.errors import Forged
 from trickles.handshake import seal_hello, verify_certificate_untrusted
 from trickles.keyring import Epoch
+from trickles.reassembly import Reassembly
 from trickles.session import Session
 from trickles.wire.hello import NO_COOKIE, HelloInside
 from trickles.wire.kinds import Address, Kind, RequestFlag, Suite
@@ -53,13 +54,18 @@ class Peer:
         self.transport: TransportFrame | None = None
         self.user: UserFrame | None = None
         self.nonces: dict[int, int] = {}
-        self.output: dict[int, bytes] = {}
+        self.output = Reassembly()
 
     @property
     def blob(self) -> bytes:
         """The transport continuation learned last."""
         assert self.transport is not None
         return self.transport.blob
+
+    @property
+    def top(self) -> int:
+        """One past the highest number that was received."""
+        return max(self.nonces) + 1
 
     # what it says
 
@@ -130,7 +136,7 @@ class Peer:
             if packet.number in gone:
                 continue
             self.nonces[packet.number] = packet.nonce
-            self.output[packet.offset] = packet.data
+            self.output.add(packet.offset, packet.data)
             self.transport = packet.transport or self.transport
             self.user = packet.user or self.user
         return packets
