@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
@@ -49,7 +49,7 @@ class Epoch:
     """A key's period: from `not_before` (microseconds since 1970) on it seals; as long as it is listed it opens."""
 
     identifier: int
-    key: bytes
+    key: bytes = field(repr=False)
     not_before: int = 0
     certificate: bytes = _EMPTY  # the identity's signature over this epoch's hello key; see handshake
 

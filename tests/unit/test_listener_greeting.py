@@ -65,7 +65,6 @@ def test_a_service_that_sends_more_than_it_may_is_cut_short() -> None:
     assert [len(each) for each in desk.send(desk.peer.hello(epoch(), wanted=0))] == [1200] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="notices of work in progress come on top of the three packets")
 def test_a_deferred_greeting_keeps_the_rule_however_long_it_takes() -> None:
     service = Patient()
     desk = Desk(service)

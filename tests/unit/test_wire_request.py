@@ -107,7 +107,6 @@ def test_nobody_speaks_without_proof() -> None:
         parse_body_untrusted(fixed(lo=0, hi=1))
 
 
-@pytest.mark.xfail(strict=True, reason="offsets beyond any stream reach the service and overflow on the way back")
 @pytest.mark.parametrize(
     "body",
     [

@@ -23,6 +23,7 @@ class Greeting:
 
     def __init__(self, config: ClientConfig, fleet: Fleet, secret: bytes) -> None:
         self.certificate: Certificate | None = None
+        self.refused = ""  # why the last one was
         self.strangers = 0  # certificates of other fleets
         self.deadline: int | None = None
         self.sent_at: int | None = None  # of the hello, while it was sent only once
@@ -50,7 +51,7 @@ class Greeting:
         if self._started is None:
             self._started = now
         elif now - self._started > (STRANGERS_ONLY if self.strangers else self._config.limits.give_up_after):
-            raise ConnectionFailed("identity" if self.strangers else "no answer to the handshake")
+            raise ConnectionFailed(f"identity: {self.refused}" if self.strangers else "no answer to the handshake")
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
         if self.certificate is None:
@@ -79,7 +80,8 @@ class Greeting:
         known = self.certificate
         try:
             self._learn(data)
-        except IdentityError:
+        except IdentityError as error:
+            self.refused = str(error)
             self.strangers += 1  # anybody can send one: only when nothing better comes does the handshake fail by it
             return
         if self.certificate is not known:  # not for a repeated answer: a hello is under way

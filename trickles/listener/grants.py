@@ -96,8 +96,8 @@ def _restart(
         return IMPATIENT
     episode = rescaled(episode, state.datagram_bytes, size)
     stop = base + min(episode.start, _most_packets(size, limits))
-    if not served:
-        claims.claim(path.connection, base, stop)
+    if not served and not claims.claim(path.connection, base, stop):
+        return CLAIMED
     return Decision(base, base + 1 if served else stop, episode, True, size)
 
 

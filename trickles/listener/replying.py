@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from trickles.continuation import seal_user
-from trickles.errors import ContinuationTooLarge, Forged
+from trickles.errors import ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
 from trickles.listener.grants import Decision
 from trickles.listener.paths import Path, PathCache
@@ -21,6 +21,7 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import CONTROL_COPIES, SALT_BYTES, TransportFrame, UserFrame
 
 _NONCE_BYTES = 12
+NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 NEXT_NOTICE = SECOND
 
@@ -78,6 +79,9 @@ class Replier:
         """The datagrams for an accepted request, or none yet when the service defers."""
         try:
             known = self._paths.user_untrusted(path.connection, body.user, now=now) if body.user else None
+        except UnknownEpoch:  # another replica may hold it: a rotation is under way
+            release()
+            return self.refuse(path, source, number, Refusal.EPOCH)
         except Forged:
             self._counters.hit("refused.user_continuation")
             return [self._refused(path, source, number, Refusal.GONE)]
@@ -127,7 +131,8 @@ class Replier:
         if len(self._waiting) >= self.MAX_WAITING:
             return self.reply(context, Reply(refusal=Refusal.BUSY))
         deferred = reply
-        self._waiting[deferred] = context, context.now + FIRST_NOTICE
+        # what is said to an unproved address is bounded: it gets its three packets and no notices
+        self._waiting[deferred] = context, NEVER if event.early else context.now + FIRST_NOTICE
 
         def resolved(value: Reply) -> None:
             if self._waiting.pop(deferred, None) is not None:
@@ -139,7 +144,8 @@ class Replier:
     @property
     def next_notice(self) -> int | None:
         """When the next waiting client should hear that its request is being worked on."""
-        return min((due for _, due in self._waiting.values()), default=None)
+        due = min((due for _, due in self._waiting.values()), default=NEVER)
+        return due if due < NEVER else None
 
     def notices(self, now: int) -> list[Burst]:
         """A word to every client whose request has been worked on for a while: it need not ask elsewhere."""

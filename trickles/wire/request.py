@@ -25,6 +25,7 @@ BODY_FIXED_BYTES = _FIXED.size
 RUN_BYTES = _RUN.size
 WANT_BYTES = _WANT.size
 OFFSET_BYTES = _OFFSET.size
+MOST_OFFSET = 1 << 62
 _PADDING = bytes(MIN_REQUEST_BYTES)
 
 
@@ -91,6 +92,8 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
         raise BadPacket("truncated request body") from None
     if n_input and not flags & 8:
         raise BadPacket("input without its flag")
+    if offset + n_input > MOST_OFFSET or (wants and max(wants)[1] > MOST_OFFSET):
+        raise BadPacket("offset beyond any stream")
     _check_order(runs, lo, hi)
     return RequestBody(flags, size, lo, hi, base, runs, wants, user, offset, body[at - n_input : at])
 
