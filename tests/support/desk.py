@@ -12,6 +12,7 @@ from trickles.service import Service
 from trickles.wire.kinds import Address, Kind, Suite
 
 CONTENT = body(400_000)
+ROUND_TRIP = 10_000
 
 
 def datagrams(listener: Listener, datagram: bytes, source: Address = SOURCE, *, now: int = WALL) -> list[bytes]:
@@ -53,6 +54,7 @@ class Desk:
     def connect(self) -> list[Packet]:
         """The handshake and the first restart: the peer's address is proved, and it has the initial window."""
         self.greet()
+        self.now += ROUND_TRIP
         return self.ask(self.peer.restart(self.peer_bound()))
 
     def peer_bound(self) -> int:
