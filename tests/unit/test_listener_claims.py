@@ -200,7 +200,6 @@ def test_a_clean_restart_with_a_hole_in_its_proof_is_one_after_loss() -> None:
     assert len(desk.send(desk.peer.restart(bound, flags=CLEAN))) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="only the first number of a restart is looked up among the claims")
 def test_a_restart_just_below_claimed_numbers_does_not_earn_them_twice() -> None:
     desk = connected()
     first = desk.peer_bound()
