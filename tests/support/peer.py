@@ -161,10 +161,15 @@ class Peer:
             len(datagram),
         )
 
-    def refusal(self, datagram: bytes) -> RefusalHead:
-        """A refusal, its tag checked; a fresh continuation in it is taken over."""
+    def open_refusal(self, datagram: bytes) -> RefusalHead:
+        """A refusal, its tag checked if it has one."""
         head = parse_refusal_untrusted(datagram)
         if head.tag:
             self.session.check_untrusted(head.clear, head.tag)
+        return head
+
+    def refusal(self, datagram: bytes) -> RefusalHead:
+        """A refusal, as `open_refusal`; a fresh continuation in it is taken over."""
+        head = self.open_refusal(datagram)
         self.transport = head.transport or self.transport
         return head

@@ -1,0 +1,249 @@
+"""Continuations that are too old, from elsewhere, or of unknown epochs; and replies that come later."""
+
+import pytest
+
+from tests.support.desk import CONTENT, Desk
+from tests.support.fleetkeys import ring
+from tests.support.peer import SOURCE, Peer
+from tests.support.toys import File, Patient, Seen, Tape
+from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND, Limits
+from trickles.listener.replying import Replier
+from trickles.service import Deferred, Event, Refusal, Reply
+from trickles.wire.kinds import Kind, RequestFlag, Suite
+
+MOVED = ("198.51.100.9", 50_000)
+LIFE = DEFAULT_LIMITS.continuation_life
+
+
+def connected(suite: Suite = Suite.SEALED) -> Desk:
+    desk = Desk(Tape(), suite=suite)
+    desk.connect()
+    return desk
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_an_aged_continuation_earns_a_small_refusal_that_mends_it(suite: Suite) -> None:
+    desk = connected(suite)
+    desk.now += LIFE + 1
+    request = desk.peer.speak(9, 19)
+    (answer,) = desk.send(request)
+    assert len(answer) <= len(request)
+    head = desk.peer.refusal(answer)
+    assert head.code is Refusal.EXPIRED
+    assert head.transport is not None
+    assert head.transport.embryo
+    desk.now += 50 * MILLISECOND
+    assert len(desk.ask(desk.peer.restart(desk.peer_bound()))) == DEFAULT_LIMITS.initial_window
+    assert desk.counted("refused.expired") == 1
+
+
+def test_a_continuation_lives_as_long_as_promised() -> None:
+    desk = connected()
+    desk.now += LIFE
+    assert len(desk.send(desk.peer.speak(9, 19))) == 20
+
+
+@pytest.mark.parametrize("idle", [3600 * SECOND, 30 * 24 * 3600 * SECOND])
+def test_idle_for_an_hour_or_a_month_costs_one_round_trip(idle: int) -> None:
+    desk = Desk(File(CONTENT))
+    desk.connect()
+    desk.listener.drop_caches()
+    desk.now += idle
+    desk.peer.refusal(desk.send(desk.peer.speak(9, 19))[0])
+    assert len(desk.send(desk.peer.restart(desk.peer_bound(), user=b""))) > 0
+
+
+def test_another_address_is_challenged_with_no_more_bytes_than_it_sent() -> None:
+    desk = connected()
+    for flags in (0, RequestFlag.PROBE):
+        request = desk.peer.speak(9, 19, flags=flags)
+        (answer,) = desk.send(request, MOVED)
+        assert len(answer) <= len(request)
+        assert desk.peer.open_refusal(answer).code is Refusal.ADDRESS
+    assert desk.counted("refused.address") == 2
+    assert len(desk.send(desk.peer.speak(9, 19))) == 20  # where it was proved, it still is
+
+
+def test_a_challenge_is_met_by_using_what_it_brought_from_the_new_address() -> None:
+    desk = connected()
+    desk.peer.refusal(desk.send(desk.peer.speak(9, 19), MOVED)[0])
+    desk.now += 50 * MILLISECOND
+    restart = desk.peer.restart(desk.peer_bound())
+    assert desk.kinds(desk.send(restart)) == [Kind.REFUSAL]  # from the old address
+    packets = desk.peer.read(desk.send(desk.peer.restart(desk.peer_bound()), MOVED))
+    assert len(packets) == DEFAULT_LIMITS.initial_window
+
+
+def test_another_port_of_the_same_host_needs_no_challenge() -> None:
+    desk = connected()
+    assert len(desk.send(desk.peer.speak(9, 19), (SOURCE[0], 1))) == 20
+
+
+def test_an_epoch_that_is_not_held_is_hinted_at_with_32_bytes() -> None:
+    desk = connected()
+    other = Desk(Tape(), keyring=ring(2))
+    (answer,) = other.send(desk.peer.speak(9, 19))
+    head = desk.peer.open_refusal(answer)
+    assert (len(answer), head.code, head.tag) == (32, Refusal.EPOCH, b"")
+    assert other.counted("refused.epoch") == 1
+
+
+def test_after_a_rotation_nobody_notices_until_the_epoch_is_dropped() -> None:
+    desk = connected()
+    desk.listener.replace_keyring(ring(1, 2))
+    assert len(desk.ask(desk.peer.speak(9, 14))) == 10
+    desk.now += LIFE // 2
+    desk.ask(desk.peer.speak(14, 19))
+    assert desk.peer.transport is not None
+    assert desk.peer.transport.blob[8:12] == b"\0\0\0\2"
+    desk.listener.replace_keyring(ring(2))
+    desk.peer.user = None
+    assert len(desk.ask(desk.peer.speak(19, 24))) == 10
+
+
+LASTING = "a user continuation is never sealed again"
+
+
+@pytest.mark.xfail(strict=True, reason=LASTING)
+def test_a_transfer_in_progress_outlives_the_life_of_its_first_continuation() -> None:
+    desk = Desk(Tape(), limits=Limits(user_continuation_life=100 * SECOND))
+    desk.connect()
+    for spoken in range(9, 30):
+        desk.now += 10 * SECOND
+        assert len(desk.ask(desk.peer.speak(spoken, spoken + 1))) == 2
+
+
+@pytest.mark.xfail(strict=True, reason=LASTING)
+def test_a_transfer_in_progress_outlives_the_epoch_it_began_under() -> None:
+    desk = connected()
+    for epoch in range(1, 10):
+        desk.listener.replace_keyring(ring(epoch, epoch + 1))
+        desk.now += 10 * SECOND
+        assert len(desk.ask(desk.peer.speak(8 + epoch, 9 + epoch))) == 2
+
+
+def test_a_user_continuation_of_an_epoch_not_held_yet_sends_the_client_elsewhere() -> None:
+    old, new = Desk(File(CONTENT), keyring=ring(1)), Desk(File(CONTENT), keyring=ring(1, 2))
+    old.connect()
+    new.peer = old.peer
+    new.now = old.now
+    old.peer.user = None
+    new.ask(old.peer.speak(9, 11, flags=RequestFlag.INPUT, input=b"GET\n", wants=((0, 100),)))
+    assert old.peer.user is not None
+    assert old.peer.refusal(answer).code in (Refusal.EPOCH, Refusal.NOT_HERE)
+    assert len(new.ask(old.peer.speak(11, 19))) > 0
+
+
+@pytest.mark.parametrize("user", [b"x", b"\0\0\0\1" + bytes(28), b"\0\0\0\1" + bytes(66), b"\0\0\0\1" + bytes(65_000)])
+def test_a_user_continuation_that_does_not_open_ends_the_transfer_visibly(user: bytes) -> None:
+    desk = connected()
+    (answer,) = desk.send(desk.peer.speak(9, 19, user=user))
+    assert desk.peer.refusal(answer).code is Refusal.GONE
+
+
+def test_an_aged_user_continuation_is_gone() -> None:
+    desk = Desk(File(CONTENT), limits=Limits(user_continuation_life=SECOND))
+    desk.connect()
+    assert len(desk.send(desk.peer.speak(9, 11))) == 4
+    desk.now += 12 * SECOND
+    assert desk.peer.refusal(desk.send(desk.peer.speak(11, 13))[0]).code is Refusal.GONE
+
+
+def test_a_user_continuation_of_another_connection_is_gone() -> None:
+    mine, other = Desk(File(CONTENT)), Desk(File(CONTENT), name="other")
+    mine.connect()
+    other.connect()
+    assert other.peer.user is not None
+    (answer,) = mine.send(mine.peer.speak(9, 19, user=other.peer.user.blob))
+    assert mine.peer.refusal(answer).code is Refusal.GONE
+
+
+# later
+
+
+def test_a_deferred_reply_comes_out_of_poll_as_if_it_had_come_at_once() -> None:
+    service = Patient()
+    ready: list[bool] = []
+    desk = Desk(Tape())
+    desk.connect()
+    late = Desk(service)
+    late.peer, late.now = desk.peer, desk.now
+    late.listener.on_ready = lambda: ready.append(True)
+    assert late.send(desk.peer.speak(9, 11)) == []
+    assert late.listener.poll(late.now) == []
+    event, deferred = service.waiting[0]
+    reply = Tape().handle(event)
+    deferred.resolve(reply)
+    deferred.resolve(Reply(refusal=Refusal.GONE))  # only the first counts
+    assert ready == [True]
+    (burst,) = late.listener.poll(late.now)
+    packets = desk.peer.read(burst.datagrams())
+    assert [packet.number for packet in packets] == [19, 20, 21, 22]
+    assert late.listener.poll(late.now) == []
+
+
+def test_a_client_that_waits_is_told_so_now_and_then() -> None:
+    service = Patient()
+    desk = Desk(Tape())
+    desk.connect()
+    late = Desk(service)
+    late.peer, late.now = desk.peer, desk.now
+    late.send(desk.peer.speak(9, 11))
+    told = []
+    assert late.listener.next_timeout() == late.now + 4 * MILLISECOND
+    for _ in range(3):
+        due = late.listener.next_timeout()
+        assert due is not None
+        assert late.listener.poll(due - 1) == []
+        (burst,) = late.listener.poll(due)
+        told.append(desk.peer.refusal(burst.datagrams()[0]).code)
+    assert told == [Refusal.WORKING] * 3
+    service.waiting[0][1].resolve(Reply())
+    assert late.listener.next_timeout() is None
+
+
+def test_a_service_that_knows_the_answer_already_may_defer_it_all_the_same() -> None:
+    class Ready(Patient):
+        __slots__ = ()
+
+        def handle(self, event: Event) -> Deferred:
+            deferred = super().handle(event)
+            deferred.resolve(Reply(((0, b"now"),)))
+            return deferred
+
+    desk = Desk(Ready())
+    assert desk.send(desk.peer.hello(desk.keyring.newest(desk.now), wanted=9)) == []
+    (burst,) = desk.listener.poll(desk.now)
+    assert desk.peer.open(burst.datagrams()[0]).data == b"now"
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replier, "MAX_WAITING", 3)
+    service = Patient()
+    desk = Desk(service)
+    answers = [desk.send(Peer(f"{n}").hello(desk.keyring.newest(desk.now))) for n in range(5)]
+    assert [len(each) for each in answers] == [0, 0, 0, 1, 1]
+    assert desk.counted("refused.busy") == 2
+    service.waiting[0][1].resolve(Reply())
+    assert desk.send(Peer("late").hello(desk.keyring.newest(desk.now))) == []
+
+
+def test_what_waited_when_the_caches_were_lost_is_not_answered() -> None:
+    service = Patient()
+    desk = Desk(service)
+    desk.send(desk.peer.hello(desk.keyring.newest(desk.now)))
+    desk.listener.drop_caches()
+    service.waiting[0][1].resolve(Reply())
+    assert desk.listener.poll(desk.now) == []
+    assert desk.listener.next_timeout() is None
+
+
+def test_events_name_the_peer_and_its_connection() -> None:
+    seen = Seen(File(CONTENT).handle)
+    desk = Desk(seen)
+    desk.connect()
+    desk.peer.refusal(desk.send(desk.peer.speak(9, 11), MOVED)[0])
+    desk.now += 50 * MILLISECOND
+    desk.send(desk.peer.restart(desk.peer_bound()), MOVED)
+    assert [event.peer for event in seen.events] == [SOURCE[0], SOURCE[0], MOVED[0]]
+    assert {event.connection for event in seen.events} == {desk.peer.session.connection}
