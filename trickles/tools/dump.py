@@ -1,0 +1,51 @@
+"""A capture as text: one line for each datagram, then what each connection did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from trickles.tools.accounts import Accounts
+from trickles.tools.capture import Captured
+from trickles.tools.lines import line
+from trickles.tools.observer import Observer
+from trickles.tools.opener import Opener
+
+
+class Dump:
+    """Lines as datagrams come, and a summary of those so far whenever it is asked for."""
+
+    def __init__(self, opener: Opener | None = None, port: int | None = None) -> None:
+        self._observer = Observer(opener)
+        self._port = port
+        self._began_us: int | None = None
+        self._accounts = Accounts()
+
+    def line(self, captured: Captured) -> str | None:
+        """The line for one datagram; None when it is none of ours."""
+        if not self._concerns(captured):
+            return None
+        sighting = self._observer.see(captured)
+        if sighting.kind is None and self._port is None:
+            return None  # some other protocol
+        if self._began_us is None:
+            self._began_us = captured.time_us
+        self._accounts.add(sighting)
+        return line(sighting, self._began_us)
+
+    def summary(self) -> Iterator[str]:
+        """A few lines for each connection."""
+        yield from self._accounts.summary()
+
+    def _concerns(self, captured: Captured) -> bool:
+        return self._port is None or self._port in (captured.source[1], captured.destination[1])
+
+
+def dump(captured: Iterable[Captured], opener: Opener | None = None, *, port: int | None = None) -> Iterator[str]:
+    """All lines of a capture, then a blank one and the summary; with `port`, only datagrams from and to it."""
+    view = Dump(opener, port)
+    for each in captured:
+        text = view.line(each)
+        if text is not None:
+            yield text
+    yield ""
+    yield from view.summary()
