@@ -9,7 +9,7 @@ from trickles.ranges import Range
 from trickles.wire.kinds import Address, RequestFlag
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Claim:
     """One request's expectations; `settled` is a bit mask over [start, stop) of numbers received, lost or void."""
 
@@ -66,6 +66,8 @@ class Claim:
 
 class Claims:
     """All claims in flight, oldest first; a request number's low half names its claim."""
+
+    __slots__ = ("_by_request", "_claims")
 
     def __init__(self) -> None:
         self._by_request: dict[int, Claim] = {}

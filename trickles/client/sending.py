@@ -42,15 +42,17 @@ class Sender:
 
     def datagrams(self, now: int) -> Outgoing:
         """All that is due."""
-        out: Outgoing = []
-        self._timers.expired(now)
-        for claim in self._timers.lapsed(now):
-            close(self._state, claim)
-        for claim in [claim for claim in self._state.claims if claim.retry_at is not None and claim.retry_at <= now]:
-            self._repeat(claim, now, out)
-        self._upload(now, out)
-        if self._state.restarting is None:
-            if self._timers.needs_restart(now, due=self._due()):
+        state, out = self._state, Outgoing()
+        if len(state.claims) or state.upload.active:
+            self._timers.expired(now)
+            for claim in self._timers.lapsed(now):
+                close(state, claim)
+            for claim in [each for each in state.claims if each.retry_at is not None and each.retry_at <= now]:
+                self._repeat(claim, now, out)
+        if state.upload.active or len(state.input):
+            self._upload(now, out)
+        if state.restarting is None and self._due():
+            if self._timers.needs_restart(now):
                 self._restart(now, out)
             else:
                 self._speak(now, out)
@@ -60,7 +62,7 @@ class Sender:
 
     def deadline(self) -> int | None:
         """The earliest time at which something is due without anything arriving."""
-        return self._timers.deadline(due=self._due())
+        return self._timers.deadline(self._due)
 
     def timeout(self, now: int) -> None:
         """Silence: probe another replica, and in the end restart; ConnectionFailed when it lasted too long."""

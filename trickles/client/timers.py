@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trickles.client.claims import Claim
 from trickles.client.settling import close
 from trickles.client.state import ConnectionState
@@ -45,10 +47,10 @@ class Timers:
         per_interval = window * SMOOTH_FOR // max(state.round_trip.srtt or SMOOTH_FOR, 1)
         return max(min(state.burst_packets, window >> 2, per_interval), min(2, state.burst_packets))
 
-    def needs_restart(self, now: int, *, due: bool) -> bool:
+    def needs_restart(self, now: int) -> bool:
         """True when only a new episode can go on."""
         state = self._state
-        if not due or state.transport is None:
+        if state.transport is None:
             return False
         if state.transport.embryo or state.broken or state.timed_out:
             return True
@@ -112,13 +114,15 @@ class Timers:
         rto = since + state.round_trip.timeout(state.limits)
         return min(since + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
 
-    def deadline(self, *, due: bool) -> int | None:
+    def deadline(self, due: Callable[[], bool]) -> int | None:
         """The earliest time at which `expired` or another look at the connection is due."""
         state = self._state
+        if not len(state.claims):
+            return self._piece_deadline() if state.upload.active else None
         times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
         if (silence := self._deadlines()) is not None:
             times.append(silence[0])
-        if self._speak_at is not None and due and state.restarting is None and state.spoken < state.board.cursor:
+        if self._speak_at is not None and state.restarting is None and state.spoken < state.board.cursor and due():
             times.append(self._speak_at)
         if state.board.hole() is not None and self._hole == state.board.cursor:
             patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
@@ -128,7 +132,7 @@ class Timers:
             for claim in state.claims
             if claim.stop <= state.board.episode.base and claim is not state.restarting
         ]
-        if (piece := self._piece_deadline()) is not None:
+        if state.upload.active and (piece := self._piece_deadline()) is not None:
             times.append(piece)
         return min(times, default=None)
 
@@ -139,7 +143,7 @@ class Timers:
     def expired(self, now: int) -> None:
         """Act on silence: a probe to another replica first, a restart in the end."""
         state = self._state
-        if (piece := self._piece_deadline()) is not None and now >= piece:
+        if state.upload.active and (piece := self._piece_deadline()) is not None and now >= piece:
             self._pieces_timed_out(now)
         silence = self._deadlines()
         if silence is None or now < silence[0]:

@@ -59,4 +59,5 @@ def _elsewhere(state: ConnectionState, claim: Claim, now: int, *, certain: bool)
             raise ConnectionFailed("no replica can continue")
     state.fleet.silent(claim.replica, now)
     claim.replica = state.fleet.other(claim.replica, now)
-    claim.retry_at = claim.sent_at = now + (0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay)
+    pause = 0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay
+    claim.retry_at = claim.sent_at = now + pause
