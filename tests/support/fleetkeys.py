@@ -1,6 +1,7 @@
 """Keys and entropy of a fleet that are the same in every run."""
 
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from random import Random
 
@@ -11,6 +12,7 @@ IDENTITY = bytes(range(32))  # a raw Ed25519 private key
 WALL = 1_700_000_000_000_000  # microseconds since 1970
 
 
+@cache
 def epoch(identifier: int = 1, *, not_before: int = 0, fleet: str = "fleet") -> Epoch:
     """A certified epoch; `fleet` tells apart those that share an id but no key."""
     return certify(Epoch(identifier, sha256(f"{fleet} {identifier}".encode()).digest(), not_before), IDENTITY)
