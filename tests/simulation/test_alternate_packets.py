@@ -95,7 +95,7 @@ def test_no_byte_of_a_large_download_is_wrong(name: str) -> None:
 def test_each_replica_serves_its_share(name: str) -> None:
     reports = for_seeds(scenario(name), range(10))
     one, other = (sum(report.replicas[f"replica {index}"].sent for report in reports) for index in range(2))
-    assert min(one, other) > 0.4 * (one + other)
+    assert min(one, other) > 0.3 * (one + other)  # a client leaves a replica alone for a second when an answer is lost
 
 
 def test_a_run_can_be_replayed_from_its_seed() -> None:
