@@ -47,6 +47,12 @@ def socket_address(family: int, address: Address) -> SocketAddress:
     return unscoped, port, 0, _interface(scope)
 
 
+def shown(address: SocketAddress) -> str:
+    """`HOST:PORT`, with brackets around an IPv6 host, as the command line takes it."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _check(family: int, host: str) -> None:
     try:
         socket.inet_pton(family, host)

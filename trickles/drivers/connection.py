@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from trickles.client import Client, Connected, Data, End, Failed
-from trickles.drivers.udp import BatchSocket
+from trickles.client import Client, Data, End, Failed
+from trickles.drivers.addresses import Address
+from trickles.drivers.ports import Port, Ports
+from trickles.drivers.udp import Received
 from trickles.drivers.world import monotonic_us
 from trickles.service import Buffer
 
@@ -27,34 +29,64 @@ class Consumer(Protocol):
         """The connection cannot go on."""
 
 
-class Connection:
-    """Drives one client engine; while `paused`, output stays in the engine and its receive window closes."""
+class Student(Protocol):
+    """Who wants to know what a connection found out about its fleet."""
 
-    def __init__(self, client: Client, socket: BatchSocket, consumer: Consumer) -> None:
+    def learn(self, client: Client) -> None:
+        """Called when a replica seems silent, and when the connection is over."""
+
+
+class Connection:
+    """Drives one client engine; while `paused`, output stays in the engine and its receive window closes.
+
+    It holds a UDP socket only while something is under way: a server knows nothing of an idle client, and for the
+    engine a new socket is a change of its port. What ends, fails or closes gives everything back.
+    """
+
+    def __init__(self, client: Client, ports: Ports, consumer: Consumer, student: Student) -> None:
         self.client = client
         self.paused = False
         self.closed = False
         self.started = False
-        self._socket = socket
+        self._ports = ports
+        self._port: Port | None = None
         self._consumer = consumer
+        self._student = student
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
+        self._due: int | None = None
+        self._active_at = 0
         self._scheduled = False
-        self._consumed = 0
-        self._loop.add_reader(socket.fileno(), self._readable)
+        self._held = 0
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether it holds a UDP socket now."""
+        return self._port is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way: all input was consumed, and the whole output of it was delivered."""
+        state = self.client.state
+        delivered = state.output.next_offset - state.output.ready_bytes
+        return self._due is None and not len(state.input) and delivered == state.wants.tail
 
     def start(self) -> None:
-        """Begin the handshake, once the code that runs now had its chance to write early input."""
+        """Begin the handshake with the next flush; what is written before rides on it."""
         self.started = True
         self.client.connect(now=monotonic_us())
-        self.flush()
 
     def flush(self) -> None:
         """Send what is due soon; many calls in one turn of the loop cost one."""
         if not self._scheduled and not self.closed:
             self._scheduled = True
-            self._loop.call_soon(self._flush_now)
+            self._loop.call_soon(self._flush_scheduled)
+
+    def flush_now(self) -> None:
+        """Send what is due; the consumer may be called back before this returns."""
+        if not self.closed:
+            self._step(monotonic_us())
 
     def resume(self) -> None:
         """The consumer has room again."""
@@ -65,68 +97,105 @@ class Connection:
         """Forget the connection; nobody else has to know."""
         if not self.closed:
             self.closed = True
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._student.learn(self.client)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._release()
 
-    def _readable(self) -> None:
-        received = self._socket.receive()
+    def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
+        """The port has received something, or word that nobody listens somewhere."""
         now = monotonic_us()
         receive_burst = self.client.receive_burst
         for buffer, size, source in received:
             receive_burst(buffer, size, source, now=now)
-        if not received:
-            for replica in self._socket.unreachable():
+        if unreachable:
+            for replica in unreachable:
                 self.client.receive_unreachable(replica, now=now)
+            self._student.learn(self.client)
         self._step(now)
 
-    def _flush_now(self) -> None:
+    def _flush_scheduled(self) -> None:
         self._scheduled = False
-        self._step(monotonic_us())
-
-    def _timed(self) -> None:
-        self._timer = None
-        now = monotonic_us()
-        if not self.closed:
-            self.client.handle_timeout(now=now)
-            self._step(now)
+        self.flush_now()
 
     def _step(self, now: int) -> None:
+        self._active_at = now
         self._pump()
         if self.closed:
             return
-        for datagram, replica in self.client.datagrams_to_send(now=now):
-            self._socket.send_one(datagram, replica)
+        datagrams = self.client.datagrams_to_send(now=now)
+        if datagrams and not self._send(datagrams):
+            return
         self._pump()
-        self._arm(now)
+        if not self.closed:
+            self._due = self.client.next_timeout()
+            self._arm(now + self._ports.idle_after if self._due is None else self._due, now)
+
+    def _send(self, datagrams: list[tuple[bytes, Address]]) -> bool:
+        """Send them, on a port taken for it if need be; False when the system has none."""
+        if self._port is None:
+            try:
+                self._port = self._ports.take(self)
+            except OSError as error:
+                self.close()
+                self._consumer.failed(f"no socket: {error.strerror}")
+                return False
+        send_one = self._port.socket.send_one
+        for datagram, replica in datagrams:
+            send_one(datagram, replica)
+        return True
 
     def _pump(self) -> None:
-        if self.client.state.input.held != self._consumed:
-            self._consumed = self.client.state.input.held
-            self._consumer.consumed()
+        client, consumer = self.client, self._consumer
+        if client.state.input.held != self._held:
+            self._held = client.state.input.held
+            consumer.consumed()
         while not self.paused and not self.closed:
-            event = self.client.next_event()
+            event = client.next_event()
             if event is None:
                 return
             if isinstance(event, Data):
-                self._consumer.data(event.chunks)
+                consumer.data(event.chunks)
             elif isinstance(event, End):
-                self._consumer.ended()
+                self.close()
+                consumer.ended()
             elif isinstance(event, Failed):
-                self._consumer.failed(event.reason)
-            else:
-                assert isinstance(event, Connected)
+                self.close()
+                consumer.failed(event.reason)
 
-    def _arm(self, now: int) -> None:
-        if self.closed:
-            return
-        due = self.client.next_timeout()
-        if due is None:
-            return
+    # time: one timer, set anew only for what is due earlier; when it fires early it just looks again
+
+    def _arm(self, due: int, now: int) -> None:
         if self._timer is not None:
-            if self._timer_at <= due:  # it will look again when it fires
+            if self._timer_at <= due:
                 return
             self._timer.cancel()
         self._timer_at = due
         self._timer = self._loop.call_later(max(due - now, 0) / 1e6, self._timed)
+
+    def _timed(self) -> None:
+        self._timer = None
+        now = monotonic_us()
+        due = self._due
+        if due is None:
+            self._idle(now)
+        elif due > now:
+            self._arm(due, now)
+        else:
+            self.client.handle_timeout(now=now)
+            self._student.learn(self.client)
+            self._step(now)
+
+    def _idle(self, now: int) -> None:
+        """Nothing is due: give the socket back if that lasts."""
+        quiet_until = self._active_at + self._ports.idle_after
+        if now < quiet_until:
+            self._arm(quiet_until, now)
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            self._ports.give_back(port)

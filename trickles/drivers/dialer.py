@@ -5,41 +5,115 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 
 from trickles.client import Client, ClientConfig
 from trickles.drivers.connection import Connection, Consumer
-from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
-from trickles.wire.kinds import Address
+from trickles.drivers.health import Health
+from trickles.drivers.ports import IDLE_AFTER, Ports
+from trickles.drivers.world import EntropyPool, monotonic_us
+from trickles.errors import BadPacket, IdentityError
+from trickles.wire.kinds import Address, Suite
+
+IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 
 class Dialer:
-    """Opens connections to a fleet; later ones profit from what earlier ones found out."""
+    """Opens connections to a fleet; later ones profit from what earlier ones found out, and take turns to begin with.
 
-    def __init__(self, replicas: Sequence[Address], config: ClientConfig) -> None:
-        self.replicas = [resolve(*replica) for replica in replicas]
-        self.config = config
+    Replicas may be names: OSError when one does not resolve. A dialer stays with the loop of its first connection; up
+    to `spare_sockets` wait there for the next connection, until `close`.
+    """
+
+    def __init__(
+        self,
+        replicas: Sequence[Address],
+        config: ClientConfig,
+        *,
+        spare_sockets: int = 0,
+        idle_after: int = IDLE_AFTER,
+    ) -> None:
+        self.replicas = list(dict.fromkeys(resolve(*replica) for replica in replicas))
+        self._wide = any(":" in host for host, _ in self.replicas)
+        # in clear nobody could tell a late packet for a socket's last connection from one for its next
+        self._spare_sockets = spare_sockets if config.suite is Suite.SEALED else 0
+        self._idle_after = idle_after
         self._entropy: Callable[[int], bytes] = EntropyPool()
-        self._turn = 0
+        self._health = Health(self.replicas, config.first)
+        self._ports: Ports | None = None
+        self._learned: tuple[int, int] | None = None
+        self._use(replace(config, probe_sizes=_fitting(config.probe_sizes)) if self._wide else config)
+
+    def _use(self, config: ClientConfig) -> None:
+        self._config = config
+        self._configs = [replace(config, first=index) for index in range(len(self.replicas))]
+
+    @property
+    def ports(self) -> Ports:
+        """The sockets of its connections, all on the running loop."""
+        if self._ports is None:
+            family = socket.AF_INET6 if self._wide else socket.AF_INET
+            self._ports = Ports(family, spare=self._spare_sockets, idle_after=self._idle_after)
+        return self._ports
 
     def dial(self, consumer: Consumer) -> Connection:
-        """A new connection on a socket of its own; call `start` on it."""
-        client = Client(self.replicas, entropy=self._entropy, config=self.config)
-        family = socket.AF_INET6 if any(":" in host for host, _ in self.replicas) else socket.AF_INET
-        return Connection(client, BatchSocket.unbound(family), consumer)
+        """A new connection; it takes a socket when it has something to send. Call `start` on it."""
+        return Connection(self._client(self._health.pick(monotonic_us())), self.ports, consumer, self)
+
+    def _client(self, first: int) -> Client:
+        try:
+            return Client(self.replicas, entropy=self._entropy, config=self._configs[first])
+        except (BadPacket, IdentityError):  # the certificate has ended, or is not trusted any more: ask for another
+            self._use(replace(self._config, certificate=None))
+            return Client(self.replicas, entropy=self._entropy, config=self._configs[first])
 
     def learn(self, client: Client) -> None:
-        """Keep what a connection found out: the certificate, the path's size, the replica that answers."""
-        certificate = client.greeting.certificate
-        if certificate is None or not client.state.established:
+        """Keep what a connection found out: the certificate, the path's size, which replicas answer."""
+        state, certificate = client.state, client.greeting.certificate
+        self._note_health(client, monotonic_us())
+        if certificate is None:
             return
-        home = client.state.fleet.home
-        self.config = replace(
-            self.config,
-            certificate=certificate.encode(),
-            datagram_bytes=client.state.proven_bytes,
-            first=self.replicas.index(home) if home in self.replicas else 0,
-        )
+        if not state.established:
+            self._doubt(client)
+            return
+        learned = certificate.epoch, state.proven_bytes
+        if learned != self._learned:
+            self._learned = learned
+            self._use(replace(self._config, certificate=certificate.encode(), datagram_bytes=state.proven_bytes))
+
+    def _note_health(self, client: Client, now: int) -> None:
+        state = client.state
+        for replica in self.replicas:
+            if state.fleet.suspect(replica, now):
+                self._health.silent(replica, now)
+            elif replica in state.served:
+                self._health.answered(replica)
+
+    def _doubt(self, client: Client) -> None:
+        """A hello to the epoch of this certificate went unanswered: the next connection asks for a fresh one."""
+        repeated = client.greeting.wanted and client.greeting.sent_at is None
+        if repeated and self._config.certificate is not None:
+            self._learned = None
+            self._use(replace(self._config, certificate=None))
+
+    def close(self) -> None:
+        """Close the sockets that wait; connections go on."""
+        if self._ports is not None:
+            self._ports.close()
+
+
+def _fitting(probe_sizes: Sequence[int]) -> tuple[int, ...]:
+    """The sizes worth a probe over IPv6, given those over IPv4."""
+    return tuple(size - IPV6_EXTRA_BYTES for size in probe_sizes)
+
+
+def is_numeric(host: str) -> bool:
+    """Whether the host is an address, for which no resolver is needed."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def resolve(host: str, port: int) -> Address:

@@ -21,6 +21,8 @@ class BufferPool:
 
     def take(self) -> bytearray:
         """Return a buffer that is nobody else's; then `give_back` it unused, or `lend` it."""
+        if not self._idle:
+            self.reclaim()
         return self._idle.pop() if self._idle else bytearray(self._size_bytes + 1)
 
     def give_back(self, buffer: bytearray) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import Self
 
 from trickles.client import ClientConfig
 from trickles.drivers.connection import Connection
-from trickles.drivers.dialer import Dialer
-from trickles.errors import ConnectionFailed
+from trickles.drivers.dialer import Dialer, is_numeric
+from trickles.errors import ConnectionFailed, LocalProtocolError
 from trickles.service import Buffer
 from trickles.wire.kinds import Address
 
@@ -18,16 +19,22 @@ WRITE_HIGH_WATER = 1 << 18
 
 
 class Stream:
-    """One connection: `read`, `write`, `drain`, `write_eof`, `close`, `statistics`."""
+    """One connection: `read`, `write`, `drain`, `write_eof`, `close`, `statistics`; `async with` closes it.
 
-    def __init__(self) -> None:
+    `read` and `drain` raise ConnectionFailed when the transfer cannot go on, and once the stream is closed.
+    """
+
+    def __init__(self, dialer: Dialer) -> None:
         self._chunks: deque[Buffer] = deque()
         self._size = 0
         self._ended = False
+        self._wrote_eof = False
         self._failure: str | None = None
         self._arrived = asyncio.Event()
         self._drained = asyncio.Event()
-        self._connection: Connection | None = None
+        self._connection: Connection = dialer.dial(self)
+        self._connection.start()
+        self._connection.flush()
 
     # the connection's consumer
 
@@ -36,7 +43,7 @@ class Stream:
         self._chunks.extend(chunks)
         self._size += sum(map(len, chunks))
         if self._size > HIGH_WATER:
-            self._driver.paused = True
+            self._connection.paused = True
         self._arrived.set()
 
     def consumed(self) -> None:
@@ -47,19 +54,15 @@ class Stream:
         """The output is complete."""
         self._ended = True
         self._arrived.set()
+        self._drained.set()
 
     def failed(self, reason: str) -> None:
-        """The connection cannot go on; `read` raises ConnectionFailed after the bytes that did arrive."""
+        """The connection cannot go on; `read` says so after the bytes that did arrive."""
         self._failure = reason
         self._arrived.set()
         self._drained.set()
 
     # the user's side
-
-    @property
-    def _driver(self) -> Connection:
-        assert self._connection is not None
-        return self._connection
 
     async def read(self, size: int = -1) -> bytes:
         """At most `size` bytes (-1: all until the end), b"" at the end; ConnectionFailed when it cannot go on."""
@@ -68,7 +71,7 @@ class Stream:
             while part := await self.read(HIGH_WATER):
                 parts.append(part)
             return b"".join(parts)
-        while not self._chunks and not self._ended:
+        while size and not self._chunks and not self._ended:
             if self._failure is not None:
                 raise ConnectionFailed(self._failure)
             self._arrived.clear()
@@ -86,33 +89,51 @@ class Stream:
             size -= len(chunk)
         data = b"".join(taken)
         self._size -= len(data)
-        if self._driver.paused and self._size < HIGH_WATER // 2:
-            self._driver.resume()
+        if self._connection.paused and self._size < HIGH_WATER // 2:
+            self._connection.resume()
         return data
 
     def write(self, data: bytes) -> None:
-        """Queue bytes to the server."""
-        self._driver.client.write(data)
-        self._driver.flush()
+        """Queue bytes to the server; LocalProtocolError after `write_eof` or `close`."""
+        if self._wrote_eof:
+            raise LocalProtocolError("nothing can be written after write_eof or close")
+        self._connection.client.write(data)
+        self._connection.flush()
 
     async def drain(self) -> None:
-        """Wait until the queue of bytes to the server is short again."""
-        while self._failure is None and len(self._driver.client.state.input) > WRITE_HIGH_WATER:
+        """Wait until the queue of bytes to the server is short again; ConnectionFailed when they will never get there.
+
+        What the server does not want any more, because its answer is complete, counts as sent.
+        """
+        while not self._ended and len(self._connection.client.state.input) > WRITE_HIGH_WATER:
+            if self._failure is not None:
+                raise ConnectionFailed(self._failure)
             self._drained.clear()
             await self._drained.wait()
 
     def write_eof(self) -> None:
         """Nothing more will be written; reading goes on."""
-        self._driver.client.write_eof()
-        self._driver.flush()
+        if not self._wrote_eof:
+            self._wrote_eof = True
+            self._connection.client.write_eof()
+            self._connection.flush()
 
     def close(self) -> None:
-        """Forget the connection."""
-        self._driver.close()
+        """Forget the connection, at once; no server has to know."""
+        self._wrote_eof = True
+        self._connection.close()
+        if not self._ended and self._failure is None:
+            self.failed("closed")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     def statistics(self) -> dict[str, int | str]:
         """Figures of the transfer; times in microseconds."""
-        return self._driver.client.statistics()
+        return self._connection.client.statistics()
 
 
 async def connect(
@@ -120,10 +141,13 @@ async def connect(
 ) -> Stream:
     """Open a byte stream to a fleet; OSError when a replica's name does not resolve.
 
-    The handshake begins with the next turn of the loop, so that bytes written at once ride on it.
+    The handshake begins with the next turn of the loop, so that bytes written at once ride on it. With a `dialer` its
+    replicas and configuration are used, and what its earlier connections found out.
     """
-    stream = Stream()
-    dialer = dialer or Dialer(replicas, config or ClientConfig())
-    stream._connection = dialer.dial(stream)
-    stream._connection.start()
-    return stream
+    if dialer is None:
+        config = config or ClientConfig()
+        if all(is_numeric(host) for host, _ in replicas):
+            dialer = Dialer(replicas, config)
+        else:  # a resolver may take its time
+            dialer = await asyncio.get_running_loop().run_in_executor(None, Dialer, replicas, config)
+    return Stream(dialer)

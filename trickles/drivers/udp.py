@@ -30,15 +30,18 @@ class BatchSocket:
 
     __slots__ = ("_ancillary_bytes", "_pool", "_raw", "_sender", "_wide", "address", "counters")
 
-    def __init__(self, sock: socket.socket, *, offload: bool = True) -> None:
-        """Take over a bound UDP socket; with `offload` off every datagram has a system call of its own."""
+    def __init__(self, sock: socket.socket, *, offload: bool = True, pool: BufferPool | None = None) -> None:
+        """Take over a bound UDP socket; with `offload` off every datagram has a system call of its own.
+
+        Sockets of one thread may share a `pool` of buffers of RECEIVE_BYTES.
+        """
         sock.settimeout(0)
         sockopts.never_fragment(sock)
         self._raw = sock
         self._wide = sock.family == socket.AF_INET6
         self._ancillary_bytes = COALESCED_SPACE if offload and sockopts.can_coalesce(sock) else 0
         self.address: Address = plain_address(sock.getsockname())
-        self._pool = BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
+        self._pool = pool or BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
         self.counters = SocketCounters()
         self._sender = Sender(sock, self.counters, segments=offload and sockopts.can_segment(sock))
 
@@ -75,6 +78,7 @@ class BatchSocket:
         offload: bool = True,
         receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
         send_buffer_bytes: int = SEND_BUFFER_BYTES,
+        pool: BufferPool | None = None,
     ) -> Self:
         """Open a client's socket on any free port, for any destination; one of AF_INET6 reaches IPv4 too.
 
@@ -82,13 +86,21 @@ class BatchSocket:
         polls as readable: call `unreachable` whenever `receive` came back with nothing.
         """
         target = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)
-        opened = cls._open(family, target, offload=offload, buffers=(receive_buffer_bytes, send_buffer_bytes))
+        buffers = (receive_buffer_bytes, send_buffer_bytes)
+        opened = cls._open(family, target, offload=offload, buffers=buffers, pool=pool)
         sockopts.queue_errors(opened._raw)
         return opened
 
     @classmethod
     def _open(
-        cls, family: int, target: SocketAddress, *, offload: bool, buffers: tuple[int, int], reuse_port: bool = False
+        cls,
+        family: int,
+        target: SocketAddress,
+        *,
+        offload: bool,
+        buffers: tuple[int, int],
+        reuse_port: bool = False,
+        pool: BufferPool | None = None,
     ) -> Self:
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -98,7 +110,7 @@ class BatchSocket:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sockopts.set_buffers(sock, *buffers)
             sock.bind(target)
-            return cls(sock, offload=offload)
+            return cls(sock, offload=offload, pool=pool)
         except BaseException:
             sock.close()
             raise
@@ -137,7 +149,6 @@ class BatchSocket:
         pool, wide = self._pool, self._wide
         recvmsg_into, ancillary_bytes = self._raw.recvmsg_into, self._ancillary_bytes
         received: list[Received] = []
-        pool.reclaim()
         space = pool.take()
         for _ in range(limit):
             try:
