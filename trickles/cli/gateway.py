@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
+import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from trickles.cli.parser import Parser
+from trickles.cli.parser import Parser, whole_number
 from trickles.client import ClientConfig, Policy
+from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer, parse_address
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.world import wall_us
 from trickles.errors import LocalProtocolError
+from trickles.gateway.log import FailureLog
 from trickles.gateway.serving import Gateway, serve
+from trickles.gateway.shared import GatewayLimits
+from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
+
+SPARE_SOCKETS = 256  # as many short connections as may come at once without making a socket
 
 
 def add_arguments(parser: Parser) -> None:
@@ -34,29 +43,35 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
     parser.add_argument("--policy", choices=[policy.value for policy in Policy], default="home", help=_POLICY)
     parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
-    parser.add_argument("--max-connections", type=int, default=8192, metavar="N", help="live connections at most")
+    parser.add_argument("--max-connections", type=whole_number(1, 1 << 20), default=8192, metavar="N", help=_MOST)
+    parser.add_argument("--give-up", type=whole_number(1, 3600), default=30, metavar="SECONDS", help=_GIVE_UP)
     parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
 
 _POLICY = "which replica a request goes to: home (one as long as it answers), spray (each request to the next), fastest"
+_MOST = "live connections at most; one more is reset (default: 8192)"
+_GIVE_UP = "how long all replicas may be silent before a transfer fails (default: 30)"
 _SUITE = "sealed: all is confidential; open: data in clear, for trusted networks and measurements"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop."""
+    """Serve until told to stop; each transfer that fails is one line on stderr."""
     keep_freed_memory()
-    dialer = Dialer([_address(text) for text in args.replica], _config(args))
-    gateway = Gateway(dialer, most_connections=args.max_connections)
+    allow_descriptors()
+    log = FailureLog(sys.stderr.write)
+    dialer = Dialer([_address(text) for text in args.replica], _config(args), spare_sockets=SPARE_SOCKETS)
+    gateway = Gateway(dialer, limits=GatewayLimits(most_connections=args.max_connections), report=log.failure)
     listen = [_address(text) for text in args.listen]
 
     def ready(bound: list[Address]) -> None:
         if args.pid_file:
             Path(args.pid_file).write_text(f"{os.getpid()}\n")
-        shown = ", ".join(f"{host}:{port}" for host, port in bound)
-        print(f"gateway on {shown} for {len(dialer.replicas)} replicas", flush=True)
+        gc.freeze()  # what was imported stays: the collector need not look at it again
+        print(f"gateway on {', '.join(map(shown, bound))} for {len(dialer.replicas)} replicas", flush=True)
 
     def tick() -> None:
+        log.flush()
         if args.status_file:
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
@@ -66,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
         if args.pid_file:
             Path(args.pid_file).unlink(missing_ok=True)
     return 0
+
+
+def allow_descriptors() -> None:
+    """Use as many descriptors as the system allows: a busy connection takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _config(args: argparse.Namespace) -> ClientConfig:
@@ -78,6 +99,7 @@ def _config(args: argparse.Namespace) -> ClientConfig:
         wall=wall_us,
         suite=Suite[args.suite.upper()],
         policy=Policy(args.policy),
+        limits=replace(DEFAULT_LIMITS, give_up_after=args.give_up * SECOND),
     )
 
 

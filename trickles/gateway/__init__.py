@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from trickles.gateway.forward import Forwarder, Tally
+from trickles.gateway.serving import Gateway, serve
+from trickles.gateway.shared import GatewayLimits, Tally
 
-__all__ = ["Forwarder", "Tally"]
+__all__ = ["Gateway", "GatewayLimits", "Tally", "serve"]

@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from trickles.drivers.addresses import shown
 from trickles.drivers.connection import Connection
-from trickles.drivers.dialer import Dialer
+from trickles.gateway.shared import Shared
 from trickles.service import Buffer
 
-INPUT_HIGH_WATER = 1 << 18
-OUTPUT_HIGH_WATER = 1 << 20
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a gateway has done since it started."""
-
-    accepted: int = 0
-    refused: int = 0
-    completed: int = 0
-    failed: int = 0
-    reset: int = 0
-    bytes_out: int = 0
-    failovers: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-
-    def fail(self, reason: str) -> None:
-        """Count a transfer that could not go on."""
-        self.failed += 1
-        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+_RESET = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
 
 
 class Forwarder(asyncio.Protocol):
     """One TCP connection and its Trickles connection."""
 
-    def __init__(self, dialer: Dialer, tally: Tally, live: set[Forwarder], most: int) -> None:
-        self._dialer = dialer
-        self._tally = tally
-        self._live = live
-        self._most = most
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
         self._transport: asyncio.Transport | None = None
         self._connection: Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._reading = True
-        self._done = False
-
-    @classmethod
-    def factory(cls, dialer: Dialer, tally: Tally, live: set[Forwarder], most: int = 8192) -> Callable[[], Forwarder]:
-        """What an asyncio server calls for each connection; beyond `most` live ones new ones are reset."""
-        return lambda: cls(dialer, tally, live, most)
+        self._half_closed = False  # by the program
+        self._over = False  # ended, failed or refused: nothing more crosses
+        self._unread_bytes = 0  # of a complete answer, when last looked at
 
     # TCP side
 
@@ -57,41 +37,47 @@ class Forwarder(asyncio.Protocol):
         """A program connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if len(self._live) >= self._most:
-            self._tally.refused += 1
-            transport.abort()
+        shared = self._shared
+        if shared.refuses():
+            shared.tally.refused += 1
+            self._tell("too many connections")
+            self._reset()
             return
-        transport.set_write_buffer_limits(high=OUTPUT_HIGH_WATER)
-        self._tally.accepted += 1
-        self._live.add(self)
-        try:
-            self._connection = self._dialer.dial(self)
-        except OSError:
-            self.failed("no socket")
+        shared.live.add(self)
+        shared.tally.accepted += 1
+        transport.set_write_buffer_limits(high=shared.limits.output_high_water)
+        self._connection = shared.dialer.dial(self)
+        self._after(shared.limits.speak_first_after, self._start)
 
     def data_received(self, data: bytes) -> None:
-        """The program wrote; the first bytes ride on the handshake."""
+        """The program wrote; the first bytes ride on the handshake. What comes behind a complete answer is dropped."""
         connection = self._connection
-        if connection is None:
+        if connection is None or self._over:
             return
+        self._shared.tally.bytes_in += len(data)
         connection.client.write(data)
-        self._start(connection)
-        if self._reading and len(connection.client.state.input) > INPUT_HIGH_WATER and self._transport is not None:
+        self._start()
+        if self._reading and self._waiting_bytes() > self._shared.limits.input_high_water:
             self._reading = False
+            assert self._transport is not None
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The program closed its half; the answer still goes back."""
-        if self._connection is not None:
+        self._half_closed = True
+        if self._connection is not None and not self._over:
             self._connection.client.write_eof()
-            self._start(self._connection)
-        return not self._done
+            self._start()
+        return not self._over
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The program is gone: so is the connection, of which no server knows."""
-        if not self._done and exc is not None:
-            self._tally.reset += 1
-        self._finish()
+        if not self._over:
+            self._shared.tally.reset += exc is not None
+            self._finish()
+        self._shared.live.discard(self)
+        self._cancel()
+        self._transport = None
 
     def pause_writing(self) -> None:
         """The program reads slowly: stop asking the replicas for more."""
@@ -103,50 +89,116 @@ class Forwarder(asyncio.Protocol):
         if self._connection is not None:
             self._connection.resume()
 
-    def _start(self, connection: Connection) -> None:
-        if connection.started:
-            connection.flush()
-        else:
+    def _start(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        if not connection.started:
+            self._cancel()
             connection.start()
+        connection.flush_now()
+
+    def _waiting_bytes(self) -> int:
+        return len(self._connection.client.state.input) if self._connection is not None else 0
 
     # Trickles side
 
     def data(self, chunks: list[Buffer]) -> None:
         """Output bytes in order."""
         if self._transport is not None:
-            size = sum(map(len, chunks))
-            self._tally.bytes_out += size
-            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            joined = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._shared.tally.bytes_out += len(joined)
+            self._transport.write(joined)
 
     def consumed(self) -> None:
         """The server took some of the input."""
-        connection, transport = self._connection, self._transport
-        if self._reading or connection is None or transport is None:
-            return
-        if len(connection.client.state.input) < INPUT_HIGH_WATER // 2:
-            self._reading = True
-            transport.resume_reading()
+        if not self._reading and self._waiting_bytes() < self._shared.limits.input_high_water // 2:
+            self._read_on()
 
     def ended(self) -> None:
-        """The output is complete: close after the last byte."""
-        self._tally.completed += 1
-        self._done = True
-        if self._transport is not None:
-            self._transport.close()
+        """The output is complete: close after its last byte, and let the program close too.
+
+        Closing while it still writes would reset the connection and might cost it the end of the answer.
+        """
+        self._shared.tally.completed += 1
         self._finish()
+        transport = self._transport
+        if transport is None:
+            return
+        if self._half_closed or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        self._read_on()
+        self._after(self._shared.limits.linger, self._lingered)
 
     def failed(self, reason: str) -> None:
         """The transfer cannot go on: the program must notice, so the connection is reset."""
-        self._tally.fail(reason)
-        self._done = True
-        if self._transport is not None:
-            self._transport.abort()
-        self._finish()
+        if not self._over:
+            self._shared.tally.fail(reason)
+            self._tell(reason)
+            self._finish()
+        self._reset()
+
+    # the end
+
+    def stop(self, reason: str) -> None:
+        """The gateway ends: an idle connection is closed, another fails."""
+        if self._transport is not None and self._connection is not None and self._connection.idle:
+            self._finish()
+            self._transport.close()
+        else:
+            self.failed(reason)
 
     def _finish(self) -> None:
-        self._live.discard(self)
+        self._over = True
+        self._cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._tally.failovers += connection.client.state.failovers
-            self._dialer.learn(connection.client)
+            self._shared.tally.failovers += connection.client.state.failovers
             connection.close()
+
+    def _lingered(self) -> None:
+        """The program had time to close; while it still takes the answer it gets more."""
+        transport = self._transport
+        if transport is None:
+            return
+        unread, before = _unread_bytes(transport), self._unread_bytes
+        if unread == 0:
+            transport.close()
+        elif unread == before:
+            self._reset()
+        else:
+            self._unread_bytes = unread
+            self._after(self._shared.limits.stuck, self._lingered)
+
+    def _reset(self) -> None:
+        """End the TCP connection by RST: after a plain close half an answer would look like a whole one."""
+        transport = self._transport
+        if transport is not None:
+            if not transport.is_closing():
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+
+    def _read_on(self) -> None:
+        if not self._reading and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _tell(self, reason: str) -> None:
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        self._shared.report(shown(peer) if peer else "unknown client", reason)
+
+    def _after(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that the program's side has not acknowledged: in our buffer and in the kernel's (tcp(7), SIOCOUTQ)."""
+    waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    return transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)

@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
+from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
-from trickles.gateway.forward import Forwarder, Tally
+from trickles.gateway.forward import Forwarder
+from trickles.gateway.shared import DEFAULT_LIMITS, GatewayLimits, Shared, Tally, untold
 from trickles.wire.kinds import Address
+
+BACKLOG = 1024
 
 
 class Gateway:
-    """Forwards every TCP connection that its listening sockets accept to one fleet."""
+    """Forwards every TCP connection that its listening sockets accept to one fleet.
 
-    def __init__(self, dialer: Dialer, *, most_connections: int = 8192) -> None:
-        self.tally = Tally()
-        self._dialer = dialer
-        self._most = most_connections
-        self._live: set[Forwarder] = set()
+    `report` is called with the client's address and a reason for each transfer that could not go on.
+    """
+
+    def __init__(
+        self, dialer: Dialer, *, limits: GatewayLimits = DEFAULT_LIMITS, report: Callable[[str, str], None] = untold
+    ) -> None:
+        self._shared = Shared(dialer, limits, report)
         self._servers: list[asyncio.Server] = []
+
+    @property
+    def tally(self) -> Tally:
+        """What it has done."""
+        return self._shared.tally
 
     @property
     def live(self) -> int:
         """TCP connections open now."""
-        return len(self._live)
+        return len(self._shared.live)
 
     async def listen(self, host: str, port: int) -> list[Address]:
         """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does."""
-        factory = Forwarder.factory(self._dialer, self.tally, self._live, self._most)
-        server = await asyncio.get_running_loop().create_server(factory, host or None, port, backlog=1024)
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(lambda: Forwarder(self._shared), host or None, port, backlog=BACKLOG)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
         self._servers.append(server)
+        for sock in server.sockets:  # what they accept inherits it: programs whose machine vanished are noticed
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in server.sockets]
 
     async def close(self) -> None:
-        """Stop accepting; live connections are reset."""
+        """Stop accepting; connections with something under way are reset, idle ones closed."""
         for server in self._servers:
             server.close()
-        for forwarder in list(self._live):
-            forwarder.failed("gateway ends")
+        for forwarder in list(self._shared.live):
+            forwarder.stop("gateway ends")
+        self._shared.dialer.close()
+        await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
+
+    def broke(self, context: dict[str, Any]) -> None:
+        """What the loop says of an exception that nobody caught: no other connection notices."""
+        error = context.get("exception")
+        self._shared.report("gateway", f"{context.get('message', '')}: {error!r}" if error else context["message"])
 
     def figures(self) -> dict[str, object]:
         """What it has done, for status files and logs."""
@@ -54,16 +81,22 @@ async def serve(
     tick: Callable[[], None] | None = None,
     every: float = 1.0,
 ) -> None:
-    """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT."""
+    """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT; OSError as bind(2) does.
+
+    `tick` is called at once and then about every `every` seconds. What breaks inside is reported as the gateway's own.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_exception_handler(lambda _, context: gateway.broke(context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    bound = [address for host, port in listen for address in await gateway.listen(host, port)]
-    ready(bound)
-    while not stop.is_set():
-        try:
-            await asyncio.wait_for(stop.wait(), every)
-        except TimeoutError:
+    try:
+        ready([address for host, port in listen for address in await gateway.listen(host, port)])
+        while not stop.is_set():
             if tick is not None:
                 tick()
-    await gateway.close()
+            try:
+                await asyncio.wait_for(stop.wait(), every)
+            except TimeoutError:
+                continue
+    finally:
+        await gateway.close()
