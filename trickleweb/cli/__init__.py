@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("trickleweb.cli.serve", "serve a folder through several replicas and a gateway"),
     "replica": ("trickleweb.cli.replica", "serve a folder as one replica, without a supervisor"),
     "status": ("trickleweb.cli.status", "show what a fleet started by `serve` is doing"),
+    "get": ("trickleweb.cli.get", "download a file over Trickles itself"),
+    "demo": ("trickleweb.cli.demo", "download a large file while its replicas are killed"),
 }
 FAILED, INTERRUPTED = 1, 130
 

@@ -83,8 +83,7 @@ class Fleet:
         self._places = [_told_place(str(line)) for line in lines]
         if self._gateway is not None:
             assert self._listen is not None
-            told = _told_place((await self._gateway.start()).partition(",")[0].partition(" for ")[0])
-            self._listen = (self._listen[0], told[1])
+            self._listen = (self._listen[0], _told_port(await self._gateway.start()))
         self._note()
         print(self._announcement(), flush=True)
 
@@ -167,7 +166,15 @@ def _told_place(line: str) -> Address:
     try:
         return address(line.rpartition(" ")[2])
     except argparse.ArgumentTypeError:
-        raise CommandFailed(f"a process said what it should not: {line}") from None
+        raise CommandFailed(f"a replica said what it should not: {line}") from None
+
+
+def _told_port(line: str) -> int:
+    """The first port in a line such as `gateway on 127.0.0.1:8080 for 3 replicas`."""
+    port = line.partition(" for ")[0].partition(",")[0].rpartition(":")[2]
+    if not port.isdecimal():
+        raise CommandFailed(f"the gateway said what it should not: {line}")
+    return int(port)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -1,0 +1,49 @@
+"""A plain HTTP client for machines without curl: `python -m trickleweb.cli.demo.fetch URL FILE BYTES_PER_SECOND`.
+
+It knows nothing of Trickles. Exit code 0: all arrived; 1: the server or the connection failed, said on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_BLOCK_BYTES = 1 << 16
+_SILENCE_SECONDS = 60.0
+
+
+def fetch(url: str, path: Path, rate_bytes: int) -> None:
+    """Download to `path`, no faster than that; OSError or HTTPException when it fails."""
+    place = urlsplit(url)
+    connection = HTTPConnection(place.netloc, timeout=_SILENCE_SECONDS)
+    connection.request("GET", place.path or "/")
+    response = connection.getresponse()
+    if response.status != 200:
+        raise HTTPException(f"the server answers {response.status} {response.reason}")
+    begun, received, wanted = time.monotonic(), 0, response.length
+    with path.open("wb", buffering=0) as file:
+        while block := response.read1(_BLOCK_BYTES):
+            file.write(block)
+            received += len(block)
+            time.sleep(max(0.0, begun + received / rate_bytes - time.monotonic()))
+    if wanted is not None and received != wanted:
+        raise HTTPException(f"{received} of {wanted} bytes arrived")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Download as the arguments say; the exit code."""
+    url, path, rate = argv
+    try:
+        fetch(url, Path(path), int(rate))
+    except (OSError, HTTPException) as exc:
+        print(f"fetch: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

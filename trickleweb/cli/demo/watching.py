@@ -1,0 +1,62 @@
+"""A fleet as its run directory and the system show it: who is ready, who has sent how much, who is at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trickleweb.cli.demo.story import Sample
+from trickleweb.cli.rundir import RunDir, replica_name
+
+
+class Watcher:
+    """Looks at the replicas of a fleet; nothing is asked of them.
+
+    Figures of the last second before a kill are lost with the replica, so `packets` falls somewhat short.
+    """
+
+    def __init__(self, run_dir: RunDir, replicas: int) -> None:
+        self._run_dir = run_dir
+        self._names = [replica_name(index) for index in range(replicas)]
+        self._told: list[dict[int, int]] = [{} for _ in self._names]  # packets of each life, by pid
+        self._effort: dict[int, int] = {}  # by pid
+        self._at_work: int | None = None
+
+    def look(self, seconds: float, received_bytes: int) -> Sample:
+        """How things stand now."""
+        pids = tuple(self._run_dir.pid(name) for name in self._names)
+        packets = tuple(self._packets(index, name) for index, name in enumerate(self._names))
+        self._find_who_works(pids)
+        return Sample(seconds, received_bytes, packets, pids, self._at_work)
+
+    def pid(self, index: int) -> int | None:
+        """The pid of a replica, None while it is not ready."""
+        return self._run_dir.pid(self._names[index])
+
+    def _packets(self, index: int, name: str) -> int:
+        figures, lives = self._run_dir.figures(name), self._told[index]
+        pid, packets = figures.get("pid"), figures.get("packets_out")
+        if isinstance(pid, int) and isinstance(packets, int):
+            lives[pid] = packets
+        return sum(lives.values())
+
+    def _find_who_works(self, pids: tuple[int | None, ...]) -> None:
+        before, self._effort = self._effort, {}
+        grown: dict[int, int] = {}
+        for index, pid in enumerate(pids):
+            if pid is not None:
+                effort = cpu_ns(pid)
+                self._effort[pid] = effort if effort is not None else self._told[index].get(pid, 0)
+                grown[index] = self._effort[pid] - before.get(pid, self._effort[pid])
+        busiest = max(grown, key=lambda index: grown[index], default=None)
+        if busiest is not None and grown[busiest] > 0:
+            self._at_work = busiest
+        elif self._at_work is not None and pids[self._at_work] is None:
+            self._at_work = None
+
+
+def cpu_ns(pid: int) -> int | None:
+    """Nanoseconds that a process has run, None where the system does not tell (Linux: proc(5), schedstat)."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None

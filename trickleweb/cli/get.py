@@ -1,0 +1,137 @@
+"""Download a file over Trickles itself, without a gateway: the download survives the death of any replica.
+
+The URL's host and port name a replica, unless --replica names others, or --run-dir a fleet that `trickleweb serve`
+started on this machine. The fleet's identity is that of --server-key, else trusted on first use and remembered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO, TextIO
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from trickles.client import ClientConfig, Policy
+from trickles.drivers.keystore import read_server_key
+from trickles.drivers.known_hosts import KnownHosts
+from trickles.drivers.stream import Stream, connect
+from trickles.drivers.world import wall_us
+from trickleweb.cli.download import Answer, body, read_answer, request
+from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
+from trickleweb.cli.progress import Progress
+from trickleweb.cli.rundir import FLEET, RunDir
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("url", metavar="URL", help="http://HOST[:PORT]/PATH")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: the URL's last name; - for stdout)")
+    parser.add_argument("--replica", metavar="HOST:PORT", type=address, action="append", help=_REPLICA)
+    parser.add_argument("--run-dir", metavar="DIR", type=Path, help="take replicas and identity of the fleet there")
+    parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
+    parser.add_argument("--policy", choices=[each.value for each in Policy], default="home", help=_POLICY)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+_SAFE = "/%:@!$&'()*+,;=~"
+_REPLICA = "a replica of the fleet (repeatable)"
+_POLICY = "which replica a request goes to (default: home)"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Download; `CommandFailed` for every status but 200, and for a body that ends too soon."""
+    url = urlsplit(args.url)
+    if url.scheme != "http" or not url.netloc or not url.netloc.isascii():
+        raise CommandFailed(f"not a URL of the form http://HOST[:PORT]/PATH: {args.url}")
+    replicas = _replicas(args, url.netloc)
+    wanted = request(_target(url), url.netloc)
+    output = args.output or unquote(url.path).rpartition("/")[2] or "index.html"
+    show = None if args.quiet or not sys.stderr.isatty() else sys.stderr
+    config = _config(args, replicas)
+    with destination(output) as file:
+        asyncio.run(_download(replicas, config, wanted, file, show))
+    return 0
+
+
+@contextmanager
+def destination(output: str) -> Iterator[BinaryIO]:
+    """Where the body goes: stdout for `-`, else a file that has its name only once it is complete."""
+    if output == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{output}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _target(url: SplitResult) -> str:
+    """Path and query, with whatever no request may hold escaped."""
+    query = f"?{quote(url.query, safe=_SAFE + '?')}" if url.query else ""
+    return quote(url.path or "/", safe=_SAFE) + query
+
+
+def _replicas(args: argparse.Namespace, netloc: str) -> list[Address]:
+    if args.replica:
+        return list(args.replica)
+    if args.run_dir is None:
+        return [_place(netloc if netloc.rpartition(":")[2].isdecimal() else f"{netloc}:80")]
+    udp = RunDir(args.run_dir).figures(FLEET).get("udp")
+    if not isinstance(udp, list):
+        raise CommandFailed(f"no fleet runs under {args.run_dir}")
+    return [_place(str(each)) for each in udp]
+
+
+def _place(text: str) -> Address:
+    try:
+        return address(text)
+    except argparse.ArgumentTypeError as exc:
+        raise CommandFailed(str(exc)) from None
+
+
+def _config(args: argparse.Namespace, replicas: list[Address]) -> ClientConfig:
+    key = args.server_key or (args.run_dir and RunDir(args.run_dir).server_key)
+    if key:
+        return ClientConfig(identity=read_server_key(key), policy=Policy(args.policy), wall=wall_us)
+    trust = KnownHosts().trust(",".join(sorted(map(shown, replicas))))
+    return ClientConfig(trust=trust, policy=Policy(args.policy), wall=wall_us)
+
+
+async def _download(
+    replicas: list[Address], config: ClientConfig, wanted: bytes, file: BinaryIO, show: TextIO | None
+) -> None:
+    stream = await connect(replicas, config=config)
+    try:
+        stream.write(wanted)
+        answer = await read_answer(stream)
+        if answer.status != 200:
+            raise CommandFailed(f"the server answers {answer.status} {_phrase(answer.status)}".rstrip())
+        await _save(stream, answer, file, show)
+    finally:
+        stream.close()
+
+
+async def _save(stream: Stream, answer: Answer, file: BinaryIO, show: TextIO | None) -> None:
+    progress, received = Progress(show, answer.length), 0
+    try:
+        async for data in body(stream, answer):
+            file.write(data)
+            received += len(data)
+            progress.update(received, stream.statistics)
+    finally:
+        progress.update(received, stream.statistics, last=True)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
