@@ -75,10 +75,12 @@ class Toynet:
     def go_on(self) -> bytes:
         """Until the connection ends or fails, or nothing moves any more."""
         for _ in range(MAX_STEPS):
-            for datagram, replica in self.client.datagrams_to_send(now=self.now):
+            if self._taken():
+                return bytes(self.received)
+            for datagram, replica in self.client.datagrams_to_send(now=self.now):  # taking made room for more
                 self._launch(self.source, replica, datagram)
             self._check_timeout()
-            if self._taken() or not self._step():
+            if not self._taken() and not self._step():
                 return bytes(self.received)
         raise AssertionError(f"no end in sight: {self.client.statistics()}")
 
