@@ -31,13 +31,16 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (WORLD, "drivers gateway testing tools cli __main__"),
     ),
     "trickleweb": (
-        (Place(0), "errors limits headers"),
-        (Place(1), "messages cookies paths"),
+        (Place(0), "errors limits headers parameters"),
+        (Place(0, core=False), "convertors"),
+        (Place(1), "messages cookies paths multidict sealing ledger"),
         (Place(1, core=False), "templating"),
-        (Place(2), "http1 routing sessions bodies"),
-        (Place(2, core=False), "files middleware"),
-        (Place(3, core=False), "app"),
-        (WORLD, "origin asgi testing cli __main__"),
+        (Place(2), "http1 routing forms sessions wizard bodies"),
+        (Place(2, core=False), "files"),
+        (Place(3, family="handlers"), "request responses handlers"),
+        (Place(4), "middleware"),
+        (Place(4, core=False), "app"),
+        (WORLD, "stores origin asgi testing cli __main__"),
     ),
 }
 PLACES = {

@@ -1,0 +1,20 @@
+"""Routes to handlers: templates matched in linear time, and the same templates filled in to make URLs."""
+
+from trickleweb.routing.router import Router
+from trickleweb.routing.routes import BadRoute, Include, Mount, NoSuchRoute, Route
+from trickleweb.routing.verdicts import Found, Missing, Moved, NotAllowed, Options, Verdict
+
+__all__ = [
+    "BadRoute",
+    "Found",
+    "Include",
+    "Missing",
+    "Mount",
+    "Moved",
+    "NoSuchRoute",
+    "NotAllowed",
+    "Options",
+    "Route",
+    "Router",
+    "Verdict",
+]

@@ -1,0 +1,114 @@
+"""From a method and a path to who answers, and from a name back to the path.
+
+Where several templates match a path, the earlier segments decide first: literal text before parameters, more literal
+text around a parameter before less, kinds before plain `str`, `path` last; then the order written. A method that the
+preferred template lacks is looked for in the others. Mounts answer what no route has, the longest prefix first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+from trickleweb.convertors import CONVERTORS, Convertor
+from trickleweb.paths import PathTemplate, joined, parse_template
+from trickleweb.routing.routes import BadRoute, Entry, Mount, NoSuchRoute, Route, flattened
+from trickleweb.routing.tree import Leaf, Node, leaves, mounts
+from trickleweb.routing.verdicts import Found, Missing, Moved, NotAllowed, Options, Verdict
+
+E = TypeVar("E")
+_MISSING = Missing()
+
+
+class Router(Generic[E]):
+    """An immutable table of routes; equal tables answer alike on every replica.
+
+    `redirect_slashes` moves a client from `/users/` to `/users`, or back, where only the other is there.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry[E]] = (),
+        *,
+        convertors: Mapping[str, Convertor] = CONVERTORS,
+        redirect_slashes: bool = True,
+    ) -> None:
+        self.routes: tuple[Route[E] | Mount[E], ...] = tuple(flattened(entries))
+        self._convertors = convertors
+        self._redirect_slashes = redirect_slashes
+        self._tree: Node[E] = Node()
+        self._static: dict[str, Leaf[E]] = {}
+        self._names: dict[str, PathTemplate] = {}
+        self._methods: set[str] = set()
+        for each in self.routes:
+            self._add(each)
+
+    def match(self, method: str, path: str) -> Verdict[E]:
+        """What answers `method` on a path, decoded and with its dot segments resolved; "*" is the server itself."""
+        leaf = self._static.get(path)
+        if leaf is not None:
+            route = leaf.routes.get(method)
+            if route is not None:
+                return Found(route, {})
+        if path == "*" and method == "OPTIONS":
+            return _refused(method, self._methods)
+        return self._search(method, path) if path.startswith("/") else _MISSING
+
+    def url_for(self, name: str, /, **params: object) -> str:
+        """The percent-encoded path of a named route; of a mount, with `path` for what is below it.
+
+        `NoSuchRoute` for a name that is not there, `BadParameter` for parameters that do not fit.
+        """
+        template = self._names.get(name)
+        if template is None:
+            raise NoSuchRoute(f"no route is called {name!r}; there are {', '.join(sorted(self._names)) or 'none'}")
+        return template.build(params)
+
+    def _add(self, each: Route[E] | Mount[E]) -> None:
+        if isinstance(each, Mount):
+            prefix = parse_template(joined(each.prefix, "/"), self._convertors)
+            self._tree.put_mount(prefix, each)
+            if each.name:
+                self._name(each.name, parse_template(joined(each.prefix, "/{path:path}"), self._convertors))
+            return
+        template = parse_template(each.path, self._convertors)
+        leaf = self._tree.leaf_for(template)
+        leaf.add(each)
+        self._methods |= leaf.routes.keys()
+        if template.is_static:
+            self._static[template.text] = leaf
+        if each.name:
+            self._name(each.name, template)
+
+    def _name(self, name: str, template: PathTemplate) -> None:
+        """Two routes may share a name if they share the path too, as the methods of one resource do."""
+        if self._names.setdefault(name, template) != template:
+            raise BadRoute(f"two paths are called {name!r}: {self._names[name].text} and {template.text}")
+
+    def _search(self, method: str, path: str) -> Verdict[E]:
+        segments = path[1:].split("/")
+        allowed: set[str] = set()
+        for leaf, values in leaves(self._tree, segments):
+            route = leaf.routes.get(method)
+            if route is not None:
+                return Found(route, dict(zip(leaf.template.names, values, strict=True)))
+            allowed |= leaf.routes.keys()
+        if allowed:
+            return _refused(method, allowed)
+        for mounted, values, rest in mounts(self._tree, segments):
+            return Found(mounted.mount, dict(zip(mounted.names, values, strict=True)), rest)
+        return self._elsewhere(path)
+
+    def _elsewhere(self, path: str) -> Moved | Missing:
+        """The other spelling of a path, if something answers there; never one that would name another host."""
+        other = path[:-1] if path.endswith("/") else path + "/"
+        if not self._redirect_slashes or not other or other.startswith("//"):
+            return _MISSING
+        segments = other[1:].split("/")
+        there = next(leaves(self._tree, segments), None) or next(mounts(self._tree, segments), None)
+        return Moved(other) if there else _MISSING
+
+
+def _refused(method: str, allowed: set[str]) -> Options | NotAllowed:
+    allow = tuple(sorted(allowed | {"OPTIONS"}))
+    return Options(allow) if method == "OPTIONS" else NotAllowed(allow)
