@@ -7,7 +7,6 @@ from trickles.client.pathmtu import PathProbe
 from trickles.client.settling import close
 from trickles.client.state import ConnectionState
 from trickles.client.timers import Timers
-from trickles.client.wants import Selection
 from trickles.errors import ConnectionFailed
 from trickles.ranges import Range
 from trickles.wire.kinds import Address, Kind, RequestFlag
@@ -43,7 +42,7 @@ class Sender:
     def datagrams(self, now: int) -> Outgoing:
         """All that is due."""
         state, out = self._state, Outgoing()
-        if len(state.claims) or state.upload.active:
+        if len(state.claims) or state.board.waiting or state.upload.active:
             self._timers.expired(now)
             for claim in self._timers.lapsed(now):
                 close(state, claim)
@@ -78,7 +77,7 @@ class Sender:
 
     def _due(self) -> bool:
         state = self._state
-        if state.input_due or state.wants.available_bytes(state.output_limit) > 0:
+        if state.input_due or state.wants.any_below(state.output_limit):
             return True
         return state.upload.active and state.transport is not None and state.transport.embryo
 
@@ -91,11 +90,11 @@ class Sender:
         while state.spoken < board.cursor:
             if not self._timers.may_speak(now):
                 return
-            wanted = state.wants.available_bytes(state.output_limit)
-            if not wanted and not self._state.input_due:
+            room, most = self._room(state.datagram_bytes), state.limits.max_wants
+            wanted = state.wants.select(state.burst_packets, room, state.output_limit, most, take=False)
+            if not wanted.packets and not state.input_due:
                 return
-            packets = 1 if not wanted else min(-(-wanted // self._room(state.datagram_bytes)), state.burst_packets)
-            hi = self._spoken_until(packets)
+            hi = self._spoken_until(max(wanted.packets, 1))
             start, stop = board.course.edge(state.spoken), board.course.edge(hi)
             if stop <= start:
                 return
@@ -128,6 +127,8 @@ class Sender:
         if state.transport is None:
             return
         runs = board.proof()[: self._most_runs()]
+        if state.timed_out and state.round_trip.backoff > 1:  # perhaps the proof is at fault: none is always valid
+            runs = ()
         proved = runs[-1][1] if runs else board.episode.base
         base = max(board.course.edge(proved), state.next_number, board.cursor)
         clean = board.clean and len(runs) == 1 and not state.timed_out
@@ -154,15 +155,15 @@ class Sender:
         assert state.transport is not None
         claim.blob = state.transport.blob
         packets = claim.stop - claim.start
-        budget = packets * self._room(claim.datagram_bytes)
+        room, reserve = self._room(claim.datagram_bytes), 0
         if self._expects_continuation(claim):  # it takes room on the first packets; asking for more leaves scraps
-            budget -= min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
+            reserve = min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
         if self._state.input_due:
-            self._fill_input(claim, budget)
+            self._fill_input(claim, packets * room - reserve)
             return
-        room = state.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
-        most = min(room // WANT_BYTES, state.limits.max_wants)
-        selection: Selection = state.wants.select(budget, state.output_limit, most)
+        spare = state.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
+        most = min(spare // WANT_BYTES, state.limits.max_wants)
+        selection = state.wants.select(packets, room, state.output_limit, most, reserve=reserve)
         claim.wants, claim.user = selection.wants, selection.user
 
     def _expects_continuation(self, claim: Claim) -> bool:

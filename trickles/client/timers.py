@@ -9,6 +9,7 @@ from trickles.client.settling import close
 from trickles.client.state import ConnectionState
 from trickles.errors import ConnectionFailed
 from trickles.limits import MILLISECOND
+from trickles.ranges import Range
 
 DUPLICATE_THRESHOLD = 3  # later packets that make a hole a loss (RFC 5681 section 3.2)
 SMOOTH_FOR = MILLISECOND  # at high rates one request speaks for about this long
@@ -52,12 +53,15 @@ class Timers:
         state = self._state
         if state.transport is None:
             return False
-        if state.transport.embryo or state.broken or state.timed_out:
+        if state.transport.embryo or state.timed_out:
             return True
+        if state.broken:  # with packets still out of order it is too early to tell a loss
+            return bool(state.board.holes or not state.board.waiting)
         if len(state.claims):
             return False
-        if state.spoken >= state.board.cursor:
-            return True
+        edge = state.board.course.edge
+        if edge(state.spoken) >= edge(state.board.cursor):  # what arrived earns nothing, and nothing more will come
+            return not state.board.waiting
         idle = now - state.progress_at > state.round_trip.timeout(state.limits)
         return idle or (state.proven_bytes > state.datagram_bytes and state.board.clean)
 
@@ -69,6 +73,8 @@ class Timers:
         while (hole := state.board.hole()) is not None:
             if hole[0] != self._hole:
                 self._hole, self._hole_since = hole[0], now
+            if self._of_next_episode(hole):
+                break
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
             if self._patient(now) or not (by_count or now >= self._hole_since + self._reorder_window()):
                 break
@@ -81,6 +87,16 @@ class Timers:
                 claim.lost = True
                 over.append(claim)
         return over
+
+    def _of_next_episode(self, hole: Range) -> bool:
+        """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.
+
+        An embryo is left by a restart only, and what comes after it is proved by other keys.
+        """
+        state = self._state
+        if state.transport is not None and state.transport.embryo:
+            return True
+        return state.restarting is not None and hole[1] >= state.restarting.start
 
     def _holds(self, claim: Claim) -> bool:
         """True when the first hole lies in that claim."""
@@ -117,14 +133,15 @@ class Timers:
     def deadline(self, due: Callable[[], bool]) -> int | None:
         """The earliest time at which `expired` or another look at the connection is due."""
         state = self._state
-        if not len(state.claims):
+        if not len(state.claims) and not state.board.waiting:
             return self._piece_deadline() if state.upload.active else None
         times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
         if (silence := self._deadlines()) is not None:
             times.append(silence[0])
         if self._speak_at is not None and state.restarting is None and state.spoken < state.board.cursor and due():
             times.append(self._speak_at)
-        if state.board.hole() is not None and self._hole == state.board.cursor:
+        hole = state.board.hole()
+        if hole is not None and self._hole == hole[0] and not self._of_next_episode(hole):
             patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
             times.append(max(self._hole_since + self._reorder_window(), patience))
         times += [

@@ -9,15 +9,11 @@ from trickles.wire.response import UserFrame
 
 
 class Selection(NamedTuple):
-    """Ranges for one request and the user continuation that covers them all."""
+    """Ranges for one request, the user continuation that covers them all, and the packets that they fill."""
 
     wants: tuple[Range, ...]
     user: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes wanted."""
-        return sum(stop - start for start, stop in self.wants)
+    packets: int
 
 
 class Wants:
@@ -79,29 +75,37 @@ class Wants:
         """Bytes of the largest continuation that a request might carry."""
         return max((len(frame.blob) for frame in self.frames), default=0)
 
-    def available_bytes(self, limit: int) -> int:
-        """How much could be asked for now, in one request, below output offset `limit`."""
-        return self.select(1 << 62, limit, 64, take=False).size_bytes
+    def any_below(self, limit: int) -> bool:
+        """True when there is something to ask for below output offset `limit`."""
+        return bool(self.select(1, 1, limit, 1, take=False).wants)
 
-    def select(self, budget: int, limit: int, most: int, *, take: bool = True) -> Selection:
-        """Up to `most` ranges of together at most `budget` bytes, all below `limit` and under one continuation."""
+    def select(
+        self, packets: int, room: int, limit: int, most: int, *, reserve: int = 0, take: bool = True
+    ) -> Selection:
+        """Up to `most` ranges for `packets` packets of `room` bytes, all below `limit` and under one continuation.
+
+        A packet holds one range's bytes only. `reserve` bytes of the first packets are needed for something else.
+        """
         chosen: list[Range] = []
         frame: UserFrame | None = None
+        used = 0
         for start, stop in [*self._lost, (self.asked, limit)]:
-            if len(chosen) >= most or budget <= 0:
+            if len(chosen) >= most or used >= packets:
                 break
             frame = frame or self._covering(start)
             if frame is None or start < frame.start:
                 continue
-            stop = min(stop, start + budget, limit if frame.stop is None else min(frame.stop, limit))
+            spare = (packets - used) * room - reserve
+            stop = min(stop, start + spare, limit if frame.stop is None else min(frame.stop, limit))
             if stop > start:
                 chosen.append((start, stop))
-                budget -= stop - start
+                used += -(-(stop - start + reserve) // room)
+                reserve = 0
         if take:
             for start, stop in chosen:
                 self._lost.discard(start, stop)
                 self.asked = max(self.asked, stop)
-        return Selection(tuple(chosen), frame.blob if frame and chosen else b"")
+        return Selection(tuple(chosen), frame.blob if frame and chosen else b"", used)
 
     def _covering(self, offset: int) -> UserFrame | None:
         for frame in self.frames:
