@@ -25,9 +25,7 @@ def add_arguments(parser: Parser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("-i", "--interface", default="any", help="listen on this network interface (default: any)")
     source.add_argument("-r", "--read", metavar="FILE", help="read this capture file; - is standard input")
-    parser.add_argument(
-        "--keyring", metavar="DIR", help="the fleet's keyring (directory or file): opens what it seals"
-    )
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keyring (directory or file): opens what it seals")
     parser.add_argument(
         "--port", type=whole_number(1, 65_535), metavar="N", help="only UDP from or to this port, all of it"
     )
