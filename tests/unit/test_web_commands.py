@@ -1,0 +1,149 @@
+"""The command `trickleweb`, as far as it starts no process: words, files, tables, lines."""
+
+import json
+import os
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+import pytest
+
+from trickleweb.cli import COMMANDS, build_parser, command, main
+from trickleweb.cli.child import pause
+from trickleweb.cli.parser import CommandFailed, address, one_line, shown, whole_number
+from trickleweb.cli.progress import line
+from trickleweb.cli.rundir import FLEET, RunDir, replica_name, write_whole
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        ("[::1]:0", ("::1", 0)),
+        (":8080", ("", 8080)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_addresses_are_read_and_shown(text: str, expected: tuple[str, int]) -> None:
+    assert address(text) == expected
+    assert shown(expected) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "80", "host", "host:", "host:65536", "host:-1", "host:8\N{ARABIC-INDIC DIGIT ZERO}", "::1", "::1:80:", "a:b"],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        address(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "65", "-1", "1.0", "\N{ARABIC-INDIC DIGIT THREE}", "9" * 30])
+def test_counts_have_bounds(text: str) -> None:
+    assert whole_number(1, 64)("64") == 64
+    with pytest.raises(ArgumentTypeError):
+        whole_number(1, 64)(text)
+
+
+def test_what_is_shown_stays_on_its_line() -> None:
+    assert one_line("a\nb\x1b[31m\N{RIGHT-TO-LEFT OVERRIDE}é") == "a\\nb\\x1b[31m\\u202eé"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert (command(name).__doc__ or "").splitlines()[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["serve"], ["brew"], ["serve", ".", "--replicas", "0"], ["serve", ".", "--rep", "1"]]
+)
+def test_misuse_is_one_line_and_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "/nowhere\n"], "trickleweb serve: /nowhere\\n is no folder that can be read"),
+        (["replica", "/nowhere", "--udp", ":0"], "trickleweb replica: /nowhere is no folder that can be read"),
+        (["status", "--run-dir", "/nowhere"], "trickleweb status: no fleet runs under /nowhere"),
+        (["get", "http://h/", "--run-dir", "/nowhere"], "trickleweb get: no fleet runs under /nowhere"),
+        (["get", "ftp://h/"], "trickleweb get: not a URL of the form http://HOST[:PORT]/PATH: ftp://h/"),
+        (["get", "http://h:port/"], "trickleweb get: not HOST:PORT: 'h:port:80'"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    assert capsys.readouterr().err == told + "\n"
+
+
+def test_the_folder_may_have_any_name() -> None:
+    parsed = build_parser("replica").parse_args(["replica", "--udp", ":0", "--", "--listing"])
+    assert (parsed.directory, parsed.listing) == ("--listing", False)
+
+
+def test_a_run_directory_is_for_one_fleet(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / "deep" / "run")
+    with run_dir.held():
+        run_dir.note_pid("gateway", 7)
+        with pytest.raises(CommandFailed, match="in use"), RunDir(run_dir.path).held():
+            pass
+        assert run_dir.pid("gateway") == 7
+    with run_dir.held():
+        assert run_dir.pid("gateway") is None
+    assert run_dir.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\xff"])
+def test_figures_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.status_file("gateway").write_bytes(text.encode("latin-1"))
+    run_dir.pid_file("gateway").write_bytes(text.encode("latin-1"))
+    assert run_dir.figures("gateway") == {}
+    assert run_dir.pid("gateway") is None
+
+
+def test_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "figures"
+    write_whole(path, "old")
+    with path.open() as before:
+        write_whole(path, "new")
+        assert before.read() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_status_shows_who_is_dead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = RunDir(tmp_path)
+    udp, restarts = ["127.0.0.1:1", "127.0.0.1:2"], {"replica-0": 3}
+    run_dir.note(FLEET, {"pid": os.getpid(), "started": 0, "url": None, "udp": udp, "restarts": restarts})
+    run_dir.note_pid(replica_name(0), os.getpid())
+    run_dir.note(replica_name(0), {"packets_in": 5, "packets_out": 6, "bytes_out": 7, "requests": 8, "refusals": 9})
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[2].split() == ["replica-0", str(os.getpid()), "3", "5", "6", "7", "8", "9"]
+    assert table[3].split() == ["replica-1", "dead", "0"]
+    assert main(["status", "--run-dir", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["name"], each["pid"]) for each in told["processes"]] == [
+        ("replica-0", os.getpid()),
+        ("replica-1", None),
+    ]
+
+
+def test_pauses_grow_only_with_failures() -> None:
+    assert [pause(failures) for failures in range(8)] == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+
+
+def test_progress_names_the_replica_at_work() -> None:
+    figures: dict[str, int | str] = {"replica": "127.0.0.1:8443", "failovers": 2}
+    assert line(50_000_000, 100_000_000, 0.5, figures) == (
+        "[============            ]  50%     50.0 MB   100.0 MB/s  replica 127.0.0.1:8443, failovers: 2"
+    )
+    assert line(1_000_000, None, 0.0, {}).split() == ["1.0", "MB", "1000.0", "MB/s", "replica", "?"]
+    assert "100%" in line(0, 0, 1.0, figures)
