@@ -21,7 +21,7 @@ class Scoreboard:
     __slots__ = ("_course", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
 
     def __init__(self, episode: Episode) -> None:
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[int, tuple[int, int]] = {}  # number -> nonce and time of arrival, oldest arrival first
         self.start_over(episode)
 
     def start_over(self, episode: Episode) -> None:
@@ -32,7 +32,7 @@ class Scoreboard:
         self._runs: list[_Run] = []
         self._splits: set[int] = set()
         self._course: Course | None = None
-        self._waiting = {number: nonce for number, nonce in self._waiting.items() if number >= episode.base}
+        self._waiting = {number: arrival for number, arrival in self._waiting.items() if number >= episode.base}
         self._absorb()
 
     def rebase(self, episode: Episode) -> None:
@@ -47,7 +47,7 @@ class Scoreboard:
         self.holes = sum(a[1] != b[0] for a, b in zip(self._runs, self._runs[1:], strict=False))
         self.holes += bool(self._runs and self._runs[0][0] != episode.base)
 
-    def received(self, start: int, nonces: list[int]) -> None:
+    def received(self, start: int, nonces: list[int], now: int = 0) -> None:
         """Packets start, start + 1, ... have arrived with these nonces."""
         if start == self.cursor and not self._waiting and not self._splits:
             stop = start + len(nonces)
@@ -55,7 +55,7 @@ class Scoreboard:
             return
         for number, nonce in enumerate(nonces, start):
             if number >= self.cursor:
-                self._waiting.setdefault(number, nonce)
+                self._waiting.setdefault(number, (nonce, now))
         self._absorb()
 
     def _extend(self, start: int, stop: int, nonce: int) -> None:
@@ -71,13 +71,18 @@ class Scoreboard:
 
     def _absorb(self) -> None:
         waiting = self._waiting
-        while waiting and (nonce := waiting.pop(self.cursor, None)) is not None:
-            self._extend(self.cursor, self.cursor + 1, nonce)
+        while waiting and (arrival := waiting.pop(self.cursor, None)) is not None:
+            self._extend(self.cursor, self.cursor + 1, arrival[0])
 
     @property
     def waiting(self) -> int:
         """How many numbers above the first undeclared hole have arrived."""
         return len(self._waiting)
+
+    @property
+    def hole_since(self) -> int:
+        """Since when something above the first undeclared hole has been here; holes age side by side."""
+        return next(iter(self._waiting.values()))[1]
 
     def hole(self) -> Range | None:
         """The first hole that is not declared yet, if something above it has arrived."""
@@ -88,7 +93,7 @@ class Scoreboard:
         start, stop = self.cursor, min(self._waiting)
         self.holes += 1
         self._course = None
-        self._extend(stop, stop + 1, self._waiting.pop(stop))
+        self._extend(stop, stop + 1, self._waiting.pop(stop)[0])
         self._splits |= {leg.recovery.last for leg in self.course.legs if leg.recovery}
         self._absorb()
         return start, stop

@@ -61,8 +61,11 @@ class Fleet:
 
     def other(self, avoid: Address, now: int) -> Address:
         """Another replica than `avoid`, a healthy one if there is one; `avoid` itself when it is the only one."""
-        at = self.replicas.index(avoid) if avoid in self.replicas else self._home
-        order = self.replicas[at + 1 :] + self.replicas[:at]
+        if avoid in self.replicas:
+            at = self.replicas.index(avoid)
+            order = self.replicas[at + 1 :] + self.replicas[:at]
+        else:  # it left the list
+            order = self.replicas[self._home :] + self.replicas[: self._home]
         for replica in order:
             if not self.suspect(replica, now):
                 return replica

@@ -88,7 +88,7 @@ class Receiver:
         self._note_progress(source, len(nonces), now)
         claim = state.claims.find(request)
         late = start < state.board.cursor
-        state.board.received(start, nonces)
+        state.board.received(start, nonces, now)
         if claim is None:
             if late and fresh:
                 state.note_spurious()

@@ -21,8 +21,6 @@ class Timers:
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
         self._speak_at: int | None = None
-        self._hole: int | None = None
-        self._hole_since = 0
 
     # requests
 
@@ -71,12 +69,10 @@ class Timers:
         """Declare what is lost by count or by time; returns the claims that are over by it."""
         state, over = self._state, []
         while (hole := state.board.hole()) is not None:
-            if hole[0] != self._hole:
-                self._hole, self._hole_since = hole[0], now
             if self._of_next_episode(hole):
                 break
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
-            if self._patient(now) or not (by_count or now >= self._hole_since + self._reorder_window()):
+            if self._patient(now) or not (by_count or now >= state.board.hole_since + self._reorder_window()):
                 break
             start, stop = state.board.declare_lost()
             state.counters.hit("lost", stop - start)
@@ -141,9 +137,9 @@ class Timers:
         if self._speak_at is not None and state.restarting is None and state.spoken < state.board.cursor and due():
             times.append(self._speak_at)
         hole = state.board.hole()
-        if hole is not None and self._hole == hole[0] and not self._of_next_episode(hole):
+        if hole is not None and not self._of_next_episode(hole):
             patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
-            times.append(max(self._hole_since + self._reorder_window(), patience))
+            times.append(max(state.board.hole_since + self._reorder_window(), patience))
         times += [
             max(state.begun_at + self._reorder_window(), claim.patience + 1)
             for claim in state.claims
