@@ -118,7 +118,11 @@ def is_numeric(host: str) -> bool:
 
 def resolve(host: str, port: int) -> Address:
     """Numeric address of a host name; OSError when there is none."""
-    info = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    try:
+        info = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    except (OSError, UnicodeError) as error:  # the latter for what no name looks like
+        reason = error.strerror if isinstance(error, OSError) else "not a name"
+        raise OSError(f"cannot find replica {host!r}: {reason}") from None
     return str(info[4][0]), port
 
 

@@ -1,0 +1,161 @@
+"""Programs of ours as processes: started, waited for by a line they print, and ended, each by its pid."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+PATIENCE_SECONDS = 30.0  # how long a process may take for what it does in milliseconds, before the test fails
+ROOT = Path(__file__).parent.parent.parent
+Address = tuple[str, int]
+
+
+class Lines:
+    """A pipe read line by line, with a bound on the time each takes."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._pending = b""
+
+    def next(self) -> str:
+        """The next line; AssertionError when none comes in time."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([self._pipe], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(self._pipe.fileno(), 1 << 16) if ready else b""
+            if not data:
+                raise AssertionError(f"no line {'at the end' if ready else 'in time'}, only {self._pending!r}")
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line.decode()
+
+    def rest(self) -> str:
+        """All up to the end of what a process wrote that has ended."""
+        data, self._pending = self._pending + self._pipe.read(), b""
+        return data.decode()
+
+    def close(self) -> None:
+        """Close the pipe."""
+        self._pipe.close()
+
+
+class Program:
+    """One process of this interpreter: a context manager that kills it. `namespace` is a network namespace."""
+
+    def __init__(self, module: str, *words: object, namespace: str | None = None) -> None:
+        prefix = ["ip", "netns", "exec", namespace] if namespace else []  # which replaces itself: the pid is ours
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", module, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.pid = self._process.pid
+        self.output = Lines(self._process.stdout)
+        self.errors = Lines(self._process.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit status, once it has ended by itself; fails when it does not in time."""
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """End it whatever it does, and let go of its pipes."""
+        self.kill()
+        self.output.close()
+        self.errors.close()
+
+
+class Fleet:
+    """Replicas as processes of `tests.support.replica_program`, all with the options `words`; closes like a file.
+
+    They have a port each, which a replica that is started again keeps.
+    """
+
+    def __init__(self, count: int, *words: object, host: str = "127.0.0.1", namespace: str | None = None) -> None:
+        self._words = words
+        self._host = host
+        self._namespace = namespace
+        self._replicas: list[Program] = []
+        self.addresses: list[Address] = []
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._replicas = [self._started(0) for _ in range(count)]
+            self.addresses = [ready(replica) for replica in self._replicas]
+            undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _started(self, port: int) -> Program:
+        where = ("--host", self._host, "--port", port)
+        return Program("tests.support.replica_program", *where, *self._words, namespace=self._namespace)
+
+    @property
+    def pids(self) -> list[int]:
+        """The pids of those that run or have run last."""
+        return [replica.pid for replica in self._replicas]
+
+    def kill(self, index: int) -> None:
+        """SIGKILL."""
+        self._replicas[index].kill()
+
+    def restart(self, index: int, *, wait: bool = True) -> None:
+        """Start it again on its port, which must be free; with `wait` it is ready when this returns."""
+        self._replicas[index].close()
+        self._replicas[index] = self._started(self.addresses[index][1])
+        if wait:
+            assert ready(self._replicas[index]) == self.addresses[index]
+
+    def close(self) -> None:
+        """End them all."""
+        for replica in self._replicas:
+            replica.close()
+
+
+def ready(replica: Program) -> Address:
+    """Where a replica listens, which it says once it does."""
+    word, host, port = replica.output.next().split()
+    assert word == "ready"
+    return host, int(port)
+
+
+def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port that nobody has just now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as sock:
+        sock.bind((host, 0))
+        port: int = sock.getsockname()[1]
+        return port
