@@ -99,7 +99,7 @@ class Sender:
             if stop <= start:
                 return
             runs = board.proof()
-            if len(runs) > self._most_runs():
+            if len(runs) > self._most_runs(state.datagram_bytes):
                 state.broken = True
                 return
             claim = Claim(start, stop, state.spoken, hi, state.fleet.pick(now), now, runs=runs)
@@ -126,27 +126,38 @@ class Sender:
         state, board = self._state, self._state.board
         if state.transport is None:
             return
-        runs = board.proof()[: self._most_runs()]
+        clean = board.clean and not state.timed_out
+        size = self._restart_size(clean=clean or state.transport.embryo)
+        runs = board.proof()[: self._most_runs(size)]
         if state.timed_out and state.round_trip.backoff > 1:  # perhaps the proof is at fault: none is always valid
             runs = ()
         proved = runs[-1][1] if runs else board.episode.base
         base = max(board.course.edge(proved), state.next_number, board.cursor)
-        clean = board.clean and len(runs) == 1 and not state.timed_out
-        window = board.course.window(proved)
-        expected = 2 if window > 2 else 1
-        if state.transport.embryo:
-            expected = state.limits.initial_window
-        elif clean:
-            expected = max(1, min(window, state.limits.idle_window))
         state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
-        claim = Claim(base, base + expected, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
-        claim.datagram_bytes = max(state.proven_bytes if clean or state.transport.embryo else 0, state.datagram_bytes)
-        if state.timed_out and state.round_trip.backoff > 2:
-            claim.datagram_bytes = state.proven_bytes = state.limits.min_datagram_bytes
+        stop = base + self._expected_window(board.course.window(proved), clean=clean)
+        claim = Claim(base, stop, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
+        claim.datagram_bytes = size
         self._fill(claim)
         state.restarting, state.timed_out = claim, False
         self._send(claim, now, out)
+
+    def _restart_size(self, *, clean: bool) -> int:
+        """Datagram size of the episode to come: larger when a larger one is proven, the least when nothing passes."""
+        state = self._state
+        if state.timed_out and state.round_trip.backoff > 2:
+            state.proven_bytes = state.limits.min_datagram_bytes
+            return state.proven_bytes
+        return max(state.proven_bytes, state.datagram_bytes) if clean else state.datagram_bytes
+
+    def _expected_window(self, window: int, *, clean: bool) -> int:
+        """What the server will start with, as far as this side can tell."""
+        state = self._state
+        if state.transport is not None and state.transport.embryo:
+            return state.limits.initial_window
+        if clean:
+            return max(1, min(window, state.limits.idle_window))
+        return 2 if window > 2 else 1
 
     def _fill(self, claim: Claim) -> None:
         """What the request wants and brings; input goes before data."""
@@ -161,7 +172,7 @@ class Sender:
         if self._state.input_due:
             self._fill_input(claim, packets * room - reserve)
             return
-        spare = state.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
+        spare = claim.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
         most = min(spare // WANT_BYTES, state.limits.max_wants)
         selection = state.wants.select(packets, room, state.output_limit, most, reserve=reserve)
         claim.wants, claim.user = selection.wants, selection.user
@@ -195,10 +206,10 @@ class Sender:
             claim.flags |= RequestFlag.INPUT_END
         state.input.in_flight = True
 
-    def _most_runs(self) -> int:
+    def _most_runs(self, size: int) -> int:
         """Runs that a request has room for, beside the largest continuation and one want."""
         state = self._state
-        room = state.datagram_bytes - _FIXED_BYTES - WANT_BYTES - state.wants.largest_blob
+        room = size - _FIXED_BYTES - WANT_BYTES - state.wants.largest_blob
         return max(1, min(room // RUN_BYTES, state.limits.max_runs))
 
     def _inline_room(self, claim: Claim | None = None) -> int:
@@ -207,7 +218,8 @@ class Sender:
         used = _FIXED_BYTES + OFFSET_BYTES + WANT_BYTES
         used += len(newest.blob) if newest else 0
         used += RUN_BYTES * (len(claim.runs) if claim else min(state.board.holes + 1, state.limits.max_runs))
-        return max(state.datagram_bytes - used, 0)
+        size = min(claim.datagram_bytes, state.datagram_bytes) if claim else state.datagram_bytes
+        return max(size - used, 0)
 
     def _upload(self, now: int, out: Outgoing) -> None:
         """Pieces for the spool, when the input does not fit a request."""
