@@ -149,12 +149,11 @@ class Fleet:
         return f"http://{shown((_ANY_HOST.get(host, host), port))}/"
 
     def _announcement(self) -> str:
+        count, url = self._options.replicas, self._url()
+        replicas = f"{count} replica{'s' if count > 1 else ''}"
         udp = ", ".join(dict.fromkeys(shown(place) for place in self._places))
-        what = f"{self._options.replicas} replicas (UDP {udp})"
-        url = self._url()
-        return (
-            f"{url} serves {self._options.site} through {what}" if url else f"{self._options.site} is served by {what}"
-        )
+        what = f"{url} serves {self._options.site}" if url else f"{self._options.site} is served"
+        return f"{what} through {replicas} (UDP {udp})"
 
 
 def _module(name: str, *words: str) -> list[str]:
