@@ -6,12 +6,15 @@ counter order, 64 bits each, keyed per connection). The xor over a received run 
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 NONCE_BYTES = 8
 _BLOCK_BITS = 128
+_ENDS = struct.Struct(">8xQ8xQ")  # two counter blocks
+_HALVES = struct.Struct(">4Q")
 
 
 class NonceSequence:
@@ -30,18 +33,22 @@ class NonceSequence:
 
     def run(self, start: int, stop: int) -> int:
         """What a client that received all of [start, stop) has accumulated."""
-        return self.value(start) ^ self.value(stop)
+        a, b, c, d = _HALVES.unpack(self._encrypt(_ENDS.pack(start >> 1, stop >> 1)))
+        first: int = b if start & 1 else a
+        last: int = d if stop & 1 else c
+        return first ^ last
 
     def proofs(self, start: int, stop: int) -> list[int]:
         """The nonce of each packet in [start, stop), in one cipher call."""
+        if stop - start == 1:
+            return [self.run(start, stop)]
         first = start >> 1
         blocks = (stop >> 1) - first + 1
         ones, ramp = _counters(blocks)
         stream = self._encrypt((first * ones + ramp).to_bytes(16 * blocks, "big"))
         number = int.from_bytes(stream, "big")
         paired = (number ^ (number << 64)).to_bytes(16 * blocks + 8, "big")
-        skip = 8 + 8 * (start & 1)
-        return _words(paired, skip, stop - start)
+        return list(struct.unpack_from(f">{stop - start}Q", paired, 8 + 8 * (start & 1)))
 
 
 @lru_cache(maxsize=128)
@@ -50,8 +57,3 @@ def _counters(blocks: int) -> tuple[int, int]:
     ones = sum(1 << (_BLOCK_BITS * index) for index in range(blocks))
     ramp = sum((blocks - 1 - index) << (_BLOCK_BITS * index) for index in range(blocks))
     return ones, ramp
-
-
-def _words(data: bytes, offset: int, count: int) -> list[int]:
-    import_words = memoryview(data)[offset : offset + 8 * count]
-    return [int.from_bytes(import_words[i : i + 8], "big") for i in range(0, 8 * count, 8)]
