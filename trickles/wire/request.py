@@ -18,8 +18,10 @@ HEADER_BYTES = 1 + BLOB_BYTES + 4
 TAG_BYTES = 16
 MIN_REQUEST_BYTES = 200  # padded up to this, so that a refusal never is larger than what earned it
 _FIXED = struct.Struct(">BHIIIBBHH")  # flags, mss, lo, hi, restart base, runs, wants, user continuation, input
+_HEADER = struct.Struct(f">x{BLOB_BYTES}sI")
 _RUN = struct.Struct(">IIQ")
 _WANT = struct.Struct(">QI")
+_ONE_EACH = struct.Struct(">IIQQI")
 _OFFSET = struct.Struct(">Q")
 BODY_FIXED_BYTES = _FIXED.size
 RUN_BYTES = _RUN.size
@@ -27,6 +29,7 @@ WANT_BYTES = _WANT.size
 OFFSET_BYTES = _OFFSET.size
 MOST_OFFSET = 1 << 62
 _PADDING = bytes(MIN_REQUEST_BYTES)
+Run = tuple[int, int, int]
 
 
 class RequestBody(NamedTuple):
@@ -37,7 +40,7 @@ class RequestBody(NamedTuple):
     lo: int
     hi: int
     restart_base: int = 0
-    runs: tuple[tuple[int, int, int], ...] = ()
+    runs: tuple[Run, ...] = ()
     wants: tuple[Range, ...] = ()
     user: bytes = b""
     input_offset: int = 0
@@ -72,48 +75,55 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
     """Undo `RequestBody.encode`; BadPacket for truncation, counts that do not fit, or ranges out of order."""
     try:
         flags, size, lo, hi, base, n_runs, n_wants, n_user, n_input = _FIXED.unpack_from(body)
-        at = BODY_FIXED_BYTES
-        runs = tuple(_RUN.iter_unpack(body[at : at + n_runs * RUN_BYTES])) if n_runs else ()
-        at += n_runs * RUN_BYTES
-        wants = tuple(
-            (start, start + length) for start, length in _WANT.iter_unpack(body[at : at + n_wants * WANT_BYTES])
-        )
-        at += n_wants * WANT_BYTES
-        user = body[at : at + n_user]
-        at += n_user
-        offset = 0
+        if n_runs == 1 and n_wants == 1:  # as in most requests
+            first, proved, nonce, want, length = _ONE_EACH.unpack_from(body, BODY_FIXED_BYTES)
+            at = BODY_FIXED_BYTES + RUN_BYTES + WANT_BYTES
+            runs: tuple[Run, ...] = ((first, proved, nonce),)
+            wants: tuple[Range, ...] = ((want, want + length),)
+            if proved <= first or want > MOST_OFFSET - length:
+                raise BadPacket("range out of order or beyond any stream")
+        else:
+            at, runs, wants = _lists_untrusted(body, n_runs, n_wants)
+            proved = runs[-1][1] if runs else -1
+        data_at, offset = at + n_user, 0
+        user = body[at:data_at]
         if flags & 8:  # RequestFlag.INPUT, as a number: this line is hot
-            (offset,) = _OFFSET.unpack_from(body, at)
-            at += OFFSET_BYTES
-        at += n_input
-        if at > len(body) or len(runs) != n_runs or len(wants) != n_wants:
-            raise BadPacket("truncated request body")
+            (offset,) = _OFFSET.unpack_from(body, data_at)
+            data_at += OFFSET_BYTES
     except struct.error:
         raise BadPacket("truncated request body") from None
-    if n_input and not flags & 8:
-        raise BadPacket("input without its flag")
-    if offset + n_input > MOST_OFFSET or (wants and max(wants)[1] > MOST_OFFSET):
-        raise BadPacket("offset beyond any stream")
-    _check_order(runs, lo, hi)
-    return RequestBody(flags, size, lo, hi, base, runs, wants, user, offset, body[at - n_input : at])
-
-
-def _check_order(runs: tuple[tuple[int, int, int], ...], lo: int, hi: int) -> None:
-    end = -1
-    for start, stop, _ in runs:
-        if start <= end or stop <= start:
-            raise BadPacket("runs out of order")
-        end = stop
-    if lo > hi or (hi > lo and hi > end):
+    end = data_at + n_input
+    if end > len(body) or (n_input and not flags & 8) or offset + n_input > MOST_OFFSET:
+        raise BadPacket("truncated request body, or input without its flag or beyond any stream")
+    if lo > hi or (hi > lo and hi > proved):
         raise BadPacket("speaks for numbers beyond its proof")
+    return RequestBody(flags, size, lo, hi, base, runs, wants, user, offset, body[data_at:end])
+
+
+def _lists_untrusted(body: bytes, n_runs: int, n_wants: int) -> tuple[int, tuple[Run, ...], tuple[Range, ...]]:
+    """Where the lists end, runs and wants; BadPacket when they are cut short or out of order."""
+    middle = BODY_FIXED_BYTES + n_runs * RUN_BYTES
+    end = middle + n_wants * WANT_BYTES
+    if end > len(body):
+        raise BadPacket("truncated request body")
+    runs = tuple(_RUN.iter_unpack(body[BODY_FIXED_BYTES:middle]))
+    wants = tuple((start, start + length) for start, length in _WANT.iter_unpack(body[middle:end]))
+    last = -1
+    for start, stop, _ in runs:
+        if start <= last or stop <= start:
+            raise BadPacket("runs out of order")
+        last = stop
+    if any(stop > MOST_OFFSET for _, stop in wants):
+        raise BadPacket("offset beyond any stream")
+    return end, runs, wants
 
 
 def split_untrusted(datagram: bytes) -> tuple[bytes, bytes, int]:
     """Header (all that is in clear), transport continuation and request number of a request or ping."""
     if len(datagram) < MIN_REQUEST_BYTES:
         raise BadPacket("too short for a request")
-    header = datagram[:HEADER_BYTES]
-    return header, header[1 : 1 + BLOB_BYTES], int.from_bytes(header[-4:], "big")
+    blob, number = _HEADER.unpack_from(datagram)
+    return datagram[:HEADER_BYTES], blob, number
 
 
 def request_header(kind: Kind, blob: bytes, number: int) -> bytes:

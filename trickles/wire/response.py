@@ -43,8 +43,7 @@ class TransportFrame(NamedTuple):
 
     def encode(self) -> bytes:
         """142 bytes."""
-        episode = self.episode
-        return _LAW.pack(episode.base, episode.start, episode.ssthresh, episode.law, self.embryo) + self.blob
+        return transport_frame(self.episode, self.embryo, self.blob)
 
 
 class UserFrame(NamedTuple):
@@ -57,8 +56,18 @@ class UserFrame(NamedTuple):
 
     def encode(self) -> bytes:
         """26 bytes and the sealed continuation."""
-        stop = _OPEN_ENDED if self.stop is None else self.stop
-        return _USER.pack(self.start, stop, self.consumed, len(self.blob)) + self.blob
+        return user_frame(self.start, self.stop, self.consumed, self.blob)
+
+
+def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
+    """The bytes of a TransportFrame."""
+    base, start, ssthresh, law = episode
+    return _LAW.pack(base, start, ssthresh, law, embryo) + blob
+
+
+def user_frame(start: int, stop: int | None, consumed: int, blob: bytes) -> bytes:
+    """The bytes of a UserFrame."""
+    return _USER.pack(start, _OPEN_ENDED if stop is None else stop, consumed, len(blob)) + blob
 
 
 class Frames(NamedTuple):

@@ -38,19 +38,9 @@ class TransportState(NamedTuple):
 
     def encode(self) -> bytes:
         """88 bytes, fixed layout, big endian."""
-        episode = self.episode
-        return _STATE.pack(
-            self.suite | (_EMBRYO if self.embryo else 0),
-            episode.law,
-            self.issued,
-            self.address,
-            self.datagram_bytes,
-            episode.base,
-            episode.start,
-            episode.ssthresh,
-            self.secret,
-            self.nonce_key,
-        )
+        suite, embryo, issued, address, size, (base, start, ssthresh, law), secret, nonce_key = self
+        first = suite | _EMBRYO if embryo else suite
+        return _STATE.pack(first, law, issued, address, size, base, start, ssthresh, secret, nonce_key)
 
 
 def decode_untrusted(data: bytes) -> TransportState:
