@@ -5,18 +5,79 @@ from __future__ import annotations
 import struct
 
 from trickles.errors import BadPacket, ContinuationTooLarge, Forged
-from trickles.keyring import Keyring, Purpose
-from trickles.limits import Limits
+from trickles.keyring import Keyring, Purpose, Sealer
+from trickles.limits import SECOND, Limits
 from trickles.service import Continuation
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES, TransportState, decode_untrusted
 
 _USER = struct.Struct(">QQQQ")
 _OPEN_ENDED = (1 << 64) - 1
+TRUSTED_FOR = 10 * SECOND  # an opened user continuation is not checked again for its age
+_NONE_KNOWN = b"", Continuation(b"", 0, None, 0), -1
+
+
+class Seals:
+    """Seals and opens the continuations of one connection; the ciphers of the epoch in force are made once."""
+
+    __slots__ = (
+        "_connection",
+        "_known",
+        "_prefix",
+        "_ring",
+        "_start",
+        "_stop",
+        "_transport",
+        "_transport_bound",
+        "_user",
+        "_user_bound",
+    )
+
+    def __init__(self, connection: bytes) -> None:
+        self._connection = connection
+        self._ring: Keyring | None = None
+        self._known: tuple[bytes, Continuation, int] = _NONE_KNOWN  # the user continuation sealed or opened last
+
+    def transport(self, ring: Keyring, state: TransportState, nonce: bytes, now: int) -> bytes:
+        """As `seal_transport`."""
+        if ring is not self._ring or not self._start <= now < self._stop:
+            self._renew(ring, now)
+        return self._connection + self._prefix + nonce + self._transport(nonce, state.encode(), self._transport_bound)
+
+    def user(self, ring: Keyring, value: Continuation, nonce: bytes, now: int, most_bytes: int) -> bytes:
+        """As `seal_user`."""
+        if ring is not self._ring or not self._start <= now < self._stop:
+            self._renew(ring, now)
+        state, start, stop, consumed = value
+        if len(state) > most_bytes:
+            raise ContinuationTooLarge(
+                f"user continuation of {len(state)} bytes, at most {most_bytes} fit a packet:"
+                " keep the state in a store that all replicas share and put its key here"
+            )
+        plaintext = _USER.pack(now, start, _OPEN_ENDED if stop is None else stop, consumed) + state
+        blob = self._prefix + nonce + self._user(nonce, plaintext, self._user_bound)
+        self._known = blob, value, now + TRUSTED_FOR
+        return blob
+
+    def open_user_untrusted(self, ring: Keyring, blob: bytes, now: int, life: int) -> Continuation:
+        """As `open_user_untrusted`, but for its age, which is checked every ten seconds only."""
+        known, value, until = self._known
+        if blob == known and now <= until:
+            return value
+        value = open_user_untrusted(ring, self._connection, blob, now=now, life=life)
+        self._known = blob, value, now + TRUSTED_FOR
+        return value
+
+    def _renew(self, ring: Keyring, now: int) -> None:
+        epoch, self._start, self._stop = ring.period(now)
+        transport, user = (Sealer(epoch, each, self._connection) for each in (Purpose.TRANSPORT, Purpose.USER))
+        self._ring, self._prefix = ring, transport.prefix
+        self._transport, self._transport_bound = transport.encrypt, transport.bound
+        self._user, self._user_bound = user.encrypt, user.bound
 
 
 def seal_transport(ring: Keyring, connection: bytes, state: TransportState, *, nonce: bytes, now: int) -> bytes:
     """The transport continuation of `connection`, 128 bytes."""
-    return connection + ring.seal(Purpose.TRANSPORT, connection, state.encode(), nonce=nonce, now=now)
+    return Seals(connection).transport(ring, state, nonce, now)
 
 
 def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, TransportState]:
@@ -32,14 +93,7 @@ def seal_user(
     ring: Keyring, connection: bytes, value: Continuation, *, nonce: bytes, now: int, limits: Limits
 ) -> bytes:
     """The sealed form of what a service wants back; ContinuationTooLarge when it would not fit a packet."""
-    if len(value.state) > limits.max_user_continuation_bytes:
-        raise ContinuationTooLarge(
-            f"user continuation of {len(value.state)} bytes, at most {limits.max_user_continuation_bytes} fit a packet:"
-            " keep the state in a store that all replicas share and put its key here"
-        )
-    stop = _OPEN_ENDED if value.stop is None else value.stop
-    plaintext = _USER.pack(now, value.start, stop, value.consumed) + value.state
-    return ring.seal(Purpose.USER, connection, plaintext, nonce=nonce, now=now)
+    return Seals(connection).user(ring, value, nonce, now, limits.max_user_continuation_bytes)
 
 
 def open_user_untrusted(ring: Keyring, connection: bytes, blob: bytes, *, now: int, life: int) -> Continuation:

@@ -22,6 +22,7 @@ from trickles.errors import Forged, KeyringError, UnknownEpoch
 KEY_BYTES = 32
 SEAL_OVERHEAD = 4 + 12 + 16
 _EMPTY = b""
+_ALWAYS = 1 << 64  # later than any time
 
 
 class Purpose(bytes, Enum):
@@ -36,6 +37,8 @@ class Purpose(bytes, Enum):
     TO_CLIENT = b"trickles 1 server to client"
     SPOOL = b"trickles 1 spool receipts"
     SESSION = b"trickles 1 application sessions"
+
+    __hash__ = bytes.__hash__  # a member is its bytes: it equals them, and hashes as fast as they do
 
 
 def expand(key: bytes, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
@@ -78,6 +81,12 @@ class Keyring:
         in_force = [epoch for epoch in self.epochs if epoch.not_before <= now]
         return max(in_force, key=lambda epoch: (epoch.not_before, epoch.identifier)) if in_force else self.epochs[0]
 
+    def period(self, now: int) -> tuple[Epoch, int, int]:
+        """The epoch that seals at `now`, and the times [start, stop) from when until when it is that one."""
+        epoch = self.newest(now)
+        start = epoch.not_before if epoch.not_before <= now else -_ALWAYS
+        return epoch, start, min((each.not_before for each in self.epochs if each.not_before > now), default=_ALWAYS)
+
     def find(self, identifier: int) -> Epoch:
         """The epoch of that id; UnknownEpoch when it is not (or no longer) held."""
         for epoch in self.epochs:
@@ -87,10 +96,7 @@ class Keyring:
 
     def seal(self, purpose: Purpose, context: bytes, plaintext: bytes, *, nonce: bytes, now: int) -> bytes:
         """Seal for `purpose` and `context` (a connection id, say); `nonce` is 12 random bytes."""
-        epoch = self.newest(now)
-        prefix = epoch.identifier.to_bytes(4, "big")
-        cipher = _cipher(epoch.key, purpose, context)
-        return prefix + nonce + cipher.encrypt(nonce, plaintext, prefix + purpose.value)
+        return Sealer(self.newest(now), purpose, context).seal(nonce, plaintext)
 
     def open_untrusted(self, purpose: Purpose, context: bytes, sealed: bytes) -> bytes:
         """Undo `seal`; every failure is Forged (UnknownEpoch when only the epoch is not held)."""
@@ -101,6 +107,24 @@ class Keyring:
             return _cipher(epoch.key, purpose, context).decrypt(sealed[4:16], sealed[16:], sealed[:4] + purpose.value)
         except InvalidTag:
             raise Forged("not sealed by this keyring") from None
+
+
+class Sealer:
+    """Seals as `Keyring.seal` does, for one epoch, purpose and context: for who seals often under the same.
+
+    A sealed value is `prefix | nonce | encrypt(nonce, plaintext, bound)`.
+    """
+
+    __slots__ = ("bound", "encrypt", "prefix")
+
+    def __init__(self, epoch: Epoch, purpose: Purpose, context: bytes) -> None:
+        self.prefix = epoch.identifier.to_bytes(4, "big")
+        self.bound = self.prefix + purpose.value
+        self.encrypt = _cipher(epoch.key, purpose, context).encrypt
+
+    def seal(self, nonce: bytes, plaintext: bytes) -> bytes:
+        """Seal under 12 random bytes."""
+        return self.prefix + nonce + self.encrypt(nonce, plaintext, self.bound)
 
 
 def with_epoch(ring: Keyring | None, fresh: Epoch, *, keep: int = 3) -> Keyring:

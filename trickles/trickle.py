@@ -99,6 +99,8 @@ def reduced_window(window: int) -> int:
 def course(episode: Episode, runs: Sequence[Range]) -> Course:
     """Lay out the episodes that follow when exactly `runs` (ascending, disjoint) were received from episode.base on."""
     end = runs[-1][1] if runs else episode.base
+    if not runs or (len(runs) == 1 and runs[0][0] <= episode.base < end):
+        return Course((Leg(episode),))
     legs: list[Leg] = []
     while True:
         hole = _first_hole(episode.base, runs)
@@ -126,10 +128,20 @@ def _first_hole(base: int, runs: Sequence[Range]) -> int:
 
 def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window: int) -> Episode:
     """The episode after a pause (`clean`: everything sent was proved) or after a timeout (RFC 5681 3.1, 4.1)."""
-    episode = path.episode
-    window = path.window(number)
-    if clean:
-        return Episode(base, max(1, min(window, idle_window)), max(episode.ssthresh, window * 3 // 4), episode.law)
+    episode, window = path.episode, path.window(number)
+    return paused(episode, window, base, idle_window) if clean else timed_out(episode, window, base)
+
+
+def paused(episode: Episode, window: int, base: int, idle_window: int) -> Episode:
+    """The episode at `base` after one that ended idle at `window`: what was known of the path is kept in part."""
+    ssthresh = episode.ssthresh
+    if window * 3 // 4 > ssthresh:
+        ssthresh = window * 3 // 4
+    return Episode(base, max(1, min(window, idle_window)), ssthresh, episode.law)
+
+
+def timed_out(episode: Episode, window: int, base: int) -> Episode:
+    """The episode at `base` after one that ended in silence at `window`."""
     return Episode(base, 2 if window > 2 else 1, max(window // 2, 2), episode.law)
 
 

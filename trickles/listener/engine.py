@@ -20,12 +20,13 @@ from trickles.replay import ClaimTable, ReplayFilter
 from trickles.service import Buffer, Refusal, Service
 from trickles.spool import Spool
 from trickles.trace import Counters
-from trickles.wire.kinds import Address, Burst, Kind, address_bytes
+from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
 from trickles.wire.refusal import refusal_header
 from trickles.wire.request import parse_body_untrusted, split_untrusted
 from trickles.wire.response import HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
 
 Entropy = Callable[[int], bytes]
+_REQUEST = int(Kind.REQUEST)
 
 
 class Listener:
@@ -94,7 +95,7 @@ class Listener:
         """The datagrams that answer one datagram from `source`; `now` is microseconds since 1970."""
         try:
             kind = datagram[0] if datagram else 0
-            if kind == Kind.REQUEST:
+            if kind == _REQUEST:
                 return self._request(datagram, source, now)
             if kind == Kind.HELLO:
                 return self._greeter.hello(datagram, source, now)
@@ -134,9 +135,8 @@ class Listener:
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
-        release = lambda: self._claims.release(path.connection, decision.start, decision.stop)  # noqa: E731
-        given, spooled = self._spooler.input(path, body)
-        return self._replier.answer(path, source, number, body, decision, now, release, given, spooled)
+        given, spooled = self._spooler.input(path, body) if body.flags & RequestFlag.COMMIT else (body.input, None)
+        return self._replier.answer(path, source, number, body, decision, now, given, spooled)
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
         header, blob, number = split_untrusted(datagram)

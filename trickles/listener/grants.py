@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from trickles.limits import Limits
 from trickles.listener.paths import Path
-from trickles.replay import ClaimTable
-from trickles.trickle import UNBOUNDED_SSTHRESH, Course, Episode, course, rescaled, restarted
+from trickles.replay import Claims, ClaimTable
+from trickles.trickle import UNBOUNDED_SSTHRESH, Course, Episode, course, paused, rescaled, timed_out
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
 
 
-class Decision(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Decision:
     """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode."""
 
     start: int
@@ -20,6 +22,7 @@ class Decision(NamedTuple):
     episode: Episode
     fresh: bool
     datagram_bytes: int
+    claims: Claims  # where the numbers are noted
 
 
 class Refused(NamedTuple):
@@ -34,15 +37,19 @@ IMPATIENT = Refused("dropped.impatient")
 NOTHING = Refused("dropped.nothing_earned")
 
 
-def decide(path: Path, body: RequestBody, claims: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
+def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
     """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
-    episode = path.state.episode
-    if len(body.runs) > limits.max_runs or len(body.wants) > limits.max_wants:
+    episode, runs = path.state.episode, body.runs
+    if len(runs) > limits.max_runs or len(body.wants) > limits.max_wants:
         return BAD_PROOF
-    for start, stop, nonce in body.runs:
+    for start, stop, nonce in runs:
         if start < episode.base or path.nonces.run(start, stop) != nonce:
             return BAD_PROOF
-    followed = course(episode, [(start, stop) for start, stop, _ in body.runs])
+    if len(runs) == 1 and runs[0][0] == episode.base:  # nothing was lost: the episode goes on
+        followed: Episode | Course = episode
+    else:
+        followed = course(episode, [(start, stop) for start, stop, _ in runs])
+    claims = table.of(path.connection)
     if body.flags & RequestFlag.RESTART:
         return _restart(path, body, followed, claims, now, limits)
     if path.state.embryo:
@@ -51,7 +58,7 @@ def decide(path: Path, body: RequestBody, claims: ClaimTable, *, now: int, limit
 
 
 def _continue(
-    path: Path, body: RequestBody, followed: Course, claims: ClaimTable, now: int, limits: Limits
+    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
     if body.lo < path.state.episode.base:
         return BAD_PROOF
@@ -60,45 +67,60 @@ def _continue(
     stop = min(stop, start + _most_packets(size, limits), limits.max_number)
     if stop <= start:
         return NOTHING
-    if not claims.claim(path.connection, start, stop):
-        if not _may_probe(path, body, claims, now, limits):
+    if not claims.claim(start, stop):
+        if not _may_probe(body, claims, now, limits):
             return CLAIMED
         start = stop - 1  # served here before: one packet tells the client that the rest was lost
-    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size)
+    if isinstance(followed, Episode):
+        return Decision(start, stop, followed, False, size, claims)
+    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, claims)
 
 
-def _may_probe(path: Path, body: RequestBody, claims: ClaimTable, now: int, limits: Limits) -> bool:
+def _may_probe(body: RequestBody, claims: Claims, now: int, limits: Limits) -> bool:
     """A repeat of what was served here earns one packet, no more often than a client's probe timer runs."""
-    probe = bool(body.flags & RequestFlag.PROBE)
-    return probe and claims.may_probe(path.connection, now=now, interval=limits.min_probe_interval)
+    return bool(body.flags & RequestFlag.PROBE) and claims.may_probe(now=now, interval=limits.min_probe_interval)
 
 
 def _restart(
-    path: Path, body: RequestBody, followed: Course, claims: ClaimTable, now: int, limits: Limits
+    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
     state, base = path.state, body.restart_base
     proved = body.runs[-1][1] if body.runs else state.episode.base
-    bound = followed.edge(proved)
-    size = max(limits.min_datagram_bytes, min(body.datagram_bytes, limits.max_datagram_bytes))
-    if not bound <= base <= min(bound + limits.max_restart_skip, limits.max_number - limits.max_window):
+    window = followed.window(proved)
+    bound = proved + window if isinstance(followed, Episode) else followed.edge(proved)
+    if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
         return BAD_PROOF
-    served = claims.claimed(path.connection, base, base + 1)
-    if served and not _may_probe(path, body, claims, now, limits):
+    served = claims.claimed(base, base + 1)
+    if served and not _may_probe(body, claims, now, limits):
         return CLAIMED
-    unused = served or claims.may_pause(path.connection, state.issued)
+    unused = served or claims.may_pause(state.issued)
+    last = followed if isinstance(followed, Episode) else followed.episode
     if state.embryo and unused:
         episode = Episode(base, limits.initial_window, state.episode.ssthresh, state.episode.law)
     elif body.flags & RequestFlag.CLEAN and unused and len(body.runs) == 1 and body.runs[0][0] == state.episode.base:
-        episode = restarted(followed, proved, base, clean=True, idle_window=limits.idle_window)
-    elif served or claims.may_restart(path.connection, now=now, interval=limits.min_restart_interval):
-        episode = restarted(followed, proved, base, clean=False, idle_window=limits.idle_window)
+        episode = paused(last, window, base, limits.idle_window)
+    elif served or claims.may_restart(now=now, interval=limits.min_restart_interval):
+        episode = timed_out(last, window, base)
     else:
         return IMPATIENT
-    episode = rescaled(episode, state.datagram_bytes, size)
-    stop = base + min(episode.start, _most_packets(size, limits))
-    if not served and not claims.claim(path.connection, base, stop):
-        return CLAIMED
-    return Decision(base, base + 1 if served else stop, episode, True, size)
+    return _begun(path, body, episode, claims, limits, served=served)
+
+
+def _begun(
+    path: Path, body: RequestBody, episode: Episode, claims: Claims, limits: Limits, *, served: bool
+) -> Decision | Refused:
+    """The decision to begin `episode`; if it was begun here before, one packet of it tells the client."""
+    base, size, old = episode.base, body.datagram_bytes, path.state.datagram_bytes
+    if size != old:
+        size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
+        episode = rescaled(episode, old, size)
+    if served:
+        return Decision(base, base + 1, episode, True, size, claims)
+    count = episode.start
+    if count > limits.max_burst_packets:
+        count = min(count, _most_packets(size, limits))
+    stop = base + count
+    return Decision(base, stop, episode, True, size, claims) if claims.claim(base, stop) else CLAIMED
 
 
 def _most_packets(datagram_bytes: int, limits: Limits) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trickles.continuation import Seals
 from trickles.errors import UnknownEpoch
 from trickles.handshake import EpochKeys, make_cookie, valid_cookie
 from trickles.keyring import Purpose
@@ -68,7 +69,7 @@ class Greeter:
         nonce_key = keys.epoch.derive(Purpose.NONCE, session.connection, 16)
         size = min(size, self._limits.min_datagram_bytes)
         state = TransportState(suite, True, now, address_bytes(source[0]), size, episode, inside.secret, nonce_key)
-        path = Path(session.connection, state, session, NonceSequence(nonce_key))
+        path = Path(session.connection, state, session, NonceSequence(nonce_key), Seals(session.connection))
         return self._replier.greet(path, source, inside, now)
 
     def _epoch(self, identifier: int) -> EpochKeys:

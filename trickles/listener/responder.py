@@ -2,75 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from trickles.nonce import NonceSequence
+from trickles.listener.paths import Path
+from trickles.replay import Claims
 from trickles.service import Buffer
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
-from trickles.wire.response import FRAME_FLAGS, HEADER, HEADER_BYTES, TAG_BYTES
+from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, NONCE, SALT_BYTES, TAG_BYTES
 
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
 
 
-class Control(NamedTuple):
-    """Frames in clear for the first `copies` packets, and their flags: a lost packet must not lose them."""
+@dataclass(slots=True, eq=False)
+class Grant:
+    """All that turns a service's reply into datagrams, now or later.
 
-    flags: int = 0
-    frames: bytes = b""
-    copies: int = 0
+    Packet numbers [start, stop) of `datagram_bytes` each, for one request; `flags` and `frames` are the control frames
+    that go with the first packets whatever the service says; `random` is 32 fresh bytes: salt and two nonces.
+    """
 
-
-NO_CONTROL = Control()
-
-
-class Grant(NamedTuple):
-    """Packet numbers [start, stop) for one request, the source of their nonces, and the datagram size to fill."""
-
+    path: Path
+    destination: Address
     request: int
     start: int
     stop: int
-    nonces: NonceSequence
     datagram_bytes: int
-    salt: bytes
+    flags: int
+    frames: bytes
+    random: bytes
+    now: int
+    claims: Claims | None  # where the numbers are noted; a greeting claims nothing
 
 
-def room_bytes(session: Session, datagram_bytes: int, control: Control = NO_CONTROL) -> int:
+def room_bytes(session: Session, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:
     """Bytes of data that fit one response packet with those frames."""
-    tagged = session.sealed or control.flags & FRAME_FLAGS
-    return datagram_bytes - HEADER_BYTES - len(control.frames) - (TAG_BYTES if tagged else 0)
+    room = datagram_bytes - HEADER_BYTES - len(frames)
+    return room - TAG_BYTES if session.sealed or flags & FRAME_FLAGS else room
 
 
-def budget_bytes(session: Session, grant: Grant, control: Control) -> int:
-    """Bytes of data that fit the whole grant."""
-    marked = min(control.copies, grant.stop - grant.start)
-    plain = grant.stop - grant.start - marked
-    return marked * room_bytes(session, grant.datagram_bytes, control) + plain * room_bytes(
-        session, grant.datagram_bytes
-    )
+def budget_bytes(session: Session, datagram_bytes: int, count: int, frames: bytes) -> int:
+    """Bytes of data that fit `count` packets, the first of which carry those frames."""
+    if session.sealed:
+        room, lost = datagram_bytes - HEADER_BYTES - TAG_BYTES, len(frames)
+    else:
+        room, lost = datagram_bytes - HEADER_BYTES, len(frames) + TAG_BYTES if frames else 0
+    return count * room - (CONTROL_COPIES if count > CONTROL_COPIES else count) * lost
 
 
-def packets(
-    session: Session, destination: Address, grant: Grant, chunks: Iterable[Chunk], control: Control, end: int | None
-) -> list[Burst]:
+def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
     """The reply's datagrams, grouped into bursts of equal segments; data beyond the grant is left for later requests.
 
-    With no data at all one empty packet still goes out: it carries the control frames and keeps the client informed.
+    `frames` in clear go with the first packets, for a lost packet must not lose them. With no data at all one empty
+    packet still goes out: it carries them and keeps the client informed.
     """
-    pieces = _cut(coalesced(chunks), session, grant, control) or [(end or 0, b"")]
-    proofs = grant.nonces.proofs(grant.start, grant.start + len(pieces))
+    if len(chunks) <= 1:
+        offset, data = chunks[0] if chunks else (end or 0, b"")
+        reached = offset + len(data)
+        if reached - offset <= room_bytes(grant.path.session, grant.datagram_bytes, flags, frames):
+            number = grant.start
+            flags = _closing(flags, reached, end, number + 1, grant.stop)
+            packet = _packet(grant, number, offset, data, grant.path.nonces.run(number, number + 1), flags, frames)
+            return [Burst(grant.destination, grant.datagram_bytes, packet)]
+    return _many(grant, chunks, flags, frames, end)
+
+
+def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
+    copies = CONTROL_COPIES if frames else 0
+    pieces = _cut(coalesced(chunks), grant, flags, frames, copies) or [(end or 0, b"")]
+    proofs = grant.path.nonces.proofs(grant.start, grant.start + len(pieces))
     last = len(pieces) - 1
-    marked = min(control.copies, last)
-    parts = [_packet(session, grant, index, pieces[index], proofs[index], control) for index in range(marked)]
-    parts += _plain(session, grant, pieces, proofs, marked, last)
-    parts.append(_last(session, grant, pieces, proofs[last], control, end))
-    return _grouped(destination, grant.datagram_bytes, parts)
+    marked = min(copies, last)
+    parts = [_packet(grant, grant.start + i, *pieces[i], proofs[i], flags, frames) for i in range(marked)]
+    parts += _plain(grant, pieces, proofs, marked, last)
+    if last >= copies:
+        flags, frames = 0, b""
+    offset, piece = pieces[last]
+    flags = _closing(flags, offset + len(piece), end, grant.start + len(pieces), grant.stop)
+    parts.append(_packet(grant, grant.start + last, offset, piece, proofs[last], flags, frames))
+    return _grouped(grant.destination, grant.datagram_bytes, parts)
 
 
-def coalesced(chunks: Iterable[Chunk]) -> list[Chunk]:
+def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
     """Neighbouring chunks joined, so that a packet may straddle them; a lone chunk is not copied."""
+    if len(chunks) == 1 and len(chunks[0][1]):
+        return chunks
     groups: list[tuple[int, int, list[Buffer]]] = []
     for offset, data in chunks:
         size = len(data)
@@ -83,25 +101,23 @@ def coalesced(chunks: Iterable[Chunk]) -> list[Chunk]:
     return [(start, parts[0] if len(parts) == 1 else b"".join(parts)) for start, _, parts in groups]
 
 
-def _cut(chunks: Sequence[Chunk], session: Session, grant: Grant, control: Control) -> list[Chunk]:
+def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes, copies: int) -> list[Chunk]:
     """One piece a packet; the first ones are smaller by the control frames."""
-    room, limit = room_bytes(session, grant.datagram_bytes), grant.stop - grant.start
-    small = room_bytes(session, grant.datagram_bytes, control)
+    room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
+    small = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames)
     pieces: list[Chunk] = []
     for offset, data in chunks:
         view, position, size = memoryview(data), 0, len(data)
         while position < size and len(pieces) < limit:
-            step = small if len(pieces) < control.copies else room
+            step = small if len(pieces) < copies else room
             pieces.append((offset + position, view[position : position + step]))
             position += step
     return pieces
 
 
-def _plain(
-    session: Session, grant: Grant, pieces: list[Chunk], proofs: list[int], start: int, stop: int
-) -> list[list[Buffer]]:
+def _plain(grant: Grant, pieces: list[Chunk], proofs: list[int], start: int, stop: int) -> list[list[Buffer]]:
     """The hot loop: packets without flags or frames."""
-    request, salt, number = grant.request & 0xFFFF, grant.salt, grant.start
+    session, request, salt, number = grant.path.session, grant.request & 0xFFFF, grant.random[:SALT_BYTES], grant.start
     pack, seal, sealed = HEADER.pack, session.seal_data, session.sealed
     parts: list[list[Buffer]] = []
     for index in range(start, stop):
@@ -111,28 +127,21 @@ def _plain(
     return parts
 
 
-def _last(
-    session: Session, grant: Grant, pieces: list[Chunk], proof: int, control: Control, end: int | None
-) -> list[Buffer]:
-    """The reply's last packet says whether numbers are left over and whether the output ends."""
-    index = len(pieces) - 1
-    offset, piece = pieces[index]
-    flags = 0
-    if end is not None and offset + len(piece) == end:
+def _closing(flags: int, reached: int, end: int | None, number: int, stop: int) -> int:
+    """The reply's last packet says whether the output ends with it and whether numbers are left over."""
+    if reached == end:
         flags |= ResponseFlag.END
-    if grant.start + len(pieces) < grant.stop:
-        flags |= ResponseFlag.SHORT
-    marked = control if index < control.copies else NO_CONTROL
-    return _packet(session, grant, index, (offset, piece), proof, marked, flags)
+    return flags | ResponseFlag.SHORT if number < stop else flags
 
 
 def _packet(
-    session: Session, grant: Grant, index: int, piece: Chunk, proof: int, control: Control, flags: int = 0
+    grant: Grant, number: int, offset: int, data: Buffer, proof: int, flags: int, frames: bytes
 ) -> list[Buffer]:
-    offset, data = piece
-    flags |= control.flags
-    clear = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, grant.salt, grant.start + index, proof, offset)
-    return session.seal_response(clear + control.frames, data, tagged=bool(flags & FRAME_FLAGS))
+    session, salt = grant.path.session, grant.random[:SALT_BYTES]
+    clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, salt, number, proof, offset) + frames
+    if session.sealed:
+        return [clear, session.seal_data(clear[NONCE], data, clear)]
+    return [clear, session.tag(clear), data] if flags & FRAME_FLAGS else [clear, data]
 
 
 def _grouped(destination: Address, size: int, parts: list[list[Buffer]]) -> list[Burst]:

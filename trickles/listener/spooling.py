@@ -10,7 +10,7 @@ from trickles.listener.paths import Path
 from trickles.service import Spooled
 from trickles.spool import Spool, SpoolFull, receipt
 from trickles.trace import Counters
-from trickles.wire.kinds import Address, Burst, RequestFlag
+from trickles.wire.kinds import Address, Burst
 from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_untrusted
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
@@ -43,10 +43,8 @@ class Spooler:
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
-    def input(self, path: Path, body: RequestBody) -> tuple[bytes, Spooled | None]:
-        """The input of a request: its own bytes, or the beginning of what it commits and access to the rest."""
-        if not body.flags & RequestFlag.COMMIT:
-            return body.input, None
+    def input(self, path: Path, body: RequestBody) -> tuple[bytes, Spooled]:
+        """The input of a request that commits: the beginning of what it commits, and access to all of it."""
         origin, stop, proof = parse_commit_untrusted(body.input)
         start = body.input_offset
         proved = origin <= start <= stop and receipt(path.state.nonce_key, origin, stop) == proof

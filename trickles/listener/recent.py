@@ -1,0 +1,44 @@
+"""A bounded memory of what was computed lately."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """At most `limit` values in two halves: when the newer is full it becomes the older, which is forgotten at once.
+
+    Looking up and adding then cost a dict's price, whatever is forgotten. Values must be true.
+    """
+
+    __slots__ = ("_half", "_old", "newer")
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(limit // 2, 1)
+        self.newer: dict[Key, Value] = {}
+        self._old: dict[Key, Value] = {}
+
+    def __len__(self) -> int:
+        return len(self.newer) + len(self._old)
+
+    def find(self, key: Key) -> Value | None:
+        """The value of that key, if it is still known; being asked for makes it new again."""
+        value = self.newer.get(key)
+        if value is None:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self.add(key, value)
+        return value
+
+    def add(self, key: Key, value: Value) -> None:
+        """Remember one more."""
+        if len(self.newer) >= self._half:
+            self._old, self.newer = self.newer, {}
+        self.newer[key] = value
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.newer, self._old = {}, {}
