@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scapy.utils import PcapNgWriter, RawPcapWriter
 
 from tests.support.recording import frame, recorded, write_capture
-from trickles.tools import Captured, CaptureError, read_capture
+from trickles.tools import Captured, CaptureError, read_capture, sniff
 from trickles.tools.frames import COOKED, COOKED2, ETHERNET, NULL, Packet, udp_in_frame, udp_in_ip
 from trickles.tools.segments import segment_bytes, segments
 
@@ -159,6 +159,29 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     stream = io.TextIOWrapper(io.BytesIO((tmp_path / "a.pcap").read_bytes()))
     monkeypatch.setattr("sys.stdin", stream)
     assert list(read_capture("-")) == [ONE]
+
+
+# live
+
+
+def test_an_interface_that_is_not_there_is_named() -> None:
+    with pytest.raises(CaptureError, match=r"no-such-if|needs root"):
+        next(sniff("no-such-if"))
+
+
+def test_without_rights_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("trickles.tools.capture.socket.socket", refuse)
+    with pytest.raises(CaptureError, match="CAP_NET_RAW"):
+        next(sniff("lo"))
+
+
+def test_where_there_is_no_live_capture_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("trickles.tools.capture.socket.AF_PACKET")
+    with pytest.raises(CaptureError, match="tcpdump -w -"):
+        next(sniff("lo"))
 
 
 # bursts

@@ -1,5 +1,7 @@
 """What `trickles dump` says: the right thing of every datagram and connection, and nothing wrong of hostile ones."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -220,3 +222,25 @@ def test_the_command_says_in_one_line_what_cannot_be_read(
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
     assert what in shown.err
+
+
+def test_the_command_names_the_extra_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trickles.tools", None)
+    assert main(["dump", "-r", "a.pcap"]) == 1
+    assert "pip install 'trickles[tools]'" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_the_summary(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(interface: str) -> Iterator[Captured]:
+        assert interface == "any"
+        yield from CALM
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trickles.tools.sniff", interrupted)
+    assert main(["dump"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert fact(lines, "output") == "30000 B, 0 B sent again, ends at 30000"
