@@ -1,0 +1,6 @@
+"""What replicas share: the ledger, in memory for one process and in SQLite for one machine."""
+
+from trickleweb.stores.memory import MemoryLedger, SharedMemory
+from trickleweb.stores.sqlite import SqliteLedger
+
+__all__ = ["MemoryLedger", "SharedMemory", "SqliteLedger"]

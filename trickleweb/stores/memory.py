@@ -1,0 +1,55 @@
+"""A ledger in memory: for tests, for one process, and as the simple model of what every other ledger does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trickleweb.ledger import Claim, Done, Lost, New, Pending
+
+
+@dataclass(slots=True)
+class SharedMemory:
+    """What several virtual replicas of one process share: rows of owner, plan and time, and which owners are dead."""
+
+    rows: dict[bytes, tuple[str, bytes | None, int]] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+
+
+class MemoryLedger:
+    """One virtual replica's view of a shared memory. One thread at a time."""
+
+    def __init__(self, shared: SharedMemory | None = None, owner: str = "") -> None:
+        self._shared = shared or SharedMemory()
+        self.owner = owner
+
+    def claim(self, key: bytes, *, now: int) -> Claim:
+        """As `Ledger.claim`."""
+        row = self._shared.rows.get(key)
+        if row is None:
+            self._shared.rows[key] = (self.owner, None, now)
+            return New()
+        owner, plan, _ = row
+        if plan is not None:
+            return Done(plan)
+        return Lost() if owner in self._shared.dead else Pending()
+
+    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+        """As `Ledger.complete`."""
+        row = self._shared.rows.get(key)
+        if row is not None and row[1] is not None:
+            return row[1]
+        self._shared.rows[key] = (self.owner, plan, now)
+        return plan
+
+    def release(self, key: bytes) -> None:
+        """As `Ledger.release`."""
+        row = self._shared.rows.get(key)
+        if row is not None and row[:2] == (self.owner, None):
+            del self._shared.rows[key]
+
+    def expire(self, *, before: int) -> int:
+        """As `Ledger.expire`."""
+        old = [key for key, row in self._shared.rows.items() if row[2] < before]
+        for key in old:
+            del self._shared.rows[key]
+        return len(old)

@@ -1,0 +1,173 @@
+"""The ledger of the replicas of one machine: a SQLite file in WAL mode (https://sqlite.org/wal.html).
+
+A claim is one INSERT that succeeds once. What a process death leaves: a row without a plan whose owner no longer holds
+its lock (see `owners`), which is `Lost` to all others from that moment on. With `durable` a claim is on the disk before
+it is told, so a power failure forgets none; without, a power failure (not a process's death) may forget the last ones,
+and what they stood for may be done again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
+from trickleweb.plain import StateTooLarge
+from trickleweb.stores.owners import Owner, alone, is_alive, sweep
+
+HOUR = 3600 * 1_000_000
+KEEP = 26 * HOUR  # longer than any user continuation lives, so no client is still asking
+_VERSION = 1  # PRAGMA user_version; 0 is a new file
+_CLAIMS_PER_SWEEP = 256
+_SWEPT_ROWS = 1000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL, plan BLOB);
+CREATE INDEX IF NOT EXISTS claims_at ON claims (at);
+"""
+
+
+class SqliteLedger:
+    """A `Ledger` in one file, shared by any number of processes and threads; `path-owners` beside it is a folder.
+
+    Each process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        wait_s: float = 5.0,
+        max_bytes: int = 1 << 30,
+        max_plan_bytes: int = 1 << 20,
+        keep: int = KEEP,
+    ) -> None:
+        self._path = Path(path)
+        self._max_plan_bytes = max_plan_bytes
+        self._keep = keep
+        self._durable = durable
+        self._claims = 0
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._owners = self._path.with_name(self._path.name + "-owners")
+        with self._translated():
+            self._owners.mkdir(mode=0o700, exist_ok=True)
+            with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
+                self._database = _opened(self._path, wait_s=wait_s, max_bytes=max_bytes)
+                sweep(self._owners)
+                self._owner = Owner(self._owners)
+
+    def close(self) -> None:
+        """Let go of the file; what this process has claimed and not completed is lost to all."""
+        with self._lock:
+            self._database.close()
+            self._owner.close()
+
+    def claim(self, key: bytes, *, now: int) -> Claim:
+        """As `Ledger.claim`."""
+        with self._exclusive():
+            self._sweep_sometimes(now)
+            self._sync("FULL")
+            while True:
+                claimed = self._execute(
+                    "INSERT OR IGNORE INTO claims (key, owner, at) VALUES (?, ?, ?)", key, self._owner.name, now
+                )
+                if claimed.rowcount == 1:
+                    return New()
+                row = self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone()
+                if row is not None:  # else it was released, or expired, in between
+                    return self._standing(*row)
+
+    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+        """As `Ledger.complete`; `StateTooLarge` for a plan over `max_plan_bytes`, and then nothing is kept."""
+        if len(plan) > self._max_plan_bytes:
+            raise StateTooLarge(
+                f"a response plan of {len(plan)} bytes does not go into the ledger: store its body apart"
+            )
+        with self._exclusive():
+            self._sync("NORMAL")  # a completion that a power failure forgets leaves the claim: lost, never done again
+            self._execute(
+                "INSERT INTO claims (key, owner, at, plan) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET plan = excluded.plan, at = excluded.at WHERE plan IS NULL",
+                key, self._owner.name, now, plan,
+            )  # fmt: skip
+            row = self._execute("SELECT plan FROM claims WHERE key = ?", key).fetchone()
+            return plan if row is None else bytes(row[0])
+
+    def release(self, key: bytes) -> None:
+        """As `Ledger.release`."""
+        with self._exclusive():
+            self._execute("DELETE FROM claims WHERE key = ? AND owner = ? AND plan IS NULL", key, self._owner.name)
+
+    def expire(self, *, before: int) -> int:
+        """As `Ledger.expire`; claims do it by themselves, some rows at a time, after `keep` microseconds."""
+        with self._exclusive():
+            return self._execute("DELETE FROM claims WHERE at < ?", before).rowcount
+
+    def _standing(self, owner: str, plan: bytes | None) -> Claim:
+        if plan is not None:
+            return Done(bytes(plan))
+        return Pending() if owner == self._owner.name or is_alive(self._owners, owner) else Lost()
+
+    def _sweep_sometimes(self, now: int) -> None:
+        self._claims += 1
+        if self._claims % _CLAIMS_PER_SWEEP == 0:
+            self._execute(
+                "DELETE FROM claims WHERE rowid IN (SELECT rowid FROM claims WHERE at < ? LIMIT ?)",
+                now - self._keep, _SWEPT_ROWS,
+            )  # fmt: skip
+
+    def _sync(self, level: str) -> None:
+        if self._durable:
+            self._execute(f"PRAGMA synchronous = {level}")
+
+    def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        return self._database.execute(statement, values)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            raise LedgerUnavailable("a ledger was carried through a fork: open one in each process")
+        with self._lock, self._translated():
+            yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as exc:
+            raise LedgerUnavailable(f"{self._path}: {exc}") from exc
+
+
+def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
+    """The database, private to its user, of this release's form."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
+            raise LedgerUnavailable(f"{path} holds responses, and other users can read it: chmod go-rwx {path}")
+    finally:
+        os.close(descriptor)
+    # One connection for all threads of the process, one at a time; autocommit, so that a statement is a transaction.
+    database = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(database, path, max_bytes)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path, max_bytes: int) -> None:
+    database.execute("PRAGMA journal_mode = WAL").fetchall()
+    database.execute("PRAGMA synchronous = NORMAL")
+    (page_bytes,) = database.execute("PRAGMA page_size").fetchone()
+    database.execute(f"PRAGMA max_page_count = {max_bytes // page_bytes}").fetchall()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):
+        raise LedgerUnavailable(f"{path} is of another release ({version}): remove it when all replicas have stopped")
+    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")

@@ -1,0 +1,91 @@
+"""Forms in several steps whose state travels in the page: sealed, bound to one principal, ending in time, used once.
+
+The answers so far are a hidden field of the next page. Any replica opens it; nobody else's browser does; the client can
+go back a step, but finish only once, which the ledger sees to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from trickles.keyring import Keyring
+from trickleweb.ledger import Claim, Ledger, ledger_key
+from trickleweb.plain import Plain, StateTooLarge, dump_plain, load_plain
+from trickleweb.sealing import BadSeal, seal, unseal
+
+HOUR = 3600 * 1_000_000
+_SERIAL_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WizardState:
+    """The step that is to be answered, and all answers to the ones before; `serial` names this run of the wizard."""
+
+    step: str
+    serial: bytes
+    answers: dict[str, Plain] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wizard:
+    """A form of several steps. Its principal is whoever answers: a user's name, or what a session always holds."""
+
+    name: str
+    steps: tuple[str, ...]
+    ttl: int = HOUR  # for each step
+    max_bytes: int = 32_768  # of the state: it goes to the client and back with every step
+
+    def __post_init__(self) -> None:
+        if not self.steps or len(set(self.steps)) != len(self.steps):
+            raise ValueError("a wizard has steps, each once")
+
+    def begin(self, *, entropy: bytes) -> WizardState:
+        """A new run at the first step; `entropy` is at least 16 bytes."""
+        if len(entropy) < _SERIAL_BYTES:
+            raise ValueError("a wizard's run takes 16 bytes of entropy")
+        return WizardState(self.steps[0], entropy[:_SERIAL_BYTES])
+
+    def answered(self, state: WizardState, **answers: Plain) -> WizardState:
+        """The state after the step at hand: the answers added, at the next step; at the last one it stays."""
+        following = self.steps[self.steps.index(state.step) + 1 :]
+        return replace(state, step=following[0] if following else state.step, answers=state.answers | answers)
+
+    def is_last(self, state: WizardState) -> bool:
+        """Whether the step at hand is the one to finish with."""
+        return state.step == self.steps[-1]
+
+    def seal(self, ring: Keyring, state: WizardState, *, principal: str, now: int, entropy: bytes) -> str:
+        """The text of the page's hidden field; `StateTooLarge` or `NotPlain` for answers that cannot travel."""
+        data = dump_plain([state.step, state.serial.hex(), state.answers])
+        if len(data) > self.max_bytes:
+            raise StateTooLarge(
+                f"the answers take {len(data)} bytes, over {self.max_bytes}: keep them in a shared store"
+            )
+        return seal(ring, self._purpose, data, ttl=self.ttl, now=now, entropy=entropy, principal=principal)
+
+    def open(self, ring: Keyring, token: str, *, principal: str, now: int) -> WizardState:
+        """The state in a page's field; `BadSeal` for one forged, expired, another's, or of steps that are no more."""
+        unsealed = unseal(ring, self._purpose, token, now=now, principal=principal)
+        try:
+            step, serial, answers = load_plain(unsealed.data)
+            state = WizardState(step, bytes.fromhex(serial), dict(answers))
+        except (ValueError, TypeError):
+            raise BadSeal from None
+        if state.step not in self.steps:
+            raise BadSeal
+        return state
+
+    def finish(self, ledger: Ledger, state: WizardState, *, now: int) -> Claim:
+        """Claim the end of this run: `New` once; `Done` has what `finished` kept, to be shown again."""
+        return ledger.claim(self._key(state), now=now)
+
+    def finished(self, ledger: Ledger, state: WizardState, outcome: bytes, *, now: int) -> bytes:
+        """Keep the outcome of a run that `finish` gave as `New`; gives back the one that counts."""
+        return ledger.complete(self._key(state), outcome, now=now)
+
+    @property
+    def _purpose(self) -> str:
+        return f"wizard {self.name}"
+
+    def _key(self, state: WizardState) -> bytes:
+        return ledger_key(self._purpose, state.serial)
