@@ -1,0 +1,226 @@
+"""What does one request cost a replica, and its client, in CPU? The engines alone: no sockets, no other process.
+
+A client and a listener talk in virtual time; every call is timed by itself. The situations: a hello (the public-key
+work, three packets back); the first request, which proves the address; a small request on a connection kept alive, to
+the replica that answered the one before and to one that knows nothing of the connection; and a request that earns 46
+packets of 1,400 bytes. Figures are medians in microseconds, beside means, which count what the machine and the garbage
+collector add. The client's share is all it does for that exchange: asking, and taking the answer.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+from benchmarks.support.results import Outcome, save
+from benchmarks.support.statistics import percentile
+from benchmarks.support.tables import number, table
+from trickles.client import Client, ClientConfig, Data, Failed
+from trickles.drivers.world import EntropyPool
+from trickles.handshake import certify
+from trickles.keyring import Epoch, Keyring
+from trickles.limits import MILLISECOND, SECOND
+from trickles.listener import Listener
+from trickles.service import Continuation, Event, Reply
+from trickles.wire.kinds import Burst, Kind, Suite
+
+REPLICA, SOURCE = ("192.0.2.1", 8443), ("192.0.2.7", 40_000)
+REQUEST = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHello, world!"
+WALL = 1_700_000_000 * SECOND
+ROUND_TRIP = 10 * MILLISECOND
+BURST_PACKETS, PACKET_BYTES = 46, 1400
+HELLO, FIRST, KEPT, COLD, BURST = (
+    "hello",
+    "first request",
+    "small, kept alive",
+    "small, replica new to it",
+    "46 packets",
+)
+SITUATIONS = (HELLO, FIRST, KEPT, COLD, BURST)
+RING = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), b"identity".ljust(32, b".")),))
+
+Samples = dict[tuple[str, str, str], list[float]]  # microseconds, by suite, situation and side
+
+
+class Small:
+    """A service that answers every piece of input with the same few bytes."""
+
+    def handle(self, event: Event) -> Reply:
+        if not event.input:
+            return Reply()
+        start = event.continuation.stop or 0 if event.continuation else 0
+        stop, consumed = start + len(RESPONSE), event.input_offset + len(event.input)
+        return Reply(((start, RESPONSE),), Continuation(bytes(40), start, stop, consumed))
+
+
+class Large:
+    """A service whose output is long, whatever the input."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._content = memoryview(bytes(1 << 20))
+        self._size_bytes = size_bytes
+
+    def handle(self, event: Event) -> Reply:
+        fresh = None if event.continuation else Continuation(b"", 0, self._size_bytes, len(event.input))
+        return Reply(tuple(self._chunk(*want) for want in event.wants), fresh, self._size_bytes)
+
+    def _chunk(self, start: int, stop: int) -> tuple[int, memoryview]:
+        at = start % (1 << 19)
+        return start, self._content[at : at + min(stop, self._size_bytes) - start]
+
+
+class Talk:
+    """One client and one listener; virtual time passes between their calls, real time in them is noted."""
+
+    def __init__(self, listener: Listener, suite: Suite, samples: Samples) -> None:
+        certificate = RING.newest(WALL).certificate
+        config = ClientConfig(suite=suite, certificate=certificate, datagram_bytes=PACKET_BYTES, probe_sizes=())
+        self.client = Client([REPLICA], entropy=EntropyPool(), config=config)
+        self.listener = listener
+        self.now = 0
+        self.received_bytes = 0
+        self._samples = samples
+        self._suite = suite.name.lower()
+
+    def round(self, name: Callable[[bytes, list[Burst]], str | None]) -> None:
+        """All that the client has to say, and the answers a round trip later; `name` tells which situation it was."""
+        client, now = self.client, self.now
+        started = time.perf_counter()
+        sent = client.datagrams_to_send(now=now)
+        spent = time.perf_counter() - started
+        answers = []
+        for datagram, _ in sent:
+            started = time.perf_counter()
+            bursts = self.listener.handle(datagram, SOURCE, now=WALL + now)
+            taken = time.perf_counter() - started
+            answers.append((situation := name(datagram, bursts), bursts))
+            self._note(situation, "server", taken)
+        self.now += ROUND_TRIP
+        for situation, bursts in answers:
+            whole = [(b"".join(burst.buffers), burst.segment_bytes) for burst in bursts]
+            started = time.perf_counter()
+            for buffer, size in whole:
+                client.receive_burst(buffer, size, REPLICA, now=self.now)
+            self._take()
+            self._note(situation, "client", time.perf_counter() - started + spent / len(sent))
+        if not sent:
+            client.handle_timeout(now=self.now)
+
+    def _take(self) -> None:
+        while (event := self.client.next_event()) is not None:
+            if isinstance(event, Failed):
+                raise RuntimeError(f"the transfer failed: {event.reason}")
+            if isinstance(event, Data):
+                self.received_bytes += sum(map(len, event.chunks))
+
+    def _note(self, situation: str | None, side: str, seconds: float) -> None:
+        if situation is not None:
+            self._samples.setdefault((self._suite, situation, side), []).append(seconds * 1e6)
+
+
+def small(suite: Suite, connections: int, requests: int, samples: Samples) -> None:
+    """Connections one after the other, each with some requests; before every fourth the replica forgets all."""
+    listener = Listener(RING, Small(), entropy=EntropyPool())
+    for _ in range(connections):
+        talk = Talk(listener, suite, samples)
+        talk.client.connect(now=0)
+        talk.round(only(Kind.HELLO, HELLO))
+        for situation in sequence(requests):
+            expected = talk.received_bytes + len(RESPONSE)
+            if situation == COLD:
+                listener.drop_caches()
+            talk.client.write(REQUEST)
+            talk.round(only(Kind.REQUEST, situation))
+            while talk.received_bytes < expected:
+                talk.round(lambda *_: None)
+
+
+def only(kind: Kind, situation: str) -> Callable[[bytes, list[Burst]], str | None]:
+    """Datagrams of that kind are in that situation; others do not count."""
+    return lambda datagram, _: situation if datagram[0] == kind else None
+
+
+def sequence(requests: int) -> Iterator[str]:
+    """The situations of one connection's requests."""
+    yield FIRST
+    for count in range(requests):
+        yield COLD if count % 4 == 3 else KEPT
+
+
+def large(suite: Suite, bursts: int, samples: Samples) -> None:
+    """One long download; only the requests that earned exactly 46 packets count."""
+    size = bursts * BURST_PACKETS * PACKET_BYTES
+    talk = Talk(Listener(RING, Large(size), entropy=EntropyPool()), suite, samples)
+    talk.client.write(REQUEST)
+    talk.client.connect(now=0)
+    while talk.received_bytes < size:
+        talk.round(full_burst)
+
+
+def full_burst(_datagram: bytes, bursts: list[Burst]) -> str | None:
+    """The situation of a request that was answered with 46 packets."""
+    return BURST if sum(len(burst.datagrams()) for burst in bursts) == BURST_PACKETS else None
+
+
+def summary(samples: Samples) -> list[dict[str, object]]:
+    """One row per suite and situation, in microseconds."""
+    rows: list[dict[str, object]] = []
+    for suite in Suite:
+        for situation in SITUATIONS:
+            server, client = (samples.get((suite.name.lower(), situation, side), []) for side in ("server", "client"))
+            if server:
+                rows.append(
+                    {
+                        "suite": suite.name.lower(),
+                        "situation": situation,
+                        "requests": len(server),
+                        "server_p50": percentile(server, 50),
+                        "server_mean": fmean(server),
+                        "client_p50": percentile(client, 50),
+                    }
+                )
+    return rows
+
+
+def show(rows: Sequence[dict[str, object]]) -> None:
+    """Print the table."""
+    headers = ["suite, request", "requests", "server us, p50", "mean", "client us, p50"]
+    figures = ("server_p50", "server_mean", "client_p50")
+    cells = [
+        [f"{row['suite']:7} {row['situation']}", f"{row['requests']:,}", *(micro(row[name]) for name in figures)]
+        for row in rows
+    ]
+    print(table("CPU of one request in the engines", headers, cells), flush=True)
+
+
+def micro(value: object) -> str:
+    return number(value if isinstance(value, float) else None, 1)
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="benchmarks request_cost", description=__doc__)
+    options.add_argument("--connections", type=int, default=100)
+    options.add_argument("--requests", type=int, default=100, help="small requests on each connection")
+    options.add_argument("--bursts", type=int, default=2000, help="bursts in the long download")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, print, save; 0 if everything that was asked for arrived."""
+    options, outcome, samples = parser().parse_args(argv), Outcome(), Samples()
+    for suite in Suite:
+        small(suite, options.connections, options.requests, samples)
+        large(suite, options.bursts, samples)
+    rows = summary(samples)
+    show(rows)
+    outcome.figures["rows"] = rows
+    missing = len(Suite) * len(SITUATIONS) - len(rows)
+    if missing:
+        outcome.fail(f"request_cost: {missing} situations did not come about")
+    save("request_cost", vars(options), outcome)
+    return 1 if outcome.errors else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
