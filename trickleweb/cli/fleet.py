@@ -120,9 +120,10 @@ class Fleet:
         def words() -> Sequence[str]:
             shared = ["--reuse-port"] if self._options.reuse_port else []
             warm = ["--warm"] if index == 0 else []
-            files = ["--digests", str(run_dir.digests), "--status-file", str(run_dir.status_file(name))]
+            files = ["--digests", str(run_dir.digests), "--spool", str(run_dir.spool)]
+            told = ["--status-file", str(run_dir.status_file(name))]
             where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
-            return _module("trickleweb", "replica", *where, *shared, *warm, *files, *self._options.site_words)
+            return _module("trickleweb", "replica", *where, *shared, *warm, *files, *told, *self._options.site_words)
 
         return Child(name, words, run_dir)
 

@@ -14,11 +14,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
+from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import EntropyPool
 from trickles.listener import Listener
@@ -29,6 +31,8 @@ from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.origin import Origin
 
+_SWEEP_TICKS = 60  # a minute between two looks for input that nobody will ask for again
+
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
@@ -36,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="answer datagrams here")
     parser.add_argument("--reuse-port", action="store_true", help="share the port with other replicas")
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, as `trickles keys init` makes them")
+    parser.add_argument("--spool", metavar="DIR", help="keep input larger than a packet here, for all replicas")
     parser.add_argument("--digests", metavar="FILE", help="remember file hashes here, for all replicas of a machine")
     parser.add_argument("--warm", action="store_true", help="hash all files ahead of their first request")
     parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here every second, as JSON")
@@ -51,16 +56,20 @@ def run(args: argparse.Namespace) -> int:
     hasher = Hasher(time.time_ns, index, defer=background.submit)
     store = FileStore(directory, hasher)
     origin = Origin(StaticSite(store, site_options(args)), store, now_s=hasher.now_s)
-    listener = Listener(keys.keyring, origin, entropy=EntropyPool())
+    spool = SpoolDirectory(args.spool) if args.spool else None
+    listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
     replica = Replica(listener, sock)
     reporter = Reporter(replica, origin, args.status_file)
     origin.report_errors(reporter.error)
     warming = Warming(directory, hasher) if args.warm else None
+    sweeps = cycle((True, *(False,) * (_SWEEP_TICKS - 1)))
 
     def tick() -> None:
         fresh = keys.changed()
         if fresh is not None:
             listener.replace_keyring(fresh)
+        if spool is not None and next(sweeps):
+            spool.sweep()
         reporter.write(warming)
 
     with told_to_stop() as stop:

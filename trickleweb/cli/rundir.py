@@ -27,6 +27,7 @@ class RunDir:
         self.path = Path(path)
         self.keys = self.path / "keys"
         self.server_key = self.path / "server.pub"
+        self.spool = self.path / "spool"
         self.digests = self.path / "digests.sqlite"
 
     @contextmanager
