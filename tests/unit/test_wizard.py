@@ -1,5 +1,7 @@
 """Forms in steps: the state in the page opens for its principal, in its time, and finishes once."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.fleetkeys import WALL, ring
@@ -73,7 +75,7 @@ def test_forged_expired_and_foreign_pages_are_refused_alike() -> None:
         ring(), "wizard order", b'["address","xy",{}]', ttl=HOUR, now=WALL, entropy=ENTROPY, principal="anna"
     )
     texts = set()
-    for refused in (
+    attempts: tuple[Callable[[], WizardState], ...] = (
         lambda: opened(token, now=WALL + HOUR),
         lambda: opened(token, principal="bert"),
         lambda: opened(token, Wizard("other", ORDER.steps)),
@@ -82,7 +84,8 @@ def test_forged_expired_and_foreign_pages_are_refused_alike() -> None:
         lambda: opened(token[:-1]),
         lambda: opened(other_form),
         lambda: opened(bad_serial),
-    ):
+    )
+    for refused in attempts:
         with pytest.raises(BadSeal) as caught:
             refused()
         texts.add(str(caught.value))
