@@ -111,13 +111,13 @@ def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_
         story.grew(now, received)
         if now >= next_sample:
             next_sample += _SAMPLE_SECONDS
-            story.samples.append(watcher.look(now, received))
+            story.add(watcher.look(now, received))
             view.sampled()
         if now >= next_kill and (kill := _kill(story, watcher, now)):
             next_kill = now + kill_every
             view.killed(kill)
         time.sleep(_LOOK_SECONDS)
-    story.samples.append(watcher.look(time.monotonic() - begun, _size_of(target)))
+    story.add(watcher.look(time.monotonic() - begun, _size_of(target)))
     view.sampled()
     return code
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _BLOCK_BYTES = 1 << 16
-_SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 30  # after which a client gives up
 
 
 def fetch(url: str, path: Path, rate_bytes: int) -> None:
     """Download to `path`, no faster than that; OSError or HTTPException when it fails."""
     place = urlsplit(url)
-    connection = HTTPConnection(place.netloc, timeout=_SILENCE_SECONDS)
+    connection = HTTPConnection(place.netloc, timeout=SILENCE_SECONDS)
     connection.request("GET", place.path or "/")
     response = connection.getresponse()
     if response.status != 200:

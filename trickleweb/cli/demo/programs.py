@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
+from trickleweb.cli.demo.fetch import SILENCE_SECONDS
 from trickleweb.cli.parser import CommandFailed
-from trickleweb.cli.rundir import FLEET, RunDir
+from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.tied import tie
 
 _GRACE = 10.0  # seconds to end in when asked to
+_HASH_SECONDS, _LOOK_SECONDS = 60.0, 0.05
 
 Process = subprocess.Popen[bytes]
 
@@ -28,18 +32,26 @@ def fleet(site: Path, run_dir: RunDir, replicas: int, log: Path) -> Iterator[str
         if not process.stdout.readline().endswith(b"\n"):
             process.wait()
             raise CommandFailed(f"the fleet did not start: {last_line(log)}")
+        wait_until_hashed(run_dir)
         yield str(run_dir.figures(FLEET).get("url"))
 
 
+def wait_until_hashed(run_dir: RunDir) -> None:
+    """Wait, a minute at most, for the hash that makes the file's ETag: a replica killed meanwhile begins it anew."""
+    give_up = time.monotonic() + _HASH_SECONDS
+    while time.monotonic() < give_up and not run_dir.figures(replica_name(0)).get("hashed"):
+        time.sleep(_LOOK_SECONDS)
+
+
 @contextmanager
-def started(words: Sequence[str], *, stdout: int | None = None, stderr: object = None) -> Iterator[Process]:
+def started(words: Sequence[str], *, stdout: int | None = None, stderr: IO[bytes]) -> Iterator[Process]:
     """A process that is asked to end, then made to, when its block is left; it never outlives this one."""
     process: Process = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=stderr,  # type: ignore[arg-type]  # a file, as the annotation of Popen would say at length
-        preexec_fn=tie(),
+        stderr=stderr,
+        preexec_fn=tie(),  # noqa: PLW1509  # no threads here
         process_group=0,  # a Ctrl-C is for this process, which ends the others itself
     )
     try:
@@ -59,7 +71,8 @@ def client_words(choice: str, url: str, target: Path, rate_bytes: int) -> tuple[
     curl = shutil.which("curl") if choice in {"auto", "curl"} else None
     if curl is not None:
         options = ["-q", "--noproxy", "*", "--fail", "--silent", "--show-error", "--no-buffer"]
-        return "curl", [curl, *options, "--limit-rate", str(rate_bytes), "--output", str(target), url]
+        silence = ["--speed-limit", "1", "--speed-time", str(SILENCE_SECONDS)]
+        return "curl", [curl, *options, *silence, "--limit-rate", str(rate_bytes), "--output", str(target), url]
     if choice == "curl":
         raise CommandFailed("there is no curl here: say --client python")
     return "python", [sys.executable, "-m", "trickleweb.cli.demo.fetch", url, str(target), str(rate_bytes)]

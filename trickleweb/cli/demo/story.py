@@ -39,8 +39,19 @@ class Story:
     samples: list[Sample] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
     longest_pause: float = 0.0  # seconds in which nothing arrived, from the first byte to the last
+    served_bytes: list[int] = field(init=False)  # what arrived while each replica was at work
     _grown_at: float | None = None
     _grown_to: int = 0
+
+    def __post_init__(self) -> None:
+        self.served_bytes = [0] * self.replicas
+
+    def add(self, sample: Sample) -> None:
+        """Note how things stand now."""
+        before = self.samples[-1].received_bytes if self.samples else 0
+        if sample.at_work is not None:
+            self.served_bytes[sample.at_work] += sample.received_bytes - before
+        self.samples.append(sample)
 
     def grew(self, seconds: float, received_bytes: int) -> None:
         """Note how much has arrived by now; called often, it finds the longest pause."""

@@ -10,9 +10,9 @@ from typing import TextIO
 from trickleweb.cli.demo.story import Kill, Sample, Story
 from trickleweb.cli.rundir import replica_name
 
-_BAR_CHARS = 32
+_BAR_CHARS = 24
 _PLAIN_SECONDS = 1.0
-_BOLD, _DIM, _RED, _END = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
+_BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
 class View:
@@ -41,42 +41,39 @@ class View:
 
     def _draw(self) -> None:
         columns = shutil.get_terminal_size().columns
-        lines = [text[: columns - 1] for text in picture(self._story)]
+        lines = picture(self._story)
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         self._drawn = len(lines)
-        shown = [self._painted(text) for text in lines]
-        self._out.write(up + "".join(f"{text}\x1b[K\n" for text in shown))
+        self._out.write(up + "".join(f"{self._painted(paint, text[: columns - 1])}\x1b[K\n" for paint, text in lines))
         self._out.flush()
 
-    def _painted(self, text: str) -> str:
-        if not self._color:
-            return text
-        if text.endswith(_AT_WORK):
-            return f"{_BOLD}{text}{_END}"
-        return f"{_RED}{text}{_END}" if text.endswith(_DEAD) else text
+    def _painted(self, paint: str, text: str) -> str:
+        return f"{paint}{text}{_PLAIN}" if paint and self._color else text
 
 
-_AT_WORK, _DEAD = "<- at work", "dead"
-
-
-def picture(story: Story) -> list[str]:
-    """The lines to draw: one for each replica, then the download's."""
+def picture(story: Story) -> list[tuple[str, str]]:
+    """The lines to draw, each with how it is painted: one for each replica, then the download's; 79 columns at most."""
     sample = story.samples[-1]
-    most = max(1, *sample.packets)
-    rows = [_row(story, sample, index, most) for index in range(story.replicas)]
+    rows = [_row(story, sample, index) for index in range(story.replicas)]
     share = sample.received_bytes / story.size_bytes
-    done = bar(share, _BAR_CHARS, "=")
     size = f"{_megabytes(sample.received_bytes)} of {_megabytes(story.size_bytes)} MB"
     rate = f"{story.rate_bytes / 1e6:.1f} MB/s"
-    pause = f"longest pause {1000 * story.longest_pause:.0f} ms"
-    return [*rows, "", f"[{done:{_BAR_CHARS}}] {share:4.0%}  {size}  {rate}  kills {len(story.kills)}  {pause}"]
+    done = f"[{bar(share, _BAR_CHARS, '='):{_BAR_CHARS}}]"
+    return [*rows, ("", ""), ("", f"{share:10.0%} {done} {size}, {rate}, {len(story.kills)} kills")]
 
 
-def _row(story: Story, sample: Sample, index: int, most: int) -> str:
-    packets, kills = sample.packets[index], story.kills_of(index)
-    state = _DEAD if sample.pids[index] is None else _AT_WORK if sample.at_work == index else ""
-    amount = bar(packets / most, _BAR_CHARS, "#")
-    return f"{replica_name(index):10} {amount:{_BAR_CHARS}} {packets:7} packets, killed {kills:3}x  {state}".rstrip()
+def _row(story: Story, sample: Sample, index: int) -> tuple[str, str]:
+    """The bar shows what arrived while that replica was at work, the longest one the most of all."""
+    served, packets, kills = story.served_bytes[index], sample.packets[index], story.kills_of(index)
+    amount = f"[{bar(served / max(1, *story.served_bytes), _BAR_CHARS, '#'):{_BAR_CHARS}}]"
+    paint, state = _state(sample, index)
+    return paint, f"{replica_name(index):>10} {amount} {packets:6} packets, {kills:2} kills  {state}".rstrip()
+
+
+def _state(sample: Sample, index: int) -> tuple[str, str]:
+    if sample.pids[index] is None:
+        return _RED, "dead"
+    return (_BOLD, "at work") if sample.at_work == index else ("", "")
 
 
 def bar(share: float, chars: int, mark: str) -> str:
@@ -102,7 +99,8 @@ def verdict(story: Story, client: str, code: int, source: str, download: str) ->
         f"source    sha256 {source}",
         f"download  sha256 {download}  {equal}",
         f"{client:9} exit code {code}, after {taken:.1f} s",
-        f"kills     {len(story.kills)}, each of the replica at work; longest stall {1000 * story.longest_pause:.0f} ms",
+        f"kills     {len(story.kills)}, each of the replica then at work",
+        f"pauses    {1000 * story.longest_pause:.0f} ms at most, those included that {client} makes to keep its rate",
     ]
 
 
