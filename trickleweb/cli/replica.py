@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, as `trickles keys init` makes them")
     parser.add_argument("--spool", metavar="DIR", help="keep input larger than a packet here, for all replicas")
     parser.add_argument("--digests", metavar="FILE", help="remember file hashes here, for all replicas of a machine")
-    parser.add_argument("--warm", action="store_true", help="hash all files ahead of their first request")
+    parser.add_argument("--warm", action="store_true", help="fill --digests ahead of the first requests")
     parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here every second, as JSON")
 
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     replica = Replica(listener, sock)
     reporter = Reporter(replica, origin, args.status_file)
     origin.report_errors(reporter.error)
-    warming = Warming(directory, hasher) if args.warm else None
+    warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
     sweeps = cycle((True, *(False,) * (_SWEEP_TICKS - 1)))
 
     def tick() -> None:

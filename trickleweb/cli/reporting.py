@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from trickles.drivers.replica import Replica
+from trickleweb.cli.parser import one_line
 from trickleweb.cli.rundir import write_whole
 from trickleweb.cli.warming import Warming
 from trickleweb.origin import Origin
@@ -56,4 +57,4 @@ class Reporter:
         if self._errors <= _ERRORS_PER_SECOND:
             where = traceback.extract_tb(error.__traceback__)[-1:]
             place = f" ({Path(where[0].filename).name}:{where[0].lineno})" if where else ""
-            print(f"{type(error).__name__}: {error}{place}", file=sys.stderr)
+            print(one_line(f"{type(error).__name__}: {error}{place}"), file=sys.stderr)

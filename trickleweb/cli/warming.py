@@ -1,4 +1,4 @@
-"""Hashing the served folder on a thread of its own, so that no first request has to wait for it."""
+"""Hashing the served folder on a thread of its own into the index, so that few first requests have to wait for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ class Warming:
         self.done = False
         self._directory = directory
         self._hasher = hasher
-        threading.Thread(target=self._work, name="warming", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="warming", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when all is done."""
+        self._thread.join()
 
     def _work(self) -> None:
         begun = told = time.monotonic()

@@ -1,0 +1,76 @@
+"""What a replica does beside answering: figures, errors told, files hashed ahead."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleetkeys import entropy, ring
+from tests.support.origins import event, get, origin
+from tests.support.site_folder import LATER_NS, fill
+from trickles.drivers.replica import Replica
+from trickles.drivers.udp import BatchSocket
+from trickles.listener import Listener
+from trickleweb.cli.parser import CommandFailed
+from trickleweb.cli.replica import bound, told_to_stop
+from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.warming import Warming
+from trickleweb.files import DigestIndex, Hasher
+from trickleweb.files.disk import stamp_of
+
+
+def test_figures_tell_what_was_done_and_not_for_whom(tmp_path: Path) -> None:
+    server = origin(fill(tmp_path / "site", {"a": b"a"}))
+    server.handle(event(get("/a")))
+    server.handle(event(get("/b")))
+    listener = Listener(ring(), server, entropy=entropy())
+    listener.counters.hit("refused.expired", 2)
+    listener.counters.hit("answered", 5)
+    sock = BatchSocket.bind("127.0.0.1", 0)
+    Reporter(Replica(listener, sock), server, tmp_path / "figures.json").write(None)
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert (told["requests"], told["refusals"], told["statuses"]) == (2, 2, {"200": 1, "404": 1})
+    assert told["transport"] == {"answered": 5, "refused.expired": 2}
+    sock.close()
+
+
+def test_of_many_errors_some_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = origin(tmp_path)
+    sock = BatchSocket.bind("127.0.0.1", 0)
+    reporter = Reporter(Replica(Listener(ring(), server, entropy=entropy()), sock), server, None)
+    for _ in range(2):
+        for at in range(100):
+            reporter.error(ValueError(f"number {at}\n"))
+        told = capsys.readouterr().err.splitlines()
+        assert told == [f"ValueError: number {at}\\n" for at in range(5)]
+        reporter.write(None)
+    sock.close()
+
+
+def test_large_files_are_hashed_ahead_of_their_first_request(tmp_path: Path) -> None:
+    site = fill(tmp_path / "site", {"large": bytes(100_000), "small": b"s", "deep/er": bytes(70_000), ".hidden": b"h"})
+    index = DigestIndex(tmp_path / "digests")
+    warming = Warming(site, Hasher(lambda: LATER_NS, index))
+    warming.wait()
+    assert warming.done
+    assert (warming.progress.files, warming.progress.size_bytes) == (3, 170_001)
+    assert [index.get(stamp_of(str(site / name))) is not None for name in ("large", "deep/er", "small")] == [1, 1, 0]
+    index.close()
+
+
+def test_a_signal_makes_a_socket_readable_and_nothing_else() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with told_to_stop() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.recv(1) == bytes((signal.SIGTERM,))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
+    sock = bound(("127.0.0.1", 0), reuse_port=False)
+    with pytest.raises(CommandFailed, match=r"^UDP 127\.0\.0\.1:\d+ is in use$"):
+        bound(sock.address, reuse_port=False)
+    sock.close()
+    with pytest.raises(CommandFailed, match="cannot be used"):
+        bound(("192.0.2.1", 0), reuse_port=False)
