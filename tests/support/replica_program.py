@@ -1,7 +1,7 @@
 """A replica for end-to-end tests, as a program: it prints `ready HOST PORT`, and serves until SIGTERM.
 
-Its service takes lines: `get N` is answered by N bytes of the tape, `sum N` and N bytes of input by their SHA-256 as a
-line of hexadecimal digits. With --greeting it speaks first.
+Its service takes lines: `get N` is answered by N bytes of the tape, `bye N` too, and then the output ends; `sum N` and
+N bytes of input are answered by their SHA-256 as a line of hexadecimal digits. With --greeting it speaks first.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def tape_digest(size_bytes: int) -> str:
     return digest.hexdigest()
 
 
-LAST, MORE = b".", b","  # whether the input ended with this answer's question
+LAST, MORE = b".", b","  # whether the output ends with this answer
 TAPE, TEXT = b"@", b"="  # what the answer is made of
 
 
@@ -61,11 +61,7 @@ class Lines:
         """Answer from the continuation, or turn the next line of input into one."""
         known = event.continuation
         if known is None and self.greeting:
-            return (
-                Reply()
-                if event.early
-                else _answer(event, Continuation(MORE + TEXT + self.greeting, 0, len(self.greeting), 0))
-            )
+            return _answer(event, Continuation(MORE + TEXT + self.greeting, 0, len(self.greeting), 0))
         behind = known.consumed if known else 0
         if event.input and event.input_offset == behind:
             fresh = _converted(event, known.stop or 0 if known else 0)
@@ -84,7 +80,7 @@ def _converted(event: Event, start: int) -> Continuation | None:
     taken = behind + int(number) if word == b"sum" else behind
     if not newline or event.input_stop < taken:
         return None
-    mark = LAST if event.input_end and event.input_stop == taken else MORE
+    mark = LAST if word == b"bye" or (event.input_end and event.input_stop == taken) else MORE
     if word == b"sum":
         answer = _digest(event, behind, taken).encode() + b"\n"
         return Continuation(mark + TEXT + answer, start, start + len(answer), taken)

@@ -77,12 +77,15 @@ class AsyncReplica(Replica):
         super().__init__(listener, socket)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
         self._flushing = False
+        self._closed = False
         listener.on_ready = self._ready
         self._loop.add_reader(socket.fileno(), self._readable)
 
     def close(self) -> None:
         """Stop serving; the socket stays open."""
+        self._closed = True
         self._loop.remove_reader(self.socket.fileno())
         self.listener.on_ready = None
         if self._timer is not None:
@@ -95,17 +98,23 @@ class AsyncReplica(Replica):
 
     def _flush_ready(self) -> None:
         self._flushing = False
-        self.flush()
-        self._arm()
+        if not self._closed:
+            self.flush()
+            self._arm()
 
     def _readable(self) -> None:
         self.drain()
         self._arm()
 
     def _arm(self) -> None:
+        """Look at the listener again when it wants that: one timer, set anew only for what is due earlier."""
         due = self.listener.next_timeout()
-        if due is not None and self._timer is None:
-            self._timer = self._loop.call_later(max(due - wall_us(), 0) / 1e6, self._timed)
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._loop.call_later(max(due - wall_us(), 0) / 1e6, self._timed)
 
     def _timed(self) -> None:
         self._timer = None

@@ -30,6 +30,7 @@ class Forwarder(asyncio.Protocol):
         self._half_closed = False  # by the program
         self._over = False  # ended, failed or refused: nothing more crosses
         self._unread_bytes = 0  # of a complete answer, when last looked at
+        self._taken_at = 0.0  # when the program last took some of them
 
     # TCP side
 
@@ -162,14 +163,15 @@ class Forwarder(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        unread, before = _unread_bytes(transport), self._unread_bytes
+        limits, now, unread = self._shared.limits, asyncio.get_running_loop().time(), _unread_bytes(transport)
+        if unread != self._unread_bytes:
+            self._unread_bytes, self._taken_at = unread, now
         if unread == 0:
             transport.close()
-        elif unread == before:
+        elif now - self._taken_at > limits.stuck:
             self._reset()
         else:
-            self._unread_bytes = unread
-            self._after(self._shared.limits.stuck, self._lingered)
+            self._after(limits.linger, self._lingered)
 
     def _reset(self) -> None:
         """End the TCP connection by RST: after a plain close half an answer would look like a whole one."""

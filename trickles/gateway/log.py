@@ -44,4 +44,5 @@ class FailureLog:
             self._line(self._clock(), f"{left_out} more failures")
 
     def _line(self, now: float, text: str) -> None:
-        self._write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))} {text}\n")
+        escaped = text.encode("unicode_escape").decode()  # it stays one line, whatever an error's text holds
+        self._write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))} {escaped}\n")
