@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from trickles.listener.paths import Path
 from trickles.replay import Claims
@@ -70,19 +71,35 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
 
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
-    copies = CONTROL_COPIES if frames else 0
-    pieces = _cut(coalesced(chunks), grant, flags, frames, copies) or [(end or 0, b"")]
-    proofs = grant.path.nonces.proofs(grant.start, grant.start + len(pieces))
-    last = len(pieces) - 1
-    marked = min(copies, last)
-    parts = [_packet(grant, grant.start + i, *pieces[i], proofs[i], flags, frames) for i in range(marked)]
-    parts += _plain(grant, pieces, proofs, marked, last)
-    if last >= copies:
-        flags, frames = 0, b""
-    offset, piece = pieces[last]
-    flags = _closing(flags, offset + len(piece), end, grant.start + len(pieces), grant.stop)
-    parts.append(_packet(grant, grant.start + last, offset, piece, proofs[last], flags, frames))
-    return _grouped(grant.destination, grant.datagram_bytes, parts)
+    """Each step is done for all packets at once: what is built in does the loops."""
+    offsets, pieces, cuts = _cut(coalesced(chunks), grant, flags, frames)
+    if not pieces:
+        offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
+    session, first, stop = grant.path.session, grant.start, grant.start + len(pieces)
+    marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
+    marks = [flags] * len(marked) + [0] * (len(pieces) - len(marked))
+    marks[-1] = _closing(marks[-1], offsets[-1] + len(pieces[-1]), end, stop, grant.stop)
+    kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.random[:SALT_BYTES])
+    proofs = grant.path.nonces.proofs(first, stop)
+    heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))
+    for index in marked:
+        heads[index] += frames
+    bodies: list[Buffer] = pieces
+    if session.sealed:
+        bodies = list(map(session.seal_data, [head[4:16] for head in heads], pieces, heads))
+    else:
+        for index in marked:
+            heads[index] += session.tag(heads[index])
+    return [
+        _burst(grant, heads[a:b], bodies[a:b]) for a, b in zip([0, *cuts], [*cuts, len(pieces)], strict=True) if a < b
+    ]
+
+
+def _burst(grant: Grant, heads: list[bytes], bodies: list[Buffer]) -> Burst:
+    buffers: list[Buffer] = [b""] * (2 * len(heads))
+    buffers[::2] = heads
+    buffers[1::2] = bodies
+    return Burst(grant.destination, grant.datagram_bytes, buffers)
 
 
 def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
@@ -101,30 +118,28 @@ def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
     return [(start, parts[0] if len(parts) == 1 else b"".join(parts)) for start, _, parts in groups]
 
 
-def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes, copies: int) -> list[Chunk]:
-    """One piece a packet; the first ones are smaller by the control frames."""
+def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tuple[list[int], list[Buffer], list[int]]:
+    """Offset and data of each packet, the first ones smaller by the control frames; and behind which a burst ends.
+
+    A burst ends with a packet that is not full: that is where a chunk ends.
+    """
     room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
-    small = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames)
-    pieces: list[Chunk] = []
+    small, copies = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames), CONTROL_COPIES if frames else 0
+    offsets: list[int] = []
+    pieces: list[Buffer] = []
+    cuts: list[int] = []
     for offset, data in chunks:
-        view, position, size = memoryview(data), 0, len(data)
-        while position < size and len(pieces) < limit:
-            step = small if len(pieces) < copies else room
-            pieces.append((offset + position, view[position : position + step]))
-            position += step
-    return pieces
-
-
-def _plain(grant: Grant, pieces: list[Chunk], proofs: list[int], start: int, stop: int) -> list[list[Buffer]]:
-    """The hot loop: packets without flags or frames."""
-    session, request, salt, number = grant.path.session, grant.request & 0xFFFF, grant.random[:SALT_BYTES], grant.start
-    pack, seal, sealed = HEADER.pack, session.seal_data, session.sealed
-    parts: list[list[Buffer]] = []
-    for index in range(start, stop):
-        offset, piece = pieces[index]
-        clear = pack(_RESPONSE, 0, request, salt, number + index, proofs[index], offset)
-        parts.append([clear, seal(clear[4:16], piece, clear) if sealed else piece])
-    return parts
+        view, at, size = memoryview(data), 0, len(data)
+        while at < size and len(pieces) < min(copies, limit):
+            offsets.append(offset + at)
+            pieces.append(view[at : at + small])
+            at += small
+        stop = min(size, at + (limit - len(pieces)) * room)
+        offsets += range(offset + at, offset + stop, room)
+        pieces += [view[start : start + room] for start in range(at, stop, room)]
+        if at > size or (stop == size and (stop - at) % room):
+            cuts.append(len(pieces))
+    return offsets, pieces, cuts
 
 
 def _closing(flags: int, reached: int, end: int | None, number: int, stop: int) -> int:
@@ -142,16 +157,3 @@ def _packet(
     if session.sealed:
         return [clear, session.seal_data(clear[NONCE], data, clear)]
     return [clear, session.tag(clear), data] if flags & FRAME_FLAGS else [clear, data]
-
-
-def _grouped(destination: Address, size: int, parts: list[list[Buffer]]) -> list[Burst]:
-    bursts: list[Burst] = []
-    buffers: list[Buffer] = []
-    for packet in parts:
-        buffers += packet
-        if sum(map(len, packet)) != size:
-            bursts.append(Burst(destination, size, buffers))
-            buffers = []
-    if buffers:
-        bursts.append(Burst(destination, size, buffers))
-    return bursts
