@@ -2,14 +2,15 @@
 
 A client and a listener talk in virtual time; every call is timed by itself. The situations: a hello (the public-key
 work, three packets back); the first request, which proves the address; a small request on a connection kept alive, to
-the replica that answered the one before and to one that knows nothing of the connection; and a request that earns 46
-packets of 1,400 bytes. Figures are medians in microseconds, beside means, which count what the machine and the garbage
-collector add. The client's share is all it does for that exchange: asking, and taking the answer.
+the replica that answered the one before, to one that knows nothing of the connection, and to two replicas by turns;
+and a request that earns 46 packets of 1,400 bytes. Figures are medians in microseconds, beside means, which count what
+the machine and the garbage collector add. The client's share is all it does for that exchange: asking, and taking the
+answer.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from benchmarks.support.results import Outcome, save
@@ -30,14 +31,9 @@ RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHello, world!"
 WALL = 1_700_000_000 * SECOND
 ROUND_TRIP = 10 * MILLISECOND
 BURST_PACKETS, PACKET_BYTES = 46, 1400
-HELLO, FIRST, KEPT, COLD, BURST = (
-    "hello",
-    "first request",
-    "small, kept alive",
-    "small, replica new to it",
-    "46 packets",
-)
-SITUATIONS = (HELLO, FIRST, KEPT, COLD, BURST)
+HELLO, FIRST, BURST = "hello", "first request", "46 packets"
+KEPT, FOREIGN, TURNS = "small, same replica", "small, a replica new to it", "small, two replicas by turns"
+SITUATIONS = (HELLO, FIRST, KEPT, FOREIGN, TURNS, BURST)
 RING = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), b"identity".ljust(32, b".")),))
 
 Samples = dict[tuple[str, str, str], list[float]]  # microseconds, by suite, situation and side
@@ -120,16 +116,16 @@ class Talk:
 
 
 def small(suite: Suite, connections: int, requests: int, samples: Samples) -> None:
-    """Connections one after the other, each with some requests; before every fourth the replica forgets all."""
-    listener = Listener(RING, Small(), entropy=EntropyPool())
+    """Connections one after the other: the first half of the requests goes to one replica, then two take turns."""
+    replicas = [Listener(RING, Small(), entropy=EntropyPool()) for _ in range(2)]
     for _ in range(connections):
-        talk = Talk(listener, suite, samples)
+        talk = Talk(replicas[0], suite, samples)
         talk.client.connect(now=0)
         talk.round(only(Kind.HELLO, HELLO))
-        for situation in sequence(requests):
+        plan = [(FIRST, 0), *[(KEPT, 0)] * (requests // 2), (FOREIGN, 1), *[(TURNS, 0), (TURNS, 1)] * (requests // 4)]
+        for situation, replica in plan:
             expected = talk.received_bytes + len(RESPONSE)
-            if situation == COLD:
-                listener.drop_caches()
+            talk.listener = replicas[replica]
             talk.client.write(REQUEST)
             talk.round(only(Kind.REQUEST, situation))
             while talk.received_bytes < expected:
@@ -139,13 +135,6 @@ def small(suite: Suite, connections: int, requests: int, samples: Samples) -> No
 def only(kind: Kind, situation: str) -> Callable[[bytes, list[Burst]], str | None]:
     """Datagrams of that kind are in that situation; others do not count."""
     return lambda datagram, _: situation if datagram[0] == kind else None
-
-
-def sequence(requests: int) -> Iterator[str]:
-    """The situations of one connection's requests."""
-    yield FIRST
-    for count in range(requests):
-        yield COLD if count % 4 == 3 else KEPT
 
 
 def large(suite: Suite, bursts: int, samples: Samples) -> None:

@@ -33,10 +33,12 @@ class PathCache:
         self.keyring = keyring
         self._limits = limits
         self._paths: Recent[bytes, Path] = Recent(limits.path_cache)
+        self._connections: Recent[bytes, Path] = Recent(limits.path_cache)  # the last opened of each
 
     def clear(self) -> None:
         """Forget all that was opened."""
         self._paths.clear()
+        self._connections.clear()
 
     def replace_keyring(self, keyring: Keyring) -> None:
         """Seal and open with another keyring from now on."""
@@ -47,10 +49,21 @@ class PathCache:
         """The path behind a transport continuation; Forged or BadPacket as `open_transport_untrusted`."""
         path = self._paths.find(blob)
         if path is None:
-            connection, state = open_transport_untrusted(self.keyring, blob)
+            path = self._open_untrusted(blob)
+            self._paths.add(blob, path)
+        return path
+
+    def _open_untrusted(self, blob: bytes) -> Path:
+        """With the ciphers of another continuation of the same connection, if one was opened here lately."""
+        connection, state = open_transport_untrusted(self.keyring, blob)
+        known = self._connections.find(connection)
+        if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
             session, nonces = Session(state.secret, state.suite), NonceSequence(state.nonce_key)
             path = Path(connection, state, session, nonces, Seals(connection))
-            self._paths.add(blob, path)
+        else:
+            nonces = known.nonces if known.state.nonce_key == state.nonce_key else NonceSequence(state.nonce_key)
+            path = Path(connection, state, known.session, nonces, known.seals)
+        self._connections.add(connection, path)
         return path
 
     def renew(
