@@ -57,13 +57,13 @@ class Watched:
 
 
 @pytest.mark.parametrize(
-    ("dropped", "seconds"),
+    ("dropped", "seconds"),  # a question without an answer is asked ever less often
     [
         (range(2, 8), 2),
         (range(1, 8), 16),
         (range(1, 4), 3),
         (range(3, 30), 3),
-    ],  # single questions are asked ever slower
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
