@@ -101,7 +101,8 @@ class Toynet:
 
     def _step(self) -> bool:
         self.before_step()
-        due = self.client.next_timeout()
+        self._poll()
+        due = self._next_timeout()
         if self._flying and (due is None or self._flying[0][0] <= due):
             self.now, _, source, destination, datagram = heappop(self._flying)
             self._arrive(source, destination, datagram)
@@ -112,16 +113,27 @@ class Toynet:
             return False
         return True
 
+    def _next_timeout(self) -> int | None:
+        """When the client or a listener that works on something wants to be called again."""
+        due = [listener.next_timeout() for listener in self.listeners.values()]
+        times = [time - WALL for time in due if time is not None]
+        mine = self.client.next_timeout()
+        return min(times + ([mine] if mine is not None else []), default=None)
+
+    def _poll(self) -> None:
+        for address, listener in self.listeners.items():
+            for burst in listener.poll(WALL + self.now):
+                for each in burst.datagrams():
+                    self._launch(address, burst.destination, each)
+
     def _arrive(self, source: Address, destination: Address, datagram: bytes) -> None:
         listener = self.listeners.get(destination)
-        if listener is None:
-            if destination == self.source:  # else it went to where the client was before
-                self.client.receive_datagram(datagram, source, now=self.now)
-            return
-        bursts = listener.handle(datagram, source, now=WALL + self.now)
-        for burst in bursts + listener.poll(WALL + self.now):
-            for each in burst.datagrams():
-                self._launch(destination, burst.destination, each)
+        if listener is not None:
+            for burst in listener.handle(datagram, source, now=WALL + self.now):
+                for each in burst.datagrams():
+                    self._launch(destination, burst.destination, each)
+        elif destination == self.source:  # else it went to where the client was before
+            self.client.receive_datagram(datagram, source, now=self.now)
 
     def _launch(self, source: Address, destination: Address, datagram: bytes) -> None:
         loss, duplicate, jitter_us = self._chances

@@ -1,0 +1,244 @@
+"""Loss, silence and death as a client meets them: what it repeats, where it goes, when it restarts and gives up."""
+
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+
+from tests.support.toynet import HOME, SPRAY, Toynet, fleet
+from tests.support.toys import File, Patient, Refusing, body
+from trickles.client import ClientConfig
+from trickles.limits import MILLISECOND, SECOND
+from trickles.listener import Listener
+from trickles.service import Deferred, Event, Refusal, Reply
+from trickles.wire.kinds import Address, Burst
+
+CONTENT = body(120_000)
+FIRST, SECOND_REPLICA = ("10.0.0.1", 443), ("10.0.0.2", 443)
+
+
+def counted(net: Toynet, name: str) -> int:
+    value = net.client.statistics().get(name, 0)
+    assert isinstance(value, int)
+    return value
+
+
+def whole(net: Toynet) -> None:
+    assert net.run() == CONTENT, f"{net.outcome} {net.client.statistics()}"
+    assert net.outcome == "end"
+
+
+class Dropping:
+    """Loses the n-th datagrams that one side sends, and nothing else."""
+
+    def __init__(self, *numbers: int, upward: bool = False) -> None:
+        self.numbers = set(numbers)
+        self.upward = upward
+        self.count = 0
+
+    def __call__(self, datagram: bytes, upward: bool) -> Iterable[bytes]:
+        if upward is not self.upward:
+            return (datagram,)
+        self.count += 1
+        return () if self.count in self.numbers else (datagram,)
+
+
+@pytest.mark.parametrize("number", range(1, 90))
+def test_any_one_packet_of_the_server_may_be_lost(number: int) -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(number))
+    whole(net)
+    assert net.now < 600 * MILLISECOND
+
+
+@pytest.mark.parametrize("number", range(1, 20))
+def test_any_one_request_may_be_lost(number: int) -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(number, upward=True))
+    whole(net)
+    assert net.now < 600 * MILLISECOND
+
+
+@pytest.mark.parametrize("first", range(2, 60, 3))
+def test_bursts_of_loss_cost_time_and_no_bytes(first: int) -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(*range(first, first + 12)))
+    whole(net)
+
+
+def test_one_loss_halves_the_window_once_and_needs_no_timeout() -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(40))
+    whole(net)
+    assert (counted(net, "lost"), counted(net, "timeouts")) == (1, 0)
+
+
+def test_nothing_lost_nothing_repeated() -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    whole(net)
+    assert [counted(net, name) for name in ("lost", "repeats", "probes", "timeouts", "failovers")] == [0] * 5
+
+
+def test_packets_that_overtake_the_continuation_of_a_restart_wait_for_it() -> None:
+    """The first three packets of an episode carry its continuation; those behind them are proved under it only."""
+    for seed in range(60):
+        net = Toynet(fleet(File(CONTENT), seed=seed), seed=seed, config=HOME, jitter_us=400)
+        assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"
+
+
+def test_reordering_is_learned_and_costs_little() -> None:
+    net = Toynet(fleet(File(body(400_000))), config=HOME, jitter_us=3_000)
+    assert net.run() == body(400_000)
+    assert counted(net, "timeouts") == 0
+
+
+# death
+
+
+class Mortal:
+    """Some replicas hear nothing from some moment on, and perhaps come back."""
+
+    def __init__(self, net: Toynet, deaths: dict[tuple[str, int], tuple[int, int]], *, icmp: bool) -> None:
+        self.net, self.deaths, self.icmp = net, deaths, icmp
+        self.living = dict(net.listeners)
+        net.before_step = self.step
+
+    def step(self) -> None:
+        for replica, (dies, returns) in self.deaths.items():
+            dead = dies <= self.net.now < returns
+            if dead and replica in self.net.listeners:
+                self.net.listeners[replica] = Deaf(self.living[replica])
+                if self.icmp:
+                    self.net.client.receive_unreachable(replica, now=self.net.now)
+            elif not dead:
+                self.net.listeners[replica] = self.living[replica]
+
+
+class Deaf(Listener):
+    """A dead replica: whatever it is sent, nothing comes back."""
+
+    def __init__(self, living: Listener) -> None:
+        self.counters = living.counters
+
+    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
+        return []
+
+    def poll(self, now: int) -> list[Burst]:
+        return []
+
+    def next_timeout(self) -> int | None:
+        return None
+
+
+@pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
+@pytest.mark.parametrize("dies", range(0, 120_000, 10_500))
+def test_a_replica_that_dies_at_any_moment_costs_a_probe_and_no_bytes(dies: int, config: ClientConfig) -> None:
+    net = Toynet(fleet(File(CONTENT)), config=config, jitter_us=1)
+    Mortal(net, {FIRST: (dies, 1 << 60)}, icmp=False)
+    whole(net)
+    assert counted(net, "timeouts") == 0
+
+
+@pytest.mark.parametrize("dies", range(12_000, 120_000, 10_500))
+def test_an_explicit_sign_of_death_costs_less_than_a_probe(dies: int) -> None:
+    stalls = []
+    for icmp in (True, False):
+        net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+        Mortal(net, {FIRST: (dies, 1 << 60)}, icmp=icmp)
+        whole(net)
+        stalls.append(counted(net, "longest_stall_us"))
+    assert stalls[0] <= stalls[1]
+    assert stalls[0] <= 2 * 10_000 + 20 * MILLISECOND
+
+
+def test_replicas_that_die_and_return_all_the_time_serve_on() -> None:
+    for seed in range(15):
+        chance, net = Random(seed), Toynet(fleet(File(CONTENT), 3, seed=seed), seed=seed, config=SPRAY, loss=0.01)
+        Mortal(
+            net,
+            {replica: (start := chance.randrange(200_000), start + 150_000) for replica in net.listeners},
+            icmp=bool(seed % 2),
+        )
+        assert net.run() == CONTENT, f"seed {seed}: {net.outcome}"
+
+
+def test_when_all_are_dead_for_a_while_it_goes_on_when_one_is_back() -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    Mortal(net, {FIRST: (50_000, 9 * SECOND), SECOND_REPLICA: (45_000, 1 << 60)}, icmp=False)
+    whole(net)
+    assert net.now > 9 * SECOND
+
+
+def test_when_all_are_dead_for_good_it_says_so_in_time() -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    Mortal(net, {FIRST: (50_000, 1 << 60), SECOND_REPLICA: (45_000, 1 << 60)}, icmp=False)
+    received = net.run()
+    assert CONTENT.startswith(received)
+    assert net.outcome == "no replica answers"
+    assert 30 * SECOND < net.now < 60 * SECOND
+
+
+# refusals
+
+
+class Stubborn:
+    """Refuses the first requests, then serves."""
+
+    def __init__(self, reason: Refusal, times: int) -> None:
+        self.reason, self.times, self.served = reason, times, File(CONTENT)
+
+    def handle(self, event: Event) -> Reply:
+        self.times -= 1
+        return Reply(refusal=self.reason) if self.times >= 0 else self.served.handle(event)
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_busy_replica_is_asked_again_later(times: int) -> None:
+    net = Toynet(fleet(Stubborn(Refusal.BUSY, times), 1), config=HOME, jitter_us=1)
+    whole(net)
+
+
+def test_content_that_is_not_here_is_elsewhere() -> None:
+    here, there = fleet(Refusing(Refusal.NOT_HERE), 1)[0], fleet(File(CONTENT), 1)[0]
+    for listeners in ([here, there], [there, here]):
+        whole(Toynet(listeners, config=HOME, jitter_us=1))
+
+
+@pytest.mark.xfail(strict=True, reason="refusals of a greeting are ignored")
+def test_content_that_is_nowhere_ends_the_connection() -> None:
+    net = Toynet(fleet(Refusing(Refusal.NOT_HERE)), config=HOME, jitter_us=1)
+    assert net.run() == b""
+    assert net.outcome == "no replica can continue"
+    assert net.now < 5 * SECOND
+
+
+@pytest.mark.xfail(strict=True, reason="refusals of a greeting are ignored")
+def test_what_is_gone_ends_the_connection_at_once() -> None:
+    net = Toynet(fleet(Refusing(Refusal.GONE)), config=HOME, jitter_us=1)
+    assert net.run() == b""
+    assert net.outcome == "gone"
+    assert net.now < SECOND
+
+
+class Slow(Patient):
+    """Thinks about the request for long, and knows the rest at once."""
+
+    __slots__ = ()
+
+    def handle(self, event: Event) -> Reply | Deferred:  # type: ignore[override]
+        if event.early:
+            return Reply()
+        return super().handle(event) if event.continuation is None else File(CONTENT).handle(event)
+
+
+def test_a_service_at_work_is_waited_for_without_bothering_another() -> None:
+    service = Slow()
+    net = Toynet(fleet(service), config=HOME, jitter_us=1)
+
+    def work() -> None:
+        if net.now > 8 * SECOND:
+            for event, deferred in service.waiting:
+                deferred.resolve(File(CONTENT).handle(event))
+            service.waiting.clear()
+
+    net.before_step = work
+    whole(net)
+    assert [listener.counters["answered"] > 1 for listener in net.listeners.values()] == [True, False]
+    assert counted(net, "refused_working") >= 7
+    assert [counted(net, name) for name in ("probes", "repeats", "timeouts")] == [0, 0, 0]
