@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,11 +20,15 @@ SILENCE_SECONDS = 30  # after which a client gives up
 def fetch(url: str, path: Path, rate_bytes: int) -> None:
     """Download to `path`, no faster than that; OSError or HTTPException when it fails."""
     place = urlsplit(url)
-    connection = HTTPConnection(place.netloc, timeout=SILENCE_SECONDS)
-    connection.request("GET", place.path or "/")
-    response = connection.getresponse()
-    if response.status != 200:
-        raise HTTPException(f"the server answers {response.status} {response.reason}")
+    with closing(HTTPConnection(place.netloc, timeout=SILENCE_SECONDS)) as connection:
+        connection.request("GET", place.path or "/")
+        with closing(connection.getresponse()) as response:
+            if response.status != 200:
+                raise HTTPException(f"the server answers {response.status} {response.reason}")
+            _save(response, path, rate_bytes)
+
+
+def _save(response: HTTPResponse, path: Path, rate_bytes: int) -> None:
     begun, received, wanted = time.monotonic(), 0, response.length
     with path.open("wb", buffering=0) as file:
         while block := response.read1(_BLOCK_BYTES):

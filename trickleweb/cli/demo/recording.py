@@ -25,7 +25,7 @@ def lines(story: Story, result: dict[str, object]) -> Iterator[str]:
         moments.append((each.seconds, figures))
     for seconds, figures in sorted(moments, key=lambda moment: moment[0]):
         yield json.dumps({"seconds": round(seconds, 3)} | figures)
-    yield json.dumps({"result": result | {"longest_stall_ms": round(1000 * story.longest_pause, 1)}})
+    yield json.dumps({"result": result | {"longest_pause_ms": round(1000 * story.longest_pause, 1)}})
 
 
 def write(path: Path, story: Story, result: dict[str, object]) -> None:
