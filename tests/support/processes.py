@@ -7,10 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
+
+from trickles.drivers.addresses import shown
+from trickles.drivers.dialer import parse_address
 
 PATIENCE_SECONDS = 30.0  # how long a process may take for what it does in milliseconds, before the test fails
 ROOT = Path(__file__).parent.parent.parent
@@ -159,3 +163,28 @@ def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_DGR
         sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+class GatewayProgram(Program):
+    """`trickles gateway` on a port of its choice; ready when made."""
+
+    def __init__(self, replicas: Sequence[Address], *words: object, host: str = "127.0.0.1") -> None:
+        named = [word for replica in replicas for word in ("--replica", shown(replica))]
+        super().__init__("trickles", "gateway", "--listen", shown((host, 0)), *named, *words)
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self.first_line = self.output.next()
+            undo.pop_all()
+        self.address = parse_address(self.first_line.split()[2])
+
+    def dial(self) -> socket.socket:
+        """A program's connection to it, which waits for nothing too long."""
+        return socket.create_connection(self.address, PATIENCE_SECONDS)
+
+
+def received(program: socket.socket) -> bytes:
+    """All that comes until the other side closes; ConnectionResetError when it does not close in order."""
+    parts = []
+    while part := program.recv(1 << 18):
+        parts.append(part)
+    return b"".join(parts)
