@@ -64,23 +64,23 @@ class Toynet:
         self._flying: list[tuple[int, int, Address, Address, bytes]] = []
         self._launched = 0
 
-    def run(self, data: bytes = b"GET\n", *, ends: bool = False) -> bytes:
-        """Write that, connect, and go on until the connection ends or fails, or nothing moves any more."""
+    def run(self, data: bytes = b"GET\n", *, ends: bool = False, until_us: int = 1 << 60) -> bytes:
+        """Write that, connect, and go on until the connection ends or fails, or nothing moves, or it is late."""
         self.client.write(data)
         if ends:
             self.client.write_eof()
         self.client.connect(now=self.now)
-        return self.go_on()
+        return self.go_on(until_us)
 
-    def go_on(self) -> bytes:
-        """Until the connection ends or fails, or nothing moves any more."""
+    def go_on(self, until_us: int = 1 << 60) -> bytes:
+        """Until the connection ends or fails, or nothing moves any more, or it is late."""
         for _ in range(MAX_STEPS):
             if self._taken():
                 return bytes(self.received)
             for datagram, replica in self.client.datagrams_to_send(now=self.now):  # taking made room for more
                 self._launch(self.source, replica, datagram)
             self._check_timeout()
-            if not self._taken() and not self._step():
+            if self.now >= until_us or (not self._taken() and not self._step()):
                 return bytes(self.received)
         raise AssertionError(f"no end in sight: {self.client.statistics()}")
 
