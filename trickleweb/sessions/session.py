@@ -24,7 +24,7 @@ class Session(MutableMapping[str, Plain]):
     revocable, or counted, belongs in a store.
     """
 
-    __slots__ = ("_csrf", "_data", "_flashes", "_original", "began", "expires")
+    __slots__ = ("_csrf", "_data", "_flashes", "_original", "began", "expires", "touched")
 
     def __init__(self, fields: dict[str, Plain] | None = None, *, began: int | None = None, expires: int = 0) -> None:
         """`fields` as `fields` gave them; `began` and `expires` in microseconds, None for a session just begun."""
@@ -35,6 +35,7 @@ class Session(MutableMapping[str, Plain]):
         self._original = dump_plain(self.fields())
         self.began = began
         self.expires = expires
+        self.touched = False  # whether a handler has had it in its hands
 
     def fields(self) -> dict[str, Plain]:
         """All that is sealed, under short names; what is empty takes no room."""

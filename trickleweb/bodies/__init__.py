@@ -1,0 +1,25 @@
+"""What a response's body can be, as plain values: how each goes on after a replica's death is in its kind."""
+
+from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StateRefused, StepsTable
+from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Rendered, Streamed, level
+from trickleweb.bodies.steps import Data, Step, Stepped, Steps, stepping, steps
+
+__all__ = [
+    "MAX_CHECKPOINT_BYTES",
+    "Body",
+    "Checkpoint",
+    "Complete",
+    "Data",
+    "FileBody",
+    "Level",
+    "Rendered",
+    "StateRefused",
+    "Step",
+    "Stepped",
+    "Steps",
+    "StepsTable",
+    "Streamed",
+    "level",
+    "stepping",
+    "steps",
+]

@@ -1,0 +1,99 @@
+"""Bodies made step by step: each step's data comes with the cursor from which the next one goes on, on any replica.
+
+@steps("export", version=1)
+async def rows(cursor: int, table: str) -> AsyncIterator[Step]:
+    async for row in select(table, after=cursor):
+        yield as_csv(row), row.id
+
+return Response.stepped(rows.at(0, table="orders"), media_type="text/csv")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import Any, cast
+
+from trickleweb.errors import WebError
+from trickleweb.plain import Plain, dump_plain
+
+Data = bytes | str  # text goes out in UTF-8
+Step = tuple[Data, Plain]  # data, and the cursor behind it
+Run = Callable[..., AsyncIterator[Step] | Iterator[Step]]  # of the cursor, and the arguments by name
+Migrate = Callable[[int, Plain, dict[str, Plain]], tuple[Plain, dict[str, Plain]]]
+MAX_NAME_CHARS = 64  # it travels in every continuation
+
+
+class BadSteps(WebError, ValueError):
+    """Steps that no state could name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A generator that can go on from any of its cursors: `run(cursor, **args)` yields data, each with its next cursor.
+
+    The name is for good, as states hold it. `version` goes up when the same cursor would make other bytes; then
+    `migrate(old_version, cursor, args)` gives what the old state is now, or raises `StateRefused`.
+    """
+
+    name: str
+    run: Run
+    version: int = 1
+    migrate: Migrate | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= MAX_NAME_CHARS or self.version < 1:
+            raise BadSteps(f"steps have a name of at most {MAX_NAME_CHARS} characters, and a version from 1 on")
+
+    def at(self, cursor: Plain = None, /, **args: Plain) -> Stepped:
+        """The body that begins at `cursor`; `NotPlain` for a cursor or argument that could not travel."""
+        return Stepped(self, cursor, args)
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Level 2: the rest of a body from a cursor on."""
+
+    steps: Steps
+    cursor: Plain = None
+    args: dict[str, Plain] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dump_plain([self.cursor, self.args])
+
+    def run(self) -> AsyncIterator[Step] | Iterator[Step]:
+        """The steps from the cursor on."""
+        return self.steps.run(self.cursor, **self.args)
+
+
+def steps(name: str, *, version: int = 1, migrate: Migrate | None = None) -> Callable[[Run], Steps]:
+    """Decorate a generator, async or plain, that takes a cursor first and yields (data, next cursor)."""
+    return lambda run: Steps(name, run, version, migrate)
+
+
+def stepping(name: str, *, version: int = 1, migrate: Migrate | None = None) -> Callable[[Callable[..., Any]], Steps]:
+    """Decorate a function, async or plain: a cursor in, (data, next cursor) out, or None at the end."""
+
+    def decorate(step: Callable[..., Any]) -> Steps:
+        return Steps(name, _async_run(step) if iscoroutinefunction(step) else _run(step), version, migrate)
+
+    return decorate
+
+
+def _run(step: Callable[..., Step | None]) -> Run:
+    def run(cursor: Plain, **args: Plain) -> Iterator[Step]:
+        while (made := step(cursor, **args)) is not None:
+            yield made
+            cursor = made[1]
+
+    return run
+
+
+def _async_run(step: Callable[..., Awaitable[Step | None]]) -> Run:
+    async def run(cursor: Plain, **args: Plain) -> AsyncIterator[Step]:
+        while (made := await step(cursor, **args)) is not None:
+            yield made
+            cursor = made[1]
+
+    return cast("Run", run)

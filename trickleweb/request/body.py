@@ -1,0 +1,143 @@
+"""The body of a request in any of the usual forms, as it comes or as a whole, within its limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from trickleweb.errors import HTTPError, WebError
+from trickleweb.forms import MULTIPART, Form, MultipartReader, PartEvent, boundary_of, read_form
+from trickleweb.messages import Length
+from trickleweb.messages import Request as Head
+from trickleweb.parameters import Parametrised, parse_parameters
+from trickleweb.plain import Plain, load_plain
+from trickleweb.request.setting import Setting
+
+_CHARSETS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
+_IDENTITY = (("Accept-Encoding", "identity"),)
+
+
+class BodyNotRead(WebError, RuntimeError):
+    """A handler that takes its body as a stream asked for the whole of it: `await request.read()` first."""
+
+
+class BodyConsumed(WebError, RuntimeError):
+    """A body was streamed a second time; it is not kept."""
+
+
+class Incoming:
+    """A request's head and body.
+
+    `body`, `text`, `json` and `form` are for handlers that take the whole body, which is read before they run; one that
+    takes it as it comes iterates `stream` or `parts`, or awaits `read`.
+    """
+
+    __slots__ = ("_body", "_form", "_source", "head", "setting")
+
+    def __init__(self, head: Head, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None) -> None:
+        self.head = head
+        self.setting = setting or Setting()
+        self._body = body if isinstance(body, bytes) else None
+        self._source = None if isinstance(body, bytes) else body
+        self._form: Form | None = None
+
+    @property
+    def content_type(self) -> Parametrised:
+        """The body's type and its parameters, ("", {}) if there is none."""
+        value = self.head.headers.get("content-type")
+        if value is None:
+            return Parametrised("")
+        try:
+            return parse_parameters(value)
+        except ValueError:
+            raise HTTPError(415, "The Content-Type is malformed.") from None
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body's bytes as they come, once; `HTTPError` 413 at the first byte over the limit."""
+        if self._body is not None:
+            self._check_size(len(self._body))
+            if self._body:
+                yield self._body
+            return
+        source, self._source = self._source, None
+        if source is None:
+            raise BodyConsumed("the body was streamed before, and is not kept")
+        self._check_announced()
+        total = 0
+        async for piece in source:
+            total += len(piece)
+            self._check_size(total)
+            if piece:
+                yield piece
+
+    async def read(self) -> bytes:
+        """The whole body, kept from now on."""
+        if self._body is None:
+            self._body = b"".join([piece async for piece in self.stream()])
+        return self.body
+
+    async def parts(self) -> AsyncIterator[PartEvent]:
+        """The parts of a multipart form as they come: files of any size need no memory."""
+        self._check_coding()
+        content_type = self.content_type
+        if content_type.value != MULTIPART:
+            raise HTTPError(415, "This takes a multipart form.", headers=(("Accept-Post", MULTIPART),))
+        reader = MultipartReader(boundary_of(content_type), self.setting.form_limits)
+        async for piece in self.stream():
+            for event in reader.feed(piece):
+                yield event
+        reader.finish()
+
+    @property
+    def body(self) -> bytes:
+        """The whole body; `BodyNotRead` in a handler that streams and has not awaited `read`."""
+        if self._body is None:
+            raise BodyNotRead("the body is a stream here: await request.read() first")
+        self._check_size(len(self._body))
+        return self._body
+
+    def text(self) -> str:
+        """The body as text, in UTF-8 unless the client names ISO-8859-1 or US-ASCII."""
+        self._check_coding()
+        charset = _CHARSETS.get(self.content_type.parameters.get("charset", "utf-8").lower())
+        if charset is None:
+            raise HTTPError(415, "No charset but UTF-8, US-ASCII and ISO-8859-1 is known here.")
+        try:
+            return self.body.decode(charset)
+        except UnicodeDecodeError:
+            raise HTTPError(400, f"The body is not {charset}.") from None
+
+    def json(self) -> Plain:
+        """The value that the body says in JSON, which is UTF-8 (RFC 8259 8.1)."""
+        self._check_coding()
+        kind = self.content_type.value
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise HTTPError(415, "This takes JSON.", headers=(("Accept-Post", "application/json"),))
+        try:
+            return load_plain(self.body)
+        except ValueError as exc:
+            raise HTTPError(400, f"The body is no JSON: {_brief(exc)}.") from None
+
+    def form(self) -> Form:
+        """The fields and files of a form, urlencoded or multipart."""
+        if self._form is None:
+            self._check_coding()
+            self._form = read_form(self.body, self.content_type, self.setting.form_limits)
+        return self._form
+
+    def _check_coding(self) -> None:
+        """A packed body is refused before it can unfold (RFC 9110 15.5.16)."""
+        if any(coding != "identity" for coding in self.head.headers.tokens("content-encoding")):
+            raise HTTPError(415, "Bodies are taken as they are, not packed.", headers=_IDENTITY)
+
+    def _check_announced(self) -> None:
+        if isinstance(self.head.framing, Length):
+            self._check_size(self.head.framing.byte_count)
+
+    def _check_size(self, byte_count: int) -> None:
+        if byte_count > self.setting.max_body_bytes:
+            raise HTTPError(413, f"The body is longer than {self.setting.max_body_bytes} bytes.", close=True)
+
+
+def _brief(error: ValueError) -> str:
+    """What is wrong, without any of the body in it."""
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:100]

@@ -1,0 +1,116 @@
+"""A request as a handler sees it.
+
+Whatever the client got wrong is an `HTTPError`: 400 malformed, 413 too large, 415 of another type.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from trickleweb.cookies import parse_cookies
+from trickleweb.files.qvalues import media_weight
+from trickleweb.forms import parse_urlencoded
+from trickleweb.headers import Headers
+from trickleweb.messages import Request as Head
+from trickleweb.multidict import MultiDict
+from trickleweb.request.body import Incoming
+from trickleweb.request.setting import NotSetUp, Setting
+from trickleweb.sessions import Session, csrf_token
+
+
+class Request(Incoming):
+    """One request, with its body (see `Incoming`).
+
+    `params` are the path's, `path` is the part of it that counts below a mount, `state` is for middleware to leave
+    things in, `principal` is who is asking, "" if nobody has found out.
+    """
+
+    __slots__ = ("_cookies", "_query", "params", "path", "principal", "state")
+
+    def __init__(self, head: Head, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None) -> None:
+        super().__init__(head, body, setting)
+        self.path = head.path
+        self.params: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
+        self.principal = ""
+        self._cookies: Mapping[str, str] | None = None
+        self._query: MultiDict[str] | None = None
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return self.head.method
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        return self.head.headers
+
+    @property
+    def host(self) -> str:
+        """The authority asked for, perhaps with a port; the client's word, see `trusted_hosts`."""
+        return self.head.host
+
+    @property
+    def scheme(self) -> str:
+        """http or https, as the client sees it."""
+        return self.head.scheme
+
+    @property
+    def now(self) -> int:
+        """When the request is handled, in microseconds since 1970; the same when it is run again elsewhere."""
+        return self.setting.now
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names this request, the same when it is sent again: unique in your table, it lets an effect happen once."""
+        return self.setting.idempotency_key
+
+    @property
+    def query(self) -> MultiDict[str]:
+        """The query's fields."""
+        if self._query is None:
+            self._query = parse_urlencoded(self.head.query.encode("latin-1"), self.setting.form_limits)
+        return self._query
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies by name."""
+        if self._cookies is None:
+            self._cookies = parse_cookies(self.headers)
+        return self._cookies
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether the client takes that type, "text/html" for one."""
+        return media_weight(self.headers.joined("accept"), media_type) > 0
+
+    def url_for(self, name: str, /, **params: object) -> str:
+        """The path of a named route."""
+        return self.setting.url_for(name, **params)
+
+    def absolute(self, path: str) -> str:
+        """The whole URL of a path on the host that was asked for."""
+        return f"{self.scheme}://{self.host}{path}"
+
+    def entropy(self, label: str, byte_count: int = 32) -> bytes:
+        """Random bytes that nobody can guess: others for each request and label, the same when it is run again."""
+        if not self.setting.seed:
+            raise NotSetUp("no seed to draw entropy from")
+        blocks = range(-(-byte_count // 32))
+        drawn = b"".join(hmac.digest(self.setting.seed, b"%d %s" % (at, label.encode()), "sha256") for at in blocks)
+        return drawn[:byte_count]
+
+    @property
+    def session(self) -> Session:
+        """The client's session."""
+        session = self.state.get("session")
+        if not isinstance(session, Session):
+            raise NotSetUp("no sessions: add the middleware `sessions`")
+        session.touched = True
+        return session
+
+    def csrf_token(self) -> str:
+        """The token for the forms on the page that answers this request."""
+        return csrf_token(self.session, entropy=self.entropy("csrf token"))
