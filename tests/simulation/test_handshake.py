@@ -113,7 +113,6 @@ def test_a_crowded_fleet_asks_for_a_cookie_and_then_serves(wire: LinkSpec) -> No
         assert counters["cookies"] >= (1 if wire is TEN_MEGABIT else 0)
 
 
-@pytest.mark.xfail(reason="the simulated host looks for events only before it sends", strict=True)
 def test_a_fleet_that_never_answers_is_given_up_after_half_a_minute() -> None:
     simulation = Simulation(1)
     report = download(simulation, BODY, up=replace(TEN_MEGABIT, loss=1.0))

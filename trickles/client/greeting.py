@@ -15,7 +15,7 @@ from trickles.wire.kinds import Address, Kind, RequestFlag
 
 STRANGERS_ONLY = 2 * SECOND  # how long to wait for the right fleet when another one answers
 FIRST_RETRY = 250 * MILLISECOND
-LAST_RETRY = 4000 * MILLISECOND
+LAST_RETRY = 2000 * MILLISECOND
 
 
 class Greeting:
@@ -31,6 +31,7 @@ class Greeting:
         self._fleet = fleet
         self._secret = secret
         self._hello: Hello | None = None
+        self._refusals = 0
         self._pause = FIRST_RETRY
         self._started: int | None = None
         self._replica = fleet.pick(0)
@@ -74,6 +75,14 @@ class Greeting:
             self._move(now)
             if self._replica != replica and not self._fleet.suspect(self._replica, now):
                 self.deadline = now
+
+    def not_here(self, now: int) -> None:
+        """This replica lacks what the early input asks for; ConnectionFailed when every one said so."""
+        self._refusals += 1
+        if self._refusals >= 2 * len(self._fleet.replicas):
+            raise ConnectionFailed("no replica can continue")
+        self._move(now)
+        self.deadline = now
 
     def certified(self, data: bytes, now: int) -> None:
         """A certificate arrived; one of another fleet than the pinned or trusted one is only counted."""

@@ -8,13 +8,13 @@ from trickles.client.claims import Claim
 from trickles.client.greeting import Greeting
 from trickles.client.settling import adopt, close, learn
 from trickles.client.state import ConnectionState
-from trickles.client.verdicts import piece_refused, refused
-from trickles.errors import BadPacket, Forged
-from trickles.service import Buffer
+from trickles.client.verdicts import PATIENCE, piece_refused, refused
+from trickles.errors import BadPacket, ConnectionFailed, Forged
+from trickles.service import Buffer, Refusal
 from trickles.session import NotAuthentic
 from trickles.wire.kinds import Address, Kind, ResponseFlag
 from trickles.wire.piece import parse_receipt_untrusted
-from trickles.wire.refusal import parse_refusal_untrusted
+from trickles.wire.refusal import RefusalHead, parse_refusal_untrusted
 from trickles.wire.response import (
     FRAME_FLAGS,
     HEADER_BYTES,
@@ -84,18 +84,22 @@ class Receiver:
         """Packets start, start + 1, ... answered `request` and brought `fresh` new bytes."""
         if not nonces:
             return None
-        state = self._state
-        self._note_progress(source, len(nonces), now)
+        state, stop = self._state, start + len(nonces)
+        if stop > state.next_number:  # nobody claimed that far
+            state.counters.hit("dropped.beyond")
+            return None
         claim = state.claims.find(request)
         late = start < state.board.cursor
         state.board.received(start, nonces, now)
+        settled = claim.settle(start, stop) if claim is not None else 0
+        if fresh or settled:  # what brings nothing new is no sign that things go on
+            self._note_progress(source, len(nonces), now)
         if claim is None:
             if late and fresh:
                 state.note_spurious()
             return None
         if not claim.answered or claim.moved_from is not None:
             self._first_answer(claim, request, source, now)
-        claim.settle(start, start + len(nonces))
         if claim.done:
             close(state, claim)
         return claim
@@ -194,14 +198,29 @@ class Receiver:
         state, head = self._state, parse_refusal_untrusted(datagram)
         if head.tag:
             state.session.check_untrusted(head.clear, head.tag)
+        if not state.established:
+            self._greeting_refused(head, now)
+            return
         piece = state.upload.find(head.request)
         if piece is not None and head.tag:
             piece_refused(state, piece, head, now)
         claim = state.claims.find(head.request)
-        if claim is None or not state.established:
+        if claim is None:
             return
         state.counters.hit(f"refused.{head.code.name.lower()}")
         refused(state, claim, head, now)
+
+    def _greeting_refused(self, head: RefusalHead, now: int) -> None:
+        """The service would not answer the hello's early input."""
+        if not head.tag or head.request:
+            return
+        self._state.counters.hit(f"refused.{head.code.name.lower()}")
+        if head.code is Refusal.GONE:
+            raise ConnectionFailed("gone")
+        if head.code is Refusal.NOT_HERE:
+            self._greeting.not_here(now)
+        elif head.code is Refusal.WORKING:
+            self._greeting.deadline = now + PATIENCE
 
     def _receipt(self, datagram: bytes, source: Address, now: int) -> None:
         state = self._state

@@ -87,6 +87,8 @@ class Sender:
     def _speak(self, now: int, out: Outgoing) -> None:
         """Requests for everything that arrived, in bursts no larger than smooth."""
         state, board = self._state, self._state.board
+        if state.draining:
+            return
         while state.spoken < board.cursor:
             if not self._timers.may_speak(now):
                 return
@@ -134,6 +136,8 @@ class Sender:
         proved = runs[-1][1] if runs else board.episode.base
         base = max(board.course.edge(proved), state.next_number, board.cursor)
         state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)
+        if state.next_number > state.limits.max_number - state.limits.max_window:
+            raise ConnectionFailed("packet numbers used up")
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
         stop = base + self._expected_window(board.course.window(proved), clean=clean)
         claim = Claim(base, stop, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
@@ -190,7 +194,7 @@ class Sender:
         assert tail is not None
         stop = min(tail + budget, max(state.output_limit, tail))
         claim.wants = ((tail, stop),) if stop > tail else ()
-        state.wants.asked = max(state.wants.asked, stop)
+        state.wants.asked = stop  # above the tail nothing is known: what an earlier attempt asked for does not count
         claim.user = newest.blob if newest else b""
         claim.input_offset = state.input.consumed
         claim.flags |= RequestFlag.INPUT

@@ -11,6 +11,8 @@ from trickles.wire.response import TransportFrame, UserFrame
 def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
     """Take a fresh transport continuation, unless it belongs to an episode that is over."""
     episode, restarting = frame.episode, state.restarting
+    if episode.base > state.limits.max_number - state.limits.max_window:
+        return
     if restarting is not None:
         if episode.base < restarting.start:
             return

@@ -97,6 +97,11 @@ class ConnectionState:
         self.reorder_steps = min(self.reorder_steps + 1, 4)
 
     @property
+    def draining(self) -> bool:
+        """True while larger datagrams wait for what is under way: then a restart will use them."""
+        return self.proven_bytes > self.datagram_bytes and len(self.claims) > 0 and self.board.clean
+
+    @property
     def burst_packets(self) -> int:
         """Packets of one GSO send at the current datagram size; a few when each fills a send by itself."""
         limits, size = self.limits, self.datagram_bytes

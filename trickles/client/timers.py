@@ -134,7 +134,8 @@ class Timers:
         times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
         if (silence := self._deadlines()) is not None:
             times.append(silence[0])
-        if self._speak_at is not None and state.restarting is None and state.spoken < state.board.cursor and due():
+        may_speak = state.restarting is None and not state.draining and state.spoken < state.board.cursor
+        if self._speak_at is not None and may_speak and due():
             times.append(self._speak_at)
         hole = state.board.hole()
         if hole is not None and not self._of_next_episode(hole):
@@ -191,6 +192,8 @@ class Timers:
         state.counters.hit("timeouts")
         state.round_trip = state.round_trip.backed_off()
         state.probes = 0
+        if state.restarting is not None and state.restarting.datagram_bytes > state.datagram_bytes:
+            state.proven_bytes = state.datagram_bytes  # larger ones have passed once, but do not now
         for claim in list(state.claims):
             claim.lost = True
             close(state, claim)

@@ -23,6 +23,7 @@ class Decision:
     fresh: bool
     datagram_bytes: int
     claims: Claims  # where the numbers are noted
+    short: bool = False  # what lies above `stop` was granted before, and is void
 
 
 class Refused(NamedTuple):
@@ -115,7 +116,7 @@ def _begun(
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
         episode = rescaled(episode, old, size)
     if served:
-        return Decision(base, base + 1, episode, True, size, claims)
+        return Decision(base, base + 1, episode, True, size, claims, True)
     count = episode.start
     if count > limits.max_burst_packets:
         count = min(count, _most_packets(size, limits))

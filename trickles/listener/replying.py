@@ -78,11 +78,11 @@ class Replier:
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
-        random, frame, sent = self._entropy(_RANDOM_BYTES), b"", 0
+        random, frame, sent = self._entropy(_RANDOM_BYTES), b"", ResponseFlag.SHORT if decision.short else 0
         if decision.fresh or now - path.state.issued > self._old:
             address, nonce = path.state.address, random[_FIRST_NONCE]
             frame, path = self._paths.renew(path, decision.episode, False, address, size, nonce, now)
-            sent = ResponseFlag.TRANSPORT
+            sent |= ResponseFlag.TRANSPORT
         grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims)
         ends, budget = body.flags & RequestFlag.INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(

@@ -140,6 +140,8 @@ class ClientHost(Node):
             stats.sent_bytes += len(datagram)
             send(self, self.address, destination, datagram)
         self._timer.set(engine.next_timeout())
+        if now >= self._paused_until:  # sending may have failed
+            self._read_events()
 
     def _read_events(self) -> None:
         next_event, now = self.engine.next_event, self.now
