@@ -78,9 +78,9 @@ class Toynet:
             if self._taken():
                 return bytes(self.received)
             for datagram, replica in self.client.datagrams_to_send(now=self.now):  # taking made room for more
-                self._launch(self.source, replica, datagram)
+                self.launch(self.source, replica, datagram)
             self._check_timeout()
-            if self.now >= until_us or (not self._taken() and not self._step()):
+            if self.now >= until_us or (not self._taken() and not self.step()):
                 return bytes(self.received)
         raise AssertionError(f"no end in sight: {self.client.statistics()}")
 
@@ -99,7 +99,7 @@ class Toynet:
                 assert isinstance(event, Connected)
         return bool(self.outcome)
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         self.before_step()
         self._poll()
         due = self._next_timeout()
@@ -124,18 +124,18 @@ class Toynet:
         for address, listener in self.listeners.items():
             for burst in listener.poll(WALL + self.now):
                 for each in burst.datagrams():
-                    self._launch(address, burst.destination, each)
+                    self.launch(address, burst.destination, each)
 
     def _arrive(self, source: Address, destination: Address, datagram: bytes) -> None:
         listener = self.listeners.get(destination)
         if listener is not None:
             for burst in listener.handle(datagram, source, now=WALL + self.now):
                 for each in burst.datagrams():
-                    self._launch(destination, burst.destination, each)
+                    self.launch(destination, burst.destination, each)
         elif destination == self.source:  # else it went to where the client was before
             self.client.receive_datagram(datagram, source, now=self.now)
 
-    def _launch(self, source: Address, destination: Address, datagram: bytes) -> None:
+    def launch(self, source: Address, destination: Address, datagram: bytes) -> None:
         loss, duplicate, jitter_us = self._chances
         for each in self._tamper(datagram, destination in self.listeners):
             for _ in range(2 if self.random.random() < duplicate else 1):
