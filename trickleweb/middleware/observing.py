@@ -1,0 +1,54 @@
+"""Knowing what happened: how long a handler took, and a name for each request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from trickleweb.handlers import Handler, Middleware
+from trickleweb.request import Request
+from trickleweb.responses import Response
+
+_IDENTIFIER = re.compile(r"[0-9A-Za-z._~+/=-]{1,128}")
+Report = Callable[[Request, Response | None, int], None]
+
+
+def timing(clock_us: Callable[[], int], report: Report) -> Middleware:
+    """Tell `report` how many microseconds each request took, its response's body apart; None if none came of it.
+
+    It goes into no header: a request that is run again on another replica must give the same bytes.
+    """
+
+    def wrap(inner: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            start = clock_us()
+            response: Response | None = None
+            try:
+                response = await inner(request)
+                return response
+            finally:
+                report(request, response, clock_us() - start)
+
+        return handle
+
+    return wrap
+
+
+def request_ids(*, header: str = "X-Request-ID", trust: bool = False) -> Middleware:
+    """Name each request in `request.state["request_id"]` and in a header of its response.
+
+    With `trust` the name that came with the request is kept, if it is one (at most 128 plain characters): for servers
+    behind one of yours. Any other is drawn, and drawn equal when the request is run again.
+    """
+
+    def wrap(inner: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            given = request.headers.get(header) or ""
+            known = trust and _IDENTIFIER.fullmatch(given)
+            name = given if known else request.entropy("request id", 16).hex()
+            request.state["request_id"] = name
+            return (await inner(request)).with_header(header, name)
+
+        return handle
+
+    return wrap

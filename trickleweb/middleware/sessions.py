@@ -1,0 +1,106 @@
+"""Sessions for handlers: opened before, sealed behind; and forms that only pages of this site can send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trickles.keyring import Keyring
+from trickleweb.cookies import Cookie
+from trickleweb.errors import HTTPError
+from trickleweb.forms import MULTIPART, URLENCODED
+from trickleweb.handlers import Handler, Middleware
+from trickleweb.request import Request
+from trickleweb.responses import Response
+from trickleweb.sealing import BadSeal
+from trickleweb.sessions import Session, SessionPolicy, csrf_matches, open_session, session_cookie
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
+_POLICY = SessionPolicy()
+
+
+def sessions(ring: Callable[[], Keyring], policy: SessionPolicy = _POLICY) -> Middleware:
+    """Give every request its `session`, and seal what has changed into a cookie of the response.
+
+    `ring` gives the keyring of the moment. A cookie that cannot be used is a session not begun, and is removed. What a
+    handler answers without a look at the session is left alone; all else is kept out of shared caches.
+    """
+
+    def wrap(inner: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            session = _opened(ring(), policy, request)
+            request.state["session"] = session
+            response = await inner(request)
+            if not session.touched:
+                return response
+            cookie = _cookie(ring(), policy, request, session)
+            response = response.varying("Cookie")
+            if "cache-control" not in response.headers:
+                response = response.with_header("Cache-Control", "private, no-cache")
+            return response if cookie is None else response.with_cookie(cookie)
+
+        return handle
+
+    return wrap
+
+
+def csrf_protection(*, exempt: Callable[[Request], bool] | None = None) -> Middleware:
+    """Answer 403 for unsafe requests without the session's CSRF token, in the field `csrf_token` or in a header.
+
+    It stands inside `sessions`. A request that says it comes from another origin is refused whatever it brings.
+    `exempt` is for what no browser sends by itself: requests with a bearer token, say.
+    """
+
+    def wrap(inner: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            if request.method not in SAFE_METHODS and not (exempt and exempt(request)):
+                if not _is_same_origin(request):
+                    raise HTTPError(403, "This was sent by a page of another site.")
+                if not csrf_matches(request.session, await _token(request)):
+                    raise HTTPError(403, "This form is too old: load its page again.")
+            return await inner(request)
+
+        return handle
+
+    return wrap
+
+
+def _opened(ring: Keyring, policy: SessionPolicy, request: Request) -> Session:
+    sealed = request.cookies.get(policy.cookie)
+    if sealed is not None:
+        try:
+            return open_session(ring, policy, sealed, now=request.now)
+        except BadSeal:
+            pass
+    return Session()
+
+
+def _cookie(ring: Keyring, policy: SessionPolicy, request: Request, session: Session) -> Cookie | None:
+    return session_cookie(
+        ring,
+        policy,
+        session,
+        now=request.now,
+        entropy=request.entropy(policy.purpose),
+        had=policy.cookie in request.cookies,
+        https=request.scheme == "https",
+    )
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Whether the browser says nothing else (Fetch 3.2, Fetch Metadata)."""
+    if request.headers.get("sec-fetch-site") not in (None, "same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or origin.lower().partition("://")[2] == request.host
+
+
+async def _token(request: Request) -> str:
+    """The token a request brings, "" if none; a form is read for it, and kept for the handler."""
+    given = request.headers.get(CSRF_HEADER)
+    if given is not None:
+        return given
+    if request.content_type.value not in (URLENCODED, MULTIPART):
+        return ""
+    await request.read()
+    return request.form().get(CSRF_FIELD) or ""
