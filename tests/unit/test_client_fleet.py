@@ -88,7 +88,6 @@ def test_a_new_list_keeps_home_if_it_is_still_there() -> None:
     assert fleet.members == {A, B, C}  # what those that left still say is welcome
 
 
-@pytest.mark.xfail(strict=True, reason="other() does not know what to do for a replica that left the list")
 def test_what_waits_for_a_replica_that_left_the_list_goes_to_one_that_is_on_it() -> None:
     fleet = Fleet([A, B])
     fleet.replace([C])

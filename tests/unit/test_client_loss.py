@@ -200,7 +200,6 @@ def test_content_that_is_not_here_is_elsewhere() -> None:
         whole(Toynet(listeners, config=HOME, jitter_us=1))
 
 
-@pytest.mark.xfail(strict=True, reason="refusals of a greeting are ignored")
 def test_content_that_is_nowhere_ends_the_connection() -> None:
     net = Toynet(fleet(Refusing(Refusal.NOT_HERE)), config=HOME, jitter_us=1)
     assert net.run() == b""
@@ -208,7 +207,6 @@ def test_content_that_is_nowhere_ends_the_connection() -> None:
     assert net.now < 5 * SECOND
 
 
-@pytest.mark.xfail(strict=True, reason="refusals of a greeting are ignored")
 def test_what_is_gone_ends_the_connection_at_once() -> None:
     net = Toynet(fleet(Refusing(Refusal.GONE)), config=HOME, jitter_us=1)
     assert net.run() == b""

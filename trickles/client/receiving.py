@@ -122,7 +122,7 @@ class Receiver:
             waited = now - max(state.progress_at, min(claim.sent_at for claim in state.claims))
             state.stall_us = max(state.stall_us, waited)
         state.progress_at = now
-        state.probes = 0
+        state.probes = state.deaths = 0
         state.served[source] = state.served.get(source, 0) + packets
 
     def _single(self, datagram: bytes, source: Address, now: int) -> None:
