@@ -156,6 +156,17 @@ def test_options_of_the_server_names_every_method() -> None:
     assert ROUTER.match("GET", "*") == Missing()
 
 
+def test_methods_of_one_path_may_be_written_apart() -> None:
+    router = Router(
+        [Route(path, method, frozenset({method})) for path in ("/{p:path}", "/{n:int}") for method in ("GET", "PUT")]
+    )
+    for path in ("/a/b", "/7"):
+        found = router.match("PUT", path)
+        assert isinstance(found, Found)
+        assert found.endpoint == "PUT"
+        assert router.match("DELETE", path) == NotAllowed(("GET", "HEAD", "OPTIONS", "PUT"))
+
+
 def test_a_method_is_looked_for_in_every_template_that_matches() -> None:
     router = Router([Route("/users/me", "me"), Route("/users/{name}", "remove", frozenset({"DELETE"}))])
     found = router.match("DELETE", "/users/me")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, ledger_key, request_key
 from trickleweb.plain import StateTooLarge
-from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger
+from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger, owners
 from trickleweb.stores.owners import Owner, is_alive, sweep
 
 KEY = ledger_key("test", b"1")
@@ -239,6 +239,43 @@ def test_owners_live_and_die(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not is_alive(tmp_path, "never there")
+
+
+def test_an_owner_that_is_swept_while_it_begins_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def swept_first(descriptor: int) -> bool:
+        if len(begun) < 2:  # one sweeper removes the file, another holds its lock
+            name = next(tmp_path.iterdir()).name
+            begun.append(name)
+            (tmp_path / name).unlink()
+            return len(begun) == 1
+        return lock(descriptor)
+
+    lock = owners._lock
+    monkeypatch.setattr(owners, "_lock", swept_first)
+    owner = Owner(tmp_path)
+    monkeypatch.undo()
+    assert len({*begun, owner.name}) == 3
+    assert is_alive(tmp_path, owner.name)
+    owner.close()
+
+
+def test_a_claim_given_back_in_between_is_taken(
+    path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SqliteLedger(path, durable=False)
+    other.claim(KEY, now=1)
+    execute = ledger._execute
+
+    def releasing(statement: str, *values: object) -> sqlite3.Cursor:
+        if statement.startswith("SELECT"):
+            other.release(KEY)
+        return execute(statement, *values)
+
+    monkeypatch.setattr(ledger, "_execute", releasing)
+    assert ledger.claim(KEY, now=1) == New()
+    other.close()
 
 
 def test_keys_never_collide_between_purposes_or_parts() -> None:
