@@ -101,10 +101,8 @@ def test_after_a_rotation_nobody_notices_until_the_epoch_is_dropped() -> None:
     assert len(desk.ask(desk.peer.speak(19, 24))) == 10
 
 
-LASTING = "a user continuation is never sealed again"
 
 
-@pytest.mark.xfail(strict=True, reason=LASTING)
 def test_a_transfer_in_progress_outlives_the_life_of_its_first_continuation() -> None:
     desk = Desk(Tape(), limits=Limits(user_continuation_life=100 * SECOND))
     desk.connect()
@@ -113,7 +111,6 @@ def test_a_transfer_in_progress_outlives_the_life_of_its_first_continuation() ->
         assert len(desk.ask(desk.peer.speak(spoken, spoken + 1))) == 2
 
 
-@pytest.mark.xfail(strict=True, reason=LASTING)
 def test_a_transfer_in_progress_outlives_the_epoch_it_began_under() -> None:
     desk = connected()
     for epoch in range(1, 10):

@@ -79,11 +79,13 @@ class Replier:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
         random, frame, sent = self._entropy(_RANDOM_BYTES), b"", ResponseFlag.SHORT if decision.short else 0
-        if decision.fresh or now - path.state.issued > self._old:
+        aged = now - path.state.issued > self._old
+        if decision.fresh or aged:
             address, nonce = path.state.address, random[_FIRST_NONCE]
             frame, path = self._paths.renew(path, decision.episode, False, address, size, nonce, now)
             sent |= ResponseFlag.TRANSPORT
-        grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims)
+        again = known if aged and not body.input else None  # a long transfer outlives its epoch
+        grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims, again)
         ends, budget = body.flags & RequestFlag.INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(
             path.connection, source[0], False, body.input_offset, given, ends, known, body.wants, budget, spooled
@@ -144,6 +146,7 @@ class Replier:
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
         """The datagrams of a service's reply."""
         chunks, continuation, end, refusal = reply
+        continuation = continuation or grant.known
         flags, frames = grant.flags, grant.frames
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")

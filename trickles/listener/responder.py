@@ -8,7 +8,7 @@ from itertools import repeat
 
 from trickles.listener.paths import Path
 from trickles.replay import Claims
-from trickles.service import Buffer
+from trickles.service import Buffer, Continuation
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
 from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, NONCE, SALT_BYTES, TAG_BYTES
@@ -36,6 +36,7 @@ class Grant:
     random: bytes
     now: int
     claims: Claims | None  # where the numbers are noted; a greeting claims nothing
+    known: Continuation | None = None  # the client's own, sealed again when the service brings no other
 
 
 def room_bytes(session: Session, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:
