@@ -85,7 +85,8 @@ class Claims:
         return bool(ranges) and start < ranges[-1][1] and any(a < stop and b > start for a, b in ranges)
 
     def release(self, start: int, stop: int) -> None:
-        """Take a claim back that was not served, so that a repeat of it may be."""
+        """Take a claim back that was not served, so that a repeat of it may be, the restart that it came with too."""
+        self._paused_from, self._restarted_at = -1, -(1 << 62)
         cut = [part for a, b in self._ranges for part in ((a, min(b, start)), (max(a, stop), b))]
         self._ranges[:] = [(a, b) for a, b in cut if a < b]
 

@@ -223,7 +223,6 @@ def test_a_refused_claim_may_be_made_again_by_its_repeat() -> None:
     assert busy.counted("refused.busy") == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a restart that was refused has used up its continuation all the same")
 def test_a_refused_restart_may_be_made_again_by_its_repeat() -> None:
     desk = Desk(Refusing(Refusal.BUSY))
     greeter = Desk(Tape())
