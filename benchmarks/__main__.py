@@ -16,11 +16,12 @@ from types import FrameType
 from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import machine
 
-NAMES = ("transfer", "request_cost", "http_load", "kills", "latency", "memory")
+NAMES = ("transfer", "failover", "request_cost", "http_load", "kills", "latency", "memory")
 
 # The plot shows the last run of each.
 FULL = (
     ("transfer", ""),
+    ("failover", ""),
     ("request_cost", ""),
     ("http_load", ""),
     ("kills", "--victim serving --downloads 100 --only trickleweb"),
@@ -31,6 +32,7 @@ FULL = (
 QUICK = (
     ("transfer", "--megabytes 50 --slow-megabytes 5 --rounds 1"),
     ("request_cost", "--connections 10 --bursts 300"),
+    ("failover", "--kills 3"),
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),
     ("latency", "--requests 200"),
