@@ -11,7 +11,7 @@ MOST_TIMES = 3  # bytes out per byte in, before an address is proved (RFC 9000, 
 
 
 class Watch:
-    """What all replicas got and gave, by the other side's host; a request that earns a response proves its host."""
+    """What all replicas got and gave, by the other side's host; a request that is not turned away proves its host."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []  # all datagrams of clients, as they came
@@ -36,12 +36,10 @@ class Watch:
         self.received.append(datagram)
         self._in[source[0]] += len(datagram)
 
-    def gave(self, bursts: Sequence[Burst], asked: bytes) -> None:
-        """A replica sent that, in answer to `asked`, if to anything."""
+    def gave(self, bursts: Sequence[Burst]) -> None:
+        """A replica sent that."""
         for burst in bursts:
             host, datagrams = burst.destination[0], burst.datagrams()
-            if asked[:1] == bytes((Kind.REQUEST,)) and datagrams[0][0] == Kind.RESPONSE:
-                self.proved.add(host)
             self.sent += datagrams
             self._out[host] += sum(map(len, datagrams))
             if host not in self.proved:
@@ -76,12 +74,18 @@ class Watched:
     def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
         """See Listener."""
         self._watch.took(datagram, source)
+        before = self._turned_away()
         bursts = self.inner.handle(datagram, source, now=now)
-        self._watch.gave(bursts, datagram)
+        if datagram[:1] == bytes((Kind.REQUEST,)) and self._turned_away() == before:
+            self._watch.proved.add(source[0])
+        self._watch.gave(bursts)
         return bursts
 
     def poll(self, now: int) -> list[Burst]:
         """See Listener."""
         bursts = self.inner.poll(now)
-        self._watch.gave(bursts, b"")
+        self._watch.gave(bursts)
         return bursts
+
+    def _turned_away(self) -> int:
+        return sum(count for name, count in self.counters.items() if name.startswith(("dropped.", "refused.")))
