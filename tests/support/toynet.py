@@ -78,7 +78,7 @@ class Toynet:
             if self._taken():
                 return bytes(self.received)
             for datagram, replica in self.client.datagrams_to_send(now=self.now):  # taking made room for more
-                self.launch(self.source, replica, datagram)
+                self._launch(self.source, replica, datagram)
             self._check_timeout()
             if self.now >= until_us or (not self._taken() and not self.step()):
                 return bytes(self.received)
@@ -100,6 +100,7 @@ class Toynet:
         return bool(self.outcome)
 
     def step(self) -> bool:
+        """Let the next thing happen; False when nothing is left that could."""
         self.before_step()
         self._poll()
         due = self._next_timeout()
@@ -124,18 +125,22 @@ class Toynet:
         for address, listener in self.listeners.items():
             for burst in listener.poll(WALL + self.now):
                 for each in burst.datagrams():
-                    self.launch(address, burst.destination, each)
+                    self._launch(address, burst.destination, each)
 
     def _arrive(self, source: Address, destination: Address, datagram: bytes) -> None:
         listener = self.listeners.get(destination)
         if listener is not None:
             for burst in listener.handle(datagram, source, now=WALL + self.now):
                 for each in burst.datagrams():
-                    self.launch(destination, burst.destination, each)
+                    self._launch(destination, burst.destination, each)
         elif destination == self.source:  # else it went to where the client was before
             self.client.receive_datagram(datagram, source, now=self.now)
 
     def launch(self, source: Address, destination: Address, datagram: bytes) -> None:
+        """Put one datagram on its way; it may be lost, delayed, doubled."""
+        self._launch(source, destination, datagram)
+
+    def _launch(self, source: Address, destination: Address, datagram: bytes) -> None:
         loss, duplicate, jitter_us = self._chances
         for each in self._tamper(datagram, destination in self.listeners):
             for _ in range(2 if self.random.random() < duplicate else 1):

@@ -40,6 +40,11 @@ def still_wanted(state: ConnectionState) -> list[tuple[int, int]]:
     return sorted(wanted)
 
 
+def restarting(state: ConnectionState) -> Claim | None:
+    """The restart that is under way."""
+    return state.restarting
+
+
 def test_a_later_episode_that_follows_from_the_proof_is_taken_up_with_what_is_proved_of_it() -> None:
     state = connection()
     adopt(state, frame(Episode(12, 3, 5)), 7)
@@ -74,14 +79,14 @@ def test_while_it_restarts_only_the_episode_it_asked_for_counts() -> None:
     assert state.board.episode.base == 10
     adopt(state, frame(Episode(40, 3, 5)), 8)
     assert state.board.episode.base == 40
-    assert not state.restarting
+    assert restarting(state) is None
 
 
 def test_a_restart_that_was_granted_less_waits_for_no_more() -> None:
     state = connection()
-    state.restarting = restarting = claim(40, 50)
+    state.restarting = waiting = claim(40, 50)
     adopt(state, frame(Episode(40, 3, 5)), 8)
-    assert (restarting.start, restarting.stop) == (40, 43)
+    assert (waiting.start, waiting.stop) == (40, 43)
 
 
 def test_what_a_claim_wanted_and_did_not_bring_is_asked_for_again() -> None:
