@@ -29,9 +29,8 @@ from trickles.testing import (
 After = Callable[[int, Callable[[], object]], None]
 
 policies = pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
-SILENT = pytest.mark.xfail(reason="a hello is repeated elsewhere while a service is at work on it", strict=True)
 QUICK = [0, MILLISECOND, 20 * MILLISECOND, 100 * MILLISECOND]
-SLOW = [pytest.param(time, marks=SILENT) for time in (400 * MILLISECOND, 3 * SECOND, 45 * SECOND)]
+SLOW = [400 * MILLISECOND, 3 * SECOND, 45 * SECOND]
 
 
 @dataclass(slots=True)
@@ -106,7 +105,6 @@ def test_a_handler_runs_once(config: ClientConfig, time: int) -> None:
     assert report.duration < 3 * time + SECOND
 
 
-@SILENT
 @policies
 @pytest.mark.parametrize("time", [0, 100 * MILLISECOND, 3 * SECOND, 45 * SECOND])
 def test_a_handler_that_runs_late_runs_once_on_a_long_path(config: ClientConfig, time: int) -> None:
@@ -129,7 +127,6 @@ def test_answers_come_through_loss(config: ClientConfig, time: int) -> None:
     assert begun < 30 * 2
 
 
-@SILENT
 @policies
 def test_a_replica_that_dies_at_work_is_replaced(config: ClientConfig) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:
@@ -154,7 +151,6 @@ def test_a_fleet_that_restarts_at_work_begins_anew(config: ClientConfig) -> None
     assert report.duration < 13 * SECOND
 
 
-@SILENT
 @policies
 def test_caches_dropped_at_work_cost_no_more_than_another_run(config: ClientConfig) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:

@@ -26,8 +26,6 @@ ROUND_TRIP = 2 * TEN_MEGABIT.delay
 policies = pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 seen = pytest.mark.parametrize("unreachable", [False, True], ids=["silent", "unreachable"])
 
-STORM = pytest.mark.xfail(reason="each unreachable replica sends all requests to the other one, at once", strict=True)
-
 
 def without(
     config: ClientConfig, start: int, down: int, *, replicas: int = 2, dying: int | None = None, unreachable: bool
@@ -53,7 +51,7 @@ def test_all_replicas_are_away_for_a_while(config: ClientConfig, unreachable: bo
 
 
 @policies
-@pytest.mark.parametrize("unreachable", [False, pytest.param(True, marks=STORM)], ids=["silent", "unreachable"])
+@pytest.mark.parametrize("unreachable", [False, pytest.param(True)], ids=["silent", "unreachable"])
 def test_all_replicas_are_away_for_good(config: ClientConfig, unreachable: bool) -> None:
     report = without(config, 400 * MILLISECOND, 1 << 50, unreachable=unreachable)(Simulation(1))
     assert (report.completed, report.failure) == (False, "no replica answers")

@@ -32,6 +32,7 @@ class Greeting:
         self._secret = secret
         self._hello: Hello | None = None
         self._refusals = 0
+        self._working = False  # the replica asked for patience
         self._pause = FIRST_RETRY
         self._started: int | None = None
         self._replica = fleet.pick(0)
@@ -53,6 +54,7 @@ class Greeting:
             self._started = now
         elif now - self._started > (STRANGERS_ONLY if self.strangers else self._config.limits.give_up_after):
             raise ConnectionFailed(f"identity: {self.refused}" if self.strangers else "no answer to the handshake")
+        self._working = False
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
         if self.certificate is None:
@@ -66,7 +68,8 @@ class Greeting:
 
     def timed_out(self, now: int) -> None:
         """Nobody answered in time: the next try goes to another replica."""
-        if self._started is not None and self.deadline is not None and now >= self.deadline:
+        due = self._started is not None and self.deadline is not None and now >= self.deadline
+        if due and not self._working:
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
@@ -75,6 +78,11 @@ class Greeting:
             self._move(now)
             if self._replica != replica and not self._fleet.suspect(self._replica, now):
                 self.deadline = now
+
+    def working(self, now: int, patience: int) -> None:
+        """The replica is at work on the early input: ask the same one again, and not soon."""
+        self._working, self._started, self.sent_at = True, now, None
+        self.deadline = now + patience
 
     def not_here(self, now: int) -> None:
         """This replica lacks what the early input asks for; ConnectionFailed when every one said so."""
@@ -95,7 +103,8 @@ class Greeting:
             return
         if self.certificate is not known:  # not for a repeated answer: a hello is under way
             self._hello = None
-            self._pause = FIRST_RETRY
+            elapsed = now - self._started if self._started is not None else 0
+            self._pause = min(max(FIRST_RETRY, 2 * elapsed), LAST_RETRY)  # long paths: an answer takes time
             self.deadline = now
 
     def cookie(self, cookie: bytes, now: int) -> None:

@@ -122,7 +122,7 @@ class Receiver:
             waited = now - max(state.progress_at, min(claim.sent_at for claim in state.claims))
             state.stall_us = max(state.stall_us, waited)
         state.progress_at = now
-        state.probes = state.deaths = 0
+        state.probes = 0
         state.served[source] = state.served.get(source, 0) + packets
 
     def _single(self, datagram: bytes, source: Address, now: int) -> None:
@@ -220,7 +220,7 @@ class Receiver:
         if head.code is Refusal.NOT_HERE:
             self._greeting.not_here(now)
         elif head.code is Refusal.WORKING:
-            self._greeting.deadline = now + PATIENCE
+            self._greeting.working(now, PATIENCE)
 
     def _receipt(self, datagram: bytes, source: Address, now: int) -> None:
         state = self._state

@@ -69,8 +69,9 @@ class Sender:
 
     def unreachable(self, replica: Address, now: int) -> None:
         """Outstanding requests go to another replica at once: a dead process is no congestion."""
-        if len(self._state.fleet.replicas) > 1:
-            self._state.fleet.silent(replica, now)
+        fleet = self._state.fleet
+        fleet.silent(replica, now)
+        if not fleet.suspect(fleet.other(replica, now), now):  # else all are gone: probes find out which one returns
             self._state.abandon(replica, now)
 
     # requests

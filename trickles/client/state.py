@@ -56,7 +56,6 @@ class ConnectionState:
         self.begun_at = 0  # when the episode in force began by a restart
         self.progress_at = 0  # when something authentic last arrived
         self.probes = 0  # since then
-        self.deaths = 0  # replicas found dead since then, with no other known to be alive
         self.reorder_packets = 3
         self.reorder_steps = 1
         self.failovers = 0
@@ -87,13 +86,9 @@ class ConnectionState:
         self.upload.move(replica, self.fleet.other(replica, now))
         moved = [claim for claim in self.claims if claim.replica == replica and claim.patience <= now]
         other = self.fleet.other(replica, now)
-        pause = 0
-        if self.fleet.suspect(other, now):  # none is known to be alive: try again, but ever more slowly
-            self.deaths += 1
-            pause = self.limits.busy_delay << min(self.deaths, 4)
         for claim in moved:
             claim.replica = other
-            claim.retry_at = claim.sent_at = now + pause
+            claim.retry_at = now
         self.failovers += bool(moved)
 
     def note_spurious(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from trickles.errors import ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
@@ -50,10 +51,12 @@ class Replier:
         self._deliver = deliver
         self.on_error: Callable[[Exception], None] | None = None
         self._waiting: dict[Deferred, tuple[Grant, int]] = {}  # and when to say that work goes on
+        self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
 
     def clear(self) -> None:
         """Forget the replies that services have deferred."""
         self._waiting.clear()
+        self._greeted.clear()
 
     def answer(
         self,
@@ -103,7 +106,9 @@ class Replier:
         return self.ask(Event(path.connection, source[0], True, 0, inside.input, ends, None, wants, budget), grant)
 
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
-        """Put one event to the service."""
+        """Put one event to the service; a hello that is repeated while it is worked on is asked for patience."""
+        if event.early and event.connection in self._greeted:
+            return [self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING)]
         try:
             reply = self._service.handle(event)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
@@ -113,16 +118,19 @@ class Replier:
             reply = Reply(refusal=Refusal.GONE)
         if isinstance(reply, Reply):
             return self.reply(grant, reply)
-        return self._wait(reply, event.early, grant)
+        return self._wait(reply, event, grant)
 
-    def _wait(self, deferred: Deferred, early: bool, grant: Grant) -> list[Burst]:
+    def _wait(self, deferred: Deferred, event: Event, grant: Grant) -> list[Burst]:
         if len(self._waiting) >= self.MAX_WAITING:
             return self.reply(grant, Reply(refusal=Refusal.BUSY))
-        # what is said to an unproved address is bounded: it gets its three packets and no notices
-        self._waiting[deferred] = grant, NEVER if early else grant.now + FIRST_NOTICE
+        if event.early:  # what is said to an unproved address is bounded: one notice takes the place of a packet
+            grant = replace(grant, stop=grant.stop - 1)
+            self._greeted[event.connection] = deferred
+        self._waiting[deferred] = grant, grant.now + FIRST_NOTICE
 
         def resolved(value: Reply) -> None:
             if self._waiting.pop(deferred, None) is not None:
+                self._greeted.pop(event.connection, None)
                 self._deliver(self.reply(grant, value))
 
         deferred.on_reply(resolved)
@@ -139,7 +147,8 @@ class Replier:
         bursts = []
         for deferred, (grant, due) in list(self._waiting.items()):
             if due <= now:
-                self._waiting[deferred] = grant, now + NEXT_NOTICE
+                early = grant.path.connection in self._greeted
+                self._waiting[deferred] = grant, NEVER if early else now + NEXT_NOTICE
                 bursts.append(self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING))
         return bursts
 
