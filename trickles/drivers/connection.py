@@ -127,10 +127,11 @@ class Connection:
         datagrams = self.client.datagrams_to_send(now=now)
         if datagrams and not self._send(datagrams):
             return
-        self._pump()
+        due = self._due = self.client.next_timeout()
+        if due is None:
+            self._pump()  # it may have failed
         if not self.closed:
-            self._due = self.client.next_timeout()
-            self._arm(now + self._ports.idle_after if self._due is None else self._due, now)
+            self._arm(now + self._ports.idle_after if due is None else due, now)
 
     def _send(self, datagrams: list[tuple[bytes, Address]]) -> bool:
         """Send them, on a port taken for it if need be; False when the system has none."""

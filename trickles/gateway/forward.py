@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import socket
 import struct
 import sys
@@ -15,6 +16,7 @@ from trickles.drivers.connection import Connection
 from trickles.gateway.shared import Shared
 from trickles.service import Buffer
 
+MOST_VECTORS = 1024  # IOV_MAX of Linux
 _RESET = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
 
 
@@ -24,6 +26,7 @@ class Forwarder(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._transport: asyncio.Transport | None = None
+        self._descriptor = -1  # of the program's socket, where bytes may be written past the transport: not under TLS
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
@@ -38,6 +41,8 @@ class Forwarder(asyncio.Protocol):
         """A program connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
         shared = self._shared
         if shared.refuses():
             shared.tally.refused += 1
@@ -79,6 +84,7 @@ class Forwarder(asyncio.Protocol):
         self._shared.live.discard(self)
         self._cancel()
         self._transport = None
+        self._descriptor = -1
 
     def pause_writing(self) -> None:
         """The program reads slowly: stop asking the replicas for more."""
@@ -105,10 +111,13 @@ class Forwarder(asyncio.Protocol):
 
     def data(self, chunks: list[Buffer]) -> None:
         """Output bytes in order."""
-        if self._transport is not None:
-            joined = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            self._shared.tally.bytes_out += len(joined)
-            self._transport.write(joined)
+        transport = self._transport
+        if transport is not None:
+            self._shared.tally.bytes_out += sum(map(len, chunks))
+            if self._descriptor >= 0 and not transport.get_write_buffer_size():
+                chunks = written_at_once(self._descriptor, chunks)
+            if chunks:
+                transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def consumed(self) -> None:
         """The server took some of the input."""
@@ -198,6 +207,21 @@ class Forwarder(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def written_at_once(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
+    """Write as much as the kernel takes now, without joining or copying; returns what is left."""
+    if len(chunks) > MOST_VECTORS:
+        chunks = [b"".join(chunks)]
+    try:
+        written = os.writev(descriptor, chunks)
+    except OSError:  # full, or broken: whoever writes the rest finds out which
+        return chunks
+    for index, chunk in enumerate(chunks):
+        if written < len(chunk):
+            return [memoryview(chunk)[written:], *chunks[index + 1 :]]
+        written -= len(chunk)
+    return []
 
 
 def _unread_bytes(transport: asyncio.Transport) -> int:
