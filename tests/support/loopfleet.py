@@ -17,6 +17,7 @@ from trickles.wire.kinds import Address
 
 PATIENCE_SECONDS = 30.0
 PUBLIC = identity_public(IDENTITY)
+IMPATIENT = Limits(give_up_after=SECOND // 2)  # for clients that shall fail: two hellos, and then they give up
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -31,8 +32,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def config(**options: Any) -> ClientConfig:
-    """A client of the fleet below, which gives up soon."""
-    return ClientConfig(identity=PUBLIC, **{"limits": Limits(give_up_after=SECOND // 4), **options})
+    """A client of the fleet below."""
+    return ClientConfig(identity=PUBLIC, **options)
 
 
 class LoopFleet:

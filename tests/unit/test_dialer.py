@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fleetkeys import WALL, epoch, ring
-from tests.support.loopfleet import LoopFleet, config, run, until
+from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
 from tests.support.replica_program import tape
-from trickles import Dialer, Keyring, Limits, Stream, connect
+from trickles import Dialer, Keyring, Stream, connect
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import is_numeric, parse_address, resolve
 from trickles.drivers.health import FIRST_REST, LONGEST_REST, Health
@@ -107,7 +107,7 @@ def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
     async def test() -> None:
         with LoopFleet(keyring=Keyring((epoch(1, not_before=WALL),))) as fleet:
             wall = [WALL]
-            dialer = Dialer(fleet.addresses, config(wall=lambda: wall[0]))
+            dialer = Dialer(fleet.addresses, config(wall=lambda: wall[0], limits=IMPATIENT))
             assert hellos(await asked(dialer)) == 2
             wall[0] += 100 * 365 * 24 * 3600 * SECOND
             stream = await connect([], dialer=dialer)
@@ -122,7 +122,7 @@ def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
 def test_a_certificate_whose_hellos_are_not_answered_is_doubted() -> None:
     async def test() -> None:
         with LoopFleet() as fleet:
-            dialer = Dialer(fleet.addresses, config(limits=Limits(give_up_after=SECOND // 3)))  # two hellos
+            dialer = Dialer(fleet.addresses, config(limits=IMPATIENT))
             await asked(dialer)
             other = Keyring((epoch(1, fleet="another key under the same number"),))
             fleet.rekey(other)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.loopfleet import LoopFleet, config, run, until
+from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
 from tests.support.replica_program import tape, tape_digest
 from tests.support.toys import Patient
 from trickles import Continuation, Deferred, Event, Limits, Reply, Service, Stream, connect
@@ -101,7 +101,7 @@ class Half:
 
 def test_what_arrived_before_a_failure_is_read_before_it_is_raised() -> None:
     async def test() -> None:
-        async with streaming(Half(tape(0, 5_000)), probe_sizes=()) as (stream, fleet):
+        async with streaming(Half(tape(0, 5_000)), limits=IMPATIENT) as (stream, fleet):
             stream.write(b"please\n")
             await until(lambda: stream.statistics()["bytes_received"] == 5_000)
             fleet.kill(0)
@@ -173,7 +173,7 @@ def told(streams: list[Stream]) -> list[int]:
 
 def test_a_dead_replica_is_left_at_once_when_the_system_says_so() -> None:
     async def test() -> None:
-        async with streaming(limits=Limits(give_up_after=30 * SECOND, rto_initial=20 * SECOND)) as (stream, fleet):
+        async with streaming(limits=Limits(rto_initial=20 * SECOND)) as (stream, fleet):
             fleet.kill(0)  # before the first datagram: no estimate of the path would end the waiting soon
             stream.write(b"get 1000\n")
             stream.write_eof()

@@ -46,7 +46,14 @@ class Dialer:
 
     def _use(self, config: ClientConfig) -> None:
         self._config = config
-        self._configs = [replace(config, first=index) for index in range(len(self.replicas))]
+        self._configs: dict[tuple[int, int], ClientConfig] = {}
+
+    def _config_for(self, first: int, window_bytes: int) -> ClientConfig:
+        found = self._configs.get((first, window_bytes))
+        if found is None:
+            limits = replace(self._config.limits, receive_window_bytes=window_bytes)
+            found = self._configs[first, window_bytes] = replace(self._config, first=first, limits=limits)
+        return found
 
     @property
     def ports(self) -> Ports:
@@ -56,16 +63,24 @@ class Dialer:
             self._ports = Ports(family, spare=self._spare_sockets, idle_after=self._idle_after)
         return self._ports
 
-    def dial(self, consumer: Consumer) -> Connection:
-        """A new connection; it takes a socket when it has something to send. Call `start` on it."""
-        return Connection(self._client(self._health.pick(monotonic_us())), self.ports, consumer, self)
+    @property
+    def window_bytes(self) -> int:
+        """How much output a connection keeps for a slow reader, unless it is told to keep less."""
+        return self._config.limits.receive_window_bytes
 
-    def _client(self, first: int) -> Client:
+    def dial(self, consumer: Consumer, window_bytes: int | None = None) -> Connection:
+        """A new connection; it takes a socket when it has something to send. Call `start` on it."""
+        client = self._client(self._health.pick(monotonic_us()), window_bytes or self.window_bytes)
+        return Connection(client, self.ports, consumer, self)
+
+    def _client(self, first: int, window_bytes: int) -> Client:
         try:
-            return Client(self.replicas, entropy=self._entropy, config=self._configs[first])
+            config = self._config_for(first, window_bytes)
+            return Client(self.replicas, entropy=self._entropy, config=config)
         except (BadPacket, IdentityError):  # the certificate has ended, or is not trusted any more: ask for another
             self._use(replace(self._config, certificate=None))
-            return Client(self.replicas, entropy=self._entropy, config=self._configs[first])
+            config = self._config_for(first, window_bytes)
+            return Client(self.replicas, entropy=self._entropy, config=config)
 
     def learn(self, client: Client) -> None:
         """Keep what a connection found out: the certificate, the path's size, which replicas answer."""

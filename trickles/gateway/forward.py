@@ -49,10 +49,11 @@ class Forwarder(asyncio.Protocol):
             self._tell("too many connections")
             self._reset()
             return
+        window_bytes = shared.window_bytes()
         shared.live.add(self)
         shared.tally.accepted += 1
-        transport.set_write_buffer_limits(high=shared.limits.output_high_water)
-        self._connection = shared.dialer.dial(self)
+        transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
+        self._connection = shared.dialer.dial(self, window_bytes)
         self._after(shared.limits.speak_first_after, self._start)
 
     def data_received(self, data: bytes) -> None:

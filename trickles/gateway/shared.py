@@ -16,6 +16,8 @@ class GatewayLimits:
     most_connections: int = 8192  # live TCP connections; one more is reset
     input_high_water: int = 1 << 18  # bytes from a program that replicas have not taken: then reading pauses
     output_high_water: int = 1 << 20  # bytes for a program that it has not read: then no more is asked for
+    output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one
+    least_window: int = 1 << 16  # of one connection, however many there are
     speak_first_after: float = 0.01  # a program that waits for the server's first word gets its connection by then
     linger: float = 5.0  # how long a program may go on writing after the answer is complete
     stuck: float = 60.0  # how long it may take none of a complete answer
@@ -68,3 +70,11 @@ class Shared:
     def refuses(self) -> bool:
         """Whether there is no room for one more connection."""
         return len(self.live) >= self.limits.most_connections
+
+    def window_bytes(self) -> int:
+        """The receive window of a new connection: its share of the memory for slow readers, as a power of two.
+
+        A connection may hold a little over twice its window, half of that in the buffer of its transport.
+        """
+        share = max(self.limits.output_bytes // (2 * len(self.live) + 2), self.limits.least_window)
+        return min(1 << share.bit_length() - 1, self.dialer.window_bytes)
