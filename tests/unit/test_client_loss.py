@@ -10,7 +10,7 @@ from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import ClientConfig
 from trickles.limits import MILLISECOND, SECOND
 from trickles.listener import Listener
-from trickles.service import Deferred, Event, Refusal, Reply
+from trickles.service import Continuation, Deferred, Event, Refusal, Reply
 from trickles.wire.kinds import Address, Burst
 
 CONTENT = body(120_000)
@@ -172,6 +172,48 @@ def test_when_all_are_dead_for_good_it_says_so_in_time() -> None:
     assert CONTENT.startswith(received)
     assert net.outcome == "no replica answers"
     assert 30 * SECOND < net.now < 60 * SECOND
+
+
+class Ends:
+    """Answers each line with its own, and deserves no more thought."""
+
+    def handle(self, event: Event) -> Reply:
+        known = event.continuation
+        at = known.consumed if known else 0
+        line, mark, _ = event.input[max(at - event.input_offset, 0) :].partition(b"\n")
+        said = Continuation(line + mark, at, at + len(line) + 1, at + len(line) + 1) if mark else known
+        if said is None or said.stop is None:
+            return Reply()
+        pieces = tuple(
+            (start, said.state[start - said.start :]) for start, stop in event.wants if said.start <= start < said.stop
+        )
+        return Reply(pieces, said if mark else None)
+
+
+@pytest.mark.xfail(strict=True, reason="silence is reckoned from the last answer, however long ago that was wanted")
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("idle", [31 * SECOND, 3600 * SECOND])
+def test_after_an_idle_hour_one_lost_packet_costs_a_probe_and_not_the_connection(idle: int, lost: int) -> None:
+    dropping = Dropping()
+    net = Toynet(fleet(Ends()), config=HOME, jitter_us=1, tamper=dropping)
+    assert net.run(b"one\n") == b"one\n"
+    net.now += idle
+    dropping.numbers = set(range(dropping.count + 1, dropping.count + 1 + lost))
+    net.client.write(b"two\n")
+    assert net.go_on() == b"one\ntwo\n", net.outcome
+
+
+@pytest.mark.xfail(strict=True, reason="silence is reckoned from the last answer, however long ago that was wanted")
+@pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
+def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConfig) -> None:
+    net = Toynet(fleet(Ends()), config=config, jitter_us=1)
+    assert net.run(b"one\n") == b"one\n"
+    net.now += 40 * SECOND
+    Mortal(net, {FIRST: (0, 1 << 60)}, icmp=False)
+    for line in (b"two\n", b"three\n"):
+        net.client.write(line)
+        net.go_on()
+    assert net.received == b"one\ntwo\nthree\n", net.outcome
 
 
 # refusals
