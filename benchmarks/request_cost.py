@@ -1,11 +1,12 @@
 """What does one request cost a replica, and its client, in CPU? The engines alone: no sockets, no other process.
 
-A client and a listener talk in virtual time; every call is timed by itself. The situations: a hello (the public-key
-work, three packets back); the first request, which proves the address; a small request on a connection kept alive, to
-the replica that answered the one before, to one that knows nothing of the connection, and to two replicas by turns;
-and a request that earns 46 packets of 1,400 bytes. Figures are medians in microseconds, beside means, which count what
-the machine and the garbage collector add. The client's share is all it does for that exchange: asking, and taking the
-answer.
+Clients and listeners talk in virtual time; every call is timed by itself. The situations: a hello (the public-key work,
+three packets back); the first request, which proves the address; a small request on a connection kept alive, to the
+replica that answered the one before, to one that knows nothing of the connection, and to two replicas by turns; the
+same from 64 clients at once, which a busy replica answers one after the other; and a request that earns 46 packets of
+1,400 bytes. Where one client and one replica alternate, each finds the processor's caches full of the other's work.
+Figures are medians in microseconds, beside means, which count what the machine and the garbage collector add. The
+client's share is all it does for that exchange: asking, and taking the answer.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from trickles.keyring import Epoch, Keyring
 from trickles.limits import MILLISECOND, SECOND
 from trickles.listener import Listener
 from trickles.service import Continuation, Event, Reply
-from trickles.wire.kinds import Burst, Kind, Suite
+from trickles.wire.kinds import Address, Burst, Kind, Suite
 
 REPLICA, SOURCE = ("192.0.2.1", 8443), ("192.0.2.7", 40_000)
 REQUEST = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
@@ -33,10 +34,12 @@ ROUND_TRIP = 10 * MILLISECOND
 BURST_PACKETS, PACKET_BYTES = 46, 1400
 HELLO, FIRST, BURST = "hello", "first request", "46 packets"
 KEPT, FOREIGN, TURNS = "small, same replica", "small, a replica new to it", "small, two replicas by turns"
-SITUATIONS = (HELLO, FIRST, KEPT, FOREIGN, TURNS, BURST)
+CROWD, CROWD_CLIENTS = "small, of 64 clients at once", 64
+SITUATIONS = (HELLO, FIRST, KEPT, FOREIGN, TURNS, CROWD, BURST)
 RING = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), b"identity".ljust(32, b".")),))
 
 Samples = dict[tuple[str, str, str], list[float]]  # microseconds, by suite, situation and side
+Name = Callable[[bytes, list[Burst]], str | None]  # the situation a datagram and its answer are in; None: not measured
 
 
 class Small:
@@ -78,30 +81,45 @@ class Talk:
         self.received_bytes = 0
         self._samples = samples
         self._suite = suite.name.lower()
+        self._asking = 0.0
+        self._asked: list[tuple[bytes, Address]] = []
+        self._answers: list[tuple[str | None, list[Burst]]] = []
 
-    def round(self, name: Callable[[bytes, list[Burst]], str | None]) -> None:
-        """All that the client has to say, and the answers a round trip later; `name` tells which situation it was."""
-        client, now = self.client, self.now
+    def round(self, name: Name) -> None:
+        """All that the client has to say, and the answers a round trip later."""
+        self.ask()
+        self.serve(name)
+        self.take()
+
+    def ask(self) -> None:
+        """The client's datagrams."""
         started = time.perf_counter()
-        sent = client.datagrams_to_send(now=now)
-        spent = time.perf_counter() - started
-        answers = []
-        for datagram, _ in sent:
+        self._asked = self.client.datagrams_to_send(now=self.now)
+        self._asking = time.perf_counter() - started
+
+    def serve(self, name: Name) -> None:
+        """The listener's answers."""
+        self._answers = []
+        for datagram, _ in self._asked:
             started = time.perf_counter()
-            bursts = self.listener.handle(datagram, SOURCE, now=WALL + now)
+            bursts = self.listener.handle(datagram, SOURCE, now=WALL + self.now)
             taken = time.perf_counter() - started
-            answers.append((situation := name(datagram, bursts), bursts))
+            situation = name(datagram, bursts)
+            self._answers.append((situation, bursts))
             self._note(situation, "server", taken)
+
+    def take(self) -> None:
+        """The answers arrive."""
         self.now += ROUND_TRIP
-        for situation, bursts in answers:
+        for situation, bursts in self._answers:
             whole = [(b"".join(burst.buffers), burst.segment_bytes) for burst in bursts]
             started = time.perf_counter()
             for buffer, size in whole:
-                client.receive_burst(buffer, size, REPLICA, now=self.now)
+                self.client.receive_burst(buffer, size, REPLICA, now=self.now)
             self._take()
-            self._note(situation, "client", time.perf_counter() - started + spent / len(sent))
-        if not sent:
-            client.handle_timeout(now=self.now)
+            self._note(situation, "client", time.perf_counter() - started + self._asking / len(self._asked))
+        if not self._asked:
+            self.client.handle_timeout(now=self.now)
 
     def _take(self) -> None:
         while (event := self.client.next_event()) is not None:
@@ -132,7 +150,25 @@ def small(suite: Suite, connections: int, requests: int, samples: Samples) -> No
                 talk.round(lambda *_: None)
 
 
-def only(kind: Kind, situation: str) -> Callable[[bytes, list[Burst]], str | None]:
+def crowd(suite: Suite, requests: int, samples: Samples) -> None:
+    """Many connections, all asking at once."""
+    listener = Listener(RING, Small(), entropy=EntropyPool())
+    talks = [Talk(listener, suite, samples) for _ in range(CROWD_CLIENTS)]
+    for talk in talks:
+        talk.client.connect(now=0)
+        for _ in range(3):
+            talk.round(lambda *_: None)
+    for _ in range(requests):
+        for talk in talks:
+            talk.client.write(REQUEST)
+            talk.ask()
+        for talk in talks:
+            talk.serve(only(Kind.REQUEST, CROWD))
+        for talk in talks:
+            talk.take()
+
+
+def only(kind: Kind, situation: str) -> Name:
     """Datagrams of that kind are in that situation; others do not count."""
     return lambda datagram, _: situation if datagram[0] == kind else None
 
@@ -200,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, outcome, samples = parser().parse_args(argv), Outcome(), Samples()
     for suite in Suite:
         small(suite, options.connections, options.requests, samples)
+        crowd(suite, options.requests, samples)
         large(suite, options.bursts, samples)
     rows = summary(samples)
     show(rows)

@@ -36,14 +36,21 @@ class ReplayFilter:
         """Remember the 16-byte tag; True when it was known already."""
         if self._rotates_at is None or now >= self._rotates_at:
             self._rotate(now)
-        mask, cells, known = self._mask, self._cells, _BOTH
-        for word in _INDEXES.unpack(tag):
-            word &= mask
-            cell = word >> 2
-            word &= 3
-            known &= cells[cell] >> word
-            cells[cell] |= 1 << word
-        return known != 0
+        mask, cells = self._mask, self._cells
+        first, second, third, fourth = _INDEXES.unpack(tag)  # no loop: this is a tenth of a small request
+        first, second = first & mask, second & mask
+        third, fourth = third & mask, fourth & mask
+        a, b, c, d = first >> 2, second >> 2, third >> 2, fourth >> 2
+        first &= 3
+        second &= 3
+        third &= 3
+        fourth &= 3
+        known = cells[a] >> first & cells[b] >> second & cells[c] >> third & cells[d] >> fourth & _BOTH
+        cells[a] |= 1 << first
+        cells[b] |= 1 << second
+        cells[c] |= 1 << third
+        cells[d] |= 1 << fourth
+        return bool(known)
 
     def _rotate(self, now: int) -> None:
         if self._rotates_at is not None:

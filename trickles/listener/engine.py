@@ -128,9 +128,9 @@ class Listener:
         if self._replays.seen(datagram[-16:], now=now):
             self.counters.hit("dropped.replayed")
             return []
-        stale = self._stale(path, source, now)
-        if stale is not None:
-            return self._replier.challenge(path, source, number, stale, now)
+        state = path.state
+        if state.address != address_bytes(source[0]) or now - state.issued > self._limits.continuation_life:
+            return self._challenge(path, source, number, now)
         decision = decide(path, body, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
@@ -142,9 +142,8 @@ class Listener:
         header, blob, number = split_untrusted(datagram)
         path = self._paths.open_untrusted(blob)
         body = path.session.open_request_untrusted(header, datagram)
-        stale = self._stale(path, source, now)
-        if stale is not None:
-            return self._replier.challenge(path, source, number, stale, now)
+        if self._stale(path, source, now):
+            return self._challenge(path, source, number, now)
         if self._spooler.spool is None:
             return self._replier.refuse(path, source, number, Refusal.NO_SPOOL)
         burst = self._spooler.piece(path, source, number, body)
@@ -154,18 +153,19 @@ class Listener:
         header, blob, number = split_untrusted(datagram)
         path = self._paths.open_untrusted(blob)
         path.session.open_request_untrusted(header, datagram)
-        if self._stale(path, source, now) is not None or self._replays.seen(datagram[-16:], now=now):
+        if self._stale(path, source, now) or self._replays.seen(datagram[-16:], now=now):
             self.counters.hit("dropped.ping")
             return []
         self.counters.hit("pings")
         return [_pong(path, source, number, self._entropy(SALT_BYTES), len(datagram))]
 
-    def _stale(self, path: Path, source: Address, now: int) -> Refusal | None:
-        if path.state.address != address_bytes(source[0]):
-            return Refusal.ADDRESS
-        if now - path.state.issued > self._limits.continuation_life:
-            return Refusal.EXPIRED
-        return None
+    def _stale(self, path: Path, source: Address, now: int) -> bool:
+        elsewhere = path.state.address != address_bytes(source[0])
+        return elsewhere or now - path.state.issued > self._limits.continuation_life
+
+    def _challenge(self, path: Path, source: Address, number: int, now: int) -> list[Burst]:
+        moved = path.state.address != address_bytes(source[0])
+        return self._replier.challenge(path, source, number, Refusal.ADDRESS if moved else Refusal.EXPIRED, now)
 
 
 def _hint(source: Address, number: int, salt: bytes) -> Burst:

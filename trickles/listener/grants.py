@@ -88,7 +88,7 @@ def _restart(
     state, base = path.state, body.restart_base
     proved = body.runs[-1][1] if body.runs else state.episode.base
     window = followed.window(proved)
-    bound = proved + window if isinstance(followed, Episode) else followed.edge(proved)
+    bound = proved + window if followed is state.episode else followed.edge(proved)
     if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
         return BAD_PROOF
     served = claims.claimed(base, base + 1)
@@ -98,29 +98,28 @@ def _restart(
     last = followed if isinstance(followed, Episode) else followed.episode
     if state.embryo and unused:
         episode = Episode(base, limits.initial_window, state.episode.ssthresh, state.episode.law)
-    elif body.flags & RequestFlag.CLEAN and unused and len(body.runs) == 1 and body.runs[0][0] == state.episode.base:
+    elif unused and body.flags & RequestFlag.CLEAN and followed is state.episode:
         episode = paused(last, window, base, limits.idle_window)
     elif served or claims.may_restart(now=now, interval=limits.min_restart_interval):
         episode = timed_out(last, window, base)
     else:
         return IMPATIENT
-    return _begun(path, body, episode, claims, limits, served=served)
+    return _begun(path, body, episode, claims, limits, served)
 
 
 def _begun(
-    path: Path, body: RequestBody, episode: Episode, claims: Claims, limits: Limits, *, served: bool
+    path: Path, body: RequestBody, episode: Episode, claims: Claims, limits: Limits, served: bool
 ) -> Decision | Refused:
     """The decision to begin `episode`; if it was begun here before, one packet of it tells the client."""
-    base, size, old = episode.base, body.datagram_bytes, path.state.datagram_bytes
-    if size != old:
+    base, size = episode.base, body.datagram_bytes
+    if size != path.state.datagram_bytes:
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
-        episode = rescaled(episode, old, size)
+        episode = rescaled(episode, path.state.datagram_bytes, size)
     if served:
         return Decision(base, base + 1, episode, True, size, claims, True)
-    count = episode.start
-    if count > limits.max_burst_packets:
-        count = min(count, _most_packets(size, limits))
-    stop = base + count
+    stop = base + episode.start
+    if episode.start > limits.max_burst_packets:
+        stop = min(stop, base + _most_packets(size, limits))
     return Decision(base, stop, episode, True, size, claims) if claims.claim(base, stop) else CLAIMED
 
 

@@ -11,7 +11,7 @@ from trickles.replay import Claims
 from trickles.service import Buffer, Continuation
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
-from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, NONCE, SALT_BYTES, TAG_BYTES
+from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
 
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
@@ -60,15 +60,16 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
     `frames` in clear go with the first packets, for a lost packet must not lose them. With no data at all one empty
     packet still goes out: it carries them and keeps the client informed.
     """
-    if len(chunks) <= 1:
-        offset, data = chunks[0] if chunks else (end or 0, b"")
-        reached = offset + len(data)
-        if reached - offset <= room_bytes(grant.path.session, grant.datagram_bytes, flags, frames):
-            number = grant.start
-            flags = _closing(flags, reached, end, number + 1, grant.stop)
-            packet = _packet(grant, number, offset, data, grant.path.nonces.run(number, number + 1), flags, frames)
-            return [Burst(grant.destination, grant.datagram_bytes, packet)]
-    return _many(grant, chunks, flags, frames, end)
+    if len(chunks) > 1:
+        return _many(grant, chunks, flags, frames, end)
+    offset, data = chunks[0] if chunks else (end or 0, b"")
+    size, path, number = grant.datagram_bytes, grant.path, grant.start
+    if len(data) > room_bytes(path.session, size, flags, frames):
+        return _many(grant, chunks, flags, frames, end)
+    marks = _closing(flags, offset + len(data), end, number + 1, grant.stop)
+    proof, salt = path.nonces.run(number, number + 1), grant.random[:SALT_BYTES]
+    clear: bytes = HEADER.pack(_RESPONSE, marks, grant.request & 0xFFFF, salt, number, proof, offset) + frames
+    return [Burst(grant.destination, size, path.session.seal_response(clear, data, tagged=bool(frames)))]
 
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
@@ -148,13 +149,3 @@ def _closing(flags: int, reached: int, end: int | None, number: int, stop: int) 
     if reached == end:
         flags |= ResponseFlag.END
     return flags | ResponseFlag.SHORT if number < stop else flags
-
-
-def _packet(
-    grant: Grant, number: int, offset: int, data: Buffer, proof: int, flags: int, frames: bytes
-) -> list[Buffer]:
-    session, salt = grant.path.session, grant.random[:SALT_BYTES]
-    clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, salt, number, proof, offset) + frames
-    if session.sealed:
-        return [clear, session.seal_data(clear[NONCE], data, clear)]
-    return [clear, session.tag(clear), data] if flags & FRAME_FLAGS else [clear, data]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from trickles.service import Buffer
 
@@ -56,7 +57,8 @@ class ResponseFlag:
     END: Final = 8  # the output stream ends after this packet's data
 
 
-class Burst(NamedTuple):
+@dataclass(slots=True)
+class Burst:
     """Datagrams for one destination; the buffers' concatenation is the segments back to back.
 
     All segments but the last have `segment_bytes`: one GSO send.

@@ -6,7 +6,7 @@ Layout: connection id (8) | sealed value (epoch 4, nonce 12, 88 + tag 16), see `
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from trickles.errors import BadPacket
 from trickles.law import LAWS
@@ -21,7 +21,8 @@ _STATE = struct.Struct(
 _EMBRYO = 0x80
 
 
-class TransportState(NamedTuple):
+@dataclass(slots=True)
+class TransportState:
     """What is sealed: `embryo` marks an address not yet proved; `issued` is in microseconds since 1970.
 
     `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone.
@@ -38,9 +39,9 @@ class TransportState(NamedTuple):
 
     def encode(self) -> bytes:
         """88 bytes, fixed layout, big endian."""
-        suite, embryo, issued, address, size, (base, start, ssthresh, law), secret, nonce_key = self
-        first = suite | _EMBRYO if embryo else suite
-        return _STATE.pack(first, law, issued, address, size, base, start, ssthresh, secret, nonce_key)
+        base, start, ssthresh, law = self.episode
+        first, size, secret = self.suite | _EMBRYO if self.embryo else self.suite, self.datagram_bytes, self.secret
+        return _STATE.pack(first, law, self.issued, self.address, size, base, start, ssthresh, secret, self.nonce_key)
 
 
 def decode_untrusted(data: bytes) -> TransportState:
