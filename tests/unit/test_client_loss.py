@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from tests.support.fleetkeys import ring
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import ClientConfig
@@ -214,6 +215,17 @@ def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConf
         net.client.write(line)
         net.go_on()
     assert net.received == b"one\ntwo\nthree\n", net.outcome
+
+
+@pytest.mark.xfail(strict=True, reason="hints about an epoch put off every deadline, giving up among them")
+def test_when_no_replica_knows_the_epoch_any_more_it_gives_up() -> None:
+    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    net.run(until_us=30_000)
+    for listener in net.listeners.values():
+        listener.replace_keyring(ring(2))
+    net.go_on(until_us=90 * SECOND)
+    assert net.outcome
+    assert 1 * SECOND < net.now < 60 * SECOND
 
 
 # refusals
