@@ -251,6 +251,21 @@ def test_a_program_that_writes_fast_is_held_back() -> None:
     run(test())
 
 
+def test_a_program_that_goes_while_it_is_held_back_is_noticed() -> None:
+    async def test() -> None:
+        async with house(Deaf(), limits=GatewayLimits(input_high_water=SMALL, look_every=0.001)) as home:
+            _, writer = await home.dial()
+            writer.write(bytes(10_000_000))
+            [forwarder] = home.gateway._shared.live
+            await until(lambda: not forwarder._reading)  # type: ignore[attr-defined]
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            writer.transport.abort()
+            await until(lambda: home.gateway.live == 0)
+            assert (home.gateway.figures()["reset"], home.dialer.ports.open) == (1, 0)
+
+    run(test())
+
+
 def test_a_large_upload_crosses_with_every_byte() -> None:
     size_bytes = 20_000_000
 

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import socket
-import struct
-import sys
-import termios
 from collections.abc import Callable
 
 from trickles.drivers.addresses import shown
 from trickles.drivers.connection import Connection
+from trickles.gateway import tcp
 from trickles.gateway.shared import Shared
 from trickles.service import Buffer
-
-MOST_VECTORS = 1024  # IOV_MAX of Linux
-_RESET = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
 
 
 class Forwarder(asyncio.Protocol):
@@ -65,9 +57,7 @@ class Forwarder(asyncio.Protocol):
         connection.client.write(data)
         self._start()
         if self._reading and self._waiting_bytes() > self._shared.limits.input_high_water:
-            self._reading = False
-            assert self._transport is not None
-            self._transport.pause_reading()
+            self._stop_reading()
 
     def eof_received(self) -> bool:
         """The program closed its half; the answer still goes back."""
@@ -116,7 +106,7 @@ class Forwarder(asyncio.Protocol):
         if transport is not None:
             self._shared.tally.bytes_out += sum(map(len, chunks))
             if self._descriptor >= 0 and not transport.get_write_buffer_size():
-                chunks = written_at_once(self._descriptor, chunks)
+                chunks = tcp.written_at_once(self._descriptor, chunks)
             if chunks:
                 transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
@@ -173,7 +163,7 @@ class Forwarder(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        limits, now, unread = self._shared.limits, asyncio.get_running_loop().time(), _unread_bytes(transport)
+        limits, now, unread = self._shared.limits, asyncio.get_running_loop().time(), tcp.unread_bytes(transport)
         if unread != self._unread_bytes:
             self._unread_bytes, self._taken_at = unread, now
         if unread == 0:
@@ -184,17 +174,28 @@ class Forwarder(asyncio.Protocol):
             self._after(limits.linger, self._lingered)
 
     def _reset(self) -> None:
-        """End the TCP connection by RST: after a plain close half an answer would look like a whole one."""
-        transport = self._transport
-        if transport is not None:
-            if not transport.is_closing():
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            transport.abort()
+        if self._transport is not None:
+            tcp.reset(self._transport)
+
+    def _stop_reading(self) -> None:
+        assert self._transport is not None
+        self._reading = False
+        self._transport.pause_reading()
+        self._after(self._shared.limits.look_every, self._look)
 
     def _read_on(self) -> None:
         if not self._reading and self._transport is not None:
+            self._cancel()
             self._reading = True
             self._transport.resume_reading()
+
+    def _look(self) -> None:
+        """Who is not read from can go unnoticed: the loop does not watch its socket."""
+        transport = self._transport
+        if transport is not None and tcp.is_gone(transport):
+            self._read_on()  # which meets the reset
+        else:
+            self._after(self._shared.limits.look_every, self._look)
 
     def _tell(self, reason: str) -> None:
         peer = self._transport.get_extra_info("peername") if self._transport is not None else None
@@ -208,24 +209,3 @@ class Forwarder(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def written_at_once(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
-    """Write as much as the kernel takes now, without joining or copying; returns what is left."""
-    if len(chunks) > MOST_VECTORS:
-        chunks = [b"".join(chunks)]
-    try:
-        written = os.writev(descriptor, chunks)
-    except OSError:  # full, or broken: whoever writes the rest finds out which
-        return chunks
-    for index, chunk in enumerate(chunks):
-        if written < len(chunk):
-            return [memoryview(chunk)[written:], *chunks[index + 1 :]]
-        written -= len(chunk)
-    return []
-
-
-def _unread_bytes(transport: asyncio.Transport) -> int:
-    """Bytes that the program's side has not acknowledged: in our buffer and in the kernel's (tcp(7), SIOCOUTQ)."""
-    waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-    return transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)

@@ -19,6 +19,7 @@ class GatewayLimits:
     output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one
     least_window: int = 1 << 16  # of one connection, however many there are
     speak_first_after: float = 0.01  # a program that waits for the server's first word gets its connection by then
+    look_every: float = 5.0  # whether a program that is not read from is still there
     linger: float = 5.0  # how long a program may go on writing after the answer is complete
     stuck: float = 60.0  # how long it may take none of a complete answer
 

@@ -1,0 +1,55 @@
+"""What asyncio's transports do not offer about a TCP connection: resets, vectors, and what the other side has read."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+
+from trickles.service import Buffer
+
+MOST_VECTORS = 1024  # IOV_MAX of Linux
+_CLOSED = 7  # TCP_CLOSE of <linux/tcp_states.h>
+_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End the connection by RST: after a plain close half an answer would look like a whole one."""
+    if not transport.is_closing():
+        _socket(transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
+
+
+def is_gone(transport: asyncio.Transport) -> bool:
+    """Whether the other side reset the connection (tcp(7), the first byte of TCP_INFO)."""
+    return _socket(transport).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED
+
+
+def unread_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that the other side has not acknowledged: in our buffer and in the kernel's (tcp(7), SIOCOUTQ)."""
+    waiting = fcntl.ioctl(_socket(transport).fileno(), termios.TIOCOUTQ, bytes(4))
+    return transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)
+
+
+def written_at_once(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
+    """Write as much as the kernel takes now, without joining or copying; returns what is left."""
+    if len(chunks) > MOST_VECTORS:
+        chunks = [b"".join(chunks)]
+    try:
+        written = os.writev(descriptor, chunks)
+    except OSError:  # full, or broken: whoever writes the rest finds out which
+        return chunks
+    for index, chunk in enumerate(chunks):
+        if written < len(chunk):
+            return [memoryview(chunk)[written:], *chunks[index + 1 :]]
+        written -= len(chunk)
+    return []
+
+
+def _socket(transport: asyncio.Transport) -> socket.socket:
+    found: socket.socket = transport.get_extra_info("socket")
+    return found
