@@ -3,6 +3,7 @@
 python -m benchmarks                          all of them, in full (about half an hour)
 python -m benchmarks --quick                  all of them, short: do they run, and roughly what comes out
 python -m benchmarks transfer --rounds 3      one of them, with its own options (--help shows them)
+python -m benchmarks conformance --suite ...  public suites that you have: the one that is not run with the others
 """
 
 import signal
@@ -16,7 +17,7 @@ from types import FrameType
 from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import machine
 
-NAMES = ("transfer", "failover", "request_cost", "http_load", "kills", "latency", "memory")
+NAMES = ("transfer", "failover", "request_cost", "http_load", "kills", "latency", "memory", "conformance")
 
 # The plot shows the last run of each.
 FULL = (

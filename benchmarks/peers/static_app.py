@@ -6,4 +6,4 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-app = Starlette(routes=[Mount("/", StaticFiles(directory=os.environ["BENCH_ROOT"]))])
+app = Starlette(routes=[Mount("/", StaticFiles(directory=os.environ["BENCH_ROOT"], html=True))])
