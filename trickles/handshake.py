@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -70,7 +71,7 @@ def new_identity() -> bytes:
 
 
 def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
-    """The epoch with a certificate signed by the raw Ed25519 private key `identity`, good for `life` from its start on."""
+    """The epoch with a certificate by the raw Ed25519 private key `identity`, good for `life` from its start on."""
     key, public = hello_public_key(epoch), identity_public(identity)
     ends = min(epoch.not_before + life, (1 << 64) - 1) if epoch.not_before else (1 << 64) - 1
     unsigned = Certificate(epoch.identifier, epoch.not_before, ends, key, public, bytes(64))
@@ -83,15 +84,22 @@ def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int
 
     With `wall` (microseconds since 1970) one that has ended is BadPacket.
     """
-    certificate = parse_certificate_untrusted(data)
+    certificate = _signed_untrusted(data)
     if pinned is not None and not hmac.compare_digest(certificate.identity, pinned):
         raise IdentityError("the fleet's identity is not the expected one")
+    if wall is not None and wall > certificate.not_after:
+        raise BadPacket("certificate has ended")
+    return certificate
+
+
+@lru_cache(maxsize=64)
+def _signed_untrusted(data: bytes) -> Certificate:
+    """The certificate, vouched for by the key in it; every connection of a client meets the same few."""
+    certificate = parse_certificate_untrusted(data)
     try:
         Ed25519PublicKey.from_public_bytes(certificate.identity).verify(certificate.signature, certificate.signed())
     except (InvalidSignature, ValueError):
         raise BadPacket("certificate signature does not verify") from None
-    if wall is not None and wall > certificate.not_after:
-        raise BadPacket("certificate has ended")
     return certificate
 
 

@@ -191,7 +191,6 @@ class Ends:
         return Reply(pieces, said if mark else None)
 
 
-@pytest.mark.xfail(strict=True, reason="silence is reckoned from the last answer, however long ago that was wanted")
 @pytest.mark.parametrize("lost", [1, 2, 3])
 @pytest.mark.parametrize("idle", [31 * SECOND, 3600 * SECOND])
 def test_after_an_idle_hour_one_lost_packet_costs_a_probe_and_not_the_connection(idle: int, lost: int) -> None:
@@ -204,7 +203,6 @@ def test_after_an_idle_hour_one_lost_packet_costs_a_probe_and_not_the_connection
     assert net.go_on() == b"one\ntwo\n", net.outcome
 
 
-@pytest.mark.xfail(strict=True, reason="silence is reckoned from the last answer, however long ago that was wanted")
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConfig) -> None:
     net = Toynet(fleet(Ends()), config=config, jitter_us=1)

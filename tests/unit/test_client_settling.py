@@ -110,9 +110,6 @@ def test_nothing_beyond_the_end_is_asked_for_again() -> None:
     assert still_wanted(state) == [(300, 350)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what a lost conversion had asked for counts as asked for once its answer comes late"
-)
 @pytest.mark.parametrize("late_bytes", [0, 100])
 def test_output_that_a_lost_conversion_wanted_is_asked_for_when_its_answer_comes_late(late_bytes: int) -> None:
     state = connection()

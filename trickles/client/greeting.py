@@ -13,7 +13,7 @@ from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.hello import ASK_BYTES, COOKIE_BYTES, Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, RequestFlag
 
-STRANGERS_ONLY = 2 * SECOND  # how long to wait for the right fleet when another one answers
+STRANGERS_ONLY = SECOND  # how long to wait for the right fleet when another one answers
 FIRST_RETRY = 250 * MILLISECOND
 LAST_RETRY = 2000 * MILLISECOND
 
@@ -99,6 +99,8 @@ class Greeting:
             self._learn(data)
         except IdentityError as error:
             self.refused = str(error)
+            if self.deadline is not None and self._started is not None and not self.strangers:
+                self.deadline = min(self.deadline, self._started + STRANGERS_ONLY + 1)
             self.strangers += 1  # anybody can send one: only when nothing better comes does the handshake fail by it
             return
         if self.certificate is not known:  # not for a repeated answer: a hello is under way
@@ -122,7 +124,7 @@ class Greeting:
         certificate = verify_certificate_untrusted(data, self._config.identity, wall=wall)
         if self._config.identity is None and not self._config.trust(certificate.identity):
             raise IdentityError("the fleet's identity is not trusted")
-        if self.certificate is None or certificate.epoch != self.certificate.epoch:
+        if certificate != self.certificate:
             self.certificate = certificate
 
     def _make(self, certificate: Certificate, early: bytes, ended: bool, wanted: int) -> Hello:

@@ -231,6 +231,9 @@ class Receiver:
         if sample is not None:
             state.round_trip = state.round_trip.sampled(sample)
             state.fleet.answered(source, sample)
+        if (silent := state.upload.silent) is not None:
+            state.upload.silent = None
+            state.abandon(silent, now)
 
     def _pong(self, datagram: bytes) -> None:
         state = self._state

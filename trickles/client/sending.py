@@ -236,6 +236,7 @@ class Sender:
         for piece in upload.due(state.proven_bytes, state.fleet.pick(now)):
             header = self._header(Kind.PIECE, state.transport.blob)
             upload.sent(piece, self._number, now)
+            state.note_asked(now)
             out.append((state.session.seal_request(header, piece.body), piece.replica))
 
     def _send(self, claim: Claim, now: int, out: Outgoing) -> None:
@@ -262,6 +263,7 @@ class Sender:
             claim.input,
         )
         claim.sent_last = now
+        self._state.note_asked(now)
         claim.patience = 0
         header = self._header(Kind.REQUEST, claim.blob)
         self._state.claims.name(claim, self._number)

@@ -55,6 +55,8 @@ def close(state: ConnectionState, claim: Claim) -> None:
         stop = stop if bound is None else min(stop, bound)
         if start < stop:
             state.wants.lost(state.output.missing(start, stop))
+    if claim.carries_input and tail is not None:  # ask above the tail once it is known whose it is
+        state.wants.asked = min(state.wants.asked, max(tail, state.output.next_offset))
 
 
 def _note_input(state: ConnectionState, claim: Claim) -> None:

@@ -55,6 +55,7 @@ class ConnectionState:
         self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
         self.progress_at = 0  # when something authentic last arrived
+        self.asked_at = 0  # when something was first asked for after that
         self.probes = 0  # since then
         self.reorder_packets = 3
         self.reorder_steps = 1
@@ -79,6 +80,11 @@ class ConnectionState:
             self.conversions[number] = None
             if len(self.conversions) > MOST_CONVERSIONS:
                 del self.conversions[next(iter(self.conversions))]
+
+    def note_asked(self, now: int) -> None:
+        """Something is sent that wants an answer: silence lasts from the first time on."""
+        if self.asked_at <= self.progress_at:
+            self.asked_at = now
 
     def abandon(self, replica: Address, now: int) -> None:
         """That replica does not answer: repeat all it was asked to another one, at once."""

@@ -158,23 +158,36 @@ class Timers:
         """Act on silence: a probe to another replica first, a restart in the end."""
         state = self._state
         if state.upload.active and (piece := self._piece_deadline()) is not None and now >= piece:
-            self._pieces_timed_out(now)
+            self._pieces_overdue(now)
+        if len(state.claims):
+            self._give_up(now)
         silence = self._deadlines()
         if silence is None or now < silence[0]:
             return
-        if now - state.progress_at > state.limits.give_up_after:
-            raise ConnectionFailed("no replica answers")
         if now >= silence[1]:
             self._restart_after_silence(now)
         else:
             self._probe(now)
 
-    def _pieces_timed_out(self, now: int) -> None:
+    def _give_up(self, now: int) -> None:
+        """Silence that has lasted too long ends the connection, whatever is still to be repeated."""
         state = self._state
-        if now - state.progress_at > state.limits.give_up_after:
+        patience = max((claim.patience for claim in state.claims), default=0)
+        if now - max(state.progress_at, state.asked_at, patience) > state.limits.give_up_after:
             raise ConnectionFailed("no replica answers")
+
+    def _pieces_overdue(self, now: int) -> None:
+        """No receipt came in time: one piece probes another replica, and in the end all are lost."""
+        state = self._state
+        self._give_up(now)
+        timeout = state.round_trip.timeout(state.limits)
+        if state.round_trip.probe_timeout(state.limits) << state.upload.probes < timeout:
+            state.upload.probe(lambda silent: state.fleet.other(silent, now))
+            return
         state.round_trip = state.round_trip.backed_off()
-        state.upload.timed_out(state.fleet.other(state.fleet.home, now))
+        for replica in state.upload.asked:
+            state.fleet.silent(replica, now)
+        state.upload.timed_out(lambda silent: state.fleet.other(silent, now))
 
     def _probe(self, now: int) -> None:
         state = self._state

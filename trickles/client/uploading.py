@@ -6,6 +6,7 @@ per round trip for losses (three later receipts), one piece after a timeout.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from trickles.client.input import InputQueue
@@ -27,6 +28,7 @@ class Piece:
     sent_at: int = 0
     sends: int = 0
     lost: bool = False
+    moved_from: Address | None = None  # repeated to another replica, which has not answered yet
 
 
 class Uploader:
@@ -40,6 +42,8 @@ class Uploader:
         self.refused = False  # this fleet has no spool
         self.window = limits.initial_window
         self.counted = 0
+        self.probes = 0  # since a receipt came
+        self.silent: Address | None = None  # a replica that another one has just answered for
         self._threshold = 1 << 16
         self._grown = 0
         self._recover_until = 0
@@ -100,6 +104,7 @@ class Uploader:
             return None
         del self._pieces[receipt.start]
         self._numbers.pop(piece.number, None)
+        self.probes = 0
         self.counted += receipt.stop - receipt.start
         self._early[receipt.start] = receipt
         while (following := self._early.pop(self.stop, None)) is not None:
@@ -108,6 +113,7 @@ class Uploader:
         self._queue.drop_below(self.stop)
         self._grow()
         if receipt.request == piece.number:
+            self.silent = piece.moved_from
             self._declare_lost(piece.number)
             return now - piece.sent_at
         return None
@@ -147,10 +153,25 @@ class Uploader:
         sent = [piece.sent_at for piece in self._pieces.values() if not piece.lost]
         if not sent:
             return None
-        return max(min(sent), progress_at) + round_trip.timeout(limits)
+        pause = min(round_trip.probe_timeout(limits) << self.probes, round_trip.timeout(limits))
+        return max(min(sent), progress_at) + pause
 
-    def timed_out(self, other: Address) -> None:
+    def probe(self, elsewhere: Callable[[Address], Address]) -> None:
+        """The oldest piece goes to another replica: if that one answers, the silent one has died."""
+        self.probes += 1
+        piece = min((piece for piece in self._pieces.values() if not piece.lost), key=lambda piece: piece.sent_at)
+        other = elsewhere(piece.replica)
+        if other != piece.replica:
+            piece.moved_from, piece.replica = piece.moved_from or piece.replica, other
+        piece.lost = True
+
+    @property
+    def asked(self) -> set[Address]:
+        """The replicas that pieces in flight went to."""
+        return {piece.replica for piece in self._pieces.values() if not piece.lost}
+
+    def timed_out(self, elsewhere: Callable[[Address], Address]) -> None:
         """All in flight is lost; one piece goes first, to another replica (RFC 5681 section 3.1)."""
-        self._threshold, self.window = max(self.window // 2, 2), 1
+        self._threshold, self.window, self.probes = max(self.window // 2, 2), 1, 0
         for piece in self._pieces.values():
-            piece.lost, piece.replica = True, other
+            piece.lost, piece.replica = True, elsewhere(piece.replica)

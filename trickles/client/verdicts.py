@@ -60,4 +60,6 @@ def _elsewhere(state: ConnectionState, claim: Claim, now: int, *, certain: bool)
     state.fleet.silent(claim.replica, now)
     claim.replica = state.fleet.other(claim.replica, now)
     pause = 0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay
-    claim.retry_at = claim.sent_at = now + pause
+    claim.retry_at = now + pause
+    if certain:  # a mere hint puts off neither probes nor giving up
+        claim.sent_at = claim.retry_at

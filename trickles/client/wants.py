@@ -77,7 +77,10 @@ class Wants:
 
     def any_below(self, limit: int) -> bool:
         """True when there is something to ask for below output offset `limit`."""
-        return bool(self.select(1, 1, limit, 1, take=False).wants)
+        for start in (*(start for start, _ in self._lost), self.asked):
+            if start < limit and self._covering(start) is not None:
+                return True
+        return False
 
     def select(
         self, packets: int, room: int, limit: int, most: int, *, reserve: int = 0, take: bool = True
