@@ -264,7 +264,6 @@ class Sender:
         )
         claim.sent_last = now
         self._state.note_asked(now)
-        claim.patience = 0
         header = self._header(Kind.REQUEST, claim.blob)
         self._state.claims.name(claim, self._number)
         self._state.note_request(self._number, conversion=claim.carries_input)

@@ -113,18 +113,16 @@ class Timers:
     def _waiting(self) -> list[Claim]:
         return [claim for claim in self._state.claims if claim.retry_at is None]
 
-    def _silent_since(self, waiting: list[Claim]) -> int:
-        oldest = min(claim.sent_at for claim in waiting)
-        return max(self._state.progress_at, oldest, min(claim.patience for claim in waiting))
-
     def _deadlines(self) -> tuple[int, int] | None:
-        """When to probe and when to restart, while something is awaited."""
+        """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
         waiting = self._waiting()
         if not waiting:
             return None
-        state, since = self._state, self._silent_since(waiting)
-        rto = since + state.round_trip.timeout(state.limits)
-        return min(since + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
+        state = self._state
+        since = max(state.progress_at, min(claim.patience for claim in waiting))
+        rto = max(since, min(claim.sent_at for claim in waiting)) + state.round_trip.timeout(state.limits)
+        probe = max(since, min(claim.sent_last for claim in waiting))
+        return min(probe + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
 
     def deadline(self, due: Callable[[], bool]) -> int | None:
         """The earliest time at which `expired` or another look at the connection is due."""
