@@ -8,7 +8,8 @@ import pytest
 
 from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk
 from trickleweb.files.contents import Stamp
-from trickleweb.files.hashing import HashJob, Index
+from trickleweb.files.digests import Index
+from trickleweb.files.hashing import HashJob
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, NoBody, Plan, Request
 

@@ -1,6 +1,8 @@
 """Hashes worked out once: remembered, kept on disk, done on a thread, ahead of time, and never wrong."""
 
+import os
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
@@ -15,11 +17,13 @@ from trickleweb.files import (
     HashPending,
     Progress,
     StoreLimits,
+    digests,
     disk,
     warm,
 )
 from trickleweb.files.contents import DIGEST_BYTES, Stamp, content_name
-from trickleweb.files.hashing import HashJob, digest_of, is_settled
+from trickleweb.files.digests import digest_of
+from trickleweb.files.hashing import HashJob, is_settled
 
 DATA = b"0123456789" * 300_000
 STAMP = Stamp(2**64 - 1, 2**64 - 1, 2**63 - 1, 1, 2)
@@ -32,6 +36,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.digests: dict[Stamp, bytes] = {}
+        self.blocks: dict[tuple[Stamp, int], bytes] = {}
         self.asked = self.told = 0
 
     def get(self, stamp: Stamp) -> bytes | None:
@@ -41,6 +46,12 @@ class Counting:
     def put(self, stamp: Stamp, digest: bytes) -> None:
         self.told += 1
         self.digests[stamp] = digest
+
+    def get_block(self, stamp: Stamp, number: int) -> bytes | None:
+        return self.blocks.get((stamp, number))
+
+    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+        self.blocks[stamp, number] = digest
 
 
 def look(files: FileStore, path: str) -> str:
@@ -137,6 +148,71 @@ def test_nothing_is_learnt_of_a_file_that_changes_meanwhile(tmp_path: Path) -> N
     disk.close(descriptor)
 
 
+def blocked(folder: Path, count: int) -> tuple[bytes, int, Stamp]:
+    """A file of that many blocks and a little more, open, and its stamp."""
+    data = b"".join(bytes((number,)) * digests.BLOCK_BYTES for number in range(count)) + b"more"
+    descriptor = disk.open_below(str(folder), str(write(folder / "a", data)))
+    return data, descriptor, disk.stamp_of(descriptor)
+
+
+class Killed(Exception):
+    """What ends a process in mid-work."""
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "BLOCK_BYTES", 1000)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_a_dead_process_has_hashed_is_not_hashed_again(tmp_path: Path) -> None:
+    data, descriptor, stamp = blocked(tmp_path, 9)
+    index, done = Counting(), list[int]()
+
+    def until_killed(step: int, _total: int) -> None:
+        done.append(step)
+        if len(done) == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        Hasher(lambda: LATER_NS, index).learn(descriptor, stamp, until_killed)
+    assert len(index.blocks) == 5
+    assert index.told == 0
+    done.clear()
+    digest = Hasher(lambda: LATER_NS, index).learn(descriptor, stamp, lambda step, _: done.append(step))
+    assert digest == digest_of(data) == index.digests[stamp]
+    assert len(done) == 5
+    disk.close(descriptor)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_blocks_of_another_version_do_not_count(tmp_path: Path) -> None:
+    data, descriptor, stamp = blocked(tmp_path, 3)
+    index = Counting()
+    index.blocks = {(stamp._replace(changed_ns=7), number): b"x" * 32 for number in range(4)}
+    assert Hasher(lambda: LATER_NS, index).learn(descriptor, stamp) == digest_of(data)
+    disk.close(descriptor)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_file_that_shrinks_while_it_is_hashed_is_not_known(tmp_path: Path) -> None:
+    _, descriptor, stamp = blocked(tmp_path, 3)
+    os.truncate(tmp_path / "a", 10)
+    with pytest.raises(HashPending):
+        Hasher(lambda: LATER_NS, Counting()).learn(descriptor, stamp)
+    disk.close(descriptor)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_every_byte_and_its_place_counts() -> None:
+    data = bytes(at % 251 for at in range(2000))
+    others = [data[:-1], data + b"x", data[1000:] + data[:1000], data[:1000], data[:500] + b"y" + data[501:]]
+    joined = b"".join(sha256(data[at : at + 1000]).digest() for at in (0, 1000))
+    assert len({digest_of(each) for each in (data, *others, joined)}) == 7
+    assert digest_of(data[:1000]) == sha256(data[:1000]).digest()[:DIGEST_BYTES]
+    assert digest_of(b"") == sha256().digest()[:DIGEST_BYTES]
+
+
 def test_a_transfer_goes_on_when_its_unlinked_file_is_hashed_again(tmp_path: Path) -> None:
     file = write(tmp_path / "a", DATA)
     jobs: list[HashJob] = []
@@ -230,6 +306,20 @@ def test_a_spoilt_index_is_made_anew(tmp_path: Path, spoilt: bytes) -> None:
     index.put(STAMP, DIGEST)
     assert index.get(STAMP) == DIGEST
     index.close()
+
+
+def test_blocks_are_kept_until_their_file_is_known(tmp_path: Path) -> None:
+    one, other = DigestIndex(tmp_path / "index"), DigestIndex(tmp_path / "index")
+    one.put_block(STAMP, 0, b"a" * 32)
+    one.put_block(STAMP, 1, b"b" * 32)
+    one.put_block(STAMP, 2, b"too short")
+    assert [other.get_block(STAMP, number) for number in range(4)] == [b"a" * 32, b"b" * 32, None, None]
+    assert other.get_block(STAMP._replace(modified_ns=9), 0) is None
+    assert other.get(STAMP) is None
+    other.put(STAMP, DIGEST)
+    assert one.get_block(STAMP, 0) is None
+    one.close()
+    other.close()
 
 
 def test_an_index_that_cannot_be_written_knows_nothing(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.support.site_folder import LATER_NS, MODIFIED_S, fill, freeze_stamps, replace, store, write
 from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, disk
 from trickleweb.files.contents import content_name
+from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import NoSuchFile, Unreadable
-from trickleweb.files.hashing import digest_of
 from trickleweb.files.store import Folder, Version
 
 TINY = StoreLimits(small_bytes=0)  # every file is read from the disk, as larger ones are

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from queue import Full, Queue
 from threading import Thread
 
+from trickleweb.files.digests import Progress, untold
 from trickleweb.files.errors import FilesError
 from trickleweb.files.hashing import HashJob
 
@@ -15,10 +15,10 @@ _WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and asked for a
 class BackgroundHasher:
     """Runs hash jobs one after another: `submit` is a `Hasher`'s `defer`.
 
-    `progress`, where given, is called on the thread with (bytes hashed, bytes in all) of the file at work.
+    `progress` is called on the thread with (bytes hashed, bytes in all) of the file at work.
     """
 
-    def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, progress: Progress = untold) -> None:
         self._progress = progress
         self._jobs: Queue[HashJob | None] = Queue(_WAITING_JOBS)
         self._open = True

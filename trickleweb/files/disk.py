@@ -86,12 +86,11 @@ def read_range(descriptor: int, start: int, stop: int) -> bytes:
     return os.pread(descriptor, stop - start, start)
 
 
-def blocks(descriptor: int) -> Iterator[bytes]:
-    """The file's bytes from its beginning, in blocks of 1 MiB."""
-    at = 0
-    while block := os.pread(descriptor, _BLOCK_BYTES, at):
+def blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes [start, stop) of an open file in blocks of 1 MiB; fewer where it has become shorter."""
+    while start < stop and (block := os.pread(descriptor, min(_BLOCK_BYTES, stop - start), start)):
         yield block
-        at += len(block)
+        start += len(block)
 
 
 def entries(root: str, path: str, limit: int) -> tuple[list[Entry], bool]:

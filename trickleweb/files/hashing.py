@@ -4,47 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from threading import Lock
-from typing import Protocol
 
 from trickleweb.files import disk
-from trickleweb.files.contents import DIGEST_BYTES, Stamp
+from trickleweb.files.contents import Stamp
+from trickleweb.files.digests import Index, NoIndex, Progress, digest_of_file, untold
 from trickleweb.files.errors import HashPending
 from trickleweb.files.recent import Recent
-
-Progress = Callable[[int, int], None]  # (bytes hashed, bytes in all)
 
 _SECOND_NS = 1_000_000_000
 _TICK_NS = 50_000_000  # kernels stamp files by a clock that moves every 1 to 10 ms
 _COARSE_TICK_NS = 2 * _SECOND_NS  # FAT counts in steps of two seconds
 _REMEMBERED = 20_000
-
-
-class Index(Protocol):
-    """Where digests outlive a process; it may forget at any time, and never lie."""
-
-    def get(self, stamp: Stamp) -> bytes | None:
-        """The digest noted for exactly this stamp."""
-
-    def put(self, stamp: Stamp, digest: bytes) -> None:
-        """Note a digest."""
-
-
-class NoIndex:
-    """An index that forgets at once."""
-
-    def get(self, stamp: Stamp) -> bytes | None:  # noqa: ARG002
-        """Nothing is known."""
-        return None
-
-    def put(self, stamp: Stamp, digest: bytes) -> None:
-        """Nothing is noted."""
-
-
-def digest_of(data: bytes) -> bytes:
-    """The digest of some bytes, as content names and tags have it."""
-    return sha256(data).digest()[:DIGEST_BYTES]
 
 
 def is_settled(stamp: Stamp, now_ns: int) -> bool:
@@ -64,7 +35,7 @@ class HashJob:
     descriptor: int
     hasher: Hasher = field(repr=False)
 
-    def run(self, progress: Progress | None = None) -> None:
+    def run(self, progress: Progress = untold) -> None:
         """Hash the file and remember the digest; nothing is remembered of a file that changes meanwhile."""
         try:
             self.hasher.learn(self.descriptor, self.stamp, progress)
@@ -121,17 +92,9 @@ class Hasher:
             self._defer(HashJob(stamp, disk.duplicate(descriptor), self))
         raise HashPending("the file is being hashed")
 
-    def learn(self, descriptor: int, stamp: Stamp, progress: Progress | None = None) -> bytes:
+    def learn(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> bytes:
         """Hash an open file and remember it; `HashPending` if it is not, from first to last, in the state `stamp`."""
-        state, done = sha256(), 0
-        for block in disk.blocks(descriptor):
-            state.update(block)
-            done += len(block)
-            if progress is not None:
-                progress(done, stamp.size_bytes)
-        if disk.stamp_of(descriptor) != stamp or done != stamp.size_bytes:
-            raise HashPending("the file changed while it was hashed")
-        digest = state.digest()[:DIGEST_BYTES]
+        digest = digest_of_file(descriptor, stamp, self._index, progress)
         self._remember(stamp, digest)
         self._index.put(stamp, digest)
         return digest

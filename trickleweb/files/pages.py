@@ -7,8 +7,8 @@ from trickleweb.files import listing as text
 from trickleweb.files.cachecontrol import REVALIDATE
 from trickleweb.files.conditional import Conditions, Validators, Verdict, judge
 from trickleweb.files.contents import strong_etag
+from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import FilesError
-from trickleweb.files.hashing import digest_of
 from trickleweb.files.mime import media_type
 from trickleweb.files.paths import SafePath
 from trickleweb.files.respond import NOSNIFF

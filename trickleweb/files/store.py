@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from trickleweb.files import disk
 from trickleweb.files.contents import Stamp, content_name, parse_content_name
+from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import ContentNotHere, FilesError, HashPending, NoSuchFile
-from trickleweb.files.hashing import Hasher, digest_of
+from trickleweb.files.hashing import Hasher
 from trickleweb.files.listing import Entry
 from trickleweb.files.paths import is_below_root
 from trickleweb.files.recent import Recent

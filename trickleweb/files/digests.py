@@ -1,0 +1,108 @@
+"""The digest of a file's content, block by block: what an index knows of a file is not worked out again.
+
+Replicas that hash the same file at the same time share the work, and what one has done is not lost when it dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b, sha256
+from random import sample
+from typing import Protocol
+
+from trickleweb.files import disk
+from trickleweb.files.contents import DIGEST_BYTES, Stamp
+from trickleweb.files.errors import HashPending
+
+BLOCK_BYTES = 16 << 20  # takes 10 ms or so
+Progress = Callable[[int, int], None]  # (bytes hashed, bytes in all)
+
+
+class Index(Protocol):
+    """Where digests outlive a process; it may forget at any time, and never lie."""
+
+    def get(self, stamp: Stamp) -> bytes | None:
+        """The digest noted for exactly this stamp."""
+
+    def put(self, stamp: Stamp, digest: bytes) -> None:
+        """Note a digest."""
+
+    def get_block(self, stamp: Stamp, number: int) -> bytes | None:
+        """The SHA-256 noted for that block of a file with exactly this stamp."""
+
+    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+        """Note a block's SHA-256; of no use any more once the digest is noted."""
+
+
+class NoIndex:
+    """An index that forgets at once."""
+
+    def get(self, stamp: Stamp) -> bytes | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
+    def put(self, stamp: Stamp, digest: bytes) -> None:
+        """Nothing is noted."""
+
+    def get_block(self, stamp: Stamp, number: int) -> bytes | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
+    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+        """Nothing is noted."""
+
+
+def untold(_done: int, _total: int) -> None:
+    """For those who do not want to know how far it has come."""
+
+
+def digest_of(data: bytes) -> bytes:
+    """The digest of some bytes, as content names and tags have it."""
+    return _combined([sha256(data[start:stop]).digest() for start, stop in _bounds(len(data))])
+
+
+def digest_of_file(descriptor: int, stamp: Stamp, index: Index, progress: Progress = untold) -> bytes:
+    """The digest of an open file; `HashPending` if it is not, from first to last, in the state `stamp`."""
+    bounds, found, done = _bounds(stamp.size_bytes), dict[int, bytes](), 0
+    for number in sample(range(len(bounds)), len(bounds)):  # others at the same work take other blocks meanwhile
+        start, stop = bounds[number]
+        known = index.get_block(stamp, number) if len(bounds) > 1 else None
+        if known is None:
+            known = _hashed(descriptor, stamp, (start, stop), progress, done)
+            if len(bounds) > 1:
+                index.put_block(stamp, number, known)
+        found[number] = known
+        done += stop - start
+    _check_unchanged(descriptor, stamp)
+    return _combined([found[number] for number in range(len(bounds))])
+
+
+def _bounds(size_bytes: int) -> list[tuple[int, int]]:
+    return [(start, min(start + BLOCK_BYTES, size_bytes)) for start in range(0, size_bytes or 1, BLOCK_BYTES)]
+
+
+def _combined(blocks: Sequence[bytes]) -> bytes:
+    """Of a single block the beginning of its hash; several are joined by another hash.
+
+    So that no file is made of another one's hashes and has its digest.
+    """
+    if len(blocks) == 1:
+        return blocks[0][:DIGEST_BYTES]
+    return blake2b(b"".join(blocks), digest_size=DIGEST_BYTES).digest()
+
+
+def _hashed(descriptor: int, stamp: Stamp, bounds: tuple[int, int], progress: Progress, done: int) -> bytes:
+    """The SHA-256 of one block of an open file; `done` bytes were hashed before it."""
+    state = sha256()
+    for data in disk.blocks(descriptor, *bounds):
+        state.update(data)
+        done += len(data)
+        progress(done, stamp.size_bytes)
+    _check_unchanged(descriptor, stamp)
+    return state.digest()
+
+
+def _check_unchanged(descriptor: int, stamp: Stamp) -> None:
+    """A write stamps the file before it changes a byte, so what was read before this is of the state `stamp`."""
+    if disk.stamp_of(descriptor) != stamp:
+        raise HashPending("the file changed while it was hashed")
