@@ -37,7 +37,7 @@ def go(seed: int, config: ClientConfig, loss: float, duplicate: float, jitter_us
         (SPRAY, 0.05, 0.05, 3_000),
         (STRIPE, 0.02, 0.02, 1_000),
         (OPEN, 0.02, 0.02, 50),
-        (HOME, 0.02, 0.02, 1),
+        (HOME, 0.02, 0.02, 50),
     ],
     ids=["calm", "loss", "storm", "stripe", "open", "home"],
 )

@@ -81,7 +81,7 @@ def test_losing_all_soft_state_at_any_moment_costs_nothing_but_time(config: Clie
     content = body(40_000)
     for seed in range(20):
         listeners = fleet(File(content), seed=seed)
-        net = Toynet(listeners, seed=seed, loss=0.02, jitter_us=1, config=config)
+        net = Toynet(listeners, seed=seed, loss=0.02, config=config)
         chance = Random(seed)
 
         def forget(listeners: list[Listener] = listeners, chance: Random = chance) -> None:
