@@ -101,8 +101,6 @@ def test_after_a_rotation_nobody_notices_until_the_epoch_is_dropped() -> None:
     assert len(desk.ask(desk.peer.speak(19, 24))) == 10
 
 
-
-
 def test_a_transfer_in_progress_outlives_the_life_of_its_first_continuation() -> None:
     desk = Desk(Tape(), limits=Limits(user_continuation_life=100 * SECOND))
     desk.connect()
