@@ -26,6 +26,18 @@ ANYWHERE = ("192.0.2.250", 4433)
 OLD = Keyring((epoch(1),))
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The next epoch reaches all replicas within `spread` microseconds, and seals from `in_force` on."""
+
+    spread: int
+    in_force: int
+
+
+PLANNED = Rotation(200 * MILLISECOND, 250 * MILLISECOND)
+CARELESS = Rotation(200 * MILLISECOND, 0)  # it seals while others do not hold it yet
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """What befalls the fleet. Without `anycast` the client sprays its requests, with it the network sprays packets."""
@@ -37,13 +49,13 @@ class Trouble:
     drop_caches: float = 0.0  # chance before each datagram
     kills: bool = False  # a random replica each 70 ms, for 50 ms; one other is spared
     unreachable: bool = False  # ICMP tells of a dead replica
-    rotation: bool = False
+    rotation: Rotation | None = None
     skew: int = 0  # microseconds that clocks are ahead, of the replicas with even index; behind, of the others
 
 
 def alternate(simulation: Simulation, body: bytes, trouble: Trouble) -> Report:
     """Downloads `body`, compared byte by byte, through that trouble."""
-    keyrings = Rotation()
+    keyrings = Keyrings(trouble.rotation or PLANNED)
     for index in range(trouble.replicas):
         skew = -trouble.skew if index % 2 else trouble.skew
         spec = ReplicaSpec(drop_caches=trouble.drop_caches, skew=skew)
@@ -51,7 +63,7 @@ def alternate(simulation: Simulation, body: bytes, trouble: Trouble) -> Report:
     if trouble.kills:
         down, unreachable = 50 * MILLISECOND, trouble.unreachable
         kill_at_random(simulation, simulation.replicas, every=70 * MILLISECOND, down=down, unreachable=unreachable)
-    if trouble.rotation:
+    if trouble.rotation is not None:
         keyrings.begin(simulation)
     return simulation.run_transfer(_add_client(simulation, body, trouble), max_time=600 * SECOND)
 
@@ -69,12 +81,12 @@ def _add_client(simulation: Simulation, body: bytes, trouble: Trouble) -> Client
     )
 
 
-class Rotation:
+class Keyrings:
     """Which keyring each replica holds; the next one reaches them one after the other, and outlives their deaths."""
 
-    def __init__(self, spread: int = 200 * MILLISECOND, in_force: int = 250 * MILLISECOND) -> None:
-        self._spread = spread
-        self._new = Keyring((*OLD.epochs, epoch(2, not_before=WALL + in_force)))
+    def __init__(self, rotation: Rotation) -> None:
+        self._spread = rotation.spread
+        self._new = Keyring((*OLD.epochs, epoch(2, not_before=WALL + rotation.in_force)))
         self._holders: set[int] = set()
 
     def of(self, birth: Birth) -> Keyring:

@@ -7,6 +7,8 @@ from random import Random
 
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service
 
+LAST, MORE = b"!", b"."  # whether a continuation's answer is the last one
+
 
 @lru_cache(maxsize=64)
 def answer(line: bytes) -> bytes:
@@ -27,16 +29,23 @@ class Lines:
     handled: list[bytes] = field(default_factory=list)
 
     def handle(self, event: Event) -> Reply:
-        """Turn the next line into a continuation if one is there; serve what is wanted of the newest answer."""
+        """Turn the next line into a continuation if one is there; serve what is wanted of the newest answer.
+
+        What ends the output is in the continuation too: whoever goes on with the last answer must know.
+        """
         known, new = event.continuation, None
-        line, newline, _ = event.input.partition(b"\n")
+        line, newline, rest = event.input.partition(b"\n")
+        last = event.input_end and not rest
         if newline:
             self.handled.append(line)
             start = known.stop if known and known.stop is not None else 0
-            known = new = Continuation(line, start, start + len(answer(line)), event.input_offset + len(line) + 1)
-        chunks = () if known is None else tuple(served(known, answer(known.state), event.wants))
-        finished = event.input_end and not event.input and known is not None
-        return Reply(chunks, new, known.stop if finished and known else None)
+            stop, consumed = start + len(answer(line)), event.input_offset + len(line) + 1
+            known = new = Continuation((LAST if last else MORE) + line, start, stop, consumed)
+        if known is None:
+            return Reply(end=0 if last else None)
+        ends = last or known.state.startswith(LAST)
+        chunks = served(known, answer(known.state[1:]), event.wants)
+        return Reply(tuple(chunks), new, known.stop if ends else None)
 
 
 def served(known: Continuation, body: bytes, wants: tuple[tuple[int, int], ...]) -> list[tuple[int, memoryview]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.alternating import Trouble, alternate
+from tests.simulation.alternating import CARELESS, PLANNED, Trouble, alternate
 from tests.simulation.worlds import HOME, SPRAY, content
 from trickles.client import Policy
 from trickles.testing import (
@@ -49,11 +49,13 @@ TROUBLES = {
     "kills seen": Trouble(kills=True, replicas=3, unreachable=True),
     "kills at home": Trouble(config=HOME, kills=True, replicas=3),
     "kills, network sprays": Trouble(kills=True, replicas=3, anycast="random"),
-    "rotation": Trouble(rotation=True),
-    "rotation, network sprays": Trouble(rotation=True, anycast="random"),
+    "rotation": Trouble(rotation=PLANNED),
+    "rotation, network sprays": Trouble(rotation=PLANNED, anycast="random"),
+    "careless rotation": Trouble(rotation=CARELESS),
+    "careless rotation, network sprays": Trouble(rotation=CARELESS, anycast="random"),
     "skewed clocks": Trouble(skew=SKEW),
     "skewed clocks, network sprays": Trouble(skew=SKEW, anycast="round_robin"),
-    "everything but skew": Trouble(rotation=True, kills=True, drop_caches=0.1, replicas=3, anycast="random"),
+    "everything but skew": Trouble(rotation=CARELESS, kills=True, drop_caches=0.1, replicas=3, anycast="random"),
     "everything but rotation": Trouble(skew=SKEW, kills=True, drop_caches=0.1, replicas=3, anycast="random"),
 }
 

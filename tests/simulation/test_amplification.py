@@ -82,7 +82,7 @@ def test_the_first_packets_make_use_of_what_is_allowed() -> None:
 
 def test_a_bad_path_never_makes_it_more() -> None:
     bad = replace(TEN_MEGABIT, loss=0.3, duplicate=0.2, corrupt=0.05)
-    for report in for_seeds(Watched(down=bad, up=bad).run, range(30)):
+    for report in for_seeds(Watched(down=bad, up=bad).run, range(15)):
         assert report.bytes_received == len(BODY)
 
 
