@@ -377,7 +377,7 @@ def test_a_port_in_use_is_an_error_that_names_it() -> None:
 
 def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
     async def test() -> None:
-        limits = GatewayLimits(output_bytes=1 << 22, least_window=1 << 17)
+        limits = GatewayLimits(output_bytes=1 << 22, least_window_bytes=1 << 17)
         async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
             windows = []
             for number in range(40):

@@ -17,7 +17,7 @@ class GatewayLimits:
     input_high_water: int = 1 << 18  # bytes from a program that replicas have not taken: then reading pauses
     output_high_water: int = 1 << 20  # bytes for a program that it has not read: then no more is asked for
     output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one
-    least_window: int = 1 << 16  # of one connection, however many there are
+    least_window_bytes: int = 1 << 16  # of one connection, however many there are
     speak_first_after: float = 0.01  # a program that waits for the server's first word gets its connection by then
     look_every: float = 5.0  # whether a program that is not read from is still there
     linger: float = 5.0  # how long a program may go on writing after the answer is complete
@@ -77,5 +77,5 @@ class Shared:
 
         A connection may hold a little over twice its window, half of that in the buffer of its transport.
         """
-        share = max(self.limits.output_bytes // (2 * len(self.live) + 2), self.limits.least_window)
+        share = max(self.limits.output_bytes // (2 * len(self.live) + 2), self.limits.least_window_bytes)
         return min(1 << share.bit_length() - 1, self.dialer.window_bytes)
