@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.processes import Program
+from tests.support.processes import PATIENCE_SECONDS, Program
 from tests.support.served import ANY_PORT, Served, ends, served
 from trickles.drivers.keystore import fleet_identity as identity_of
 from trickles.drivers.keystore import init_keystore, read_server_key, server_key_text
@@ -157,6 +158,16 @@ def test_keys_made_for_a_run_directory_stay_there(folder: Path, run_dir: Path) -
             assert fleet.announcement == f"{folder} is served through 1 replica (UDP {fleet.udp[0]})"
     assert len(identities) == 1
     assert stat.S_IMODE((run_dir / "keys").stat().st_mode) == 0o700
+
+
+def test_the_spool_may_lie_elsewhere(folder: Path, run_dir: Path, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    with served(folder, run_dir, "--replicas", 1, "--spool", spool, "--status-every", "0.05") as fleet:
+        request = Request(fleet.url + "/hello.txt", b"x" * 20_000, method="POST")
+        with pytest.raises(HTTPError, match="405"):
+            urlopen(request, timeout=PATIENCE_SECONDS)
+        assert spool.is_dir()
+    assert not (run_dir / "spool").exists()
 
 
 def test_a_port_in_use_is_told_in_one_line(folder: Path, run_dir: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.child import pause
-from trickleweb.cli.parser import CommandFailed, address, one_line, shown, whole_number
+from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.progress import line
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name, write_whole
 
@@ -80,6 +80,21 @@ def test_what_cannot_be_done_is_told_in_one_line(
 ) -> None:
     assert main(words) == 1
     assert capsys.readouterr().err == told + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.04", "3601", "1e3", "nan", "-1", ".5", "1.", "\N{ARABIC-INDIC DIGIT THREE}"]
+)
+def test_seconds_have_bounds(text: str) -> None:
+    assert [seconds(each) for each in ("0.05", "0.25", "3600")] == [0.05, 0.25, 3600]
+    with pytest.raises(ArgumentTypeError):
+        seconds(text)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"trickleweb {version()}\n"
 
 
 def test_the_folder_may_have_any_name() -> None:

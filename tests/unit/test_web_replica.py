@@ -12,6 +12,7 @@ from tests.support.site_folder import LATER_NS, fill
 from trickles.drivers.replica import Replica
 from trickles.drivers.udp import BatchSocket
 from trickles.listener import Listener
+from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.replica import bound, told_to_stop
 from trickleweb.cli.reporting import Reporter
@@ -35,6 +36,30 @@ def test_figures_tell_what_was_done_and_not_for_whom(tmp_path: Path) -> None:
     sock.close()
 
 
+def test_figures_are_written_when_they_have_changed(tmp_path: Path) -> None:
+    server, place = origin(fill(tmp_path / "site", {"a": b"a"})), tmp_path / "figures.json"
+    sock = BatchSocket.bind("127.0.0.1", 0)
+    reporter = Reporter(Replica(Listener(ring(), server, entropy=entropy()), sock), server, place)
+    reporter.write(None)
+    place.write_text("unchanged")
+    reporter.write(None)
+    assert place.read_text() == "unchanged"
+    server.handle(event(get("/a")))
+    reporter.write(None)
+    assert json.loads(place.read_text())["requests"] == 1
+    sock.close()
+
+
+def test_chores_are_done_every_so_often() -> None:
+    done, times = list[str](), iter((5.0, 5.0, 5.0, 5.5, 6.0, 6.5, 65.0, 65.5))
+    chores = Chores(lambda: next(times))
+    chores.every(1.0, lambda: done.append("often"))
+    chores.every(60.0, lambda: done.append("rarely"))
+    for _ in range(6):
+        chores.tick()
+    assert done == ["often", "rarely", "often", "often", "rarely"]
+
+
 def test_of_many_errors_some_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server = origin(tmp_path)
     sock = BatchSocket.bind("127.0.0.1", 0)
@@ -44,7 +69,7 @@ def test_of_many_errors_some_are_told(tmp_path: Path, capsys: pytest.CaptureFixt
             reporter.error(ValueError(f"number {at}\n"))
         told = capsys.readouterr().err.splitlines()
         assert told == [f"ValueError: number {at}\\n" for at in range(5)]
-        reporter.write(None)
+        reporter.forgive()
     sock.close()
 
 

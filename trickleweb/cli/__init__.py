@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from trickles.errors import TricklesError
-from trickleweb.cli.parser import Parser, one_line
+from trickleweb.cli.parser import Parser, VersionAction, one_line
 from trickleweb.errors import WebError
 
 # name -> (module, what it does in a few words); the module has what `Command` says
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser(chosen: str | None = None) -> Parser:
     """The parser of all subcommands, of which only the chosen one knows its arguments."""
     parser = Parser(prog="trickleweb", description="Web servers that keep nothing about their clients.")
+    parser.add_argument("--version", action=VersionAction)
     table = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for name, (_, summary) in COMMANDS.items():
         about = command(name).__doc__ if name == chosen else None

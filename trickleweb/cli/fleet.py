@@ -32,6 +32,7 @@ class FleetOptions:
     udp: Address
     run_dir: Path
     keyring: str | None
+    replica_words: tuple[str, ...]
     gateway_words: tuple[str, ...]
     reuse_port: bool
     respawn: bool
@@ -120,10 +121,12 @@ class Fleet:
         def words() -> Sequence[str]:
             shared = ["--reuse-port"] if self._options.reuse_port else []
             warm = ["--warm"] if index == 0 else []
-            files = ["--digests", str(run_dir.digests), "--spool", str(run_dir.spool)]
-            told = ["--status-file", str(run_dir.status_file(name))]
+            files = ["--digests", str(run_dir.digests), "--status-file", str(run_dir.status_file(name))]
             where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
-            return _module("trickleweb", "replica", *where, *shared, *warm, *files, *told, *self._options.site_words)
+            options = self._options
+            return _module(
+                "trickleweb", "replica", *where, *shared, *warm, *files, *options.replica_words, *options.site_words
+            )
 
         return Child(name, words, run_dir)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 from trickleweb.errors import WebError
 
 Address = tuple[str, int]
+LEAST_SECONDS, MOST_SECONDS = 0.05, 3600
 
 
 class CommandFailed(WebError):
@@ -24,6 +27,26 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line on stderr, then exit code 2."""
         self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+
+class VersionAction(argparse.Action):
+    """Prints the version of the installed distribution, looked up only now, and ends the program."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and end."""
+        print(f"{parser.prog} {version()}")
+        parser.exit()
+
+
+def version() -> str:
+    """The version of the installed distribution, or `unknown` in a tree that is not installed."""
+    try:
+        return metadata.version("trickles")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def one_line(message: object) -> str:
@@ -57,3 +80,11 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def seconds(text: str) -> float:
+    """A type for an argument: seconds, from 0.05 to an hour, with decimals if need be."""
+    value = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) else 0.0
+    if not LEAST_SECONDS <= value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"not a number of seconds from {LEAST_SECONDS} to {MOST_SECONDS}: {text!r}")
+    return value

@@ -14,7 +14,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource
@@ -24,14 +23,14 @@ from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import EntropyPool
 from trickles.listener import Listener
-from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
+from trickleweb.cli.chores import Chores
+from trickleweb.cli.parser import Address, CommandFailed, Parser, address, seconds, shown
 from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.origin import Origin
-
-_SWEEP_TICKS = 60  # a minute between two looks for input that nobody will ask for again
 
 
 def add_arguments(parser: Parser) -> None:
@@ -43,7 +42,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--spool", metavar="DIR", help="keep input larger than a packet here, for all replicas")
     parser.add_argument("--digests", metavar="FILE", help="remember file hashes here, for all replicas of a machine")
     parser.add_argument("--warm", action="store_true", help="fill --digests ahead of the first requests")
-    parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here every second, as JSON")
+    parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here, as JSON")
+    parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
+
+
+_EVERY = f"how often figures that have changed are written (default: {STATUS_SECONDS})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,21 +65,24 @@ def run(args: argparse.Namespace) -> int:
     reporter = Reporter(replica, origin, args.status_file)
     origin.report_errors(reporter.error)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
-    sweeps = cycle((True, *(False,) * (_SWEEP_TICKS - 1)))
 
-    def tick() -> None:
+    def look_at_keys() -> None:
         fresh = keys.changed()
         if fresh is not None:
             listener.replace_keyring(fresh)
-        if spool is not None and next(sweeps):
-            spool.sweep()
-        reporter.write(warming)
+
+    chores = Chores()
+    chores.every(args.status_every, lambda: reporter.write(warming))
+    chores.every(1.0, reporter.forgive)
+    chores.every(1.0, look_at_keys)
+    if spool is not None:
+        chores.every(60.0, spool.sweep)  # input that nobody will ask for again
 
     with told_to_stop() as stop:
-        tick()
+        chores.tick()
         print(f"replica on {shown(sock.address)}", flush=True)
         gc.freeze()  # what was imported stays: the collector need not look at it again
-        run_replica(replica, stop_fd=stop.fileno(), tick=tick)
+        run_replica(replica, stop_fd=stop.fileno(), tick=chores.tick, every=min(args.status_every, 1.0))
     return 0
 
 

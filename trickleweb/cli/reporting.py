@@ -1,4 +1,4 @@
-"""What a replica tells about itself: figures in a file every second, errors on stderr."""
+"""What a replica tells about itself: figures in a file whenever they have changed, errors on stderr."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Reporter:
         self._path = path
         self._started = time.time()
         self._errors = 0
+        self._told = ""
 
     def figures(self) -> dict[str, object]:
         """Counts since this process started; bytes are those of datagrams sent."""
@@ -44,12 +45,18 @@ class Reporter:
         }
 
     def write(self, warming: Warming | None) -> None:
-        """Write the figures, if a file was named."""
-        self._errors = 0
+        """Write the figures, if a file was named and they have changed."""
         if self._path is None:
             return
         looked_through = {} if warming is None else {"hashed_files": warming.progress.files, "hashed": warming.done}
-        write_whole(self._path, json.dumps({**self.figures(), **looked_through}))
+        figures = json.dumps({**self.figures(), **looked_through})
+        if figures != self._told:
+            write_whole(self._path, figures)
+            self._told = figures
+
+    def forgive(self) -> None:
+        """A second has passed: errors may be told again."""
+        self._errors = 0
 
     def error(self, error: Exception) -> None:
         """Tell of an error of the site's own; of many only some, for clients can bring them about."""

@@ -13,6 +13,7 @@ from trickleweb.cli.parser import CommandFailed
 
 FLEET = "fleet"  # the supervisor's own status, beside those of its processes
 GATEWAY = "gateway"
+STATUS_SECONDS = 0.25  # between figures: what a replica that is killed has not told, nobody will know
 
 
 def replica_name(index: int) -> str:
@@ -27,7 +28,6 @@ class RunDir:
         self.path = Path(path)
         self.keys = self.path / "keys"
         self.server_key = self.path / "server.pub"
-        self.spool = self.path / "spool"
         self.digests = self.path / "digests.sqlite"
 
     @contextmanager

@@ -12,7 +12,8 @@ import asyncio
 from pathlib import Path
 
 from trickleweb.cli.fleet import Fleet, FleetOptions
-from trickleweb.cli.parser import Parser, address, whole_number
+from trickleweb.cli.parser import Parser, address, seconds, whole_number
+from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_words
 
 MAX_REPLICAS = 64
@@ -27,6 +28,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
     parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(".run"), help=_RUN_DIR)
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: made under --run-dir)")
+    parser.add_argument("--spool", metavar="DIR", type=Path, help="keep large input here (default: under --run-dir)")
+    parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
     parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
     parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
@@ -37,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
 _REPLICAS = "how many (default: 3)"
 _LISTEN = "where the gateway takes HTTP (default: 127.0.0.1:8080)"
 _UDP = "where the first replica answers; the others on the ports behind it (default: 127.0.0.1:8443)"
+_EVERY = f"how often replicas tell their figures (default: {STATUS_SECONDS})"
 _RUN_DIR = "where the fleet's files lie (default: .run)"
 _POLICY = "home: the gateway keeps to one replica while it answers; spray: each packet goes to the next (default: home)"
 _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
@@ -52,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         udp=args.udp,
         run_dir=args.run_dir,
         keyring=args.keyring,
+        replica_words=("--spool", str(args.spool or args.run_dir / "spool"), "--status-every", str(args.status_every)),
         gateway_words=("--policy", args.policy, "--suite", args.suite),
         reuse_port=args.reuse_port,
         respawn=not args.no_respawn,
