@@ -215,7 +215,6 @@ def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConf
     assert net.received == b"one\ntwo\nthree\n", net.outcome
 
 
-@pytest.mark.xfail(strict=True, reason="hints about an epoch put off every deadline, giving up among them")
 def test_when_no_replica_knows_the_epoch_any_more_it_gives_up() -> None:
     net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
     net.run(until_us=30_000)

@@ -115,12 +115,14 @@ class Timers:
 
     def _deadlines(self) -> tuple[int, int] | None:
         """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
+        state = self._state
+        if not len(state.claims):
+            return None
+        since = max(state.progress_at, min(claim.patience for claim in state.claims))
+        rto = max(since, min(claim.sent_at for claim in state.claims)) + state.round_trip.timeout(state.limits)
         waiting = self._waiting()
         if not waiting:
-            return None
-        state = self._state
-        since = max(state.progress_at, min(claim.patience for claim in waiting))
-        rto = max(since, min(claim.sent_at for claim in waiting)) + state.round_trip.timeout(state.limits)
+            return rto, rto
         probe = max(since, min(claim.sent_last for claim in waiting))
         return min(probe + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
 
