@@ -107,6 +107,20 @@ def test_programs_do_not_notice_replicas_that_die_and_come_back(key: Path) -> No
             fleet.restart(round_ % 3)
 
 
+def test_what_a_program_sends_outlives_the_replicas_that_took_it(key: Path, tmp_path: Path) -> None:
+    size_bytes, pieces = 5_000_000, 10
+    replicas = Fleet(2, "--spool", tmp_path)
+    with replicas as fleet, GatewayProgram(fleet.addresses, "--server-key", key) as gateway, gateway.dial() as program:
+        program.sendall(b"sum %d\n" % size_bytes)
+        for piece in range(pieces):
+            program.sendall(tape(piece * size_bytes // pieces, (piece + 1) * size_bytes // pieces))
+            if piece % 3 == 1:
+                fleet.kill(piece % 2)
+            elif piece % 3 == 2:
+                fleet.restart((piece - 1) % 2)
+        assert program.recv(65, socket.MSG_WAITALL) == tape_digest(size_bytes).encode() + b"\n"
+
+
 def test_without_replicas_programs_are_reset_with_a_reason_until_replicas_return(key: Path, tmp_path: Path) -> None:
     files = ("--pid-file", tmp_path / "pid", "--status-file", tmp_path / "status")
     words = ("--server-key", key, "--give-up", 1, *files)
@@ -184,6 +198,8 @@ def test_what_keeps_it_from_starting_is_one_line(key: Path) -> None:
     assert (status, output, errors) == (1, "", "trickles gateway: cannot find replica 'a..b': not a name\n")
     status, output, errors = outcome(*listen, "--replica", "nonsense", "--server-key", key)
     assert (status, output, errors) == (1, "", "trickles gateway: not HOST:PORT: 'nonsense'\n")
+    status, output, errors = outcome(*listen, *replica, "--max-connections", "0")
+    assert (status, output, errors.count("\n")) == (2, "", 1)
     status, output, errors = outcome(*listen, "--replica", "127.0.0.1:1", "--server-key", key.with_name("missing"))
     assert (status, output, errors.count("\n")) == (1, "", 1)
 
