@@ -1,6 +1,8 @@
 """The byte stream as its users see it: what read, write, drain, write_eof and close promise."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -179,5 +181,27 @@ def test_a_dead_replica_is_left_at_once_when_the_system_says_so() -> None:
             stream.write_eof()
             assert await stream.read() == tape(0, 1_000)
             assert fleet.packets_in[0] == 0
+
+    run(test())
+
+
+def test_streams_that_are_over_leave_nothing_for_the_collector() -> None:
+    async def test() -> None:
+        with LoopFleet() as fleet:
+            gc.collect()
+            gc.disable()
+            try:
+                streams = []
+                for request in (b"bye 10\n", b"get 10\n"):
+                    stream = await connect(fleet.addresses, config=config())
+                    stream.write(request)
+                    assert await stream.read(10) == tape(0, 10)
+                    stream.close()
+                    streams.append(weakref.ref(stream._connection))
+                del stream
+                await asyncio.sleep(0)
+                assert [reference() for reference in streams] == [None, None]
+            finally:
+                gc.enable()
 
     run(test())

@@ -50,7 +50,7 @@ class Connection:
         self.started = False
         self._ports = ports
         self._port: Port | None = None
-        self._consumer = consumer
+        self._consumer: Consumer | None = consumer
         self._student = student
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -98,6 +98,7 @@ class Connection:
         if not self.closed:
             self.closed = True
             self._student.learn(self.client)
+            self._consumer = None  # it may hold this connection: no cycle is left to collect
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -139,8 +140,7 @@ class Connection:
             try:
                 self._port = self._ports.take(self)
             except OSError as error:
-                self.close()
-                self._consumer.failed(f"no socket: {error.strerror}")
+                self._fail(f"no socket: {error.strerror}")
                 return False
         send_one = self._port.socket.send_one
         for datagram, replica in datagrams:
@@ -149,6 +149,8 @@ class Connection:
 
     def _pump(self) -> None:
         client, consumer = self.client, self._consumer
+        if consumer is None:
+            return
         if client.state.input.held != self._held:
             self._held = client.state.input.held
             consumer.consumed()
@@ -162,8 +164,13 @@ class Connection:
                 self.close()
                 consumer.ended()
             elif isinstance(event, Failed):
-                self.close()
-                consumer.failed(event.reason)
+                self._fail(event.reason)
+
+    def _fail(self, reason: str) -> None:
+        consumer = self._consumer
+        self.close()
+        if consumer is not None:
+            consumer.failed(reason)
 
     # time: one timer, set anew only for what is due earlier; when it fires early it just looks again
 
