@@ -17,13 +17,14 @@ from types import FrameType
 from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import machine
 
-NAMES = ("transfer", "failover", "request_cost", "http_load", "kills", "latency", "memory", "conformance")
+NAMES = ("transfer", "failover", "request_cost", "simulated", "http_load", "kills", "latency", "memory", "conformance")
 
 # The plot shows the last run of each.
 FULL = (
     ("transfer", ""),
     ("failover", ""),
     ("request_cost", ""),
+    ("simulated", ""),
     ("http_load", ""),
     ("kills", "--victim serving --downloads 100 --only trickleweb"),
     ("kills", ""),

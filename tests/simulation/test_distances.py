@@ -27,7 +27,6 @@ FASTEST = replace(HOME, policy=Policy.FASTEST)
 STRIPE = replace(HOME, policy=Policy.STRIPE)
 
 POLICIES = [HOME, SPRAY, STRIPE, FASTEST]
-CAPPED = pytest.mark.xfail(reason="the reordering window ends below the difference of the distances", strict=True)
 
 
 def at_distances(config: ClientConfig, delays: Sequence[int], loss: float = 0.0) -> Scenario:
@@ -45,9 +44,8 @@ def at_distances(config: ClientConfig, delays: Sequence[int], loss: float = 0.0)
 
 
 def spread(config: ClientConfig, far: int) -> ParameterSet:
-    """One case, known to fail or not."""
-    fails = config in (SPRAY, STRIPE) and far > 10
-    return pytest.param(config, far, id=f"{config.policy}, {far} ms", marks=[CAPPED] if fails else [])
+    """One case."""
+    return pytest.param(config, far, id=f"{config.policy}, {far} ms")
 
 
 @pytest.mark.parametrize(("config", "far"), [spread(config, far) for config in POLICIES for far in (10, 40, 100)])
@@ -57,7 +55,7 @@ def test_near_and_far_replicas_together(config: ClientConfig, far: int) -> None:
     assert report.duration < 3 * SECOND + 60 * far * MILLISECOND
 
 
-@pytest.mark.parametrize("config", [HOME, pytest.param(SPRAY, marks=CAPPED), FASTEST], ids=["home", "spray", "fastest"])
+@pytest.mark.parametrize("config", [HOME, SPRAY, FASTEST], ids=["home", "spray", "fastest"])
 def test_near_and_far_replicas_together_with_loss(config: ClientConfig) -> None:
     for report in for_seeds(at_distances(config, [5 * MILLISECOND, 40 * MILLISECOND], 0.005), range(4)):
         assert report.duration < 10 * SECOND

@@ -43,6 +43,13 @@ class Fleet:
         """True when neighbouring requests may go to different replicas."""
         return self.policy in (Policy.SPRAY, Policy.STRIPE) and len(self.replicas) > 1
 
+    @property
+    def unevenness(self) -> int:
+        """By how many microseconds answers of neighbouring requests may overtake each other for distance alone."""
+        if not self.spreads or len(self._latency) < 2:
+            return 0
+        return max(self._latency.values()) - min(self._latency.values())
+
     def pick(self, now: int) -> Address:
         """Where the next request goes."""
         if self.spreads:

@@ -106,7 +106,7 @@ class Timers:
         state = self._state
         srtt = state.round_trip.srtt or MILLISECOND
         share = srtt >> 1 if state.fleet.spreads else srtt >> 2
-        return max(min(share * state.reorder_steps, srtt), MILLISECOND)
+        return max(min(share * state.reorder_steps, srtt), MILLISECOND) + state.fleet.unevenness
 
     # silence
 
