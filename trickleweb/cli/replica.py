@@ -30,7 +30,7 @@ from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
-from trickleweb.origin import Origin
+from trickleweb.origin import Origin, Repeats
 
 
 def add_arguments(parser: Parser) -> None:
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     background = BackgroundHasher()
     hasher = Hasher(time.time_ns, index, defer=background.submit)
     store = FileStore(directory, hasher)
-    origin = Origin(StaticSite(store, site_options(args)), store, now_s=hasher.now_s)
+    site = StaticSite(store, site_options(args))
+    origin = Origin(site, store, now_s=hasher.now_s, repeats=Repeats(time.time_ns))
     spool = SpoolDirectory(args.spool) if args.spool else None
     listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
     replica = Replica(listener, sock)

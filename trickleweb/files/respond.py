@@ -31,8 +31,13 @@ class Ask(NamedTuple):
     if_unmodified_since: str | None = None
 
 
+_ASKED = frozenset(name.replace("_", "-") for name in Ask._fields if name != "method")
+
+
 def ask_of(method: str, headers: Headers) -> Ask:
     """Read the fields; a Range sent twice is malformed, and so ignored."""
+    if _ASKED.isdisjoint([name.lower() for name, _ in headers.pairs]):
+        return Ask(method)
     ranges = headers.all("range")
     return Ask(
         method,

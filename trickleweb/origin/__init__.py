@@ -2,5 +2,6 @@
 
 from trickleweb.origin.engine import Origin
 from trickleweb.origin.ports import Contents, Site
+from trickleweb.origin.repeats import Repeats
 
-__all__ = ["Contents", "Origin", "Site"]
+__all__ = ["Contents", "Origin", "Repeats", "Site"]

@@ -18,6 +18,7 @@ from trickleweb.messages import Length, Request
 from trickleweb.origin.given import Given, given_by, read_head_untrusted, taken_by
 from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
+from trickleweb.origin.repeats import FORGETFUL, Repeats
 from trickleweb.origin.response import Chunk, NotThisResponse
 
 READ_ONLY = Limits(max_body_bytes=65_536)  # a body that nobody wants is read and dropped, to keep the connection
@@ -33,10 +34,22 @@ class Turn(NamedTuple):
 
 
 class Origin:
-    """A `trickles` service that serves a site; `statuses` counts the responses it began, those of repeats too."""
+    """A `trickles` service that serves a site; `statuses` counts the responses it began, those of repeats too.
 
-    def __init__(self, site: Site, contents: Contents, *, now_s: Callable[[], int], limits: Limits = READ_ONLY) -> None:
+    `repeats` is for sites that answer equal requests alike, as long as nothing changes.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        contents: Contents,
+        *,
+        now_s: Callable[[], int],
+        limits: Limits = READ_ONLY,
+        repeats: Repeats = FORGETFUL,
+    ) -> None:
         self.statuses: Counter[int] = Counter()
+        self._repeats = repeats
         self._planner = Planner(site, now_s)
         self._read = contents.read
         self._limits = limits
@@ -48,6 +61,7 @@ class Origin:
     def drop_caches(self) -> None:
         """Forget all that only makes things faster."""
         self._planner.drop_caches()
+        self._repeats.clear()
 
     def handle(self, event: Event) -> Reply:
         """Answer one event; never raises for what a client sends or a disk does."""
@@ -72,14 +86,15 @@ class Origin:
     def _go_on(self, event: Event, start: int, consumed: int, chunks: tuple[Chunk, ...]) -> Reply:
         """Begin the next response at output offset `start`, if there is a request for it."""
         given = given_by(event, consumed)
+        made = self._repeats.find(given)
         for _ in range(_TRIES):
-            turn = self._turn(event, given, consumed)
-            if turn is None:
-                return Reply(chunks, end=start if given.ended and given.is_nothing else None)
             try:
+                turn = Turn(made, consumed + given.size_bytes) if made else self._turn(event, given, consumed)
+                if turn is None:
+                    return Reply(chunks, end=start if given.ended and given.is_nothing else None)
                 return self._begun(event, turn, start, chunks)
             except ContentNotHere:  # replaced since it was planned from: nothing of it was sent yet
-                continue
+                made = None
         return Reply(refusal=Refusal.BUSY)
 
     def _begun(self, event: Event, turn: Turn, start: int, chunks: tuple[Chunk, ...]) -> Reply:
@@ -107,6 +122,7 @@ class Origin:
 
     def _requested(self, request: Request, given: Given, consumed: int) -> Turn | None:
         """The response to a request; None while it is worth waiting for the rest of its body."""
+        asked_ns = self._repeats.now_ns()
         plan = self._planner.plan(request)
         refused = plan.status >= 400
         try:
@@ -120,7 +136,10 @@ class Origin:
                 raise
             taken = None
         close = taken is None or (given.ended and taken == given.size_bytes)
-        return Turn(self._planner.made(plan, request, close=close), consumed + (taken or 0))
+        made = self._planner.made(plan, request, close=close)
+        if taken == given.size_bytes and not made.response.last:
+            made = self._repeats.note(given, asked_ns, made, self._read)
+        return Turn(made, consumed + (taken or 0))
 
 
 def _check_going_on(given: Given) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trickles.service import Buffer
 from trickleweb.errors import WebError
@@ -12,6 +12,7 @@ from trickleweb.messages import Inline, Piece
 
 Chunk = tuple[int, Buffer]
 Read = Callable[[str, int, int], Buffer]
+MAX_WHOLE_BYTES = 16_384
 
 
 class NotThisResponse(WebError):
@@ -30,6 +31,7 @@ class Response:
     pieces: tuple[Piece, ...]
     size_bytes: int
     last: bool
+    whole: bytes | None = None  # all of it, where that is little
 
     @property
     def inline_bytes(self) -> int:
@@ -42,13 +44,25 @@ class Response:
         Raises `NotThisResponse`, and whatever `read` raises.
         """
         found: list[Chunk] = []
+        end, whole = base + self.size_bytes, self.whole
         for start, stop in wants:
+            if start >= end:
+                continue
             start = max(start, base)
-            stop = min(stop, base + self.size_bytes, start + budget)
+            stop = min(stop, end, start + budget)
             if start < stop:
                 budget -= stop - start
-                found += self._range(base, start - base, stop - base, read)
+                if whole is None:
+                    found += self._range(base, start - base, stop - base, read)
+                else:
+                    found.append((start, whole[start - base : stop - base]))
         return found
+
+    def gathered(self, read: Read) -> Response:
+        """The same response with all of its bytes at hand, if they are few; raises what `read` raises."""
+        if self.whole is not None or self.size_bytes > MAX_WHOLE_BYTES:
+            return self
+        return replace(self, whole=b"".join([data for _, data in self._range(0, 0, self.size_bytes, read)]))
 
     def _range(self, base: int, start: int, stop: int, read: Read) -> Iterator[Chunk]:
         edge = self.head_bytes
