@@ -24,7 +24,7 @@ def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -
         _challenged(state, claim, head, now)
     elif head.code is Refusal.BUSY and head.tag:
         state.progress_at = now
-        claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 6))
+        claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 3))
         claim.refusals += 1
     elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
         _elsewhere(state, claim, now, certain=bool(head.tag))
