@@ -38,7 +38,7 @@ QUICK = (
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),
     ("latency", "--requests 200"),
-    ("memory", "--connections 500"),
+    ("memory", "--connections 500 --native 5000"),
 )
 
 

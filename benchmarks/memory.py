@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.peers.http_server import Groups, running
-from benchmarks.peers.openers import IDLES, Idle
+from benchmarks.peers.openers import IDLES, NATIVE_OPENER, Idle
 from benchmarks.support import procfs
 from benchmarks.support.limits import raise_file_limit
 from benchmarks.support.processes import Child, ChildFailed
@@ -55,12 +55,13 @@ def grow(name: str, groups: Groups, opener: Sequence[str], expected: int | None,
 
 
 def measure_one(idle: Idle, root: Path, options: argparse.Namespace) -> list[Grown]:
-    """Start a server, warm it with a tenth of the connections, then measure."""
+    """Start a server, warm it with a fifth of the connections, so that bounded caches are full, then measure."""
+    connections = options.native if idle.opener == NATIVE_OPENER else options.connections
     with running(idle.server, root) as server:
-        with Child(idle.argv(server.place, max(1, options.connections // 10))) as warm:
+        with Child(idle.argv(server.place, max(1, connections // 5))) as warm:
             warm.message(options.timeout)
-        argv = idle.argv(server.place, options.connections)
-        return grow(idle.name, server.groups(), argv, options.connections, options.timeout)
+        argv = idle.argv(server.place, connections)
+        return grow(idle.name, server.groups(), argv, connections, options.timeout)
 
 
 def measure(options: argparse.Namespace, outcome: Outcome) -> list[Grown]:
@@ -100,8 +101,11 @@ def show(grown: Sequence[Grown]) -> None:
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="benchmarks memory", description=__doc__)
     options.add_argument("--connections", type=int, default=5000)
+    options.add_argument(
+        "--native", type=int, default=100_000, help="connections without a gateway: they need no files"
+    )
     options.add_argument("--only", nargs="+", default=[], help="words of the servers to run, as: nginx")
-    options.add_argument("--timeout", type=float, default=120.0, help="seconds that opening may take")
+    options.add_argument("--timeout", type=float, default=900.0, help="seconds that opening may take")
     options.add_argument("--pid", type=int, action="append", default=[], help="measure this process (repeatable)")
     options.add_argument("--opener", nargs=argparse.REMAINDER, help="with --pid: the command that opens; put it last")
     return options

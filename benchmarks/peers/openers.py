@@ -1,12 +1,7 @@
-"""Who opens idle connections for `benchmarks.memory`: a table, one row per measured server and way in.
-
-**Plug**: the native row is skipped until `benchmarks/peers/trickles_idle.py` exists. It keeps the contract of
-`idle_tcp.py` and takes the replicas' address in `--connect`, their identity in `--server-key FILE`.
-"""
+"""Who opens idle connections for `benchmarks.memory`: a table, one row per measured server and way in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from benchmarks.peers.http_server import HttpServer, Place
 from benchmarks.peers.http_servers import HELLO, NGINX_AUTO, UVICORN
@@ -28,8 +23,6 @@ class Idle:
 
     def missing(self) -> str | None:
         """Why it cannot run here, or None."""
-        if find_spec(self.opener) is None:
-            return f"there is no module {self.opener}"
         return self.server.missing()
 
 
