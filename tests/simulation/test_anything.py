@@ -148,6 +148,14 @@ def test_anything_that_may_come() -> None:
     for_seeds(anything, range(60))
 
 
+FORGOTTEN = pytest.mark.xfail(reason="input counts as seen although its answer did not come whole", strict=True)
+
+
+@pytest.mark.parametrize("seed", [315, 4194, pytest.param(17463, marks=FORGOTTEN)])
+def test_seeds_that_found_something_once(seed: int) -> None:
+    for_seeds(anything, [seed])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(8))
 def test_much_more_that_may_come(block: int) -> None:
