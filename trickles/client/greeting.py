@@ -36,6 +36,7 @@ class Greeting:
         self._pause = FIRST_RETRY
         self._started: int | None = None
         self._replica = fleet.pick(0)
+        self._asked = self._replica  # by the last datagram
         self.early_input = b""
         self.early_flags = 0
         self.wanted = 0
@@ -55,6 +56,7 @@ class Greeting:
         elif now - self._started > (STRANGERS_ONLY if self.strangers else self._config.limits.give_up_after):
             raise ConnectionFailed(f"identity: {self.refused}" if self.strangers else "no answer to the handshake")
         self._working = False
+        self._asked = self._replica
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
         if self.certificate is None:
@@ -69,7 +71,7 @@ class Greeting:
     def timed_out(self, now: int) -> None:
         """Nobody answered in time: the next try goes to another replica."""
         due = self._started is not None and self.deadline is not None and now >= self.deadline
-        if due and not self._working:
+        if due and not self._working and self._asked == self._replica:  # else its death was told: it was left already
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
