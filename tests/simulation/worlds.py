@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from random import Random
 
 from tests.support.fleetkeys import ring
@@ -38,11 +37,6 @@ Serve = Callable[[Birth], Service]
 def content(size_bytes: int, seed: int = 1) -> bytes:
     """Bytes in which no two stretches look alike; the same for the same seed."""
     return Random(seed).randbytes(size_bytes)
-
-
-def digest(data: bytes) -> str:
-    """A short name of content, for comparing."""
-    return sha256(data).hexdigest()[:16]
 
 
 def listener(
