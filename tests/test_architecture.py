@@ -37,7 +37,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(1, core=False), "templating"),
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),
-        (Place(3, family="handlers"), "request responses handlers"),
+        (Place(3, family="handlers"), "request responses handlers application"),
         (Place(4), "middleware"),
         (Place(4, core=False), "app"),
         (WORLD, "stores origin asgi testing cli __main__"),
