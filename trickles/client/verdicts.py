@@ -45,6 +45,7 @@ def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: 
 
 def _challenged(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
     """The fresh continuation proves the path by being used; what was claimed under the old one is void."""
+    claim.lost = True
     close(state, claim)
     state.progress_at = now
     assert head.transport is not None
