@@ -45,9 +45,14 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Level 3: whatever an iterable gives, once."""
+    """Level 3: whatever an iterable gives, once.
+
+    If `byte_count` is told it goes out as Content-Length, and another count of bytes ends the transfer visibly. With
+    HEAD nothing is taken from the iterable.
+    """
 
     chunks: AsyncIterable[Data] | Iterable[Data]
+    byte_count: int | None = None
 
 
 Body = Complete | FileBody | Rendered | Stepped | Streamed
