@@ -46,6 +46,8 @@ def value(name: str, source: str, default: object) -> str:
     if isinstance(default, frozenset):
         return ", ".join(sorted(default))
     assert isinstance(default, int | float)
+    if default == 0:
+        return "0"
     if "SECOND" in source:
         return scaled(default, _TIMES)
     if isinstance(default, float):

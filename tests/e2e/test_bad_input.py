@@ -1,6 +1,7 @@
 """Clients that misbehave over TCP: they get a clear status or a clean close, nothing leaks, nobody else notices."""
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "site").mkdir()
     (folder / "site" / "small").write_bytes(SMALL)
     (folder / "site" / "large").write_bytes(LARGE)
-    with served(folder / "site", folder / "run", "--replicas", 2) as started:
+    with served(folder / "site", folder / "run", "--replicas", 2, "--request-timeout", 2) as started:
         assert started.get("/large") == LARGE
         yield started
 
@@ -120,6 +121,22 @@ def test_a_request_may_come_byte_by_byte(fleet: Served) -> None:
             connection.sendall(bytes((each,)))
         connection.shutdown(socket.SHUT_WR)
         assert received(connection).endswith(SMALL)
+
+
+def test_requests_without_end_at_a_byte_every_fifth_of_a_second(fleet: Served) -> None:
+    starts = (b"", b"GET /small HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 1000\r\n\r\n")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(closing(dial(fleet))) for _ in starts]
+        for connection, start in zip(slow, starts, strict=True):
+            connection.sendall(start)
+        waiting = list(slow)
+        while waiting:
+            assert fleet.get("/small") == SMALL
+            answered, _, _ = select.select(waiting, [], [], 0.2)
+            waiting = [connection for connection in waiting if connection not in answered]
+            for connection in waiting:
+                connection.sendall(b"a")
+        assert [status(received(connection)) for connection in slow] == [400, 400, 400]
 
 
 def test_a_half_closed_client_gets_all(fleet: Served) -> None:

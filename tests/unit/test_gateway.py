@@ -5,81 +5,18 @@ import errno
 import hashlib
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
-from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
+from tests.support.gatewayhouse import SMALL, house
+from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.replica_program import GREETING, Lines, tape, tape_digest
-from trickles import Dialer, Event, Limits, Refusal, Reply, Service
+from trickles import Event, Limits, Refusal, Reply
 from trickles.drivers.ports import Ports
-from trickles.gateway import Gateway, GatewayLimits
-from trickles.limits import DEFAULT_LIMITS, SECOND
+from trickles.gateway import GatewayLimits
 
-SMALL = 1 << 16  # buffers in tests of back-pressure
 RESET = struct.pack("ii", 1, 0)
-
-
-@dataclass(slots=True)
-class House:
-    """A fleet, a gateway to it, and what the gateway reported."""
-
-    fleet: LoopFleet
-    dialer: Dialer
-    gateway: Gateway
-    port: int = 0
-    told: list[str] = field(default_factory=list)
-    programs: list[asyncio.StreamWriter] = field(default_factory=list)
-
-    async def dial(self, receive_bytes: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A program's connection to the gateway."""
-        sock = socket.socket()
-        if receive_bytes:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
-        reader, writer = await asyncio.open_connection(sock=sock, limit=SMALL)
-        self.programs.append(writer)
-        return reader, writer
-
-    async def ask(self, request: bytes) -> bytes:
-        """All that comes back on a connection for that request alone."""
-        reader, writer = await self.dial()
-        writer.write(request)
-        writer.write_eof()
-        return await reader.read()
-
-    async def close(self) -> None:
-        """End what still runs."""
-        for writer in self.programs:
-            writer.transport.abort()
-        await self.gateway.close()
-
-
-@asynccontextmanager
-async def house(
-    service: Service | None = None,
-    *,
-    count: int = 1,
-    limits: GatewayLimits = GatewayLimits(),  # noqa: B008 - a frozen value
-    idle_after: int = SECOND,
-    client: Limits = DEFAULT_LIMITS,
-    **options: Any,
-) -> AsyncIterator[House]:
-    """A house that is cleaned up."""
-    with LoopFleet(count, service) as fleet:
-        dialer = Dialer(fleet.addresses, config(limits=client, **options), idle_after=idle_after)
-        told: list[str] = []
-        gateway = Gateway(dialer, limits=limits, report=lambda _, reason: told.append(reason))
-        [(_, port)] = await gateway.listen("127.0.0.1", 0)
-        home = House(fleet, dialer, gateway, port, told)
-        try:
-            yield home
-        finally:
-            await home.close()
 
 
 def test_bytes_cross_and_the_programs_half_close_with_them() -> None:
@@ -277,23 +214,6 @@ def test_a_large_upload_crosses_with_every_byte() -> None:
     run(test())
 
 
-def test_one_program_too_many_is_reset_and_told_of() -> None:
-    async def test() -> None:
-        async with house(limits=GatewayLimits(most_connections=1)) as home:
-            reader, writer = await home.dial()
-            writer.write(b"get 10\n")
-            await reader.readexactly(10)
-            with pytest.raises(ConnectionResetError):
-                await home.ask(b"get 1\n")
-            assert home.told == ["too many connections"]
-            assert (home.gateway.live, home.gateway.figures()["refused"]) == (1, 1)
-            writer.close()
-            await until(lambda: home.gateway.live == 0)
-            assert await home.ask(b"get 1\n") == tape(0, 1)
-
-    run(test())
-
-
 def test_a_server_may_speak_first() -> None:
     async def test() -> None:
         async with house(Lines(GREETING)) as home:
@@ -371,21 +291,5 @@ def test_a_port_in_use_is_an_error_that_names_it() -> None:
         async with house() as home:
             with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{home.port}: Address already in use"):
                 await home.gateway.listen("127.0.0.1", home.port)
-
-    run(test())
-
-
-def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
-    async def test() -> None:
-        limits = GatewayLimits(output_bytes=1 << 22, least_window_bytes=1 << 17)
-        async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
-            windows = []
-            for number in range(40):
-                windows.append(home.gateway._shared.window_bytes())
-                reader, writer = await home.dial()
-                writer.write(b"get 5\n")
-                assert await reader.readexactly(5) == tape(0, 5)
-                assert home.gateway.live == number + 1
-            assert windows == [1 << 20] * 2 + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
 
     run(test())

@@ -26,9 +26,9 @@ from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.world import wall_us
 from trickles.errors import LocalProtocolError
+from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
 from trickles.gateway.serving import Gateway, serve
-from trickles.gateway.shared import GatewayLimits
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
 
@@ -44,13 +44,22 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--policy", choices=[policy.value for policy in Policy], default="home", help=_POLICY)
     parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
     parser.add_argument("--max-connections", type=whole_number(1, 1 << 20), default=8192, metavar="N", help=_MOST)
+    parser.add_argument("--max-per-client", type=whole_number(0, 1 << 20), default=0, metavar="N", help=_PER_CLIENT)
+    parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
+    parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
     parser.add_argument("--give-up", type=whole_number(1, 3600), default=30, metavar="SECONDS", help=_GIVE_UP)
     parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
 
 _POLICY = "which replica a request goes to: home (one as long as it answers), spray (each request to the next), fastest"
-_MOST = "live connections at most; one more is reset (default: 8192)"
+_SECONDS = whole_number(0, 86_400)
+_MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
+_PER_CLIENT = "live connections from one address at most, 0: as many as there are (default: 0)"
+_REQUEST_TIMEOUT = (
+    "time to complete a request; then its input is ended, for the server to answer; 0: never (default: 60)"
+)
+_IDLE_TIMEOUT = "close connections without anything under way after so long, 0: never (default: 0)"
 _GIVE_UP = "how long all replicas may be silent before a transfer fails (default: 30)"
 _SUITE = "sealed: all is confidential; open: data in clear, for trusted networks and measurements"
 
@@ -61,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     allow_descriptors()
     log = FailureLog(sys.stderr.write)
     dialer = Dialer([_address(text) for text in args.replica], _config(args), spare_sockets=SPARE_SOCKETS)
-    gateway = Gateway(dialer, limits=GatewayLimits(most_connections=args.max_connections), report=log.failure)
+    gateway = Gateway(dialer, limits=_limits(args), report=log.failure)
     listen = [_address(text) for text in args.listen]
 
     def ready(bound: list[Address]) -> None:
@@ -100,6 +109,15 @@ def _config(args: argparse.Namespace) -> ClientConfig:
         suite=Suite[args.suite.upper()],
         policy=Policy(args.policy),
         limits=replace(DEFAULT_LIMITS, give_up_after=args.give_up * SECOND),
+    )
+
+
+def _limits(args: argparse.Namespace) -> GatewayLimits:
+    return GatewayLimits(
+        most_connections=args.max_connections,
+        most_per_client=args.max_per_client,
+        request_timeout=args.request_timeout,
+        idle_timeout=args.idle_timeout,
     )
 
 

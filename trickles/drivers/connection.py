@@ -70,7 +70,7 @@ class Connection:
         """Whether nothing is under way: all input was consumed, and the whole output of it was delivered."""
         state = self.client.state
         delivered = state.output.next_offset - state.output.ready_bytes
-        return not len(state.input) and delivered == state.wants.tail
+        return state.input.consumed == state.input.written and delivered == state.wants.tail
 
     def start(self) -> None:
         """Begin the handshake with the next flush; what is written before rides on it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.serving import Gateway, serve
-from trickles.gateway.shared import GatewayLimits, Tally
+from trickles.gateway.shared import Tally
 
 __all__ = ["Gateway", "GatewayLimits", "Tally", "serve"]

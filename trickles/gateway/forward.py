@@ -17,12 +17,14 @@ class Forwarder(asyncio.Protocol):
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self.client = "unknown client"  # its host address
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1  # of the program's socket, where bytes may be written past the transport: not under TLS
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reading = True
         self._half_closed = False  # by the program
+        self._input_ended = False  # in its place: what it still writes is dropped
         self._over = False  # ended, failed or refused: nothing more crosses
         self._unread_bytes = 0  # of a complete answer, when last looked at
         self._taken_at = 0.0  # when the program last took some of them
@@ -35,14 +37,15 @@ class Forwarder(asyncio.Protocol):
         self._transport = transport
         if transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
+        self.client = (transport.get_extra_info("peername") or (self.client,))[0]
         shared = self._shared
-        if shared.refuses():
+        if (reason := shared.live.refusal(self.client)) is not None:
             shared.tally.refused += 1
-            self._tell("too many connections")
+            self._tell(reason)
             self._reset()
             return
         window_bytes = shared.window_bytes()
-        shared.live.add(self)
+        shared.live.join(self)
         shared.tally.accepted += 1
         transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
         self._connection = shared.dialer.dial(self, window_bytes)
@@ -51,9 +54,10 @@ class Forwarder(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The program wrote; the first bytes ride on the handshake. What comes behind a complete answer is dropped."""
         connection = self._connection
-        if connection is None or self._over:
+        if connection is None or self._over or self._input_ended:
             return
         self._shared.tally.bytes_in += len(data)
+        self._shared.live.asked(self, len(data))
         connection.client.write(data)
         self._start()
         if self._reading and self._waiting_bytes() > self._shared.limits.input_high_water:
@@ -72,7 +76,7 @@ class Forwarder(asyncio.Protocol):
         if not self._over:
             self._shared.tally.reset += exc is not None
             self._finish()
-        self._shared.live.discard(self)
+        self._shared.live.leave(self)
         self._cancel()
         self._transport = None
         self._descriptor = -1
@@ -85,6 +89,7 @@ class Forwarder(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The program has caught up."""
         if self._connection is not None:
+            self._shared.live.stirred(self)
             self._connection.resume()
 
     def _start(self) -> None:
@@ -105,6 +110,7 @@ class Forwarder(asyncio.Protocol):
         transport = self._transport
         if transport is not None:
             self._shared.tally.bytes_out += sum(map(len, chunks))
+            self._shared.live.answered(self, more=self._waiting_bytes() > 0)
             if self._descriptor >= 0 and not transport.get_write_buffer_size():
                 chunks = tcp.written_at_once(self._descriptor, chunks)
             if chunks:
@@ -140,10 +146,32 @@ class Forwarder(asyncio.Protocol):
             self._finish()
         self._reset()
 
+    # what the crowd asks and does
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, and the program has read all."""
+        connection, transport = self._connection, self._transport
+        return connection is not None and transport is not None and connection.idle and not tcp.unread_bytes(transport)
+
+    @property
+    def held_back(self) -> bool:
+        """Whether it is not read from, or does not read itself."""
+        return not self._reading or (self._connection is not None and self._connection.paused)
+
+    def end_input(self) -> None:
+        """Its request was not complete in time: go on as if it had closed its half, and let the server answer that."""
+        if self._connection is not None and not self._over and not self._half_closed:
+            self._shared.tally.timed_out += 1
+            self._tell("request not complete in time")
+            self._input_ended = True
+            self._connection.client.write_eof()
+            self._start()
+
     # the end
 
     def stop(self, reason: str) -> None:
-        """The gateway ends: an idle connection is closed, another fails."""
+        """An idle connection is closed, another fails."""
         if self._transport is not None and self._connection is not None and self._connection.idle:
             self._finish()
             self._transport.close()

@@ -12,8 +12,10 @@ from typing import Any
 
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
+from trickles.gateway.crowd import Crowd
 from trickles.gateway.forward import Forwarder
-from trickles.gateway.shared import DEFAULT_LIMITS, GatewayLimits, Shared, Tally, untold
+from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
+from trickles.gateway.shared import Shared, Tally, untold
 from trickles.wire.kinds import Address
 
 BACKLOG = 1024
@@ -28,8 +30,9 @@ class Gateway:
     def __init__(
         self, dialer: Dialer, *, limits: GatewayLimits = DEFAULT_LIMITS, report: Callable[[str, str], None] = untold
     ) -> None:
-        self._shared = Shared(dialer, limits, report)
+        self._shared = Shared(dialer, Crowd(limits), limits, report)
         self._servers: list[asyncio.Server] = []
+        self._sweeping: asyncio.TimerHandle | None = None
 
     @property
     def tally(self) -> Tally:
@@ -52,16 +55,24 @@ class Gateway:
         self._servers.append(server)
         for sock in server.sockets:  # what they accept inherits it: programs whose machine vanished are noticed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._sweeping is None:
+            self._sweep()
         return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in server.sockets]
 
     async def close(self) -> None:
         """Stop accepting; connections with something under way are reset, idle ones closed."""
         for server in self._servers:
             server.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for forwarder in list(self._shared.live):
             forwarder.stop("gateway ends")
         self._shared.dialer.close()
         await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
+
+    def _sweep(self) -> None:
+        self._shared.live.look()
+        self._sweeping = asyncio.get_running_loop().call_later(self._shared.limits.sweep_every, self._sweep)
 
     def broke(self, context: dict[str, Any]) -> None:
         """What the loop says of an exception that nobody caught: no other connection notices."""

@@ -32,6 +32,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
     parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
+    parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
+    parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
     parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
     parser.add_argument("--no-respawn", action="store_true", help="leave the dead dead")
     parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
@@ -43,6 +45,9 @@ _UDP = "where the first replica answers; the others on the ports behind it (defa
 _EVERY = f"how often replicas tell their figures (default: {STATUS_SECONDS})"
 _RUN_DIR = "where the fleet's files lie (default: .run)"
 _POLICY = "home: the gateway keeps to one replica while it answers; spray: each packet goes to the next (default: home)"
+_SECONDS = whole_number(0, 86_400)
+_REQUEST_TIMEOUT = "how long a client may take to complete its request, 0: for ever (default: 60)"
+_IDLE_TIMEOUT = "close connections without a request after so long, 0: never (default: 300)"
 _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
 
 
@@ -57,9 +62,14 @@ def run(args: argparse.Namespace) -> int:
         run_dir=args.run_dir,
         keyring=args.keyring,
         replica_words=("--spool", str(args.spool or args.run_dir / "spool"), "--status-every", str(args.status_every)),
-        gateway_words=("--policy", args.policy, "--suite", args.suite),
+        gateway_words=_gateway_words(args),
         reuse_port=args.reuse_port,
         respawn=not args.no_respawn,
     )
     asyncio.run(Fleet(options).serve())
     return 0
+
+
+def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
+    timeouts = ("--request-timeout", str(args.request_timeout), "--idle-timeout", str(args.idle_timeout))
+    return ("--policy", args.policy, "--suite", args.suite, *timeouts)

@@ -1,0 +1,119 @@
+"""What a gateway bears: how many programs, for how long, and how much it keeps for them."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.gatewayhouse import SMALL, house
+from tests.support.loopfleet import run, until
+from tests.support.replica_program import tape
+from trickles import Continuation, Event, Limits, Reply
+from trickles.gateway import GatewayLimits
+
+
+def test_one_program_too_many_is_reset_and_told_of() -> None:
+    async def test() -> None:
+        async with house(limits=GatewayLimits(most_connections=1)) as home:
+            reader, writer = await home.dial()
+            writer.write(b"get 10\n")
+            await reader.readexactly(10)
+            with pytest.raises(ConnectionResetError):
+                await home.ask(b"get 1\n")
+            assert home.told == ["too many connections"]
+            assert (home.gateway.live, home.gateway.figures()["refused"]) == (1, 1)
+            writer.close()
+            await until(lambda: home.gateway.live == 0)
+            assert await home.ask(b"get 1\n") == tape(0, 1)
+
+    run(test())
+
+
+@dataclass(slots=True)
+class Patient:
+    """Answers when the input ends, with how much there was."""
+
+    def handle(self, event: Event) -> Reply:
+        """Wait for the end."""
+        if not event.input_end:
+            return Reply()
+        answer = b"%d bytes" % event.input_stop
+        return Reply(((0, answer),), Continuation(answer, 0, len(answer), event.input_stop), len(answer))
+
+
+def test_a_request_without_end_is_ended_for_the_server_to_answer() -> None:
+    async def test() -> None:
+        async with house(Patient(), limits=GatewayLimits(request_timeout=0.01, sweep_every=0.001)) as home:
+            reader, writer = await home.dial()
+            writer.write(b"get")
+            assert await reader.read() == b"3 bytes"
+            writer.write(b"what is not taken any more")
+            writer.close()
+            await until(lambda: home.gateway.live == 0)
+            assert home.told == ["request not complete in time"]
+            figures = home.gateway.figures()
+            assert (figures["timed_out"], figures["completed"], figures["bytes_in"]) == (1, 1, 3)
+
+    run(test())
+
+
+def test_an_idle_program_is_closed_in_order_once_it_has_read_all() -> None:
+    async def test() -> None:
+        limits = GatewayLimits(idle_timeout=0.01, sweep_every=0.001, request_timeout=0.0)
+        async with house(limits=limits) as home:
+            fresh, busy = await home.dial(), await home.dial(receive_bytes=SMALL)
+            busy[1].write(b"get 4000000\n")
+            assert await fresh[0].read() == b""
+            assert await busy[0].read() == tape(0, 4_000_000)
+            for _, writer in (fresh, busy):
+                writer.close()
+            assert (home.told, home.gateway.figures()["reset"]) == ([], 0)
+
+    run(test())
+
+
+def test_one_client_too_many_takes_the_place_of_who_stands_still() -> None:
+    async def test() -> None:
+        async with house(limits=GatewayLimits(most_connections=2, still_after=0.0)) as home:
+            idle, busy = await home.dial(), await home.dial(receive_bytes=SMALL)
+            busy[1].write(b"get 100000000\n")
+            await until(lambda: any(each.held_back for each in home.gateway._shared.live))
+            assert await home.ask(b"get 1\n") == tape(0, 1)
+            assert await idle[0].read() == b""
+            third, fourth = await home.dial(), await home.dial()
+            await until(lambda: home.told == ["made room"])
+            with pytest.raises(ConnectionResetError):
+                await busy[0].read()
+            for _, writer in (idle, busy, third, fourth):
+                writer.close()
+
+    run(test())
+
+
+def test_one_client_address_has_its_own_bound() -> None:
+    async def test() -> None:
+        async with house(limits=GatewayLimits(most_per_client=1)) as home:
+            _, writer = await home.dial()
+            with pytest.raises(ConnectionResetError):
+                await home.ask(b"get 1\n")
+            assert home.told == ["too many connections of one client"]
+            writer.close()
+            await until(lambda: home.gateway.live == 0)
+            assert await home.ask(b"get 1\n") == tape(0, 1)
+
+    run(test())
+
+
+def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
+    async def test() -> None:
+        limits = GatewayLimits(output_bytes=1 << 22, least_window_bytes=1 << 17)
+        async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
+            windows = []
+            for number in range(40):
+                windows.append(home.gateway._shared.window_bytes())
+                reader, writer = await home.dial()
+                writer.write(b"get 5\n")
+                assert await reader.readexactly(5) == tape(0, 5)
+                assert home.gateway.live == number + 1
+            assert windows == [1 << 20] * 2 + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
+
+    run(test())

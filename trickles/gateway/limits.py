@@ -1,0 +1,29 @@
+"""How much a gateway bears from its programs, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayLimits:
+    """Bounds of a gateway; times are seconds."""
+
+    most_connections: int = 8192  # live TCP connections; for one more the stillest is ended
+    most_per_client: int = 0  # of them from one host address; 0: no bound of its own
+    still_after: float = 5.0  # who has stood still for so long makes room; if nobody has, the newcomer is reset
+    request_timeout: float = 60.0  # from the first byte of a request to its answer's, or its input is ended; 0: never
+    least_bytes_per_second: int = 500  # unless so much of it keeps coming
+    idle_timeout: float = 0.0  # connections without anything under way are closed; 0: never
+    input_high_water: int = 1 << 18  # bytes from a program that replicas have not taken: then reading pauses
+    output_high_water: int = 1 << 20  # bytes for a program that it has not read: then no more is asked for
+    output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one
+    least_window_bytes: int = 1 << 16  # of one connection, however many there are
+    speak_first_after: float = 0.01  # a program that waits for the server's first word gets its connection by then
+    look_every: float = 5.0  # whether a program that is not read from is still there
+    sweep_every: float = 0.5  # whether requests and idle connections have timed out
+    linger: float = 5.0  # how long a program may go on writing after the answer is complete
+    stuck: float = 60.0  # how long it may take none of a complete answer
+
+
+DEFAULT_LIMITS = GatewayLimits()
