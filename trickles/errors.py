@@ -31,6 +31,10 @@ class IdentityError(TricklesError):
     """The fleet is not the one the client pinned or trusted before."""
 
 
+class CertificateError(TricklesError):
+    """A TLS certificate or its key that cannot be used: missing, malformed, no pair, or a key readable by others."""
+
+
 class ContinuationTooLarge(LocalProtocolError):
     """A user continuation does not fit a packet: keep the state in a shared store and seal only its key."""
 

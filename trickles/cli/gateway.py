@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trickles.cli.parser import Parser, whole_number
+from trickles.cli.tls_options import add_tls_arguments, certificates
 from trickles.client import ClientConfig, Policy
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer, parse_address
@@ -48,6 +49,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
     parser.add_argument("--give-up", type=whole_number(1, 3600), default=30, metavar="SECONDS", help=_GIVE_UP)
+    add_tls_arguments(parser)
     parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
@@ -70,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     allow_descriptors()
     log = FailureLog(sys.stderr.write)
     dialer = Dialer([_address(text) for text in args.replica], _config(args), spare_sockets=SPARE_SOCKETS)
-    gateway = Gateway(dialer, limits=_limits(args), report=log.failure)
+    tls = certificates(args)
+    gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
     listen = [_address(text) for text in args.listen]
 
     def ready(bound: list[Address]) -> None:
@@ -81,11 +84,13 @@ def run(args: argparse.Namespace) -> int:
 
     def tick() -> None:
         log.flush()
+        if tls is not None:
+            tls.look()
         if args.status_file:
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
     try:
-        asyncio.run(serve(gateway, listen, ready=ready, tick=tick))
+        asyncio.run(serve(gateway, listen, ready=ready, tick=tick, reload=tls.reload if tls else None))
     finally:
         if args.pid_file:
             Path(args.pid_file).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ class GatewayLimits:
     speak_first_after: float = 0.01  # a program that waits for the server's first word gets its connection by then
     look_every: float = 5.0  # whether a program that is not read from is still there
     sweep_every: float = 0.5  # whether requests and idle connections have timed out
+    handshake: float = 10.0  # how long TLS may take before the first byte
     linger: float = 5.0  # how long a program may go on writing after the answer is complete
     stuck: float = 60.0  # how long it may take none of a complete answer
 

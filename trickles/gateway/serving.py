@@ -12,10 +12,12 @@ from typing import Any
 
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
+from trickles.gateway.certificates import Certificates
 from trickles.gateway.crowd import Crowd
 from trickles.gateway.forward import Forwarder
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 from trickles.gateway.shared import Shared, Tally, untold
+from trickles.gateway.tls import TlsLayer
 from trickles.wire.kinds import Address
 
 BACKLOG = 1024
@@ -24,13 +26,20 @@ BACKLOG = 1024
 class Gateway:
     """Forwards every TCP connection that its listening sockets accept to one fleet.
 
-    `report` is called with the client's address and a reason for each transfer that could not go on.
+    `report` is called with the client's address and a reason for each transfer that could not go on. With
+    `certificates` programs must speak TLS.
     """
 
     def __init__(
-        self, dialer: Dialer, *, limits: GatewayLimits = DEFAULT_LIMITS, report: Callable[[str, str], None] = untold
+        self,
+        dialer: Dialer,
+        *,
+        limits: GatewayLimits = DEFAULT_LIMITS,
+        report: Callable[[str, str], None] = untold,
+        certificates: Certificates | None = None,
     ) -> None:
         self._shared = Shared(dialer, Crowd(limits), limits, report)
+        self._certificates = certificates
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -48,7 +57,7 @@ class Gateway:
         """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does."""
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: Forwarder(self._shared), host or None, port, backlog=BACKLOG)
+            server = await loop.create_server(self._protocol, host or None, port, backlog=BACKLOG)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
@@ -58,6 +67,10 @@ class Gateway:
         if self._sweeping is None:
             self._sweep()
         return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in server.sockets]
+
+    def _protocol(self) -> asyncio.Protocol:
+        forwarder = Forwarder(self._shared)
+        return TlsLayer(self._shared, self._certificates, forwarder) if self._certificates else forwarder
 
     async def close(self) -> None:
         """Stop accepting; connections with something under way are reset, idle ones closed."""
@@ -91,15 +104,19 @@ async def serve(
     ready: Callable[[list[Address]], None],
     tick: Callable[[], None] | None = None,
     every: float = 1.0,
+    reload: Callable[[], None] | None = None,
 ) -> None:
     """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT; OSError as bind(2) does.
 
-    `tick` is called at once and then about every `every` seconds. What breaks inside is reported as the gateway's own.
+    `tick` is called at once and then about every `every` seconds, `reload` on SIGHUP. What breaks inside is reported as
+    the gateway's own.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.set_exception_handler(lambda _, context: gateway.broke(context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         ready([address for host, port in listen for address in await gateway.listen(host, port)])
         while not stop.is_set():

@@ -34,6 +34,7 @@ class FleetOptions:
     keyring: str | None
     replica_words: tuple[str, ...]
     gateway_words: tuple[str, ...]
+    scheme: str
     reuse_port: bool
     respawn: bool
 
@@ -150,7 +151,7 @@ class Fleet:
         if self._listen is None:
             return None
         host, port = self._listen
-        return f"http://{shown((_ANY_HOST.get(host, host), port))}/"
+        return f"{self._options.scheme}://{shown((_ANY_HOST.get(host, host), port))}/"
 
     def _announcement(self) -> str:
         count, url = self._options.replicas, self._url()

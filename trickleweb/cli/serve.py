@@ -12,7 +12,7 @@ import asyncio
 from pathlib import Path
 
 from trickleweb.cli.fleet import Fleet, FleetOptions
-from trickleweb.cli.parser import Parser, address, seconds, whole_number
+from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, whole_number
 from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_words
 
@@ -34,6 +34,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
     parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, which no other user may read")
     parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
     parser.add_argument("--no-respawn", action="store_true", help="leave the dead dead")
     parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
@@ -53,6 +55,7 @@ _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    tls = _tls_words(args)
     options = FleetOptions(
         site=checked_directory(args),
         site_words=tuple(site_words(args)),
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         run_dir=args.run_dir,
         keyring=args.keyring,
         replica_words=("--spool", str(args.spool or args.run_dir / "spool"), "--status-every", str(args.status_every)),
-        gateway_words=_gateway_words(args),
+        gateway_words=(*_gateway_words(args), *tls),
+        scheme="https" if tls else "http",
         reuse_port=args.reuse_port,
         respawn=not args.no_respawn,
     )
@@ -73,3 +77,9 @@ def run(args: argparse.Namespace) -> int:
 def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
     timeouts = ("--request-timeout", str(args.request_timeout), "--idle-timeout", str(args.idle_timeout))
     return ("--policy", args.policy, "--suite", args.suite, *timeouts)
+
+
+def _tls_words(args: argparse.Namespace) -> tuple[str, ...]:
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise CommandFailed("--tls-cert and --tls-key go together")
+    return () if args.tls_cert is None else ("--tls-cert", str(args.tls_cert), "--tls-key", str(args.tls_key))

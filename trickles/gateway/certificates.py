@@ -1,0 +1,97 @@
+"""The certificate that a gateway shows, and its key: two files that may be replaced while it runs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from trickles.drivers.keystore.files import PRIVATE, UNALTERED, errors_as, read_file
+from trickles.errors import CertificateError
+
+ALPN = "http/1.1"  # what browsers may speak here; a program that offers nothing is served all the same
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: forward secret and authenticated; those of 1.3 all are
+MOST_BYTES = 1 << 20  # a chain of certificates is a few kB
+_HINT = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "NO_START_LINE": "there is no PEM in it",
+    "EE_KEY_TOO_SMALL": "the key is too small",
+}
+
+
+class Certificates:
+    """The TLS context for new connections; `look` is cheap enough to be called every second.
+
+    CertificateError when the files cannot be used at the start. Later ones that cannot be used are told to `report`,
+    once, and what was read before stays in use; so do connections that are under way.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, report: Callable[[str], None]) -> None:
+        self._files = certificate, key
+        self._report = report
+        self._read = self._seen = self._signature()
+        self._problem: str | None = None
+        self.context = server_context(certificate, key)
+
+    def look(self) -> None:
+        """Read the files again if they have changed, and are as they were at the last look: nobody is writing them."""
+        seen = self._signature()
+        settled, self._seen = seen == self._seen, seen
+        if settled and seen != self._read:
+            self.reload()
+
+    def reload(self) -> None:
+        """Read the files again."""
+        self._read = self._seen = self._signature()
+        try:
+            self.context = server_context(*self._files)
+        except CertificateError as error:
+            self._trouble(f"{error} (the certificate read before stays in use)")
+            return
+        if self._problem is not None:
+            self._report(f"{self._files[0]} can be used again")
+        self._problem = None
+
+    def _trouble(self, text: str) -> None:
+        if text != self._problem:
+            self._problem = text
+            self._report(text)
+
+    def _signature(self) -> object:
+        return tuple(map(_signature, self._files))
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 for a server with that chain (PEM, leaf first) and key (PEM, readable by its user alone).
+
+    CertificateError says which file is at fault, and what mends it.
+    """
+    with errors_as(CertificateError, certificate):
+        read_file(certificate, UNALTERED, most_bytes=MOST_BYTES)
+    with errors_as(CertificateError, key):
+        read_file(key, PRIVATE, most_bytes=MOST_BYTES)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers(CIPHERS)
+    context.set_alpn_protocols([ALPN])
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except ssl.SSLError as error:
+        why = _HINT.get(error.reason or "", f"not a certificate and its key in PEM ({error.reason or error})")
+        raise CertificateError(f"{certificate} and {key}: {why}") from None
+    except OSError as error:
+        raise CertificateError(f"{certificate} and {key}: {error.strerror}") from None
+    return context
+
+
+def _no_password() -> str:
+    raise CertificateError("the key is encrypted, and nobody is there to type its password: store it decrypted")
+
+
+def _signature(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return error.errno
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode, status.st_uid

@@ -1,0 +1,285 @@
+"""TLS between a program and the gateway: a layer that is a protocol to TCP below and a transport to what is above.
+
+asyncio's own layer knows no half-close, and cuts a slow reader off some seconds after the end of its answer. Here
+close_notify (RFC 8446 section 6.1) ends one direction, as FIN does for TCP, and an end without it is a broken
+connection: what came before it may be only a part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from trickles.drivers.addresses import shown
+from trickles.gateway import tcp
+from trickles.gateway.certificates import Certificates
+from trickles.gateway.shared import Shared
+from trickles.service import Buffer
+
+READ_BYTES = 1 << 16
+
+
+class TlsLayer(asyncio.Protocol):
+    """Shakes hands on one connection, then lets `above` use it; it is one of the crowd from its arrival."""
+
+    def __init__(self, shared: Shared, certificates: Certificates, above: asyncio.Protocol) -> None:
+        self._shared = shared
+        self.client = "unknown client"  # its host address
+        self._certificates = certificates
+        self._above = above
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._below: asyncio.Transport | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._open = False  # the handshake is done
+        self._heard = False  # anything at all
+        self._paused = False
+        self._their_end = False  # their close_notify came
+        self.our_end = False  # ours is sent: what still comes is dropped
+
+    # below
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A program connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._below = transport
+        self.client = (transport.get_extra_info("peername") or (self.client,))[0]
+        if (reason := self._shared.live.refusal(self.client)) is not None:
+            self._shared.tally.refused += 1
+            self._tell(reason)
+            tcp.reset(transport)
+            return
+        self._shared.live.join(self)
+        self._tls = self._certificates.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._timer = asyncio.get_running_loop().call_later(self._shared.limits.handshake, self._too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        """Records, or pieces of them."""
+        self._heard = True
+        if self.our_end or self._tls is None:
+            return
+        self._incoming.write(data)
+        if self._open or self._shaken(self._tls):
+            self.read()
+
+    def eof_received(self) -> bool:
+        """TCP has ended; without their close_notify so has the connection."""
+        return self._their_end
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The program is gone."""
+        below, self._below = self._below, None
+        if self._open:
+            self._above.connection_lost(exc)
+        elif self._tls is not None:
+            self._over(below, "it went away" if self._heard else None)
+
+    def pause_writing(self) -> None:
+        """The program reads slowly."""
+        if self._open:
+            self._above.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._open:
+            self._above.resume_writing()
+
+    # the handshake
+
+    def _shaken(self, tls: ssl.SSLObject) -> bool:
+        """Go on with the handshake; whether it is done."""
+        below = self._below
+        assert below is not None
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except OSError as error:
+            self._flush()  # the alert says why, if they listen
+            self._over(below, str(getattr(error, "reason", None) or error).replace("_", " ").lower())
+            below.close()
+            return False
+        self._flush()
+        self._over(below, None)
+        self._open = True
+        self._above.connection_made(TlsTransport(self, below, tls))
+        return True
+
+    def _too_slow(self) -> None:
+        below = self._below
+        if below is not None:
+            self._over(below, "too slow")
+            tcp.reset(below)
+
+    # what the crowd asks and does, during the handshake
+
+    @property
+    def idle(self) -> bool:
+        """Return False: a handshake has a bound of its own."""
+        return False
+
+    held_back = idle
+
+    def end_input(self) -> None:
+        """Nothing: no request has begun."""
+
+    def stop(self, reason: str) -> None:
+        """Break the handshake off."""
+        below = self._below
+        if below is not None:
+            self._over(below, reason)
+            tcp.reset(below)
+
+    def _over(self, below: asyncio.Transport | None, problem: str | None) -> None:
+        """The handshake is over, for that reason if it did not succeed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._shared.live.leave(self)
+        if problem is not None:
+            self._tls = None
+            self._shared.tally.fail("TLS handshake")
+            self._tell(f"TLS handshake: {problem}", below)
+
+    def _tell(self, reason: str, below: asyncio.Transport | None = None) -> None:
+        below = below or self._below
+        peer = below.get_extra_info("peername") if below is not None else None
+        self._shared.report(shown(peer) if peer else "unknown client", reason)
+
+    # what the transport above asks for
+
+    def read(self) -> None:
+        """Hand up what has arrived, unless reading is paused."""
+        tls = self._tls
+        try:
+            while tls is not None and not self._paused and not self.our_end and not self._their_end:
+                data = tls.read(READ_BYTES)
+                if data:
+                    self._above.data_received(data)
+                else:
+                    self._ended()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._ended()
+        except ssl.SSLError:  # what came is not what they sent
+            self._broken()
+        self._flush()
+
+    def _broken(self) -> None:
+        self._tls = None
+        if self._below is not None:
+            tcp.reset(self._below)
+
+    def _ended(self) -> None:
+        self._their_end = True
+        if not self._above.eof_received() and self._below is not None:
+            self._below.close()
+
+    def write(self, data: Buffer) -> None:
+        """Seal and send."""
+        tls, rest = self._tls, memoryview(data)
+        if tls is None or self.our_end:
+            return
+        try:
+            while rest:
+                rest = rest[tls.write(rest) :]
+        except ssl.SSLError:
+            self._broken()
+        self._flush()
+
+    def end(self) -> None:
+        """Say that nothing more follows."""
+        if self._tls is not None and not self.our_end:
+            self.our_end = True
+            with suppress(ssl.SSLError):  # it wants their close_notify, for which nobody waits
+                self._tls.unwrap()
+            self._flush()
+
+    def pause(self) -> None:
+        """Hand nothing up until `go_on`."""
+        self._paused = True
+
+    def go_on(self) -> None:
+        """Hand up what has arrived meanwhile, in the next turn of the loop, and what comes."""
+        self._paused = False
+        asyncio.get_running_loop().call_soon(self.read)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._below is not None and not self._below.is_closing():
+            self._below.write(self._outgoing.read())
+
+
+class TlsTransport(asyncio.Transport):
+    """What is above the layer sees of the connection: clear bytes, and ends of directions."""
+
+    def __init__(self, layer: TlsLayer, below: asyncio.Transport, tls: ssl.SSLObject) -> None:
+        super().__init__({"sslcontext": tls.context, "ssl_object": tls})
+        self._layer = layer
+        self._below = below
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As asyncio's transports, those of the TCP connection too."""
+        found = super().get_extra_info(name)
+        return self._below.get_extra_info(name, default) if found is None else found
+
+    def write(self, data: Buffer) -> None:
+        """Send; what cannot leave yet waits in the transport below."""
+        self._layer.write(data)
+
+    def writelines(self, chunks: Iterable[Buffer]) -> None:
+        """Send all of them."""
+        self._layer.write(b"".join(chunks))
+
+    def can_write_eof(self) -> bool:
+        """Return True: close_notify ends one direction only."""
+        return True
+
+    def write_eof(self) -> None:
+        """Nothing more follows; what still comes from them is dropped."""
+        self._layer.end()
+        self._below.write_eof()
+
+    def close(self) -> None:
+        """Close once all is sent."""
+        self._layer.end()
+        self._below.close()
+
+    def abort(self) -> None:
+        """Close at once, unsaid: they notice that something is missing."""
+        self._below.abort()
+
+    def is_closing(self) -> bool:
+        """Whether the connection closes or is closed."""
+        return self._below.is_closing()
+
+    def is_reading(self) -> bool:
+        """Whether bytes are handed up."""
+        return self._below.is_reading()
+
+    def pause_reading(self) -> None:
+        """Hand nothing up."""
+        self._layer.pause()
+        self._below.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Hand up what comes again."""
+        self._below.resume_reading()
+        self._layer.go_on()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """When `pause_writing` and `resume_writing` are called."""
+        self._below.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Those bounds: low and high."""
+        return self._below.get_write_buffer_limits()
+
+    def get_write_buffer_size(self) -> int:
+        """Sealed bytes that the kernel has not taken yet."""
+        return self._below.get_write_buffer_size()
