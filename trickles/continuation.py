@@ -8,10 +8,10 @@ from trickles.errors import BadPacket, ContinuationTooLarge, Forged
 from trickles.keyring import Keyring, Purpose, Sealer
 from trickles.limits import SECOND, Limits
 from trickles.service import Continuation
+from trickles.wire.coverage import read_stop, stop_field
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES, TransportState, decode_untrusted
 
 _USER = struct.Struct(">QQQQ")
-_OPEN_ENDED = (1 << 64) - 1
 TRUSTED_FOR = 10 * SECOND  # an opened user continuation is not checked again for its age
 _NONE_KNOWN = b"", Continuation(b"", 0, None, 0), -1
 
@@ -47,13 +47,13 @@ class Seals:
         """As `seal_user`."""
         if ring is not self._ring or not self._start <= now < self._stop:
             self._renew(ring, now)
-        state, start, stop, consumed = value
+        state, start, stop, consumed, more = value
         if len(state) > most_bytes:
             raise ContinuationTooLarge(
                 f"user continuation of {len(state)} bytes, at most {most_bytes} fit a packet:"
                 " keep the state in a store that all replicas share and put its key here"
             )
-        plaintext = _USER.pack(now, start, _OPEN_ENDED if stop is None else stop, consumed) + state
+        plaintext = _USER.pack(now, start, stop_field(stop, more=more), consumed) + state
         blob = self._prefix + nonce + self._user(nonce, plaintext, self._user_bound)
         self._known = blob, value, now + TRUSTED_FOR
         return blob
@@ -100,9 +100,10 @@ def open_user_untrusted(ring: Keyring, connection: bytes, blob: bytes, *, now: i
     """Undo `seal_user`; Forged when it is not this connection's, or older than `life` microseconds."""
     plaintext = ring.open_untrusted(Purpose.USER, connection, blob)
     try:
-        issued, start, stop, consumed = _USER.unpack_from(plaintext)
+        issued, start, field, consumed = _USER.unpack_from(plaintext)
     except struct.error:
         raise BadPacket("malformed user continuation") from None
     if now - issued > life:
         raise Forged("user continuation expired")
-    return Continuation(plaintext[_USER.size :], start, None if stop == _OPEN_ENDED else stop, consumed)
+    stop, more = read_stop(field)
+    return Continuation(plaintext[_USER.size :], start, stop, consumed, more)

@@ -26,13 +26,17 @@ class Refusal(IntEnum):
 class Continuation(NamedTuple):
     """What the service wants to be told again: opaque `state` good for output bytes [start, stop).
 
-    `stop` is None while the end is not known. `consumed` is how many input bytes are behind it.
+    `stop` is None while the end is not known. `consumed` is how many input bytes are behind it. With `more`, output
+    goes on behind `stop`, but this continuation does not vouch for it: asked for what lies there, the service replies
+    with the continuation of the next stretch, from `stop` on. What a client has got of an output is then always vouched
+    for by continuations of which each was derived from the one before.
     """
 
     state: bytes
     start: int
     stop: int | None
     consumed: int
+    more: bool = False
 
 
 class Spooled(NamedTuple):

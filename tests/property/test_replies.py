@@ -98,3 +98,18 @@ def test_a_new_continuation_rides_on_the_first_three_packets(
     assert [packet.user is not None for packet in packets] == [index < 3 for index in range(len(packets))]
     assert all(packet.size_bytes <= 1200 for packet in packets)
     assert len({packet.user for packet in packets if packet.user}) == 1
+
+
+@given(st.sampled_from(Suite), st.integers(1, 9000), st.integers(1, 6))
+def test_where_output_goes_on_a_few_numbers_left_over_are_used_up_by_empty_packets(
+    suite: Suite, size: int, hi: int
+) -> None:
+    """A grant that is not used up would end the episode at the end of each stretch."""
+    told = Continuation(b"", 0, size, 4, more=True)
+    packets = asked(suite, Reply(((0, memoryview(CONTENT)[:size]),), told), 1200, hi)
+    full = [packet for packet in packets if packet.data]
+    left = 2 * hi - len(full)
+    assert len(packets) - len(full) in (0, left)
+    assert (len(packets) > len(full)) == (0 < left <= min(max(2, len(full)), 10))
+    assert bool(packets[-1].flags & ResponseFlag.SHORT) == (len(packets) < 2 * hi)
+    assert all(packet.offset == packets[len(full) - 1].offset + len(full[-1].data) for packet in packets[len(full) :])

@@ -11,8 +11,8 @@ REPLICA = ("10.0.0.1", 443)
 ROOM = 100
 
 
-def frame(start: int, stop: int | None, consumed: int, blob: bytes = b"") -> UserFrame:
-    return UserFrame(start, stop, consumed, blob or b"%d" % start)
+def frame(start: int, stop: int | None, consumed: int, blob: bytes = b"", *, more: bool = False) -> UserFrame:
+    return UserFrame(start, stop, consumed, blob or b"%d" % start, more)
 
 
 def wanting(*frames: UserFrame) -> Wants:
@@ -24,7 +24,7 @@ def wanting(*frames: UserFrame) -> Wants:
 
 def test_without_a_continuation_there_is_nothing_to_ask_for() -> None:
     wants = Wants()
-    assert wants.select(10, ROOM, 10_000, 8) == ((), b"", 0)
+    assert wants.select(10, ROOM, 10_000, 8) == ((), b"", 0, False)
     assert (wants.newest, wants.tail, wants.largest_blob) == (None, 0, 0)
 
 
@@ -105,8 +105,45 @@ def test_of_two_answers_to_one_conversion_the_first_stands() -> None:
 def test_a_continuation_that_stands_may_be_renewed_and_an_older_one_may_not() -> None:
     wants = wanting(frame(0, 500, 4, b"old"), frame(500, 900, 8))
     assert not wants.learn(frame(0, 500, 4, b"late"), conversion=False)
-    assert wants.learn(frame(500, 900, 8, b"renewed"), conversion=False)
+    assert wants.learn(frame(500, 900, 8, b"renewed"), conversion=False, under=b"500")
     assert wants.newest == frame(500, 900, 8, b"renewed")
+
+
+def test_what_answers_a_request_under_another_continuation_renews_nothing() -> None:
+    wants = wanting(frame(0, 500, 4), frame(500, 900, 4))
+    assert not wants.learn(frame(500, 900, 4, b"sibling"), conversion=False, under=b"0")
+    assert wants.newest == frame(500, 900, 4)
+
+
+def test_behind_a_continuation_with_more_one_request_asks_for_the_next() -> None:
+    wants = wanting(frame(0, 250, 4, more=True))
+    assert (wants.tail, wants.edge) == (None, 250)
+    assert wants.select(9, ROOM, 10_000, 8) == (((0, 250),), b"0", 3, False)
+    assert wants.any_below(10_000)
+    asked = wants.select(9, ROOM, 10_000, 8)
+    assert asked == (((250, 1150),), b"0", 9, True)
+    assert not wants.any_below(10_000)
+    assert wants.select(9, ROOM, 10_000, 8).wants == ()
+    assert wants.learn(frame(250, 400, 4, more=True), conversion=True, under=b"0")
+    assert wants.select(9, ROOM, 10_000, 8) == ((), b"", 0, False)  # the request that asked is not over yet
+    wants.extending = False
+    assert wants.select(9, ROOM, 10_000, 8).extends
+
+
+def test_of_two_answers_for_what_lies_behind_the_first_one_stands() -> None:
+    wants = wanting(frame(0, 250, 4, more=True))
+    assert wants.learn(frame(250, 400, 4, b"one", more=True), conversion=False, under=b"0")
+    assert not wants.learn(frame(250, 900, 4, b"other", more=True), conversion=True, under=b"0")
+    assert not wants.learn(frame(250, 900, 4, b"other", more=True), conversion=False, under=b"0")
+    assert wants.newest == frame(250, 400, 4, b"one", more=True)
+
+
+def test_lost_bytes_below_go_before_what_lies_behind() -> None:
+    wants = wanting(frame(0, 250, 4, more=True))
+    wants.select(9, ROOM, 10_000, 8)
+    wants.lost([(100, 150)])
+    assert wants.select(9, ROOM, 10_000, 8) == (((100, 150),), b"0", 1, False)
+    assert wants.select(9, ROOM, 10_000, 8).extends
 
 
 ACTIONS = st.lists(

@@ -82,9 +82,11 @@ def user(value: Continuation, now: int = WALL, name: bytes = CONNECTION) -> byte
     return seal_user(ring(), name, value, nonce=NONCE, now=now, limits=DEFAULT_LIMITS)
 
 
-@given(st.binary(max_size=700), U64, st.none() | U64, st.integers(0, (1 << 64) - 1))
-def test_a_user_continuation_opens_to_what_it_was(state: bytes, start: int, stop: int | None, consumed: int) -> None:
-    value = Continuation(state, start, stop, consumed)
+@given(st.binary(max_size=700), U64, st.none() | st.integers(0, (1 << 63) - 2), U64, st.booleans())
+def test_a_user_continuation_opens_to_what_it_was(
+    state: bytes, start: int, stop: int | None, consumed: int, more: bool
+) -> None:
+    value = Continuation(state, start, stop, consumed, more and stop is not None)
     blob = user(value)
     assert len(blob) == len(state) + 64  # 32 of fields, 32 of sealing
     assert open_user_untrusted(ring(), CONNECTION, blob, now=WALL, life=LIFE) == value

@@ -29,6 +29,7 @@ class Claim:
     blob: bytes = b""  # continuation and proof it was first sent with: a repeat claims the same numbers
     runs: tuple[tuple[int, int, int], ...] = ()
     settled: int = 0
+    extends: bool = False  # wants what lies behind the continuation it goes with
     lost: bool = False  # some of its numbers were declared lost
     answered: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
@@ -42,6 +43,11 @@ class Claim:
     def carries_input(self) -> bool:
         """True when this request brings input (or its end)."""
         return bool(self.flags & RequestFlag.INPUT)
+
+    @property
+    def converts(self) -> bool:
+        """True when the answer brings a continuation without which its data is worth nothing."""
+        return self.extends or self.carries_input
 
     @property
     def done(self) -> bool:

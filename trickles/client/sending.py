@@ -180,7 +180,7 @@ class Sender:
         spare = claim.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - state.wants.largest_blob
         most = min(spare // WANT_BYTES, state.limits.max_wants)
         selection = state.wants.select(packets, room, state.output_limit, most, reserve=reserve)
-        claim.wants, claim.user = selection.wants, selection.user
+        claim.wants, claim.user, claim.extends = selection.wants, selection.user, selection.extends
 
     def _expects_continuation(self, claim: Claim) -> bool:
         """True when the answer will bring a fresh continuation: a new episode, or the old one has aged."""
@@ -266,7 +266,7 @@ class Sender:
         self._state.note_asked(now)
         header = self._header(Kind.REQUEST, claim.blob)
         self._state.claims.name(claim, self._number)
-        self._state.note_request(self._number, conversion=claim.carries_input)
+        self._state.note_request(self._number, conversion=claim.converts)
         out.append((self._state.session.seal_request(header, body.encode()), claim.replica))
         self._state.counters.hit("requests")
 

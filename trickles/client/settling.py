@@ -35,7 +35,8 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
 def learn(state: ConnectionState, frame: UserFrame, request: int, salt: bytes) -> None:
     """Take a user continuation: what it consumed need not be sent again, what it covers can be asked for."""
     conversion = request in state.conversions
-    if state.wants.learn(frame, conversion=conversion):
+    claim = state.claims.find(request)
+    if state.wants.learn(frame, conversion=conversion, under=claim.user if claim is not None else b""):
         state.input.note_consumed(frame.consumed)
         if conversion and state.conversions[request] is None:
             state.conversions[request] = salt
@@ -49,14 +50,15 @@ def close(state: ConnectionState, claim: Claim) -> None:
     if claim.carries_input:
         _note_input(state, claim)
     state.wants.forget_below(state.output.next_offset)
-    tail = state.wants.tail
-    bound = state.output_end if state.output_end is not None else tail
+    state.wants.extending = state.wants.extending and not claim.extends
+    edge = state.wants.edge
+    bound = state.output_end if state.output_end is not None else edge
     for start, stop in claim.wants:
         stop = stop if bound is None else min(stop, bound)
         if start < stop:
             state.wants.lost(state.output.missing(start, stop))
-    if claim.carries_input and tail is not None:  # ask above the tail once it is known whose it is
-        state.wants.asked = min(state.wants.asked, max(tail, state.output.next_offset))
+    if claim.converts and edge is not None:  # ask above what is covered once it is known whose it is
+        state.wants.asked = min(state.wants.asked, max(edge, state.output.next_offset))
 
 
 def _note_input(state: ConnectionState, claim: Claim) -> None:

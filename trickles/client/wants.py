@@ -14,6 +14,7 @@ class Selection(NamedTuple):
     wants: tuple[Range, ...]
     user: bytes
     packets: int
+    extends: bool = False  # they lie behind what the continuation covers: the answer brings the next one
 
 
 class Wants:
@@ -22,6 +23,7 @@ class Wants:
     def __init__(self) -> None:
         self.frames: list[UserFrame] = []  # by start, disjoint
         self.asked = 0  # everything below was asked for at least once
+        self.extending = False  # what lies behind the newest continuation is being asked for
         self._lost = RangeSet()
 
     @property
@@ -32,13 +34,19 @@ class Wants:
     @property
     def tail(self) -> int | None:
         """Where the output of the next input will begin, or None while that is not known."""
+        return None if self.frames and self.frames[-1].more else self.edge
+
+    @property
+    def edge(self) -> int | None:
+        """Where the newest continuation ends to cover, or None while that is not known."""
         return self.frames[-1].stop if self.frames else 0
 
-    def learn(self, frame: UserFrame, *, conversion: bool) -> bool:
-        """Take a user continuation in; True when it is the one that stands afterwards.
+    def learn(self, frame: UserFrame, *, conversion: bool, under: bytes = b"") -> bool:
+        """Take a user continuation in, the answer to a request `under` one; True when it is the one that stands then.
 
-        A `conversion` of input that was answered twice (a repeated hello, a probe) has two answers that may differ:
-        the first one stands. What derives from a continuation that stands may renew it.
+        A `conversion` (of input, or of what lies behind the newest continuation) that was answered twice (a repeated
+        hello, a probe) has two answers that may differ: the first one stands. A continuation that stands may be
+        renewed by what derives from itself, not by another answer to the same request.
         """
         newest = self.newest
         if newest is None or (frame.consumed, frame.start) > (newest.consumed, newest.start):
@@ -46,7 +54,7 @@ class Wants:
             return True
         if (frame.consumed, frame.start) != (newest.consumed, newest.start):
             return False
-        if not conversion and frame.blob != newest.blob:
+        if not conversion and under == newest.blob:
             self.frames[-1] = frame
         return frame.blob == self.frames[-1].blob
 
@@ -54,7 +62,7 @@ class Wants:
         self.frames = [old for old in self.frames if old.start < frame.start]
         if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
             old = self.frames[-1]
-            self.frames[-1] = UserFrame(old.start, frame.start, old.consumed, old.blob)
+            self.frames[-1] = old._replace(stop=frame.start)
         self.frames.append(frame)
         if frame.stop is not None:
             self.asked = min(self.asked, frame.stop)
@@ -91,15 +99,16 @@ class Wants:
         """
         chosen: list[Range] = []
         frame: UserFrame | None = None
-        used = 0
+        used, extends = 0, False
         for start, stop in [*self._lost, (self.asked, limit)]:
             if len(chosen) >= most or used >= packets:
                 break
-            frame = frame or self._covering(start)
+            if frame is None and (frame := self._covering(start)) is not None:
+                extends = frame.stop is not None and start >= frame.stop
             if frame is None or start < frame.start:
                 continue
             spare = (packets - used) * room - reserve
-            stop = min(stop, start + spare, limit if frame.stop is None else min(frame.stop, limit))
+            stop = min(stop, start + spare, limit if frame.stop is None or extends else min(frame.stop, limit))
             if stop > start:
                 chosen.append((start, stop))
                 used += -(-(stop - start + reserve) // room)
@@ -108,10 +117,11 @@ class Wants:
             for start, stop in chosen:
                 self._lost.discard(start, stop)
                 self.asked = max(self.asked, stop)
-        return Selection(tuple(chosen), frame.blob if frame and chosen else b"", used)
+            self.extending = self.extending or (extends and bool(chosen))
+        return Selection(tuple(chosen), frame.blob if frame and chosen else b"", used, extends)
 
     def _covering(self, offset: int) -> UserFrame | None:
         for frame in self.frames:
             if frame.start <= offset and (frame.stop is None or offset < frame.stop):
                 return frame
-        return None
+        return self.frames[-1] if self.frames and self.frames[-1].more and not self.extending else None

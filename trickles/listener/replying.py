@@ -88,7 +88,8 @@ class Replier:
             frame, path = self._paths.renew(path, decision.episode, False, address, size, nonce, now)
             sent |= ResponseFlag.TRANSPORT
         again = known if aged and not body.input else None  # a long transfer outlives its epoch
-        grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims, again)
+        more = known is not None and known.more
+        grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims, again, more)
         ends, budget = body.flags & RequestFlag.INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(
             path.connection, source[0], False, body.input_offset, given, ends, known, body.wants, budget, spooled
@@ -156,6 +157,7 @@ class Replier:
         """The datagrams of a service's reply."""
         chunks, continuation, end, refusal = reply
         continuation = continuation or grant.known
+        grant.more = grant.more or (continuation is not None and continuation.more)
         flags, frames = grant.flags, grant.frames
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")
@@ -192,4 +194,4 @@ class Replier:
     def _user(self, grant: Grant, value: Continuation) -> bytes:
         nonce, ring = grant.random[_SECOND_NONCE], self._paths.keyring
         blob = grant.path.seals.user(ring, value, nonce, grant.now, self._most_user_bytes)
-        return user_frame(value.start, value.stop, value.consumed, blob)
+        return user_frame(value.start, value.stop, value.consumed, blob, more=value.more)

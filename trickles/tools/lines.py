@@ -162,15 +162,16 @@ def _law(state: TransportState) -> str:
 
 
 def _user(frame: UserFrame) -> str:
-    return f"USER {_bounds(frame.start, frame.stop)} consumed {frame.consumed} of {len(frame.blob)} B"
+    return f"USER {_bounds(frame.start, frame.stop, more=frame.more)} consumed {frame.consumed} of {len(frame.blob)} B"
 
 
 def _continuation(value: Continuation) -> str:
-    return f"under {_bounds(value.start, value.stop)} consumed {value.consumed} state {len(value.state)} B"
+    covered = _bounds(value.start, value.stop, more=value.more)
+    return f"under {covered} consumed {value.consumed} state {len(value.state)} B"
 
 
-def _bounds(start: int, stop: int | None) -> str:
-    return f"[{start},{'...' if stop is None else stop})"
+def _bounds(start: int, stop: int | None, *, more: bool) -> str:
+    return f"[{start},{'...' if stop is None else stop}){'+' * more}"
 
 
 def _input(offset: int, data: bytes, ended: bool) -> str:

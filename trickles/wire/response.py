@@ -13,6 +13,7 @@ from typing import NamedTuple
 from trickles.errors import BadPacket
 from trickles.law import LAWS
 from trickles.trickle import Episode
+from trickles.wire.coverage import read_stop, stop_field
 from trickles.wire.kinds import ResponseFlag
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES
 
@@ -26,7 +27,6 @@ _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
 CONTROL_COPIES = 3  # packets of a reply that repeat its control frames
-_OPEN_ENDED = (1 << 64) - 1
 
 
 class TransportFrame(NamedTuple):
@@ -53,10 +53,11 @@ class UserFrame(NamedTuple):
     stop: int | None
     consumed: int
     blob: bytes
+    more: bool = False  # output goes on behind `stop`, vouched for by a continuation that derives from this one
 
     def encode(self) -> bytes:
         """26 bytes and the sealed continuation."""
-        return user_frame(self.start, self.stop, self.consumed, self.blob)
+        return user_frame(self.start, self.stop, self.consumed, self.blob, more=self.more)
 
 
 def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
@@ -65,9 +66,9 @@ def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
     return _LAW.pack(base, start, ssthresh, law, embryo) + blob
 
 
-def user_frame(start: int, stop: int | None, consumed: int, blob: bytes) -> bytes:
+def user_frame(start: int, stop: int | None, consumed: int, blob: bytes, *, more: bool = False) -> bytes:
     """The bytes of a UserFrame."""
-    return _USER.pack(start, _OPEN_ENDED if stop is None else stop, consumed, len(blob)) + blob
+    return _USER.pack(start, stop_field(stop, more=more), consumed, len(blob)) + blob
 
 
 class Frames(NamedTuple):
@@ -87,9 +88,10 @@ def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
             transport = parse_transport_untrusted(datagram, at)
             at += TRANSPORT_FRAME_BYTES
         if flags & ResponseFlag.USER:
-            start, stop, consumed, length = _USER.unpack_from(datagram, at)
+            start, field, consumed, length = _USER.unpack_from(datagram, at)
             at += _USER.size
-            user = UserFrame(start, None if stop == _OPEN_ENDED else stop, consumed, bytes(datagram[at : at + length]))
+            stop, more = read_stop(field)
+            user = UserFrame(start, stop, consumed, bytes(datagram[at : at + length]), more)
             at += length
     except struct.error:
         raise BadPacket("truncated frame") from None
