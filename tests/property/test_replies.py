@@ -100,7 +100,7 @@ def test_a_new_continuation_rides_on_the_first_three_packets(
     assert len({packet.user for packet in packets if packet.user}) == 1
 
 
-@given(st.sampled_from(Suite), st.integers(1, 9000), st.integers(1, 6))
+@given(st.sampled_from(Suite), st.integers(1, 9000), st.integers(1, 3))
 def test_where_output_goes_on_a_few_numbers_left_over_are_used_up_by_empty_packets(
     suite: Suite, size: int, hi: int
 ) -> None:
