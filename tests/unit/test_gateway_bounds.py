@@ -109,7 +109,7 @@ def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
         async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
             windows = []
             for number in range(40):
-                windows.append(home.gateway._shared.window_bytes())
+                windows.append(home.gateway._shared.window_bytes(home.dialer))
                 reader, writer = await home.dial()
                 writer.write(b"get 5\n")
                 assert await reader.readexactly(5) == tape(0, 5)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
-from trickles.client import Client, Data, End, Failed
+from trickles.client import Client, Connected, Data, End, Failed
 from trickles.drivers.addresses import Address
 from trickles.drivers.ports import Port, Ports
 from trickles.drivers.udp import Received
@@ -48,6 +49,7 @@ class Connection:
         self.paused = False
         self.closed = False
         self.started = False
+        self.on_connected: Callable[[], None] | None = None  # called once the fleet has answered
         self._ports = ports
         self._port: Port | None = None
         self._consumer: Consumer | None = consumer
@@ -160,6 +162,8 @@ class Connection:
                 return
             if isinstance(event, Data):
                 consumer.data(event.chunks)
+            elif isinstance(event, Connected) and self.on_connected is not None:
+                self.on_connected()
             elif isinstance(event, End):
                 self.close()
                 consumer.ended()

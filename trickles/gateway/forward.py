@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from trickles.drivers.addresses import shown
 from trickles.drivers.connection import Connection
+from trickles.drivers.dialer import Dialer
 from trickles.gateway import tcp
+from trickles.gateway.program import Program
 from trickles.gateway.shared import Shared
 from trickles.service import Buffer
 
 
-class Forwarder(asyncio.Protocol):
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a program is told before the server's first byte, in protocols that have such a word."""
+
+    success: bytes
+    failure: Callable[[str], bytes]  # for a reason
+
+
+class Forwarder(Program):
     """One TCP connection and its Trickles connection."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self.client = "unknown client"  # its host address
-        self._transport: asyncio.Transport | None = None
-        self._descriptor = -1  # of the program's socket, where bytes may be written past the transport: not under TLS
+    def __init__(self, shared: Shared, dialer: Dialer, opening: Opening | None = None) -> None:
+        super().__init__(shared)
+        self._dialer = dialer
+        self._opening = opening  # until it was told
         self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._reading = True
-        self._half_closed = False  # by the program
-        self._input_ended = False  # in its place: what it still writes is dropped
-        self._over = False  # ended, failed or refused: nothing more crosses
-        self._unread_bytes = 0  # of a complete answer, when last looked at
-        self._taken_at = 0.0  # when the program last took some of them
+        self._input_ended = False  # in the program's place: what it still writes is dropped
+
+    def begin(self) -> None:
+        """Dial; without a word to say first, the program's first bytes ride on the handshake."""
+        shared, transport = self._shared, self._transport
+        assert transport is not None
+        window_bytes = shared.window_bytes(self._dialer)
+        transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
+        self._connection = self._dialer.dial(self, window_bytes)
+        if self._opening is None:
+            self._after(shared.limits.speak_first_after, self._start)
+        else:
+            self._connection.on_connected = self._connected
+            self._start()
 
     # TCP side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A program connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if transport.get_extra_info("sslcontext") is None:
-            self._descriptor = transport.get_extra_info("socket").fileno()
-        self.client = (transport.get_extra_info("peername") or (self.client,))[0]
-        shared = self._shared
-        if (reason := shared.live.refusal(self.client)) is not None:
-            shared.tally.refused += 1
-            self._tell(reason)
-            self._reset()
-            return
-        window_bytes = shared.window_bytes()
-        shared.live.join(self)
-        shared.tally.accepted += 1
-        transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
-        self._connection = shared.dialer.dial(self, window_bytes)
-        self._after(shared.limits.speak_first_after, self._start)
-
     def data_received(self, data: bytes) -> None:
-        """The program wrote; the first bytes ride on the handshake. What comes behind a complete answer is dropped."""
+        """The program wrote. What comes behind a complete answer is dropped."""
         connection = self._connection
         if connection is None or self._over or self._input_ended:
             return
@@ -70,16 +65,6 @@ class Forwarder(asyncio.Protocol):
             self._connection.client.write_eof()
             self._start()
         return not self._over
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The program is gone: so is the connection, of which no server knows."""
-        if not self._over:
-            self._shared.tally.reset += exc is not None
-            self._finish()
-        self._shared.live.leave(self)
-        self._cancel()
-        self._transport = None
-        self._descriptor = -1
 
     def pause_writing(self) -> None:
         """The program reads slowly: stop asking the replicas for more."""
@@ -105,6 +90,11 @@ class Forwarder(asyncio.Protocol):
 
     # Trickles side
 
+    def _connected(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None and self._transport is not None:
+            self._transport.write(opening.success)
+
     def data(self, chunks: list[Buffer]) -> None:
         """Output bytes in order."""
         transport = self._transport
@@ -122,37 +112,26 @@ class Forwarder(asyncio.Protocol):
             self._read_on()
 
     def ended(self) -> None:
-        """The output is complete: close after its last byte, and let the program close too.
-
-        Closing while it still writes would reset the connection and might cost it the end of the answer.
-        """
+        """The output is complete."""
         self._shared.tally.completed += 1
-        self._finish()
-        transport = self._transport
-        if transport is None:
-            return
-        if self._half_closed or not transport.can_write_eof():
-            transport.close()
-            return
-        transport.write_eof()
-        self._read_on()
-        self._after(self._shared.limits.linger, self._lingered)
+        self.farewell()
 
     def failed(self, reason: str) -> None:
-        """The transfer cannot go on: the program must notice, so the connection is reset."""
-        if not self._over:
-            self._shared.tally.fail(reason)
-            self._tell(reason)
-            self._finish()
-        self._reset()
+        """The transfer cannot go on: said in a word if the protocol has one, else by a reset."""
+        opening = None if self._over else self._opening
+        if opening is None:
+            super().failed(reason)
+            return
+        self._shared.tally.fail(reason)
+        self._tell(reason)
+        self.farewell(opening.failure(reason))
 
     # what the crowd asks and does
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is under way, and the program has read all."""
-        connection, transport = self._connection, self._transport
-        return connection is not None and transport is not None and connection.idle and not tcp.unread_bytes(transport)
+    def settled(self) -> bool:
+        """Whether nothing is under way in either direction."""
+        return self._connection is not None and self._connection.idle
 
     @property
     def held_back(self) -> bool:
@@ -168,72 +147,9 @@ class Forwarder(asyncio.Protocol):
             self._connection.client.write_eof()
             self._start()
 
-    # the end
-
-    def stop(self, reason: str) -> None:
-        """An idle connection is closed, another fails."""
-        if self._transport is not None and self._connection is not None and self._connection.idle:
-            self._finish()
-            self._transport.close()
-        else:
-            self.failed(reason)
-
-    def _finish(self) -> None:
-        self._over = True
-        self._cancel()
+    def release(self) -> None:
+        """Forget the connection, of which no server knows."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._shared.tally.failovers += connection.client.state.failovers
             connection.close()
-
-    def _lingered(self) -> None:
-        """The program had time to close; while it still takes the answer it gets more."""
-        transport = self._transport
-        if transport is None:
-            return
-        limits, now, unread = self._shared.limits, asyncio.get_running_loop().time(), tcp.unread_bytes(transport)
-        if unread != self._unread_bytes:
-            self._unread_bytes, self._taken_at = unread, now
-        if unread == 0:
-            transport.close()
-        elif now - self._taken_at > limits.stuck:
-            self._reset()
-        else:
-            self._after(limits.linger, self._lingered)
-
-    def _reset(self) -> None:
-        if self._transport is not None:
-            tcp.reset(self._transport)
-
-    def _stop_reading(self) -> None:
-        assert self._transport is not None
-        self._reading = False
-        self._transport.pause_reading()
-        self._after(self._shared.limits.look_every, self._look)
-
-    def _read_on(self) -> None:
-        if not self._reading and self._transport is not None:
-            self._cancel()
-            self._reading = True
-            self._transport.resume_reading()
-
-    def _look(self) -> None:
-        """Who is not read from can go unnoticed: the loop does not watch its socket."""
-        transport = self._transport
-        if transport is not None and tcp.is_gone(transport):
-            self._read_on()  # which meets the reset
-        else:
-            self._after(self._shared.limits.look_every, self._look)
-
-    def _tell(self, reason: str) -> None:
-        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-        self._shared.report(shown(peer) if peer else "unknown client", reason)
-
-    def _after(self, seconds: float, callback: Callable[[], None]) -> None:
-        self._cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
-
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from trickles.drivers.addresses import shown
@@ -16,15 +17,17 @@ from trickles.gateway.certificates import Certificates
 from trickles.gateway.crowd import Crowd
 from trickles.gateway.forward import Forwarder
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
+from trickles.gateway.program import Program
 from trickles.gateway.shared import Shared, Tally, untold
 from trickles.gateway.tls import TlsLayer
 from trickles.wire.kinds import Address
 
+Accept = Callable[[Shared], Program]
 BACKLOG = 1024
 
 
 class Gateway:
-    """Forwards every TCP connection that its listening sockets accept to one fleet.
+    """Listening sockets and the programs that they accept; those are forwarded to one fleet, if nothing else is said.
 
     `report` is called with the client's address and a reason for each transfer that could not go on. With
     `certificates` programs must speak TLS.
@@ -32,13 +35,14 @@ class Gateway:
 
     def __init__(
         self,
-        dialer: Dialer,
+        dialer: Dialer | None = None,
         *,
         limits: GatewayLimits = DEFAULT_LIMITS,
         report: Callable[[str, str], None] = untold,
         certificates: Certificates | None = None,
     ) -> None:
-        self._shared = Shared(dialer, Crowd(limits), limits, report)
+        self._shared = Shared(Crowd(limits), limits, report)
+        self._dialer = dialer
         self._certificates = certificates
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.TimerHandle | None = None
@@ -53,11 +57,15 @@ class Gateway:
         """TCP connections open now."""
         return len(self._shared.live)
 
-    async def listen(self, host: str, port: int) -> list[Address]:
-        """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does."""
+    async def listen(self, host: str, port: int, accept: Accept | None = None) -> list[Address]:
+        """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does.
+
+        `accept` makes what serves one of them; without it they are forwarded to the fleet, by TLS with certificates.
+        """
         loop = asyncio.get_running_loop()
+        protocol = self._protocol if accept is None else partial(accept, self._shared)
         try:
-            server = await loop.create_server(self._protocol, host or None, port, backlog=BACKLOG)
+            server = await loop.create_server(protocol, host or None, port, backlog=BACKLOG)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
@@ -69,7 +77,8 @@ class Gateway:
         return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in server.sockets]
 
     def _protocol(self) -> asyncio.Protocol:
-        forwarder = Forwarder(self._shared)
+        assert self._dialer is not None, "forwarding needs a fleet"
+        forwarder = Forwarder(self._shared, self._dialer)
         return TlsLayer(self._shared, self._certificates, forwarder) if self._certificates else forwarder
 
     async def close(self) -> None:
@@ -78,9 +87,10 @@ class Gateway:
             server.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
-        for forwarder in list(self._shared.live):
-            forwarder.stop("gateway ends")
-        self._shared.dialer.close()
+        for member in list(self._shared.live):
+            member.stop("gateway ends")
+        if self._dialer is not None:
+            self._dialer.close()
         await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
 
     def _sweep(self) -> None:

@@ -39,16 +39,15 @@ def untold(_client: str, _reason: str) -> None:
 class Shared:
     """One for each gateway; `report` is told the client's address and why its transfer could not go on."""
 
-    dialer: Dialer
     live: Crowd
     limits: GatewayLimits = DEFAULT_LIMITS
     report: Callable[[str, str], None] = untold
     tally: Tally = field(default_factory=Tally)
 
-    def window_bytes(self) -> int:
+    def window_bytes(self, dialer: Dialer) -> int:
         """The receive window of a new connection: its share of the memory for slow readers, as a power of two.
 
         A connection may hold a little over twice its window, half of that in the buffer of its transport.
         """
         share = max(self.limits.output_bytes // (2 * len(self.live) + 2), self.limits.least_window_bytes)
-        return min(1 << share.bit_length() - 1, self.dialer.window_bytes)
+        return min(1 << share.bit_length() - 1, dialer.window_bytes)

@@ -29,7 +29,7 @@ class TlsLayer(asyncio.Protocol):
         self._shared = shared
         self.client = "unknown client"  # its host address
         self._certificates = certificates
-        self._above = above
+        self.above = above
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._below: asyncio.Transport | None = None
@@ -74,19 +74,19 @@ class TlsLayer(asyncio.Protocol):
         """The program is gone."""
         below, self._below = self._below, None
         if self._open:
-            self._above.connection_lost(exc)
+            self.above.connection_lost(exc)
         elif self._tls is not None:
             self._over(below, "it went away" if self._heard else None)
 
     def pause_writing(self) -> None:
         """The program reads slowly."""
         if self._open:
-            self._above.pause_writing()
+            self.above.pause_writing()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         if self._open:
-            self._above.resume_writing()
+            self.above.resume_writing()
 
     # the handshake
 
@@ -107,7 +107,7 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
         self._over(below, None)
         self._open = True
-        self._above.connection_made(TlsTransport(self, below, tls))
+        self.above.connection_made(TlsTransport(self, below, tls))
         return True
 
     def _too_slow(self) -> None:
@@ -160,7 +160,7 @@ class TlsLayer(asyncio.Protocol):
             while tls is not None and not self._paused and not self.our_end and not self._their_end:
                 data = tls.read(READ_BYTES)
                 if data:
-                    self._above.data_received(data)
+                    self.above.data_received(data)
                 else:
                     self._ended()
         except ssl.SSLWantReadError:
@@ -178,7 +178,7 @@ class TlsLayer(asyncio.Protocol):
 
     def _ended(self) -> None:
         self._their_end = True
-        if not self._above.eof_received() and self._below is not None:
+        if not self.above.eof_received() and self._below is not None:
             self._below.close()
 
     def write(self, data: Buffer) -> None:
@@ -227,6 +227,11 @@ class TlsTransport(asyncio.Transport):
         """As asyncio's transports, those of the TCP connection too."""
         found = super().get_extra_info(name)
         return self._below.get_extra_info(name, default) if found is None else found
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another go on above."""
+        assert isinstance(protocol, asyncio.Protocol)
+        self._layer.above = protocol
 
     def write(self, data: Buffer) -> None:
         """Send; what cannot leave yet waits in the transport below."""
