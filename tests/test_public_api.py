@@ -32,7 +32,17 @@ PUBLIC: dict[str, list[str]] = {
         "Stream",
         "connect",
     ],
-    "trickleweb": [],
+    "trickleweb": [
+        "App",
+        "Cookie",
+        "HTTPError",
+        "Request",
+        "Response",
+        "Routes",
+        "Step",
+        "stepping",
+        "steps",
+    ],
 }
 NAMES = [(package, name) for package in PUBLIC for name in importlib.import_module(package).__all__]
 MODULES = [module.name for package in PUBLIC for module in load(ROOT, package) if not module.name.endswith("__main__")]

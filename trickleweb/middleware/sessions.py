@@ -19,21 +19,22 @@ CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 _POLICY = SessionPolicy()
 
 
-def sessions(ring: Callable[[], Keyring], policy: SessionPolicy = _POLICY) -> Middleware:
+def sessions(ring: Callable[[], Keyring] | None = None, policy: SessionPolicy = _POLICY) -> Middleware:
     """Give every request its `session`, and seal what has changed into a cookie of the response.
 
-    `ring` gives the keyring of the moment. A cookie that cannot be used is a session not begun, and is removed. What a
-    handler answers without a look at the session is left alone; all else is kept out of shared caches.
+    `ring` gives the keyring of the moment; without it that is `request.keyring`, the fleet's. A cookie that cannot be
+    used is a session not begun, and is removed. What a handler answers without a look at the session is left alone; all
+    else is kept out of shared caches.
     """
 
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
-            session = _opened(ring(), policy, request)
+            session = _opened(ring() if ring else request.keyring, policy, request)
             request.state["session"] = session
             response = await inner(request)
             if not session.touched:
                 return response
-            cookie = _cookie(ring(), policy, request, session)
+            cookie = _cookie(ring() if ring else request.keyring, policy, request, session)
             response = response.varying("Cookie")
             if "cache-control" not in response.headers:
                 response = response.with_header("Cache-Control", "private, no-cache")

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from copy import copy
 from typing import Any
 
+from trickles.keyring import Keyring
 from trickleweb.cookies import parse_cookies
 from trickleweb.files.qvalues import media_weight
 from trickleweb.forms import parse_urlencoded
 from trickleweb.headers import Headers
+from trickleweb.ledger import Ledger
 from trickleweb.messages import Request as Head
 from trickleweb.multidict import MultiDict
+from trickleweb.plain import Plain, dump_plain, load_plain
 from trickleweb.request.body import Incoming
 from trickleweb.request.setting import NotSetUp, Setting
+from trickleweb.sealing import BadSeal, seal, unseal
 from trickleweb.sessions import Session, csrf_token
 
 
@@ -24,10 +29,11 @@ class Request(Incoming):
     """One request, with its body (see `Incoming`).
 
     `params` are the path's, `path` is the part of it that counts below a mount, `state` is for middleware to leave
-    things in, `principal` is who is asking, "" if nobody has found out.
+    things in, `principal` is who is asking, "" if nobody has found out. `app` is the application at work, and `found`
+    what its router says of the request.
     """
 
-    __slots__ = ("_cookies", "_query", "params", "path", "principal", "state")
+    __slots__ = ("_cookies", "_query", "app", "found", "params", "path", "principal", "state")
 
     def __init__(self, head: Head, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None) -> None:
         super().__init__(head, body, setting)
@@ -35,6 +41,8 @@ class Request(Incoming):
         self.params: dict[str, Any] = {}
         self.state: dict[str, Any] = {}
         self.principal = ""
+        self.app: Any = None
+        self.found: Any = None
         self._cookies: Mapping[str, str] | None = None
         self._query: MultiDict[str] | None = None
 
@@ -103,6 +111,33 @@ class Request(Incoming):
         return drawn[:byte_count]
 
     @property
+    def keyring(self) -> Keyring:
+        """The fleet's keys of the moment; `NotSetUp` where there are none."""
+        if self.setting.keyring is None:
+            raise NotSetUp("no keyring: the fleet has one; elsewhere give the App one, as `key_directory` makes it")
+        return self.setting.keyring()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the replicas share to do things once; `NotSetUp` where there is none."""
+        if self.setting.ledger is None:
+            raise NotSetUp("no ledger: the fleet has one; elsewhere give the App one, a `SqliteLedger` for instance")
+        return self.setting.ledger
+
+    def seal(self, purpose: str, value: Plain, *, ttl: int, principal: str = "") -> str:
+        """Text that travels through a client unread and unchanged, for `ttl` microseconds; `unseal` opens it."""
+        data, entropy = dump_plain(value), self.entropy(f"seal {purpose}")
+        return seal(self.keyring, purpose, data, ttl=ttl, now=self.now, entropy=entropy, principal=principal)
+
+    def unseal(self, purpose: str, token: str, *, principal: str = "") -> Plain:
+        """The value in what `seal` made for that purpose and principal; `BadSeal`, one for all, for anything else."""
+        data = unseal(self.keyring, purpose, token, now=self.now, principal=principal).data
+        try:
+            return load_plain(data)
+        except ValueError:
+            raise BadSeal from None
+
+    @property
     def session(self) -> Session:
         """The client's session."""
         session = self.state.get("session")
@@ -114,3 +149,10 @@ class Request(Incoming):
     def csrf_token(self) -> str:
         """The token for the forms on the page that answers this request."""
         return csrf_token(self.session, entropy=self.entropy("csrf token"))
+
+    def below(self, path: str, params: Mapping[str, Any]) -> Request:
+        """The same request as a mounted application sees it: its own path, with `params` added; the body is shared."""
+        inner = copy(self)
+        inner.path, inner.params = path, {**self.params, **params}
+        self._source = None  # only one of the two can stream it
+        return inner

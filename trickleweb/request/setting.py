@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trickles.keyring import Keyring
 from trickleweb.errors import WebError
 from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
+from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
 
 
@@ -29,3 +31,5 @@ class Setting:
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
     form_limits: FormLimits = DEFAULT_FORM_LIMITS
     url_for: Callable[..., str] = _no_routes
+    keyring: Callable[[], Keyring] | None = None  # the fleet's, as it is at the moment: keys rotate
+    ledger: Ledger | None = None  # the one that the replicas share

@@ -1,0 +1,10 @@
+"""The application: routes, middleware, errors, files, templates and steps in one object that any server can serve."""
+
+from trickleweb.app.app import App
+from trickleweb.app.endpoints import BadHandler
+from trickleweb.app.folders import NoSuchFolder
+from trickleweb.app.pool import PoolLimits
+from trickleweb.app.registry import Folder, Routes
+from trickleweb.app.steps import UnknownSteps
+
+__all__ = ["App", "BadHandler", "Folder", "NoSuchFolder", "PoolLimits", "Routes", "UnknownSteps"]

@@ -1,0 +1,277 @@
+"""The application: what is registered on it, and how it answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from trickles.keyring import Keyring
+from trickles.service import Buffer
+from trickleweb.app.endpoints import Endpoint
+from trickleweb.app.failures import Answer, Failures, Key
+from trickleweb.app.folders import Folders
+from trickleweb.app.lifespan import Hook, Lifespan
+from trickleweb.app.pool import PoolLimits, WorkerPool
+from trickleweb.app.registry import Answerer, Folder, Routes
+from trickleweb.app.serving import Serving
+from trickleweb.app.steps import StepsRegistry
+from trickleweb.app.table import mount_path, routed
+from trickleweb.application import Terms
+from trickleweb.bodies import FileBody, Rendered, Steps
+from trickleweb.errors import HTTPError
+from trickleweb.files import BackgroundHasher, Hasher
+from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
+from trickleweb.handlers import Middleware
+from trickleweb.http1 import method_not_allowed
+from trickleweb.ledger import Ledger
+from trickleweb.limits import DEFAULT_LIMITS
+from trickleweb.messages import Length, NoBody, Plan
+from trickleweb.messages import Request as Head
+from trickleweb.request import Request
+from trickleweb.responses import Response
+from trickleweb.routing import BadRoute, Found, Missing, Mount, NoSuchRoute, NotAllowed, Verdict
+from trickleweb.templating import Templates
+
+A = TypeVar("A", bound=Answer)
+F = TypeVar("F", bound=Hook)
+Context = Callable[["App"], AbstractAsyncContextManager[Any]]
+
+
+class App(Routes):
+    """A web application: routes, errors, middleware, and what they share. It is an `Application`.
+
+    `middleware` is applied to every request, the first one outermost. `templates` is a folder, or several. `lifespan`
+    makes an async context manager of the application, which is entered before the first request. `keyring` and
+    `ledger` are for where no fleet has any: see `key_directory`. `state` is for whatever the handlers share in one
+    process; `debug` shows tracebacks to clients. Times are microseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        middleware: Sequence[Middleware] = (),
+        templates: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        steps: Iterable[Steps] = (),
+        lifespan: Context | None = None,
+        debug: bool = False,
+        max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+        form_limits: FormLimits = DEFAULT_FORM_LIMITS,
+        pool: PoolLimits | None = None,
+        keyring: Callable[[], Keyring] | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__()
+        self.state = SimpleNamespace()
+        self.debug = debug
+        self.max_body_bytes = max_body_bytes
+        self.form_limits = form_limits
+        self.keyring = keyring
+        self.ledger = ledger
+        folders = [templates] if isinstance(templates, str | os.PathLike) else list(templates)
+        self.templates = Templates(*folders, reload=debug) if folders else None
+        if self.templates is not None:
+            self.templates.globals["url_for"] = self.url_for
+        self._middleware = list(middleware)
+        self._pool = WorkerPool(pool)
+        self._failures = Failures(self._pool, debug=debug)
+        self._lifespan = Lifespan(self._pool)
+        self._context = lifespan
+        self._hashing: BackgroundHasher | None = None
+        self._made: Serving | None = None
+        self._above: tuple[App, str] | None = None
+        self.add_steps(*steps)
+
+    # What is registered, beside routes
+
+    @property
+    def steps(self) -> StepsRegistry:
+        """All steps of the application and of what is mounted in it; called, a decorator that adds to them."""
+        return self._serving.steps
+
+    def add_middleware(self, middleware: Middleware) -> None:
+        """Put a middleware inside those that are there."""
+        self._middleware.append(middleware)
+        self._changed()
+
+    def error(self, key: Key) -> Callable[[A], A]:
+        """Decorate what answers a status, or a type of exception: it takes the request and the exception.
+
+        What it returns is as with handlers, and gets the error's status unless it is a `Response`. For 500, or
+        `Exception`, it answers all that nothing else does; that is logged too.
+        """
+
+        def decorate(answer: A) -> A:
+            self._failures.add(key, answer)
+            return answer
+
+        return decorate
+
+    def on_startup(self, hook: F) -> F:
+        """Decorate what is called, without arguments, on every replica before the first request."""
+        self._lifespan.starting.append(hook)
+        return hook
+
+    def on_shutdown(self, hook: F) -> F:
+        """Decorate what is called when a replica ends in an orderly way; do not rely on it: replicas are killed."""
+        self._lifespan.stopping.append(hook)
+        return hook
+
+    def url_for(self, name: str, /, **params: object) -> str:
+        """The path of a named route, `mount:name` for one of a mounted App; `NoSuchRoute`, `BadParameter`."""
+        found = self._own_url(name, params)
+        if found is not None:
+            return found
+        if self._above is not None:
+            return self._above[0].url_for(name, **params)
+        return self._serving.router.url_for(name, **params)  # which says what there is
+
+    # What it is as an `Application`
+
+    def terms(self, head: Head) -> Terms:
+        """As `Application.terms`; a request without body is refused by `respond`, within the middleware."""
+        verdict = self._serving.router.match(head.method, head.path)
+        if not isinstance(head.framing, NoBody):
+            _check_found(verdict)
+        terms = self._terms(verdict, head)
+        if isinstance(head.framing, Length) and head.framing.byte_count > terms.max_body_bytes:
+            raise HTTPError(413, f"The body is longer than {terms.max_body_bytes} bytes.", close=True)
+        return terms
+
+    async def respond(self, request: Request) -> Response:
+        """As `Application.respond`; it raises nothing, see `Failures`."""
+        serving = self._serving
+        request.app, request.found = self, serving.router.match(request.method, request.path)
+        if isinstance(request.found, Found):
+            request.params = {**request.params, **request.found.params}
+        request.setting = replace(
+            request.setting,
+            max_body_bytes=self._limit(request),
+            form_limits=self.form_limits,
+            url_for=self.url_for,
+            keyring=self.keyring or request.setting.keyring,
+            ledger=self.ledger or request.setting.ledger,
+        )
+        return await serving.respond(request)
+
+    def render(self, body: Rendered) -> bytes:
+        """As `Application.render`."""
+        return self._serving.render(body)
+
+    def file_plan(self, body: FileBody, head: Head) -> Plan:
+        """As `Application.file_plan`."""
+        return self._serving.file_plan(body, head)
+
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """As `Application.read`."""
+        return self._serving.read(content, start, stop)
+
+    async def startup(self) -> None:
+        """As `Application.startup`: the lifespan, the hooks, then what is mounted."""
+        self._hashing = self._hashing or BackgroundHasher()
+        self._changed()
+        await self._lifespan.start(self._context(self) if self._context else None, self._serving.mounted.values())
+
+    async def shutdown(self) -> None:
+        """As `Application.shutdown`: all that `startup` did, undone in reverse."""
+        try:
+            await self._lifespan.stop()
+        finally:
+            self._pool.close()
+            self._changed()
+            hashing, self._hashing = self._hashing, None
+            if hashing is not None:
+                hashing.close()
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster."""
+        self._serving.drop_caches()
+
+    # Inside
+
+    @property
+    def _serving(self) -> Serving:
+        if self._made is None:
+            self._made = self._build()
+        return self._made
+
+    def _build(self) -> Serving:
+        router = routed(self.entries())
+        mounts = [each for each in router.routes if isinstance(each, Mount)]
+        known = list(self.own_steps())
+        for mount in mounts:
+            if not isinstance(mount.endpoint, Folder | Endpoint):
+                known += mount.endpoint.steps.steps.values()
+            if isinstance(mount.endpoint, App):
+                mount.endpoint._hang(self, mount_path(mount))
+        defer = self._hashing.submit if self._hashing else None
+        return Serving(
+            router,
+            folders=Folders(self.own_folders(), Hasher(time.time_ns, defer=defer)),
+            steps=StepsRegistry(known, self._add_one),
+            templates=self.templates,
+            failures=self._failures,
+            pool=self._pool,
+            middleware=self._middleware,
+        )
+
+    def _changed(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.drop_caches()
+
+    def _add_one(self, steps: Steps) -> Steps:
+        self.add_steps(steps)
+        return steps
+
+    def _hang(self, above: App, prefix: str) -> None:
+        """Know that it is mounted: its URLs begin with that prefix from now on."""
+        if self._above not in (None, (above, prefix)):
+            raise BadRoute(f"an App is mounted twice, at {prefix!r} too: mount another one")
+        self._above = (above, prefix)
+
+    def _own_url(self, name: str, params: dict[str, object]) -> str | None:
+        """The path of one of its own routes, or of those mounted; None if none has that name."""
+        try:
+            return self._prefix + self._serving.router.url_for(name, **params)
+        except NoSuchRoute:
+            mount, _, inner = name.partition(":")
+        for each in self._serving.router.routes:
+            if isinstance(each.endpoint, App) and each.name == mount and inner:
+                return each.endpoint._own_url(inner, params)
+        return None
+
+    def _terms(self, verdict: Verdict[Answerer], head: Head) -> Terms:
+        if not isinstance(verdict, Found):
+            return Terms(max_body_bytes=self.max_body_bytes)
+        match verdict.endpoint:
+            case Endpoint() as endpoint:
+                own = endpoint.max_body_bytes
+                limit = self.max_body_bytes if own is None else own
+                return Terms(max_body_bytes=limit, repeatable=endpoint.repeatable)
+            case Folder():
+                return Terms(max_body_bytes=self.max_body_bytes)
+            case application:
+                return application.terms(replace(head, path=verdict.rest))
+
+    def _limit(self, request: Request) -> int:
+        """How long the body may be that the middleware may read."""
+        try:
+            return self._terms(request.found, request.head).max_body_bytes
+        except HTTPError:
+            return self.max_body_bytes
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self._above is None else self._above[0]._prefix + self._above[1]
+
+
+def _check_found(verdict: Verdict[Any]) -> None:
+    if isinstance(verdict, NotAllowed):
+        raise method_not_allowed(verdict.allow)
+    if isinstance(verdict, Missing):
+        raise HTTPError(404)

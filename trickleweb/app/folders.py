@@ -1,0 +1,96 @@
+"""The folders of an application: which file a body means, and the bytes of exactly that content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from trickles.service import Buffer
+from trickleweb.app.registry import Folder
+from trickleweb.bodies import Complete, FileBody
+from trickleweb.errors import HTTPError, WebError
+from trickleweb.files import ContentNotHere, FileStore, Hasher, HashPending, StaticSite
+from trickleweb.files.recent import Recent
+from trickleweb.headers import Headers
+from trickleweb.messages import Plan, Slice
+from trickleweb.messages import Request as Head
+from trickleweb.responses import Response
+
+_READ = frozenset({"GET", "HEAD"})
+_REMEMBERED = 4096  # contents whose folder is known
+
+
+class NoSuchFolder(WebError, LookupError):
+    """A handler names a folder that the application does not have."""
+
+
+class Folders:
+    """Every folder by name, with what makes it faster; all of that can be dropped at any time."""
+
+    def __init__(self, folders: Iterable[Folder], hasher: Hasher) -> None:
+        self._stores: dict[str, FileStore] = {}
+        self._sites: dict[str, StaticSite] = {}
+        self._where: Recent[str, FileStore] = Recent(_REMEMBERED)
+        for folder in folders:
+            if folder.name in self._stores:
+                raise NoSuchFolder(f"two folders are called {folder.name!r}")
+            self._stores[folder.name] = FileStore(folder.path, hasher)
+            self._sites[folder.name] = StaticSite(self._stores[folder.name], folder.options)
+
+    def plan(self, body: FileBody, head: Head) -> Plan:
+        """The response for a file; `HTTPError` if it is not there, `HashPending` when it is worth asking again soon."""
+        plan = self.site(body.folder).plan(head if head.method in _READ else _read(head), f"/{body.path}")
+        if plan.status == 301 and not head.path.endswith(f"/{body.path}"):
+            raise HTTPError(404)  # a folder is moved to its own slash; the handler that names one has another path
+        content_type = plan.headers.get("content-type") or ""
+        if not body.media_type or not content_type or content_type.startswith("multipart/byteranges"):
+            return plan
+        return replace(plan, headers=plan.headers.with_pair("Content-Type", body.media_type))
+
+    def site(self, name: str) -> StaticSite:
+        """The folder of that name; "" is the only one there is."""
+        if not name and len(self._sites) == 1:
+            return next(iter(self._sites.values()))
+        if name not in self._sites:
+            there = ", ".join(map(repr, self._sites)) or "none"
+            raise NoSuchFolder(f"no folder is called {name!r}, there is {there}: app.folder(name, path)")
+        return self._sites[name]
+
+    def error_page(self, name: str, error: HTTPError) -> Response | None:
+        """The folder's own page for an error (`404.html`, `50x.html`), None if it has none."""
+        plan = self.site(name).error_page(error)
+        if plan is None:
+            return None
+        try:
+            pieces = [self.read(each.content, each.start, each.stop) for each in plan.pieces if isinstance(each, Slice)]
+        except (ContentNotHere, HashPending):
+            return None
+        return Response(plan.status, plan.headers, Complete(b"".join(pieces)), close=error.close)
+
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """The bytes [start, stop) of that content, in whichever folder it is; `ContentNotHere` if in none.
+
+        A content's name holds its hash, so that no folder can give other bytes for it.
+        """
+        known = self._where.get(content)
+        for store in (known, *self._stores.values()) if known else self._stores.values():
+            try:
+                data = store.read(content, start, stop)
+            except ContentNotHere:
+                continue
+            if store is not known:
+                self._where.put(content, store)
+            return data
+        raise ContentNotHere("no folder has it")
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster, and let go of open files."""
+        self._where.clear()
+        for site in self._sites.values():
+            site.drop_caches()
+
+
+def _read(head: Head) -> Head:
+    """A request of another method as a plain GET: its handler answers with the whole file."""
+    kept = tuple(pair for pair in head.headers if pair[0] == "accept-encoding")
+    return replace(head, method="GET", headers=Headers(kept))

@@ -1,0 +1,46 @@
+"""What an application does before its first request and after its last, undone in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from trickleweb.app.pool import WorkerPool
+from trickleweb.application import Application
+
+Hook = Callable[[], Any]
+
+
+class Lifespan:
+    """A context manager, hooks, and the mounted applications' own; what failed to start leaves nothing started."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self.starting: list[Hook] = []
+        self.stopping: list[Hook] = []
+        self._pool = pool
+        self._stack: AsyncExitStack | None = None
+
+    async def start(
+        self, context: AbstractAsyncContextManager[Any] | None, applications: Iterable[Application]
+    ) -> None:
+        """Enter the context, call the hooks in order, start what is mounted; RuntimeError if that was done already."""
+        if self._stack is not None:
+            raise RuntimeError("the application has been started already")
+        async with AsyncExitStack() as stack:
+            if context is not None:
+                await stack.enter_async_context(context)
+            for hook in self.stopping:
+                stack.push_async_callback(self._pool.call, hook)
+            for hook in self.starting:
+                await self._pool.call(hook)
+            for each in applications:
+                await each.startup()
+                stack.push_async_callback(each.shutdown)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Undo what `start` did, the last first; nothing if it did nothing."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()

@@ -1,0 +1,149 @@
+"""How routes are written down: with decorators, in groups, below prefixes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from trickleweb.app.endpoints import Endpoint, H, endpoint
+from trickleweb.application import Application
+from trickleweb.bodies import Steps
+from trickleweb.files import SiteOptions
+from trickleweb.paths import joined, parse_template
+from trickleweb.routing import BadRoute, Include, Mount, Route
+from trickleweb.routing.routes import Entry
+
+SEPARATOR = "\x1f"  # between a mount's prefix and a name inside it; no path template can hold it
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of files under a name that all replicas know it by."""
+
+    name: str
+    path: Path
+    options: SiteOptions = field(default_factory=SiteOptions)
+
+    def __post_init__(self) -> None:
+        if SEPARATOR in self.name:
+            raise BadRoute(f"{self.name!r} is no name of a folder")
+
+
+Target = Application | Folder  # what can be mounted
+Answerer = Endpoint | Application | Folder
+
+
+class RouteOptions(TypedDict, total=False):
+    """What a route may say beside its path."""
+
+    name: str  # for `url_for`; by default the function's own
+    max_body_bytes: int | None  # what is longer is answered 413; None: as the application has it
+    stream: bool  # the handler reads the body itself, as it comes; any other finds all of it in the request
+    repeatable: bool  # an unsafe request whose replica died at work on it is run again: twice does no harm
+
+
+class Routes:
+    """A group of routes, to be included in an application, or in another group, below a prefix.
+
+    What is added later still counts, until the application it belongs to answers its first request.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[Callable[[], Entry[Answerer]]] = []
+        self._steps: list[Callable[[], Iterable[Steps]]] = []
+        self._folders: list[Callable[[], Iterable[Folder]]] = []
+
+    def route(
+        self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
+    ) -> Callable[[H], H]:
+        """Decorate the handler of some methods on a path, "/users/{id:int}" for one; HEAD comes with GET.
+
+        `BadTemplate`, `BadRoute` or `BadHandler` for what could never answer.
+        """
+        parse_template(path)
+        name = options.pop("name", "")
+
+        def decorate(handler: H) -> H:
+            made = endpoint(handler, **options, named=bool(name))
+            self._add(Route(path, made, frozenset(methods), name or getattr(handler, "__name__", "")))
+            return handler
+
+        return decorate
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Decorate the handler of GET, and so of HEAD, on a path."""
+        return self.route(path, methods=["GET"], **options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Decorate the handler of POST on a path."""
+        return self.route(path, methods=["POST"], **options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Decorate the handler of PUT on a path."""
+        return self.route(path, methods=["PUT"], **options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Decorate the handler of PATCH on a path."""
+        return self.route(path, methods=["PATCH"], **options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """Decorate the handler of DELETE on a path."""
+        return self.route(path, methods=["DELETE"], **options)
+
+    def include(self, prefix: str, group: Routes, *, name: str = "") -> None:
+        """Add a group's routes below a prefix, which may hold parameters; their names become `name:inner`."""
+        parse_template(joined(prefix, "/"))
+        self._entries.append(lambda: Include(prefix, tuple(group.entries()), name))
+        self._steps.append(group.own_steps)
+        self._folders.append(group.own_folders)
+        self._changed()
+
+    def mount(self, prefix: str, target: Target | str | os.PathLike[str], *, name: str = "") -> None:
+        """Let an application, or a folder, answer what no route has below a prefix.
+
+        A path is a folder named after the prefix. The application is told the rest of the path, and has its own
+        middleware and errors.
+        """
+        parse_template(joined(prefix, "/"))
+        if isinstance(target, str | os.PathLike):
+            target = self.folder(prefix.strip("/"), target)
+        self._add(Mount(prefix, target, name))
+
+    def folder(self, name: str, path: str | os.PathLike[str], options: SiteOptions | None = None) -> Folder:
+        """Name a folder, for `Response.file(..., folder=name)` and for `mount`; `BadRoute` if there is none."""
+        made = Folder(name, Path(path), options or SiteOptions())
+        if not made.path.is_dir():
+            raise BadRoute(f"{path} is no folder")
+        self._folders.append(lambda: (made,))
+        self._changed()
+        return made
+
+    def add_steps(self, *known: Steps) -> None:
+        """Make steps the application's, so that all replicas go on with the bodies made of them."""
+        self._steps.append(lambda: known)
+        self._changed()
+
+    def entries(self) -> Iterator[Entry[Answerer]]:
+        """The routes, mounts and groups, in the order written."""
+        for make in self._entries:
+            yield make()
+
+    def own_steps(self) -> Iterator[Steps]:
+        """All steps of the group and of those in it."""
+        for known in self._steps:
+            yield from known()
+
+    def own_folders(self) -> Iterator[Folder]:
+        """All folders of the group and of those in it."""
+        for known in self._folders:
+            yield from known()
+
+    def _add(self, entry: Entry[Answerer]) -> None:
+        self._entries.append(lambda: entry)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Called when something was added."""

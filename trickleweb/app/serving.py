@@ -1,0 +1,186 @@
+"""How an application answers, once all is registered: what its router finds, inside its middleware."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from trickles.service import Buffer
+from trickleweb.app.endpoints import Endpoint
+from trickleweb.app.failures import Failures
+from trickleweb.app.folders import Folders
+from trickleweb.app.mounted import NotMounted, lifted, split
+from trickleweb.app.pool import WorkerPool
+from trickleweb.app.registry import Answerer, Folder
+from trickleweb.app.steps import StepsRegistry
+from trickleweb.application import Application
+from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
+from trickleweb.errors import HTTPError
+from trickleweb.files import ContentNotHere, HashPending
+from trickleweb.files.recent import Recent
+from trickleweb.handlers import Middleware
+from trickleweb.http1 import method_not_allowed
+from trickleweb.messages import Inline, Plan
+from trickleweb.messages import Request as Head
+from trickleweb.paths import quote_path
+from trickleweb.request import NotSetUp, Request
+from trickleweb.responses import Response, as_response
+from trickleweb.responses.planned import planned
+from trickleweb.routing import Found, Mount, Moved, NotAllowed, Options, Router, Verdict
+from trickleweb.templating import Templates
+
+_FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
+_RENDERED_BYTES = 4 << 20  # of pages that were rendered to see whether they can be, until they are sent
+
+
+class Serving:
+    """Answers requests; all that it remembers can be dropped at any time."""
+
+    def __init__(
+        self,
+        router: Router[Answerer],
+        *,
+        folders: Folders,
+        steps: StepsRegistry,
+        templates: Templates | None,
+        failures: Failures,
+        pool: WorkerPool,
+        middleware: Sequence[Middleware],
+    ) -> None:
+        self.router = router
+        self.folders = folders
+        self.steps = steps
+        self.mounted: dict[str, Application] = {
+            each.prefix: each.endpoint
+            for each in router.routes
+            if isinstance(each, Mount) and not isinstance(each.endpoint, Folder | Endpoint)
+        }
+        self._templates = templates
+        self._failures = failures
+        self._pool = pool
+        self._handler = failures.composed(self._answer, middleware)
+        self._rendered: Recent[int, tuple[Rendered, bytes]] = Recent(_RENDERED_BYTES)
+
+    async def respond(self, request: Request) -> Response:
+        """The response to a request whose `found` is there."""
+        try:
+            return await self._handler(request)
+        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+            return await self._failures.last(request, error)
+
+    def render(self, body: Rendered) -> bytes:
+        """As `Application.render`."""
+        prefix, name = split(body.template)
+        if prefix is not None:
+            return self._mounted(prefix).render(replace(body, template=name))
+        known = self._rendered.get(id(body))
+        if known is not None and known[0] is body:
+            return known[1]
+        return self._own_templates().render(name, body.context)
+
+    def file_plan(self, body: FileBody, head: Head) -> Plan:
+        """As `Application.file_plan`."""
+        prefix, name = split(body.folder)
+        if prefix is not None:
+            return self._mounted(prefix).file_plan(replace(body, folder=name), head)
+        return self.folders.plan(body, head)
+
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """As `Application.read`."""
+        try:
+            return self.folders.read(content, start, stop)
+        except ContentNotHere:
+            for application in self.mounted.values():
+                try:
+                    return application.read(content, start, stop)
+                except ContentNotHere:
+                    continue
+            raise
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster."""
+        self._rendered.clear()
+        self.folders.drop_caches()
+
+    async def _answer(self, request: Request) -> Response:
+        verdict: Verdict[Answerer] = request.found
+        match verdict:
+            case Found():
+                return await self._found(request, verdict)
+            case Options(allow=allow):
+                return Response.empty(headers=(("Allow", ", ".join(allow)),))
+            case NotAllowed(allow=allow):
+                raise method_not_allowed(allow)
+            case Moved(path=path):
+                return Response.redirect(_beside(request, path), status=308)
+        raise HTTPError(404)
+
+    async def _found(self, request: Request, found: Found[Answerer]) -> Response:
+        match found.endpoint:
+            case Endpoint() as endpoint:
+                if not endpoint.stream:
+                    await request.read()
+                value = await self._pool.call(endpoint.handler, request, **endpoint.arguments(found.params))
+                return self._settled(request, as_response(value))
+            case Folder() as folder:
+                return self._from_folder(request, folder, found.rest)
+            case application:
+                assert isinstance(found.by, Mount)
+                response = await application.respond(request.below(found.rest, found.params))
+                return lifted(response, found.by.prefix)
+
+    def _settled(self, request: Request, response: Response) -> Response:
+        """The response, with what can be wrong with its body told here, where it becomes an error page."""
+        match response.body:
+            case FileBody():
+                return self._from_plan(request, response, response.body)
+            case Rendered(streaming=True) as body:
+                return replace(response, body=Streamed(self._own_templates().stream(body.template, body.context)))
+            case Rendered() as body:
+                text = self.render(body)
+                self._rendered.put(id(body), (body, text), len(text))
+            case Stepped() as body:
+                self.steps.check(body)
+        return response
+
+    def _from_plan(self, request: Request, response: Response, body: FileBody) -> Response:
+        """A file stays one; a redirect, a listing or 304 is no file, and complete."""
+        try:
+            plan = self.file_plan(body, request.head)
+        except HashPending:  # whoever sends it will ask again
+            return response
+        if not all(isinstance(piece, Inline) for piece in plan.pieces):
+            return response
+        data = b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
+        return replace(planned(response, plan), body=Complete(data))
+
+    def _from_folder(self, request: Request, folder: Folder, rest: str) -> Response:
+        if request.method == "OPTIONS":
+            return Response.empty(headers=(("Allow", ", ".join(_FOLDER_METHODS)),))
+        if request.method not in _FOLDER_METHODS:
+            raise method_not_allowed(_FOLDER_METHODS)
+        body = FileBody(rest[1:], folder.name)
+        try:
+            return self._from_plan(request, Response(body=body), body)
+        except HTTPError as error:
+            page = self.folders.error_page(folder.name, error)
+            if page is None:
+                raise
+            return page
+
+    def _own_templates(self) -> Templates:
+        if self._templates is None:
+            raise NotSetUp("no templates: App(templates=folder)")
+        return self._templates
+
+    def _mounted(self, prefix: str) -> Application:
+        if prefix not in self.mounted:
+            raise NotMounted(f"nothing is mounted at {prefix!r}")
+        return self.mounted[prefix]
+
+
+def _beside(request: Request, path: str) -> str:
+    """The URL of another path beside the request's own, below the same mount, with its query."""
+    above = request.head.path.removesuffix(request.path)
+    query = f"?{request.head.query}" if request.head.query else ""
+    return quote_path(above + path) + query

@@ -1,0 +1,87 @@
+"""The same client for tests that are plain functions."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from types import TracebackType
+from typing import Self, Unpack
+
+from trickleweb.application import Application
+from trickleweb.ledger import Ledger
+from trickleweb.testing.answer import Answer
+from trickleweb.testing.asking import Options
+from trickleweb.testing.asynchronous import AsyncClient, ClientOptions
+from trickleweb.testing.cookies import CookieJar
+
+
+class Client:
+    """Requests in the style of httpx, put to any `Application` on a loop of the client's own.
+
+    As a context manager it starts and ends the application. It is not for code that runs on a loop: see `AsyncClient`.
+    """
+
+    def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
+        self._inner = AsyncClient(application, **options)
+        self._loop = asyncio.new_event_loop()
+        weakref.finalize(self, self._loop.close)  # for those who do not close it, and have nothing running then
+
+    @property
+    def cookies(self) -> CookieJar:
+        """What the application has set, and what a test puts in."""
+        return self._inner.cookies
+
+    @property
+    def ledger(self) -> Ledger:
+        """What stands in for the replicas' ledger."""
+        return self._inner.ledger
+
+    def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
+        """As `AsyncClient.request`."""
+        return self._loop.run_until_complete(self._inner.request(method, url, **options))
+
+    def get(self, url: str, **options: Unpack[Options]) -> Answer:
+        """GET."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[Options]) -> Answer:
+        """HEAD."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Unpack[Options]) -> Answer:
+        """OPTIONS."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Unpack[Options]) -> Answer:
+        """POST."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[Options]) -> Answer:
+        """PUT."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[Options]) -> Answer:
+        """PATCH."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[Options]) -> Answer:
+        """DELETE."""
+        return self.request("DELETE", url, **options)
+
+    def close(self) -> None:
+        """Let go of the loop; no request can be made any more."""
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        self._loop.run_until_complete(self._inner.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._loop.run_until_complete(self._inner.__aexit__(kind, error, trace))
+        finally:
+            self.close()
