@@ -46,15 +46,15 @@ class Limits:
     probe_floor: int = 10 * MILLISECOND
     give_up_after: int = 30 * SECOND  # silence from every replica
     busy_delay: int = 20 * MILLISECOND
+    rotation_patience: int = 10 * SECOND  # a new epoch has reached all replicas by then
 
     # client buffers
     receive_window_bytes: int = 4 << 20
 
     # soft state of a listener, entries
     path_cache: int = 4096
-    state_cache: int = 4096
     claims_cache: int = 16_384
-    replay_bits: int = 1 << 22  # per generation; 512 KiB each
+    replay_bits: int = 1 << 24  # per generation; 2 MiB each
     max_hellos_per_second: int = 2000  # beyond it a hello must bring a cookie
 
 

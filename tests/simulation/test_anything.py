@@ -148,7 +148,7 @@ def test_anything_that_may_come() -> None:
     for_seeds(anything, range(60))
 
 
-@pytest.mark.parametrize("seed", [315, 4194, 17463])
+@pytest.mark.parametrize("seed", [315, 4194, 17463, 203115, 203471])
 def test_seeds_that_found_something_once(seed: int) -> None:
     for_seeds(anything, [seed])
 

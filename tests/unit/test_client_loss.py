@@ -251,6 +251,28 @@ def test_content_that_is_not_here_is_elsewhere() -> None:
         whole(Toynet(listeners, config=HOME, jitter_us=1))
 
 
+def test_one_address_may_stand_for_many_replicas_of_which_some_lack_the_content() -> None:
+    whole(Toynet(fleet(Stubborn(Refusal.NOT_HERE, 5), 1), config=HOME, jitter_us=1))
+
+
+class Behind(Stubborn):
+    """Lacks the epoch of every continuation, so many times."""
+
+    def handle(self, event: Event) -> Reply:
+        return super().handle(event) if event.continuation else self.served.handle(event)
+
+
+def test_one_address_may_stand_for_many_replicas_of_which_some_lack_the_epoch() -> None:
+    whole(Toynet(fleet(Behind(Refusal.EPOCH, 25), 1), config=HOME, jitter_us=1))
+
+
+def test_a_rotation_has_ten_seconds_to_reach_all_replicas() -> None:
+    net = Toynet(fleet(Behind(Refusal.EPOCH, 10_000)), config=HOME, jitter_us=1)
+    assert 0 < len(net.run()) < len(CONTENT)
+    assert net.outcome == "no replica can continue"
+    assert 10 * SECOND < net.now < 11 * SECOND
+
+
 def test_content_that_is_nowhere_ends_the_connection() -> None:
     net = Toynet(fleet(Refusing(Refusal.NOT_HERE)), config=HOME, jitter_us=1)
     assert net.run() == b""

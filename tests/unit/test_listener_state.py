@@ -16,7 +16,7 @@ from trickles.client import ClientConfig
 from trickles.limits import Limits
 from trickles.listener import Listener
 
-SMALL = Limits(path_cache=20, state_cache=20, claims_cache=20, replay_bits=1 << 17, max_hellos_per_second=1 << 30)
+SMALL = Limits(path_cache=20, claims_cache=20, replay_bits=1 << 21, max_hellos_per_second=1 << 30)
 SHARED = (type, ModuleType, FunctionType)
 
 
@@ -67,7 +67,7 @@ def test_ten_thousand_connections_leave_nothing_behind() -> None:
 def test_each_cache_is_bounded_by_its_limit() -> None:
     sizes = []
     for most in (10, 40):
-        limits = Limits(path_cache=most, state_cache=most, claims_cache=most, replay_bits=1 << 13)
+        limits = Limits(path_cache=most, claims_cache=most, replay_bits=1 << 13)
         listener = Listener(ring(), File(b"a small page"), entropy=entropy(), limits=limits)
         empty = held_bytes(listener)
         for number in range(60):

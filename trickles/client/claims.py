@@ -34,6 +34,7 @@ class Claim:
     answered: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     refusals: int = 0
+    refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
     retry_at: int | None = None
     sent_last: int = 0  # when it was last sent, resends included
     patience: int = 0  # the server said it is at work: no probe before this time

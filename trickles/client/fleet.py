@@ -8,6 +8,7 @@ from enum import StrEnum
 from trickles.wire.kinds import Address
 
 SUSPECT_FOR = 1_000_000  # microseconds a silent or dead replica is left alone while others answer
+LEAST_TRIES = 8  # before none can continue: one address may stand for many replicas
 
 
 class Policy(StrEnum):
@@ -87,6 +88,15 @@ class Fleet:
         self._suspect_until[replica] = now + SUSPECT_FOR
         if replica == self.home:
             self._home = self.replicas.index(self.other(replica, now))
+
+    def exhausted(self, refusals: int) -> bool:
+        """True when that many refusals in a row mean that no replica can continue."""
+        return refusals >= max(2 * len(self.replicas), LEAST_TRIES)
+
+    def pause(self, refusals: int, delay: int) -> int:
+        """How long to wait after that many refusals: not at all until every replica was asked, then more each time."""
+        rounds = refusals // len(self.replicas)
+        return delay << min(rounds - 1, 3) if rounds else 0
 
     def answered(self, replica: Address, round_trip: int | None) -> None:
         """That replica answered; `round_trip` in microseconds if it could be measured."""

@@ -89,10 +89,10 @@ class Greeting:
     def not_here(self, now: int) -> None:
         """This replica lacks what the early input asks for; ConnectionFailed when every one said so."""
         self._refusals += 1
-        if self._refusals >= 2 * len(self._fleet.replicas):
+        if self._fleet.exhausted(self._refusals):
             raise ConnectionFailed("no replica can continue")
         self._move(now)
-        self.deadline = now
+        self.deadline = now + self._fleet.pause(self._refusals, self._config.limits.busy_delay)
 
     def certified(self, data: bytes, now: int) -> None:
         """A certificate arrived; one of another fleet than the pinned or trusted one is only counted."""

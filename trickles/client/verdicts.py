@@ -27,7 +27,7 @@ def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -
         claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 3))
         claim.refusals += 1
     elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
-        _elsewhere(state, claim, now, certain=bool(head.tag))
+        _elsewhere(state, claim, head, now)
 
 
 def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: int) -> None:
@@ -52,15 +52,23 @@ def _challenged(state: ConnectionState, claim: Claim, head: RefusalHead, now: in
     adopt(state, head.transport, now)
 
 
-def _elsewhere(state: ConnectionState, claim: Claim, now: int, *, certain: bool) -> None:
+def _elsewhere(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
+    """This replica lacks the content or the epoch: ask another one, the first again when all were asked."""
     claim.refusals += 1
-    if certain:
+    if claim.refused_at is None:
+        claim.refused_at = now
+    if head.tag:
         state.progress_at = now
-        if claim.refusals >= 2 * len(state.fleet.replicas):
-            raise ConnectionFailed("no replica can continue")
+        _give_up(state, claim, claim.refused_at, head.code, now)
     state.fleet.silent(claim.replica, now)
     claim.replica = state.fleet.other(claim.replica, now)
-    pause = 0 if claim.refusals < len(state.fleet.replicas) else state.limits.busy_delay
-    claim.retry_at = now + pause
-    if certain:  # a mere hint puts off neither probes nor giving up
+    claim.retry_at = now + state.fleet.pause(claim.refusals, state.limits.busy_delay)
+    if head.tag:  # a mere hint puts off neither probes nor giving up
         claim.sent_at = claim.retry_at
+
+
+def _give_up(state: ConnectionState, claim: Claim, since: int, code: Refusal, now: int) -> None:
+    """ConnectionFailed when all have been asked often enough, and had the time to learn of a new epoch."""
+    learned = code is not Refusal.EPOCH or now - since >= state.limits.rotation_patience
+    if learned and state.fleet.exhausted(claim.refusals):
+        raise ConnectionFailed("no replica can continue")
