@@ -21,6 +21,7 @@ class Seals:
 
     __slots__ = (
         "_connection",
+        "_head",
         "_known",
         "_prefix",
         "_ring",
@@ -41,7 +42,7 @@ class Seals:
         """As `seal_transport`."""
         if ring is not self._ring or not self._start <= now < self._stop:
             self._renew(ring, now)
-        return self._connection + self._prefix + nonce + self._transport(nonce, state.encode(), self._transport_bound)
+        return self._head + nonce + self._transport(nonce, state.encode(), self._transport_bound)
 
     def user(self, ring: Keyring, value: Continuation, nonce: bytes, now: int, most_bytes: int) -> bytes:
         """As `seal_user`."""
@@ -70,7 +71,7 @@ class Seals:
     def _renew(self, ring: Keyring, now: int) -> None:
         epoch, self._start, self._stop = ring.period(now)
         transport, user = (Sealer(epoch, each, self._connection) for each in (Purpose.TRANSPORT, Purpose.USER))
-        self._ring, self._prefix = ring, transport.prefix
+        self._ring, self._prefix, self._head = ring, transport.prefix, self._connection + transport.prefix
         self._transport, self._transport_bound = transport.encrypt, transport.bound
         self._user, self._user_bound = user.encrypt, user.bound
 

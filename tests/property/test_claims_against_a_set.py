@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trickles.replay import Claims
+from trickles.listener.claims import Claims
 
 Range = tuple[int, int]
 RANGES = st.tuples(st.integers(0, 60), st.integers(1, 9)).map(lambda pair: (pair[0], pair[0] + pair[1]))

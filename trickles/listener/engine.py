@@ -11,12 +11,13 @@ from collections.abc import Callable
 from trickles.errors import BadPacket, Forged, UnknownEpoch
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.listener.claims import ClaimTable
 from trickles.listener.grants import Refused, decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
 from trickles.listener.spooling import Spooler
-from trickles.replay import ClaimTable, ReplayFilter
+from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
 from trickles.spool import Spool
 from trickles.trace import Counters

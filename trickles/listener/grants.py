@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from trickles.limits import Limits
+from trickles.listener.claims import Claims, ClaimTable
 from trickles.listener.paths import Path
-from trickles.replay import Claims, ClaimTable
 from trickles.trickle import UNBOUNDED_SSTHRESH, Course, Episode, course, paused, rescaled, timed_out
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody

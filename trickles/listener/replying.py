@@ -19,9 +19,6 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, user_frame
 
 _NONCE_BYTES = 12
-_RANDOM_BYTES = SALT_BYTES + 2 * _NONCE_BYTES  # for a reply and the continuations it may bring
-_FIRST_NONCE = slice(SALT_BYTES, SALT_BYTES + _NONCE_BYTES)
-_SECOND_NONCE = slice(SALT_BYTES + _NONCE_BYTES, _RANDOM_BYTES)
 NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 NEXT_NOTICE = SECOND
@@ -81,15 +78,14 @@ class Replier:
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
-        random, frame, sent = self._entropy(_RANDOM_BYTES), b"", ResponseFlag.SHORT if decision.short else 0
+        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", ResponseFlag.SHORT if decision.short else 0
         aged = now - path.state.issued > self._old
         if decision.fresh or aged:
-            address, nonce = path.state.address, random[_FIRST_NONCE]
-            frame, path = self._paths.renew(path, decision.episode, False, address, size, nonce, now)
+            frame, path = self._paths.renew(path, decision.episode, False, path.state.address, size, nonce, now)
             sent |= ResponseFlag.TRANSPORT
         again = known if aged and not body.input else None  # a long transfer outlives its epoch
         more = known is not None and known.more
-        grant = Grant(path, source, number, start, stop, size, sent, frame, random, now, decision.claims, again, more)
+        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, decision.claims, again, more)
         ends, budget = body.flags & RequestFlag.INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(
             path.connection, source[0], False, body.input_offset, given, ends, known, body.wants, budget, spooled
@@ -98,10 +94,10 @@ class Replier:
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
         """The first packets of a connection, whose address is not proved: early input may be a replay."""
-        state, random = path.state, self._entropy(_RANDOM_BYTES)
-        size, stop, nonce = state.datagram_bytes, state.episode.start, random[_FIRST_NONCE]
+        state, nonce = path.state, self._entropy(_NONCE_BYTES)
+        size, stop = state.datagram_bytes, state.episode.start
         frame, _ = self._paths.renew(path, state.episode, True, state.address, size, nonce, now)
-        grant = Grant(path, source, 0, 0, stop, size, ResponseFlag.TRANSPORT, frame, random, now, None)
+        grant = Grant(path, source, 0, 0, stop, size, ResponseFlag.TRANSPORT, frame, nonce, now, None)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
         return self.ask(Event(path.connection, source[0], True, 0, inside.input, ends, None, wants, budget), grant)
@@ -166,7 +162,7 @@ class Replier:
             return [self._refused(grant.path, grant.destination, grant.request, refusal)]
         if continuation is not None:
             try:
-                frames += self._user(grant, continuation)
+                frames += self._user_frame(grant, continuation)
             except ContinuationTooLarge:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
@@ -191,7 +187,6 @@ class Replier:
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
-    def _user(self, grant: Grant, value: Continuation) -> bytes:
-        nonce, ring = grant.random[_SECOND_NONCE], self._paths.keyring
-        blob = grant.path.seals.user(ring, value, nonce, grant.now, self._most_user_bytes)
+    def _user_frame(self, grant: Grant, value: Continuation) -> bytes:
+        blob = grant.path.seals.user(self._paths.keyring, value, grant.nonce, grant.now, self._most_user_bytes)
         return user_frame(value.start, value.stop, value.consumed, blob, more=value.more)

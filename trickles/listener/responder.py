@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
+from trickles.listener.claims import Claims
 from trickles.listener.paths import Path
-from trickles.replay import Claims
 from trickles.service import Buffer, Continuation
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
@@ -23,7 +23,8 @@ class Grant:
     """All that turns a service's reply into datagrams, now or later.
 
     Packet numbers [start, stop) of `datagram_bytes` each, for one request; `flags` and `frames` are the control frames
-    that go with the first packets whatever the service says; `random` is 32 fresh bytes: salt and two nonces.
+    that go with the first packets whatever the service says; `nonce` is 12 fresh random bytes, for the
+    continuations that the reply brings (each has a key of its own); its beginning is the salt of the reply's packets.
     """
 
     path: Path
@@ -34,7 +35,7 @@ class Grant:
     datagram_bytes: int
     flags: int
     frames: bytes
-    random: bytes
+    nonce: bytes
     now: int
     claims: Claims | None  # where the numbers are noted; a greeting claims nothing
     known: Continuation | None = None  # the client's own, sealed again when the service brings no other
@@ -69,7 +70,7 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
     if len(data) > room_bytes(path.session, size, flags, frames) or (grant.more and number + 1 < grant.stop):
         return _many(grant, chunks, flags, frames, end)
     marks = _closing(flags, offset + len(data), end, number + 1, grant.stop)
-    proof, salt = path.nonces.run(number, number + 1), grant.random[:SALT_BYTES]
+    proof, salt = path.nonces.run(number, number + 1), grant.nonce[:SALT_BYTES]
     clear: bytes = HEADER.pack(_RESPONSE, marks, grant.request & 0xFFFF, salt, number, proof, offset) + frames
     return [Burst(grant.destination, size, path.session.seal_response(clear, data, tagged=bool(frames)))]
 
@@ -88,7 +89,7 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
     marks = [flags] * len(marked) + [0] * (len(pieces) - len(marked))
     marks[-1] = _closing(marks[-1], offsets[-1] + len(pieces[-1]), end, stop, grant.stop)
-    kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.random[:SALT_BYTES])
+    kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
     proofs = grant.path.nonces.proofs(first, stop)
     heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))
     for index in marked:

@@ -1,0 +1,57 @@
+"""Which numbers a connection has claimed: nothing is granted twice, and what is remembered is bounded."""
+
+from trickles.listener.claims import ClaimTable
+
+
+def test_overlapping_claims_of_one_connection_are_caught_and_those_of_others_are_not() -> None:
+    claims = ClaimTable(10)
+    assert claims.of(b"a").claim(0, 10)
+    assert claims.of(b"a").claim(10, 20)
+    assert claims.of(b"b").claim(5, 15)
+    for start, stop in [(0, 10), (9, 11), (19, 25), (5, 6)]:
+        assert not claims.of(b"a").claim(start, stop)
+    assert claims.of(b"a").claim(20, 21)
+
+
+def test_a_claim_that_was_caught_leaves_no_trace() -> None:
+    claims = ClaimTable(10)
+    claims.of(b"a").claim(0, 10)
+    assert not claims.of(b"a").claim(9, 20)
+    assert claims.of(b"a").claim(10, 20)
+
+
+def test_a_claim_taken_back_may_be_made_again() -> None:
+    claims = ClaimTable(10)
+    claims.of(b"a").claim(0, 30)
+    claims.of(b"a").release(10, 20)
+    assert claims.of(b"a").claim(10, 20)
+    assert not claims.of(b"a").claim(0, 1)
+    assert not claims.of(b"a").claim(29, 30)
+
+
+def test_the_table_is_bounded_and_forgets_who_was_silent_longest() -> None:
+    claims = ClaimTable(4)
+    for name in (b"a", b"b", b"c", b"a", b"d"):
+        claims.of(name).claim(0, 1)
+    assert len(claims) == 3
+    assert not claims.of(b"a").claim(0, 1)  # it spoke lately
+    assert claims.of(b"b").claim(0, 1)  # it was forgotten
+    claims.clear()
+    assert len(claims) == 0
+    assert claims.of(b"a").claim(0, 1)
+
+
+def test_ranges_of_one_connection_are_bounded_and_the_highest_are_kept() -> None:
+    claims = ClaimTable(3)
+    for number in range(100):
+        assert claims.of(b"a").claim(10 * number, 10 * number + 1)
+    assert not claims.of(b"a").claim(990, 991)
+    assert claims.of(b"a").claim(0, 1)
+
+
+def test_restarts_after_loss_keep_their_distance() -> None:
+    claims = ClaimTable(3)
+    assert claims.of(b"a").may_restart(now=1000, interval=50)
+    assert not claims.of(b"a").may_restart(now=1049, interval=50)
+    assert claims.of(b"b").may_restart(now=1049, interval=50)
+    assert claims.of(b"a").may_restart(now=1050, interval=50)
