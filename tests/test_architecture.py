@@ -28,7 +28,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(3), "session continuation handshake spool"),
         (Place(4), "listener"),
         (Place(4), "client"),
-        (WORLD, "drivers gateway testing tools cli __main__"),
+        (WORLD, "drivers gateway httpx testing tools cli __main__"),
     ),
     "trickleweb": (
         (Place(0), "errors limits headers parameters"),
@@ -56,6 +56,8 @@ IMPORTERS = {
     "cryptography": ("trickles.keyring", "trickles.nonce", "trickles.session", "trickles.handshake"),
     "h11": ("trickleweb.http1",),
     "jinja2": ("trickleweb.templating",),
+    "httpcore": ("trickles.httpx",),
+    "httpx": ("trickles.httpx",),
     "scapy": ("trickles.tools",),
 }
 PUBLIC_FACES = frozenset(

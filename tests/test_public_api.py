@@ -32,6 +32,7 @@ PUBLIC: dict[str, list[str]] = {
         "Stream",
         "connect",
     ],
+    "trickles.httpx": ["AsyncTricklesTransport", "Fleet", "TricklesTransport"],
     "trickleweb": [
         "App",
         "Cookie",
@@ -45,7 +46,10 @@ PUBLIC: dict[str, list[str]] = {
     ],
 }
 NAMES = [(package, name) for package in PUBLIC for name in importlib.import_module(package).__all__]
-MODULES = [module.name for package in PUBLIC for module in load(ROOT, package) if not module.name.endswith("__main__")]
+PACKAGES = ("trickles", "trickleweb")
+MODULES = [
+    module.name for package in PACKAGES for module in load(ROOT, package) if not module.name.endswith("__main__")
+]
 
 
 def documented(thing: object, name: str) -> bool:

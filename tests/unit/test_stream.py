@@ -43,6 +43,33 @@ def test_reads_give_what_is_asked_for_and_nothing_behind_the_end() -> None:
     run(test())
 
 
+def test_a_handshake_can_be_waited_for_before_anything_is_written() -> None:
+    async def test() -> None:
+        async with streaming() as (stream, fleet):
+            await stream.handshake()
+            await stream.handshake()
+            assert fleet.counted("hellos") == 1
+            assert not stream.readable
+            stream.write(b"bye 5\n")
+            await until(lambda: stream.readable)
+            assert await stream.read() == tape(0, 5)
+            assert stream.readable
+
+    run(test())
+
+
+def test_a_handshake_with_nobody_fails() -> None:
+    async def test() -> None:
+        async with streaming(limits=IMPATIENT) as (stream, fleet):
+            fleet.kill(0)
+            fleet.kill(1)
+            with pytest.raises(ConnectionFailed, match="no answer to the handshake"):
+                await stream.handshake()
+            assert stream.readable
+
+    run(test())
+
+
 def test_a_stream_whose_answer_is_complete_needs_no_socket() -> None:
     async def test() -> None:
         async with streaming() as (stream, _):

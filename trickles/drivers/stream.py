@@ -33,6 +33,7 @@ class Stream:
         self._arrived = asyncio.Event()
         self._drained = asyncio.Event()
         self._connection: Connection = dialer.dial(self)
+        self._connection.on_connected = self._arrived.set
         self._connection.start()
         self._connection.flush()
 
@@ -63,6 +64,22 @@ class Stream:
         self._drained.set()
 
     # the user's side
+
+    @property
+    def readable(self) -> bool:
+        """Whether `read` would not have to wait: there are bytes, or the end, or the connection has failed."""
+        return bool(self._chunks) or self._ended or self._failure is not None
+
+    async def handshake(self) -> None:
+        """Wait until the fleet has answered; ConnectionFailed when it does not.
+
+        Nobody needs to: it is for those who must know before they write. What is written first rides on the handshake.
+        """
+        while not self._connection.client.state.established:
+            if self._failure is not None:
+                raise ConnectionFailed(self._failure)
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def read(self, size: int = -1) -> bytes:
         """At most `size` bytes (-1: all until the end), b"" at the end; ConnectionFailed when it cannot go on."""

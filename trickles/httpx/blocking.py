@@ -1,0 +1,140 @@
+"""httpcore's network for programs without a loop: the connections live on one in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+import httpcore
+
+from trickles.drivers.stream import HIGH_WATER
+from trickles.httpx.fleets import Fleets
+from trickles.httpx.streams import AsyncFleetBackend, AsyncFleetStream
+
+T = TypeVar("T")
+Loop = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+
+
+class LoopThread:
+    """A loop in a thread of its own: from the first `run` until `close`, until this is forgotten, or the program ends.
+
+    A later `run` starts another. All may be called from any thread but that one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: Callable[[], object] = lambda: None
+        self._open = set[AsyncFleetStream]()  # what the loop closes when it ends
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What it returns or raises; ReadError when the loop is closed meanwhile."""
+        with self._lock:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop or self._start())
+        try:
+            return future.result()
+        except CancelledError:
+            raise httpcore.ReadError("closed") from None
+        finally:
+            future.cancel()  # when Ctrl-C ended the waiting
+
+    def opened(self, stream: AsyncFleetStream) -> None:
+        """It is closed by `forget`, or with the loop."""
+        self._open.add(stream)
+
+    def forget(self, stream: AsyncFleetStream) -> None:
+        """Close it soon."""
+        with self._lock:
+            self._open.discard(stream)
+            if self._loop is not None:  # else it is closed
+                self._loop.call_soon_threadsafe(stream.close)
+
+    def close(self) -> None:
+        """End the loop and all that runs on it."""
+        with self._lock:
+            self._loop = None
+            self._end()
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        ready = Future[Loop]()
+        thread = threading.Thread(target=_serve, args=(ready, self._open), name="trickles.httpx", daemon=True)
+        thread.start()
+        self._loop, over = ready.result()
+        self._end = weakref.finalize(self, _end, self._loop, over, thread)
+        return self._loop
+
+
+def _serve(ready: Future[Loop], streams: set[AsyncFleetStream]) -> None:
+    async def until_over() -> None:
+        over = asyncio.Event()
+        ready.set_result((asyncio.get_running_loop(), over))
+        await over.wait()
+        while streams:
+            streams.pop().close()
+
+    asyncio.run(until_over())
+
+
+def _end(loop: asyncio.AbstractEventLoop, over: asyncio.Event, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(over.set)
+    if thread is not threading.current_thread():  # where the collector may have come by
+        thread.join()
+
+
+class FleetBackend(httpcore.NetworkBackend):
+    """Connects to the fleet that answers for a host; hosts without one are refused."""
+
+    def __init__(self, fleets: Fleets, thread: LoopThread) -> None:
+        self._inner = AsyncFleetBackend(fleets)
+        self._thread = thread
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> FleetStream:
+        """A connection that a replica has answered; ConnectError, ConnectTimeout."""
+        return FleetStream(self._thread.run(self._inner.connect_tcp(host, port, timeout)), self._thread)
+
+    def sleep(self, seconds: float) -> None:
+        """Let other threads run for so long."""
+        time.sleep(seconds)
+
+
+class FleetStream(httpcore.NetworkStream):
+    """One connection, in httpcore's words. It reads ahead: a thread is not woken for each small piece."""
+
+    def __init__(self, inner: AsyncFleetStream, thread: LoopThread) -> None:
+        self._inner = inner
+        self._thread = thread
+        self._ahead = memoryview(b"")
+        thread.opened(inner)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """At most so many bytes, b"" at the end; ReadError, ReadTimeout."""
+        if not self._ahead:
+            self._ahead = memoryview(self._thread.run(self._inner.read(HIGH_WATER, timeout)))
+        part, self._ahead = self._ahead[:max_bytes], self._ahead[max_bytes:]
+        return bytes(part)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send, and wait while too much is on its way; WriteError, WriteTimeout."""
+        self._thread.run(self._inner.write(buffer, timeout))
+
+    def close(self) -> None:
+        """Forget the connection."""
+        self._thread.forget(self._inner)
+
+    def get_extra_info(self, info: str) -> Any:
+        """`is_readable`, or `statistics`: figures of the connection as `trickles.Stream` tells them."""
+        if info == "is_readable" and self._ahead:
+            return True
+        return self._inner.get_extra_info(info)

@@ -1,0 +1,89 @@
+"""httpcore's network for asyncio: connections to fleets where it expects TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+
+from trickles.drivers.stream import Stream
+from trickles.errors import TricklesError
+from trickles.httpx.fleets import Fleets
+
+Failure = type[httpcore.NetworkError]
+Timeout = type[httpcore.TimeoutException]
+
+
+class AsyncFleetBackend(httpcore.AsyncNetworkBackend):
+    """Connects to the fleet that answers for a host; hosts without one are refused."""
+
+    def __init__(self, fleets: Fleets) -> None:
+        self._fleets = fleets
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> AsyncFleetStream:
+        """A connection that a replica has answered; ConnectError, ConnectTimeout."""
+        line = self._fleets.find(host, port)
+        if line is None:
+            raise httpcore.ConnectError(f"no fleet of this transport answers for {host}:{port}")
+        with failing_as(httpcore.ConnectError, httpcore.ConnectTimeout):
+            async with asyncio.timeout(timeout):
+                return AsyncFleetStream(await line.connect())
+
+    async def sleep(self, seconds: float) -> None:
+        """Let other tasks run for so long."""
+        await asyncio.sleep(seconds)
+
+
+class AsyncFleetStream(httpcore.AsyncNetworkStream):
+    """One connection, in httpcore's words."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """At most so many bytes, b"" at the end; ReadError, ReadTimeout."""
+        with failing_as(httpcore.ReadError, httpcore.ReadTimeout):
+            async with asyncio.timeout(timeout):
+                return await self._stream.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send, and wait while too much is on its way; WriteError, WriteTimeout."""
+        with failing_as(httpcore.WriteError, httpcore.WriteTimeout):
+            self._stream.write(buffer)
+            async with asyncio.timeout(timeout):
+                await self._stream.drain()
+
+    async def aclose(self) -> None:
+        """Forget the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """The same, at once."""
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """`is_readable`, or `statistics`: figures of the connection as `trickles.Stream` tells them."""
+        if info == "is_readable":
+            return self._stream.readable
+        return self._stream.statistics() if info == "statistics" else None
+
+
+@contextmanager
+def failing_as(failure: Failure, timeout: Timeout) -> Iterator[None]:
+    """What goes wrong inside, as httpcore calls it."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout("the fleet took too long") from error
+    except (TricklesError, OSError) as error:
+        raise failure(str(error)) from error
