@@ -38,7 +38,7 @@ $(VENV)/.installed-%: $(VENV)/.installed
 .PRECIOUS: $(VENV)/.installed-%
 
 serve: $(VENV)/.installed  ## serve SITE= on http://127.0.0.1:PORT/ through REPLICAS= replicas
-	$(BIN)/trickleweb serve $(SITE) --replicas $(REPLICAS) --listen 127.0.0.1:$(PORT) --udp 127.0.0.1:$(UDP_PORT) --run-dir $(RUN_DIR) $(ARGS)
+	$(BIN)/trickleweb serve '$(patsubst ~/%,$(HOME)/%,$(SITE))' --replicas $(REPLICAS) --listen 127.0.0.1:$(PORT) --udp 127.0.0.1:$(UDP_PORT) --run-dir $(RUN_DIR) $(ARGS)
 
 test: $(VENV)/.installed-test  ## run every test (under 15 minutes on 2 cores)
 	$(PYTEST) $(ARGS)

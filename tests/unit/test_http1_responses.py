@@ -1,5 +1,8 @@
 """Response heads, how bodies are delimited, and errors as responses: read back by h11 where that says more."""
 
+import re
+from http import HTTPStatus
+
 import h11
 import pytest
 
@@ -15,6 +18,7 @@ from trickleweb.http1 import (
     error_plan,
     method_not_allowed,
     parse_head_untrusted,
+    phrase,
     render_head,
     render_refusal,
     unavailable,
@@ -189,3 +193,15 @@ def test_a_refused_head_request_gets_no_body() -> None:
 def test_a_plan_knows_its_length() -> None:
     assert Plan(200).body_bytes == 0
     assert Plan(206, pieces=(Inline(b"--x"), Slice("hash", 10, 15), Slice("hash", 7, 7))).body_bytes == 8
+
+
+@pytest.mark.parametrize("status", HTTPStatus)
+def test_every_status_that_python_knows_has_a_name_of_its_own(status: HTTPStatus) -> None:
+    if status >= 200:
+        assert re.fullmatch("[A-Z][A-Za-z' -]+", phrase(status))
+
+
+def test_names_are_those_of_the_rfc_whatever_the_python() -> None:
+    named = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+    assert {status: phrase(status) for status in named} == named
+    assert rendered(request(), 416, 0).startswith(b"HTTP/1.1 416 Range Not Satisfiable\r\n")

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,10 @@ def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
     sock.close()
     with pytest.raises(CommandFailed, match="cannot be used"):
         bound(("192.0.2.1", 0), reuse_port=False)
+
+
+def test_a_replica_starts_without_what_it_rarely_needs() -> None:
+    rarely = {"asyncio", "email", "html", "http", "importlib.metadata", "jinja2", "ssl", "tempfile", "zipfile"}
+    found = f"import sys, trickleweb.cli.replica; print(sorted({rarely!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import select
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trickles.drivers.batch import cut
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import wall_us
 from trickles.listener import Listener
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Replica:
@@ -74,6 +77,8 @@ class AsyncReplica(Replica):
     """A replica on the running asyncio loop, for services that defer."""
 
     def __init__(self, listener: Listener, socket: BatchSocket) -> None:
+        import asyncio  # a replica in a blocking loop starts sooner without it
+
         super().__init__(listener, socket)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

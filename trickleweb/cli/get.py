@@ -1,7 +1,8 @@
 """Download a file over Trickles itself, without a gateway: the download survives the death of any replica.
 
 The URL's host and port name a replica, unless --replica names others, or --run-dir a fleet that `trickleweb serve`
-started on this machine. The fleet's identity is that of --server-key, else trusted on first use and remembered.
+started on this machine; one in .run whose gateway the URL names is found. The fleet's identity is that of --server-key,
+else of that run directory, else trusted on first use and remembered.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, TextIO
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -21,10 +21,12 @@ from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
 from trickles.drivers.world import wall_us
+from trickles.errors import ConnectionFailed
 from trickleweb.cli.download import Answer, body, read_answer, request
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
 from trickleweb.cli.progress import Progress
-from trickleweb.cli.rundir import FLEET, RunDir
+from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
+from trickleweb.http1 import phrase
 
 
 def add_arguments(parser: Parser) -> None:
@@ -38,6 +40,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
+_PATIENCE_SECONDS = 2.0
 _SAFE = "/%:@!$&'()*+,;=~"
 _REPLICA = "a replica of the fleet (repeatable)"
 _POLICY = "which replica a request goes to (default: home)"
@@ -48,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     url = urlsplit(args.url)
     if url.scheme != "http" or not url.netloc or not url.netloc.isascii():
         raise CommandFailed(f"not a URL of the form http://HOST[:PORT]/PATH: {args.url}")
+    args.run_dir = args.run_dir or _fleet_of(url.netloc, args)
     replicas = _replicas(args, url.netloc)
     wanted = request(_target(url), url.netloc)
     output = args.output or unquote(url.path).rpartition("/")[2] or "index.html"
@@ -77,6 +81,13 @@ def _target(url: SplitResult) -> str:
     """Path and query, with whatever no request may hold escaped."""
     query = f"?{quote(url.query, safe=_SAFE + '?')}" if url.query else ""
     return quote(url.path or "/", safe=_SAFE) + query
+
+
+def _fleet_of(netloc: str, args: argparse.Namespace) -> Path | None:
+    """The usual run directory, if its gateway is what the URL names: a gateway cannot be asked by UDP."""
+    fleet = RunDir(DEFAULT).figures(FLEET)
+    meant = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
+    return Path(DEFAULT) if meant and not (args.replica or args.server_key) else None
 
 
 def _replicas(args: argparse.Namespace, netloc: str) -> list[Address]:
@@ -111,12 +122,29 @@ async def _download(
     stream = await connect(replicas, config=config)
     try:
         stream.write(wanted)
-        answer = await read_answer(stream)
+        answer = await _answered(stream, replicas, show)
         if answer.status != 200:
-            raise CommandFailed(f"the server answers {answer.status} {_phrase(answer.status)}".rstrip())
+            raise CommandFailed(f"the server answers {answer.status} {phrase(answer.status)}".rstrip())
         await _save(stream, answer, file, show)
     finally:
         stream.close()
+
+
+async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None) -> Answer:
+    """The response's head; who has to wait is told for whom, and `CommandFailed` says who did not answer."""
+    places = ", ".join(map(shown, replicas))
+    patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _tell, show, f"waiting for {places} (UDP)")
+    try:
+        return await read_answer(stream)
+    except ConnectionFailed as exc:
+        raise CommandFailed(f"{exc}: {places} (UDP; a gateway is no replica, name one by --replica)") from None
+    finally:
+        patience.cancel()
+
+
+def _tell(show: TextIO | None, text: str) -> None:
+    if show is not None:
+        print(text, file=show, flush=True)
 
 
 async def _save(stream: Stream, answer: Answer, file: BinaryIO, show: TextIO | None) -> None:
@@ -128,10 +156,3 @@ async def _save(stream: Stream, answer: Answer, file: BinaryIO, show: TextIO | N
             progress.update(received, stream.statistics)
     finally:
         progress.update(received, stream.statistics, last=True)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any, NoReturn
 
 from trickleweb.errors import WebError
@@ -43,6 +42,8 @@ class VersionAction(argparse.Action):
 
 def version() -> str:
     """The version of the installed distribution, or `unknown` in a tree that is not installed."""
+    from importlib import metadata  # it takes long to import, and is nearly never needed
+
     try:
         return metadata.version("trickles")
     except metadata.PackageNotFoundError:

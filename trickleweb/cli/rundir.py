@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trickleweb.cli.parser import CommandFailed
 
+DEFAULT = ".run"
 FLEET = "fleet"  # the supervisor's own status, beside those of its processes
 GATEWAY = "gateway"
 STATUS_SECONDS = 0.25  # between figures: what a replica that is killed has not told, nobody will know
@@ -85,6 +86,19 @@ class RunDir:
         for pattern in ("*.pid", "*.json", ".*.new"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
+
+
+def is_alive(pid: object) -> bool:
+    """Whether this is the id of a process that runs."""
+    if not isinstance(pid, int) or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_whole(path: Path, text: str) -> None:

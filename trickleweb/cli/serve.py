@@ -13,8 +13,8 @@ from pathlib import Path
 
 from trickleweb.cli.fleet import Fleet, FleetOptions
 from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, whole_number
-from trickleweb.cli.rundir import STATUS_SECONDS
-from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_words
+from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
 
 MAX_REPLICAS = 64
 POLICIES = ("home", "spray")
@@ -26,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--replicas", metavar="N", type=whole_number(1, MAX_REPLICAS), default=3, help=_REPLICAS)
     parser.add_argument("--listen", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8080), help=_LISTEN)
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
-    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(".run"), help=_RUN_DIR)
+    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help=_RUN_DIR)
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: made under --run-dir)")
     parser.add_argument("--spool", metavar="DIR", type=Path, help="keep large input here (default: under --run-dir)")
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
@@ -55,6 +55,7 @@ _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    checked_fallback(args)
     tls = _tls_words(args)
     options = FleetOptions(
         site=checked_directory(args),

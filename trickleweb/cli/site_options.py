@@ -30,6 +30,12 @@ def site_words(args: argparse.Namespace) -> list[str]:
     return [*listing, *fallback, "--", args.directory]
 
 
+def checked_fallback(args: argparse.Namespace) -> None:
+    """`CommandFailed` if a fallback is named and is no file of the folder: every path would quietly be 404."""
+    if args.fallback and not (Path(args.directory) / args.fallback).is_file():
+        raise CommandFailed(f"there is no page {args.fallback} in {args.directory} to fall back to")
+
+
 def checked_directory(args: argparse.Namespace) -> Path:
     """The folder; `CommandFailed` if it is none."""
     path = Path(args.directory)

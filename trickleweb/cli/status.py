@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
 from trickleweb.cli.parser import CommandFailed, Parser
-from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
+from trickleweb.cli.rundir import DEFAULT, FLEET, GATEWAY, RunDir, is_alive, replica_name
 
 _FIGURES = ("packets_in", "packets_out", "bytes_out", "requests", "refusals")
 
@@ -27,7 +26,9 @@ class Row(TypedDict):
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(".run"), help="as of serve (default: .run)")
+    parser.add_argument(
+        "--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help="as of serve (default: .run)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with all that the processes tell")
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what the files under the run directory say; `CommandFailed` if no fleet runs there."""
     run_dir = RunDir(args.run_dir)
     fleet = run_dir.figures(FLEET)
-    if not is_alive(_whole(fleet.get("pid"))):
+    if not is_alive(fleet.get("pid")):
         raise CommandFailed(f"no fleet runs under {run_dir.path}")
     rows = list(_rows(run_dir, fleet))
     if args.json:
@@ -45,19 +46,6 @@ def run(args: argparse.Namespace) -> int:
     for line in _table(rows):
         print(line)
     return 0
-
-
-def is_alive(pid: int | None) -> bool:
-    """Whether a process of that id runs."""
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _rows(run_dir: RunDir, fleet: dict[str, object]) -> Iterator[Row]:

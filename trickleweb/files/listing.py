@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, quote
 
 from trickleweb.files.qvalues import media_weight
 from trickleweb.headers import format_date
-from trickleweb.templating import render
 
 JSON = "application/json"
 HTML = "text/html"
@@ -75,6 +74,8 @@ def as_json(path: str, entries: Sequence[Entry], *, complete: bool) -> bytes:
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, *, complete: bool) -> bytes:
     """A page with a row for each entry and links that sort."""
+    from trickleweb.templating import render  # most replicas never list a folder, and all of them start quickly
+
     page = render(
         "listing.html",
         path=_shown(path),

@@ -3,6 +3,7 @@
 from trickleweb.http1.chunked import ChunkedState, Decoded, decode_chunked
 from trickleweb.http1.delivery import Delivery, decide_delivery
 from trickleweb.http1.head import drop_caches, parse_head_untrusted
+from trickleweb.http1.phrases import phrase
 from trickleweb.http1.refusals import error_plan, method_not_allowed, render_refusal, unavailable
 from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_head
 
@@ -19,6 +20,7 @@ __all__ = [
     "error_plan",
     "method_not_allowed",
     "parse_head_untrusted",
+    "phrase",
     "render_head",
     "render_refusal",
     "unavailable",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
-from http import HTTPStatus
 
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.delivery import refused_delivery
+from trickleweb.http1.phrases import phrase
 from trickleweb.http1.render import render_head
 from trickleweb.messages import Inline, Plan
 
@@ -32,8 +31,10 @@ def unavailable(reason: str = "", *, retry_after_seconds: int = 1) -> HTTPError:
 
 def error_plan(error: HTTPError, *, html: bool = False) -> Plan:
     """The response for an error: its status and reason as plain text or as a page, never stored by a cache."""
-    title = _title(error.status)
+    title = f"{error.status} {phrase(error.status)}".rstrip()
     if html:
+        from html import escape  # a table of thousands of names: not for the start of every replica
+
         paragraph = f"<p>{escape(error.reason)}</p>" if error.reason else ""
         kind, text = "text/html; charset=utf-8", _PAGE.format(title=title, paragraph=paragraph)
     else:
@@ -55,10 +56,3 @@ def render_refusal(error: HTTPError, head: bytes, *, date_seconds: int) -> bytes
     if not delivery.has_body:
         return rendered
     return rendered + b"".join(piece.data for piece in plan.pieces if isinstance(piece, Inline))
-
-
-def _title(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)

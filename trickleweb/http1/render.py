@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from trickleweb.errors import UnsafeHeader
 from trickleweb.headers import Headers, Pair, format_date
 from trickleweb.http1.delivery import Delivery
+from trickleweb.http1.phrases import phrase
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 SERVER = "trickleweb"
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 # The framing is the server's: a program that sets these would make one message two, or two one.
@@ -32,7 +31,7 @@ def render_head(status: int, headers: Headers, delivery: Delivery, *, date_secon
     """
     if not 200 <= status <= 599:
         raise ValueError(f"{status} is no final status")
-    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
+    lines = [f"HTTP/1.1 {status} {phrase(status)}"]
     lines += [render_field(name, value) for name, value in headers.pairs if name.lower() not in _OURS]
     lines += [f"{name}: {value}" for name, value in _own_fields(headers, delivery, date_seconds)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

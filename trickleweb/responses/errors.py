@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from trickleweb.bodies import Complete
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1.refusals import error_plan
+from trickleweb.http1 import error_plan, phrase
 from trickleweb.messages import Inline
 from trickleweb.request import Request
 from trickleweb.responses.response import Response
@@ -28,10 +26,6 @@ def error_response(request: Request, error: HTTPError) -> Response:
 
 
 def _problem(error: HTTPError) -> bytes:
-    try:
-        title = HTTPStatus(error.status).phrase
-    except ValueError:
-        title = ""
-    fields = {"status": error.status, "title": title, "detail": error.reason}
+    fields = {"status": error.status, "title": phrase(error.status), "detail": error.reason}
     body = Response.json({name: value for name, value in fields.items() if value}).body
     return body.data if isinstance(body, Complete) else b""
