@@ -31,6 +31,10 @@ class IdentityError(TricklesError):
     """The fleet is not the one the client pinned or trusted before."""
 
 
+class DiscoveryError(TricklesError):
+    """Where the replicas of a fleet are cannot be found out: no such name, no answer, or none that can be used."""
+
+
 class CertificateError(TricklesError):
     """A TLS certificate or its key that cannot be used: missing, malformed, no pair, or a key readable by others."""
 

@@ -121,6 +121,31 @@ def test_what_a_program_sends_outlives_the_replicas_that_took_it(key: Path, tmp_
         assert program.recv(65, socket.MSG_WAITALL) == tape_digest(size_bytes).encode() + b"\n"
 
 
+def test_a_transfer_follows_a_file_of_replicas(key: Path, tmp_path: Path) -> None:
+    path = tmp_path / "replicas"
+    with Fleet(2) as fleet:
+        path.write_text(f"# those in use\n{shown(fleet.addresses[0])}\n")
+        with GatewayProgram([], "--replica-file", path, "--server-key", key) as gateway, gateway.dial() as program:
+            assert gateway.first_line.endswith(" for 1 replicas")
+            program.sendall(b"get 40000000\n")
+            program.shutdown(socket.SHUT_WR)
+            assert program.recv(5, socket.MSG_WAITALL) == tape(0, 5)
+            path.write_text("nonsense\n")
+            assert "(the replicas known before stay in use)" in gateway.errors.next()
+            path.write_text(f"{shown(fleet.addresses[1])}\n")
+            assert gateway.errors.next() == "trickles gateway: replicas are found again: 1"
+            fleet.kill(0)
+            assert sha256(tape(0, 5) + received(program)).hexdigest() == tape_digest(40_000_000)
+            assert gateway.terminate() == 0
+
+
+def test_replicas_are_found_by_name(key: Path) -> None:
+    with Fleet(1) as fleet:
+        words = ("--replica-dns", f"localhost:{fleet.addresses[0][1]}", "--server-key", key)
+        with GatewayProgram([], *words) as gateway:
+            assert fetched(gateway, 3_000_000) == tape_digest(3_000_000)
+
+
 def test_without_replicas_programs_are_reset_with_a_reason_until_replicas_return(key: Path, tmp_path: Path) -> None:
     files = ("--pid-file", tmp_path / "pid", "--status-file", tmp_path / "status")
     words = ("--server-key", key, "--give-up", 1, *files)
@@ -198,6 +223,12 @@ def test_what_keeps_it_from_starting_is_one_line(key: Path) -> None:
     assert (status, output, errors) == (1, "", "trickles gateway: cannot find replica 'a..b': not a name\n")
     status, output, errors = outcome(*listen, "--replica", "nonsense", "--server-key", key)
     assert (status, output, errors) == (1, "", "trickles gateway: not HOST:PORT: 'nonsense'\n")
+    status, output, errors = outcome(*listen, "--server-key", key)
+    assert (status, output, errors.count("\n")) == (1, "", 1)
+    assert "no replicas: say --replica" in errors
+    words = ("--replica-srv", "_t._udp.test", "--dns-server", "127.0.0.1:1", "--server-key", key)
+    status, output, errors = outcome(*listen, *words)
+    assert (status, output, errors) == (1, "", "trickles gateway: _t._udp.test: no name server answers\n")
     status, output, errors = outcome(*listen, *replica, "--max-connections", "0")
     assert (status, output, errors.count("\n")) == (2, "", 1)
     status, output, errors = outcome(*listen, "--replica", "127.0.0.1:1", "--server-key", key.with_name("missing"))

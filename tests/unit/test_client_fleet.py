@@ -2,7 +2,7 @@
 
 import pytest
 
-from trickles.client.fleet import SUSPECT_FOR, Fleet, Policy
+from trickles.client.fleet import MOST_REMEMBERED, SUSPECT_FOR, Fleet, Policy
 
 A, B, C = (("10.0.0.1", 443), ("10.0.0.2", 443), ("10.0.0.3", 443))
 
@@ -92,3 +92,20 @@ def test_what_waits_for_a_replica_that_left_the_list_goes_to_one_that_is_on_it()
     fleet = Fleet([A, B])
     fleet.replace([C])
     assert fleet.other(A, 0) == C
+
+
+def test_home_that_left_the_list_is_followed_by_one_that_answers() -> None:
+    fleet = Fleet([A, B, C])
+    fleet.silent(B, 0)
+    fleet.replace([B, C], 1)
+    assert fleet.home == C
+
+
+def test_what_is_remembered_of_those_that_left_is_bounded() -> None:
+    fleet = Fleet([A])
+    for number in range(1000):
+        fleet.replace([("10.1.0.1", number)])
+        fleet.silent(fleet.home, 0)
+        fleet.answered(fleet.home, 1000)
+    assert len(fleet.members) == MOST_REMEMBERED + 1
+    assert len(fleet._latency) <= MOST_REMEMBERED + 1

@@ -54,6 +54,16 @@ def test_when_all_rest_the_one_whose_rest_ends_first_is_tried() -> None:
     assert [health.pick(10), health.pick(10)] == [2, 2]
 
 
+def test_health_of_those_that_stay_on_the_list_is_kept() -> None:
+    health = Health(THREE)
+    for replica in THREE[:2]:
+        health.silent(replica, 0)
+    health.replace([THREE[2], THREE[1]])
+    assert {health.pick(1) for _ in range(4)} == {0}
+    health.replace(THREE)
+    assert {health.pick(1) for _ in range(4)} == {0, 2}
+
+
 def test_a_single_replica_is_picked_whatever_was_said() -> None:
     health = Health(THREE[:1])
     health.silent(THREE[0], 0)
@@ -88,6 +98,47 @@ def test_connections_begin_with_each_replica_in_turn_but_not_with_a_dead_one() -
             later = [(await asked(dialer)).statistics() for _ in range(6)]
             assert {each["replica"] for each in later} == {shown(fleet.addresses[0]), shown(fleet.addresses[2])}
             assert dialer._health.pick(0) != 1
+
+    run(test())
+
+
+def test_a_transfer_moves_to_other_replicas_when_all_of_its_own_are_replaced() -> None:
+    async def test() -> None:
+        with LoopFleet(2) as old, LoopFleet(2) as new:
+            dialer = Dialer(old.addresses, config())
+            streams = [await connect([], dialer=dialer) for _ in range(2)]
+            for stream in streams:
+                stream.write(b"get 20000000\n")
+                stream.write_eof()
+                assert await stream.read(5) == tape(0, 5)
+            dialer.replace(new.addresses)
+            for index in range(2):
+                old.kill(index)
+            for stream in streams:
+                assert await stream.read() == tape(5, 20_000_000)
+                assert stream.statistics()["replica"] in list(map(shown, new.addresses))
+            assert (await asked(dialer)).statistics()["replica"] in list(map(shown, new.addresses))
+            dialer.replace([])
+            assert dialer.replicas == new.addresses
+
+    run(test())
+
+
+def test_members_with_ipv6_addresses_may_come_later() -> None:
+    async def test() -> None:
+        with LoopFleet(1) as four, LoopFleet(1, host="::1") as six:
+            dialer = Dialer(four.addresses, config(), spare_sockets=1)
+            await asked(dialer)
+            stream = await connect([], dialer=dialer)
+            stream.write(b"get 20000000\n")
+            stream.write_eof()
+            assert await stream.read(5) == tape(0, 5)
+            dialer.replace(six.addresses)
+            four.kill(0)
+            assert await stream.read() == tape(5, 20_000_000)
+            assert str((await asked(dialer)).statistics()["replica"]).endswith(f":{six.addresses[0][1]}")
+            dialer.close()
+            assert dialer.ports.open == 0
 
     run(test())
 

@@ -17,16 +17,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from trickles.cli.discovery_options import add_discovery_arguments, checked_address, discovery, fleet_name
 from trickles.cli.parser import Parser, whole_number
 from trickles.cli.tls_options import add_tls_arguments, certificates
 from trickles.client import ClientConfig, Policy
 from trickles.drivers.addresses import shown
-from trickles.drivers.dialer import Dialer, parse_address
+from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.world import wall_us
-from trickles.errors import LocalProtocolError
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
 from trickles.gateway.serving import Gateway, serve
@@ -38,9 +38,8 @@ SPARE_SOCKETS = 256  # as many short connections as may come at once without mak
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    address = {"metavar": "HOST:PORT", "action": "append", "required": True}
-    parser.add_argument("--listen", help="accept TCP connections here (repeatable)", **address)  # type: ignore[arg-type]
-    parser.add_argument("--replica", help="a replica of the fleet (repeatable)", **address)  # type: ignore[arg-type]
+    parser.add_argument("--listen", metavar="HOST:PORT", action="append", required=True, help=_LISTEN)
+    add_discovery_arguments(parser)
     parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
     parser.add_argument("--policy", choices=[policy.value for policy in Policy], default="home", help=_POLICY)
     parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
@@ -54,6 +53,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
 
+_LISTEN = "accept TCP connections here (repeatable)"
 _POLICY = "which replica a request goes to: home (one as long as it answers), spray (each request to the next), fastest"
 _SECONDS = whole_number(0, 86_400)
 _MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
@@ -70,11 +70,19 @@ def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; each transfer that fails is one line on stderr."""
     keep_freed_memory()
     allow_descriptors()
-    log = FailureLog(sys.stderr.write)
-    dialer = Dialer([_address(text) for text in args.replica], _config(args), spare_sockets=SPARE_SOCKETS)
-    tls = certificates(args)
+    try:
+        asyncio.run(_serve(args))
+    finally:
+        if args.pid_file:
+            Path(args.pid_file).unlink(missing_ok=True)
+    return 0
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    log, tls, replicas = FailureLog(sys.stderr.write), certificates(args), discovery(args)
+    listen, config = [checked_address(text) for text in args.listen], _config(args)
+    dialer = Dialer(await replicas.refresh(), config, spare_sockets=SPARE_SOCKETS)
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
-    listen = [_address(text) for text in args.listen]
 
     def ready(bound: list[Address]) -> None:
         if args.pid_file:
@@ -89,12 +97,13 @@ def run(args: argparse.Namespace) -> int:
         if args.status_file:
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
-    try:
-        asyncio.run(serve(gateway, listen, ready=ready, tick=tick, reload=tls.reload if tls else None))
-    finally:
-        if args.pid_file:
-            Path(args.pid_file).unlink(missing_ok=True)
-    return 0
+    def reload() -> None:
+        replicas.hurry()
+        if tls is not None:
+            tls.reload()
+
+    beside = [lambda: replicas.keep(dialer.replace)]
+    await serve(gateway, listen, ready=ready, tick=tick, reload=reload, beside=beside)
 
 
 def allow_descriptors() -> None:
@@ -109,7 +118,7 @@ def _config(args: argparse.Namespace) -> ClientConfig:
         print("trickles gateway: no --server-key: the fleet's identity is trusted on first use", file=sys.stderr)
     return ClientConfig(
         identity=identity,
-        trust=KnownHosts().trust(",".join(sorted(args.replica))) if identity is None else lambda _: False,
+        trust=KnownHosts().trust(fleet_name(args)) if identity is None else lambda _: False,
         wall=wall_us,
         suite=Suite[args.suite.upper()],
         policy=Policy(args.policy),
@@ -124,13 +133,6 @@ def _limits(args: argparse.Namespace) -> GatewayLimits:
         request_timeout=args.request_timeout,
         idle_timeout=args.idle_timeout,
     )
-
-
-def _address(text: str) -> Address:
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        raise LocalProtocolError(str(error)) from None
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -79,6 +79,10 @@ class Client:
         else:
             self.greeting.unreachable(replica, now)
 
+    def replace_replicas(self, replicas: Sequence[Address], *, now: int) -> None:
+        """The fleet's members are others now: what is asked from here on goes to them. None: those known stay."""
+        self.state.fleet.replace(replicas, now)
+
     def handle_timeout(self, *, now: int) -> None:
         """The time that `next_timeout` named has come."""
         if self._failed:

@@ -1,4 +1,4 @@
-"""Which replica a request goes to: health by use, policies home, spray, stripe and fastest."""
+"""Which replica a request goes to: health by use, policies, and members that come and go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from trickles.wire.kinds import Address
 
+MOST_REMEMBERED = 64  # of those that left: they may still answer what they were asked
 SUSPECT_FOR = 1_000_000  # microseconds a silent or dead replica is left alone while others answer
 LEAST_TRIES = 8  # before none can continue: one address may stand for many replicas
 
@@ -73,7 +74,8 @@ class Fleet:
             at = self.replicas.index(avoid)
             order = self.replicas[at + 1 :] + self.replicas[:at]
         else:  # it left the list
-            order = self.replicas[self._home :] + self.replicas[: self._home]
+            at = self._home % len(self.replicas)
+            order = self.replicas[at:] + self.replicas[:at]
         for replica in order:
             if not self.suspect(replica, now):
                 return replica
@@ -105,10 +107,14 @@ class Fleet:
             old = self._latency.get(replica, round_trip)
             self._latency[replica] = (7 * old + round_trip) >> 3
 
-    def replace(self, replicas: Sequence[Address]) -> None:
-        """A new list of replicas (discovery); home stays if it is still listed."""
+    def replace(self, replicas: Sequence[Address], now: int = 0) -> None:
+        """A new list of replicas (discovery); home stays if it is still listed, else a healthy one follows."""
         home = self.home
         self.replicas = list(dict.fromkeys(replicas)) or self.replicas
-        self.members |= frozenset(self.replicas)  # answers of those that left the list are still welcome
-        self._home = self.replicas.index(home) if home in self.replicas else 0
+        left = [member for member in self.members if member not in self.replicas]
+        self.members = frozenset([*self.replicas, *left[-MOST_REMEMBERED:]])  # answers under way are still welcome
+        for known in (self._suspect_until, self._latency):
+            for gone in known.keys() - self.members:
+                del known[gone]
+        self._home = self.replicas.index(home if home in self.replicas else self.other(home, now))
         self._turn = self._home

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trickles.client import Client, Connected, Data, End, Failed
@@ -94,6 +94,15 @@ class Connection:
         """The consumer has room again."""
         self.paused = False
         self.flush()
+
+    def rejoin(self, replicas: Sequence[Address], ports: Ports) -> None:
+        """The fleet's members have changed, and with them perhaps the kind of socket that reaches them."""
+        if self.closed:
+            return
+        self.client.replace_replicas(replicas, now=monotonic_us())
+        if ports is not self._ports:
+            self._release()
+            self._ports = ports
 
     def close(self) -> None:
         """Forget the connection; nobody else has to know."""

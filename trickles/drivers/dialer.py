@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
+from weakref import WeakSet
 
 from trickles.client import Client, ClientConfig
 from trickles.drivers.connection import Connection, Consumer
@@ -34,13 +35,14 @@ class Dialer:
         idle_after: int = IDLE_AFTER,
     ) -> None:
         self.replicas = list(dict.fromkeys(resolve(*replica) for replica in replicas))
-        self._wide = any(":" in host for host, _ in self.replicas)
+        self._wide = _wide(self.replicas)
         # in clear nobody could tell a late packet for a socket's last connection from one for its next
         self._spare_sockets = spare_sockets if config.suite is Suite.SEALED else 0
         self._idle_after = idle_after
         self._entropy: Callable[[int], bytes] = EntropyPool()
         self._health = Health(self.replicas, config.first)
         self._ports: Ports | None = None
+        self._live: WeakSet[Connection] = WeakSet()
         self._learned: tuple[int, int] | None = None
         self._use(replace(config, probe_sizes=_fitting(config.probe_sizes)) if self._wide else config)
 
@@ -71,7 +73,32 @@ class Dialer:
     def dial(self, consumer: Consumer, window_bytes: int | None = None) -> Connection:
         """A new connection; it takes a socket when it has something to send. Call `start` on it."""
         client = self._client(self._health.pick(monotonic_us()), window_bytes or self.window_bytes)
-        return Connection(client, self.ports, consumer, self)
+        connection = Connection(client, self.ports, consumer, self)
+        self._live.add(connection)
+        return connection
+
+    def replace(self, replicas: Sequence[Address]) -> None:
+        """The fleet's members are others now, numeric addresses; connections that are open learn of it too.
+
+        An empty list changes nothing: who has nobody else to turn to stays with those it knows.
+        """
+        fresh = list(dict.fromkeys(replicas))
+        if not fresh or fresh == self.replicas:
+            return
+        self.replicas = fresh
+        self._health.replace(fresh)
+        if _wide(fresh) and not self._wide:
+            self._widen()
+        for connection in list(self._live):
+            connection.rejoin(fresh, self.ports)
+
+    def _widen(self) -> None:
+        """The first member with an IPv6 address: sockets from now on reach both kinds."""
+        self._wide = True
+        if self._ports is not None:
+            self._ports.close()
+            self._ports = None
+        self._use(replace(self._config, probe_sizes=_fitting(self._config.probe_sizes)))
 
     def _client(self, first: int, window_bytes: int) -> Client:
         try:
@@ -115,6 +142,11 @@ class Dialer:
         """Close the sockets that wait; connections go on."""
         if self._ports is not None:
             self._ports.close()
+
+
+def _wide(replicas: Sequence[Address]) -> bool:
+    """Whether reaching them takes IPv6."""
+    return any(":" in host for host, _ in replicas)
 
 
 def _fitting(probe_sizes: Sequence[int]) -> tuple[int, ...]:

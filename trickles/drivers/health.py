@@ -19,6 +19,12 @@ class Health:
         self._turn = first - 1  # the last one picked
         self._rests: dict[Address, tuple[int, int]] = {}  # until when, and how long the rest is
 
+    def replace(self, replicas: Sequence[Address]) -> None:
+        """A new list; what is known of those that stay stays."""
+        self._replicas = list(replicas)
+        for gone in self._rests.keys() - set(replicas):
+            del self._rests[gone]
+
     def silent(self, replica: Address, now: int) -> None:
         """That replica did not answer; what others say during its rest is no news."""
         until, length = self._rests.get(replica, (0, 0))

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from trickles.drivers.keystore.files import PRIVATE, UNALTERED, errors_as, read_file
+from trickles.drivers.keystore.files import PRIVATE, UNALTERED, errors_as, read_file, signature
 from trickles.errors import CertificateError
 
 ALPN = "http/1.1"  # what browsers may speak here; a program that offers nothing is served all the same
@@ -58,7 +58,7 @@ class Certificates:
             self._report(text)
 
     def _signature(self) -> object:
-        return tuple(map(_signature, self._files))
+        return tuple(map(signature, self._files))
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -87,11 +87,3 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 def _no_password() -> str:
     raise CertificateError("the key is encrypted, and nobody is there to type its password: store it decrypted")
-
-
-def _signature(path: Path) -> object:
-    try:
-        status = path.stat()
-    except OSError as error:
-        return error.errno
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode, status.st_uid

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from trickles.wire.kinds import Address
 
 Accept = Callable[[Shared], Program]
 BACKLOG = 1024
+Beside = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Gateway:
@@ -115,11 +116,12 @@ async def serve(
     tick: Callable[[], None] | None = None,
     every: float = 1.0,
     reload: Callable[[], None] | None = None,
+    beside: Sequence[Beside] = (),
 ) -> None:
     """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT; OSError as bind(2) does.
 
-    `tick` is called at once and then about every `every` seconds, `reload` on SIGHUP. What breaks inside is reported as
-    the gateway's own.
+    `tick` is called at once and then about every `every` seconds, `reload` on SIGHUP; what is `beside` runs as long.
+    What breaks inside is reported as the gateway's own.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.set_exception_handler(lambda _, context: gateway.broke(context))
@@ -127,8 +129,10 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     if reload is not None:
         loop.add_signal_handler(signal.SIGHUP, reload)
+    tasks: list[asyncio.Task[None]] = []
     try:
         ready([address for host, port in listen for address in await gateway.listen(host, port)])
+        tasks += [_started(gateway, each) for each in beside]
         while not stop.is_set():
             if tick is not None:
                 tick()
@@ -137,4 +141,17 @@ async def serve(
             except TimeoutError:
                 continue
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await gateway.close()
+
+
+def _started(gateway: Gateway, each: Beside) -> asyncio.Task[None]:
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            gateway.broke({"message": "it does not go on", "exception": error})
+
+    task = asyncio.get_running_loop().create_task(each())
+    task.add_done_callback(ended)
+    return task

@@ -95,6 +95,15 @@ def read_open_file(descriptor: int, path: Path, forbidden: int, most_bytes: int)
     return data
 
 
+def signature(path: Path) -> object:
+    """What changes when the file at that path, or what may be done with it, does; never raises."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode, status.st_uid
+
+
 def write_file(name: str, data: bytes, mode: int, *, inside: int) -> None:
     """Put `data` under `name` in the open directory `inside`, all or not at all; on disk when this returns."""
     temporary = f"{_TEMPORARY}{secrets.token_hex(8)}"

@@ -1,0 +1,78 @@
+"""Keeps a list of replicas current: a source that fails keeps what it told last, and recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from trickles.drivers.discovery.sources import Source
+from trickles.errors import DiscoveryError
+from trickles.wire.kinds import Address
+
+RETRY_SECONDS = 10.0  # after a failure, even where nothing was to be asked again
+MOST_REPLICAS = 256  # of one fleet; what is named beyond is left out
+
+
+class Discovery:
+    """What all sources name, together, each replica once; `report` is told of trouble, once, and of its end."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        report: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources = sources
+        self._report = report
+        self._clock = clock
+        self._found: list[list[Address]] = [[] for _ in sources]
+        self._problems: list[str | None] = [None for _ in sources]
+        self._due = [0.0 for _ in sources]
+        self._hurry = asyncio.Event()
+
+    async def refresh(self) -> list[Address]:
+        """Ask the sources that are due; all replicas known then. DiscoveryError while no source has ever named one."""
+        news = [
+            await self._ask(index, source)
+            for index, source in enumerate(self._sources)
+            if self._due[index] <= self._clock()
+        ]
+        together = list(dict.fromkeys(replica for found in self._found for replica in found))
+        if not together:
+            raise DiscoveryError("; ".join(filter(None, self._problems)))
+        for text in filter(None, news):
+            self._report(text)
+        return together[:MOST_REPLICAS]
+
+    async def keep(self, use: Callable[[list[Address]], None]) -> None:
+        """Tell `use` the replicas whenever sources were asked; for good."""
+        while True:
+            wait = max(min(self._due) - self._clock(), 0.0)
+            try:
+                await asyncio.wait_for(self._hurry.wait(), None if wait == float("inf") else wait)
+            except TimeoutError:
+                pass
+            else:
+                self._hurry.clear()
+                self._due = [0.0 for _ in self._sources]
+            use(await self.refresh())
+
+    def hurry(self) -> None:
+        """Ask all sources again, now."""
+        self._hurry.set()
+
+    async def _ask(self, index: int, source: Source) -> str | None:
+        """Ask one; what is new to tell."""
+        old = self._problems[index]
+        try:
+            self._found[index] = await source.find()
+        except DiscoveryError as error:
+            fresh = self._problems[index] = str(error)
+            self._due[index] = self._clock() + min(source.every, RETRY_SECONDS)
+            kept = " (the replicas known before stay in use)" if self._found[index] else ""
+            return None if fresh == old else fresh + kept
+        self._problems[index] = None
+        self._due[index] = self._clock() + source.every
+        return None if old is None else f"replicas are found again: {len(self._found[index])}"
