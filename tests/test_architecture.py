@@ -34,7 +34,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(0), "errors limits headers parameters"),
         (Place(0, core=False), "convertors"),
         (Place(1), "messages cookies paths multidict plain sealing ledger"),
-        (Place(1, core=False), "templating"),
+        (Place(1, core=False), "templating config"),
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),
         (Place(3, family="handlers"), "request responses handlers application"),

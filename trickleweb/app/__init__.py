@@ -3,8 +3,9 @@
 from trickleweb.app.app import App
 from trickleweb.app.endpoints import BadHandler
 from trickleweb.app.folders import NoSuchFolder
+from trickleweb.app.keys import key_directory
 from trickleweb.app.pool import PoolLimits
 from trickleweb.app.registry import Folder, Routes
 from trickleweb.app.steps import UnknownSteps
 
-__all__ = ["App", "BadHandler", "Folder", "NoSuchFolder", "PoolLimits", "Routes", "UnknownSteps"]
+__all__ = ["App", "BadHandler", "Folder", "NoSuchFolder", "PoolLimits", "Routes", "UnknownSteps", "key_directory"]

@@ -37,7 +37,9 @@ class Client:
         return self._inner.ledger
 
     def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
-        """As `AsyncClient.request`."""
+        """As `AsyncClient.request`; RuntimeError once it is closed."""
+        if self._loop.is_closed():
+            raise RuntimeError("the client is closed")
         return self._loop.run_until_complete(self._inner.request(method, url, **options))
 
     def get(self, url: str, **options: Unpack[Options]) -> Answer:
