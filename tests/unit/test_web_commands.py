@@ -152,6 +152,18 @@ def test_status_shows_who_is_dead(tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
 
 
+def test_status_tells_of_the_gateway_what_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.note(FLEET, {"pid": os.getpid(), "started": 0, "url": "http://127.0.0.1:8080/", "udp": [], "restarts": {}})
+    run_dir.note_pid("gateway", os.getpid())
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    run_dir.note("gateway", {"live": 2, "accepted": 9, "completed": 6, "failed": 0, "reset": 1, "failovers": 3})
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    _, _, nothing, _, _, row = capsys.readouterr().out.splitlines()
+    assert nothing.split() == ["gateway", str(os.getpid()), "0"]
+    assert row.endswith("  0    live 2, accepted 9, completed 6, failed 0, reset 1, failovers 3")
+
+
 def test_pauses_grow_only_with_failures() -> None:
     assert [pause(failures) for failures in range(8)] == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
 

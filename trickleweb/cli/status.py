@@ -13,6 +13,7 @@ from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.cli.rundir import DEFAULT, FLEET, GATEWAY, RunDir, is_alive, replica_name
 
 _FIGURES = ("packets_in", "packets_out", "bytes_out", "requests", "refusals")
+_CONNECTIONS = ("live", "accepted", "completed", "failed", "reset", "failovers")
 
 
 class Row(TypedDict):
@@ -61,9 +62,19 @@ def _table(rows: list[Row]) -> Iterator[str]:
     yield f"{'process':12}{'pid':>9}{'restarts':>10}" + "".join(f"{each.replace('_', ' '):>14}" for each in _FIGURES)
     for row in rows:
         pid = "dead" if row["pid"] is None else str(row["pid"])
-        told = (_whole(row["figures"].get(each)) for each in _FIGURES)
-        figures = "".join(f"{'' if each is None else each:>14}" for each in told)
+        figures = _connections(row["figures"]) if row["name"] == GATEWAY else _counts(row["figures"])
         yield f"{row['name']:12}{pid:>9}{row['restarts']:>10}{figures}".rstrip()
+
+
+def _counts(figures: dict[str, object]) -> str:
+    told = (_whole(figures.get(each)) for each in _FIGURES)
+    return "".join(f"{'' if each is None else each:>14}" for each in told)
+
+
+def _connections(figures: dict[str, object]) -> str:
+    """What a gateway has instead: its programs' connections, and how often replicas had to be left for others."""
+    told = {name: value for name in _CONNECTIONS if (value := _whole(figures.get(name))) is not None}
+    return "    " + ", ".join(f"{name} {value}" for name, value in told.items()) if told else ""
 
 
 def _whole(value: object) -> int | None:
