@@ -142,6 +142,12 @@ def test_figures_are_brought_up_to_date(fleet: Served, run_dir: Path) -> None:
     raise AssertionError("no figures")
 
 
+def test_a_gateway_may_listen_everywhere(folder: Path, run_dir: Path) -> None:
+    with served(folder, run_dir, "--listen", ":0", "--udp", ":0", "--replicas", 1) as fleet:
+        assert fleet.url.startswith("http://127.0.0.1:")
+        assert fleet.get("/hello.txt") == HELLO
+
+
 def test_a_keyring_of_ones_own(folder: Path, run_dir: Path, tmp_path: Path) -> None:
     ring = init_keystore(tmp_path / "keys")
     with served(folder, run_dir, "--keyring", tmp_path / "keys") as fleet:

@@ -70,6 +70,7 @@ def test_misuse_is_one_line_and_exit_code_2(words: list[str], capsys: pytest.Cap
         (["serve", "/nowhere\n"], "trickleweb serve: /nowhere\\n is no folder that can be read"),
         (["replica", "/nowhere", "--udp", ":0"], "trickleweb replica: /nowhere is no folder that can be read"),
         (["serve", "/", "--fallback", "no.html"], "trickleweb serve: there is no page no.html in / to fall back to"),
+        (["serve", "/", "--udp", "[::1]:65534"], "trickleweb serve: there are no 3 ports from [::1]:65534 on"),
         (["status", "--run-dir", "/nowhere"], "trickleweb status: no fleet runs under /nowhere"),
         (["get", "http://h/", "--run-dir", "/nowhere"], "trickleweb get: no fleet runs under /nowhere"),
         (["get", "ftp://h/"], "trickleweb get: not a URL of the form http://HOST[:PORT]/PATH: ftp://h/"),

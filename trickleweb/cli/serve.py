@@ -12,7 +12,7 @@ import asyncio
 from pathlib import Path
 
 from trickleweb.cli.fleet import Fleet, FleetOptions
-from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, whole_number
+from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, shown, whole_number
 from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
 
@@ -56,6 +56,7 @@ _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     checked_fallback(args)
+    _check_ports(args)
     tls = _tls_words(args)
     options = FleetOptions(
         site=checked_directory(args),
@@ -73,6 +74,12 @@ def run(args: argparse.Namespace) -> int:
     )
     asyncio.run(Fleet(options).serve())
     return 0
+
+
+def _check_ports(args: argparse.Namespace) -> None:
+    host, port = args.udp
+    if port + args.replicas > 1 << 16 and not args.reuse_port:
+        raise CommandFailed(f"there are no {args.replicas} ports from {shown((host, port))} on")
 
 
 def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
