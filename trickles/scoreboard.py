@@ -10,7 +10,7 @@ from functools import reduce
 from operator import xor
 
 from trickles.ranges import Range
-from trickles.trickle import Course, Episode, course
+from trickles.trickle import Course, Episode, Leg, course
 
 _Run = list[int]  # start, stop, nonce
 
@@ -32,8 +32,9 @@ class Scoreboard:
         self._runs: list[_Run] = []
         self._splits: set[int] = set()
         self._course: Course | None = None
-        self._waiting = {number: arrival for number, arrival in self._waiting.items() if number >= episode.base}
-        self._absorb()
+        if self._waiting:
+            self._waiting = {number: arrival for number, arrival in self._waiting.items() if number >= episode.base}
+            self._absorb()
 
     def rebase(self, episode: Episode) -> None:
         """Adopt the fresh continuation of an episode that this scoreboard has already followed into."""
@@ -102,11 +103,19 @@ class Scoreboard:
     def course(self) -> Course:
         """The episodes that follow from the proof so far."""
         if self._course is None:
-            self._course = course(self.episode, [(start, stop) for start, stop, _ in self.proof()])
+            self._course = self._whole() or course(self.episode, [(start, stop) for start, stop, _ in self.proof()])
         return self._course
+
+    def _whole(self) -> Course | None:
+        """The course without any loss, which is the episode itself; None when there were losses."""
+        lossless = not self._runs or (len(self._runs) == 1 and self._runs[0][0] == self.episode.base)
+        return Course((Leg(self.episode),)) if lossless else None
 
     def proof(self) -> tuple[tuple[int, int, int], ...]:
         """The runs (start, stop, nonce) from the episode's base on, neighbours merged."""
+        if len(self._runs) == 1:
+            start, stop, nonce = self._runs[0]
+            return ((start, stop, nonce),)
         merged: list[_Run] = []
         for start, stop, nonce in self._runs:
             if merged and merged[-1][1] == start:

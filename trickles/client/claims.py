@@ -86,6 +86,11 @@ class Claims:
     def __len__(self) -> int:
         return len(self._claims)
 
+    @property
+    def oldest(self) -> Claim | None:
+        """The first of those in flight."""
+        return self._claims[0] if self._claims else None
+
     def add(self, claim: Claim) -> None:
         """A new request is in flight."""
         self._claims.append(claim)

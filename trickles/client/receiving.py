@@ -118,8 +118,8 @@ class Receiver:
 
     def _note_progress(self, source: Address, packets: int, now: int) -> None:
         state = self._state
-        if state.claims:
-            waited = now - max(state.progress_at, min(claim.sent_at for claim in state.claims))
+        if (oldest := state.claims.oldest) is not None:
+            waited = now - max(state.progress_at, oldest.sent_at)
             state.stall_us = max(state.stall_us, waited)
         state.progress_at = now
         state.probes = 0

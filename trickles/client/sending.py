@@ -25,6 +25,7 @@ from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
+SMALL_INPUT_BYTES = 200  # fits any request that proves one run
 Outgoing = list[tuple[bytes, Address]]
 
 
@@ -42,13 +43,14 @@ class Sender:
     def datagrams(self, now: int) -> Outgoing:
         """All that is due."""
         state, out = self._state, Outgoing()
-        if len(state.claims) or state.board.waiting or state.upload.active:
+        if state.claims or state.board.waiting or state.upload.active:
             self._timers.expired(now)
             for claim in self._timers.lapsed(now):
                 close(state, claim)
             for claim in [each for each in state.claims if each.retry_at is not None and each.retry_at <= now]:
                 self._repeat(claim, now, out)
-        if state.upload.active or len(state.input):
+        held = len(state.input)
+        if state.upload.active or held > SMALL_INPUT_BYTES or (held and state.board.holes):
             self._upload(now, out)
         if state.restarting is None and self._due():
             if self._timers.needs_restart(now):
@@ -129,18 +131,18 @@ class Sender:
         state, board = self._state, self._state.board
         if state.transport is None:
             return
-        clean = board.clean and not state.timed_out
+        clean, course = board.clean and not state.timed_out, board.course
         size = self._restart_size(clean=clean or state.transport.embryo)
         runs = board.proof()[: self._most_runs(size)]
         if state.timed_out and state.round_trip.backoff > 1:  # perhaps the proof is at fault: none is always valid
             runs = ()
         proved = runs[-1][1] if runs else board.episode.base
-        base = max(board.course.edge(proved), state.next_number, board.cursor)
+        base = max(course.edge(proved), state.next_number, board.cursor)
         state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)
         if state.next_number > state.limits.max_number - state.limits.max_window:
             raise ConnectionFailed("packet numbers used up")
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
-        stop = base + self._expected_window(board.course.window(proved), clean=clean)
+        stop = base + self._expected_window(course.window(proved), clean=clean)
         claim = Claim(base, stop, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
         claim.datagram_bytes = size
         self._fill(claim)

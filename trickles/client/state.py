@@ -35,6 +35,7 @@ class ConnectionState:
         self.counters = Counters()
         self.session = Session(secret, config.suite)
         self.transport: TransportFrame | None = None
+        self.established = False  # there is a continuation
         self.board = Scoreboard(NOTHING_YET)
         self.claims = Claims()
         self.wants = Wants()
@@ -65,10 +66,11 @@ class ConnectionState:
 
     def begin(self, frame: TransportFrame, now: int) -> None:
         """A new episode from its first number on: nothing of it is proved."""
-        self.transport = frame
+        self.transport, self.established = frame, True
+        base, start, _, _ = frame.episode
         self.board.start_over(frame.episode)
-        self.spoken = frame.episode.base
-        self.next_number = max(self.next_number, frame.episode.base + frame.episode.start)
+        self.spoken = base
+        self.next_number = max(self.next_number, base + start)
         self.broken = False
         self.begun_at = now
 
@@ -115,11 +117,6 @@ class ConnectionState:
         return min(limits.max_burst_packets, max(limits.max_burst_bytes, LARGE_BURST * size) // size)
 
     @property
-    def established(self) -> bool:
-        """True once there is a continuation."""
-        return self.transport is not None
-
-    @property
     def input_available(self) -> int:
         """The offset behind the input that a request could offer now."""
         return self.upload.stop if self.upload.active else self.input.written
@@ -127,8 +124,10 @@ class ConnectionState:
     @property
     def input_due(self) -> bool:
         """True when there is input to offer, the place of its output is known, and all before it was asked for."""
+        if not self.input.is_due(self.input_available):
+            return False
         tail = self.wants.tail
-        return tail is not None and self.wants.asked >= tail and self.input.is_due(self.input_available)
+        return tail is not None and self.wants.asked >= tail
 
     @property
     def output_limit(self) -> int:

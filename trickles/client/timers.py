@@ -12,6 +12,7 @@ from trickles.limits import MILLISECOND
 from trickles.ranges import Range
 
 DUPLICATE_THRESHOLD = 3  # later packets that make a hole a loss (RFC 5681 section 3.2)
+NEVER = 1 << 62
 SMOOTH_FOR = MILLISECOND  # at high rates one request speaks for about this long
 
 
@@ -116,36 +117,41 @@ class Timers:
     def _deadlines(self) -> tuple[int, int] | None:
         """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
         state = self._state
-        if not len(state.claims):
+        patience = first = repeated = NEVER
+        for claim in state.claims:  # one pass: this is reckoned whenever something was sent
+            patience = claim.patience if claim.patience < patience else patience
+            first = claim.sent_at if claim.sent_at < first else first
+            if claim.retry_at is None and claim.sent_last < repeated:
+                repeated = claim.sent_last
+        if first == NEVER:
             return None
-        since = max(state.progress_at, min(claim.patience for claim in state.claims))
-        rto = max(since, min(claim.sent_at for claim in state.claims)) + state.round_trip.timeout(state.limits)
-        waiting = self._waiting()
-        if not waiting:
+        since = max(state.progress_at, patience)
+        rto = max(since, first) + state.round_trip.timeout(state.limits)
+        if repeated == NEVER:
             return rto, rto
-        probe = max(since, min(claim.sent_last for claim in waiting))
-        return min(probe + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
+        return min(max(since, repeated) + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
 
     def deadline(self, due: Callable[[], bool]) -> int | None:
         """The earliest time at which `expired` or another look at the connection is due."""
         state = self._state
         if not len(state.claims) and not state.board.waiting:
             return self._piece_deadline() if state.upload.active else None
-        times = [claim.retry_at for claim in state.claims if claim.retry_at is not None]
+        times: list[int] = []
+        base = state.board.episode.base
+        for claim in state.claims:
+            if claim.retry_at is not None:
+                times.append(claim.retry_at)
+            if claim.stop <= base and claim is not state.restarting:
+                times.append(max(state.begun_at + self._reorder_window(), claim.patience + 1))
         if (silence := self._deadlines()) is not None:
             times.append(silence[0])
-        may_speak = state.restarting is None and not state.draining and state.spoken < state.board.cursor
-        if self._speak_at is not None and may_speak and due():
-            times.append(self._speak_at)
-        hole = state.board.hole()
-        if hole is not None and not self._of_next_episode(hole):
+        if self._speak_at is not None:
+            may_speak = state.restarting is None and not state.draining and state.spoken < state.board.cursor
+            if may_speak and due():
+                times.append(self._speak_at)
+        if (hole := state.board.hole()) is not None and not self._of_next_episode(hole):
             patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
             times.append(max(state.board.hole_since + self._reorder_window(), patience))
-        times += [
-            max(state.begun_at + self._reorder_window(), claim.patience + 1)
-            for claim in state.claims
-            if claim.stop <= state.board.episode.base and claim is not state.restarting
-        ]
         if state.upload.active and (piece := self._piece_deadline()) is not None:
             times.append(piece)
         return min(times, default=None)

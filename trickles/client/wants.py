@@ -85,10 +85,9 @@ class Wants:
 
     def any_below(self, limit: int) -> bool:
         """True when there is something to ask for below output offset `limit`."""
-        for start in (*(start for start, _ in self._lost), self.asked):
-            if start < limit and self._covering(start) is not None:
-                return True
-        return False
+        if self.asked < limit and self._covering(self.asked) is not None:
+            return True
+        return bool(self._lost) and any(start < limit and self._covering(start) is not None for start, _ in self._lost)
 
     def select(
         self, packets: int, room: int, limit: int, most: int, *, reserve: int = 0, take: bool = True
