@@ -86,3 +86,9 @@ def test_a_generated_or_missing_docstring_does_not_count() -> None:
     assert not documented(type("Silent", (Exception,), {}), "Silent")
     assert documented(test_a_generated_or_missing_docstring_does_not_count, "f") is False
     assert documented(documented, "documented")
+
+
+def test_names_that_are_loaded_late_are_the_public_ones() -> None:
+    module = importlib.import_module("trickleweb")
+    assert set(PUBLIC["trickleweb"]) <= set(dir(module))
+    assert not hasattr(module, "NoSuchName")

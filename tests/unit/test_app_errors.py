@@ -64,7 +64,7 @@ def test_the_debug_page_is_escaped(accept: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "content"),
     [
-        (HTTPError(418, "I am."), 418, b"418 I'm a Teapot\nI am.\n"),
+        (HTTPError(410, "I was."), 410, b"410 Gone\nI was.\n"),
         (HTTPError(409), 409, b"conflict\n"),
         (NotInTable("x"), 404, b'{"missing":"x"}'),
         (NotInOldTable("y"), 404, b'{"missing":"y"}'),

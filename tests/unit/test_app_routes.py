@@ -1,6 +1,7 @@
 """Applications answer what is registered on them: routes, groups, methods, slashes, URLs, terms."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
 from trickleweb.app import BadHandler
 from trickleweb.application import Terms
+from trickleweb.handlers import Handler, Middleware
 from trickleweb.paths import BadTemplate
 from trickleweb.request import NotSetUp
 from trickleweb.responses.response import NoResponse
@@ -228,3 +230,39 @@ def test_what_an_application_was_not_given_is_named() -> None:
         client.get("/page")
     with pytest.raises(LookupError, match=r"app\.folder\(name, path\)"):
         client.get("/file")
+
+
+def signing(letter: str) -> Middleware:
+    def wrap(inner: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            if request.query.get("refused") == letter:
+                raise HTTPError(403, f"by {letter}")
+            response = await inner(request)
+            return response.with_header("X-Way", f"{response.headers.get('x-way', '')}{letter}")
+
+        return handle
+
+    return wrap
+
+
+def test_middleware_of_groups_and_routes_is_around_what_they_hold(tmp_path: Path) -> None:
+    app = App(middleware=[signing("a")])
+    outer, inner = Routes(middleware=[signing("o"), signing("p")]), Routes(middleware=[signing("i")])
+    sub = App(middleware=[signing("s")])
+    (tmp_path / "file").write_text("file")
+    app.include("/outer", outer)
+    outer.include("/inner", inner)
+    outer.mount("/files", tmp_path)
+    outer.mount("/sub", sub)
+    app.get("/")(lambda request: "")
+    outer.get("/")(lambda request: "")
+    inner.get("/", middleware=[signing("r")])(lambda request: "")
+    sub.get("/")(lambda request: "")
+    client = Client(app)
+    ways = {path: client.get(path).headers["x-way"] for path in ("/", "/outer/", "/outer/inner/", "/outer/sub/")}
+    assert ways == {"/": "a", "/outer/": "poa", "/outer/inner/": "ripoa", "/outer/sub/": "spoa"}
+    assert client.get("/outer/files/file").text == "file"
+    for path in ("/outer/files/file", "/outer/sub/", "/outer/inner/"):
+        refused = client.get(path, params={"refused": "o"})
+        assert (refused.status_code, refused.headers["x-way"]) == (403, "a")
+    assert client.get("/outer/nothing").headers["x-way"] == "a"  # which no group has

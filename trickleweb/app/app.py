@@ -17,8 +17,8 @@ from trickleweb.app.failures import Answer, Failures, Key
 from trickleweb.app.folders import Folders
 from trickleweb.app.lifespan import Hook, Lifespan
 from trickleweb.app.pool import PoolLimits, WorkerPool
-from trickleweb.app.registry import Answerer, Folder, Routes
-from trickleweb.app.serving import Serving
+from trickleweb.app.registry import Folder, Routes, Served
+from trickleweb.app.serving import Serving, applications
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.app.table import mount_path, routed
 from trickleweb.application import Terms
@@ -32,9 +32,9 @@ from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.messages import Length, NoBody, Plan
 from trickleweb.messages import Request as Head
-from trickleweb.request import Request
+from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
-from trickleweb.routing import BadRoute, Found, Missing, Mount, NoSuchRoute, NotAllowed, Verdict
+from trickleweb.routing import BadRoute, Found, Missing, NoSuchRoute, NotAllowed, Verdict
 from trickleweb.templating import Templates
 
 A = TypeVar("A", bound=Answer)
@@ -148,13 +148,17 @@ class App(Routes):
         request.app, request.found = self, serving.router.match(request.method, request.path)
         if isinstance(request.found, Found):
             request.params = {**request.params, **request.found.params}
-        request.setting = replace(
-            request.setting,
+        given = request.setting
+        request.setting = Setting(
+            now=given.now,
+            seed=given.seed,
+            peer=given.peer,
+            idempotency_key=given.idempotency_key,
             max_body_bytes=self._limit(request),
             form_limits=self.form_limits,
             url_for=self.url_for,
-            keyring=self.keyring or request.setting.keyring,
-            ledger=self.ledger or request.setting.ledger,
+            keyring=self.keyring or given.keyring,
+            ledger=self.ledger or given.ledger,
         )
         return await serving.respond(request)
 
@@ -201,13 +205,11 @@ class App(Routes):
 
     def _build(self) -> Serving:
         router = routed(self.entries())
-        mounts = [each for each in router.routes if isinstance(each, Mount)]
         known = list(self.own_steps())
-        for mount in mounts:
-            if not isinstance(mount.endpoint, Folder | Endpoint):
-                known += mount.endpoint.steps.steps.values()
-            if isinstance(mount.endpoint, App):
-                mount.endpoint._hang(self, mount_path(mount))
+        for prefix, application in applications(router):
+            known += application.steps.steps.values()
+            if isinstance(application, App):
+                application._hang(self, mount_path(prefix))
         defer = self._hashing.submit if self._hashing else None
         return Serving(
             router,
@@ -241,14 +243,14 @@ class App(Routes):
         except NoSuchRoute:
             mount, _, inner = name.partition(":")
         for each in self._serving.router.routes:
-            if isinstance(each.endpoint, App) and each.name == mount and inner:
-                return each.endpoint._own_url(inner, params)
+            if isinstance(each.endpoint.by, App) and each.name == mount and inner:
+                return each.endpoint.by._own_url(inner, params)
         return None
 
-    def _terms(self, verdict: Verdict[Answerer], head: Head) -> Terms:
+    def _terms(self, verdict: Verdict[Served], head: Head) -> Terms:
         if not isinstance(verdict, Found):
             return Terms(max_body_bytes=self.max_body_bytes)
-        match verdict.endpoint:
+        match verdict.endpoint.by:
             case Endpoint() as endpoint:
                 own = endpoint.max_body_bytes
                 limit = self.max_body_bytes if own is None else own

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inspect import Parameter, isasyncgenfunction, isgeneratorfunction, signature
 from typing import Any, TypeVar
 
+from trickleweb.app.pool import is_async
 from trickleweb.errors import WebError
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -26,6 +27,7 @@ class Endpoint:
     wants: frozenset[str]  # of the path's parameters, by name
     needs: frozenset[str]  # those without a default
     wants_all: bool  # it takes **params
+    is_async: bool  # it runs on the loop
     max_body_bytes: int | None = None  # None: as the application has it
     stream: bool = False  # it reads its body itself, as it comes
     repeatable: bool = False  # twice does no harm: see `Terms`
@@ -59,6 +61,7 @@ def endpoint(handler: Callable[..., Any], **options: Any) -> Endpoint:
         wants=frozenset(each.name for each in named),
         needs=frozenset(each.name for each in named if each.default is Parameter.empty),
         wants_all=any(each.kind is Parameter.VAR_KEYWORD for each in others),
+        is_async=is_async(handler),
         **options,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -12,6 +12,7 @@ from trickleweb.app.endpoints import Endpoint, H, endpoint
 from trickleweb.application import Application
 from trickleweb.bodies import Steps
 from trickleweb.files import SiteOptions
+from trickleweb.handlers import Middleware
 from trickleweb.paths import joined, parse_template
 from trickleweb.routing import BadRoute, Include, Mount, Route
 from trickleweb.routing.routes import Entry
@@ -33,13 +34,21 @@ class Folder:
 
 
 Target = Application | Folder  # what can be mounted
-Answerer = Endpoint | Application | Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What answers at a route or mount, inside the middleware of its groups, the outermost first."""
+
+    by: Endpoint | Target
+    middleware: tuple[Middleware, ...] = ()
 
 
 class RouteOptions(TypedDict, total=False):
     """What a route may say beside its path."""
 
     name: str  # for `url_for`; by default the function's own
+    middleware: Sequence[Middleware]  # around this route alone
     max_body_bytes: int | None  # what is longer is answered 413; None: as the application has it
     stream: bool  # the handler reads the body itself, as it comes; any other finds all of it in the request
     repeatable: bool  # an unsafe request whose replica died at work on it is run again: twice does no harm
@@ -48,11 +57,13 @@ class RouteOptions(TypedDict, total=False):
 class Routes:
     """A group of routes, to be included in an application, or in another group, below a prefix.
 
+    `middleware` is around all that is in the group, inside that of the groups around it; the first one is outermost.
     What is added later still counts, until the application it belongs to answers its first request.
     """
 
-    def __init__(self) -> None:
-        self._entries: list[Callable[[], Entry[Answerer]]] = []
+    def __init__(self, *, middleware: Sequence[Middleware] = ()) -> None:
+        self._around = tuple(middleware)
+        self._entries: list[Callable[[], Entry[Served]]] = []
         self._steps: list[Callable[[], Iterable[Steps]]] = []
         self._folders: list[Callable[[], Iterable[Folder]]] = []
 
@@ -64,11 +75,12 @@ class Routes:
         `BadTemplate`, `BadRoute` or `BadHandler` for what could never answer.
         """
         parse_template(path)
-        name = options.pop("name", "")
+        name, middleware = options.pop("name", ""), tuple(options.pop("middleware", ()))
 
         def decorate(handler: H) -> H:
             made = endpoint(handler, **options, named=bool(name))
-            self._add(Route(path, made, frozenset(methods), name or getattr(handler, "__name__", "")))
+            given = name or getattr(handler, "__name__", "")
+            self._add(Route(path, Served(made, middleware), frozenset(methods), given))
             return handler
 
         return decorate
@@ -110,7 +122,7 @@ class Routes:
         parse_template(joined(prefix, "/"))
         if isinstance(target, str | os.PathLike):
             target = self.folder(prefix.strip("/"), target)
-        self._add(Mount(prefix, target, name))
+        self._add(Mount(prefix, Served(target), name))
 
     def folder(self, name: str, path: str | os.PathLike[str], options: SiteOptions | None = None) -> Folder:
         """Name a folder, for `Response.file(..., folder=name)` and for `mount`; `BadRoute` if there is none."""
@@ -126,10 +138,10 @@ class Routes:
         self._steps.append(lambda: known)
         self._changed()
 
-    def entries(self) -> Iterator[Entry[Answerer]]:
+    def entries(self) -> Iterator[Entry[Served]]:
         """The routes, mounts and groups, in the order written."""
         for make in self._entries:
-            yield make()
+            yield _inside(self._around, make())
 
     def own_steps(self) -> Iterator[Steps]:
         """All steps of the group and of those in it."""
@@ -141,9 +153,19 @@ class Routes:
         for known in self._folders:
             yield from known()
 
-    def _add(self, entry: Entry[Answerer]) -> None:
+    def _add(self, entry: Entry[Served]) -> None:
         self._entries.append(lambda: entry)
         self._changed()
 
     def _changed(self) -> None:
         """Called when something was added."""
+
+
+def _inside(middleware: tuple[Middleware, ...], entry: Entry[Served]) -> Entry[Served]:
+    """The entry with that middleware around all that it holds."""
+    if not middleware:
+        return entry
+    if isinstance(entry, Include):
+        return replace(entry, routes=tuple(_inside(middleware, each) for each in entry.routes))
+    served = replace(entry.endpoint, middleware=(*middleware, *entry.endpoint.middleware))
+    return replace(entry, endpoint=served)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trickles.service import Buffer
@@ -11,14 +11,14 @@ from trickleweb.app.failures import Failures
 from trickleweb.app.folders import Folders
 from trickleweb.app.mounted import NotMounted, lifted, split
 from trickleweb.app.pool import WorkerPool
-from trickleweb.app.registry import Answerer, Folder
+from trickleweb.app.registry import Folder, Served
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.application import Application
 from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.files.recent import Recent
-from trickleweb.handlers import Middleware
+from trickleweb.handlers import Handler, Middleware
 from trickleweb.http1 import method_not_allowed
 from trickleweb.messages import Inline, Plan
 from trickleweb.messages import Request as Head
@@ -38,7 +38,7 @@ class Serving:
 
     def __init__(
         self,
-        router: Router[Answerer],
+        router: Router[Served],
         *,
         folders: Folders,
         steps: StepsRegistry,
@@ -50,15 +50,12 @@ class Serving:
         self.router = router
         self.folders = folders
         self.steps = steps
-        self.mounted: dict[str, Application] = {
-            each.prefix: each.endpoint
-            for each in router.routes
-            if isinstance(each, Mount) and not isinstance(each.endpoint, Folder | Endpoint)
-        }
+        self.mounted = dict(applications(router))
         self._templates = templates
         self._failures = failures
         self._pool = pool
         self._handler = failures.composed(self._answer, middleware)
+        self._inner = {id(each.endpoint): self._inside(each.endpoint.middleware) for each in router.routes}
         self._rendered: Recent[int, tuple[Rendered, bytes]] = Recent(_RENDERED_BYTES)
 
     async def respond(self, request: Request) -> Response:
@@ -103,10 +100,10 @@ class Serving:
         self.folders.drop_caches()
 
     async def _answer(self, request: Request) -> Response:
-        verdict: Verdict[Answerer] = request.found
+        verdict: Verdict[Served] = request.found
         match verdict:
             case Found():
-                return await self._found(request, verdict)
+                return await self._inner[id(verdict.endpoint)](request)
             case Options(allow=allow):
                 return Response.empty(headers=(("Allow", ", ".join(allow)),))
             case NotAllowed(allow=allow):
@@ -115,13 +112,19 @@ class Serving:
                 return Response.redirect(_beside(request, path), status=308)
         raise HTTPError(404)
 
-    async def _found(self, request: Request, found: Found[Answerer]) -> Response:
-        match found.endpoint:
-            case Endpoint() as endpoint:
+    def _inside(self, middleware: Sequence[Middleware]) -> Handler:
+        return self._failures.composed(self._found, middleware) if middleware else self._found
+
+    async def _found(self, request: Request) -> Response:
+        found: Found[Served] = request.found
+        match found.endpoint.by:
+            case Endpoint(handler=handler) as endpoint:
                 if not endpoint.stream:
                     await request.read()
-                value = await self._pool.call(endpoint.handler, request, **endpoint.arguments(found.params))
-                return self._settled(request, as_response(value))
+                given = endpoint.arguments(found.params)
+                if endpoint.is_async:
+                    return self._settled(request, as_response(await handler(request, **given)))
+                return self._settled(request, as_response(await self._pool.call(handler, request, **given)))
             case Folder() as folder:
                 return self._from_folder(request, folder, found.rest)
             case application:
@@ -177,6 +180,13 @@ class Serving:
         if prefix not in self.mounted:
             raise NotMounted(f"nothing is mounted at {prefix!r}")
         return self.mounted[prefix]
+
+
+def applications(router: Router[Served]) -> Iterator[tuple[str, Application]]:
+    """What is mounted, by prefix."""
+    for each in router.routes:
+        if isinstance(each, Mount) and not isinstance(each.endpoint.by, Folder | Endpoint):
+            yield each.prefix, each.endpoint.by
 
 
 def _beside(request: Request, path: str) -> str:

@@ -6,32 +6,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from trickleweb.app.endpoints import Endpoint
-from trickleweb.app.registry import Answerer
+from trickleweb.app.registry import Served
 from trickleweb.paths import parse_template
 from trickleweb.routing import BadRoute, Mount, Route, Router
 from trickleweb.routing.routes import Entry, flattened
 
-Placed = Route[Answerer] | Mount[Answerer]
+Placed = Route[Served] | Mount[Served]
 
 
-def routed(entries: Iterable[Entry[Answerer]]) -> Router[Answerer]:
+def routed(entries: Iterable[Entry[Served]]) -> Router[Served]:
     """The router of these entries; `BadRoute` or `BadHandler` for one that could never answer.
 
     Where two paths would have the same function's name, the first one has it.
     """
     placed = list(flattened(entries))
     for each in placed:
-        if isinstance(each.endpoint, Endpoint) and isinstance(each, Route):
-            each.endpoint.check(each.path, parse_template(each.path).names)
+        if isinstance(each.endpoint.by, Endpoint) and isinstance(each, Route):
+            each.endpoint.by.check(each.path, parse_template(each.path).names)
     return Router(_named(placed))
 
 
-def mount_path(mount: Mount[Answerer]) -> str:
-    """The path that an App is mounted at; `BadRoute` for one with parameters, of which its URLs know nothing."""
-    template = parse_template(mount.prefix or "/")
-    if not template.is_static:
-        raise BadRoute(f"{mount.prefix}: an App is mounted at a path without parameters")
-    return mount.prefix.rstrip("/")
+def mount_path(prefix: str) -> str:
+    """The path of an App mounted at `prefix`; `BadRoute` for one with parameters, of which its URLs know nothing."""
+    if not parse_template(prefix or "/").is_static:
+        raise BadRoute(f"{prefix}: an App is mounted at a path without parameters")
+    return prefix.rstrip("/")
 
 
 def _named(placed: list[Placed]) -> Iterator[Placed]:
@@ -46,4 +45,4 @@ def _path(each: Placed) -> str:
 
 
 def _is_named(each: Placed) -> bool:
-    return not isinstance(each.endpoint, Endpoint) or each.endpoint.named
+    return not isinstance(each.endpoint.by, Endpoint) or each.endpoint.by.named
