@@ -27,7 +27,8 @@ class Forwarder(Program):
     def __init__(self, shared: Shared, dialer: Dialer, opening: Opening | None = None) -> None:
         super().__init__(shared)
         self._dialer = dialer
-        self._opening = opening  # until it was told
+        self._welcome = opening.success if opening is not None else None  # until it was told
+        self._apology = opening.failure if opening is not None else None  # as long as one can be told
         self._connection: Connection | None = None
         self._input_ended = False  # in the program's place: what it still writes is dropped
 
@@ -38,7 +39,7 @@ class Forwarder(Program):
         window_bytes = shared.window_bytes(self._dialer)
         transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
         self._connection = self._dialer.dial(self, window_bytes)
-        if self._opening is None:
+        if self._welcome is None:
             self._after(shared.limits.speak_first_after, self._start)
         else:
             self._connection.on_connected = self._connected
@@ -91,9 +92,9 @@ class Forwarder(Program):
     # Trickles side
 
     def _connected(self) -> None:
-        opening, self._opening = self._opening, None
-        if opening is not None and self._transport is not None:
-            self._transport.write(opening.success)
+        welcome, self._welcome, self._apology = self._welcome, None, None
+        if welcome is not None and self._transport is not None:
+            self._transport.write(welcome)
 
     def data(self, chunks: list[Buffer]) -> None:
         """Output bytes in order."""
@@ -118,13 +119,12 @@ class Forwarder(Program):
 
     def failed(self, reason: str) -> None:
         """The transfer cannot go on: said in a word if the protocol has one, else by a reset."""
-        opening = None if self._over else self._opening
-        if opening is None:
+        if self._apology is None or self._over:
             super().failed(reason)
             return
         self._shared.tally.fail(reason)
         self._tell(reason)
-        self.farewell(opening.failure(reason))
+        self.farewell(self._apology(reason))
 
     # what the crowd asks and does
 

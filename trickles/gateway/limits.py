@@ -23,6 +23,7 @@ class GatewayLimits:
     look_every: float = 5.0  # whether a program that is not read from is still there
     sweep_every: float = 0.5  # whether requests and idle connections have timed out
     handshake: float = 10.0  # how long TLS may take before the first byte
+    reach: float = 10.0  # how long a host may take that is passed through to
     linger: float = 5.0  # how long a program may go on writing after the answer is complete
     stuck: float = 60.0  # how long it may take none of a complete answer
 

@@ -98,9 +98,9 @@ class Program(asyncio.Protocol):
 
     def hand_over(self, successor: Program, data: bytes = b"") -> None:
         """Let another go on, beginning with bytes of the program that it has not seen."""
+        self._read_on()
         transport = self._transport
-        self._over = True
-        self._cancel()
+        self._finish()
         self._shared.live.leave(self)
         if transport is None or transport.is_closing():
             return

@@ -45,6 +45,7 @@ class Gateway:
         self._shared = Shared(Crowd(limits), limits, report)
         self._dialer = dialer
         self._certificates = certificates
+        self.own_ports: set[int] = set()  # where it listens: nobody is passed through to them
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -71,6 +72,7 @@ class Gateway:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
         self._servers.append(server)
+        self.own_ports.update(sock.getsockname()[1] for sock in server.sockets)
         for sock in server.sockets:  # what they accept inherits it: programs whose machine vanished are noticed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._sweeping is None:

@@ -43,6 +43,7 @@ class Shared:
     limits: GatewayLimits = DEFAULT_LIMITS
     report: Callable[[str, str], None] = untold
     tally: Tally = field(default_factory=Tally)
+    relaying: set[int] = field(default_factory=set)  # the local ports of connections that are passed through
 
     def window_bytes(self, dialer: Dialer) -> int:
         """The receive window of a new connection: its share of the memory for slow readers, as a power of two.

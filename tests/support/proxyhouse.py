@@ -1,0 +1,104 @@
+"""A proxy to two fleets of web servers on the running loop, and to plain servers beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.support.loopfleet import LoopFleet, config
+from tests.support.origins import origin
+from tests.support.site_folder import fill
+from trickles import Dialer, Limits
+from trickles.gateway import Gateway, GatewayLimits
+from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.limits import DEFAULT_LIMITS as GATEWAY_LIMITS
+from trickles.gateway.proxy import Front
+from trickles.gateway.routes import Pattern, Routes
+from trickles.gateway.shared import Shared
+from trickles.limits import DEFAULT_LIMITS
+
+LARGE = bytes(range(256)) * 8_000
+Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(slots=True)
+class ProxyHouse:
+    """Fleets `a.test` and `b.test`, each with a page that names it and a large file; and a proxy to both."""
+
+    fleets: dict[str, LoopFleet]
+    gateway: Gateway
+    guide: Guide
+    port: int = 0
+    told: list[str] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def dial(self) -> Talk:
+        """A program's connection to the proxy."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def say(self, data: bytes, *, end: bool = True) -> bytes:
+        """All that comes back for that, until the proxy closes."""
+        reader, writer = await self.dial()
+        writer.write(data)
+        if end:
+            writer.write_eof()
+        return await reader.read()
+
+
+@contextmanager
+def web_fleets(folder: Path) -> Iterator[dict[str, LoopFleet]]:
+    """The fleets."""
+    made = {}
+    try:
+        for name in ("a.test", "b.test"):
+            root = fill(folder / name, {"name": name.encode(), "large": LARGE})
+            made[name] = LoopFleet(2, origin(root))
+        yield made
+    finally:
+        for fleet in made.values():
+            fleet.__exit__(None, None, None)
+
+
+@asynccontextmanager
+async def proxy_house(
+    folder: Path,
+    *,
+    passing: PassThrough | None = None,
+    limits: GatewayLimits = GATEWAY_LIMITS,
+    client: Limits = DEFAULT_LIMITS,
+) -> AsyncIterator[ProxyHouse]:
+    """A house that is cleaned up."""
+    with web_fleets(folder) as fleets:
+        dialers: dict[Pattern, Dialer] = {}
+        for name, fleet in fleets.items():
+            dialers[name, None] = Dialer(fleet.addresses, config(limits=client))
+        guide, told = Guide(Routes(dialers), passing), list[str]()
+        gateway = Gateway(limits=limits, report=lambda _, reason: told.append(reason))
+        [(_, port)] = await gateway.listen("127.0.0.1", 0, partial(_front, guide))
+        home = ProxyHouse(fleets, gateway, guide, port, told)
+        try:
+            yield home
+        finally:
+            for writer in home.writers:
+                writer.transport.abort()
+            await gateway.close()
+
+
+def _front(guide: Guide, shared: Shared) -> Front:
+    return Front(shared, guide)
+
+
+def request(host: str, path: str = "/name", *fields: str, method: str = "GET") -> bytes:
+    """A request in absolute form."""
+    return "\r\n".join((f"{method} http://{host}{path} HTTP/1.1", f"Host: {host}", *fields, "", "")).encode()
+
+
+async def response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """One response that says how long it is: its status and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    [length] = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return int(head.split(b" ", 2)[1]), await reader.readexactly(int(length.split(b":")[1]))

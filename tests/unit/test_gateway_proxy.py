@@ -1,0 +1,206 @@
+"""The proxy's port: HTTP in absolute form, CONNECT and SOCKS to several fleets, and whatever else is said there."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.loopfleet import IMPATIENT, run, until
+from tests.support.proxyhouse import LARGE, proxy_house, request, response
+from trickles.gateway import GatewayLimits
+from trickles.gateway.socks import CHOSEN, REJECTED, Code, reply
+
+HELLO = b"\x05\x01\x00"
+DONE = reply(Code.SUCCEEDED)
+DIRECT = b"GET /name HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def socks_request(host: str, port: int = 80) -> bytes:
+    """A SOCKS request for a name."""
+    return b"\x05\x01\x00\x03" + bytes((len(host),)) + host.encode() + port.to_bytes(2)
+
+
+def test_one_connection_reaches_one_fleet_after_another(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            reader, writer = await home.dial()
+            for host in ("a.test", "A.test:8080", "b.test", "a.test"):
+                for path, body in (("/name", host.lower().removesuffix(":8080").encode()), ("/large", LARGE)):
+                    writer.write(request(host, path))
+                    assert await response(reader) == (200, body)
+            writer.write(b"CONNECT b.test:80 HTTP/1.1\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            writer.write(DIRECT)
+            assert (await reader.read()).endswith(b"\r\n\r\nb.test")
+            writer.close()
+            await until(lambda: home.gateway.live == 0)
+            assert home.told == []
+            assert home.gateway.figures()["accepted"] == 1
+
+    run(test())
+
+
+def test_requests_to_one_fleet_may_come_together_and_those_to_another_must_wait(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            reader, writer = await home.dial()
+            writer.write(request("a.test") + request("a.test", "/large") + request("b.test") + request("a.test"))
+            assert await response(reader) == (200, b"a.test")
+            assert await response(reader) == (200, LARGE)
+            assert await reader.read() == b""
+            assert home.fleets["b.test"].packets_in == [0, 0]
+            writer.close()
+
+    run(test())
+
+
+def test_nothing_behind_a_body_is_a_request_of_its_own(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            for fields in ("Content-Length: 4", "Transfer-Encoding: chunked"):
+                body = b"4\r\nbody\r\n0\r\n\r\n" if "chunked" in fields else b"body"
+                for host in ("a.test", "b.test"):
+                    answer = await home.say(request("a.test", "/name", fields) + body + request(host), end=False)
+                    assert answer.count(b"HTTP/1.1 ") == 1
+                    assert answer.endswith(b"\r\n\r\na.test")
+                    assert b"\r\nConnection: close\r\n" in answer
+            assert home.fleets["b.test"].packets_in == [0, 0]
+
+    run(test())
+
+
+def test_programs_that_say_that_they_close(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            answer = await home.say(request("a.test", "/name", "Connection: close") + request("b.test"), end=False)
+            assert (answer.count(b"HTTP/1.1 "), answer[-6:]) == (1, b"a.test")
+            answer = await home.say(request("a.test").replace(b"HTTP/1.1", b"HTTP/1.0"), end=False)
+            assert answer.endswith(b"\r\n\r\na.test")
+            assert (await home.say(request("a.test"))).endswith(b"\r\n\r\na.test")
+
+    run(test())
+
+
+def test_socks_leads_to_a_fleet_by_name(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            expected = CHOSEN + DONE + b"HTTP/1.1 200 OK\r\n"
+            at_once = HELLO + socks_request("b.test") + DIRECT
+            answer = await home.say(at_once, end=False)
+            assert answer.startswith(expected)
+            assert answer.endswith(b"\r\n\r\nb.test")
+            reader, writer = await home.dial()
+            for byte in at_once:  # the same, byte by byte
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0)
+            assert (await reader.read()).startswith(expected)
+
+    run(test())
+
+
+def test_other_hosts_are_refused(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            assert (await home.say(request("c.test"))).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+            assert (await home.say(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403 ")
+            assert await home.say(HELLO + socks_request("c.test")) == CHOSEN + reply(Code.NOT_ALLOWED)
+            reader, writer = await home.dial()
+            writer.write(request("a.test"))
+            assert await response(reader) == (200, b"a.test")
+            writer.write(request("c.test"))
+            assert (await response(reader))[0] == 403
+            assert home.told == ["host not allowed"] * 4
+
+    run(test())
+
+
+def test_what_is_neither_http_nor_socks_is_answered_and_closed(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            for garbage in (b"\x16\x03\x01\x02\x00\x01", b"\0" * 100, b"\xff", b"GET / HTTP/1.1\r\n\r\n", b"{}\r\n"):
+                assert (await home.say(garbage, end=False)).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            assert await home.say(b"\x05\x01\x02", end=False) == REJECTED
+            assert await home.say(HELLO + b"\x04\x01\x00\x01", end=False) == CHOSEN + reply(Code.FAILED)
+            bind = HELLO + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50"
+            assert await home.say(bind, end=False) == CHOSEN + reply(Code.COMMAND_UNKNOWN)
+            assert set(home.told) == {"bad request to the proxy"}
+            assert (await home.say(request("a.test"))).endswith(b"a.test")
+
+    run(test())
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["half-closed", "gone"])
+def test_openings_cut_at_every_byte(tmp_path: Path, end: bool) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path) as home:
+            for whole in (request("a.test"), b"CONNECT a.test:80 HTTP/1.1\r\n\r\n", HELLO + socks_request("a.test")):
+                for size in range(len(whole)):
+                    if end:
+                        answer = await home.say(whole[:size])
+                        assert answer in (b"", CHOSEN) or answer.startswith(b"HTTP/1.1 400 ")
+                    else:
+                        _, writer = await home.dial()
+                        writer.write(whole[:size])
+                        writer.close()
+            await until(lambda: home.gateway.live == 0)
+            assert (await home.say(request("a.test"))).endswith(b"a.test")
+
+    run(test())
+
+
+def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path, client=IMPATIENT) as home:
+            fleet = home.fleets["a.test"]
+            reader, writer = await home.dial()
+            writer.write(request("a.test"))
+            assert await response(reader) == (200, b"a.test")
+            for index in range(2):
+                fleet.kill(index)
+            late, http, tunnel, socks = await asyncio.gather(
+                home.say(request("b.test", "/large")),
+                home.say(request("a.test"), end=False),
+                home.say(b"CONNECT a.test:80 HTTP/1.1\r\n\r\n", end=False),
+                home.say(HELLO + socks_request("a.test"), end=False),
+            )
+            assert late.endswith(LARGE)
+            assert http.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+            assert http.endswith(b"no answer to the handshake\n")
+            assert tunnel == http
+            assert socks == CHOSEN + reply(Code.HOST_UNREACHABLE)
+            writer.write(request("a.test"))
+            assert (await response(reader))[0] == 504
+            fleet.restart(0)
+            assert (await home.say(request("a.test"))).endswith(b"a.test")
+
+    run(test())
+
+
+def test_a_fleet_that_dies_in_mid_answer_resets_the_program(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with proxy_house(tmp_path, client=IMPATIENT) as home:
+            reader, writer = await home.dial()
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(1, 8, 1 << 14)  # SO_RCVBUF: the answer does not fit what waits on the way
+            writer.write(request("a.test", "/large") * 20)
+            await reader.readexactly(1000)
+            for index in range(2):
+                home.fleets["a.test"].kill(index)
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+
+    run(test())
+
+
+def test_who_does_not_say_where_to_is_told_so_in_time(tmp_path: Path) -> None:
+    async def test() -> None:
+        limits = GatewayLimits(request_timeout=0.01, idle_timeout=0.1, sweep_every=0.001)
+        async with proxy_house(tmp_path, limits=limits) as home:
+            assert (await home.say(b"GET http", end=False)).startswith(b"HTTP/1.1 408 ")
+            assert await home.say(HELLO, end=False) == CHOSEN
+            assert await home.say(HELLO[:1], end=False) == b""
+            assert home.told == ["request not complete in time"] * 3
+            assert await home.say(b"", end=False) == b""  # which is no failure, but idle
+            assert home.gateway.figures()["failed"] == 3
+
+    run(test())

@@ -1,0 +1,75 @@
+"""Where a program may go by way of this gateway: to a fleet, past it as plain TCP, or nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from trickles.drivers.dialer import Dialer
+from trickles.gateway.routes import Routes
+from trickles.gateway.targets import Network, Target, is_open
+
+NOT_ALLOWED = "host not allowed"
+NO_SUCH_HOST = "no such host"
+NO_ANSWER = "no answer in time"
+REFUSED = "connection refused"
+NOT_REACHED = "host not reached"
+
+
+class NotReached(Exception):
+    """A host to pass through to cannot be had; the text is one of the reasons above."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassThrough:
+    """Plain TCP to hosts of no fleet: global addresses, those in networks allowed, never this gateway itself."""
+
+    allowed: tuple[Network, ...] = ()
+    own_ports: Collection[int] = ()
+
+    async def place(self, target: Target) -> Target:
+        """The numeric address to connect to; NotReached when there is none, or none that programs may reach.
+
+        It is this address that is judged and then used: a name may mean another one a moment later.
+        """
+        host, port = target
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise NotReached(NO_SUCH_HOST) from None
+        for address in (str(each[4][0]) for each in found):
+            if is_open(address.partition("%")[0], self.allowed) and not self._is_here(address, port):
+                return address, port
+        raise NotReached(NOT_ALLOWED)
+
+    def _is_here(self, host: str, port: int) -> bool:
+        return port in self.own_ports and is_of_this_machine(host)
+
+
+@dataclass(slots=True)
+class Guide:
+    """Knows the way; `routes` are replaced when the map changes."""
+
+    routes: Routes[Dialer]
+    passing: PassThrough | None = None
+
+    def find(self, target: Target) -> Dialer | PassThrough | None:
+        """What leads there; None where nobody may go."""
+        return self.routes.find(*target) or self.passing
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Whether a numeric address is one of this machine's own: the kernel then sends from it what is sent to it."""
+    address = ip_address(host.partition("%")[0])
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))  # which sends nothing
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == probe.getpeername()[0])

@@ -1,0 +1,162 @@
+"""Requests to an HTTP proxy, only as far as a proxy must read them: where to, where the head ends, what follows it.
+
+Strict on purpose (RFC 9112): two readers of one head must not differ about its end, so whatever is lax is refused. Of
+responses nothing is read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trickles.errors import BadPacket
+from trickles.gateway.targets import Target, authority_untrusted
+
+MOST_LINE_BYTES = 16_000  # the request line
+MOST_HEAD_BYTES = 1 << 16  # all of it; what a server allows is its own affair
+REASONS = {
+    400: "Bad Request",
+    403: "Forbidden",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    502: "Bad Gateway",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/([0-9])\.([0-9])")
+_FIELD_LINE = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
+_ABSOLUTE = re.compile(rb"http://([^/?#]*)([^#]*)", re.IGNORECASE)
+_NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_OF_THIS_HOP = frozenset({b"connection", b"keep-alive", b"te", b"upgrade", b"host"})  # RFC 9110 section 7.6.1
+_OF_THE_MESSAGE = frozenset({b"content-length", b"transfer-encoding", b"host", b"expect"})
+Fields = list[tuple[bytes, bytes]]
+
+
+class BadHead(BadPacket):
+    """A request that a proxy does not take; `status` is the answer's."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request's head, less what concerned the proxy alone."""
+
+    target: Target
+    size_bytes: int  # of the head as it came
+    tunnel: bool = False  # CONNECT: nothing of it goes on
+    body: bool = False  # it says how long one is, which nobody here checks: nothing but this body may follow
+    closes: bool = False  # the program will have no other answer on this connection
+    lines: bytes = b""
+
+    @property
+    def last(self) -> bool:
+        """Whether no other request is read behind it."""
+        return self.body or self.closes
+
+    def rendered(self, *, last: bool) -> bytes:
+        """How it goes on to the server, which answers no other request behind the last one."""
+        return self.lines + (b"Connection: close\r\n\r\n" if last else b"Connection: keep-alive\r\n\r\n")
+
+
+def request_head_untrusted(data: bytes | bytearray) -> RequestHead | None:
+    """The head at the start of `data`, None while it is incomplete; BadHead for what is none, as soon as that shows."""
+    end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
+    head = bytes(data[:end] if end >= 0 else data[: MOST_HEAD_BYTES + 1])
+    if _NEVER_IN_A_HEAD.search(head):
+        raise BadHead(400, "control characters in a head")
+    first, *lines = head.split(b"\r\n")
+    if len(first) > MOST_LINE_BYTES:
+        raise BadHead(414, "the request line is too long")
+    if end < 0 and not lines:
+        if first and not re.match(_TOKEN + rb"(?: |\r?$)", first):
+            raise BadHead(400, "not an HTTP request")
+        return None
+    method, target, version = _request_line(first)
+    if end < 0:
+        if len(head) > MOST_HEAD_BYTES:
+            raise BadHead(431, "the head is too long")
+        return None
+    fields = [_field(line) for line in lines]
+    return _request(method, target, version, fields, end + 4)
+
+
+def error_answer(status: int, why: str) -> bytes:
+    """A whole response that says so; the connection ends with it."""
+    body = f"{why}\n".encode()
+    head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    found = _REQUEST_LINE.fullmatch(line)
+    if not found:
+        raise BadHead(400, "not an HTTP request")
+    if found[3] != b"1":
+        raise BadHead(505, "only HTTP/1")
+    return found[1], found[2], b"HTTP/1." + (b"0" if found[4] == b"0" else b"1")
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    found = _FIELD_LINE.fullmatch(line)
+    if not found:
+        raise BadHead(400, "not a field line")
+    return found[1], found[2]
+
+
+def _request(method: bytes, target: bytes, version: bytes, fields: Fields, size_bytes: int) -> RequestHead:
+    if method == b"CONNECT":
+        return RequestHead(_target(target, None), size_bytes, tunnel=True)
+    found = _ABSOLUTE.fullmatch(target)
+    if not found:
+        raise BadHead(400, "this is a proxy: it takes http://HOST/... and CONNECT HOST:PORT")
+    path = found[2] if found[2].startswith(b"/") else b"/" + found[2]
+    if method == b"OPTIONS" and not found[2]:
+        path = b"*"
+    named = _nominated(fields)
+    closes = b"close" in named or (version == b"HTTP/1.0" and b"keep-alive" not in named)
+    lines = [method + b" " + path + b" " + version, b"Host: " + found[1]]
+    lines += [name + b": " + value for name, value in fields if not _is_of_this_hop(name.lower(), named)]
+    lines += [b"Via: " + version[5:] + b" trickles", b""]
+    body = _has_body(version, fields)
+    return RequestHead(_target(found[1], 80), size_bytes, body=body, closes=closes, lines=b"\r\n".join(lines))
+
+
+def _target(authority: bytes, port: int | None) -> Target:
+    try:
+        return authority_untrusted(authority, port)
+    except BadPacket as error:
+        raise BadHead(400, str(error)) from None
+
+
+def _values(fields: Fields, wanted: bytes) -> list[bytes]:
+    return [value for name, value in fields if name.lower() == wanted]
+
+
+def _nominated(fields: Fields) -> frozenset[bytes]:
+    """What the Connection fields name; what belongs to the message may not be among it, for it would be lost."""
+    values = _values(fields, b"connection") + _values(fields, b"proxy-connection")
+    named = frozenset(each.strip(b" \t").lower() for value in values for each in value.split(b","))
+    if named & _OF_THE_MESSAGE:
+        raise BadHead(400, "Connection names a field of the message")
+    return named
+
+
+def _is_of_this_hop(name: bytes, named: frozenset[bytes]) -> bool:
+    return name in _OF_THIS_HOP or name in named or name.startswith(b"proxy-")
+
+
+def _has_body(version: bytes, fields: Fields) -> bool:
+    lengths, codings = _values(fields, b"content-length"), _values(fields, b"transfer-encoding")
+    if len(lengths) + len(codings) > 1:
+        raise BadHead(400, "more than one length")
+    if lengths and not re.fullmatch(rb"[0-9]{1,18}", lengths[0]):
+        raise BadHead(400, "bad Content-Length")
+    if codings and (codings[0].lower() != b"chunked" or version != b"HTTP/1.1"):
+        raise BadHead(400, "bad Transfer-Encoding")
+    return bool(lengths or codings)
