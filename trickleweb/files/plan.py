@@ -51,15 +51,18 @@ _FIELD_CODES = {field: code for code, field in enumerate(_FIELDS, 64)}
 _CODED_FIELDS = {code: field for field, code in _FIELD_CODES.items()}
 
 
-def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES) -> bytes:
-    """The plan in at most `max_bytes` bytes, equal plans in equal bytes; `PlanTooLarge` if it does not fit."""
+def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = True) -> bytes:
+    """The plan in at most `max_bytes` bytes, equal plans in equal bytes; `PlanTooLarge` if it does not fit.
+
+    Without `deflate` their count tells nothing of what is in it.
+    """
     out = bytearray((_PLAIN,))
     put_varint(out, plan.status)
     _put_headers(out, plan.headers)
     _put_pieces(out, plan.pieces)
     if len(out) <= max_bytes:
         return bytes(out)
-    if len(out) <= MAX_INFLATED_BYTES:
+    if deflate and len(out) <= MAX_INFLATED_BYTES:
         packed = bytes((_DEFLATED,)) + zlib.compress(out[1:], level=9, wbits=-15)
         if len(packed) <= max_bytes:
             return packed

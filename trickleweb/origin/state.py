@@ -76,19 +76,27 @@ def exchange(plan: Plan, delivery: Delivery, date_s: int) -> Exchange:
     return Exchange(plan if delivery.has_body else replace(plan, pieces=()), delivery, date_s)
 
 
-def encode(value: Exchange, head: bytes, request: Callable[[], bytes] | None) -> bytes:
-    """The state of an exchange whose head was rendered as `head`: at most `MAX_STATE_BYTES`, else `PlanTooLarge`.
+def encode(
+    value: Exchange,
+    head: bytes,
+    request: Callable[[], bytes | None] | None,
+    max_bytes: int = MAX_STATE_BYTES,
+    *,
+    deflate: bool = True,
+) -> bytes:
+    """The state of an exchange whose head was rendered as `head`: at most `max_bytes`, else `PlanTooLarge`.
 
-    `request`, where there is one, makes what stands in for a plan that does not fit.
+    `request`, where there is one, makes what stands in for a plan that does not fit. A plan that may hold secrets beside
+    what others put there is not to be deflated.
     """
     delivery = value.delivery
     told = delivery.content_length is not None and not delivery.has_body
     flags = Flag.KEEP_ALIVE * delivery.keep_alive | Flag.HTTP10 * delivery.http10 | Flag.BODY * delivery.has_body
     tail = _LENGTH.pack(delivery.content_length) if told else b""
     fixed = (flags | Flag.LENGTH * told, value.date_s, len(head), zlib.crc32(head))
-    room = MAX_STATE_BYTES - _FIXED.size - len(tail)
+    room = max_bytes - _FIXED.size - len(tail)
     try:
-        return _FIXED.pack(_PLANNED, *fixed) + tail + encode_plan(value.plan, room)
+        return _FIXED.pack(_PLANNED, *fixed) + tail + encode_plan(value.plan, room, deflate=deflate)
     except PlanTooLarge:
         packed = None if request is None else request()
         if packed is None or _DIGEST_BYTES + len(packed) > room:

@@ -1,0 +1,158 @@
+"""From input to a whole request: its head, the program's terms, all of its body; or what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from trickleweb.application import Terms
+from trickleweb.errors import HTTPError, WebError
+from trickleweb.files.recent import Recent
+from trickleweb.http1 import ChunkedState, decode_chunked
+from trickleweb.limits import Limits
+from trickleweb.messages import Chunked, Length, Request
+from trickleweb.origin.given import Given, read_head_untrusted
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_READ_BYTES = 1 << 18
+MAX_WHOLE_BYTES = 1 << 16  # a body that is given as bytes; a longer one is given as a stream
+_SCANS = 1024  # bodies under way whose chunks were looked at up to somewhere
+Where = tuple[bytes, int]  # a connection, and an offset in its input
+
+
+class BodyGone(WebError):
+    """Input that was kept for the request is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """The client waits for 100 Continue before it sends the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that gets this error, whatever its body; `taken_bytes` is None if that is not all there."""
+
+    head: Request
+    error: HTTPError
+    taken_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A request that is all there, in the first `size_bytes` of what was given."""
+
+    head: Request
+    terms: Terms
+    given: Given
+    size_bytes: int
+
+    @property
+    def raw(self) -> bytes:
+        """All of its bytes."""
+        return self.given.upto(self.size_bytes)
+
+    def body(self) -> bytes | AsyncIterator[bytes]:
+        """The body without its framing: bytes, or a stream of them."""
+        start, stop = self.head.head_bytes, self.size_bytes
+        if stop - start > MAX_WHOLE_BYTES:
+            return self._stream(start, stop)
+        data = self.given.upto(stop)[start:]
+        if isinstance(self.head.framing, Chunked):
+            return b"".join(decode_chunked(data, limits=_ANY).pieces)
+        return data
+
+    async def _stream(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """A window at a time; what is kept elsewhere is read as it is asked for."""
+        state = ChunkedState()
+        while start < stop:
+            data = self.given.read(start, min(start + _READ_BYTES, stop))
+            if not data:
+                raise BodyGone("the request's body is not kept any more")
+            if isinstance(self.head.framing, Chunked):
+                decoded = decode_chunked(data, state, _ANY)
+                state, start = decoded.state, start + decoded.consumed
+                data = b"".join(decoded.pieces)
+            else:
+                start += len(data)
+            if data:
+                yield data
+
+
+_ANY = Limits(max_body_bytes=1 << 62)  # it was measured before
+Takes = Taken | Interim | Refused | None
+
+
+class Taker:
+    """Takes requests; how far the chunks of a body were looked at is remembered, and need not be."""
+
+    def __init__(self, terms: Callable[[Request], Terms], limits: Limits) -> None:
+        self._terms = terms
+        self._limits = limits
+        self._scans: Recent[Where, tuple[ChunkedState, int]] = Recent(_SCANS)
+
+    def drop_caches(self) -> None:
+        """Forget how far."""
+        self._scans.clear()
+
+    def take(self, given: Given, where: Where, *, early: bool, told_to_go_on: bool) -> Takes:
+        """The request at the beginning of what is given; None while something is missing. `HTTPError` as parsers'.
+
+        Early, when the client may be somebody else's echo, only safe requests are taken.
+        """
+        head = read_head_untrusted(given, self._limits)
+        if head is None:
+            return _missing(given)
+        if early and head.method not in SAFE_METHODS:
+            return None
+        try:
+            terms = self._terms(head)
+        except HTTPError as error:
+            return self._refused(head, error, given, where)
+        limits = replace(self._limits, max_body_bytes=terms.max_body_bytes)
+        size = self._size(head, given, where, limits)
+        if size is not None:
+            return Taken(head, terms, given, size)
+        if head.expect_continue and not told_to_go_on and given.size_bytes <= head.head_bytes:
+            return Interim()
+        return _missing(given)
+
+    def _refused(self, head: Request, error: HTTPError, given: Given, where: Where) -> Takes:
+        try:
+            size = self._size(head, given, where, self._limits)
+        except HTTPError:
+            size = None
+        return Refused(head, error, size)
+
+    def _size(self, head: Request, given: Given, where: Where, limits: Limits) -> int | None:
+        """How many bytes the request takes, None while its body is not all there; `HTTPError` 400, 413 or 431."""
+        framing = head.framing
+        if isinstance(framing, Length):
+            if framing.byte_count > limits.max_body_bytes:
+                raise HTTPError(413, f"The body is longer than {limits.max_body_bytes} bytes.", close=True)
+            size = head.head_bytes + framing.byte_count
+            return size if size <= given.size_bytes else None
+        if isinstance(framing, Chunked):
+            return self._scanned(head.head_bytes, given, where, limits)
+        return head.head_bytes
+
+    def _scanned(self, start: int, given: Given, where: Where, limits: Limits) -> int | None:
+        state, at = self._scans.get(where) or (ChunkedState(), start)
+        while at < given.size_bytes:
+            data = given.upto(min(at + _READ_BYTES, given.size_bytes))[at:] if at < len(given.first) else b""
+            data = data or given.read(at, min(at + _READ_BYTES, given.size_bytes))
+            decoded = decode_chunked(data, state, limits)
+            state, at = decoded.state, at + decoded.consumed
+            if decoded.done:
+                self._scans.drop(where)
+                return at
+            if not decoded.consumed:
+                break
+        self._scans.put(where, (state, at))
+        return None
+
+
+def _missing(given: Given) -> None:
+    """Refuse what begins like a request and will never be one."""
+    if given.ended and not given.is_nothing:
+        raise HTTPError(400, "The request is cut.", close=True)

@@ -1,0 +1,79 @@
+"""The bytes of one body in the order in which they are made: the latest stretch is kept, all of it is digested."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+
+from trickles.service import Buffer
+
+DIGEST_BYTES = 16
+_BLOCK_BYTES = 1 << 16
+
+
+class TapeCut(Exception):
+    """Bytes are asked for that are not kept any more: make them again."""
+
+
+class Tape:
+    """Bytes [start, stop) of a body; what came before `start` is remembered in the digest alone.
+
+    `origin` is the offset of the first byte ever appended, from which digests count.
+    """
+
+    __slots__ = ("_before", "_blocks", "_offsets", "_tail", "origin", "start", "stop")
+
+    def __init__(self, origin: int = 0) -> None:
+        self.origin = self.start = self.stop = origin
+        self._before = hashlib.sha256()  # of [origin, start)
+        self._offsets: list[int] = []
+        self._blocks: list[bytes] = []  # whole ones; `_tail` is behind them
+        self._tail = bytearray()
+
+    def append(self, data: bytes) -> None:
+        """The next bytes."""
+        self._tail += data
+        self.stop += len(data)
+        if len(self._tail) >= _BLOCK_BYTES:
+            self._offsets.append(self.stop - len(self._tail))
+            self._blocks.append(bytes(self._tail))
+            self._tail = bytearray()
+
+    def parts(self, start: int, stop: int) -> list[Buffer]:
+        """Bytes [start, stop) in one or more buffers; `TapeCut` below `start`."""
+        if start < self.start:
+            raise TapeCut
+        found: list[Buffer] = []
+        at = max(bisect_right(self._offsets, start) - 1, 0)
+        for offset, block in zip(self._offsets[at:], self._blocks[at:], strict=True):
+            if offset >= stop:
+                break
+            if offset + len(block) > start:
+                found.append(memoryview(block)[max(start - offset, 0) : stop - offset])
+        tail_at = self.stop - len(self._tail)
+        if stop > tail_at:
+            found.append(bytes(memoryview(self._tail)[max(start - tail_at, 0) : stop - tail_at]))
+        return found
+
+    def digest(self, start: int, stop: int) -> bytes:
+        """Of the bytes [start, stop); `start` is the origin, or still kept; `TapeCut` otherwise."""
+        if start == self.origin and stop >= self.start:
+            made, start = self._before.copy(), self.start
+        else:
+            made = hashlib.sha256()
+        for part in self.parts(start, stop):
+            made.update(part)
+        return made.digest()[:DIGEST_BYTES]
+
+    def drop_below(self, offset: int) -> None:
+        """Keep no whole block that ends at or before `offset`."""
+        while self._blocks and self._offsets[0] + len(self._blocks[0]) <= offset:
+            block = self._blocks.pop(0)
+            del self._offsets[0]
+            self._before.update(block)
+            self.start += len(block)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept."""
+        return self.stop - self.start
