@@ -54,6 +54,12 @@ class Ledger(Protocol):
     def claim(self, key: bytes, *, now: int) -> Claim:
         """Where the matter of `key` stands; `New` to exactly one caller."""
 
+    def adopt(self, key: bytes, *, now: int) -> Claim:
+        """Take over what is `Lost`, for work that may be done twice: `New` to exactly one caller, else as `claim`."""
+
+    def find(self, key: bytes) -> Done | None:
+        """What `complete` was told, without a claim; None if that did not happen."""
+
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """Keep the response plan of a claimed key and give back the one that counts: the first that was told."""
 

@@ -2,6 +2,7 @@
 
 from trickleweb.origin.engine import Origin
 from trickleweb.origin.ports import Contents, Site
+from trickleweb.origin.program import Answered, AppOrigin
 from trickleweb.origin.repeats import Repeats
 
-__all__ = ["Contents", "Origin", "Repeats", "Site"]
+__all__ = ["Answered", "AppOrigin", "Contents", "Origin", "Repeats", "Site"]

@@ -86,8 +86,8 @@ def encode(
 ) -> bytes:
     """The state of an exchange whose head was rendered as `head`: at most `max_bytes`, else `PlanTooLarge`.
 
-    `request`, where there is one, makes what stands in for a plan that does not fit. A plan that may hold secrets beside
-    what others put there is not to be deflated.
+    `request`, where there is one, makes what stands in for a plan that does not fit. A plan that may hold secrets
+    beside what others put there is not to be deflated.
     """
     delivery = value.delivery
     told = delivery.content_length is not None and not delivery.has_body

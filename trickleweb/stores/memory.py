@@ -33,6 +33,19 @@ class MemoryLedger:
             return Done(plan)
         return Lost() if owner in self._shared.dead else Pending()
 
+    def adopt(self, key: bytes, *, now: int) -> Claim:
+        """As `Ledger.adopt`."""
+        standing = self.claim(key, now=now)
+        if isinstance(standing, Lost):
+            self._shared.rows[key] = (self.owner, None, now)
+            return New()
+        return standing
+
+    def find(self, key: bytes) -> Done | None:
+        """As `Ledger.find`."""
+        row = self._shared.rows.get(key)
+        return Done(row[1]) if row is not None and row[1] is not None else None
+
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """As `Ledger.complete`."""
         row = self._shared.rows.get(key)

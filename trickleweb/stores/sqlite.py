@@ -83,6 +83,23 @@ class SqliteLedger:
                 if row is not None:  # else it was released, or expired, in between
                     return self._standing(*row)
 
+    def adopt(self, key: bytes, *, now: int) -> Claim:
+        """As `Ledger.adopt`."""
+        with self._exclusive():
+            self._sync("FULL")
+            row = self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone()
+            if row is not None and not isinstance(standing := self._standing(*row), Lost):
+                return standing
+            if row is not None and self._take_over(key, row[0], now):
+                return New()
+        return self.claim(key, now=now)  # somebody else was faster
+
+    def find(self, key: bytes) -> Done | None:
+        """As `Ledger.find`."""
+        with self._exclusive():
+            row = self._execute("SELECT plan FROM claims WHERE key = ? AND plan IS NOT NULL", key).fetchone()
+            return None if row is None else Done(bytes(row[0]))
+
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """As `Ledger.complete`; `StateTooLarge` for a plan over `max_plan_bytes`, and then nothing is kept."""
         if len(plan) > self._max_plan_bytes:
@@ -113,6 +130,13 @@ class SqliteLedger:
         if plan is not None:
             return Done(bytes(plan))
         return Pending() if owner == self._owner.name or is_alive(self._owners, owner) else Lost()
+
+    def _take_over(self, key: bytes, owner: str, now: int) -> bool:
+        taken = self._execute(
+            "UPDATE claims SET owner = ?, at = ? WHERE key = ? AND owner = ? AND plan IS NULL",
+            self._owner.name, now, key, owner,
+        )  # fmt: skip
+        return taken.rowcount == 1
 
     def _sweep_sometimes(self, now: int) -> None:
         self._claims += 1

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
-from trickleweb.bodies import Data, Stepped, Streamed
+from trickleweb.bodies import Stepped, Streamed
 from trickleweb.errors import WebError
 from trickleweb.http1 import LAST_CHUNK, Delivery, chunk_start
 from trickleweb.plain import Plain
@@ -77,7 +77,7 @@ async def _streamed(body: Streamed) -> Any:
         yield _bytes(data), None
 
 
-def _bytes(data: Data) -> bytes:
+def _bytes(data: Any) -> bytes:
     if isinstance(data, str):
         return data.encode("utf-8")
     if isinstance(data, bytes):
@@ -120,4 +120,3 @@ def _batch(source: Iterator[Any]) -> list[Any]:
         if size >= _BATCH_BYTES or time.monotonic() >= until:
             break
     return items
-

@@ -44,7 +44,7 @@ class Live:
     # the first stretch
 
     def begin(self, event: Event, start: int, consumed: int) -> Reply:
-        """The head and what is made by now, with the continuation for both; the response is at `start` in the output."""
+        """The head and what is made by now, with the continuation for both; the response is at offset `start`."""
         body_at = start + self.framing.head_bytes
         stop = self._vouchable(0)
         known = self._continuation(start, 0, stop, consumed, body_at, first=True)
@@ -102,7 +102,7 @@ class Live:
         if stop > at or self.production.ended:
             return self._continuation(known.stop, at, stop, known.consumed, body_at, first=False)
         if extends:
-            raise StreamFailed(self.production.failure)
+            raise StreamFailed from self.production.failure
         return None
 
     def _offers(self, asked: int, stop: int) -> bool:

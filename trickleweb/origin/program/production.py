@@ -20,7 +20,7 @@ _TURN_BYTES = 1 << 18  # then others get their turn
 
 
 class Production:
-    """`tape` holds what was made; `ended` and `failure` say how it went on; `marks` are the cursors behind its steps."""
+    """`tape` holds what was made; `ended` and `failure` say how it went on, `cursor` what is behind each step."""
 
     def __init__(self, parts: Parts, origin: int = 0, cursor: Plain = None) -> None:
         self.tape = Tape(origin)
@@ -67,7 +67,12 @@ class Production:
     async def news(self) -> None:
         """Wait for that."""
         told = self._loop.create_future()
-        self.on_news(lambda: told.done() or told.set_result(None))
+
+        def tell() -> None:
+            if not told.done():
+                told.set_result(None)
+
+        self.on_news(tell)
         await told
 
     async def reach(self, offset: int) -> None:

@@ -1,8 +1,9 @@
 """A request in few bytes, so that another replica can run it again exactly as it came.
 
-Layout: count of lines (2) | which of them are public (a bit each, from the highest) | bytes of these, deflated (2) | the
-deflated lines | all other lines and the body, as they are. Only lines that hold no secret are deflated: how long a state
-is can be seen on the wire, and must not tell how much a cookie is like something that another site put into the request.
+Layout: count of lines (2) | which of them are public (a bit each, from the highest) | bytes of these, deflated (2) |
+the deflated lines | all other lines and the body, as they are. Only lines that hold no secret are deflated: how long a
+state is can be seen on the wire, and must not tell how much a cookie is like something that another site put into the
+request.
 
 A request that is too long for a continuation lies in the ledger, which all replicas share, and is told by its key.
 """
@@ -36,12 +37,10 @@ _DICTIONARY = "\r\n".join(
         "sec-fetch-mode: navigate", "sec-fetch-dest: empty", "sec-fetch-dest: document",
         "upgrade-insecure-requests: 1", "dnt: 1", "sec-gpc: 1", "range: bytes=0-", "user-agent: python-requests/2.",
         "user-agent: python-httpx/0.28.1", "user-agent: Wget/1.21", "user-agent: curl/8.",
-        "user-agent: Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
-        " Version/17 Mobile/15E148 Safari/604.1",
+        "user-agent: Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)",
         "user-agent: Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
         "user-agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:130.0) Gecko/20100101 Firefox/130.0",
-        "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0"
-        " Safari/537.36",
+        "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0",
         "accept-language: en-US,en;q=0.9,de;q=0.8",
         "accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
         "accept: application/json", "accept: text/event-stream", "accept-encoding: gzip, deflate, br, zstd",

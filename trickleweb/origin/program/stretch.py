@@ -3,11 +3,11 @@
 Layout, big-endian: form (1) | flags (1) | Date in seconds (8) | length of the head (2) | CRC-32 of the head (4) | where
 the stretch begins in the body (8) | digest (16), then by form:
 
-    3  run again: when the request was handled (8) | seed (16) | the request, see `retelling`
+    3  run again: a moment (32), see `moment` | the request, see `retelling`
     4  from a cursor: length of the plan (2) | the plan, in the first stretch only | a checkpoint, see `bodies`
 
-The digest of form 3 is of all the body up to the stretch's end, that of form 4 of the stretch. A replica that would make
-other bytes finds out before it sends one.
+The digest of form 3 is of all the body up to the stretch's end, that of form 4 of the stretch. A replica that would
+make other bytes finds out before it sends one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from trickleweb.http1 import Delivery
+from trickleweb.origin.program.moment import Moment, unpack_moment
 from trickleweb.origin.program.tape import DIGEST_BYTES
 from trickleweb.origin.response import NotThisResponse
 from trickleweb.origin.state import Flag
 
 AGAIN, CURSOR = 3, 4
-SEED_BYTES = 16
 _FIXED = struct.Struct(f">BBQHIQ{DIGEST_BYTES}s")
-_WHEN = struct.Struct(f">Q{SEED_BYTES}s")
 _SIZE = struct.Struct(">H")
 _FIRST, _CHUNKED = 32, 16  # beside `state.Flag`
 
@@ -50,10 +49,9 @@ class Framing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Run the request again, as it was at `now` and with that seed."""
+    """Run the request again, as it was told, at that moment."""
 
-    now: int
-    seed: bytes
+    moment: Moment
     request: bytes
 
 
@@ -87,11 +85,9 @@ class Stretch:
         way, framing = self.way, self.framing
         form = AGAIN if isinstance(way, Again) else CURSOR
         flags = framing.flags | _FIRST * self.first
-        fixed = _FIXED.pack(
-            form, flags, framing.date_s, framing.head_bytes, framing.head_check, self.at, self.digest
-        )
+        fixed = _FIXED.pack(form, flags, framing.date_s, framing.head_bytes, framing.head_check, self.at, self.digest)
         if isinstance(way, Again):
-            return fixed + _WHEN.pack(way.now, way.seed) + way.request
+            return fixed + way.moment.pack() + way.request
         return fixed + _SIZE.pack(len(way.plan)) + way.plan + way.checkpoint
 
 
@@ -120,8 +116,7 @@ def decode(state: bytes) -> Stretch:
 
 def _way(form: int, rest: bytes) -> Way:
     if form == AGAIN:
-        now, seed = _WHEN.unpack_from(rest)
-        return Again(now, seed, rest[_WHEN.size :])
+        return Again(*unpack_moment(rest))
     (size,) = _SIZE.unpack_from(rest)
     plan, checkpoint = rest[_SIZE.size : _SIZE.size + size], rest[_SIZE.size + size :]
     if form != CURSOR or len(plan) != size:

@@ -102,7 +102,8 @@ class Taker:
         """
         head = read_head_untrusted(given, self._limits)
         if head is None:
-            return _missing(given)
+            _check_going_on(given)
+            return None
         if early and head.method not in SAFE_METHODS:
             return None
         try:
@@ -115,7 +116,8 @@ class Taker:
             return Taken(head, terms, given, size)
         if head.expect_continue and not told_to_go_on and given.size_bytes <= head.head_bytes:
             return Interim()
-        return _missing(given)
+        _check_going_on(given)
+        return None
 
     def _refused(self, head: Request, error: HTTPError, given: Given, where: Where) -> Takes:
         try:
@@ -152,7 +154,7 @@ class Taker:
         return None
 
 
-def _missing(given: Given) -> None:
+def _check_going_on(given: Given) -> None:
     """Refuse what begins like a request and will never be one."""
     if given.ended and not given.is_nothing:
         raise HTTPError(400, "The request is cut.", close=True)

@@ -1,0 +1,32 @@
+"""What is told of each request that a program answered: for access logs and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trickleweb.messages import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One request, when its response begins; times in microseconds, `began_us` since 1970.
+
+    `head` is None where the input was no request, `body_bytes` where the body is made as it is asked for. `resumed`
+    tells that another replica began the response, and this one goes on with it.
+    """
+
+    head: Request | None
+    peer: str
+    status: int
+    body_bytes: int | None
+    began_us: int
+    took_us: int
+    resumed: bool
+
+
+Observe = Callable[[Answered], None]
+
+
+def unobserved(_answered: Answered) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,74 @@
+"""The live responses of a replica: so many, so many bytes, and none for long that nobody asks for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from trickleweb.origin.program.live import Live
+from trickleweb.origin.program.taking import Where
+
+MOST = 4096
+MOST_BYTES = 256 << 20
+IDLE_S = 60.0
+_SWEEP_S = 15.0
+
+
+class Lives:
+    """By connection and the input offset behind the request; what leaves is closed, and can be made anew."""
+
+    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._lives: dict[Where, Live] = {}  # the longest unused first
+        self._used_at: dict[Where, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def get(self, where: Where) -> Live | None:
+        """The live response there, used now."""
+        live = self._lives.pop(where, None)
+        if live is not None:
+            self._lives[where] = live
+            self._used_at[where] = asyncio.get_running_loop().time()
+        return live
+
+    def put(self, where: Where, live: Live) -> None:
+        """Keep one; others leave where that takes too much."""
+        self.drop(where)
+        self._lives[where] = live
+        loop = asyncio.get_running_loop()
+        self._used_at[where] = loop.time()
+        self._trim()
+        if self._timer is None:
+            self._timer = loop.call_later(_SWEEP_S, self._sweep)
+
+    def drop(self, where: Where) -> None:
+        """Close one, if it is there."""
+        live = self._lives.pop(where, None)
+        if live is not None:
+            del self._used_at[where]
+            live.production.close()
+
+    def clear(self) -> None:
+        """Close all."""
+        for where in list(self._lives):
+            self.drop(where)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _trim(self) -> None:
+        kept = sum(live.production.tape.kept_bytes for live in self._lives.values()) if len(self._lives) > 1 else 0
+        for where in list(self._lives)[:-1]:
+            if len(self._lives) <= self._most and kept <= self._most_bytes:
+                return
+            kept -= self._lives[where].production.tape.kept_bytes
+            self.drop(where)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        for where in [each for each, at in self._used_at.items() if at < loop.time() - IDLE_S]:
+            self.drop(where)
+        self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._lives else None
