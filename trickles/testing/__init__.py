@@ -23,6 +23,7 @@ A scenario is a function that gets an empty simulation, builds links and hosts, 
 For more than one client, shared bottlenecks, TCP beside or anycast, use `Simulation` directly.
 """
 
+from trickles.spool import MemorySpool
 from trickles.testing.applications import Conversation, Fetch
 from trickles.testing.chaos import kill_at, kill_at_random, outage, rolling_restart
 from trickles.testing.client import ClientHost
@@ -67,6 +68,7 @@ __all__ = [
     "ListenerFactory",
     "ListenerLike",
     "Livelock",
+    "MemorySpool",
     "Replica",
     "ReplicaSpec",
     "Report",

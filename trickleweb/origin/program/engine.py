@@ -94,6 +94,11 @@ class AppOrigin:
         for each in (self._begun, self._states, self._stretches):
             each.clear()
 
+    @property
+    def busy(self) -> bool:
+        """Something is under way that was asked for."""
+        return bool(self._running)
+
     async def close(self) -> None:
         """End all that runs; nobody is told."""
         running = list(self._running.values())
