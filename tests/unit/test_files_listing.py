@@ -1,7 +1,9 @@
 """Listings of folders: for eyes and for programs, in any order, escaped, and bounded."""
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -111,6 +113,17 @@ def test_a_listing_is_capped_and_says_so(tmp_path: Path) -> None:
     listing = json.loads(body(files, StaticSite(files, OPTIONS).plan(request("/", JSON))))
     assert len(listing["entries"]) == 3
     assert listing["complete"] is False
+
+
+def test_only_what_can_be_asked_for_is_listed(tmp_path: Path) -> None:
+    names = ("a\\b", "a\nb", "\udcff", "\x9f", ".dot", "<b> & \u00fc", "q?#%41")
+    fill(tmp_path, dict.fromkeys(names, b""))
+    files = store(tmp_path)
+    folder = StaticSite(files, OPTIONS)
+    listed = [entry["name"] for entry in json.loads(body(files, folder.plan(request("/", JSON))))["entries"]]
+    assert listed == ["<b> & \u00fc", "q?#%41"]
+    for href in re.findall(r'href="\./([^"]*)"', body(files, folder.plan(request("/"))).decode()):
+        assert folder.plan(request("/" + unquote(href))).status == 200, href
 
 
 def test_a_listing_can_be_asked_about(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 from trickleweb.files.contents import Stamp
 from trickleweb.files.errors import NoSuchFile, Unreadable
 from trickleweb.files.listing import Entry
+from trickleweb.files.paths import is_listed
 
 _SECOND_NS = 1_000_000_000
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
@@ -94,14 +95,15 @@ def blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
 
 
 def entries(root: str, path: str, limit: int) -> tuple[list[Entry], bool]:
-    """At most `limit` visible files and folders of the folder at `path` below `root`, and whether that is all.
+    """At most `limit` files and folders of the folder at `path` below `root`, and whether that is all.
 
-    Links out of the root are left out. `NoSuchFile` if `path` is no folder, or lies elsewhere.
+    What no request can name is left out, and so are links out of the root. `NoSuchFile` if `path` is no folder, or lies
+    elsewhere.
     """
     descriptor = open_below(root, path)
     try:
         with os.scandir(descriptor) as scan:
-            visible = (_entry(root, path, each) for each in scan if not each.name.startswith("."))
+            visible = (_entry(root, path, each) for each in scan if is_listed(each.name))
             found = list(islice(filter(None, visible), limit + 1))
     except OSError as exc:
         raise _translated(exc) from None

@@ -69,6 +69,15 @@ def is_below_root(relative: str) -> bool:
         return False
 
 
+def is_listed(name: str) -> bool:
+    """Whether a request can ask for a file of this name, and may: no dot before it, nothing refused in it, UTF-8."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return not _is_hidden(name) and not _REFUSED.search(name)
+
+
 def location(prefix: str, path: SafePath, query: str, *, folder: bool) -> str:
     """The Location of `path` in canonical form, `query` kept; it begins with one slash, so it stays on this host."""
     names = [*(name for name in prefix.split("/") if name), *path.names]
