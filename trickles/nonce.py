@@ -20,11 +20,12 @@ _HALVES = struct.Struct(">4Q")
 class NonceSequence:
     """The sequence r of one connection; `key` is 16 bytes that the client never sees."""
 
-    __slots__ = ("_encrypt",)
+    __slots__ = ("_encrypt", "_start", "_stop", "_value")
 
     def __init__(self, key: bytes) -> None:
         # ECB over distinct counter blocks is the raw permutation, which is what a PRF on counters wants.
         self._encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
+        self._start = self._stop = self._value = 0
 
     def value(self, number: int) -> int:
         """r(number), 64 bits."""
@@ -32,11 +33,13 @@ class NonceSequence:
         return int.from_bytes(block[8:] if number & 1 else block[:8], "big")
 
     def run(self, start: int, stop: int) -> int:
-        """What a client that received all of [start, stop) has accumulated."""
+        """What a client that received all of [start, stop) has accumulated; the last answer is known by heart."""
+        if start == self._start and stop == self._stop:
+            return self._value
         a, b, c, d = _HALVES.unpack(self._encrypt(_ENDS.pack(start >> 1, stop >> 1)))
-        first: int = b if start & 1 else a
-        last: int = d if stop & 1 else c
-        return first ^ last
+        value: int = (b if start & 1 else a) ^ (d if stop & 1 else c)
+        self._start, self._stop, self._value = start, stop, value
+        return value
 
     def proofs(self, start: int, stop: int) -> list[int]:
         """The nonce of each packet in [start, stop), in one cipher call."""

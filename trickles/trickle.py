@@ -26,11 +26,13 @@ class Episode(NamedTuple):
 
     def window(self, number: int) -> int:
         """The window once every packet below `number` was acknowledged."""
-        return LAWS[self.law].window(number - self.base, self.start, self.ssthresh)
+        base, start, ssthresh, law = self
+        return LAWS[law].window(number - base, start, ssthresh)
 
     def edge(self, number: int) -> int:
         """The first number not yet allowed once every packet below `number` was acknowledged."""
-        return number + LAWS[self.law].window(number - self.base, self.start, self.ssthresh)
+        base, start, ssthresh, law = self
+        return number + LAWS[law].window(number - base, start, ssthresh)
 
 
 class Recovery(NamedTuple):
@@ -134,10 +136,12 @@ def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window:
 
 def paused(episode: Episode, window: int, base: int, idle_window: int) -> Episode:
     """The episode at `base` after one that ended idle at `window`: what was known of the path is kept in part."""
-    ssthresh = episode.ssthresh
+    _, _, ssthresh, law = episode
     if window * 3 // 4 > ssthresh:
         ssthresh = window * 3 // 4
-    return Episode(base, max(1, min(window, idle_window)), ssthresh, episode.law)
+    if window > idle_window:
+        window = idle_window
+    return Episode(base, window or 1, ssthresh, law)
 
 
 def timed_out(episode: Episode, window: int, base: int) -> Episode:

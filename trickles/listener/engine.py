@@ -27,7 +27,7 @@ from trickles.wire.request import parse_body_untrusted, split_untrusted
 from trickles.wire.response import HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
 
 Entropy = Callable[[int], bytes]
-_REQUEST = int(Kind.REQUEST)
+_REQUEST, _COMMIT = int(Kind.REQUEST), RequestFlag.COMMIT
 
 
 class Listener:
@@ -136,7 +136,7 @@ class Listener:
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
-        given, spooled = self._spooler.input(path, body) if body.flags & RequestFlag.COMMIT else (body.input, None)
+        given, spooled = self._spooler.input(path, body) if body.flags & _COMMIT else (body.input, None)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from trickles.limits import Limits
@@ -13,8 +12,7 @@ from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
 
 
-@dataclass(slots=True, eq=False)
-class Decision:
+class Decision(NamedTuple):
     """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode."""
 
     start: int
@@ -32,6 +30,7 @@ class Refused(NamedTuple):
     counter: str
 
 
+_RESTART, _CLEAN, _PROBE = RequestFlag.RESTART, RequestFlag.CLEAN, RequestFlag.PROBE
 BAD_PROOF = Refused("dropped.bad_proof")
 CLAIMED = Refused("dropped.claimed")
 IMPATIENT = Refused("dropped.impatient")
@@ -43,15 +42,16 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
     episode, runs = path.state.episode, body.runs
     if len(runs) > limits.max_runs or len(body.wants) > limits.max_wants:
         return BAD_PROOF
+    base, proof = episode.base, path.nonces.run
     for start, stop, nonce in runs:
-        if start < episode.base or path.nonces.run(start, stop) != nonce:
+        if start < base or proof(start, stop) != nonce:
             return BAD_PROOF
-    if len(runs) == 1 and runs[0][0] == episode.base:  # nothing was lost: the episode goes on
+    if len(runs) == 1 and runs[0][0] == base:  # nothing was lost: the episode goes on
         followed: Episode | Course = episode
     else:
         followed = course(episode, [(start, stop) for start, stop, _ in runs])
     claims = table.of(path.connection)
-    if body.flags & RequestFlag.RESTART:
+    if body.flags & _RESTART:
         return _restart(path, body, followed, claims, now, limits)
     if path.state.embryo:
         return IMPATIENT
@@ -79,16 +79,16 @@ def _continue(
 
 def _may_probe(body: RequestBody, claims: Claims, now: int, limits: Limits) -> bool:
     """A repeat of what was served here earns one packet, no more often than a client's probe timer runs."""
-    return bool(body.flags & RequestFlag.PROBE) and claims.may_probe(now=now, interval=limits.min_probe_interval)
+    return bool(body.flags & _PROBE) and claims.may_probe(now=now, interval=limits.min_probe_interval)
 
 
 def _restart(
     path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
-    state, base = path.state, body.restart_base
+    state, base, whole = path.state, body.restart_base, followed is path.state.episode
     proved = body.runs[-1][1] if body.runs else state.episode.base
     window = followed.window(proved)
-    bound = proved + window if followed is state.episode else followed.edge(proved)
+    bound = proved + window if whole else followed.edge(proved)
     if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
         return BAD_PROOF
     served = claims.claimed(base, base + 1)
@@ -98,7 +98,7 @@ def _restart(
     last = followed if isinstance(followed, Episode) else followed.episode
     if state.embryo and unused:
         episode = Episode(base, limits.initial_window, state.episode.ssthresh, state.episode.law)
-    elif unused and body.flags & RequestFlag.CLEAN and followed is state.episode:
+    elif unused and body.flags & _CLEAN and whole:
         episode = paused(last, window, base, limits.idle_window)
     elif served or claims.may_restart(now=now, interval=limits.min_restart_interval):
         episode = timed_out(last, window, base)

@@ -19,6 +19,8 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, user_frame
 
 _NONCE_BYTES = 12
+_INPUT_END = RequestFlag.INPUT_END
+_TRANSPORT, _USER, _SHORT = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.SHORT
 NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 NEXT_NOTICE = SECOND
@@ -67,26 +69,26 @@ class Replier:
         spooled: Spooled | None,
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
-        start, stop, size = decision.start, decision.stop, decision.datagram_bytes
+        start, stop, episode, fresh, size, claims, short = decision
         known = None
         if body.user:
             try:
                 known = path.seals.open_user_untrusted(self._paths.keyring, body.user, now, self._user_life)
             except UnknownEpoch:  # another replica may hold it: a rotation is under way
-                decision.claims.release(start, stop)
+                claims.release(start, stop)
                 return self.refuse(path, source, number, Refusal.EPOCH)
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
-        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", ResponseFlag.SHORT if decision.short else 0
+        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", _SHORT if short else 0
         aged = now - path.state.issued > self._old
-        if decision.fresh or aged:
-            frame, path = self._paths.renew(path, decision.episode, False, path.state.address, size, nonce, now)
-            sent |= ResponseFlag.TRANSPORT
+        if fresh or aged:
+            frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)
+            sent |= _TRANSPORT
         again = known if aged and not body.input else None  # a long transfer outlives its epoch
         more = known is not None and known.more
-        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, decision.claims, again, more)
-        ends, budget = body.flags & RequestFlag.INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
+        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, claims, again, more)
+        ends, budget = body.flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(
             path.connection, source[0], False, body.input_offset, given, ends, known, body.wants, budget, spooled
         )
@@ -97,7 +99,7 @@ class Replier:
         state, nonce = path.state, self._entropy(_NONCE_BYTES)
         size, stop = state.datagram_bytes, state.episode.start
         frame, _ = self._paths.renew(path, state.episode, True, state.address, size, nonce, now)
-        grant = Grant(path, source, 0, 0, stop, size, ResponseFlag.TRANSPORT, frame, nonce, now, None)
+        grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, None)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
         return self.ask(Event(path.connection, source[0], True, 0, inside.input, ends, None, wants, budget), grant)
@@ -166,7 +168,7 @@ class Replier:
             except ContinuationTooLarge:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
-            flags |= ResponseFlag.USER
+            flags |= _USER
         self._counters["answered"] += 1
         return packets(grant, chunks, flags, frames, end)
 

@@ -15,6 +15,7 @@ from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_B
 
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
+_END, _SHORT = ResponseFlag.END, ResponseFlag.SHORT  # by short names, for they are looked up for every reply
 _MOST_EMPTY = 10  # and no more than twice two, or than are full
 
 
@@ -66,13 +67,19 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
     if len(chunks) > 1:
         return _many(grant, chunks, flags, frames, end)
     offset, data = chunks[0] if chunks else (end or 0, b"")
-    size, path, number = grant.datagram_bytes, grant.path, grant.start
-    if len(data) > room_bytes(path.session, size, flags, frames) or (grant.more and number + 1 < grant.stop):
+    path, number, nonce = grant.path, grant.start, grant.nonce
+    session, room = path.session, grant.datagram_bytes - HEADER_BYTES - TAG_BYTES - len(frames)
+    if len(data) > room or (grant.more and number + 1 < grant.stop):
         return _many(grant, chunks, flags, frames, end)
-    marks = _closing(flags, offset + len(data), end, number + 1, grant.stop)
-    proof, salt = path.nonces.run(number, number + 1), grant.nonce[:SALT_BYTES]
-    clear: bytes = HEADER.pack(_RESPONSE, marks, grant.request & 0xFFFF, salt, number, proof, offset) + frames
-    return [Burst(grant.destination, size, path.session.seal_response(clear, data, tagged=bool(frames)))]
+    if offset + len(data) == end:
+        flags |= _END
+    if number + 1 < grant.stop:
+        flags |= _SHORT
+    proof = path.nonces.run(number, number + 1)
+    clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
+    clear += frames
+    sealed: list[Buffer] = session.seal_response(clear, data, tagged=bool(frames))
+    return [Burst(grant.destination, grant.datagram_bytes, sealed)]
 
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
@@ -155,5 +162,5 @@ def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tu
 def _closing(flags: int, reached: int, end: int | None, number: int, stop: int) -> int:
     """The reply's last packet says whether the output ends with it and whether numbers are left over."""
     if reached == end:
-        flags |= ResponseFlag.END
-    return flags | ResponseFlag.SHORT if number < stop else flags
+        flags |= _END
+    return flags | _SHORT if number < stop else flags
