@@ -23,3 +23,9 @@ def test_an_absent_program_fails_the_test_where_all_are_required(monkeypatch: py
     monkeypatch.setenv(REQUIRE_ALL, "1")
     with pytest.raises(pytest.fail.Exception, match=f"needs {ABSENT}"):
         require(ABSENT)
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_stay_together(request: pytest.FixtureRequest) -> None:
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@together") == bool(grouped)
