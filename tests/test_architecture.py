@@ -38,9 +38,10 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),
         (Place(3, family="handlers"), "request responses handlers application"),
+        (Place(3, family="handlers", core=False), "asgi wsgi"),
         (Place(4), "middleware"),
         (Place(4, core=False), "app"),
-        (WORLD, "stores origin asgi testing cli __main__"),
+        (WORLD, "stores origin testing cli __main__"),
     ),
 }
 PLACES = {

@@ -1,0 +1,47 @@
+"""Any ASGI program (FastAPI, Starlette, Quart, Django ...), as it is, on replicas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trickleweb.asgi.hosted import Hosted
+from trickleweb.asgi.interface import AsgiApp
+from trickleweb.asgi.lifespan import Lifespan
+from trickleweb.asgi.messages import Receiver, Sender
+from trickleweb.asgi.outgoing import Outgoing
+from trickleweb.asgi.scope import http_scope
+from trickleweb.request import Request
+
+
+class AsgiApplication(Hosted):
+    """An ASGI 3 program as an `Application`: a safe request is run again where another replica goes on with it.
+
+    So the program's answer to a safe request must be the same each time, byte for byte, or the transfer ends visibly.
+    `lifespan`: "auto" serves programs that do not know the protocol, "on" takes an exception at its start for a
+    failure, "off" does not speak it. The other options are those of `Hosted`.
+    """
+
+    def __init__(self, app: AsgiApp, *, root_path: str = "", lifespan: str = "auto", **options: Any) -> None:
+        super().__init__(**options)
+        if lifespan not in ("auto", "on", "off"):
+            raise ValueError(f"lifespan is auto, on or off, not {lifespan!r}")
+        self._app = app
+        self._root_path = root_path
+        self._lifespan = None if lifespan == "off" else Lifespan(app, required=lifespan == "on")
+
+    async def run(self, request: Request, outgoing: Outgoing) -> None:
+        """Call the program once."""
+        state = self._lifespan.state if self._lifespan else None
+        scope = http_scope(request, root_path=self._root_path, state=state)
+        await self._app(scope, Receiver(request, outgoing), Sender(outgoing))
+
+    async def startup(self) -> None:
+        """Let the program start; `LifespanFailed` if it cannot."""
+        if self._lifespan is not None:
+            await self._lifespan.startup()
+
+    async def shutdown(self) -> None:
+        """End all runs, then let the program end."""
+        await super().shutdown()
+        if self._lifespan is not None:
+            await self._lifespan.shutdown()

@@ -1,0 +1,127 @@
+"""What is the same for all programs that know nothing of this framework: they are run, and run again elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from trickles.service import Buffer
+from trickleweb.application import Terms
+from trickleweb.asgi.outgoing import Outgoing, ProgramError
+from trickleweb.bodies import FileBody, Rendered, StepsTable
+from trickleweb.errors import HTTPError
+from trickleweb.files import ContentNotHere
+from trickleweb.limits import DEFAULT_LIMITS
+from trickleweb.messages import Plan
+from trickleweb.messages import Request as Head
+from trickleweb.request import Request
+from trickleweb.responses import Response, error_response
+
+GRACE_S = 5.0
+_NO_STEPS = StepsTable()
+
+
+def log_error(error: Exception) -> None:
+    """Write an error with its traceback to the log `trickleweb`."""
+    logging.getLogger("trickleweb").error("%s", error, exc_info=error)
+
+
+class Hosted:
+    """An `Application` that runs a foreign program once for each request, in a task of its own.
+
+    A run outlives its response: what the program does behind it (background tasks) goes on. One whose response nobody
+    takes any more is told so, and cancelled `grace_s` seconds later. `on_error` hears of errors that no response tells.
+    """
+
+    def __init__(
+        self,
+        *,
+        repeatable_methods: Iterable[str] = (),
+        max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes,
+        grace_s: float = GRACE_S,
+        on_error: Callable[[Exception], None] = log_error,
+    ) -> None:
+        self.on_error = on_error
+        self._repeatable = frozenset(method.upper() for method in repeatable_methods)
+        self._max_body_bytes = max_body_bytes
+        self._grace_s = grace_s
+        self._runs: dict[asyncio.Task[None], Outgoing] = {}
+
+    async def run(self, request: Request, outgoing: Outgoing) -> None:
+        """Run the program on a request; it sends its response by `outgoing`. Each kind of program has its own way."""
+        raise NotImplementedError(request, outgoing)
+
+    @property
+    def steps(self) -> StepsTable:
+        """None: a program's state is its own."""
+        return _NO_STEPS
+
+    def terms(self, head: Head) -> Terms:
+        """The same for all paths, as only the program knows them."""
+        return Terms(max_body_bytes=self._max_body_bytes, repeatable=head.method in self._repeatable)
+
+    async def respond(self, request: Request) -> Response:
+        """What the program answers: `Complete` if it says so in one message, else `Streamed` while it runs.
+
+        Raises what the program raised before its response began, `ProgramError` if it did not keep to its interface.
+        """
+        outgoing = Outgoing(head_only=request.method == "HEAD", on_gone=lambda: self._end_in_time(task))
+        task = asyncio.create_task(self._supervised(request, outgoing))
+        self._runs[task] = outgoing
+        task.add_done_callback(self._forget)
+        try:
+            return await outgoing.response()
+        except HTTPError as error:
+            return error_response(request, error)
+        except BaseException:
+            outgoing.abandon()
+            raise
+
+    def render(self, body: Rendered) -> bytes:
+        """Never asked: a program's responses are bytes."""
+        raise NotImplementedError(body)
+
+    def file_plan(self, body: FileBody, head: Head) -> Plan:
+        """Never asked: a program's responses are bytes."""
+        raise NotImplementedError(body, head)
+
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """Never asked: a program's responses are bytes."""
+        raise ContentNotHere(f"{content} [{start}:{stop}]")
+
+    async def startup(self) -> None:
+        """Nothing to do."""
+
+    async def shutdown(self) -> None:
+        """End all runs, in time if they can."""
+        for outgoing in self._runs.values():
+            outgoing.abandon()
+        if self._runs:
+            _, late = await asyncio.wait(self._runs, timeout=self._grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _supervised(self, request: Request, outgoing: Outgoing) -> None:
+        error: Exception | None = None
+        try:
+            await self.run(request, outgoing)
+        except asyncio.CancelledError:
+            outgoing.fail(ProgramError("the program's run was cancelled"))
+            raise
+        except SystemExit as exc:
+            error = ProgramError(f"the program asked to exit ({exc.code}) in the middle of a request")
+        except Exception as exc:  # noqa: BLE001 - whatever a program raises is told, and ends its own response only
+            error = exc
+        else:
+            error = outgoing.left_open()
+        if error is not None and not outgoing.fail(error) and not outgoing.gone:
+            self.on_error(error)
+
+    def _end_in_time(self, task: asyncio.Task[None]) -> None:
+        timer = asyncio.get_running_loop().call_later(self._grace_s, task.cancel)
+        task.add_done_callback(lambda _: timer.cancel())
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._runs.pop(task, None)

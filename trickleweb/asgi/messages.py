@@ -1,0 +1,115 @@
+"""The two callables that an ASGI program gets with a request: `receive` and `send`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from trickleweb.asgi.interface import DISCONNECT, Message
+from trickleweb.asgi.outgoing import Begun, Outgoing, ProgramError
+from trickleweb.errors import HTTPError
+from trickleweb.headers import Headers
+from trickleweb.http1.render import render_field
+from trickleweb.request import Request
+
+START, BODY = "http.response.start", "http.response.body"
+
+
+class Receiver:
+    """`receive`: the body in pieces, once; then it waits for the end of the response, and says `http.disconnect`."""
+
+    def __init__(self, request: Request, outgoing: Outgoing) -> None:
+        self._pieces: AsyncIterator[bytes] | None = body_of(request, outgoing)
+        self._next: bytes | None = None
+        self._outgoing = outgoing
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        if self._pieces is None:
+            await self._outgoing.until_over()
+        if self._outgoing.over:
+            return dict(DISCONNECT)
+        pieces = self._pieces
+        assert pieces is not None
+        piece = b"" if self._next is None else self._next
+        self._next = await anext(pieces, None)
+        if not piece and self._next is not None:
+            piece, self._next = self._next, await anext(pieces, None)
+        if self._next is None:
+            self._pieces = None
+        return {"type": "http.request", "body": piece, "more_body": self._next is not None}
+
+
+class Sender:
+    """`send`: a start, then the body; anything else is the program's fault, and told to it."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        self._completed = False
+
+    async def __call__(self, message: Message) -> None:
+        """Take a message; `ProgramError` for one that may not stand here."""
+        outgoing, kind = self._outgoing, message.get("type")
+        if self._completed:
+            raise ProgramError(f"unexpected ASGI message {kind!r}: the response is complete")
+        try:
+            if outgoing.gone:
+                await outgoing.write(b"")
+            elif not outgoing.begun:
+                _check_kind(kind, START)
+                outgoing.begin(_begun(message))
+            else:
+                _check_kind(kind, BODY)
+                self._completed = not message.get("more_body", False)
+                await outgoing.write(_data(message), last=self._completed)
+        except Exception as error:
+            outgoing.fail(error)
+            raise
+
+
+async def body_of(request: Request, outgoing: Outgoing) -> AsyncIterator[bytes]:
+    """The body in pieces. Where it is refused (413) that is the response, whatever the program makes of it."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except HTTPError as error:
+        outgoing.fail(error)
+        raise
+
+
+def begun_with(status: int, headers: Headers) -> Begun:
+    """A head with what its headers say about the framing; `ProgramError` if that is no length."""
+    lengths = set(headers.all("content-length"))
+    told = lengths.pop() if len(lengths) == 1 else ""
+    if lengths or (told and not (told.isascii() and told.isdigit() and len(told) < 19)):
+        raise ProgramError("a Content-Length that is none, or several")
+    return Begun(status, headers, int(told) if told else None, close="close" in headers.tokens("connection"))
+
+
+def _check_kind(kind: object, expected: str) -> None:
+    if kind != expected:
+        raise ProgramError(f"expected the ASGI message {expected!r}, and got {kind!r}")
+
+
+def _begun(message: Message) -> Begun:
+    status = message.get("status")
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise ProgramError(f"{status!r} is no status of a final response")
+    return begun_with(status, _headers(message.get("headers", ())))
+
+
+def _headers(pairs: Iterable[Any]) -> Headers:
+    try:
+        made = tuple((bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in pairs)
+    except (TypeError, ValueError):
+        raise ProgramError("headers are pairs of bytes, name and value") from None
+    for name, value in made:
+        render_field(name, value)
+    return Headers(made)
+
+
+def _data(message: Message) -> bytes:
+    body = message.get("body", b"")
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise ProgramError(f"a body is bytes, not {type(body).__name__}")
+    return bytes(body)

@@ -1,0 +1,217 @@
+"""What one run of a program sends: begun, filled and ended by the program, taken by the server at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from trickleweb.bodies import Body, Complete, Streamed
+from trickleweb.errors import WebError
+from trickleweb.headers import Headers
+from trickleweb.responses import Response
+
+HELD_BYTES = 65_536  # sent and not taken: with more than that a program waits
+SETTLE_S = 0.05  # so long a head of unknown length waits for its body, which may come whole
+_BODILESS = frozenset({204, 205, 304})
+
+
+class ProgramError(WebError, RuntimeError):
+    """A program broke the rules of its interface: the client gets a 500, or a body that ends visibly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A response's head; `byte_count` is the length of its body if the program told it."""
+
+    status: int
+    headers: Headers
+    byte_count: int | None = None
+    close: bool = False
+
+
+class Outgoing:
+    """One response on its way. `gone` says that nobody takes it any more: what is sent then is dropped.
+
+    `on_gone` is called when that happens before the response has ended.
+    """
+
+    def __init__(self, *, head_only: bool, on_gone: Callable[[], None] = lambda: None) -> None:
+        self.gone = False
+        self._head_only = head_only
+        self._on_gone = on_gone
+        self._begun: Begun | None = None
+        self._dropping = False
+        self._chunks: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._sent_bytes = 0
+        self._ended = False
+        self._error: Exception | None = None
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the program has sent a head."""
+        return self._begun is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be sent, or taken."""
+        return self._ended or self.gone or self._error is not None
+
+    def begin(self, begun: Begun) -> None:
+        """Send the head."""
+        self._begun = begun
+        self._changed.set()
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send a chunk of the body; waits while too much is held. `ProgramError` for more or less than was told."""
+        if self.gone or self._dropping:
+            self._end(last)
+            await asyncio.sleep(0)  # a program that waits for nothing else must not keep the loop
+            return
+        self._sent_bytes += len(data)
+        self._check_length(last)
+        if data:
+            self._chunks.append(data)
+            self._held_bytes += len(data)
+        self._end(last)
+        if not last:
+            await self._until(lambda: self._held_bytes <= HELD_BYTES or self.over)
+
+    def left_open(self) -> ProgramError | None:
+        """What is wrong if the program sends nothing more."""
+        if self.over:
+            return None
+        missing = "completing its" if self._begun else "a"
+        return ProgramError(f"the program returned without {missing} response")
+
+    def fail(self, error: Exception) -> bool:
+        """The response cannot be completed; False if it was over, so that nobody hears of the error."""
+        if self.over:
+            return False
+        self._error = error
+        self._changed.set()
+        return True
+
+    def abandon(self) -> None:
+        """Nobody takes what is still to come."""
+        self._taken_whole()
+        if not self.over:
+            self.gone = True
+            self._changed.set()
+            self._on_gone()
+
+    async def response(self) -> Response:
+        """The response, as soon as it is known what kind of body it has; raises what kept the program from it."""
+        await self._until(lambda: self._begun is not None or self.over)
+        if self._begun is not None:
+            await self._until_settled(self._begun)
+        if self._error is not None:
+            raise self._error
+        begun = self._begun
+        if begun is None:
+            raise ProgramError("the program's run was ended")
+        return Response(begun.status, begun.headers, self._body(begun), close=begun.close)
+
+    async def take(self) -> bytes | None:
+        """The next chunk, as it was sent; None at the end. Raises what ended the program before that."""
+        await self._until(lambda: bool(self._chunks) or self.over)
+        if self._chunks:
+            chunk = self._chunks.popleft()
+            self._held_bytes -= len(chunk)
+            self._changed.set()
+            return chunk
+        if self._error is not None:
+            raise self._error
+        if not self._ended:
+            raise ProgramError("the program's run was ended")
+        return None
+
+    async def until_over(self) -> None:
+        """Wait until nothing more will be sent, or taken."""
+        await self._until(lambda: self.over)
+
+    def abandon_soon(self) -> None:
+        """As `abandon`, from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: nothing runs any more
+            self._loop.call_soon_threadsafe(self.abandon)
+
+    def _body(self, begun: Begun) -> Body:
+        if begun.status in _BODILESS:
+            self._dropping = True
+            self._taken_whole()
+            return Complete()
+        if self._head_only and (begun.byte_count is not None or not self._ended):
+            self._dropping = True
+            self._taken_whole()
+            return Streamed((), begun.byte_count)
+        if self._ended or self._sent_bytes == begun.byte_count:
+            return Complete(self._taken_whole())
+        return Streamed(Chunks(self), begun.byte_count)
+
+    def _taken_whole(self) -> bytes:
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held_bytes = 0
+        self._changed.set()
+        return data
+
+    async def _until_settled(self, begun: Begun) -> None:
+        """Wait for what tells whether the body comes whole.
+
+        That depends on the program and not on the time it takes, where it tells a length: all replicas agree.
+        """
+        size = begun.byte_count
+        if begun.status in _BODILESS or (self._head_only and size is not None):
+            return
+        if size is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_S):
+                    await self._until(lambda: self._sent_bytes > 0 or self.over)
+            return
+        enough = size if size <= HELD_BYTES else 1
+        await self._until(lambda: self._sent_bytes >= enough or self.over)
+
+    def _check_length(self, last: bool) -> None:
+        begun = self._begun
+        told = None if begun is None or begun.status in _BODILESS or self._head_only else begun.byte_count
+        if told is None or (self._sent_bytes == told if last else self._sent_bytes <= told):
+            return
+        error = ProgramError(f"a body of {self._sent_bytes} bytes{'' if last else ' or more'}, told to have {told}")
+        self.fail(error)
+        raise error
+
+    def _end(self, last: bool) -> None:
+        self._ended = self._ended or last
+        self._changed.set()
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class Chunks:
+    """What a program sends, chunk by chunk, once. `aclose`, or the end of this object, ends the program's run."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        weakref.finalize(self, outgoing.abandon_soon).atexit = False
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._outgoing.take()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Take nothing more."""
+        self._outgoing.abandon()

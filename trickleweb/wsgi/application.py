@@ -1,0 +1,76 @@
+"""Any WSGI program as an `Application`: each run on a thread of a bounded pool."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
+from typing import IO, Any, TypeVar
+
+from trickleweb.asgi.hosted import Hosted
+from trickleweb.asgi.messages import body_of
+from trickleweb.asgi.outgoing import Outgoing
+from trickleweb.errors import WebError
+from trickleweb.messages import NoBody
+from trickleweb.request import Request
+from trickleweb.wsgi.body import body_file
+from trickleweb.wsgi.environ import environ_of
+from trickleweb.wsgi.running import Run, WsgiApp
+
+T = TypeVar("T")
+THREADS = 32
+LOOK_AGAIN_S = 1.0  # a thread that waits for the loop looks so often whether that still runs
+
+
+class ServerEnds(WebError, ConnectionError):
+    """The server ended under a program that was still at work."""
+
+
+class WsgiApplication(Hosted):
+    """A WSGI program: what is said of `AsgiApplication` about responses that must be equal is so here too.
+
+    `threads` bounds how many requests are worked on at once; a response that is streamed keeps its thread until it is
+    taken, or nobody takes it any more. The other options are those of `Hosted`.
+    """
+
+    def __init__(self, app: WsgiApp, *, script_name: str = "", threads: int = THREADS, **options: Any) -> None:
+        super().__init__(**options)
+        self._app = app
+        self._script_name = script_name
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
+
+    async def run(self, request: Request, outgoing: Outgoing) -> None:
+        """Call the program once, on a thread."""
+        loop = asyncio.get_running_loop()
+        on_loop = partial(_on_loop, loop)
+        body: IO[bytes] = io.BytesIO()
+        if not isinstance(request.head.framing, NoBody):
+            body = body_file(body_of(request, outgoing), on_loop)
+        environ = environ_of(request, body, script_name=self._script_name)
+        await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self._app, environ)
+
+    async def shutdown(self) -> None:
+        """End all runs; a thread that is stuck in the program is left behind."""
+        await super().shutdown()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop, from a thread, and wait for its result; `ServerEnds` if the loop ends first."""
+    try:
+        result = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()
+        raise ServerEnds from None
+    while True:
+        try:
+            return result.result(LOOK_AGAIN_S)
+        except CancelledError:
+            raise ServerEnds from None
+        except TimeoutError:
+            if result.done():
+                raise  # the work's own
+            if loop.is_closed():  # it will not do what it was given last
+                raise ServerEnds from None

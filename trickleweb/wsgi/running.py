@@ -1,0 +1,94 @@
+"""One run of a WSGI program on a thread: its calls become what an `Outgoing` takes, on the loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from trickleweb.asgi.messages import begun_with
+from trickleweb.asgi.outgoing import Begun, Outgoing, ProgramError
+from trickleweb.headers import Headers
+from trickleweb.http1.render import render_field
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+Write = Callable[[bytes], object]
+StartResponse = Callable[..., Write]
+WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+OnLoop = Callable[[Coroutine[Any, Any, None]], None]
+_STATUS = re.compile(r"([2-5][0-9][0-9])(?: [^\x00-\x1f\x7f]*)?")
+
+
+class Run:
+    """Calls the program and iterates what it returns. Everything that it may do wrong is a `ProgramError` in it."""
+
+    def __init__(self, outgoing: Outgoing, on_loop: OnLoop) -> None:
+        self._outgoing = outgoing
+        self._on_loop = on_loop
+        self._head: Begun | None = None
+        self._sent = False
+
+    def __call__(self, app: WsgiApp, environ: dict[str, Any]) -> None:
+        """Run it to its end, or until nobody takes the response; `close` is called whatever happens."""
+        chunks = app(environ, self.start_response)
+        try:
+            self._iterate(chunks)
+        finally:
+            if (close := getattr(chunks, "close", None)) is not None:
+                close()
+
+    def start_response(self, status: str, headers: Sequence[tuple[str, str]], exc_info: ExcInfo | None = None) -> Write:
+        """As PEP 3333: with `exc_info` a head that is not out yet is replaced, and one that is out raises it."""
+        try:
+            if exc_info is not None and self._sent and exc_info[1] is not None:
+                raise exc_info[1].with_traceback(exc_info[2])
+        finally:
+            exc = exc_info
+            exc_info = None  # PEP 3333: no cycle of frame and traceback
+        if exc is None and self._head is not None:
+            raise ProgramError("start_response was called twice, without exc_info")
+        self._head = _begun(status, headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send data at once, as old programs do."""
+        self._take(data, last=False)
+
+    def _take(self, data: Any, *, last: bool) -> None:
+        if not isinstance(data, bytes):
+            raise ProgramError(f"a body is bytes, not {type(data).__name__}")
+        if data or last:
+            self._on_loop(self._send(data, last=last))
+
+    def _iterate(self, chunks: Iterable[bytes]) -> None:
+        alone = isinstance(chunks, Sequence) and len(chunks) == 1 and not self._sent
+        for chunk in chunks:
+            self._take(chunk, last=alone)
+            if alone:
+                return
+            if self._outgoing.gone:
+                return
+        self._on_loop(self._send(b"", last=True))
+
+    async def _send(self, data: bytes, *, last: bool) -> None:
+        """The head goes out with the first data, or the end: until then the program may change it."""
+        if not self._sent:
+            if self._head is None:
+                raise ProgramError("data before start_response")
+            self._outgoing.begin(self._head)
+            self._sent = True
+        await self._outgoing.write(data, last=last)
+
+
+def _begun(status: str, headers: Sequence[tuple[str, str]]) -> Begun:
+    found = _STATUS.fullmatch(str(status))
+    if found is None:
+        raise ProgramError(f"{status!r} is no status line of a final response")
+    try:
+        pairs = tuple((str(name), str(value)) for name, value in headers)
+    except (TypeError, ValueError):
+        raise ProgramError("headers are pairs of texts, name and value") from None
+    for name, value in pairs:
+        render_field(name, value)
+    return begun_with(int(found[1]), Headers(pairs))
