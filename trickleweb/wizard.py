@@ -83,6 +83,10 @@ class Wizard:
         """Keep the outcome of a run that `finish` gave as `New`; gives back the one that counts."""
         return ledger.complete(self._key(state), outcome, now=now)
 
+    def not_finished(self, ledger: Ledger, state: WizardState) -> None:
+        """Give back a run that `finish` gave as `New`, as nothing came of it: it can be finished again."""
+        ledger.release(self._key(state))
+
     @property
     def _purpose(self) -> str:
         return f"wizard {self.name}"

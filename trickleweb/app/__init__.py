@@ -7,5 +7,16 @@ from trickleweb.app.keys import key_directory
 from trickleweb.app.pool import PoolLimits
 from trickleweb.app.registry import Folder, Routes
 from trickleweb.app.steps import UnknownSteps
+from trickleweb.app.wizards import WizardForm
 
-__all__ = ["App", "BadHandler", "Folder", "NoSuchFolder", "PoolLimits", "Routes", "UnknownSteps", "key_directory"]
+__all__ = [
+    "App",
+    "BadHandler",
+    "Folder",
+    "NoSuchFolder",
+    "PoolLimits",
+    "Routes",
+    "UnknownSteps",
+    "WizardForm",
+    "key_directory",
+]

@@ -1,0 +1,86 @@
+"""Forms in several steps, as handlers use them: opened from the page that is sent, sealed into the one that follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from trickleweb.errors import HTTPError
+from trickleweb.http1 import unavailable
+from trickleweb.ledger import Done, New, Pending
+from trickleweb.plain import Plain, dump_plain, load_plain
+from trickleweb.request import Request
+from trickleweb.wizard import Wizard, WizardState
+
+FIELD = "wizard"  # the page's hidden field
+
+
+class WizardForm:
+    """One request's place in a wizard: `state` is the step that the page was at, with the answers before it.
+
+    A request that brings no page begins a new run. `principal` is who may go on with it: a user's name, say. `BadSeal`,
+    which the application answers 400, for a page that is forged, too old, or somebody else's.
+    """
+
+    def __init__(self, wizard: Wizard, request: Request, *, principal: str) -> None:
+        self._wizard = wizard
+        self._request = request
+        self._principal = principal
+        token = request.form().get(FIELD) if request.method == "POST" else None
+        if token is None:
+            self.state: WizardState = wizard.begin(entropy=request.entropy(f"wizard {wizard.name}"))
+        else:
+            self.state = wizard.open(request.keyring, token, principal=principal, now=request.now)
+
+    @property
+    def step(self) -> str:
+        """The step at hand."""
+        return self.state.step
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the one to finish with."""
+        return self._wizard.is_last(self.state)
+
+    def answer(self, **answers: Plain) -> None:
+        """Take the answers to the step at hand, and go to the next."""
+        self.state = self._wizard.answered(self.state, **answers)
+
+    @property
+    def token(self) -> str:
+        """The value of the next page's hidden field; `StateTooLarge` or `NotPlain` for answers that cannot travel."""
+        request, label = self._request, f"wizard page {self._wizard.name}"
+        return self._wizard.seal(
+            request.keyring,
+            self.state,
+            principal=self._principal,
+            now=request.now,
+            entropy=request.entropy(label),
+        )
+
+    async def finish(self, work: Callable[[], Awaitable[Plain]]) -> Plain:
+        """What `work` returned, which is done at most once for this run, however often the last page is sent.
+
+        Work that raises is taken for not done: it should be one transaction. `HTTPError` 503 while it is being done,
+        and 500 for good where a replica died at it, as nobody can know whether it was done.
+        """
+        ledger, now = self._request.ledger, self._request.now
+        claim = await asyncio.to_thread(self._wizard.finish, ledger, self.state, now=now)
+        match claim:
+            case Done(plan=outcome):
+                return load_plain(outcome)
+            case Pending():
+                raise unavailable("This is being done already.")
+            case New():
+                return await self._done(work)
+        raise HTTPError(500, "Whether this was done is unknown, and it is not done again.")
+
+    async def _done(self, work: Callable[[], Awaitable[Plain]]) -> Plain:
+        ledger, now = self._request.ledger, self._request.now
+        try:
+            outcome = dump_plain(await work())
+        except BaseException:
+            await asyncio.to_thread(self._wizard.not_finished, ledger, self.state)
+            raise
+        kept = await asyncio.to_thread(self._wizard.finished, ledger, self.state, outcome, now=now)
+        return load_plain(kept)
