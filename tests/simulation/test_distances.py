@@ -23,7 +23,7 @@ from trickles.testing import (
 )
 
 BODY = content(1_000_000)
-FASTEST = replace(HOME, policy=Policy.FASTEST)
+FASTEST = replace(HOME, policy=Policy.LOWEST_RTT)
 STRIPE = replace(HOME, policy=Policy.STRIPE)
 
 POLICIES = [HOME, SPRAY, STRIPE, FASTEST]

@@ -63,7 +63,7 @@ def test_another_one_is_healthy_if_any_is_and_the_same_only_if_it_is_alone() -> 
 
 
 def test_the_fastest_is_found_by_use() -> None:
-    fleet = Fleet([A, B, C], Policy.FASTEST)
+    fleet = Fleet([A, B, C], Policy.LOWEST_RTT)
     tried = []
     for round_trip in (30_000, 10_000, 20_000):
         tried.append(fleet.pick(0))
@@ -109,3 +109,9 @@ def test_what_is_remembered_of_those_that_left_is_bounded() -> None:
         fleet.answered(fleet.home, 1000)
     assert len(fleet.members) == MOST_REMEMBERED + 1
     assert len(fleet._latency) <= MOST_REMEMBERED + 1
+
+
+def test_the_old_name_of_the_lowest_round_trip_still_means_it() -> None:
+    assert Policy("fastest") is Policy("lowest-rtt") is Policy.FASTEST
+    with pytest.raises(ValueError, match="slowest"):
+        Policy("slowest")

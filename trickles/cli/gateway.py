@@ -33,6 +33,7 @@ from trickles.gateway.serving import Gateway, serve
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
 
+POLICIES = [*(policy.value for policy in Policy), "fastest"]
 SPARE_SOCKETS = 256  # as many short connections as may come at once without making a socket
 
 
@@ -41,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--listen", metavar="HOST:PORT", action="append", required=True, help=_LISTEN)
     add_discovery_arguments(parser)
     parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
-    parser.add_argument("--policy", choices=[policy.value for policy in Policy], default="home", help=_POLICY)
+    parser.add_argument("--policy", choices=POLICIES, default="home", help=_POLICY)
     parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
     parser.add_argument("--max-connections", type=whole_number(1, 1 << 20), default=8192, metavar="N", help=_MOST)
     parser.add_argument("--max-per-client", type=whole_number(0, 1 << 20), default=0, metavar="N", help=_PER_CLIENT)
@@ -54,7 +55,10 @@ def add_arguments(parser: Parser) -> None:
 
 
 _LISTEN = "accept TCP connections here (repeatable)"
-_POLICY = "which replica a request goes to: home (one as long as it answers), spray (each request to the next), fastest"
+_POLICY = (
+    "which replica a request goes to: home (one as long as it answers), spray (each to the next), stripe (several at "
+    "once), lowest-rtt (the nearest; fastest is another name for it)"
+)
 _SECONDS = whole_number(0, 86_400)
 _MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
 _PER_CLIENT = "live connections from one address at most, 0: as many as there are (default: 0)"

@@ -38,6 +38,8 @@ class Claim:
     retry_at: int | None = None
     sent_last: int = 0  # when it was last sent, resends included
     patience: int = 0  # the server said it is at work: no probe before this time
+    ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
+    overtaken_at: int = 0  # when its replica first answered what it was asked later
     requests: list[int] = field(default_factory=list)
 
     @property
@@ -54,6 +56,16 @@ class Claim:
     def done(self) -> bool:
         """True when every number of the claim is settled."""
         return self.settled == (1 << (self.stop - self.start)) - 1
+
+    @property
+    def open_packets(self) -> int:
+        """Numbers of it that are not settled."""
+        return self.stop - self.start - self.settled.bit_count()
+
+    @property
+    def gaping(self) -> bool:
+        """True when a number is settled above one that is not."""
+        return self.settled & (self.settled + 1) != 0
 
     def settle(self, start: int, stop: int) -> int:
         """Mark [start, stop) settled; returns how many of them were not before."""

@@ -17,8 +17,13 @@ class Policy(StrEnum):
 
     HOME = "home"  # one replica as long as it answers
     SPRAY = "spray"  # round robin per request: proves statelessness
-    STRIPE = "stripe"  # as spray, for parallel ranges from several replicas
-    FASTEST = "fastest"  # the lowest round-trip time, measured by use
+    STRIPE = "stripe"  # to the replica that will be done first: several serve one download at once
+    LOWEST_RTT = "lowest-rtt"  # the lowest round-trip time, measured by use: anycast on the client's side
+    FASTEST = LOWEST_RTT  # what it was called before
+
+    @classmethod
+    def _missing_(cls, value: object) -> Policy | None:
+        return cls.LOWEST_RTT if value == "fastest" else None
 
 
 class Fleet:
@@ -60,10 +65,10 @@ class Fleet:
                 if not self.suspect(self.replicas[self._turn], now):
                     break
             return self.replicas[self._turn]
-        if self.policy is Policy.FASTEST and len(self._latency) == len(self.replicas):
+        if self.policy is Policy.LOWEST_RTT and len(self._latency) == len(self.replicas):
             healthy = [r for r in self.replicas if not self.suspect(r, now)] or self.replicas
             return min(healthy, key=lambda replica: self._latency.get(replica, 0))
-        if self.policy is Policy.FASTEST:
+        if self.policy is Policy.LOWEST_RTT:
             unknown = [r for r in self.replicas if r not in self._latency and not self.suspect(r, now)]
             return unknown[0] if unknown else self.home
         return self.home

@@ -92,6 +92,8 @@ class Receiver:
         late = start < state.board.cursor
         state.board.received(start, nonces, now)
         settled = claim.settle(start, stop) if claim is not None else 0
+        if state.striping is not None and claim is not None:
+            state.striping.heard(state.claims, claim, source, now)
         if fresh or settled:  # what brings nothing new is no sign that things go on
             self._note_progress(source, len(nonces), now)
         if claim is None:
@@ -111,6 +113,8 @@ class Receiver:
         sample = now - claim.sent_last if current and not claim.patience else None
         if sample is not None:
             state.round_trip = state.round_trip.sampled(sample)
+            if state.striping is not None:
+                state.striping.answered(claim, source, sample)
         state.fleet.answered(source, sample)
         if current and claim.moved_from is not None:
             silent, claim.moved_from = claim.moved_from, None

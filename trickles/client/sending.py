@@ -107,11 +107,16 @@ class Sender:
             if len(runs) > self._most_runs(state.datagram_bytes):
                 state.broken = True
                 return
-            claim = Claim(start, stop, state.spoken, hi, state.fleet.pick(now), now, runs=runs)
+            claim = Claim(start, stop, state.spoken, hi, self._to(stop - start, now), now, runs=runs)
             self._fill(claim)
             state.spoken = hi
             state.next_number = max(state.next_number, stop)
             self._send(claim, now, out)
+
+    def _to(self, packets: int, now: int) -> Address:
+        """Where the next request goes, which claims so many."""
+        state = self._state
+        return state.fleet.pick(now) if state.striping is None else state.striping.pick(state.claims, packets, now)
 
     def _spoken_until(self, packets: int) -> int:
         """The least `hi` whose grant reaches `packets`, or all that arrived."""
@@ -143,7 +148,7 @@ class Sender:
             raise ConnectionFailed("packet numbers used up")
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
         stop = base + self._expected_window(course.window(proved), clean=clean)
-        claim = Claim(base, stop, proved, proved, state.fleet.pick(now), now, flags=flags, runs=runs)
+        claim = Claim(base, stop, proved, proved, self._to(stop - base, now), now, flags=flags, runs=runs)
         claim.datagram_bytes = size
         self._fill(claim)
         state.restarting, state.timed_out = claim, False
@@ -243,6 +248,8 @@ class Sender:
 
     def _send(self, claim: Claim, now: int, out: Outgoing) -> None:
         self._state.claims.add(claim)
+        if self._state.striping is not None:
+            claim.ahead = sum(each.open_packets for each in self._state.claims if each.replica == claim.replica)
         self._transmit(claim, claim.flags, now, out)
 
     def _repeat(self, claim: Claim, now: int, out: Outgoing) -> None:

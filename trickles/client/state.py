@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from trickles.client.claims import Claim, Claims
 from trickles.client.config import ClientConfig
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import Fleet, Policy
 from trickles.client.input import InputQueue
+from trickles.client.striping import Striping
 from trickles.client.uploading import Uploader
 from trickles.client.wants import Wants
 from trickles.reassembly import Reassembly
@@ -31,6 +32,7 @@ class ConnectionState:
         self.config = config
         self.limits = config.limits
         self.fleet = fleet
+        self.striping = Striping(fleet) if fleet.policy is Policy.STRIPE else None
         self.entropy = entropy
         self.counters = Counters()
         self.session = Session(secret, config.suite)

@@ -73,7 +73,7 @@ class Timers:
             if self._of_next_episode(hole):
                 break
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
-            if self._patient(now) or not (by_count or now >= state.board.hole_since + self._reorder_window()):
+            if self._patient(now) or not (by_count or now >= self._overdue_at()):
                 break
             start, stop = state.board.declare_lost()
             state.counters.hit("lost", stop - start)
@@ -101,6 +101,15 @@ class Timers:
 
     def _patient(self, now: int) -> bool:
         return any(self._holds(claim) and claim.patience > now for claim in self._state.claims)
+
+    def _overdue_at(self) -> int:
+        """When the first hole counts as lost; with paths that differ, by what has come along its own."""
+        state, window = self._state, self._reorder_window()
+        if state.striping is not None:
+            for claim in state.claims:
+                if self._holds(claim):
+                    return state.striping.overdue_at(claim, window)
+        return state.board.hole_since + window
 
     def _reorder_window(self) -> int:
         """How long a hole may stay open: a quarter of the round trip, more once that proved too short (RFC 8985)."""
@@ -151,7 +160,7 @@ class Timers:
                 times.append(self._speak_at)
         if (hole := state.board.hole()) is not None and not self._of_next_episode(hole):
             patience = max((claim.patience for claim in state.claims if self._holds(claim)), default=0)
-            times.append(max(state.board.hole_since + self._reorder_window(), patience))
+            times.append(max(self._overdue_at(), patience))
         if state.upload.active and (piece := self._piece_deadline()) is not None:
             times.append(piece)
         return min(times, default=None)
