@@ -86,6 +86,21 @@ def test_large_files_are_hashed_ahead_of_their_first_request(tmp_path: Path) -> 
     index.close()
 
 
+def test_how_far_hashing_has_come_is_told_within_a_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = fill(tmp_path / "site", {"la\nrge": bytes(2_500_000), "small": b"s"})
+    Warming(site, Hasher(lambda: LATER_NS), every_seconds=-1.0).wait()
+    assert capsys.readouterr().err.splitlines() == [
+        "hashing la\\nrge: 1 of 2 MB",
+        "hashing la\\nrge: 2 of 2 MB",
+        "hashing la\\nrge: 2 of 2 MB",
+        "looking through the folder: 1 files, 2 MB",
+        "looking through the folder: 2 files, 3 MB",
+        "looked through the folder: 2 files, 3 MB",
+    ]
+    Warming(site, Hasher(lambda: LATER_NS)).wait()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_signal_makes_a_socket_readable_and_nothing_else() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with told_to_stop() as stop:

@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+from trickleweb.cli.parser import one_line
 from trickleweb.files import Hasher, Progress, StoreLimits, warm
 
 _EVERY_SECONDS = 2.0
@@ -15,8 +16,10 @@ _EVERY_SECONDS = 2.0
 class Warming:
     """Begins at once; tells on stderr how far it has come where it takes a while. `progress` is what is done."""
 
-    def __init__(self, directory: Path, hasher: Hasher) -> None:
+    def __init__(self, directory: Path, hasher: Hasher, every_seconds: float = _EVERY_SECONDS) -> None:
         self.progress = Progress("", 0, 0)
+        self._every_seconds = every_seconds
+        self._begun = self._told = time.monotonic()
         self.done = False
         self._directory = directory
         self._hasher = hasher
@@ -28,15 +31,27 @@ class Warming:
         self._thread.join()
 
     def _work(self) -> None:
-        begun = told = time.monotonic()
-        for progress in warm(self._directory, self._hasher, above_bytes=StoreLimits().small_bytes):
+        above = StoreLimits().small_bytes
+        for progress in warm(self._directory, self._hasher, above_bytes=above, within=self._within):
             self.progress = progress
-            if time.monotonic() - told > _EVERY_SECONDS:
-                told = time.monotonic()
-                self._tell("looking through the folder")
+            if self._is_due():
+                self._tell(f"looking through the folder: {self._so_far()}")
         self.done = True
-        if told != begun:
-            self._tell("looked through the folder")
+        if self._told != self._begun:
+            self._tell(f"looked through the folder: {self._so_far()}")
+
+    def _within(self, path: str, done_bytes: int, size_bytes: int) -> None:
+        if self._is_due():
+            self._tell(f"hashing {path}: {done_bytes / 1e6:.0f} of {size_bytes / 1e6:.0f} MB")
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        due = now - self._told > self._every_seconds
+        self._told = now if due else self._told
+        return due
+
+    def _so_far(self) -> str:
+        return f"{self.progress.files} files, {self.progress.size_bytes / 1e6:.0f} MB"
 
     def _tell(self, what: str) -> None:
-        print(f"{what}: {self.progress.files} files, {self.progress.size_bytes / 1e6:.0f} MB", file=sys.stderr)
+        print(one_line(what), file=sys.stderr, flush=True)

@@ -78,15 +78,18 @@ class Hasher:
         """The wall clock in whole seconds."""
         return self._clock_ns() // _SECOND_NS
 
-    def digest(self, descriptor: int, stamp: Stamp) -> bytes:
-        """The digest of an open file in the state `stamp`; `HashPending` if it is not known yet."""
+    def digest(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> bytes:
+        """The digest of an open file in the state `stamp`; `HashPending` if it is not known yet.
+
+        `progress` is told of what is hashed in place.
+        """
         known = self._recall(stamp)
         if known is not None:
             return known
         if not self.is_settled(stamp):
             raise HashPending("the file has only just been written")
         if self._defer is None or stamp.size_bytes <= self._inline_bytes:
-            return self.learn(descriptor, stamp)
+            return self.learn(descriptor, stamp, progress)
         if stamp not in self.pending:
             self.pending.add(stamp)
             self._defer(HashJob(stamp, disk.duplicate(descriptor), self))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from trickleweb.files import disk
+from trickleweb.files import digests, disk
 from trickleweb.files.errors import FilesError
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.paths import WELL_KNOWN
@@ -22,27 +23,35 @@ class Progress:
     size_bytes: int
 
 
-def warm(root: str | os.PathLike[str], hasher: Hasher, *, above_bytes: int) -> Iterator[Progress]:
+def warm(
+    root: str | os.PathLike[str],
+    hasher: Hasher,
+    *,
+    above_bytes: int,
+    within: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
+) -> Iterator[Progress]:
     """Work out the digest of each visible file larger than `above_bytes`, one for each step; small ones need none.
 
+    `within` is told of a file (its path below the root), the bytes of it that are hashed, and the bytes it has.
     Links are not followed: what they lead to is found where it lies, or hashed when it is asked for.
     """
     files = size_bytes = 0
     for path in _files(str(root)):
+        name = os.path.relpath(path, root)
         try:
-            size = _warm(path, hasher, above_bytes)
+            size = _warm(path, hasher, above_bytes, partial(within, name))
         except (FilesError, OSError):  # gone, unreadable or being written: its first request will tell
             continue
         files, size_bytes = files + 1, size_bytes + size
-        yield Progress(os.path.relpath(path, root), files, size_bytes)
+        yield Progress(name, files, size_bytes)
 
 
-def _warm(path: str, hasher: Hasher, above_bytes: int) -> int:
+def _warm(path: str, hasher: Hasher, above_bytes: int, progress: digests.Progress) -> int:
     stamp = disk.stamp_of(path)
     if stamp.size_bytes > above_bytes:
         descriptor = disk.open_below(str(Path(path).parent), path)
         try:
-            hasher.digest(descriptor, disk.stamp_of(descriptor))
+            hasher.digest(descriptor, disk.stamp_of(descriptor), progress)
         finally:
             disk.close(descriptor)
     return stamp.size_bytes
