@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,14 @@ _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
-    """What to start; `listen` is None for no gateway, the words are for the command lines of the processes."""
+    """What to start; `listen` is None for no gateway, the words are for the command lines of the processes.
 
-    site: Path
-    site_words: tuple[str, ...]
+    `command` and `what` are for people to read; `words` are those of the replica of an index, about what it serves.
+    """
+
+    command: str
+    what: str
+    words: Callable[[int], Sequence[str]]
     replicas: int
     listen: Address | None
     udp: Address
@@ -91,7 +95,7 @@ class Fleet:
 
     async def _keep(self, child: Child) -> None:
         def tell(text: str) -> None:
-            print(f"trickleweb serve: {text}", file=sys.stderr)
+            print(f"trickleweb {self._options.command}: {text}", file=sys.stderr)
             self._note()
 
         if self._options.respawn:
@@ -121,12 +125,11 @@ class Fleet:
 
         def words() -> Sequence[str]:
             shared = ["--reuse-port"] if self._options.reuse_port else []
-            warm = ["--warm"] if index == 0 else []
-            files = ["--digests", str(run_dir.digests), "--status-file", str(run_dir.status_file(name))]
+            files = ["--status-file", str(run_dir.status_file(name))]
             where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
             options = self._options
             return _module(
-                "trickleweb", "replica", *where, *shared, *warm, *files, *options.replica_words, *options.site_words
+                "trickleweb", "replica", *where, *shared, *files, *options.replica_words, *options.words(index)
             )
 
         return Child(name, words, run_dir)
@@ -158,7 +161,7 @@ class Fleet:
         count, url = self._options.replicas, self._url()
         replicas = f"{count} replica{'s' if count > 1 else ''}"
         udp = ", ".join(dict.fromkeys(shown(place) for place in self._places))
-        what = f"{url} serves {self._options.site}" if url else f"{self._options.site} is served"
+        what = f"{url} serves {self._options.what}" if url else f"{self._options.what} is served"
         return f"{what} through {replicas} (UDP {udp})"
 
 

@@ -9,85 +9,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from pathlib import Path
+from collections.abc import Sequence
 
-from trickleweb.cli.fleet import Fleet, FleetOptions
-from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, shown, whole_number
-from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS
+from trickleweb.cli.fleet import Fleet
+from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
+from trickleweb.cli.parser import Parser
+from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
-
-MAX_REPLICAS = 64
-POLICIES = ("home", "spray")
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add_site_arguments(parser)
-    parser.add_argument("--replicas", metavar="N", type=whole_number(1, MAX_REPLICAS), default=3, help=_REPLICAS)
-    parser.add_argument("--listen", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8080), help=_LISTEN)
-    parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
-    parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help=_RUN_DIR)
-    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: made under --run-dir)")
-    parser.add_argument("--spool", metavar="DIR", type=Path, help="keep large input here (default: under --run-dir)")
-    parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
-    parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
-    parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
-    parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
-    parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
-    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
-    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, which no other user may read")
-    parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
-    parser.add_argument("--no-respawn", action="store_true", help="leave the dead dead")
-    parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
-
-
-_REPLICAS = "how many (default: 3)"
-_LISTEN = "where the gateway takes HTTP (default: 127.0.0.1:8080)"
-_UDP = "where the first replica answers; the others on the ports behind it (default: 127.0.0.1:8443)"
-_EVERY = f"how often replicas tell their figures (default: {STATUS_SECONDS})"
-_RUN_DIR = "where the fleet's files lie (default: .run)"
-_POLICY = "home: the gateway keeps to one replica while it answers; spray: each packet goes to the next (default: home)"
-_SECONDS = whole_number(0, 86_400)
-_REQUEST_TIMEOUT = "how long a client may take to complete its request, 0: for ever (default: 60)"
-_IDLE_TIMEOUT = "close connections without a request after so long, 0: never (default: 300)"
-_SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
+    add_fleet_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     checked_fallback(args)
-    _check_ports(args)
-    tls = _tls_words(args)
-    options = FleetOptions(
-        site=checked_directory(args),
-        site_words=tuple(site_words(args)),
-        replicas=args.replicas,
-        listen=None if args.no_gateway else args.listen,
-        udp=args.udp,
-        run_dir=args.run_dir,
-        keyring=args.keyring,
-        replica_words=("--spool", str(args.spool or args.run_dir / "spool"), "--status-every", str(args.status_every)),
-        gateway_words=(*_gateway_words(args), *tls),
-        scheme="https" if tls else "http",
-        reuse_port=args.reuse_port,
-        respawn=not args.no_respawn,
-    )
+    digests = RunDir(args.run_dir).digests
+
+    def words(index: int) -> Sequence[str]:
+        warm = ["--warm"] if index == 0 else []
+        return [*warm, "--digests", str(digests), *site_words(args)]
+
+    options = fleet_options(args, command="serve", what=str(checked_directory(args)), words=words)
     asyncio.run(Fleet(options).serve())
     return 0
-
-
-def _check_ports(args: argparse.Namespace) -> None:
-    host, port = args.udp
-    if port + args.replicas > 1 << 16 and not args.reuse_port:
-        raise CommandFailed(f"there are no {args.replicas} ports from {shown((host, port))} on")
-
-
-def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
-    timeouts = ("--request-timeout", str(args.request_timeout), "--idle-timeout", str(args.idle_timeout))
-    return ("--policy", args.policy, "--suite", args.suite, *timeouts)
-
-
-def _tls_words(args: argparse.Namespace) -> tuple[str, ...]:
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise CommandFailed("--tls-cert and --tls-key go together")
-    return () if args.tls_cert is None else ("--tls-cert", str(args.tls_cert), "--tls-key", str(args.tls_key))

@@ -24,9 +24,9 @@ from trickleweb.cli.demo.programs import Process, client_words, fleet, last_line
 from trickleweb.cli.demo.story import Kill, Story
 from trickleweb.cli.demo.view import View, verdict
 from trickleweb.cli.demo.watching import Watcher
+from trickleweb.cli.fleet_options import MAX_REPLICAS
 from trickleweb.cli.parser import CommandFailed, Parser, whole_number
 from trickleweb.cli.rundir import RunDir
-from trickleweb.cli.serve import MAX_REPLICAS
 
 _SECONDS = 15  # what a download lasts unless the user says otherwise
 _LOOK_SECONDS, _SAMPLE_SECONDS = 0.005, 0.1
