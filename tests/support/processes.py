@@ -165,17 +165,26 @@ def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_DGR
         return port
 
 
-class GatewayProgram(Program):
-    """`trickles gateway` on a port of its choice; ready when made."""
+class ListeningProgram(Program):
+    """`trickles gateway` with any listeners; ready when made."""
 
-    def __init__(self, replicas: Sequence[Address], *words: object, host: str = "127.0.0.1") -> None:
-        named = [word for replica in replicas for word in ("--replica", shown(replica))]
-        super().__init__("trickles", "gateway", "--listen", shown((host, 0)), *named, *words)
+    def __init__(self, *words: object, namespace: str | None = None) -> None:
+        super().__init__("trickles", "gateway", *words, namespace=namespace)
         with ExitStack() as undo:
             undo.callback(self.close)
             self.first_line = self.output.next()
             undo.pop_all()
-        self.address = parse_address(self.first_line.split()[2])
+        places = self.first_line.removeprefix("gateway on ").partition(" for ")[0].split(", ")
+        self.addresses = [parse_address(place.rpartition("@")[2]) for place in places]
+
+
+class GatewayProgram(ListeningProgram):
+    """`trickles gateway` that forwards from a port of its choice."""
+
+    def __init__(self, replicas: Sequence[Address], *words: object, host: str = "127.0.0.1") -> None:
+        named = [word for replica in replicas for word in ("--replica", shown(replica))]
+        super().__init__("--listen", shown((host, 0)), *named, *words)
+        [self.address] = self.addresses
 
     def dial(self) -> socket.socket:
         """A program's connection to it, which waits for nothing too long."""

@@ -45,7 +45,8 @@ def test_the_closest_entry_decides(host: str, port: int, fleet: str | None) -> N
     entries = specs(parsed_map(MAP))
     found = Routes(entries).find(host, port)
     assert (found.replicas[0] if found else None) == fleet
-    assert Routes(entries, FleetSpec(("rest:1",))).find("elsewhere", port) == FleetSpec(("rest:1",))
+    everywhere = Routes(specs([*parsed_map(MAP), "*=rest:1"])).find(host, port)
+    assert everywhere == (found or FleetSpec(("rest:1",)))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_the_closest_entry_decides(host: str, port: int, fleet: str | None) -> N
         "h=r:1;lock=x",
         "h=r:1;",
         "a b=r:1",
-        "*=r:1",
+        "*:80=r:1",
         "*.=r:1",
         "h:0=r",
         "h:x=r",

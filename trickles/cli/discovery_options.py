@@ -51,6 +51,11 @@ def discovery(args: argparse.Namespace) -> Discovery:
     return Discovery(sources, report=tell)
 
 
+def names_replicas(args: argparse.Namespace) -> bool:
+    """Whether they say anything."""
+    return bool(args.replica or args.replica_dns or args.replica_srv or args.replica_file)
+
+
 def fleet_name(args: argparse.Namespace) -> str:
     """What the fleet is called where identities are remembered."""
     files = [str(Path(each).absolute()) for each in args.replica_file]

@@ -1,8 +1,12 @@
-"""Forward TCP connections to a fleet of stateless replicas, so that unmodified programs reach it.
+"""Lead TCP connections to fleets of stateless replicas, so that unmodified programs reach them.
 
 Every connection that --listen accepts becomes one Trickles connection. It survives the death of the replica that serves
 it; bytes, half-closes, resets and back-pressure cross in both directions. --server-key pins the fleet's identity (the
 file server.pub of its keys); without it the identity is trusted on first use and remembered.
+
+A listener forwards to one fleet (--replica), or is a proxy that speaks HTTP and SOCKS 5, or takes what a firewall
+redirects to it; the last two lead each host to the fleet that --map names for it, and redirected connections to other
+hosts to --replica if there is one. Listeners in different modes: --listen 127.0.0.1:8080 --listen proxy@127.0.0.1:3128
 """
 
 from __future__ import annotations
@@ -14,51 +18,44 @@ import json
 import os
 import resource
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from trickles.cli.discovery_options import add_discovery_arguments, checked_address, discovery, fleet_name
-from trickles.cli.parser import Parser, whole_number
+from trickles.cli.discovery_options import add_discovery_arguments, discovery, fleet_name, names_replicas
+from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
+from trickles.cli.mapping import HostMap
+from trickles.cli.mode_options import Listening, add_mode_arguments, allowed_networks, listening
+from trickles.cli.parser import Parser, one_line, whole_number
 from trickles.cli.tls_options import add_tls_arguments, certificates
-from trickles.client import ClientConfig, Policy
-from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
-from trickles.drivers.keystore import read_server_key
-from trickles.drivers.known_hosts import KnownHosts
+from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
-from trickles.drivers.world import wall_us
+from trickles.gateway.guide import Guide, PassThrough
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
-from trickles.gateway.serving import Gateway, serve
-from trickles.limits import DEFAULT_LIMITS, SECOND
-from trickles.wire.kinds import Address, Suite
-
-POLICIES = [*(policy.value for policy in Policy), "fastest"]
-SPARE_SOCKETS = 256  # as many short connections as may come at once without making a socket
+from trickles.gateway.program import Program
+from trickles.gateway.proxy import Front
+from trickles.gateway.routes import Routes
+from trickles.gateway.serving import Gateway, Place, serve
+from trickles.gateway.shared import Shared
+from trickles.gateway.transparent import Transparent
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--listen", metavar="HOST:PORT", action="append", required=True, help=_LISTEN)
+    add_mode_arguments(parser)
     add_discovery_arguments(parser)
-    parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
-    parser.add_argument("--policy", choices=POLICIES, default="home", help=_POLICY)
-    parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)
+    add_fleet_arguments(parser)
     parser.add_argument("--max-connections", type=whole_number(1, 1 << 20), default=8192, metavar="N", help=_MOST)
     parser.add_argument("--max-per-client", type=whole_number(0, 1 << 20), default=0, metavar="N", help=_PER_CLIENT)
     parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
-    parser.add_argument("--give-up", type=whole_number(1, 3600), default=30, metavar="SECONDS", help=_GIVE_UP)
     add_tls_arguments(parser)
     parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
 
-_LISTEN = "accept TCP connections here (repeatable)"
-_POLICY = (
-    "which replica a request goes to: home (one as long as it answers), spray (each to the next), stripe (several at "
-    "once), lowest-rtt (the nearest; fastest is another name for it)"
-)
 _SECONDS = whole_number(0, 86_400)
 _MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
 _PER_CLIENT = "live connections from one address at most, 0: as many as there are (default: 0)"
@@ -66,8 +63,6 @@ _REQUEST_TIMEOUT = (
     "time to complete a request; then its input is ended, for the server to answer; 0: never (default: 60)"
 )
 _IDLE_TIMEOUT = "close connections without anything under way after so long, 0: never (default: 0)"
-_GIVE_UP = "how long all replicas may be silent before a transfer fails (default: 30)"
-_SUITE = "sealed: all is confidential; open: data in clear, for trusted networks and measurements"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,16 +78,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> None:
-    log, tls, replicas = FailureLog(sys.stderr.write), certificates(args), discovery(args)
-    listen, config = [checked_address(text) for text in args.listen], _config(args)
-    dialer = Dialer(await replicas.refresh(), config, spare_sockets=SPARE_SOCKETS)
+    log, tls, places = FailureLog(sys.stderr.write), certificates(args), listening(args)
+    maker, replicas = FleetMaker(args), _replicas(args, places)
+    dialer = maker.dialer(await replicas.refresh(), fleet_name(args)) if replicas is not None else None
+    allowed = allowed_networks(args)
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
+    passing = PassThrough(allowed, gateway.own_ports) if args.pass_through else None
+    guide = Guide(Routes({}), passing, dialer)
+    hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
+    hosts.load()
 
-    def ready(bound: list[Address]) -> None:
+    def ready(bound: list[str]) -> None:
         if args.pid_file:
             Path(args.pid_file).write_text(f"{os.getpid()}\n")
         gc.freeze()  # what was imported stays: the collector need not look at it again
-        print(f"gateway on {', '.join(map(shown, bound))} for {len(dialer.replicas)} replicas", flush=True)
+        print(f"gateway on {', '.join(bound)} for {_extent(dialer, hosts.size)}", flush=True)
 
     def tick() -> None:
         log.flush()
@@ -102,32 +102,48 @@ async def _serve(args: argparse.Namespace) -> None:
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
     def reload() -> None:
-        replicas.hurry()
+        if replicas is not None:
+            replicas.hurry()
         if tls is not None:
             tls.reload()
 
-    beside = [lambda: replicas.keep(dialer.replace)]
-    await serve(gateway, listen, ready=ready, tick=tick, reload=reload, beside=beside)
+    beside = [hosts.keep]
+    if replicas is not None and dialer is not None:
+        beside.append(partial(replicas.keep, dialer.replace))
+    try:
+        await serve(
+            gateway, [_place(each, guide) for each in places], ready=ready, tick=tick, reload=reload, beside=beside
+        )
+    finally:
+        hosts.close()
+
+
+def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | None:
+    """Where the replicas are of the one fleet, which only forwarding cannot do without."""
+    needed = any(place.mode == "forward" for place in places) or not (args.map or args.map_file or args.pass_through)
+    return discovery(args) if needed or names_replicas(args) else None
+
+
+def _place(each: Listening, guide: Guide) -> Place:
+    kinds: dict[str, Callable[[Shared, Guide], Program]] = {"proxy": Front, "transparent": Transparent}
+    kind = kinds.get(each.mode)
+    return Place(*each.address, (lambda shared: kind(shared, guide)) if kind is not None else None, each.mode)
+
+
+def _extent(dialer: Dialer | None, mapped: int) -> str:
+    replicas = [f"{len(dialer.replicas)} replicas"] if dialer is not None else []
+    hosts = [f"{mapped} mapped host{'' if mapped == 1 else 's'}"] if mapped or dialer is None else []
+    return " and ".join(replicas + hosts)
+
+
+def _tell(text: str) -> None:
+    print(f"trickles gateway: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def allow_descriptors() -> None:
     """Use as many descriptors as the system allows: a busy connection takes two."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _config(args: argparse.Namespace) -> ClientConfig:
-    identity = read_server_key(args.server_key) if args.server_key else None
-    if identity is None:
-        print("trickles gateway: no --server-key: the fleet's identity is trusted on first use", file=sys.stderr)
-    return ClientConfig(
-        identity=identity,
-        trust=KnownHosts().trust(fleet_name(args)) if identity is None else lambda _: False,
-        wall=wall_us,
-        suite=Suite[args.suite.upper()],
-        policy=Policy(args.policy),
-        limits=replace(DEFAULT_LIMITS, give_up_after=args.give_up * SECOND),
-    )
 
 
 def _limits(args: argparse.Namespace) -> GatewayLimits:

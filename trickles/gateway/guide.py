@@ -51,14 +51,22 @@ class PassThrough:
 
 @dataclass(slots=True)
 class Guide:
-    """Knows the way; `routes` are replaced when the map changes."""
+    """Knows the way; `routes` are replaced when the map changes.
+
+    The fleet of no name, which has none in the map, is only for those who did not choose a host by name themselves.
+    """
 
     routes: Routes[Dialer]
     passing: PassThrough | None = None
+    nameless: Dialer | None = None
 
     def find(self, target: Target) -> Dialer | PassThrough | None:
         """What leads there; None where nobody may go."""
         return self.routes.find(*target) or self.passing
+
+    def find_redirected(self, target: Target) -> Dialer | PassThrough | None:
+        """The same for connections that were redirected here."""
+        return self.routes.find(*target) or self.nameless or self.passing
 
 
 def is_of_this_machine(host: str) -> bool:

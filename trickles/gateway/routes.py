@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from trickles.errors import BadPacket, LocalProtocolError
 from trickles.gateway.targets import authority_untrusted, bracketed_untrusted, host_untrusted
 
-WILD = "*."
+WILD, ANY = "*.", "*"
 MOST_ENTRIES = 100_000  # of one map
-Pattern = tuple[str, int | None]  # a host, or `*.` and a domain, and a port; None: any
+Pattern = tuple[str, int | None]  # a host, `*.` and a domain, or `*` for all; and a port, None for any
 Fleet = TypeVar("Fleet")
 
 
@@ -54,6 +54,8 @@ def specs(entries: Iterable[str]) -> dict[Pattern, FleetSpec]:
 
 
 def _pattern(text: str) -> Pattern:
+    if text == ANY:
+        return ANY, None
     wild = WILD if text.startswith(WILD) else ""
     bare = text.removeprefix(WILD).encode("utf-8", "replace")
     try:
@@ -70,9 +72,8 @@ def _pattern(text: str) -> Pattern:
 class Routes(Generic[Fleet]):
     """Fleets by pattern: a host's own entry before that of its domain, an entry with the port before one without."""
 
-    def __init__(self, fleets: Mapping[Pattern, Fleet], default: Fleet | None = None) -> None:
+    def __init__(self, fleets: Mapping[Pattern, Fleet]) -> None:
         self._fleets = fleets
-        self._default = default
 
     def find(self, host: str, port: int) -> Fleet | None:
         """The fleet for that host, as `host_untrusted` writes it; None for a host that is not to be reached."""
@@ -81,7 +82,7 @@ class Routes(Generic[Fleet]):
                 fleet = self._fleets.get(pattern)
                 if fleet is not None:
                     return fleet
-        return self._default
+        return None
 
 
 def _names(host: str) -> Iterable[str]:
@@ -90,3 +91,4 @@ def _names(host: str) -> Iterable[str]:
         labels = host.split(".")
         for start in range(1, len(labels)):
             yield WILD + ".".join(labels[start:])
+    yield ANY

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,22 @@ from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 from trickles.gateway.program import Program
 from trickles.gateway.shared import Shared, Tally, untold
 from trickles.gateway.tls import TlsLayer
+from trickles.gateway.transparent import make_transparent
 from trickles.wire.kinds import Address
 
 Accept = Callable[[Shared], Program]
 BACKLOG = 1024
 Beside = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway listens, and for what, as `Gateway.listen` takes it."""
+
+    host: str
+    port: int
+    accept: Accept | None = None
+    mode: str = "forward"
 
 
 class Gateway:
@@ -59,10 +70,13 @@ class Gateway:
         """TCP connections open now."""
         return len(self._shared.live)
 
-    async def listen(self, host: str, port: int, accept: Accept | None = None) -> list[Address]:
+    async def listen(
+        self, host: str, port: int, accept: Accept | None = None, *, transparent: bool = False
+    ) -> list[Address]:
         """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does.
 
         `accept` makes what serves one of them; without it they are forwarded to the fleet, by TLS with certificates.
+        `transparent` sockets take connections to addresses that are not this machine's, where the kernel allows that.
         """
         loop = asyncio.get_running_loop()
         protocol = self._protocol if accept is None else partial(accept, self._shared)
@@ -73,6 +87,8 @@ class Gateway:
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
         self._servers.append(server)
         self.own_ports.update(sock.getsockname()[1] for sock in server.sockets)
+        for sock in server.sockets if transparent else ():
+            make_transparent(sock)
         for sock in server.sockets:  # what they accept inherits it: programs whose machine vanished are noticed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._sweeping is None:
@@ -112,15 +128,17 @@ class Gateway:
 
 async def serve(
     gateway: Gateway,
-    listen: Sequence[Address],
+    listen: Sequence[Place],
     *,
-    ready: Callable[[list[Address]], None],
+    ready: Callable[[list[str]], None],
     tick: Callable[[], None] | None = None,
     every: float = 1.0,
     reload: Callable[[], None] | None = None,
     beside: Sequence[Beside] = (),
 ) -> None:
     """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT; OSError as bind(2) does.
+
+    An address is `HOST:PORT` as text, for anything but forwarding with the mode and @ before it.
 
     `tick` is called at once and then about every `every` seconds, `reload` on SIGHUP; what is `beside` runs as long.
     What breaks inside is reported as the gateway's own.
@@ -133,7 +151,7 @@ async def serve(
         loop.add_signal_handler(signal.SIGHUP, reload)
     tasks: list[asyncio.Task[None]] = []
     try:
-        ready([address for host, port in listen for address in await gateway.listen(host, port)])
+        ready([text for place in listen for text in await _listening(gateway, place)])
         tasks += [_started(gateway, each) for each in beside]
         while not stop.is_set():
             if tick is not None:
@@ -147,6 +165,12 @@ async def serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await gateway.close()
+
+
+async def _listening(gateway: Gateway, place: Place) -> list[str]:
+    transparent = place.mode == "transparent"
+    bound = await gateway.listen(place.host, place.port, place.accept, transparent=transparent)
+    return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
 
 
 def _started(gateway: Gateway, each: Beside) -> asyncio.Task[None]:

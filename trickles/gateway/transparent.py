@@ -33,7 +33,7 @@ class Transparent(Program):
         """Go where it was going."""
         assert self._transport is not None
         target = original_destination(self._transport.get_extra_info("socket"))
-        way = self._guide.find(target)
+        way = self._guide.find_redirected(target)
         if isinstance(way, Dialer):
             self.hand_over(Forwarder(self._shared, way))
         elif way is not None and not self._comes_from_here():

@@ -1,0 +1,86 @@
+"""The map of hosts in a running gateway: read at the start, and again whenever one of its files changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trickles.cli.fleet_options import FleetMaker
+from trickles.cli.mode_options import mapped
+from trickles.drivers.dialer import Dialer
+from trickles.errors import TricklesError
+from trickles.gateway.guide import Guide
+from trickles.gateway.routes import FleetSpec, Pattern, Routes
+
+LOOK_EVERY = 1.0  # seconds
+State = tuple[int, int, int] | None  # of a file: which, when changed, how large
+
+
+class HostMap:
+    """Keeps the routes of a guide as the map says; a map that cannot be used changes nothing, and is told of."""
+
+    def __init__(
+        self,
+        guide: Guide,
+        maker: FleetMaker,
+        entries: Sequence[str],
+        files: Sequence[Path],
+        *,
+        report: Callable[[str], None],
+    ) -> None:
+        self._guide = guide
+        self._maker = maker
+        self._entries = entries
+        self._files = files
+        self._report = report
+        self._seen: list[State] = []
+        self._dialers: dict[FleetSpec, Dialer] = {}
+        self.size = 0
+
+    def load(self) -> None:
+        """Read it, and make the dialers that are missing; TricklesError and OSError as they come."""
+        self._seen = list(map(_state, self._files))
+        found = mapped(self._entries, self._files)
+        self._use(found, self._maker.dialers(found, self._dialers))
+
+    async def keep(self) -> None:
+        """Read it again whenever a file changes; names are resolved beside the loop."""
+        loop = asyncio.get_running_loop()
+        while self._files:
+            await asyncio.sleep(LOOK_EVERY)
+            seen = list(map(_state, self._files))
+            if seen == self._seen:
+                continue
+            self._seen = seen
+            try:
+                found, dialers = await loop.run_in_executor(None, self._fresh)
+            except (TricklesError, OSError) as error:
+                self._report(f"the map stays as it was: {error}")
+            else:
+                self._use(found, dialers)
+
+    def _fresh(self) -> tuple[dict[Pattern, FleetSpec], dict[FleetSpec, Dialer]]:
+        found = mapped(self._entries, self._files)
+        return found, self._maker.dialers(found, self._dialers)
+
+    def _use(self, found: dict[Pattern, FleetSpec], dialers: dict[FleetSpec, Dialer]) -> None:
+        old, self._dialers = self._dialers, dialers
+        self._guide.routes = Routes({pattern: dialers[spec] for pattern, spec in found.items()})
+        self.size = len(found)
+        for spec, dialer in old.items():
+            if spec not in dialers:
+                dialer.close()
+
+    def close(self) -> None:
+        """Close the sockets that wait."""
+        for dialer in self._dialers.values():
+            dialer.close()
+
+
+def _state(path: Path) -> State:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_mtime_ns, told.st_size
