@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
-from contextlib import suppress
 
 from trickleweb.origin.program.framed import Parts
 from trickleweb.origin.program.tape import Tape
@@ -29,7 +27,7 @@ class Production:
         self._parts = parts
         self._wanted = origin
         self._mark_offsets, self._mark_cursors = [origin], [cursor]
-        self._waiters: list[Callable[[], None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._pump = self._loop.create_task(self._run())
@@ -60,37 +58,16 @@ class Production:
                 at = max(bisect_right(self._mark_offsets, self.tape.start) - 1, 0)
                 del self._mark_offsets[:at], self._mark_cursors[:at]
 
-    def on_news(self, callback: Callable[[], None]) -> None:
-        """Call once, when more was made or nothing more will be."""
-        self._waiters.append(callback)
-
-    async def news(self) -> None:
-        """Wait for that."""
-        told = self._loop.create_future()
-
-        def tell() -> None:
-            if not told.done():
-                told.set_result(None)
-
-        self.on_news(tell)
-        await told
-
-    async def reach(self, offset: int) -> None:
-        """Wait until everything below `offset` was made, or nothing more will be."""
-        self.want(offset)
-        while self.tape.stop < offset and not self.over:
-            await self.news()
+    def news(self) -> asyncio.Future[None]:
+        """Done when more was made or nothing more will be; whoever asks is told of all that happens from now on."""
+        told: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(told)
+        return told
 
     def close(self) -> None:
         """Make no more; whoever waits is told."""
         if not self._pump.done():
             self._pump.cancel()
-
-    async def closed(self) -> None:
-        """Wait for the end of all that it did."""
-        self.close()
-        with suppress(asyncio.CancelledError):
-            await self._pump
 
     async def _run(self) -> None:
         try:
@@ -126,7 +103,8 @@ class Production:
     def _tell(self) -> None:
         waiters, self._waiters = self._waiters, []
         for each in waiters:
-            each()
+            if not each.done():
+                each.set_result(None)
 
 
 class ProductionClosed(Exception):
