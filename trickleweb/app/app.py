@@ -22,6 +22,8 @@ from trickleweb.app.serving import Serving, applications
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.app.table import mount_path, routed
 from trickleweb.application import Terms
+from trickleweb.asgi import as_asgi
+from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
 from trickleweb.bodies import FileBody, Rendered, Steps
 from trickleweb.errors import HTTPError
 from trickleweb.files import BackgroundHasher, Hasher
@@ -43,7 +45,7 @@ Context = Callable[["App"], AbstractAsyncContextManager[Any]]
 
 
 class App(Routes):
-    """A web application: routes, errors, middleware, and what they share. It is an `Application`.
+    """A web application: routes, errors, middleware, and what they share. It is an `Application`, and an ASGI program.
 
     `middleware` is applied to every request, the first one outermost. `templates` is a folder, or several. `lifespan`
     makes an async context manager of the application, which is entered before the first request. `keyring` and
@@ -83,6 +85,7 @@ class App(Routes):
         self._context = lifespan
         self._hashing: BackgroundHasher | None = None
         self._made: Serving | None = None
+        self._asgi: AsgiApp | None = None
         self._above: tuple[App, str] | None = None
         self.add_steps(*steps)
 
@@ -194,6 +197,11 @@ class App(Routes):
     def drop_caches(self) -> None:
         """Forget all that only makes things faster."""
         self._serving.drop_caches()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI program, under uvicorn for instance; see `as_asgi`. Responses do not resume there."""
+        self._asgi = self._asgi or as_asgi(self)
+        await self._asgi(scope, receive, send)
 
     # Inside
 
