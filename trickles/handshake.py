@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM
 from cryptography.hazmat.primitives.hpke import Suite as HpkeSuite
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
 from trickles.keyring import Epoch, Keyring, Purpose
@@ -57,17 +56,17 @@ class EpochKeys:
 def hello_public_key(epoch: Epoch) -> bytes:
     """The public half of the epoch's hello key, 32 bytes."""
     private = X25519PrivateKey.from_private_bytes(epoch.derive(Purpose.HELLO))
-    return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return private.public_key().public_bytes_raw()
 
 
 def identity_public(identity: bytes) -> bytes:
     """The public half (32 bytes) of a raw Ed25519 identity key."""
-    return _identity(identity).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return _identity(identity).public_key().public_bytes_raw()
 
 
 def new_identity() -> bytes:
     """A fresh raw Ed25519 private key, 32 bytes."""
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    return Ed25519PrivateKey.generate().private_bytes_raw()
 
 
 def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
