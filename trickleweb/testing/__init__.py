@@ -1,9 +1,26 @@
-"""Testing applications: a client that needs no server."""
+"""Testing applications: a client that needs no server, and chaos that tries whether responses resume."""
 
 from trickleweb.testing.answer import Answer, ResponseHeaders, StatusError
 from trickleweb.testing.asynchronous import AsyncClient
+from trickleweb.testing.chaos import Break, Verdict, chaos, get, run_chaos
 from trickleweb.testing.client import Client
 from trickleweb.testing.collecting import IncompleteResponse
 from trickleweb.testing.cookies import CookieJar
+from trickleweb.testing.fleet import Transfer, VirtualFleet
 
-__all__ = ["Answer", "AsyncClient", "Client", "CookieJar", "IncompleteResponse", "ResponseHeaders", "StatusError"]
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "Break",
+    "Client",
+    "CookieJar",
+    "IncompleteResponse",
+    "ResponseHeaders",
+    "StatusError",
+    "Transfer",
+    "Verdict",
+    "VirtualFleet",
+    "chaos",
+    "get",
+    "run_chaos",
+]

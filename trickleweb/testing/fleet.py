@@ -52,13 +52,16 @@ class Life:
 class VirtualFleet:
     """`make` gives the application of each new process; `boundary` is called behind every packet a replica sends.
 
-    It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`.
+    It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`. Programs see the time
+    stand still where `still_us` says so, in microseconds since 1970, and entropy by `entropy`.
     """
 
     make: Callable[[], Application]
     replicas: int = 2
     policy: Policy = Policy.HOME
     boundary: Boundary | None = None
+    still_us: int | None = None
+    entropy: Callable[[int], bytes] = os.urandom
     ring: Keyring = field(default_factory=ephemeral_keyring)
     memory: SharedMemory = field(default_factory=SharedMemory)
     spool: MemorySpool = field(default_factory=MemorySpool)
@@ -96,8 +99,8 @@ class VirtualFleet:
             application,
             ring=lambda: self.ring,
             ledger=MemoryLedger(self.memory, owner),
-            clock_us=lambda: self._now,
-            entropy=os.urandom,
+            clock_us=lambda: self._now if self.still_us is None else self.still_us,
+            entropy=self.entropy,
         )
         origin.report_errors(self.errors.append)
         listener = Listener(self.ring, origin, entropy=os.urandom, spool=self.spool)

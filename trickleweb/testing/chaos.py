@@ -1,0 +1,151 @@
+"""Does a response resume? It is fetched again and again, a replica being killed behind another packet each time.
+
+Time stands still for the programs, and entropy repeats: what still differs between two runs is of the handler's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trickles import Policy
+from trickleweb.application import Application
+from trickleweb.bodies import Level, level
+from trickleweb.origin.program.beginning import UNKNOWN_OUTCOME
+from trickleweb.request import Request
+from trickleweb.responses import Response
+from trickleweb.testing.fleet import Transfer, VirtualFleet
+
+STILL_US = 1_700_000_000_000_000
+MOST_BOUNDARIES = 64  # in a long response they are spread evenly
+_SHOWN = 60
+Make = Callable[[], Application]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A death that a client noticed: behind which packet, under which policy, and how."""
+
+    packet: int
+    policy: Policy
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What chaos found of one request.
+
+    `level` is how its body resumes, None where no response was made. `steady` is whether two undisturbed runs gave the
+    same bytes; where they did not, breaks are failures only. `unknown` counts deaths after which the client was told
+    that the outcome of an unsafe request is not known.
+    """
+
+    request: bytes
+    status: int
+    level: Level | None
+    size_bytes: int
+    packets: int
+    kills: int
+    breaks: tuple[Break, ...]
+    steady: bool
+    unknown: int
+    errors: tuple[Exception, ...]
+
+    @property
+    def resumes(self) -> bool:
+        """No death was noticed, and none left an outcome unknown."""
+        return not self.breaks and not self.unknown
+
+
+def get(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
+    """A request as bytes; `headers` are whole lines."""
+    length = (f"Content-Length: {len(body)}",) if body else ()
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: localhost", *headers, *length, "", "")).encode() + body
+
+
+async def chaos(
+    make: Make,
+    request: bytes,
+    *,
+    replicas: int = 2,
+    policies: Sequence[Policy] = (Policy.HOME, Policy.SPRAY),
+    most_boundaries: int = MOST_BOUNDARIES,
+) -> Verdict:
+    """Fetch `request` from fleets of `make`'s applications, undisturbed and then with deaths; it runs many times."""
+    levels: list[Level] = []
+    runs = _Runs(lambda: _Watched(make(), levels), request, replicas)
+    whole, again = await runs.fetch(policies[0]), await runs.fetch(policies[0])
+    steady = whole.data == again.data and whole.failure is None
+    breaks: list[Break] = []
+    kills = unknown = 0
+    for policy in policies:
+        for packet in _boundaries(whole.packets, most_boundaries):
+            got = await runs.fetch(policy, packet)
+            kills += 1
+            if UNKNOWN_OUTCOME.encode() in got.data:
+                unknown += 1
+            elif (why := _noticed(got, whole, steady=steady)) is not None:
+                breaks.append(Break(packet, policy, why))
+    status = int(whole.data[9:12]) if whole.data[9:12].isdigit() else 0
+    found = levels[0] if levels else None
+    size, errors = len(whole.data), (*whole.errors, *again.errors)
+    return Verdict(request, status, found, size, whole.packets, kills, tuple(breaks), steady, unknown, errors)
+
+
+def run_chaos(make: Make, request: bytes, *, replicas: int = 2, most_boundaries: int = MOST_BOUNDARIES) -> Verdict:
+    """As `chaos`, for tests that are plain functions."""
+    return asyncio.run(chaos(make, request, replicas=replicas, most_boundaries=most_boundaries))
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    make: Make
+    request: bytes
+    replicas: int
+
+    async def fetch(self, policy: Policy, kill_behind: int = 0) -> Transfer:
+        def boundary(fleet: VirtualFleet, packet: int, replica: int) -> None:
+            if packet == kill_behind:
+                fleet.kill(replica)
+
+        fleet = VirtualFleet(self.make, self.replicas, policy, boundary=boundary, still_us=STILL_US, entropy=bytes)
+        return await fleet.fetch(self.request)
+
+
+def _boundaries(packets: int, most: int) -> list[int]:
+    """Numbers of packets, all of them or `most` spread evenly, the first and the last ones among them."""
+    if packets <= most:
+        return list(range(1, packets + 1))
+    return sorted({1 + at * (packets - 1) // (most - 1) for at in range(most)})
+
+
+def _noticed(got: Transfer, whole: Transfer, *, steady: bool) -> str | None:
+    if got.failure is not None:
+        return f"broke off at byte {len(got.data)}: {got.failure}" + _cause(got)
+    if steady and got.data != whole.data:
+        at = next((at for at, pair in enumerate(zip(got.data, whole.data, strict=False)) if pair[0] != pair[1]), None)
+        if at is None:
+            return f"{len(got.data)} bytes instead of {len(whole.data)}"
+        return f"other bytes from {at} on: {got.data[at : at + _SHOWN]!r}"
+    return None
+
+
+def _cause(got: Transfer) -> str:
+    return f" ({got.errors[-1]!r})" if got.errors else ""
+
+
+class _Watched:
+    """An application whose responses' levels are noted."""
+
+    def __init__(self, inner: Application, levels: list[Level]) -> None:
+        self._inner = inner
+        self._levels = levels
+        self.steps, self.terms, self.render = inner.steps, inner.terms, inner.render
+        self.file_plan, self.read = inner.file_plan, inner.read
+        self.startup, self.shutdown = inner.startup, inner.shutdown
+
+    async def respond(self, request: Request) -> Response:
+        response = await self._inner.respond(request)
+        self._levels.append(level(response.body))
+        return response
