@@ -16,8 +16,9 @@ from trickleweb.errors import WebError
 # name -> (module, what it does in a few words); the module has what `Command` says
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("trickleweb.cli.serve", "serve a folder through several replicas and a gateway"),
-    "replica": ("trickleweb.cli.replica", "serve a folder as one replica, without a supervisor"),
-    "status": ("trickleweb.cli.status", "show what a fleet started by `serve` is doing"),
+    "run": ("trickleweb.cli.run", "serve a program through several replicas and a gateway"),
+    "replica": ("trickleweb.cli.replica", "serve a folder or a program as one replica, without a supervisor"),
+    "status": ("trickleweb.cli.status", "show what a fleet started by `serve` or `run` is doing"),
     "get": ("trickleweb.cli.get", "download a file over Trickles itself"),
     "demo": ("trickleweb.cli.demo", "download a large file while its replicas are killed"),
 }

@@ -1,7 +1,8 @@
-"""Serve a folder as one replica: it answers datagrams on one UDP socket, and keeps nothing about who sent them.
+"""Serve a folder or a program as one replica: it answers datagrams on a UDP socket, and keeps nothing of who sent them.
 
-All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same files; which of them
-gets a datagram does not matter. It says one line when it is ready. The command `serve` starts several of them.
+All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same; which of them gets a
+datagram does not matter. Those that serve a program share a ledger (--ledger) and a spool, too. It says one line when
+it is ready. The commands `serve` and `run` start several of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import EntropyPool
 from trickles.listener import Listener
+from trickleweb.cli.app_options import add_app_arguments
 from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, seconds, shown
 from trickleweb.cli.reporting import Reporter
@@ -35,7 +37,11 @@ from trickleweb.origin import Origin, Repeats
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    add_site_arguments(parser)
+    add_site_arguments(parser, needed=False)
+    parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, in place of a folder")
+    add_app_arguments(parser)
+    parser.add_argument("--ledger", metavar="FILE", help="what programs did once, for all replicas of a machine")
+    parser.add_argument("--load-only", action="store_true", help="load the program, and end: to see whether it can be")
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="answer datagrams here")
     parser.add_argument("--reuse-port", action="store_true", help="share the port with other replicas")
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, as `trickles keys init` makes them")
@@ -51,6 +57,12 @@ _EVERY = f"how often figures that have changed are written (default: {STATUS_SEC
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    if (args.app is None) == (args.directory is None):
+        raise CommandFailed("say what to serve: a folder, or --app MODULE:ATTRIBUTE")
+    if args.app is not None:
+        from trickleweb.cli.app_replica import run_app
+
+        return run_app(args)
     directory = checked_directory(args)
     keys = KeyringSource(args.keyring)
     sock = bound(args.udp, reuse_port=args.reuse_port)

@@ -7,21 +7,28 @@ import os
 import sys
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
+from typing import Protocol
 
 from trickles.drivers.replica import Replica
 from trickleweb.cli.parser import one_line
 from trickleweb.cli.rundir import write_whole
 from trickleweb.cli.warming import Warming
-from trickleweb.origin import Origin
 
 _ERRORS_PER_SECOND = 5
+
+
+class Counting(Protocol):
+    """What counts the responses that it began, by status."""
+
+    statuses: Counter[int]
 
 
 class Reporter:
     """Reads the counters of a replica; none of it names a client."""
 
-    def __init__(self, replica: Replica, origin: Origin, path: Path | None) -> None:
+    def __init__(self, replica: Replica, origin: Counting, path: Path | None) -> None:
         self._replica = replica
         self._origin = origin
         self._path = path

@@ -30,6 +30,7 @@ class RunDir:
         self.keys = self.path / "keys"
         self.server_key = self.path / "server.pub"
         self.digests = self.path / "digests.sqlite"
+        self.ledger = self.path / "ledger.sqlite"
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -9,9 +9,9 @@ from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.files import SiteOptions
 
 
-def add_site_arguments(parser: Parser) -> None:
+def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
     """Declare the folder and how it is served."""
-    parser.add_argument("directory", metavar="DIR", help="the folder to serve")
+    parser.add_argument("directory", metavar="DIR", nargs=None if needed else "?", help="the folder to serve")
     parser.add_argument("--listing", action="store_true", help="list folders that have no index.html")
     parser.add_argument(
         "--fallback", metavar="PAGE", default="", help="a page of DIR for what a single-page application routes itself"

@@ -1,0 +1,115 @@
+"""Programs of others served by `trickleweb run`, to curl, while their replicas are killed."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.fastapi_program import LARGE
+from tests.support.processes import PATIENCE_SECONDS, Program
+from tests.support.served import ANY_PORT, Served
+from tests.support.system import require
+
+pytestmark = pytest.mark.e2e
+FASTAPI, FLASK = "tests.support.fastapi_program:prepare", "tests.support.flask_program:app"
+
+
+@contextmanager
+def running(program: str, run_dir: Path, *words: object) -> Iterator[Served]:
+    """A fleet that serves a program on any free ports, ended when the block ends."""
+    where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", run_dir)
+    with Program("trickleweb", "run", program, *where, *words) as started:
+        fleet = Served(started, run_dir)
+        try:
+            yield fleet
+        finally:
+            started.terminate()
+
+
+def curl(*words: str) -> bytes:
+    """What curl prints; it fails when a transfer breaks off."""
+    command = [require("curl"), "--silent", "--show-error", "--max-time", str(PATIENCE_SECONDS), *words]
+    return subprocess.run(command, check=True, capture_output=True, timeout=2 * PATIENCE_SECONDS).stdout
+
+
+def download_through_kills(fleet: Served, path: str, replicas: int) -> bytes:
+    """The body at a path, slowly, with each replica killed once in the middle: the next when the last one is back."""
+    words = ["--silent", "--show-error", "--limit-rate", "400k", "--max-time", "60", fleet.url + path]
+    with subprocess.Popen([require("curl"), *words], stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        data = client.stdout.read(10_000)
+        for index in range(replicas):
+            os.kill(fleet.pid(f"replica-{index}"), signal.SIGKILL)
+            while f"replica-{index} is back" not in fleet.program.errors.next():
+                pass
+        data += client.stdout.read()
+        assert client.wait(PATIENCE_SECONDS) == 0
+    return data
+
+
+@pytest.fixture(scope="module")
+def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with running(FASTAPI, tmp_path_factory.mktemp("run"), "--factory", "--replicas", 2, "--max-body", "3M") as fleet:
+        yield fleet
+
+
+def test_a_program_says_what_it_is(fastapi: Served) -> None:
+    assert f"serves {FASTAPI} through 2 replicas" in fastapi.announcement
+    assert json.loads(curl(fastapi.url + "/")) == {"hello": "w\xf6rld"}
+    told = json.loads(curl(fastapi.url + "/scope?a=%20", "--header", "X-One: 1"))
+    assert (told["raw_path"], told["query"], told["started"]) == ("/scope", "a=%20", 1)
+
+
+@pytest.mark.parametrize("path", ["/plain-stream", "/file"])
+def test_a_download_survives_the_death_of_every_replica(fastapi: Served, path: str) -> None:
+    assert download_through_kills(fastapi, path, 2) == LARGE
+
+
+def test_uploads_of_any_framing_reach_the_program(fastapi: Served, tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(LARGE)
+    told = {"size": len(LARGE), "sum": sum(LARGE)}
+    url = fastapi.url + "/stream-in"
+    assert json.loads(curl("--upload-file", str(tmp_path / "upload"), url)) == told
+    assert json.loads(curl("--header", "Transfer-Encoding: chunked", "-T", str(tmp_path / "upload"), url)) == told
+
+
+def test_a_body_over_the_limit_is_refused(fastapi: Served, tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(bytes(4 << 20))
+    words = ("--output", os.devnull, "--write-out", "%{http_code}", "-T", str(tmp_path / "upload"))
+    assert curl(*words, fastapi.url + "/stream-in") == b"413"
+
+
+def test_an_exception_is_a_500_and_told(fastapi: Served) -> None:
+    words = ("--output", os.devnull, "--write-out", "%{http_code}")
+    assert curl(*words, fastapi.url + "/boom") == b"500"
+    while "LookupError: boom" not in fastapi.program.errors.next():
+        pass
+
+
+def test_a_program_for_wsgi_is_served_through_kills(tmp_path: Path) -> None:
+    with running(FLASK, tmp_path / "run", "--wsgi", "--replicas", 2) as fleet:
+        assert json.loads(curl(fleet.url + "/")) == {"hello": "flask"}
+        assert json.loads(curl("--data-binary", "abc", fleet.url + "/upload")) == {"size": 3, "sum": 294}
+        assert download_through_kills(fleet, "/stream", 2) == LARGE
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["nothing_here:app"], "replica-0 did not start: there is no module nothing_here in "),
+        (["tests.support.fastapi_program:LARGE"], "is a bytes, and no program for ASGI or WSGI"),
+        ([FASTAPI], "takes no arguments: say --factory"),
+    ],
+)
+def test_what_cannot_be_served_ends_the_command_with_one_line(tmp_path: Path, words: list[str], why: str) -> None:
+    where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", tmp_path / "run", "--replicas", 1)
+    with Program("trickleweb", "run", *words, *where) as program:
+        assert program.wait() == 1
+        (line,) = program.errors.rest().splitlines()
+    assert line.startswith("trickleweb run: ")
+    assert why in line

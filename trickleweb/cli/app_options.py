@@ -1,0 +1,62 @@
+"""The options that say which program is served, and how: the same for `run` and for the replicas it starts."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from trickleweb.cli.parser import Parser
+from trickleweb.cli.program import ProgramOptions
+
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+def add_app_arguments(parser: Parser) -> None:
+    """Declare how a program is found and served."""
+    parser.add_argument("--app-dir", metavar="DIR", default=".", help="where to look for the module (default: here)")
+    parser.add_argument("--factory", action="store_true", help="call the attribute, to get the program")
+    parser.add_argument("--wsgi", action="store_true", help="it is a program for WSGI (default: found out)")
+    parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
+    parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=(), help=_REPEAT)
+
+
+_MAX_BODY = "the most that a request's body may have, such as 300M (default: 16M, or what an App says itself)"
+_REPEAT = "methods that are run again if their replica dies at work on them, such as PUT,DELETE (default: none)"
+
+
+def size(text: str) -> int:
+    """A type for an argument: bytes, or with K, M, G, T behind the number, 1024 of the unit before."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"not a size, such as 65536, 64K or 1G: {text!r}")
+    return int(found[1]) << _UNITS[found[2].upper()]
+
+
+def methods(text: str) -> tuple[str, ...]:
+    """A type for an argument: unsafe methods, with commas between them."""
+    names = tuple(name.strip().upper() for name in text.split(","))
+    if not _METHODS.issuperset(names):
+        raise argparse.ArgumentTypeError(f"not among {', '.join(sorted(_METHODS))}: {text!r}")
+    return names
+
+
+def program_options(name: str, args: argparse.Namespace) -> ProgramOptions:
+    """The choices as a value."""
+    return ProgramOptions(
+        name=name,
+        folder=args.app_dir,
+        factory=args.factory,
+        wsgi=args.wsgi,
+        max_body_bytes=args.max_body,
+        repeat=args.repeat,
+    )
+
+
+def app_words(name: str, args: argparse.Namespace) -> list[str]:
+    """The same choices as words for another process's command line."""
+    flags = [word for word, said in (("--factory", args.factory), ("--wsgi", args.wsgi)) if said]
+    limit = [] if args.max_body is None else ["--max-body", str(args.max_body)]
+    repeat = ["--repeat", ",".join(args.repeat)] if args.repeat else []
+    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *limit, *repeat]

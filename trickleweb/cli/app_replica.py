@@ -1,0 +1,116 @@
+"""A replica that serves a program: on an asyncio loop, with the ledger and the spool that all replicas share."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.replica import AsyncReplica
+from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
+from trickles.drivers.world import EntropyPool, wall_us
+from trickles.listener import Listener
+from trickleweb.application import Application
+from trickleweb.asgi import Hosted
+from trickleweb.cli.app_options import program_options
+from trickleweb.cli.chores import Chores
+from trickleweb.cli.loading import load_program
+from trickleweb.cli.parser import CommandFailed, one_line, shown
+from trickleweb.cli.replica import bound
+from trickleweb.cli.reporting import Reporter
+from trickleweb.ledger import Ledger
+from trickleweb.origin import AppOrigin
+from trickleweb.stores import SqliteLedger
+
+_SLACK_BYTES = 64 << 20  # of other requests on the connection, and of the frames of chunks
+
+
+def run_app(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; `CommandFailed` if the program cannot be loaded, or cannot start."""
+    application = load_program(program_options(args.app, args))
+    if not args.load_only:
+        asyncio.run(_serve(args, application))
+    return 0
+
+
+async def _serve(args: argparse.Namespace, application: Application) -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    async with AsyncExitStack() as undo:
+        keys = KeyringSource(args.keyring)
+        sock = bound(args.udp, reuse_port=args.reuse_port)
+        undo.callback(sock.close)
+        spool = _spool(args)
+        ledger = _ledger(args, undo)
+        await undo.enter_async_context(_lived(application))
+        origin = AppOrigin(
+            application, ring=lambda: keys.keyring, ledger=ledger, clock_us=wall_us, entropy=EntropyPool()
+        )
+        undo.push_async_callback(origin.close)
+        listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
+        replica = AsyncReplica(listener, sock)
+        undo.callback(replica.close)
+        reporter = Reporter(replica, origin, args.status_file)
+        origin.report_errors(reporter.error)
+        if isinstance(application, Hosted):
+            application.on_error = reporter.error
+
+        def look_at_keys() -> None:
+            fresh = keys.changed()
+            if fresh is not None:
+                listener.replace_keyring(fresh)
+
+        chores = Chores()
+        chores.every(args.status_every, lambda: reporter.write(None))
+        chores.every(1.0, reporter.forgive)
+        chores.every(1.0, look_at_keys)
+        if spool is not None:
+            chores.every(60.0, spool.sweep)
+        chores.tick()
+        print(f"replica on {shown(sock.address)}", flush=True)
+        gc.freeze()  # what was imported stays: the collector need not look at it again
+        await _until(stop, chores, min(args.status_every, 1.0))
+
+
+async def _until(stop: asyncio.Event, chores: Chores, every: float) -> None:
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), every)
+        except TimeoutError:
+            chores.tick()
+
+
+@asynccontextmanager
+async def _lived(application: Application) -> AsyncIterator[None]:
+    """The program between its start and its end; `CommandFailed` if it cannot start."""
+    try:
+        await application.startup()
+    except Exception as error:
+        raise CommandFailed(f"the program did not start: {one_line(f'{type(error).__name__}: {error}')}") from error
+    try:
+        yield
+    finally:
+        await application.shutdown()
+
+
+def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
+    """Where large input lies: as much for a connection as one body may have, and never less than usual."""
+    if args.spool is None:
+        return None
+    most = max(MOST_BYTES, 2 * (args.max_body or 0) + _SLACK_BYTES)
+    return SpoolDirectory(args.spool, most_bytes=most, most_total_bytes=max(MOST_TOTAL_BYTES, 4 * most))
+
+
+def _ledger(args: argparse.Namespace, undo: AsyncExitStack) -> Ledger:
+    """What was done once; without --ledger it is this replica's own, and goes with it."""
+    path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
+    ledger = SqliteLedger(path)
+    undo.callback(ledger.close)
+    return ledger
