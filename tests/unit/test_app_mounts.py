@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
+from trickleweb.app import filing
 from trickleweb.bodies import FileBody, Rendered
 from trickleweb.files import ContentNotHere, SiteOptions
 from trickleweb.messages import Slice
@@ -89,6 +90,39 @@ def test_handlers_send_files(folder: Path) -> None:
     assert client.get("/report/none").status_code == 404
     assert client.get("/report/css").status_code == 301  # as the folder's own URL would be
     assert client.get("/only").status_code == 404
+
+
+def test_a_file_is_the_page_of_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(templates=folder)
+    app.folder("pages", folder)
+    (folder / "gone.html").write_text("<p>{{ path }}")
+
+    @app.error(404)
+    async def missing(request: Request, error: HTTPError) -> Response:
+        return Response(404, body=FileBody("404.html"))
+
+    @app.error(410)
+    async def gone(request: Request, error: HTTPError) -> Response:
+        return Response.template("gone.html", {"path": request.path}, status=410, streaming=True)
+
+    @app.get("/{status:int}")
+    async def refuse(request: Request, status: int) -> Response:
+        if status == 203:
+            return Response(status, body=FileBody("css/site.css"))
+        raise HTTPError(status)
+
+    client = Client(app)
+    whole = client.get("/x")
+    assert (whole.status_code, whole.text) == (404, "<p>own page")
+    assert whole.headers["content-type"] == "text/html; charset=utf-8"
+    for headers in ({"Range": "bytes=0-1"}, {"If-None-Match": "*"}):
+        again = client.get("/x", headers=headers)
+        assert (again.status_code, again.text, "etag" in again.headers) == (404, "<p>own page", False)
+    assert client.get("/410").text == "<p>/410"
+    assert client.get("/203").text == "body {}"
+    monkeypatch.setattr(filing, "MAX_PAGE_BYTES", 6)
+    with pytest.raises(ValueError, match="is sent with status 200, not 203"):
+        client.get("/203")
 
 
 def test_two_folders_keep_their_files_apart(tmp_path: Path) -> None:

@@ -180,8 +180,9 @@ class App(Routes):
     async def startup(self) -> None:
         """As `Application.startup`: the lifespan, the hooks, then what is mounted."""
         await self._lifespan.start(self._context(self) if self._context else None, self._serving.mounted.values())
-        self._hashing = BackgroundHasher()
-        self._changed()
+        if any(self.own_folders()):
+            self._hashing = BackgroundHasher()
+            self._changed()
 
     async def shutdown(self) -> None:
         """As `Application.shutdown`: all that `startup` did, undone in reverse."""

@@ -22,6 +22,7 @@ from trickleweb.templating import render
 _LOGGER = logging.getLogger("trickleweb.app")
 Answer = Callable[..., Any]  # of the request and the exception, async or plain; its value is like a handler's
 Key = int | type[Exception]
+Settled = Callable[[Request, Response], Response]
 
 
 class Failures:
@@ -41,14 +42,17 @@ class Failures:
         """Answer that status, or that type of exception and those below it; for 500 and Exception, all that is left."""
         self._handlers[key] = answer
 
-    def composed(self, handler: Handler, middleware: Sequence[Middleware]) -> Handler:
-        """`handler` inside `middleware`, the first one outermost, with errors answered at every layer."""
-        made = self._answering(handler)
+    def composed(self, handler: Handler, middleware: Sequence[Middleware], settled: Settled) -> Handler:
+        """`handler` inside `middleware`, the first one outermost, with errors answered at every layer.
+
+        `settled` has the last word on what handlers of errors return; what it raises is an error as theirs are.
+        """
+        made = self._answering(handler, settled)
         for each in reversed(middleware):
-            made = self._answering(each(made))
+            made = self._answering(each(made), settled)
         return made
 
-    async def last(self, request: Request, error: Exception) -> Response:
+    async def last(self, request: Request, error: Exception, settled: Settled) -> Response:
         """The response for what nobody expected; it is logged."""
         if isinstance(error, HTTPError):  # by a handler of errors
             return error_response(request, error)
@@ -59,12 +63,12 @@ class Failures:
         own = self._handlers.get(500) or self._handlers.get(Exception)
         if own is not None:
             try:
-                return await self._asked(own, request, error, 500)
+                return settled(request, await self._asked(own, request, error, 500))
             except Exception:
                 _LOGGER.exception("the handler for errors failed too")
         return error_response(request, HTTPError(500))
 
-    def _answering(self, handler: Handler) -> Handler:
+    def _answering(self, handler: Handler, settled: Settled) -> Handler:
         async def answered(request: Request) -> Response:
             try:
                 return await handler(request)
@@ -72,7 +76,7 @@ class Failures:
                 answer = await self._known(request, error)
                 if answer is None:
                     raise
-                return answer
+                return settled(request, answer)
 
         return answered
 

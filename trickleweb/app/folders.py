@@ -39,7 +39,7 @@ class Folders:
 
     def plan(self, body: FileBody, head: Head) -> Plan:
         """The response for a file; `HTTPError` if it is not there, `HashPending` when it is worth asking again soon."""
-        plan = self.site(body.folder).plan(head if head.method in _READ else _read(head), f"/{body.path}")
+        plan = self.site(body.folder).plan(head if head.method in _READ else plain_get(head), f"/{body.path}")
         if plan.status == 301 and not head.path.endswith(f"/{body.path}"):
             raise HTTPError(404)  # a folder is moved to its own slash; the handler that names one has another path
         content_type = plan.headers.get("content-type") or ""
@@ -90,7 +90,7 @@ class Folders:
             site.drop_caches()
 
 
-def _read(head: Head) -> Head:
-    """A request of another method as a plain GET: its handler answers with the whole file."""
+def plain_get(head: Head) -> Head:
+    """The request as a plain GET, for a whole file whatever was asked."""
     kept = tuple(pair for pair in head.headers if pair[0] == "accept-encoding")
     return replace(head, method="GET", headers=Headers(kept))

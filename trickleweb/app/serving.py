@@ -8,24 +8,24 @@ from dataclasses import replace
 from trickles.service import Buffer
 from trickleweb.app.endpoints import Endpoint
 from trickleweb.app.failures import Failures
-from trickleweb.app.folders import Folders
+from trickleweb.app.filing import as_page, without_file
+from trickleweb.app.folders import Folders, plain_get
 from trickleweb.app.mounted import NotMounted, lifted, split
 from trickleweb.app.pool import WorkerPool
 from trickleweb.app.registry import Folder, Served
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.application import Application
-from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
+from trickleweb.bodies import FileBody, Rendered, Stepped, Streamed
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.files.recent import Recent
 from trickleweb.handlers import Handler, Middleware
-from trickleweb.http1 import method_not_allowed
-from trickleweb.messages import Inline, Plan
+from trickleweb.http1 import method_not_allowed, unavailable
+from trickleweb.messages import Plan
 from trickleweb.messages import Request as Head
 from trickleweb.paths import quote_path
 from trickleweb.request import NotSetUp, Request
 from trickleweb.responses import Response, as_response
-from trickleweb.responses.planned import planned
 from trickleweb.routing import Found, Mount, Moved, NotAllowed, Options, Router, Verdict
 from trickleweb.templating import Templates
 
@@ -54,7 +54,7 @@ class Serving:
         self._templates = templates
         self._failures = failures
         self._pool = pool
-        self._handler = failures.composed(self._answer, middleware)
+        self._handler = failures.composed(self._answer, middleware, self._settled)
         self._inner = {id(each.endpoint): self._inside(each.endpoint.middleware) for each in router.routes}
         self._rendered: Recent[int, tuple[Rendered, bytes]] = Recent(_RENDERED_BYTES)
 
@@ -63,7 +63,7 @@ class Serving:
         try:
             return await self._handler(request)
         except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
-            return await self._failures.last(request, error)
+            return await self._failures.last(request, error, self._settled)
 
     def render(self, body: Rendered) -> bytes:
         """As `Application.render`."""
@@ -113,7 +113,7 @@ class Serving:
         raise HTTPError(404)
 
     def _inside(self, middleware: Sequence[Middleware]) -> Handler:
-        return self._failures.composed(self._found, middleware) if middleware else self._found
+        return self._failures.composed(self._found, middleware, self._settled) if middleware else self._found
 
     async def _found(self, request: Request) -> Response:
         found: Found[Served] = request.found
@@ -135,8 +135,8 @@ class Serving:
     def _settled(self, request: Request, response: Response) -> Response:
         """The response, with what can be wrong with its body told here, where it becomes an error page."""
         match response.body:
-            case FileBody():
-                return self._from_plan(request, response, response.body)
+            case FileBody() as body:
+                return self._filed(request, response, body)
             case Rendered(streaming=True) as body:
                 return replace(response, body=Streamed(self._own_templates().stream(body.template, body.context)))
             case Rendered() as body:
@@ -146,16 +146,15 @@ class Serving:
                 self.steps.check(body)
         return response
 
-    def _from_plan(self, request: Request, response: Response, body: FileBody) -> Response:
-        """A file stays one; a redirect, a listing or 304 is no file, and complete."""
+    def _filed(self, request: Request, response: Response, body: FileBody) -> Response:
         try:
-            plan = self.file_plan(body, request.head)
-        except HashPending:  # whoever sends it will ask again
-            return response
-        if not all(isinstance(piece, Inline) for piece in plan.pieces):
-            return response
-        data = b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
-        return replace(planned(response, plan), body=Complete(data))
+            if response.status == 200:
+                return without_file(response, self.file_plan(body, request.head))
+            return as_page(response, self.file_plan(body, plain_get(request.head)), self.read)
+        except HashPending:
+            if response.status == 200:  # whoever sends it will ask again
+                return response
+            raise unavailable("The file is being looked at.") from None
 
     def _from_folder(self, request: Request, folder: Folder, rest: str) -> Response:
         if request.method == "OPTIONS":
@@ -164,7 +163,7 @@ class Serving:
             raise method_not_allowed(_FOLDER_METHODS)
         body = FileBody(rest[1:], folder.name)
         try:
-            return self._from_plan(request, Response(body=body), body)
+            return self._filed(request, Response(body=body), body)
         except HTTPError as error:
             page = self.folders.error_page(folder.name, error)
             if page is None:
