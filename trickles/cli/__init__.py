@@ -14,8 +14,9 @@ from trickles.errors import TricklesError
 # name -> (module, what it does in a few words); the module has what `Command` says
 COMMANDS: dict[str, tuple[str, str]] = {
     "dump": ("trickles.cli.dump", "show datagrams, one line each"),
-    "gateway": ("trickles.cli.gateway", "forward TCP connections to a fleet"),
+    "gateway": ("trickles.cli.gateway", "lead TCP connections to fleets"),
     "keys": ("trickles.cli.keys", "make, rotate and show the keys of a fleet"),
+    "run": ("trickles.cli.run", "run a command with a gateway of its own"),
 }
 OK, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 + SIGINT

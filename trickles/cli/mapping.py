@@ -11,7 +11,7 @@ from trickles.cli.mode_options import mapped
 from trickles.drivers.dialer import Dialer
 from trickles.errors import TricklesError
 from trickles.gateway.guide import Guide
-from trickles.gateway.routes import FleetSpec, Pattern, Routes
+from trickles.gateway.routes import ANY, FleetSpec, Pattern, Routes
 
 LOOK_EVERY = 1.0  # seconds
 State = tuple[int, int, int] | None  # of a file: which, when changed, how large
@@ -28,12 +28,14 @@ class HostMap:
         files: Sequence[Path],
         *,
         report: Callable[[str], None],
+        everywhere: Dialer | None = None,
     ) -> None:
         self._guide = guide
         self._maker = maker
         self._entries = entries
         self._files = files
         self._report = report
+        self._rest: dict[Pattern, Dialer] = {(ANY, None): everywhere} if everywhere is not None else {}
         self._seen: list[State] = []
         self._dialers: dict[FleetSpec, Dialer] = {}
         self.size = 0
@@ -66,7 +68,7 @@ class HostMap:
 
     def _use(self, found: dict[Pattern, FleetSpec], dialers: dict[FleetSpec, Dialer]) -> None:
         old, self._dialers = self._dialers, dialers
-        self._guide.routes = Routes({pattern: dialers[spec] for pattern, spec in found.items()})
+        self._guide.routes = Routes({**self._rest, **{pattern: dialers[spec] for pattern, spec in found.items()}})
         self.size = len(found)
         for spec, dialer in old.items():
             if spec not in dialers:

@@ -40,6 +40,11 @@ def add_mode_arguments(parser: Parser) -> None:
     parser.add_argument("--listen", metavar="[MODE@]HOST:PORT", action="append", required=True, help=_LISTEN)
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help=_MODE)
     add_map_arguments(parser)
+    add_pass_arguments(parser)
+
+
+def add_pass_arguments(parser: Parser) -> None:
+    """Declare those about hosts of no fleet."""
     parser.add_argument("--pass-through", action="store_true", help=_PASS)
     parser.add_argument("--allow", metavar="NETWORK", action="append", default=[], help=_ALLOW)
 

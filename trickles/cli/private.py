@@ -1,0 +1,128 @@
+"""A gateway for one command: started before it, on a port that only this machine reaches, and gone when it is."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from trickles.cli.discovery_options import discovery, fleet_name, names_replicas
+from trickles.cli.fleet_options import FleetMaker
+from trickles.cli.hook import hook_configuration
+from trickles.cli.mapping import HostMap
+from trickles.cli.mode_options import allowed_networks
+from trickles.cli.parser import one_line
+from trickles.errors import LocalProtocolError, TricklesError
+from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.log import FailureLog
+from trickles.gateway.proxy import Front
+from trickles.gateway.routes import Routes
+from trickles.gateway.serving import Gateway, Place, serve
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """Where it is, and what proxychains reads to find it."""
+
+    port: int
+    hook_file: str
+
+
+def start_private(args: argparse.Namespace) -> Private:
+    """Start it, as no child of this process, which may become another program; LocalProtocolError says why it did not.
+
+    It watches this process, and ends when that ends, whatever ends it.
+    """
+    ours, theirs = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    watched = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        os.setsid()  # a Ctrl-C is for the command
+        if os.fork() == 0:
+            _become_gateway(args, watched, theirs)
+        os._exit(0)
+    os.close(theirs)
+    os.waitpid(child, 0)
+    with os.fdopen(ours, "rb") as pipe:
+        told = json.loads(pipe.read() or b'{"problem": "it said nothing"}')
+    if "problem" in told:
+        raise LocalProtocolError(f"the gateway did not start: {told['problem']}")
+    return Private(**told)
+
+
+def _become_gateway(args: argparse.Namespace, watched: int, pipe: int) -> NoReturn:
+    code = 1
+    folder = tempfile.mkdtemp(prefix="trickles-run-")
+
+    def tell(told: dict[str, object]) -> None:
+        os.write(pipe, json.dumps(told).encode())
+        os.close(pipe)
+
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        asyncio.run(_serve(args, watched, Path(folder), tell))
+        code = 0
+    except (TricklesError, OSError) as error:
+        tell({"problem": str(error)})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(code)
+
+
+async def _serve(
+    args: argparse.Namespace, watched: int, folder: Path, tell: Callable[[dict[str, object]], None]
+) -> None:
+    log, maker = FailureLog(_write), FleetMaker(args)
+    replicas = discovery(args) if names_replicas(args) else None
+    dialer = maker.dialer(await replicas.refresh(), fleet_name(args)) if replicas is not None else None
+    allowed = allowed_networks(args)
+    gateway = Gateway(dialer, report=log.failure)
+    guide = Guide(Routes({}), PassThrough(allowed, gateway.own_ports) if args.pass_through else None)
+    hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell, everywhere=dialer)
+    hosts.load()
+    descriptor = os.pidfd_open(watched)
+    asyncio.get_running_loop().add_reader(descriptor, _end)
+
+    def ready(bound: list[str]) -> None:
+        port = int(bound[0].rpartition(":")[2])
+        hook_file = folder / "proxychains.conf"
+        hook_file.write_text(hook_configuration(port))
+        tell(asdict(Private(port, str(hook_file))))
+
+    beside = [hosts.keep]
+    if replicas is not None and dialer is not None:
+        beside.append(partial(replicas.keep, dialer.replace))
+    place = Place("127.0.0.1", 0, lambda shared: Front(shared, guide), "proxy")
+    try:
+        await serve(gateway, [place], ready=ready, tick=log.flush, beside=beside)
+    finally:
+        hosts.close()
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _end() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _tell(text: str) -> None:
+    _write(f"{one_line(text)}\n")
+
+
+def _write(text: str) -> None:
+    print(f"trickles run: {text}", end="", file=sys.stderr, flush=True)
