@@ -12,7 +12,7 @@ import pytest
 from trickles.client import ClientConfig
 from trickles.drivers.stream import connect
 from trickles.limits import Limits
-from trickleweb.cli import build_parser
+from trickleweb.cli import build_parser, main
 from trickleweb.cli.get import _answered, _fleet_of
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
@@ -55,6 +55,24 @@ def test_a_fleet_that_is_dead_is_not_asked(tmp_path: Path, monkeypatch: pytest.M
 def test_what_is_no_pid_is_not_alive(pid: object) -> None:
     assert not is_alive(pid)
     assert is_alive(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["http://[::1"], "not a URL of the form http://HOST[:PORT]/PATH: http://[::1"),
+        (["http://h/a%00b"], "the URL's last name is not fit for a file: say -o FILE"),
+        (["http://h/a%0ab"], "the URL's last name is not fit for a file: say -o FILE"),
+        (["http://h/%2e%2e"], "the URL's last name is not fit for a file: say -o FILE"),
+        (["http://h/a%2F..%2F.."], "the URL's last name is not fit for a file: say -o FILE"),
+        (["http://h/", "-o", "/"], "/ is a folder: say -o FILE"),
+    ],
+)
+def test_what_cannot_be_fetched_or_kept_is_told_before_anything_is_sent(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["get", "--replica", "127.0.0.1:1", *words]) == 1
+    assert capsys.readouterr().err == f"trickleweb get: {told}\n"
 
 
 def test_who_did_not_answer_is_told() -> None:

@@ -48,13 +48,11 @@ _POLICY = "which replica a request goes to (default: home)"
 
 def run(args: argparse.Namespace) -> int:
     """Download; `CommandFailed` for every status but 200, and for a body that ends too soon."""
-    url = urlsplit(args.url)
-    if url.scheme != "http" or not url.netloc or not url.netloc.isascii():
-        raise CommandFailed(f"not a URL of the form http://HOST[:PORT]/PATH: {args.url}")
+    url = _parsed(args.url)
     args.run_dir = args.run_dir or _fleet_of(url.netloc, args)
     replicas = _replicas(args, url.netloc)
     wanted = request(_target(url), url.netloc)
-    output = args.output or unquote(url.path).rpartition("/")[2] or "index.html"
+    output = args.output or _last_name(url)
     show = None if args.quiet or not sys.stderr.isatty() else sys.stderr
     config = _config(args, replicas)
     with destination(output) as file:
@@ -68,6 +66,8 @@ def destination(output: str) -> Iterator[BinaryIO]:
     if output == "-":
         yield sys.stdout.buffer
         return
+    if Path(output).is_dir():
+        raise CommandFailed(f"{output} is a folder: say -o FILE")
     part = Path(f"{output}.part")
     try:
         with part.open("wb") as file:
@@ -75,6 +75,24 @@ def destination(output: str) -> Iterator[BinaryIO]:
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _parsed(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+    except ValueError:  # a bracket that is not closed
+        url = urlsplit("")
+    if url.scheme != "http" or not url.netloc or not url.netloc.isascii():
+        raise CommandFailed(f"not a URL of the form http://HOST[:PORT]/PATH: {text}")
+    return url
+
+
+def _last_name(url: SplitResult) -> str:
+    """What the file is called here: a name without anything that a terminal or a file system would take amiss."""
+    name = unquote(url.path).rpartition("/")[2] or "index.html"
+    if not name.isprintable() or name in {".", ".."}:
+        raise CommandFailed("the URL's last name is not fit for a file: say -o FILE")
+    return name
 
 
 def _target(url: SplitResult) -> str:
