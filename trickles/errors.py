@@ -35,6 +35,10 @@ class DiscoveryError(TricklesError):
     """Where the replicas of a fleet are cannot be found out: no such name, no answer, or none that can be used."""
 
 
+class HandoverError(TricklesError):
+    """A running gateway's sockets cannot be taken over: none runs there, or it is of another kind."""
+
+
 class CertificateError(TricklesError):
     """A TLS certificate or its key that cannot be used: missing, malformed, no pair, or a key readable by others."""
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from trickles.cli.discovery_options import add_discovery_arguments, discovery, fleet_name, names_replicas
 from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
+from trickles.cli.handover_options import add_handover_arguments, drop_pid, handover, note_pid
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import Listening, add_mode_arguments, allowed_networks, listening
 from trickles.cli.parser import Parser, one_line, whole_number
@@ -32,12 +33,13 @@ from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
 from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.life import Events, Life
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
 from trickles.gateway.program import Program
 from trickles.gateway.proxy import Front
 from trickles.gateway.routes import Routes
-from trickles.gateway.serving import Gateway, Place, serve
+from trickles.gateway.serving import Gateway, Place
 from trickles.gateway.shared import Shared
 from trickles.gateway.transparent import Transparent
 
@@ -52,7 +54,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
     add_tls_arguments(parser)
-    parser.add_argument("--pid-file", metavar="FILE", help="write the process id here when ready")
+    add_handover_arguments(parser)
     parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
 
 
@@ -72,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(args))
     finally:
-        if args.pid_file:
-            Path(args.pid_file).unlink(missing_ok=True)
+        drop_pid(args.pid_file)
     return 0
 
 
@@ -87,10 +88,10 @@ async def _serve(args: argparse.Namespace) -> None:
     guide = Guide(Routes({}), passing, dialer)
     hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
     hosts.load()
+    succeeded = asyncio.Event()  # then the files are another's
 
     def ready(bound: list[str]) -> None:
-        if args.pid_file:
-            Path(args.pid_file).write_text(f"{os.getpid()}\n")
+        note_pid(args.pid_file)
         gc.freeze()  # what was imported stays: the collector need not look at it again
         print(f"gateway on {', '.join(bound)} for {_extent(dialer, hosts.size)}", flush=True)
 
@@ -98,7 +99,7 @@ async def _serve(args: argparse.Namespace) -> None:
         log.flush()
         if tls is not None:
             tls.look()
-        if args.status_file:
+        if args.status_file and not succeeded.is_set():
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
     def reload() -> None:
@@ -110,10 +111,10 @@ async def _serve(args: argparse.Namespace) -> None:
     beside = [hosts.keep]
     if replicas is not None and dialer is not None:
         beside.append(partial(replicas.keep, dialer.replace))
+    events = Events(ready=ready, tick=tick, reload=reload, left=succeeded.set)
+    life = Life(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
     try:
-        await serve(
-            gateway, [_place(each, guide) for each in places], ready=ready, tick=tick, reload=reload, beside=beside
-        )
+        await life.serve([_place(each, guide) for each in places])
     finally:
         hosts.close()
 

@@ -24,10 +24,11 @@ from trickles.cli.mode_options import allowed_networks
 from trickles.cli.parser import one_line
 from trickles.errors import LocalProtocolError, TricklesError
 from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.life import Events, Life
 from trickles.gateway.log import FailureLog
 from trickles.gateway.proxy import Front
 from trickles.gateway.routes import Routes
-from trickles.gateway.serving import Gateway, Place, serve
+from trickles.gateway.serving import Gateway, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ async def _serve(
         beside.append(partial(replicas.keep, dialer.replace))
     place = Place("127.0.0.1", 0, lambda shared: Front(shared, guide), "proxy")
     try:
-        await serve(gateway, [place], ready=ready, tick=log.flush, beside=beside)
+        await Life(gateway, Events(ready=ready, tick=log.flush), beside=beside).serve([place])
     finally:
         hosts.close()
         asyncio.get_running_loop().remove_reader(descriptor)

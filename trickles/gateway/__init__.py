@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trickles.gateway.limits import GatewayLimits
-from trickles.gateway.serving import Gateway, serve
+from trickles.gateway.serving import Gateway
 from trickles.gateway.shared import Tally
 
-__all__ = ["Gateway", "GatewayLimits", "Tally", "serve"]
+__all__ = ["Gateway", "GatewayLimits", "Tally"]

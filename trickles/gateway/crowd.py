@@ -52,6 +52,7 @@ class Crowd:
     def __init__(self, limits: GatewayLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._clock = clock
+        self._idle_timeout = limits.idle_timeout
         self._stirred: dict[Member, float] = {}  # when it last moved, in the order of that
         self._asking: dict[Member, _Request] = {}  # whose answer has not begun, in the order of `since`
         self._of_client: Counter[str] = Counter()
@@ -112,13 +113,17 @@ class Crowd:
             self._stirred[member] = now
         return now
 
+    def wind_down(self) -> None:
+        """No more will join: do not wait long for those without anything under way."""
+        self._idle_timeout = min(self._idle_timeout or self._limits.leave_idle, self._limits.leave_idle)
+
     def look(self) -> None:
         """End the input of requests that do not get on, and connections that have been idle for too long."""
         now, limits = self._clock(), self._limits
         if limits.request_timeout:
             self._look_at_requests(now)
-        if limits.idle_timeout:
-            late = now - limits.idle_timeout
+        if self._idle_timeout:
+            late = now - self._idle_timeout
             still = list(takewhile(lambda each: each[1] <= late, self._stirred.items()))
             for member, _ in still:
                 if member.idle:

@@ -15,6 +15,7 @@ class GatewayLimits:
     request_timeout: float = 60.0  # from the first byte of a request to its answer's, or its input is ended; 0: never
     least_bytes_per_second: int = 500  # unless so much of it keeps coming
     idle_timeout: float = 0.0  # connections without anything under way are closed; 0: never
+    leave_idle: float = 5.0  # the same once a successor has taken over, if that is less
     input_high_water: int = 1 << 18  # bytes from a program that replicas have not taken: then reading pauses
     output_high_water: int = 1 << 20  # bytes for a program that it has not read: then no more is asked for
     output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one

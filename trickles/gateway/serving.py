@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +24,6 @@ from trickles.wire.kinds import Address
 
 Accept = Callable[[Shared], Program]
 BACKLOG = 1024
-Beside = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,11 @@ class Place:
     port: int
     accept: Accept | None = None
     mode: str = "forward"
+
+    @property
+    def name(self) -> str:
+        """What a successor calls it by."""
+        return f"{self.mode}@{shown((self.host, self.port))}"
 
 
 class Gateway:
@@ -58,6 +61,7 @@ class Gateway:
         self._certificates = certificates
         self.own_ports: set[int] = set()  # where it listens: nobody is passed through to them
         self._servers: list[asyncio.Server] = []
+        self._descriptors: dict[str, list[int]] = {}  # of listening sockets, by the name of their place
         self._sweeping: asyncio.TimerHandle | None = None
 
     @property
@@ -71,29 +75,61 @@ class Gateway:
         return len(self._shared.live)
 
     async def listen(
-        self, host: str, port: int, accept: Accept | None = None, *, transparent: bool = False
+        self,
+        host: str,
+        port: int,
+        accept: Accept | None = None,
+        *,
+        mode: str = "forward",
+        inherited: Sequence[socket.socket] = (),
     ) -> list[Address]:
         """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does.
 
         `accept` makes what serves one of them; without it they are forwarded to the fleet, by TLS with certificates.
-        `transparent` sockets take connections to addresses that are not this machine's, where the kernel allows that.
+        Transparent sockets take connections to addresses that are not this machine's, where the kernel allows that.
+        Sockets that are `inherited` from a predecessor listen there already.
         """
-        loop = asyncio.get_running_loop()
         protocol = self._protocol if accept is None else partial(accept, self._shared)
+        servers = await self._servers_at(host, port, protocol, inherited)
+        self._servers += servers
+        sockets = [sock for server in servers for sock in server.sockets]
+        self.own_ports.update(sock.getsockname()[1] for sock in sockets)
+        for sock in sockets:  # what they accept inherits it: programs whose machine vanished are noticed
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if mode == "transparent":
+                make_transparent(sock)
+        self._descriptors.setdefault(Place(host, port, accept, mode).name, []).extend(map(_descriptor, sockets))
+        if self._sweeping is None:
+            self._sweep()
+        return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets]
+
+    async def _servers_at(
+        self, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol], inherited: Sequence[socket.socket]
+    ) -> list[asyncio.Server]:
+        loop = asyncio.get_running_loop()
+        if inherited:
+            return [await loop.create_server(protocol, sock=sock, backlog=BACKLOG) for sock in inherited]
         try:
-            server = await loop.create_server(protocol, host or None, port, backlog=BACKLOG)
+            return [await loop.create_server(protocol, host or None, port, backlog=BACKLOG)]
         except OSError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
-        self._servers.append(server)
-        self.own_ports.update(sock.getsockname()[1] for sock in server.sockets)
-        for sock in server.sockets if transparent else ():
-            make_transparent(sock)
-        for sock in server.sockets:  # what they accept inherits it: programs whose machine vanished are noticed
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._sweeping is None:
-            self._sweep()
-        return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in server.sockets]
+
+    def offer(self) -> dict[str, list[int]]:
+        """Descriptors of its listening sockets, by the names of their places: what a successor wants."""
+        return self._descriptors
+
+    async def retire(self) -> None:
+        """Accept no more, since a successor does; connections go on, and those that stand idle are closed soon."""
+        loop = asyncio.get_running_loop()
+        for descriptor in (each for descriptors in self._descriptors.values() for each in descriptors):
+            loop.remove_reader(descriptor)
+        for _ in range(3):  # turns of the loop, in which what was accepted becomes a connection
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+        self._descriptors.clear()
+        self._shared.live.wind_down()
 
     def _protocol(self) -> asyncio.Protocol:
         assert self._dialer is not None, "forwarding needs a fleet"
@@ -126,58 +162,5 @@ class Gateway:
         return {**asdict(self.tally), "live": self.live}
 
 
-async def serve(
-    gateway: Gateway,
-    listen: Sequence[Place],
-    *,
-    ready: Callable[[list[str]], None],
-    tick: Callable[[], None] | None = None,
-    every: float = 1.0,
-    reload: Callable[[], None] | None = None,
-    beside: Sequence[Beside] = (),
-) -> None:
-    """Listen, tell `ready` the bound addresses, and serve until SIGTERM or SIGINT; OSError as bind(2) does.
-
-    An address is `HOST:PORT` as text, for anything but forwarding with the mode and @ before it.
-
-    `tick` is called at once and then about every `every` seconds, `reload` on SIGHUP; what is `beside` runs as long.
-    What breaks inside is reported as the gateway's own.
-    """
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.set_exception_handler(lambda _, context: gateway.broke(context))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, reload)
-    tasks: list[asyncio.Task[None]] = []
-    try:
-        ready([text for place in listen for text in await _listening(gateway, place)])
-        tasks += [_started(gateway, each) for each in beside]
-        while not stop.is_set():
-            if tick is not None:
-                tick()
-            try:
-                await asyncio.wait_for(stop.wait(), every)
-            except TimeoutError:
-                continue
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await gateway.close()
-
-
-async def _listening(gateway: Gateway, place: Place) -> list[str]:
-    transparent = place.mode == "transparent"
-    bound = await gateway.listen(place.host, place.port, place.accept, transparent=transparent)
-    return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
-
-
-def _started(gateway: Gateway, each: Beside) -> asyncio.Task[None]:
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            gateway.broke({"message": "it does not go on", "exception": error})
-
-    task = asyncio.get_running_loop().create_task(each())
-    task.add_done_callback(ended)
-    return task
+def _descriptor(sock: socket.socket) -> int:
+    return sock.fileno()

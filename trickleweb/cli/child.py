@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from trickleweb.cli.tied import tie
 
 SOON = 1.0  # seconds: who ends by itself within them is likely to do so again
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds between attempts at what does not stay up
+LOOK = 0.5  # seconds between looks at whether a process has made another its successor
 GRACE = 5.0  # seconds to end in when asked to
 _BLOCK_BYTES = 1 << 16
 
@@ -29,6 +31,7 @@ class Child:
         self._run_dir = run_dir
         self._process: asyncio.subprocess.Process | None = None
         self._relays: list[asyncio.Task[None]] = []
+        self._left: list[asyncio.Task[None]] = []  # relays of processes that gave way
         self._said = b""  # on stderr, before it was ready
         self._ready = False
         self._ready_at = 0.0
@@ -60,13 +63,31 @@ class Child:
         return line.decode("utf-8", "replace").strip()
 
     async def ended(self) -> bool:
-        """Wait for its end; whether it ended by itself soon after it was ready: something is wrong with it."""
-        assert self._process is not None
-        code = await self._process.wait()
+        """Wait for its end; whether it ended by itself soon after it was ready: something is wrong with it.
+
+        A process may have made another its successor, which then has the pid file: the end of that one counts.
+        """
+        process = self._process
+        assert process is not None
+        watched = process.pid
+        while True:
+            over = asyncio.create_task(process.wait() if watched == process.pid else gone(watched))
+            try:
+                while not over.done() and self._run_dir.pid(self.name) in (None, watched):
+                    await asyncio.wait({over}, timeout=LOOK)
+            finally:
+                over.cancel()
+            successor = self._run_dir.pid(self.name)
+            if successor is None or successor == watched:
+                break
+            watched = successor
         self._run_dir.drop_pid(self.name)
+        if watched != process.pid:  # whoever it succeeded may still serve connections, and say something
+            self._left += self._relays
+            return False
         for relay in self._relays:
             await relay
-        return code >= 0 and time.monotonic() - self._ready_at < SOON
+        return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
 
     async def keep(self, tell: Callable[[str], None]) -> None:
         """Start it again whenever it ends, for good; `tell` hears of it."""
@@ -87,7 +108,10 @@ class Child:
                 break
 
     async def stop(self) -> None:
-        """End it: it is asked to, and made to if it does not."""
+        """End it, and its successor if it has one: they are asked to, and made to if they do not."""
+        successor = self._run_dir.pid(self.name)
+        if successor is not None and (self._process is None or successor != self._process.pid):
+            await ended_by_request(successor)
         process = self._process
         if process is None or process.returncode is not None:
             self._run_dir.drop_pid(self.name)
@@ -113,6 +137,30 @@ class Child:
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1].partition(": ")[2] or lines[-1] if lines else "it said nothing"
+
+
+async def gone(pid: int) -> None:
+    """Wait for the end of a process that is nobody's child here."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(watched, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(watched)
+        os.close(watched)
+
+
+async def ended_by_request(pid: int) -> None:
+    """End such a process."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, TimeoutError):
+            os.kill(pid, number)
+            await asyncio.wait_for(gone(pid), GRACE)
+            return
 
 
 def pause(failures: int) -> float:

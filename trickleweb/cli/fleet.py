@@ -140,6 +140,7 @@ class Fleet:
         replicas = [word for place in places for word in ("--replica", shown(place))]
         status = str(self._run_dir.status_file(GATEWAY))
         files = ["--server-key", str(self._run_dir.server_key), "--status-file", status]
+        files += ["--pid-file", str(self._run_dir.pid_file(GATEWAY)), "--end-with", str(os.getpid())]
         host, port = self._listen
         where = ["--listen", shown((host or "0.0.0.0", port))]  # a gateway is told where, even if that is everywhere
         return _module("trickles", "gateway", *where, *replicas, *files, *self._options.gateway_words)

@@ -84,7 +84,7 @@ class RunDir:
 
     def sweep(self) -> None:
         """Remove what tells of processes: none is running."""
-        for pattern in ("*.pid", "*.json", ".*.new"):
+        for pattern in ("*.pid", "*.json", "*.sock", ".*.new"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 

@@ -1,0 +1,193 @@
+"""A gateway is replaced while programs use it: nothing is refused, nothing is broken off; and what a crash costs."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.support.processes import PATIENCE_SECONDS, Fleet, GatewayProgram, Program, received
+from tests.support.replica_program import PUBLIC, tape, tape_digest
+from tests.support.served import ends, served
+from tests.support.system import require
+from trickles.drivers.addresses import shown
+from trickles.drivers.keystore import server_key_text
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
+
+TAKEOVERS = 3
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    with Fleet(1) as started:
+        yield started
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "server.pub"
+    path.write_text(server_key_text(PUBLIC) + "\n")
+    return path
+
+
+class Caller(threading.Thread):
+    """Opens one connection after another and asks for a little on each, until the block ends."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(daemon=True)
+        self.answered = 0
+        self.failures: list[str] = []
+        self._address = address
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            try:
+                with socket.create_connection(self._address, PATIENCE_SECONDS) as program:
+                    program.sendall(b"get 1000\n")
+                    program.shutdown(socket.SHUT_WR)
+                    right = received(program) == tape(0, 1000)
+                self.answered += right
+                self.failures += [] if right else ["other bytes"]
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_takeovers_refuse_nobody_and_break_nothing_off(fleet: Fleet, key: Path, tmp_path: Path) -> None:
+    """Each by hand, as a deploy does it: the new one says that it is ready, and the old one ends by itself."""
+    files = ("--server-key", key, "--pid-file", tmp_path / "gateway.pid")
+    running = GatewayProgram(fleet.addresses, *files)
+    address, old = running.address, list[Program]([running])
+    with Caller(address) as caller, running.dial() as program:
+        program.sendall(b"get 60000000\n")
+        program.shutdown(socket.SHUT_WR)
+        digest = hashlib.sha256(program.recv(1000, socket.MSG_WAITALL))
+        for _ in range(TAKEOVERS):
+            named = ("--listen", "127.0.0.1:0", "--replica", shown(fleet.addresses[0]))
+            fresh = Program("trickles", "gateway", *named, *files, "--takeover")
+            old.append(fresh)
+            assert fresh.output.next() == f"gateway on {shown(address)} for 1 replicas"
+            assert (tmp_path / "gateway.pid").read_text() == f"{fresh.pid}\n"
+            seen = caller.answered
+            while caller.answered < seen + 20:
+                assert not caller.failures
+        assert old[1].wait() == old[2].wait() == 0  # who has no connection left does not stay
+        while data := program.recv(1 << 18):
+            digest.update(data)
+        assert digest.hexdigest() == tape_digest(60_000_000)
+        assert old[0].wait() == 0
+    assert caller.failures == []
+    assert (tmp_path / "gateway.pid").read_text() == f"{old[-1].pid}\n"
+    assert old[-1].terminate() == 0
+    assert not (tmp_path / "gateway.pid").exists()
+    assert not (tmp_path / "gateway.sock").exists()
+    for each in old:
+        each.close()
+
+
+def test_a_successor_that_cannot_start_leaves_the_gateway_as_it_was(fleet: Fleet, key: Path, tmp_path: Path) -> None:
+    files = ("--server-key", key, "--pid-file", tmp_path / "gateway.pid")
+    with GatewayProgram(fleet.addresses, *files) as gateway:
+        key.write_text("junk\n")
+        os.kill(gateway.pid, signal.SIGUSR2)
+        gateway.errors.next()  # the successor's own last words
+        assert gateway.errors.next().endswith("gateway: the successor ended, with 1: this gateway goes on")
+        with gateway.dial() as program:
+            program.sendall(b"get 1000\n")
+            program.shutdown(socket.SHUT_WR)
+            assert received(program) == tape(0, 1000)
+        assert gateway.terminate() == 0
+
+
+def test_the_bound_of_draining_ends_what_still_goes_on(fleet: Fleet, key: Path, tmp_path: Path) -> None:
+    files = ("--server-key", key, "--control", tmp_path / "control", "--drain", 0)
+    named = ("--listen", "127.0.0.1:0", "--replica", shown(fleet.addresses[0]))
+    with GatewayProgram(fleet.addresses, *files) as gateway, gateway.dial() as program:
+        program.sendall(b"get 2000000000\n")
+        assert program.recv(5, socket.MSG_WAITALL) == tape(0, 5)
+        with Program("trickles", "gateway", *named, *files, "--takeover") as fresh:
+            fresh.output.next()
+            assert gateway.wait() == 0
+            with pytest.raises(ConnectionResetError):
+                received(program)
+            assert fresh.terminate() == 0
+
+
+def test_there_must_be_somebody_to_take_over_from(key: Path, tmp_path: Path) -> None:
+    named = ("--listen", "127.0.0.1:0", "--replica", "127.0.0.1:1", "--server-key", key, "--takeover")
+    for words, expected in (
+        ((), "--takeover needs --control or --pid-file"),
+        (("--control", tmp_path / "control"), "no gateway to take over from"),
+    ):
+        with Program("trickles", "gateway", *named, *words) as program:
+            assert program.wait() == 1
+            assert expected in program.errors.rest()
+
+
+def test_serve_follows_its_gateways_successor(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a").write_text("here")
+    with served(tmp_path / "site", tmp_path / "run", "--replicas", 1) as fleet:
+        pids = [fleet.pid("gateway")]
+        for _ in range(2):
+            os.kill(pids[-1], signal.SIGUSR2)
+            assert ends(pids[-1])
+            pids.append(fleet.pid("gateway"))
+            assert fleet.get("/a") == b"here"
+        assert len(set(pids)) == 3
+        os.kill(pids[-1], signal.SIGKILL)  # what dies is started again, a successor too
+        while "gateway is back" not in fleet.program.errors.next():
+            pass
+        pids.append(fleet.pid("gateway"))
+        assert fleet.get("/a") == b"here"
+        os.kill(pids[-1], signal.SIGUSR2)
+        assert ends(pids[-1])
+        last = fleet.pid("gateway")
+        assert fleet.program.terminate() == 0
+        assert ends(last)
+
+
+def test_the_end_of_the_supervisor_ends_a_successor_too(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    with served(tmp_path / "site", tmp_path / "run", "--replicas", 1) as fleet:
+        first = fleet.pid("gateway")
+        os.kill(first, signal.SIGUSR2)
+        assert ends(first)
+        successor = fleet.pid("gateway")
+        fleet.program.kill()
+        assert ends(successor)
+
+
+def test_curl_resumes_by_itself_after_a_crash_of_the_gateway(tmp_path: Path) -> None:
+    curl, content = require("curl"), os.urandom(40_000_000)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "large").write_bytes(content)
+    with served(tmp_path / "site", tmp_path / "run", "--replicas", 1) as fleet:
+        words = [curl, "--silent", "--output", str(tmp_path / "got"), "--continue-at", "-", f"{fleet.url}/large"]
+        with subprocess.Popen([*words, "--limit-rate", "20M"]) as fetching:
+            while not (tmp_path / "got").exists() or (tmp_path / "got").stat().st_size < 1_000_000:
+                assert fetching.poll() is None
+            os.kill(fleet.pid("gateway"), signal.SIGKILL)
+            assert fetching.wait(PATIENCE_SECONDS) in (18, 56)  # a part of the file; the connection was reset
+        part = (tmp_path / "got").read_bytes()
+        assert 0 < len(part) < len(content)
+        assert content.startswith(part)
+        while "gateway is back" not in fleet.program.errors.next():
+            pass
+        assert subprocess.run(words, timeout=PATIENCE_SECONDS, check=False).returncode == 0
+        assert (tmp_path / "got").read_bytes() == content

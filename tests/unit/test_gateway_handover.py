@@ -1,0 +1,144 @@
+"""The unix socket over which listening sockets pass to a successor, and who does not get them."""
+
+import asyncio
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.loopfleet import run, until
+from trickles.errors import HandoverError
+from trickles.gateway.handover import Control, Predecessor
+
+
+def listening() -> socket.socket:
+    """A socket that listens."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+async def elsewhere(call: Callable[[], object]) -> object:
+    """The result of what would block the loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+def test_sockets_pass_by_name_and_the_word_is_heard(tmp_path: Path) -> None:
+    async def test() -> None:
+        deep = tmp_path / ("d" * 100)  # longer than a unix socket's name may be
+        deep.mkdir()
+        first, second, told = listening(), listening(), list[str]()
+        with first, second:
+            offer = {"a:1": [first.fileno()], "b:2": [second.fileno()]}
+            control = Control(deep / "control", lambda: offer, report=told.append)
+            assert stat.S_IMODE((deep / "control").stat().st_mode) == 0o600
+            waiting = asyncio.create_task(control.succeeded())
+            found = await elsewhere(lambda: Predecessor(deep / "control"))
+            assert isinstance(found, Predecessor)
+            assert found.take("nowhere:3") == []
+            (taken,) = found.take("a:1")
+            assert taken.getsockname() == first.getsockname()
+            assert not waiting.done()
+            found.relieve()
+            await waiting
+            taken.close()
+            control.close()
+            assert not (deep / "control").exists()
+            assert told == []
+
+    run(test())
+
+
+def test_a_successor_that_goes_away_changes_nothing(tmp_path: Path) -> None:
+    async def test() -> None:
+        told = list[str]()
+        with listening() as sock:
+            control = Control(tmp_path / "control", lambda: {"a:1": [sock.fileno()]}, report=told.append)
+            waiting = asyncio.create_task(control.succeeded())
+            found = await elsewhere(lambda: Predecessor(tmp_path / "control"))
+            assert isinstance(found, Predecessor)
+            for taken in found.take("a:1"):
+                taken.close()
+            found._connected.close()
+            await until(lambda: bool(told))
+            assert told == ["a successor has not become ready: it went away"]
+            assert not waiting.done()
+            waiting.cancel()
+            control.close()
+
+    run(test())
+
+
+def test_a_control_leaves_the_path_to_a_successor_that_has_it(tmp_path: Path) -> None:
+    old = Control(tmp_path / "control", dict, report=print)
+    new = Control(tmp_path / "control", dict, report=print)
+    old.close()
+    assert (tmp_path / "control").exists()
+    new.close()
+    assert not (tmp_path / "control").exists()
+
+
+def test_other_users_are_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        told = list[str]()
+        control = Control(tmp_path / "control", dict, report=told.append)
+        waiting = asyncio.create_task(control.succeeded())
+        monkeypatch.setattr("trickles.gateway.handover._CREDENTIALS", Stranger())
+        with pytest.raises(HandoverError):
+            await elsewhere(lambda: Predecessor(tmp_path / "control"))
+        await until(lambda: bool(told))
+        assert told == ["user 12345 asked for the listening sockets, and was refused"]
+        waiting.cancel()
+        control.close()
+
+    run(test())
+
+
+class Stranger:
+    """Credentials of somebody else."""
+
+    size = 12
+
+    def unpack(self, _: bytes) -> tuple[int, int, int]:
+        """What it says."""
+        return (1, 12345, 12345)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"junk",
+        b"[]",
+        b"{}",
+        b'{"form": "trickles gateway 1"}',
+        b'{"form": "else", "listen": []}',
+        b'{"form": "trickles gateway 1", "listen": [["a", 7]]}',
+        b'{"form": "trickles gateway 1", "listen": [["a", 1]]}',
+        b'{"form": "trickles gateway 1", "listen": [1]}',
+    ],
+)
+def test_who_does_not_speak_as_a_gateway_does_is_refused(tmp_path: Path, message: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(tmp_path / "control"))
+        server.listen()
+
+        def answer() -> None:
+            connected, _ = server.accept()
+            with connected, suppress(OSError), Path(os.devnull).open() as sink:
+                socket.send_fds(connected, [message], [sink.fileno()])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(HandoverError, match="does not hand over"):
+            Predecessor(tmp_path / "control")
+        thread.join()
+
+
+def test_without_a_gateway_there_is_nothing_to_take_over(tmp_path: Path) -> None:
+    with pytest.raises(HandoverError, match="no gateway to take over from at"):
+        Predecessor(tmp_path / "control")
+    with pytest.raises(HandoverError, match="No such file or directory"):
+        Predecessor(tmp_path / "nowhere" / "control")

@@ -1,0 +1,163 @@
+"""Listening sockets pass from a running gateway to its successor: over a unix socket, with nothing refused meanwhile.
+
+The successor connects, is sent descriptors with their names (unix(7), SCM_RIGHTS), gets ready, and says so; only then
+does the predecessor accept no more. Until that word both accept from the same queues; without it nothing has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trickles.errors import HandoverError
+
+READY = b"ready\n"
+READY_SECONDS = 60.0  # a successor may have names to look up
+ASK_SECONDS = 5.0
+MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
+MOST_BYTES = 1 << 16
+_CREDENTIALS = struct.Struct("3i")
+_FORM = "trickles gateway 1"
+
+Offer = Mapping[str, Sequence[int]]  # descriptors by the name of the place where they listen
+
+
+class Control:
+    """Where a successor asks; users other than the gateway's own, and root, are turned away."""
+
+    def __init__(self, path: Path, offer: Callable[[], Offer], *, report: Callable[[str], None]) -> None:
+        """Listen at `path`, in the place of whatever is there; OSError as bind(2) does."""
+        self._path = path
+        self._offer = offer
+        self._report = report
+        self._sock = _listening(path)
+        self._inode = path.stat().st_ino
+
+    async def succeeded(self) -> None:
+        """Wait for a successor that is ready; whoever is not in time, or goes away, has changed nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            connected, _ = await loop.sock_accept(self._sock)
+            with connected:
+                try:
+                    async with asyncio.timeout(READY_SECONDS):
+                        if await self._handed(connected):
+                            return
+                except OSError as error:  # a timeout too
+                    self._report(f"a successor has not become ready: {error.strerror or 'it took too long'}")
+
+    async def _handed(self, connected: socket.socket) -> bool:
+        user = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
+        if user not in (0, os.geteuid()):
+            self._report(f"user {user} asked for the listening sockets, and was refused")
+            return False
+        offer = self._offer()
+        names = [[name, len(descriptors)] for name, descriptors in offer.items()]
+        message = json.dumps({"form": _FORM, "listen": names}).encode()
+        socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
+        word = await asyncio.get_running_loop().sock_recv(connected, len(READY))
+        if word != READY:
+            self._report("a successor has not become ready: it went away")
+        return word == READY
+
+    def close(self) -> None:
+        """Listen no more; the path stays if a successor has it by now."""
+        self._sock.close()
+        with suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+
+class Predecessor:
+    """The gateway that runs, whose sockets are taken over; HandoverError when there is none that answers."""
+
+    def __init__(self, path: Path) -> None:
+        self._sockets: dict[str, list[socket.socket]] = {}
+        self._connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._connected.settimeout(ASK_SECONDS)
+            with _near(path) as place:
+                self._connected.connect(place)
+            message, descriptors, _, _ = socket.recv_fds(self._connected, MOST_BYTES, MOST_SOCKETS)
+        except OSError as error:
+            self._connected.close()
+            why = error.strerror or "it does not answer"
+            raise HandoverError(f"no gateway to take over from at {path}: {why}") from None
+        try:
+            self._sockets = _named_untrusted(message, descriptors)
+        except HandoverError:
+            for each in descriptors:
+                os.close(each)
+            self._connected.close()
+            raise
+
+    def take(self, name: str) -> list[socket.socket]:
+        """The sockets that listen at the place of that name; none if the predecessor had no such place."""
+        return self._sockets.pop(name, [])
+
+    def relieve(self) -> None:
+        """This gateway is ready: the predecessor accepts no more. Sockets that nobody took are closed."""
+        for sock in (each for sockets in self._sockets.values() for each in sockets):
+            sock.close()
+        self._sockets.clear()
+        with suppress(OSError):  # it has died since, which comes to the same
+            self._connected.sendall(READY)
+        self._connected.close()
+
+
+def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:
+    try:
+        told = json.loads(message)
+        names = [(str(name), int(count)) for name, count in told["listen"]]
+        known = told["form"] == _FORM and sum(count for _, count in names) == len(descriptors)
+    except (ValueError, TypeError, KeyError):
+        known, names = False, []
+    if not known or not all(map(_listens, descriptors)):
+        raise HandoverError("what runs there does not hand over as this version understands it")
+    rest = iter(descriptors)
+    return {name: [socket.socket(fileno=next(rest)) for _ in range(count)] for name, count in names}
+
+
+def _listens(descriptor: int) -> bool:
+    """Whether it is a socket that listens."""
+    duplicate = os.dup(descriptor)
+    try:
+        with socket.socket(fileno=duplicate) as sock:
+            return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        os.close(duplicate)
+        return False
+
+
+def _listening(path: Path) -> socket.socket:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _near(fresh) as place:
+            sock.bind(place)
+        fresh.chmod(0o600)
+        sock.listen(4)
+        sock.setblocking(False)
+        fresh.replace(path)
+    except BaseException:
+        sock.close()
+        fresh.unlink(missing_ok=True)
+        raise
+    return sock
+
+
+@contextmanager
+def _near(path: Path) -> Iterator[str]:
+    """Another name for `path`, short enough for a unix socket (108 bytes) however deep its directory lies."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
