@@ -37,6 +37,12 @@ def curl(*words: str) -> bytes:
     return subprocess.run(command, check=True, capture_output=True, timeout=2 * PATIENCE_SECONDS).stdout
 
 
+def said(fleet: Served, text: str) -> None:
+    """Wait until the fleet has said that on stderr."""
+    while text not in fleet.program.errors.next():
+        pass
+
+
 def download_through_kills(fleet: Served, path: str, replicas: int) -> bytes:
     """The body at a path, slowly, with each replica killed once in the middle: the next when the last one is back."""
     words = ["--silent", "--show-error", "--limit-rate", "400k", "--max-time", "60", fleet.url + path]
@@ -45,8 +51,7 @@ def download_through_kills(fleet: Served, path: str, replicas: int) -> bytes:
         data = client.stdout.read(10_000)
         for index in range(replicas):
             os.kill(fleet.pid(f"replica-{index}"), signal.SIGKILL)
-            while f"replica-{index} is back" not in fleet.program.errors.next():
-                pass
+            said(fleet, f"replica-{index} is back")
         data += client.stdout.read()
         assert client.wait(PATIENCE_SECONDS) == 0
     return data
@@ -87,8 +92,7 @@ def test_a_body_over_the_limit_is_refused(fastapi: Served, tmp_path: Path) -> No
 def test_an_exception_is_a_500_and_told(fastapi: Served) -> None:
     words = ("--output", os.devnull, "--write-out", "%{http_code}")
     assert curl(*words, fastapi.url + "/boom") == b"500"
-    while "LookupError: boom" not in fastapi.program.errors.next():
-        pass
+    said(fastapi, "LookupError: boom")
 
 
 def test_a_program_for_wsgi_is_served_through_kills(tmp_path: Path) -> None:
@@ -96,6 +100,40 @@ def test_a_program_for_wsgi_is_served_through_kills(tmp_path: Path) -> None:
         assert json.loads(curl(fleet.url + "/")) == {"hello": "flask"}
         assert json.loads(curl("--data-binary", "abc", fleet.url + "/upload")) == {"size": 3, "sum": 294}
         assert download_through_kills(fleet, "/stream", 2) == LARGE
+
+
+PROGRAM = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-version", b"VERSION")]})
+    for number in range(2000):
+        await send({"type": "http.response.body", "body": b"%09d" % number * 100, "more_body": True})
+    await send({"type": "http.response.body"})
+"""
+DOWNLOAD = b"".join(b"%09d" % number * 100 for number in range(2000))
+
+
+def test_new_code_is_taken_in_the_middle_of_a_download(tmp_path: Path) -> None:
+    code = tmp_path / "code" / "main.py"
+    code.parent.mkdir()
+    code.write_text(PROGRAM.replace("VERSION", "one"))
+    words = ("--reload", "--replicas", 2, "--app-dir", code.parent)
+    with running("main:app", tmp_path / "run", *words) as fleet:
+        limited = [require("curl"), "--silent", "--show-error", "--limit-rate", "400k", "--max-time", "60", fleet.url]
+        with subprocess.Popen(limited, stdout=subprocess.PIPE) as client:
+            assert client.stdout is not None
+            data = client.stdout.read(10_000)
+            code.write_text("this is no Python")
+            while (
+                "the replicas stay as they are: importing main failed: SyntaxError" not in fleet.program.errors.next()
+            ):
+                pass
+            code.write_text(PROGRAM.replace("VERSION", "second"))
+            said(fleet, "all replicas run the new code")
+            data += client.stdout.read()
+            assert client.wait(PATIENCE_SECONDS) == 0
+        assert data == DOWNLOAD
+        assert b"x-version: second" in curl("--include", fleet.url)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class Child:
         self._said = b""  # on stderr, before it was ready
         self._ready = False
         self._ready_at = 0.0
+        self._up = asyncio.Event()
 
     async def start(self) -> str:
         """Start it; the line it says when it is ready. `CommandFailed` with what it says if it ends instead."""
@@ -59,6 +60,7 @@ class Child:
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
         self._run_dir.note_pid(self.name, process.pid)
+        self._up.set()
         self._relays = [telling, asyncio.create_task(self._relay(process.stdout))]
         return line.decode("utf-8", "replace").strip()
 
@@ -106,6 +108,14 @@ class Child:
                     continue
                 tell(f"{self.name} is back")
                 break
+
+    async def replaced(self) -> None:
+        """Kill it, and return when its successor is ready; only while somebody keeps it."""
+        self._up.clear()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        await self._up.wait()
 
     async def stop(self) -> None:
         """End it, and its successor if it has one: they are asked to, and made to if they do not."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, write_server_key
 from trickleweb.cli.child import Child
 from trickleweb.cli.parser import Address, CommandFailed, address, shown
+from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
 
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -41,6 +42,7 @@ class FleetOptions:
     scheme: str
     reuse_port: bool
     respawn: bool
+    reloader: Reloader | None = None
 
 
 class Fleet:
@@ -77,6 +79,8 @@ class Fleet:
             return
         starting.result()
         keeping = [asyncio.create_task(self._keep(child)) for child in self._children()]
+        if self._options.reloader is not None:
+            keeping.append(asyncio.create_task(self._options.reloader.keep(self._replicas, self._tell)))
         await told
         for each in keeping:
             await _cancelled(each)
@@ -94,14 +98,14 @@ class Fleet:
         print(self._announcement(), flush=True)
 
     async def _keep(self, child: Child) -> None:
-        def tell(text: str) -> None:
-            print(f"trickleweb {self._options.command}: {text}", file=sys.stderr)
-            self._note()
-
         if self._options.respawn:
-            await child.keep(tell)
+            await child.keep(self._tell)
         await child.ended()
-        tell(f"{child.name} ended")
+        self._tell(f"{child.name} ended")
+
+    def _tell(self, text: str) -> None:
+        print(f"trickleweb {self._options.command}: {text}", file=sys.stderr)
+        self._note()
 
     def _children(self) -> list[Child]:
         return [*self._replicas, *([self._gateway] if self._gateway else [])]
@@ -123,16 +127,15 @@ class Fleet:
     def _replica(self, index: int) -> Child:
         name, run_dir = replica_name(index), self._run_dir
 
-        def words() -> Sequence[str]:
+        def argv() -> Sequence[str]:
             shared = ["--reuse-port"] if self._options.reuse_port else []
             files = ["--status-file", str(run_dir.status_file(name))]
             where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
             options = self._options
-            return _module(
-                "trickleweb", "replica", *where, *shared, *files, *options.replica_words, *options.words(index)
-            )
+            words = [*where, *shared, *files, *options.replica_words, *options.words(index)]
+            return python_module("trickleweb", "replica", *words, bytecode=options.reloader is None)
 
-        return Child(name, words, run_dir)
+        return Child(name, argv, run_dir)
 
     def _gateway_words(self) -> Sequence[str]:
         assert self._listen is not None
@@ -143,7 +146,7 @@ class Fleet:
         files += ["--pid-file", str(self._run_dir.pid_file(GATEWAY)), "--end-with", str(os.getpid())]
         host, port = self._listen
         where = ["--listen", shown((host or "0.0.0.0", port))]  # a gateway is told where, even if that is everywhere
-        return _module("trickles", "gateway", *where, *replicas, *files, *self._options.gateway_words)
+        return python_module("trickles", "gateway", *where, *replicas, *files, *self._options.gateway_words)
 
     def _note(self) -> None:
         """Tell what `status` and `get` want to know."""
@@ -166,8 +169,9 @@ class Fleet:
         return f"{what} through {replicas} (UDP {udp})"
 
 
-def _module(name: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", name, *words]
+def python_module(name: str, *words: str, bytecode: bool = True) -> list[str]:
+    """The command line for a module of this installation; it leaves no bytecode where that may outlive its source."""
+    return [sys.executable, *([] if bytecode else ["-B"]), "-m", name, *words]
 
 
 def _told_place(line: str) -> Address:

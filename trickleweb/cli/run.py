@@ -2,7 +2,8 @@
 
 MODULE:ATTRIBUTE is an application of this framework, or a program for ASGI 3 (FastAPI, Starlette ...) or WSGI (Flask,
 Django ...), as it is. All else is as with `trickleweb serve`. Under --run-dir lies the ledger, too: what must not be
-done twice is not.
+done twice is not. With --reload the replicas are replaced, one by one, when files below --app-dir change: no transfer
+that is under way notices.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from trickleweb.cli.app_options import add_app_arguments, app_words
-from trickleweb.cli.fleet import Fleet
+from trickleweb.cli.fleet import Fleet, python_module
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
-from trickleweb.cli.parser import Parser
+from trickleweb.cli.parser import CommandFailed, Parser
+from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
 
 
@@ -22,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to serve, such as main:app")
     add_app_arguments(parser)
+    parser.add_argument("--reload", action="store_true", help="replace the replicas when the program's files change")
     add_fleet_arguments(parser)
 
 
@@ -33,5 +38,12 @@ def run(args: argparse.Namespace) -> int:
         return ["--ledger", ledger, *app_words(args.program, args)]
 
     options = fleet_options(args, command="run", what=args.program, words=words)
-    asyncio.run(Fleet(options).serve())
+    asyncio.run(Fleet(replace(options, reloader=_reloader(args) if args.reload else None)).serve())
     return 0
+
+
+def _reloader(args: argparse.Namespace) -> Reloader:
+    if args.no_respawn:
+        raise CommandFailed("--reload replaces replicas, which --no-respawn forbids")
+    words = ("replica", "--load-only", "--udp", "127.0.0.1:0", *app_words(args.program, args))
+    return Reloader(Path(args.app_dir), python_module("trickleweb", *words, bytecode=False))
