@@ -2,11 +2,11 @@
 
 from trickleweb.testing.answer import Answer, ResponseHeaders, StatusError
 from trickleweb.testing.asynchronous import AsyncClient
-from trickleweb.testing.chaos import Break, Verdict, chaos, get, run_chaos
 from trickleweb.testing.client import Client
 from trickleweb.testing.collecting import IncompleteResponse
 from trickleweb.testing.cookies import CookieJar
 from trickleweb.testing.fleet import Transfer, VirtualFleet
+from trickleweb.testing.killing import Break, Verdict, chaos, get, run_chaos
 
 __all__ = [
     "Answer",

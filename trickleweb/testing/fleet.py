@@ -70,18 +70,19 @@ class VirtualFleet:
     _born: int = 0
     _now: int = field(default_factory=lambda: time.time_ns() // 1000)
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _started: dict[int, Application] = field(default_factory=dict)
+    _unstarted: list[Application] = field(default_factory=list)
     _dying: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def fetch(self, request: bytes) -> Transfer:
         """Send the request, half-close, and take the response to its end, or to where it breaks off."""
-        self._lives = [await self._live() for _ in range(self.replicas)]
+        self._lives = [self._process() for _ in range(self.replicas)]
         try:
             return await self._fetch(request)
         finally:
-            for life in self._lives:
-                await life.origin.close()
-                await life.application.shutdown()
-            await asyncio.gather(*self._dying)
+            await asyncio.gather(*self._dying, *(life.origin.close() for life in self._lives))
+            for application in self._started.values():
+                await application.shutdown()
 
     def kill(self, index: int) -> None:
         """End that replica's process as `kill -9` does; another one begins in its place, with nothing."""
@@ -95,6 +96,7 @@ class VirtualFleet:
         self._born += 1
         owner = f"process {self._born}"
         application = self.make()
+        self._unstarted.append(application)
         origin = AppOrigin(
             application,
             ring=lambda: self.ring,
@@ -108,10 +110,13 @@ class VirtualFleet:
         listener.on_ready = self._stirred.set
         return Life(application, origin, listener, owner)
 
-    async def _live(self) -> Life:
-        life = self._process()
-        await life.application.startup()
-        return life
+    async def _start(self) -> None:
+        """Start the applications of new processes; one that `make` gave before has been started."""
+        while self._unstarted:
+            application = self._unstarted.pop()
+            if id(application) not in self._started:
+                self._started[id(application)] = application
+                await application.startup()
 
     async def _fetch(self, request: bytes) -> Transfer:
         addresses = [("replica", 1 + index) for index in range(self.replicas)]
@@ -126,6 +131,7 @@ class VirtualFleet:
         received, packets = bytearray(), 0
         flying: deque[tuple[bytes, int]] = deque()
         while True:
+            await self._start()
             for datagram, (_, number) in client.datagrams_to_send(now=self._now):
                 flying.extend(self._answers(number - 1, datagram))
             for index, life in enumerate(self._lives):

@@ -324,6 +324,8 @@ class AppOrigin:
             if isinstance(error, LedgerUnavailable):
                 self._report(error)
             return Reply() if early else Reply(refusal=Refusal.BUSY)
+        except TapeCut:  # meanwhile others went on far ahead: asked for again, it is made anew
+            return Reply()
         except (ContentNotHere, NotThisResponse, StateRefused, OSError):
             return Reply(refusal=Refusal.NOT_HERE)
         except (StreamFailed, StateTooLarge) as error:

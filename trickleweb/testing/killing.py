@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trickles import Policy
+from trickles import Keyring, Policy
+from trickles.drivers.keystore import ephemeral_keyring
 from trickleweb.application import Application
 from trickleweb.bodies import Level, level
 from trickleweb.origin.program.beginning import UNKNOWN_OUTCOME
@@ -74,7 +75,13 @@ async def chaos(
 ) -> Verdict:
     """Fetch `request` from fleets of `make`'s applications, undisturbed and then with deaths; it runs many times."""
     levels: list[Level] = []
-    runs = _Runs(lambda: _Watched(make(), levels), request, replicas)
+    watched: dict[int, _Watched] = {}
+
+    def watch() -> Application:
+        made = make()
+        return watched.setdefault(id(made), _Watched(made, levels))
+
+    runs = _Runs(watch, request, replicas, ephemeral_keyring())
     whole, again = await runs.fetch(policies[0]), await runs.fetch(policies[0])
     steady = whole.data == again.data and whole.failure is None
     breaks: list[Break] = []
@@ -103,13 +110,16 @@ class _Runs:
     make: Make
     request: bytes
     replicas: int
+    ring: Keyring
 
     async def fetch(self, policy: Policy, kill_behind: int = 0) -> Transfer:
         def boundary(fleet: VirtualFleet, packet: int, replica: int) -> None:
             if packet == kill_behind:
                 fleet.kill(replica)
 
-        fleet = VirtualFleet(self.make, self.replicas, policy, boundary=boundary, still_us=STILL_US, entropy=bytes)
+        fleet = VirtualFleet(
+            self.make, self.replicas, policy, boundary, still_us=STILL_US, entropy=bytes, ring=self.ring
+        )
         return await fleet.fetch(self.request)
 
 
