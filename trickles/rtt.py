@@ -34,6 +34,10 @@ class RoundTrip(NamedTuple):
         """The estimate after a timeout: the next one waits twice as long."""
         return self._replace(backoff=min(self.backoff + 1, 10))
 
+    def hastened(self) -> RoundTrip:
+        """The estimate when silence was explained by something else than congestion: no long waits."""
+        return self._replace(backoff=min(self.backoff, 1))
+
     def timeout(self, limits: Limits = DEFAULT_LIMITS) -> int:
         """Retransmission timeout with backoff."""
         base = limits.rto_initial if not self.srtt8 else max((self.srtt8 >> 3) + self.rttvar4, limits.rto_floor)

@@ -139,6 +139,19 @@ def test_a_replica_that_dies_at_work_is_replaced(config: ClientConfig) -> None:
     assert report.duration < 13 * SECOND
 
 
+@pytest.mark.parametrize("when", range(310, 450, 20))
+def test_a_replica_that_dies_at_work_costs_little_more_than_it_had_worked(when: int) -> None:
+    """The second request, to which no greeting belongs, is at work from about 300 to 450 milliseconds."""
+
+    def arrange(simulation: Simulation, client: ClientHost) -> None:
+        kill_at(simulation, simulation.replicas[0], when * MILLISECOND)
+
+    case = Case(150 * MILLISECOND, arrange=arrange)
+    (report,) = for_seeds(case.run, [1])
+    assert case.begun == [REQUESTS[0], REQUESTS[1], *REQUESTS[1:]]
+    assert report.duration < 3 * 150 * MILLISECOND + 10 * 4 * TEN_MEGABIT.delay + 1_500 * MILLISECOND
+
+
 @policies
 def test_a_fleet_that_restarts_at_work_begins_anew(config: ClientConfig) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:

@@ -27,6 +27,7 @@ class Greeting:
         self.strangers = 0  # certificates of other fleets
         self.deadline: int | None = None
         self.sent_at: int | None = None  # of the hello, while it was sent only once
+        self.sample: int | None = None  # how long the certificate took, when it was asked for once
         self._config = config
         self._fleet = fleet
         self._secret = secret
@@ -37,6 +38,7 @@ class Greeting:
         self._started: int | None = None
         self._replica = fleet.pick(0)
         self._asked = self._replica  # by the last datagram
+        self._asks = 0
         self.early_input = b""
         self.early_flags = 0
         self.wanted = 0
@@ -60,6 +62,7 @@ class Greeting:
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
         if self.certificate is None:
+            self._asks += 1
             return [(bytes((Kind.ASK,)).ljust(ASK_BYTES, b"\0"), self._replica)]
         if self._hello is None:
             self._hello = self._make(self.certificate, *early(), wanted)
@@ -78,8 +81,9 @@ class Greeting:
         """The replica is gone: go to another at once, unless all are."""
         if replica == self._replica and self.deadline is not None:
             self._move(now)
-            if self._replica != replica and not self._fleet.suspect(self._replica, now):
-                self.deadline = now
+            self._pause = FIRST_RETRY  # nobody is there, which is no congestion
+            others = self._replica != replica and not self._fleet.suspect(self._replica, now)
+            self.deadline = now if others else min(self.deadline, now + FIRST_RETRY)
 
     def working(self, now: int, patience: int) -> None:
         """The replica is at work on the early input: ask the same one again, and not soon."""
@@ -108,6 +112,7 @@ class Greeting:
         if self.certificate is not known:  # not for a repeated answer: a hello is under way
             self._hello = None
             elapsed = now - self._started if self._started is not None else 0
+            self.sample = elapsed if self._asks == 1 else None
             self._pause = min(max(FIRST_RETRY, 2 * elapsed), LAST_RETRY)  # long paths: an answer takes time
             self.deadline = now
 

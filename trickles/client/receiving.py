@@ -186,6 +186,8 @@ class Receiver:
     def _established(self, now: int) -> None:
         """The first answer to the hello: its claim is the three packets that an unproved address may get."""
         state, greeting = self._state, self._greeting
+        if greeting.sample is not None:
+            state.round_trip = state.round_trip.sampled(greeting.sample)
         claim = Claim(0, _GRANTED_UNPROVED, 0, 0, state.fleet.home, now)
         claim.wants = ((0, 3 * state.limits.min_datagram_bytes),) if greeting.wanted else ()
         claim.sent_last = greeting.sent_at if greeting.sent_at is not None else now

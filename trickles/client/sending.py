@@ -70,11 +70,16 @@ class Sender:
         self._timers.expired(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
-        """Outstanding requests go to another replica at once: a dead process is no congestion."""
-        fleet = self._state.fleet
+        """Outstanding requests go to another replica at once: a dead process is no congestion, and not at work."""
+        state, fleet = self._state, self._state.fleet
+        for claim in state.claims:
+            if claim.replica == replica:
+                claim.patience = 0
         fleet.silent(replica, now)
-        if not fleet.suspect(fleet.other(replica, now), now):  # else all are gone: probes find out which one returns
-            self._state.abandon(replica, now)
+        if fleet.suspect(fleet.other(replica, now), now):  # all are gone: probes find out which one returns
+            state.round_trip = state.round_trip.hastened()
+        else:
+            state.abandon(replica, now)
 
     # requests
 

@@ -7,10 +7,13 @@ from trickles.client.settling import adopt, close
 from trickles.client.state import ConnectionState
 from trickles.client.uploading import Piece
 from trickles.errors import ConnectionFailed
+from trickles.limits import MILLISECOND, SECOND
 from trickles.service import Refusal
 from trickles.wire.refusal import RefusalHead
 
-PATIENCE = 3_000_000  # a server at work says so every second
+PATIENCE = 3 * SECOND  # a server at work says so every second, and at first each time it has lasted twice as long
+LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may be late to say so
+NOTICES_LOST = 8  # times what it has lasted so far: two notices may be lost
 
 
 def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
@@ -19,7 +22,7 @@ def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -
         raise ConnectionFailed("gone")
     if head.code is Refusal.WORKING and head.tag:
         state.progress_at = now
-        claim.patience = now + PATIENCE
+        claim.patience = now + max(LEAST_PATIENCE, min(NOTICES_LOST * (now - claim.sent_at), PATIENCE))
     elif head.code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
         _challenged(state, claim, head, now)
     elif head.code is Refusal.BUSY and head.tag:

@@ -23,7 +23,7 @@ _INPUT_END = RequestFlag.INPUT_END
 _TRANSPORT, _USER, _SHORT = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.SHORT
 NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
-NEXT_NOTICE = SECOND
+LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
 
 
 class Replier:
@@ -147,7 +147,7 @@ class Replier:
         for deferred, (grant, due) in list(self._waiting.items()):
             if due <= now:
                 early = grant.path.connection in self._greeted
-                self._waiting[deferred] = grant, NEVER if early else now + NEXT_NOTICE
+                self._waiting[deferred] = grant, NEVER if early else now + min(now - grant.now, LAST_NOTICE)
                 bursts.append(self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING))
         return bursts
 
