@@ -250,10 +250,10 @@ class App(Routes):
         try:
             return self._prefix + self._serving.router.url_for(name, **params)
         except NoSuchRoute:
-            mount, _, inner = name.partition(":")
+            pass
         for each in self._serving.router.routes:
-            if isinstance(each.endpoint.by, App) and each.name == mount and inner:
-                return each.endpoint.by._own_url(inner, params)
+            if isinstance(each.endpoint.by, App) and each.name and name.startswith(f"{each.name}:"):
+                return each.endpoint.by._own_url(name[len(each.name) + 1 :], params)
         return None
 
     def _terms(self, verdict: Verdict[Served], head: Head) -> Terms:
