@@ -1,13 +1,17 @@
 """The proxy's port: HTTP in absolute form, CONNECT and SOCKS to several fleets, and whatever else is said there."""
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.proxyhouse import LARGE, proxy_house, request, response
 from trickles.gateway import GatewayLimits
+from trickles.gateway.certificates import Certificates
+from trickles.gateway.heads import ESTABLISHED
 from trickles.gateway.socks import CHOSEN, REJECTED, Code, reply
 
 HELLO = b"\x05\x01\x00"
@@ -94,6 +98,32 @@ def test_socks_leads_to_a_fleet_by_name(tmp_path: Path) -> None:
                 writer.write(bytes((byte,)))
                 await asyncio.sleep(0)
             assert (await reader.read()).startswith(expected)
+
+    run(test())
+
+
+@pytest.mark.parametrize("opening", [b"CONNECT b.test:443 HTTP/1.1\r\n\r\n", HELLO + socks_request("b.test", 443)])
+def test_tls_to_a_fleet_ends_at_the_proxy_if_it_has_certificates(tmp_path: Path, opening: bytes) -> None:
+    async def test() -> None:
+        authority = Authority(tmp_path)
+        pair, context = authority.issue(), ssl.create_default_context(cafile=str(authority.file))
+        async with proxy_house(tmp_path) as home:
+            home.guide.certificates = Certificates(pair.certificate, pair.key, report=home.told.append)
+            reader, writer = await home.dial()
+            writer.write(opening)
+            welcome = ESTABLISHED if opening.startswith(b"CONNECT") else CHOSEN + DONE
+            assert await reader.readexactly(len(welcome)) == welcome
+            await writer.start_tls(context, server_hostname="localhost")
+            writer.write(DIRECT)
+            assert (await reader.read()).endswith(b"\r\n\r\nb.test")
+            writer.close()
+            await until(lambda: home.gateway.live == 0)
+            figures = home.gateway.figures()
+            assert (home.told, figures["accepted"], figures["completed"]) == ([], 1, 1)
+            await home.say(opening + b"this is no TLS", end=False)
+            assert home.told == ["TLS handshake: wrong version number"]
+            plain = await home.say(opening.replace(b"443", b"80").replace(b"\x01\xbb", b"\x00\x50") + DIRECT, end=False)
+            assert plain.endswith(b"\r\n\r\nb.test")
 
     run(test())
 

@@ -85,7 +85,7 @@ async def _serve(args: argparse.Namespace) -> None:
     allowed = allowed_networks(args)
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
     passing = PassThrough(allowed, gateway.own_ports) if args.pass_through else None
-    guide = Guide(Routes({}), passing, dialer)
+    guide = Guide(Routes({}), passing, dialer, tls)
     hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
     hosts.load()
     succeeded = asyncio.Event()  # then the files are another's

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from trickles.drivers.dialer import Dialer
+from trickles.gateway.certificates import Certificates
 from trickles.gateway.routes import Routes
 from trickles.gateway.targets import Network, Target, is_open
 
+HTTPS = 443
 NOT_ALLOWED = "host not allowed"
 NO_SUCH_HOST = "no such host"
 NO_ANSWER = "no answer in time"
@@ -54,11 +56,13 @@ class Guide:
     """Knows the way; `routes` are replaced when the map changes.
 
     The fleet of no name, which has none in the map, is only for those who did not choose a host by name themselves.
+    With certificates this gateway ends TLS for fleets, of those who connect to port 443.
     """
 
     routes: Routes[Dialer]
     passing: PassThrough | None = None
     nameless: Dialer | None = None
+    certificates: Certificates | None = None
 
     def find(self, target: Target) -> Dialer | PassThrough | None:
         """What leads there; None where nobody may go."""

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from trickles.drivers.addresses import shown
 from trickles.gateway import tcp
+from trickles.gateway.certificates import Certificates
 from trickles.gateway.shared import Shared
+from trickles.gateway.tls import TlsLayer
 
 
 class Program(asyncio.Protocol):
@@ -98,19 +100,37 @@ class Program(asyncio.Protocol):
 
     def hand_over(self, successor: Program, data: bytes = b"") -> None:
         """Let another go on, beginning with bytes of the program that it has not seen."""
-        self._read_on()
-        transport = self._transport
-        self._finish()
-        self._shared.live.leave(self)
-        if transport is None or transport.is_closing():
+        transport = self._let_go()
+        if transport is None:
             return
-        self._transport = None
         transport.set_protocol(successor)
         successor.adopt(transport, half_closed=self._half_closed)
         if data:
             successor.data_received(data)
         if self._half_closed:
             successor.eof_received()
+
+    def hand_over_secured(self, certificates: Certificates, successor: Program, data: bytes = b"") -> None:
+        """The same behind a TLS handshake; after that the successor begins like a fresh connection."""
+        transport = self._let_go()
+        if transport is None:
+            return
+        self._shared.tally.accepted -= 1  # it will be counted again
+        layer = TlsLayer(self._shared, certificates, successor)
+        transport.set_protocol(layer)
+        layer.connection_made(transport)
+        if data:
+            layer.data_received(data)
+        if self._half_closed:
+            transport.close()
+
+    def _let_go(self) -> asyncio.Transport | None:
+        """The connection, if it still stands; this program is over."""
+        self._read_on()
+        transport, self._transport = self._transport, None
+        self._finish()
+        self._shared.live.leave(self)
+        return None if transport is None or transport.is_closing() else transport
 
     def adopt(self, transport: asyncio.Transport, *, half_closed: bool) -> None:
         """Go on with a connection that was admitted before."""

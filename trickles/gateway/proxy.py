@@ -6,7 +6,7 @@ from trickles.drivers.dialer import Dialer
 from trickles.gateway import guide as ways
 from trickles.gateway import socks
 from trickles.gateway.forward import Forwarder, Opening
-from trickles.gateway.guide import Guide
+from trickles.gateway.guide import HTTPS, Guide
 from trickles.gateway.heads import ESTABLISHED, BadHead, RequestHead, error_answer, request_head_untrusted
 from trickles.gateway.program import Program
 from trickles.gateway.relay import Relay
@@ -123,7 +123,12 @@ class Front(Program):
 
     def _go(self, target: Target, opening: Opening, data: bytes) -> None:
         way = self._guide.find(target)
-        if isinstance(way, Dialer):
+        certificates = self._guide.certificates
+        if isinstance(way, Dialer) and certificates is not None and target[1] == HTTPS:
+            assert self._transport is not None
+            self._transport.write(opening.success)
+            self.hand_over_secured(certificates, Forwarder(self._shared, way), data)
+        elif isinstance(way, Dialer):
             self.hand_over(Forwarder(self._shared, way, opening), data)
         elif way is not None:
             self.hand_over(Relay(self._shared, way, target, opening), data)

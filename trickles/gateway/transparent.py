@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from trickles.drivers.addresses import plain_address
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.forward import Forwarder, Opening
-from trickles.gateway.guide import NOT_ALLOWED, Guide, is_of_this_machine
+from trickles.gateway.guide import HTTPS, NOT_ALLOWED, Guide, is_of_this_machine
 from trickles.gateway.program import Program
 from trickles.gateway.relay import Relay
 from trickles.gateway.shared import Shared
@@ -34,7 +34,10 @@ class Transparent(Program):
         assert self._transport is not None
         target = original_destination(self._transport.get_extra_info("socket"))
         way = self._guide.find_redirected(target)
-        if isinstance(way, Dialer):
+        certificates = self._guide.certificates
+        if isinstance(way, Dialer) and certificates is not None and target[1] == HTTPS:
+            self.hand_over_secured(certificates, Forwarder(self._shared, way))
+        elif isinstance(way, Dialer):
             self.hand_over(Forwarder(self._shared, way))
         elif way is not None and not self._comes_from_here():
             self.hand_over(SilentRelay(self._shared, way, target, Opening(b"", lambda _: b"")))
