@@ -31,6 +31,7 @@ PUBLIC: dict[str, list[str]] = {
         "Service",
         "Stream",
         "connect",
+        "serve",
     ],
     "trickles.httpx": ["AsyncTricklesTransport", "Fleet", "TricklesTransport"],
     "trickleweb": [

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trickles.client import Client, ClientConfig, Policy
     from trickles.drivers.dialer import Dialer
     from trickles.drivers.replica import AsyncReplica, Replica
+    from trickles.drivers.serving import serve
     from trickles.drivers.stream import Stream, connect
     from trickles.keyring import Epoch, Keyring
     from trickles.limits import Limits
@@ -39,6 +40,7 @@ _HOMES = {
     "Service": "trickles.service",
     "Stream": "trickles.drivers.stream",
     "connect": "trickles.drivers.stream",
+    "serve": "trickles.drivers.serving",
 }
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "Service",
     "Stream",
     "connect",
+    "serve",
 ]
 
 

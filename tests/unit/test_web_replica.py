@@ -12,11 +12,12 @@ from tests.support.fleetkeys import entropy, ring
 from tests.support.origins import event, get, origin
 from tests.support.site_folder import LATER_NS, fill
 from trickles.drivers.replica import Replica
+from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.listener import Listener
 from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import CommandFailed
-from trickleweb.cli.replica import bound, told_to_stop
+from trickleweb.cli.replica import bound
 from trickleweb.cli.reporting import Reporter
 from trickleweb.cli.warming import Warming
 from trickleweb.files import DigestIndex, Hasher

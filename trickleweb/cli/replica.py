@@ -10,17 +10,14 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
-import signal
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
 from trickles.drivers.spooldir import SpoolDirectory
+from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import EntropyPool
 from trickles.listener import Listener
@@ -106,19 +103,3 @@ def bound(place: Address, *, reuse_port: bool) -> BatchSocket:
     except OSError as exc:
         why = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
         raise CommandFailed(f"UDP {shown(place)} {why}") from None
-
-
-@contextmanager
-def told_to_stop() -> Iterator[socket.socket]:
-    """A socket that becomes readable at SIGTERM or SIGINT, which do nothing else meanwhile."""
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.setblocking(False)
-        before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGTERM, signal.SIGINT)}
-        waker = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(waker)
-            for each, handler in before.items():
-                signal.signal(each, handler)

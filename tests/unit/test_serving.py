@@ -1,0 +1,110 @@
+"""A replica in one call: it answers, notices new keys, logs what its service raises, and ends when it is told to."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleetkeys import ring
+from tests.support.peer import Peer
+from trickles import Event, Listener, Reply, serve
+from trickles.drivers import serving
+from trickles.drivers.keystore import KeyringSource, load_keyring, save_keyring
+from trickles.drivers.udp import BatchSocket
+from trickles.drivers.world import wall_us
+from trickles.errors import KeyringError
+from trickles.wire.kinds import Kind
+
+
+@pytest.fixture
+def client() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.bind(("127.0.0.1", 0))
+        yield made
+
+
+class Telling:
+    """Greets the first client, says something, and has the process told to end."""
+
+    def __init__(self, failing: bool = False) -> None:
+        self.failing = failing
+        self.events: list[Event] = []
+
+    def handle(self, event: Event) -> Reply:
+        self.events.append(event)
+        os.kill(os.getpid(), signal.SIGTERM)
+        if self.failing:
+            raise ZeroDivisionError("as it was told")
+        return Reply(((0, b"hello"),), None, 5)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def visit(client: socket.socket, service: Telling, directory: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """One hello, sent as soon as the port is bound; what came back once the replica has ended."""
+    save_keyring(ring(), directory / "ring")
+    keyring, bind = load_keyring(directory / "ring"), BatchSocket.bind
+
+    def bound(*args: object, **options: object) -> BatchSocket:
+        made: BatchSocket = bind(*args, **options)  # type: ignore[arg-type]
+        client.sendto(Peer("visitor").hello(keyring.newest(wall_us()), b"GET\n", wanted=3600), made.address)
+        return made
+
+    monkeypatch.setattr(BatchSocket, "bind", bound)
+    serve(service, "127.0.0.1", free_port(), keyring=directory / "ring", spool=directory / "spool")
+    answer, _ = client.recvfrom(65_536)
+    return answer
+
+
+def test_it_answers_until_it_is_told_to_end(
+    client: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, before = Telling(), signal.getsignal(signal.SIGTERM)
+    assert visit(client, service, tmp_path, monkeypatch)[0] == Kind.RESPONSE
+    assert [event.input for event in service.events] == [b"GET\n"]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_a_service_raises_is_logged_and_refuses_one_client(
+    client: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, "trickles.service"):
+        assert visit(client, Telling(failing=True), tmp_path, monkeypatch)[0] == Kind.REFUSAL
+    assert "as it was told" in caplog.text
+
+
+def test_keys_that_are_missing_or_open_to_others_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRICKLES_KEYRING", raising=False)
+    with pytest.raises(KeyringError, match="trickles keys init"):
+        serve(Telling(), "127.0.0.1", 0)
+    save_keyring(ring(), tmp_path / "ring")
+    (tmp_path / "ring").chmod(0o644)
+    with pytest.raises(KeyringError, match="chmod"):
+        serve(Telling(), "127.0.0.1", 0, keyring=tmp_path / "ring")
+
+
+def test_an_address_in_use_is_an_error(client: socket.socket, tmp_path: Path) -> None:
+    save_keyring(ring(), tmp_path / "ring")
+    with pytest.raises(OSError, match="in use"):
+        serve(Telling(), *client.getsockname(), keyring=tmp_path / "ring")
+
+
+def test_a_rotation_is_noticed(tmp_path: Path) -> None:
+    save_keyring(ring(1), tmp_path / "ring")
+    keys = KeyringSource(tmp_path / "ring")
+    listener = Listener(keys.keyring, Telling(), entropy=os.urandom)
+    tick = serving._chores(listener, keys, None)
+    tick()
+    assert listener.keyring == ring(1)
+    save_keyring(ring(1, 2), tmp_path / "ring")
+    tick()
+    assert listener.keyring == ring(1, 2)

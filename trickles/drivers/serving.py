@@ -1,0 +1,61 @@
+"""A process that is one replica: a service, the fleet's keys, and an address."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.replica import Replica, run
+from trickles.drivers.spooldir import SpoolDirectory
+from trickles.drivers.stopping import told_to_stop
+from trickles.drivers.udp import BatchSocket
+from trickles.drivers.world import EntropyPool
+from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.listener import Listener
+from trickles.service import Service
+
+_SWEEP_EVERY = 60  # seconds
+_LOGGER = logging.getLogger("trickles.service")
+
+
+def serve(
+    service: Service,
+    host: str,
+    port: int,
+    *,
+    keyring: str | os.PathLike[str] | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    reuse_port: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Answer datagrams at that UDP address as one replica, until SIGTERM or SIGINT.
+
+    `keyring` is a directory or file of keys (default: what TRICKLES_KEYRING holds); a rotation in it is noticed within
+    a second. `spool` is a directory that the machine's replicas share for input larger than a packet. With `reuse_port`
+    several replicas may have the same address. What the service raises is logged (`trickles.service`) and refuses that
+    client. For services that never defer, and for the main thread; others use `AsyncReplica`.
+    KeyringError for keys that are missing or open to others; OSError for an address that cannot be had.
+    """
+    keys = KeyringSource(keyring)
+    store = SpoolDirectory(spool) if spool is not None else None
+    listener = Listener(keys.keyring, service, entropy=EntropyPool(), limits=limits, spool=store)
+    listener.report_errors(lambda error: _LOGGER.error("the service failed", exc_info=error))
+    with BatchSocket.bind(host, port, reuse_port=reuse_port) as socket, told_to_stop() as stop:
+        run(Replica(listener, socket), stop_fd=stop.fileno(), tick=_chores(listener, keys, store))
+
+
+def _chores(listener: Listener, keys: KeyringSource, spool: SpoolDirectory | None) -> Callable[[], None]:
+    """What a replica does every second: look at its keys, and now and then at what nobody will ask for again."""
+    turns = 0
+
+    def tick() -> None:
+        nonlocal turns
+        turns += 1
+        if (fresh := keys.changed()) is not None:
+            listener.replace_keyring(fresh)
+        if spool is not None and turns % _SWEEP_EVERY == 0:
+            spool.sweep()
+
+    return tick
