@@ -17,7 +17,18 @@ from types import FrameType
 from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import machine
 
-NAMES = ("transfer", "failover", "request_cost", "simulated", "http_load", "kills", "latency", "memory", "conformance")
+NAMES = (
+    "transfer",
+    "failover",
+    "request_cost",
+    "simulated",
+    "http_load",
+    "kills",
+    "latency",
+    "crowd",
+    "memory",
+    "conformance",
+)
 
 # The plot shows the last run of each.
 FULL = (
@@ -29,6 +40,7 @@ FULL = (
     ("kills", "--victim serving --downloads 100 --only trickleweb"),
     ("kills", ""),
     ("latency", ""),
+    ("crowd", ""),
     ("memory", ""),
 )
 QUICK = (
@@ -38,6 +50,7 @@ QUICK = (
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),
     ("latency", "--requests 200"),
+    ("crowd", "--clients 100"),
     ("memory", "--connections 500 --native 5000"),
 )
 

@@ -58,8 +58,9 @@ def measure_one(idle: Idle, root: Path, options: argparse.Namespace) -> list[Gro
     """Start a server, warm it with a fifth of the connections, so that bounded caches are full, then measure."""
     connections = options.native if idle.opener == NATIVE_OPENER else options.connections
     with running(idle.server, root) as server:
-        with Child(idle.argv(server.place, max(1, connections // 5))) as warm:
-            warm.message(options.timeout)
+        for command in (idle.argv(server.place, max(1, connections // 5)), *idle.before(server.place)):
+            with Child(command) as warm:
+                warm.message(options.timeout)
         argv = idle.argv(server.place, connections)
         return grow(idle.name, server.groups(), argv, connections, options.timeout)
 

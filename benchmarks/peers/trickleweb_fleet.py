@@ -8,13 +8,22 @@ from pathlib import Path
 from benchmarks.peers.http_server import REPLICAS, Groups, HttpServer, Place
 from benchmarks.support import net, procfs
 
+MOST_CONNECTIONS = 100_000  # as many as the limit of open files allows
+
 
 def serve_argv(*options: str) -> Callable[[Place], list[str]]:
     """`trickleweb serve` with its run directory in the place's folder."""
 
     def argv(place: Place) -> list[str]:
         where = ["--listen", f"{net.LOOPBACK}:{place.port}", "--udp", f"{net.LOOPBACK}:{place.udp_port}"]
-        run = ["--replicas", str(REPLICAS), "--run-dir", str(run_dir(place))]
+        run = [
+            "--replicas",
+            str(REPLICAS),
+            "--run-dir",
+            str(run_dir(place)),
+            "--max-connections",
+            str(MOST_CONNECTIONS),
+        ]
         return [trickleweb_program(), "serve", str(place.root), *where, *run, *options]
 
     return argv

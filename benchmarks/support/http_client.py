@@ -40,6 +40,19 @@ class Connection:
             body += self._more()
         return head, body
 
+    def alive(self) -> bool:
+        """Whether the server has not hung up, nor said anything unasked."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(TIMEOUT_SECONDS)
+        return False
+
     def _more(self) -> bytes:
         data = self._socket.recv(READ_BYTES)
         if not data:

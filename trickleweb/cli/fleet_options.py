@@ -27,6 +27,7 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
     parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
+    parser.add_argument("--max-connections", metavar="N", type=_CONNECTIONS, default=8192, help=_MOST)
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, which no other user may read")
     parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
@@ -43,6 +44,8 @@ _POLICY = "home: the gateway keeps to one replica while it answers; spray: each 
 _SECONDS = whole_number(0, 86_400)
 _REQUEST_TIMEOUT = "how long a client may take to complete its request, 0: for ever (default: 60)"
 _IDLE_TIMEOUT = "close connections without a request after so long, 0: never (default: 300)"
+_CONNECTIONS = whole_number(1, 1 << 20)
+_MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
 _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
 
 
@@ -77,7 +80,7 @@ def _check_ports(args: argparse.Namespace) -> None:
 
 def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
     timeouts = ("--request-timeout", str(args.request_timeout), "--idle-timeout", str(args.idle_timeout))
-    return ("--policy", args.policy, "--suite", args.suite, *timeouts)
+    return ("--policy", args.policy, "--suite", args.suite, "--max-connections", str(args.max_connections), *timeouts)
 
 
 def _tls_words(args: argparse.Namespace) -> tuple[str, ...]:
