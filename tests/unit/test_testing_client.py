@@ -11,6 +11,7 @@ from trickleweb import App, Cookie, HTTPError, Request, Response
 from trickleweb.bodies import Complete
 from trickleweb.messages import Chunked, Length
 from trickleweb.testing import AsyncClient, Client, StatusError
+from trickleweb.testing.asking import absolute
 
 
 def echo() -> App:
@@ -77,6 +78,23 @@ def test_urls_params_and_headers() -> None:
 def test_bodies(options: Any, expected: dict[str, Any]) -> None:
     told = Client(echo()).put("/x", **options).json()
     assert {name: told[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://b.example/x", "http://b.example/x"),
+        ("//b.example/x;", "https://b.example/x;"),
+        ("/x;", "https://a.example/x;"),
+        ("x?y#z", "https://a.example/d/x?y"),
+        ("../x", "https://a.example/d/../x"),
+        ("?y", "https://a.example/d/e?y"),
+        ("", "https://a.example/d/e?q"),
+        ("#z", "https://a.example/d/e?q"),
+    ],
+)
+def test_a_url_beside_another(url: str, expected: str) -> None:
+    assert absolute("https://a.example/d/e?q", url) == expected
 
 
 def test_two_bodies_are_the_tests_error() -> None:

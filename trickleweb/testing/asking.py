@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json as jsons
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from trickleweb.forms import render_urlencoded
 from trickleweb.testing.cookies import CookieJar
@@ -42,7 +43,7 @@ class Asked:
 
 def asked(method: str, url: str, base_url: str, own: Mapping[str, str], jar: CookieJar, options: Options) -> Asked:
     """The request for a URL, or a path below `base_url`; `own` are headers that it does not set itself."""
-    whole = urljoin(base_url, url)
+    whole = absolute(base_url, url)
     parts = urlsplit(whole)
     query = "&".join(filter(None, (parts.query, render_urlencoded(_pairs(options.get("params", ()))))))
     path = parts.path or "/"
@@ -59,6 +60,26 @@ def asked(method: str, url: str, base_url: str, own: Mapping[str, str], jar: Coo
     start = f"{parts.scheme}://{parts.netloc}{target}" if parts.scheme == "https" else target
     lines = [f"{method} {start} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
     return Asked(method, whole, "\r\n".join(lines).encode("utf-8", "surrogateescape"), content)
+
+
+def absolute(base: str, url: str) -> str:
+    """The whole URL that `url` is beside `base`, which is one (RFC 3986 5.2); dot segments are the server's.
+
+    `urllib.parse.urljoin` would drop a ";" at the end.
+    """
+    url = url.partition("#")[0]
+    if re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):
+        return url
+    scheme, authority, path, query, _ = urlsplit(base)
+    if url.startswith("//"):
+        return f"{scheme}:{url}"
+    if not url:
+        url = f"{path}?{query}" if query else path
+    elif url.startswith("?"):
+        url = path + url
+    elif not url.startswith("/"):
+        url = f"{path.rpartition('/')[0]}/{url}"
+    return f"{scheme}://{authority}{url}"
 
 
 def _headers(given: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
-from urllib.parse import urljoin
 
 from trickles.drivers.keystore import ephemeral_keyring
 from trickles.keyring import Keyring
@@ -16,7 +15,7 @@ from trickleweb.ledger import Ledger
 from trickleweb.request import Setting
 from trickleweb.stores import MemoryLedger
 from trickleweb.testing.answer import Answer, ResponseHeaders
-from trickleweb.testing.asking import Options, asked
+from trickleweb.testing.asking import Options, absolute, asked
 from trickleweb.testing.collecting import IncompleteResponse, exchange
 from trickleweb.testing.cookies import CookieJar
 
@@ -70,7 +69,7 @@ class AsyncClient:
             if len(history) > MAX_REDIRECTS:
                 raise ValueError(f"more than {MAX_REDIRECTS} redirects from {url}")
             method, options = _redirected(method, answer.status_code, options)
-            answer = await self._once(method, urljoin(answer.url, answer.headers["location"]), options, tuple(history))
+            answer = await self._once(method, absolute(answer.url, answer.headers["location"]), options, tuple(history))
         return answer
 
     async def get(self, url: str, **options: Unpack[Options]) -> Answer:
