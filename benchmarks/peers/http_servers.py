@@ -5,31 +5,32 @@ import shutil
 from collections.abc import Callable, Mapping
 
 from benchmarks.peers.http_server import REPLICAS, Groups, HttpServer, Place, needs
-from benchmarks.peers.trickleweb_fleet import TRICKLEWEB
+from benchmarks.peers.trickleweb_fleet import TRICKLEWEB, TRICKLEWEB_PROGRAM
 from benchmarks.support import procfs
 from benchmarks.support.processes import module
 
 KEEP_ALIVE_SECONDS = 600
-APP = "benchmarks.peers.static_app:app"
+APP, ECHO = "benchmarks.peers.static_app:app", "benchmarks.peers.echo_app:app"
 
 
 def starlette_root(place: Place) -> Mapping[str, str]:
     return {"BENCH_ROOT": str(place.root)}
 
 
-def uvicorn_argv(*options: str) -> Callable[[Place], list[str]]:
-    """One uvicorn worker with Starlette's StaticFiles."""
+def uvicorn_argv(*options: str, app: str = APP) -> Callable[[Place], list[str]]:
+    """One uvicorn worker with Starlette's StaticFiles, or with another program."""
 
     def argv(place: Place) -> list[str]:
         quiet = ("--no-access-log", "--log-level", "warning", "--timeout-keep-alive", KEEP_ALIVE_SECONDS)
-        return module("uvicorn", APP, "--port", place.port, *quiet, *options)
+        return module("uvicorn", app, "--port", place.port, *quiet, *options)
 
     return argv
 
 
-def granian_argv(place: Place) -> list[str]:
-    """One granian worker with the same application."""
-    return module("granian", APP, "--interface", "asgi", "--port", place.port, "--no-ws", "--log-level", "warning")
+def granian_argv(app: str) -> Callable[[Place], list[str]]:
+    """One granian worker with the same program."""
+    quiet = ("--no-ws", "--log-level", "warning")
+    return lambda place: module("granian", app, "--interface", "asgi", "--port", place.port, *quiet)
 
 
 NGINX = """
@@ -87,8 +88,20 @@ UVICORN_H11 = HttpServer(
     needs("uvicorn", "h11", "starlette"),
     environment=starlette_root,
 )
-GRANIAN = HttpServer("granian", granian_argv, needs("granian", "starlette"), environment=starlette_root)
+GRANIAN = HttpServer("granian", granian_argv(APP), needs("granian", "starlette"), environment=starlette_root)
 NGINX_AUTO = HttpServer("nginx", nginx_argv("auto"), nginx_missing)
 NGINX_FLEET = HttpServer(f"nginx, {REPLICAS} workers", nginx_argv(str(REPLICAS)), nginx_missing, master_and_workers)
 
 SERVERS = (UVICORN, UVICORN_H11, GRANIAN, NGINX_AUTO, TRICKLEWEB)
+
+# The same program on each: it gives bodies back.
+PROGRAMS = (
+    HttpServer(
+        "uvicorn[standard]",
+        uvicorn_argv("--http", "httptools", "--loop", "uvloop", app=ECHO),
+        needs("uvicorn", "httptools", "uvloop"),
+    ),
+    HttpServer("uvicorn h11", uvicorn_argv("--http", "h11", "--loop", "asyncio", app=ECHO), needs("uvicorn", "h11")),
+    HttpServer("granian", granian_argv(ECHO), needs("granian")),
+    TRICKLEWEB_PROGRAM,
+)

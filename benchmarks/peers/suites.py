@@ -59,7 +59,7 @@ def h1spec(path: Path, port: int, _load: Load) -> Verdict:
 
 
 def http_test(path: Path, port: int, _load: Load) -> Verdict:
-    """github.com/uNetworking/h1spec: two of its checks want the body of a POST back, which static files refuse."""
+    """github.com/uNetworking/h1spec: two of its checks want the body of a POST back, which a program must give."""
     deno = shutil.which("deno") or "deno"
     text = said([deno, "run", "--allow-net", "http_test.ts", "127.0.0.1", str(port)], path)
     return counted(text, r"(\d+) out of (\d+) tests passed", r"❌ ([^:]*): ")

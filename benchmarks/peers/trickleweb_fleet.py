@@ -7,26 +7,27 @@ from pathlib import Path
 
 from benchmarks.peers.http_server import REPLICAS, Groups, HttpServer, Place
 from benchmarks.support import net, procfs
+from benchmarks.support.processes import REPOSITORY
 
 MOST_CONNECTIONS = 100_000  # as many as the limit of open files allows
 
 
 def serve_argv(*options: str) -> Callable[[Place], list[str]]:
     """`trickleweb serve` with its run directory in the place's folder."""
+    return lambda place: [trickleweb_program(), "serve", str(place.root), *fleet_words(place), *options]
 
-    def argv(place: Place) -> list[str]:
-        where = ["--listen", f"{net.LOOPBACK}:{place.port}", "--udp", f"{net.LOOPBACK}:{place.udp_port}"]
-        run = [
-            "--replicas",
-            str(REPLICAS),
-            "--run-dir",
-            str(run_dir(place)),
-            "--max-connections",
-            str(MOST_CONNECTIONS),
-        ]
-        return [trickleweb_program(), "serve", str(place.root), *where, *run, *options]
 
-    return argv
+def run_argv(app: str) -> Callable[[Place], list[str]]:
+    """`trickleweb run` of a program of this repository."""
+    where = ["--app-dir", str(REPOSITORY)]
+    return lambda place: [trickleweb_program(), "run", app, *where, *fleet_words(place)]
+
+
+def fleet_words(place: Place) -> list[str]:
+    """Where a fleet answers, and how many replicas it has."""
+    where = ["--listen", f"{net.LOOPBACK}:{place.port}", "--udp", f"{net.LOOPBACK}:{place.udp_port}"]
+    bounds = ["--replicas", str(REPLICAS), "--max-connections", str(MOST_CONNECTIONS)]
+    return [*where, *bounds, "--run-dir", str(run_dir(place))]
 
 
 def run_dir(place: Place) -> Path:
@@ -60,3 +61,6 @@ def pids_in(place: Place, pattern: str) -> list[int]:
 
 TRICKLEWEB = HttpServer("trickleweb", serve_argv(), trickleweb_missing, fleet_groups)
 TRICKLEWEB_SPRAY = HttpServer("trickleweb spray", serve_argv("--policy", "spray"), trickleweb_missing, fleet_groups)
+TRICKLEWEB_PROGRAM = HttpServer(
+    "trickleweb", run_argv("benchmarks.peers.echo_app:app"), trickleweb_missing, fleet_groups
+)
