@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -137,6 +138,27 @@ def test_a_transfer_follows_a_file_of_replicas(key: Path, tmp_path: Path) -> Non
             fleet.kill(0)
             assert sha256(tape(0, 5) + received(program)).hexdigest() == tape_digest(40_000_000)
             assert gateway.terminate() == 0
+
+
+def test_what_only_the_gateway_knows_is_logged_and_measured(key: Path, tmp_path: Path) -> None:
+    port = free_port(kind=socket.SOCK_STREAM)
+    words = ("--server-key", key, "--access-log", tmp_path / "log", "--access-log-format", "json")
+    with Fleet(2) as fleet, GatewayProgram(fleet.addresses, *words, "--metrics", f":{port}") as gateway:
+        with gateway.dial() as program:
+            program.sendall(b"get 40000000\n")
+            program.shutdown(socket.SHUT_WR)
+            assert program.recv(5, socket.MSG_WAITALL) == tape(0, 5)
+            fleet.kill(0)
+            assert sha256(tape(0, 5) + received(program)).hexdigest() == tape_digest(40_000_000)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+            page = answer.read().decode()
+        assert 'trickles_gateway_bytes_total{direction="out"} 40000000\n' in page
+        assert f'trickles_gateway_replica_packets_total{{replica="{shown(fleet.addresses[1])}"}} ' in page
+        assert gateway.terminate() == 0
+        assert (gateway.output.rest(), gateway.errors.rest()) == ("", "")
+        [account] = map(json.loads, (tmp_path / "log").read_text().splitlines())
+        assert (account["completion"], account["bytes_out"]) == ("complete", 40_000_000)
+        assert set(account["replicas"]) == set(map(shown, fleet.addresses))
 
 
 def test_replicas_are_found_by_name(key: Path) -> None:

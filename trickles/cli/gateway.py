@@ -29,6 +29,7 @@ from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import Listening, add_mode_arguments, allowed_networks, listening
 from trickles.cli.parser import Parser, one_line, whole_number
 from trickles.cli.tls_options import add_tls_arguments, certificates
+from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
@@ -55,7 +56,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
     add_tls_arguments(parser)
     add_handover_arguments(parser)
-    parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
+    add_watching_arguments(parser)
 
 
 _SECONDS = whole_number(0, 86_400)
@@ -88,6 +89,8 @@ async def _serve(args: argparse.Namespace) -> None:
     guide = Guide(Routes({}), passing, dialer, tls)
     hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
     hosts.load()
+    watching = Watching(args, gateway, _tell)
+    await watching.begin()
     succeeded = asyncio.Event()  # then the files are another's
 
     def ready(bound: list[str]) -> None:
@@ -97,12 +100,18 @@ async def _serve(args: argparse.Namespace) -> None:
 
     def tick() -> None:
         log.flush()
+        watching.tick()
         if tls is not None:
             tls.look()
         if args.status_file and not succeeded.is_set():
             _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
 
+    def left() -> None:
+        succeeded.set()
+        watching.left()
+
     def reload() -> None:
+        watching.reload()
         if replicas is not None:
             replicas.hurry()
         if tls is not None:
@@ -111,12 +120,13 @@ async def _serve(args: argparse.Namespace) -> None:
     beside = [hosts.keep]
     if replicas is not None and dialer is not None:
         beside.append(partial(replicas.keep, dialer.replace))
-    events = Events(ready=ready, tick=tick, reload=reload, left=succeeded.set)
+    events = Events(ready=ready, tick=tick, reload=reload, left=left)
     life = Life(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
     try:
         await life.serve([_place(each, guide) for each in places])
     finally:
         hosts.close()
+        watching.close()
 
 
 def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | None:

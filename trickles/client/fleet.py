@@ -57,6 +57,10 @@ class Fleet:
             return 0
         return max(self._latency.values()) - min(self._latency.values())
 
+    def latencies(self) -> dict[Address, int]:
+        """Smoothed round trips in microseconds, of the replicas where they could be measured."""
+        return dict(self._latency)
+
     def pick(self, now: int) -> Address:
         """Where the next request goes."""
         if self.spreads:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from trickles.drivers.addresses import Address
 from trickles.drivers.connection import Connection
 from trickles.drivers.dialer import Dialer
 from trickles.gateway import tcp
+from trickles.gateway.account import Account, Completion
 from trickles.gateway.program import Program
 from trickles.gateway.shared import Shared
 from trickles.service import Buffer
@@ -52,7 +54,7 @@ class Forwarder(Program):
         connection = self._connection
         if connection is None or self._over or self._input_ended:
             return
-        self._shared.tally.bytes_in += len(data)
+        self._took(len(data))
         self._shared.live.asked(self, len(data))
         connection.client.write(data)
         self._start()
@@ -100,7 +102,7 @@ class Forwarder(Program):
         """Output bytes in order."""
         transport = self._transport
         if transport is not None:
-            self._shared.tally.bytes_out += sum(map(len, chunks))
+            self._gave(sum(map(len, chunks)))
             self._shared.live.answered(self, more=self._waiting_bytes() > 0)
             if self._descriptor >= 0 and not transport.get_write_buffer_size():
                 chunks = tcp.written_at_once(self._descriptor, chunks)
@@ -115,6 +117,7 @@ class Forwarder(Program):
     def ended(self) -> None:
         """The output is complete."""
         self._shared.tally.completed += 1
+        self._ending = Completion.COMPLETE, ""
         self.farewell()
 
     def failed(self, reason: str) -> None:
@@ -122,9 +125,28 @@ class Forwarder(Program):
         if self._apology is None or self._over:
             super().failed(reason)
             return
-        self._shared.tally.fail(reason)
-        self._tell(reason)
+        self.blame(reason)
         self.farewell(self._apology(reason))
+
+    # what is known of it
+
+    def packets(self) -> Mapping[Address, int]:
+        """Packets that brought something, by replica."""
+        return self._connection.client.state.served if self._connection is not None else {}
+
+    def account(self, completion: Completion, reason: str) -> Account:
+        """With the replicas at work, and what their deaths cost."""
+        account = super().account(completion, reason)
+        if self._connection is None:
+            return account
+        state = self._connection.client.state
+        return replace(
+            account,
+            replicas=dict(state.served),
+            latencies_us=state.fleet.latencies(),
+            failovers=state.failovers,
+            longest_stall_us=state.stall_us,
+        )
 
     # what the crowd asks and does
 

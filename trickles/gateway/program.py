@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
-from trickles.drivers.addresses import shown
+from trickles.drivers.addresses import Address, shown
 from trickles.gateway import tcp
+from trickles.gateway.account import Account, Completion
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.shared import Shared
 from trickles.gateway.tls import TlsLayer
+
+Ending = tuple[Completion, str]
 
 
 class Program(asyncio.Protocol):
@@ -27,6 +31,10 @@ class Program(asyncio.Protocol):
         self._reading = True
         self._half_closed = False  # by the program
         self._over = False  # ended, failed or refused: nothing more crosses
+        self.bytes_in = 0  # from the program
+        self.bytes_out = 0
+        self._began = asyncio.get_running_loop().time()
+        self._ending: Ending | None = Completion.CLOSED, ""  # how it ends, and why; None: it goes on elsewhere
         self._unread_bytes = 0  # of a complete answer, when last looked at
         self._taken_at = 0.0  # when the program last took some of them
 
@@ -35,6 +43,23 @@ class Program(asyncio.Protocol):
 
     def release(self) -> None:
         """Nothing more crosses: give back what was behind it."""
+
+    def packets(self) -> Mapping[Address, int]:
+        """Packets that brought something, by replica."""
+        return {}
+
+    def account(self, completion: Completion, reason: str) -> Account:
+        """What is known of it at its end; more where there is more behind it."""
+        lasted = asyncio.get_running_loop().time() - self._began
+        return Account(
+            client=self._peer(),
+            began=time.time() - lasted,
+            duration=lasted,
+            completion=completion,
+            reason=reason,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+        )
 
     # the place in the crowd
 
@@ -59,6 +84,7 @@ class Program(asyncio.Protocol):
     def stop(self, reason: str) -> None:
         """An idle connection is closed, another fails."""
         if self._transport is not None and self.settled:
+            self._ending = Completion.CLOSED, reason
             self._finish()
             self._transport.close()
         else:
@@ -67,10 +93,15 @@ class Program(asyncio.Protocol):
     def failed(self, reason: str) -> None:
         """It cannot go on: the program must notice, so the connection is reset."""
         if not self._over:
-            self._shared.tally.fail(reason)
-            self._tell(reason)
+            self.blame(reason)
             self._finish()
         self._reset()
+
+    def blame(self, reason: str) -> None:
+        """Tell of a failure, and remember it as what ends this."""
+        self._shared.tally.fail(reason)
+        self._tell(reason)
+        self._ending = Completion.FAILED, reason
 
     # TCP
 
@@ -91,7 +122,9 @@ class Program(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The program is gone."""
         if not self._over:
-            self._shared.tally.reset += exc is not None
+            if exc is not None:
+                self._shared.tally.reset += 1
+                self._ending = Completion.RESET, ""
             self._finish()
         self._shared.live.leave(self)
         self._cancel()
@@ -128,6 +161,8 @@ class Program(asyncio.Protocol):
         """The connection, if it still stands; this program is over."""
         self._read_on()
         transport, self._transport = self._transport, None
+        if not self.bytes_out:  # it was only on the way to another
+            self._ending = None
         self._finish()
         self._shared.live.leave(self)
         return None if transport is None or transport.is_closing() else transport
@@ -167,6 +202,10 @@ class Program(asyncio.Protocol):
         self._after(self._shared.limits.linger, self._lingered)
 
     def _finish(self) -> None:
+        if not self._over and self._ending is not None and self._shared.watchers:
+            account = self.account(*self._ending)
+            for watcher in self._shared.watchers:
+                watcher(account)
         self._over = True
         self._cancel()
         self.release()
@@ -212,9 +251,22 @@ class Program(asyncio.Protocol):
         else:
             self._after(self._shared.limits.look_every, self._look)
 
-    def _tell(self, reason: str) -> None:
+    def _took(self, size_bytes: int) -> None:
+        """The program wrote so much."""
+        self.bytes_in += size_bytes
+        self._shared.tally.bytes_in += size_bytes
+
+    def _gave(self, size_bytes: int) -> None:
+        """So much is on its way to the program."""
+        self.bytes_out += size_bytes
+        self._shared.tally.bytes_out += size_bytes
+
+    def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-        self._shared.report(shown(peer) if peer else "unknown client", reason)
+        return shown(peer) if peer else "unknown client"
+
+    def _tell(self, reason: str) -> None:
+        self._shared.report(self._peer(), reason)
 
     def _after(self, seconds: float, callback: Callable[[], None]) -> None:
         self._cancel()

@@ -137,8 +137,7 @@ class Front(Program):
 
     def _refuse(self, reason: str, answer: bytes) -> None:
         if not self._over:
-            self._shared.tally.fail(reason)
-            self._tell(reason)
+            self.blame(reason)
             self.farewell(answer)
 
 

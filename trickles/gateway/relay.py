@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 from trickles.gateway import guide, tcp
+from trickles.gateway.account import Completion
 from trickles.gateway.forward import Opening
 from trickles.gateway.guide import NotReached, PassThrough
 from trickles.gateway.program import Program
@@ -70,8 +71,7 @@ class Relay(Program):
     def _not_reached(self, reason: str) -> None:
         self._reaching = None
         if not self._over:
-            self._shared.tally.fail(reason)
-            self._tell(reason)
+            self.blame(reason)
             self.farewell(self._opening.failure(reason))
 
     def reached(self, far: FarEnd) -> None:
@@ -96,7 +96,7 @@ class Relay(Program):
         """The program wrote."""
         if self._over:
             return
-        self._shared.tally.bytes_in += len(data)
+        self._took(len(data))
         self._shared.live.stirred(self)
         if self._far is None:
             self._early += data
@@ -128,7 +128,7 @@ class Relay(Program):
     def far_data(self, data: bytes) -> None:
         """The far end wrote."""
         if self._transport is not None and not self._over:
-            self._shared.tally.bytes_out += len(data)
+            self._gave(len(data))
             self._shared.live.stirred(self)
             self._transport.write(data)
 
@@ -152,6 +152,7 @@ class Relay(Program):
 
     def _complete(self) -> None:
         self._shared.tally.completed += 1
+        self._ending = Completion.COMPLETE, ""
         self.farewell()
 
     def far_paused(self, *, paused: bool) -> None:

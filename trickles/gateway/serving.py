@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
+from trickles.gateway.account import Account
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.crowd import Crowd
 from trickles.gateway.forward import Forwarder
@@ -156,6 +157,14 @@ class Gateway:
         """What the loop says of an exception that nobody caught: no other connection notices."""
         error = context.get("exception")
         self._shared.report("gateway", f"{context.get('message', '')}: {error!r}" if error else context["message"])
+
+    def watch(self, watcher: Callable[[Account], None]) -> None:
+        """Tell it of each connection once it is over."""
+        self._shared.watchers.append(watcher)
+
+    def packets(self) -> Iterator[Mapping[Address, int]]:
+        """For each connection that is open: packets that brought something, by replica."""
+        return (member.packets() for member in self._shared.live if isinstance(member, Program))
 
     def figures(self) -> dict[str, object]:
         """What it has done, for status files and logs."""

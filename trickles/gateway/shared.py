@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trickles.drivers.dialer import Dialer
+from trickles.gateway.account import Account
 from trickles.gateway.crowd import Crowd
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 
@@ -43,6 +44,7 @@ class Shared:
     limits: GatewayLimits = DEFAULT_LIMITS
     report: Callable[[str, str], None] = untold
     tally: Tally = field(default_factory=Tally)
+    watchers: list[Callable[[Account], None]] = field(default_factory=list)  # told of each connection that is over
     relaying: set[int] = field(default_factory=set)  # the local ports of connections that are passed through
 
     def window_bytes(self, dialer: Dialer) -> int:

@@ -1,0 +1,81 @@
+"""The options of `trickles gateway` that let others see what it does: access log, metrics, status file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from trickles.cli.parser import Parser
+from trickles.drivers.dialer import parse_address
+from trickles.errors import LocalProtocolError
+from trickles.gateway.accesslog import FORMATS, AccessLog
+from trickles.gateway.metrics import Metrics
+from trickles.gateway.metrics_server import MetricsServer
+from trickles.gateway.serving import Gateway
+from trickles.wire.kinds import Address
+
+_METRICS = "answer GET /metrics (Prometheus) and /health here; :PORT is on loopback"
+
+
+def add_watching_arguments(parser: Parser) -> None:
+    """Declare them."""
+    parser.add_argument("--access-log", metavar="FILE", help="a line for each connection that is over; - is stdout")
+    parser.add_argument("--access-log-format", choices=list(FORMATS), default="text", help="default: text")
+    parser.add_argument("--metrics", metavar="[HOST]:PORT", help=_METRICS)
+    parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
+
+
+class Watching:
+    """What they say, over one gateway; OSError when the log cannot be opened, LocalProtocolError for no address."""
+
+    def __init__(self, args: argparse.Namespace, gateway: Gateway, report: Callable[[str], None]) -> None:
+        self._place = _place(args.metrics) if args.metrics is not None else None
+        self._log: AccessLog | None = None
+        self._server: MetricsServer | None = None
+        if args.access_log is not None:
+            path = None if args.access_log == "-" else Path(args.access_log)
+            self._log = AccessLog(path, FORMATS[args.access_log_format], report=report)
+            gateway.watch(self._log.write)
+        if self._place is not None:
+            metrics = Metrics()
+            gateway.watch(metrics.note)
+            self._server = MetricsServer(
+                {
+                    "/metrics": lambda: metrics.render(gateway.tally, gateway.live, gateway.packets()),
+                    "/health": lambda: "ok\n",
+                }
+            )
+
+    async def begin(self) -> None:
+        """Answer scrapes; OSError as bind(2) does."""
+        if self._server is not None and self._place is not None:
+            await self._server.listen(*self._place)
+
+    def tick(self) -> None:
+        """A second has passed."""
+        if self._log is not None:
+            self._log.flush()
+
+    def reload(self) -> None:
+        """The log may have been renamed."""
+        if self._log is not None:
+            self._log.reopen()
+
+    def left(self) -> None:
+        """A successor answers scrapes now."""
+        if self._server is not None:
+            self._server.close()
+
+    def close(self) -> None:
+        """Write what is left, and answer no more."""
+        self.left()
+        if self._log is not None:
+            self._log.close()
+
+
+def _place(text: str) -> Address:
+    try:
+        return parse_address(f"127.0.0.1{text}" if text.startswith(":") else text)
+    except ValueError as error:
+        raise LocalProtocolError(str(error)) from None
