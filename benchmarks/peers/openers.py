@@ -48,5 +48,5 @@ def full_caches(place: Place) -> list[list[str]]:
 IDLES = (
     *(Idle(server.name, server, TCP_OPENER, through_tcp) for server in (HELLO, UVICORN, NGINX_AUTO)),
     Idle("trickleweb by gateway", TRICKLEWEB, TCP_OPENER, through_tcp, full_caches),
-    Idle("trickleweb native", TRICKLEWEB, NATIVE_OPENER, native),
+    Idle("trickleweb native", TRICKLEWEB, NATIVE_OPENER, native, full_caches),
 )

@@ -2,8 +2,9 @@
 
 import socket
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from benchmarks.support.load import content_length
 from benchmarks.support.net import LOOPBACK
@@ -60,25 +61,43 @@ class Connection:
         return data
 
 
-def kept_alive(port: int, path: str, body: bytes, count: int) -> list[float]:
+class Asker(Protocol):
+    """A connection that can be asked; a context manager that closes it."""
+
+    def get(self, path: str) -> tuple[bytes, bytes]:
+        """Ask for a path: (head, body)."""
+
+    def __enter__(self) -> Self:
+        """Itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close it."""
+
+
+Connect = Callable[[], Asker]
+
+
+def kept_alive(connect: Connect, path: str, body: bytes, count: int) -> list[float]:
     """Seconds of each of `count` requests on one connection; ValueError if an answer is not `body`."""
-    with Connection(port) as connection:
+    with connect() as connection:
         connection.get(path)
         return [timed(connection, path, body) for _ in range(count)]
 
 
-def fresh(port: int, path: str, body: bytes, count: int) -> list[float]:
+def fresh(connect: Connect, path: str, body: bytes, count: int) -> list[float]:
     """Seconds of each of `count` requests with their connections."""
     seconds = []
     for _ in range(count):
         started = time.perf_counter()
-        with Connection(port) as connection:
+        with connect() as connection:
             timed(connection, path, body)
         seconds.append(time.perf_counter() - started)
     return seconds
 
 
-def timed(connection: Connection, path: str, body: bytes) -> float:
+def timed(connection: Asker, path: str, body: bytes) -> float:
     """Seconds of one request."""
     started = time.perf_counter()
     head, got = connection.get(path)
