@@ -12,6 +12,8 @@ from trickleweb.cli.child import pause
 from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.progress import line
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name, write_whole
+from trickleweb.cli.site_options import cache_rule, site_options, site_words
+from trickleweb.files import CacheRule
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,22 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_folder_may_have_any_name() -> None:
     parsed = build_parser("replica").parse_args(["replica", "--udp", ":0", "--", "--listing"])
     assert (parsed.directory, parsed.listing) == ("--listing", False)
+
+
+def test_rules_for_caches_reach_the_replicas_as_they_were_said() -> None:
+    rules = ["--cache-control", "img/*=max-age=60", "--cache-control", "*.css= no-store "]
+    told = build_parser("serve").parse_args(["serve", "site", *rules])
+    words = site_words(told)
+    again = build_parser("replica").parse_args(["replica", "--udp", ":0", *words])
+    expected = (CacheRule("img/*", "max-age=60"), CacheRule("*.css", "no-store"))
+    assert site_options(told).cache_rules == site_options(again).cache_rules == expected
+    assert site_options(build_parser("serve").parse_args(["serve", "site"])).cache_rules == ()
+
+
+@pytest.mark.parametrize("text", ["", "=", "*", "*=", "=no-store", "*= ", "*=a\r\nSet-Cookie: b", "*=\N{EURO SIGN}"])
+def test_what_is_no_rule_for_caches_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        cache_rule(text)
 
 
 def test_a_run_directory_is_for_one_fleet(tmp_path: Path) -> None:

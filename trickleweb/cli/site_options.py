@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from trickleweb.cli.parser import CommandFailed, Parser
-from trickleweb.files import SiteOptions
+from trickleweb.files import CacheRule, SiteOptions
 
 
 def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
@@ -16,18 +16,31 @@ def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
     parser.add_argument(
         "--fallback", metavar="PAGE", default="", help="a page of DIR for what a single-page application routes itself"
     )
+    parser.add_argument("--cache-control", metavar="GLOB=VALUE", type=cache_rule, action="append", help=_CACHE)
+
+
+_CACHE = "the Cache-Control of files whose path fits, as 'img/*=max-age=3600' (repeatable; the first that fits)"
+
+
+def cache_rule(text: str) -> CacheRule:
+    """A type for an argument: a glob over paths below the folder, and what is told of the files that fit."""
+    pattern, equals, value = text.partition("=")
+    if not (pattern and equals and value.isascii() and value.isprintable() and value.strip()):
+        raise argparse.ArgumentTypeError(f"not GLOB=VALUE, such as '*.css=max-age=3600': {text!r}")
+    return CacheRule(pattern, value.strip())
 
 
 def site_options(args: argparse.Namespace) -> SiteOptions:
     """The choices as a value."""
-    return SiteOptions(listing=args.listing, fallback=args.fallback)
+    return SiteOptions(listing=args.listing, fallback=args.fallback, cache_rules=tuple(args.cache_control or ()))
 
 
 def site_words(args: argparse.Namespace) -> list[str]:
     """The same choices as words for another process's command line."""
     listing = ["--listing"] if args.listing else []
     fallback = [f"--fallback={args.fallback}"] if args.fallback else []
-    return [*listing, *fallback, "--", args.directory]
+    rules = [f"--cache-control={rule.pattern}={rule.value}" for rule in args.cache_control or ()]
+    return [*listing, *fallback, *rules, "--", args.directory]
 
 
 def checked_fallback(args: argparse.Namespace) -> None:
