@@ -41,7 +41,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(3, family="handlers", core=False), "asgi wsgi"),
         (Place(4), "middleware"),
         (Place(4, core=False), "app"),
-        (WORLD, "stores origin testing cli __main__"),
+        (WORLD, "stores origin telemetry testing cli __main__"),
     ),
 }
 PLACES = {

@@ -102,6 +102,27 @@ def test_a_program_for_wsgi_is_served_through_kills(tmp_path: Path) -> None:
         assert download_through_kills(fleet, "/stream", 2) == LARGE
 
 
+def test_replicas_tell_what_they_do(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    words = ["--access-log", log, "--access-log-format", "json", "--log-format", "json", "--admin", ANY_PORT]
+    words += ["--forwarded-allow-ips", "127.0.0.1", "--replicas", 1, "--factory"]
+    with running(FASTAPI, tmp_path / "run", *words) as fleet:
+        curl("--header", "X-Forwarded-For: 192.0.2.7", "--header", "X-Request-ID: mine", fleet.url + "/items/7")
+        curl(fleet.url + "/boom")
+        while not (line := fleet.program.errors.next()).startswith("{"):
+            pass
+        admin = json.loads((fleet.run_dir / "replica-0.json").read_text())["admin"]
+        assert curl(f"http://{admin}/health") == b"ok\n"
+        metrics = curl(f"http://{admin}/metrics").decode()
+    first, second = map(json.loads, log.read_text().splitlines())
+    assert (first["client"], first["target"], first["request_id"]) == ("192.0.2.7", "/items/7", "mine")
+    error = json.loads(line)
+    assert (error["message"], error["target"], error["request_id"]) == ("boom", "/boom", second["request_id"])
+    assert 'trickleweb_responses_total{status="500"} 1' in metrics.splitlines()
+    assert "trickleweb_errors_total 1" in metrics.splitlines()
+    assert "trickleweb_response_seconds_count 2" in metrics.splitlines()
+
+
 PROGRAM = """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
@@ -142,6 +163,7 @@ def test_new_code_is_taken_in_the_middle_of_a_download(tmp_path: Path) -> None:
         (["nothing_here:app"], "replica-0 did not start: there is no module nothing_here in "),
         (["tests.support.fastapi_program:LARGE"], "is a bytes, and no program for ASGI or WSGI"),
         ([FASTAPI], "takes no arguments: say --factory"),
+        ([FASTAPI, "--factory", "--access-log", "/nowhere/log"], "the access log /nowhere/log cannot be written"),
     ],
 )
 def test_what_cannot_be_served_ends_the_command_with_one_line(tmp_path: Path, words: list[str], why: str) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,13 +17,13 @@ from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirecto
 from trickles.drivers.world import EntropyPool, wall_us
 from trickles.listener import Listener
 from trickleweb.application import Application
-from trickleweb.asgi import Hosted
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.chores import Chores
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.parser import CommandFailed, one_line, shown
 from trickleweb.cli.replica import bound
 from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.telling import Telling, admin_server
 from trickleweb.ledger import Ledger
 from trickleweb.origin import AppOrigin
 from trickleweb.stores import SqliteLedger
@@ -47,20 +47,26 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         keys = KeyringSource(args.keyring)
         sock = bound(args.udp, reuse_port=args.reuse_port)
         undo.callback(sock.close)
-        spool = _spool(args)
-        ledger = _ledger(args, undo)
+        within = undo.enter_context(ExitStack())  # what is closed without waiting
+        telling = Telling(args, within)
+        spool, ledger = _spool(args), _ledger(args, within)
         await undo.enter_async_context(_lived(application))
         origin = AppOrigin(
-            application, ring=lambda: keys.keyring, ledger=ledger, clock_us=wall_us, entropy=EntropyPool()
+            telling.around(application),
+            ring=lambda: keys.keyring,
+            ledger=ledger,
+            clock_us=wall_us,
+            entropy=EntropyPool(),
+            observe=telling.observe,
         )
         undo.push_async_callback(origin.close)
+        origin.report_errors(telling.errors)
         listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
         reporter = Reporter(replica, origin, args.status_file)
-        origin.report_errors(reporter.error)
-        if isinstance(application, Hosted):
-            application.on_error = reporter.error
+        reporter.more = telling.figures
+        admin = admin_server(args.admin, reporter, within, telling.meter)
 
         def look_at_keys() -> None:
             fresh = keys.changed()
@@ -69,8 +75,10 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
 
         chores = Chores()
         chores.every(args.status_every, lambda: reporter.write(None))
-        chores.every(1.0, reporter.forgive)
         chores.every(1.0, look_at_keys)
+        chores.every(1.0, telling.look_again)
+        if admin is not None:
+            chores.every(1.0, admin.alive)
         if spool is not None:
             chores.every(60.0, spool.sweep)
         chores.tick()
@@ -108,7 +116,7 @@ def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
     return SpoolDirectory(args.spool, most_bytes=most, most_total_bytes=max(MOST_TOTAL_BYTES, 4 * most))
 
 
-def _ledger(args: argparse.Namespace, undo: AsyncExitStack) -> Ledger:
+def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
     """What was done once; without --ledger it is this replica's own, and goes with it."""
     path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
     ledger = SqliteLedger(path)

@@ -11,6 +11,7 @@ import argparse
 import errno
 import gc
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource
@@ -27,6 +28,7 @@ from trickleweb.cli.parser import Address, CommandFailed, Parser, address, secon
 from trickleweb.cli.reporting import Reporter
 from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
+from trickleweb.cli.telemetry_options import add_telemetry_arguments
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.origin import Origin, Repeats
@@ -47,6 +49,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--warm", action="store_true", help="fill --digests ahead of the first requests")
     parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here, as JSON")
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
+    add_telemetry_arguments(parser)
 
 
 _EVERY = f"how often figures that have changed are written (default: {STATUS_SECONDS})"
@@ -88,12 +91,22 @@ def run(args: argparse.Namespace) -> int:
     if spool is not None:
         chores.every(60.0, spool.sweep)  # input that nobody will ask for again
 
-    with told_to_stop() as stop:
+    with ExitStack() as undo, told_to_stop() as stop:
+        _open_admin(args, reporter, chores, undo)
         chores.tick()
         print(f"replica on {shown(sock.address)}", flush=True)
         gc.freeze()  # what was imported stays: the collector need not look at it again
         run_replica(replica, stop_fd=stop.fileno(), tick=chores.tick, every=min(args.status_every, 1.0))
     return 0
+
+
+def _open_admin(args: argparse.Namespace, reporter: Reporter, chores: Chores, undo: ExitStack) -> None:
+    if args.admin is not None:
+        from trickleweb.cli.telling import admin_server
+
+        admin = admin_server(args.admin, reporter, undo)
+        assert admin is not None
+        chores.every(1.0, admin.alive)
 
 
 def bound(place: Address, *, reuse_port: bool) -> BatchSocket:

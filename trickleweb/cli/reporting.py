@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -35,20 +36,24 @@ class Reporter:
         self._started = time.time()
         self._errors = 0
         self._told = ""
+        self.admin = ""  # where it tells its figures by HTTP
+        self.more: Callable[[], dict[str, object]] = dict  # figures of this kind of replica alone
 
     def figures(self) -> dict[str, object]:
-        """Counts since this process started; bytes are those of datagrams sent."""
-        counters = self._replica.listener.counters
+        """Counts since this process started; bytes are those of datagrams sent. Any thread may ask."""
+        counters, statuses = dict(self._replica.listener.counters), dict(self._origin.statuses)
         return {
             "pid": os.getpid(),
             "started": int(self._started),
             "packets_in": self._replica.packets_in,
             "packets_out": self._replica.packets_out,
             "bytes_out": self._replica.bytes_out,
-            "requests": sum(self._origin.statuses.values()),
+            "requests": sum(statuses.values()),
             "refusals": sum(count for name, count in counters.items() if name.startswith("refused.")),
-            "statuses": {str(status): count for status, count in sorted(self._origin.statuses.items())},
+            "statuses": {str(status): count for status, count in sorted(statuses.items())},
             "transport": dict(sorted(counters.items())),
+            **({"admin": self.admin} if self.admin else {}),
+            **self.more(),
         }
 
     def write(self, warming: Warming | None) -> None:

@@ -20,6 +20,7 @@ from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.telemetry_options import add_telemetry_arguments, telemetry_words
 
 
 def add_arguments(parser: Parser) -> None:
@@ -28,14 +29,15 @@ def add_arguments(parser: Parser) -> None:
     add_app_arguments(parser)
     parser.add_argument("--reload", action="store_true", help="replace the replicas when the program's files change")
     add_fleet_arguments(parser)
+    add_telemetry_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     ledger = str(RunDir(args.run_dir).ledger)
 
-    def words(_index: int) -> Sequence[str]:
-        return ["--ledger", ledger, *app_words(args.program, args)]
+    def words(index: int) -> Sequence[str]:
+        return ["--ledger", ledger, *telemetry_words(args, index), *app_words(args.program, args)]
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     asyncio.run(Fleet(replace(options, reloader=_reloader(args) if args.reload else None)).serve())

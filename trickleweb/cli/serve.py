@@ -16,12 +16,14 @@ from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.parser import Parser
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
+from trickleweb.cli.telemetry_options import add_admin_argument, admin_words
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add_site_arguments(parser)
     add_fleet_arguments(parser)
+    add_admin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     def words(index: int) -> Sequence[str]:
         warm = ["--warm"] if index == 0 else []
-        return [*warm, "--digests", str(digests), *site_words(args)]
+        return [*warm, *admin_words(args, index), "--digests", str(digests), *site_words(args)]
 
     options = fleet_options(args, command="serve", what=str(checked_directory(args)), words=words)
     asyncio.run(Fleet(options).serve())

@@ -1,0 +1,43 @@
+"""The options about what replicas tell: logs, metrics, and whose word about clients they take."""
+
+from __future__ import annotations
+
+import argparse
+
+from trickleweb.cli.parser import Parser, address, shown
+
+ACCESS_FORMATS = ("common", "combined", "json")
+
+
+def add_admin_argument(parser: Parser) -> None:
+    """Declare where metrics and health are told."""
+    parser.add_argument("--admin", metavar="HOST:PORT", type=address, help=_ADMIN)
+
+
+def add_telemetry_arguments(parser: Parser) -> None:
+    """Declare what replicas of a program tell."""
+    add_admin_argument(parser)
+    parser.add_argument("--access-log", metavar="FILE", help="a line for each response there; - for standard output")
+    parser.add_argument("--access-log-format", choices=ACCESS_FORMATS, default=ACCESS_FORMATS[1], help=_FORMAT)
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of errors (default: text)")
+    parser.add_argument("--forwarded-allow-ips", metavar="ADDRESS,...", default="", help=_FORWARDED)
+
+
+_ADMIN = "tell /metrics and /health here, by HTTP; further replicas on the ports behind it"
+_FORMAT = "of the access log (default: combined)"
+_FORWARDED = "believe X-Forwarded-For, -Proto and -Host from these peers, networks, or * (default: none)"
+
+
+def admin_words(args: argparse.Namespace, index: int) -> list[str]:
+    """The admin port of a replica, as words for its command line."""
+    if args.admin is None:
+        return []
+    host, port = args.admin
+    return ["--admin", shown((host, port and port + index))]
+
+
+def telemetry_words(args: argparse.Namespace, index: int) -> list[str]:
+    """All of the choices, as words for the command line of a replica."""
+    log = [] if args.access_log is None else [f"--access-log={args.access_log}"]
+    formats = ["--access-log-format", args.access_log_format, "--log-format", args.log_format]
+    return [*admin_words(args, index), *log, *formats, f"--forwarded-allow-ips={args.forwarded_allow_ips}"]

@@ -1,0 +1,87 @@
+"""What a replica of a program tells, put together from its options: logs, figures, and the admin port."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from contextlib import ExitStack
+
+from trickleweb.application import Application
+from trickleweb.cli.parser import Address, CommandFailed, shown
+from trickleweb.cli.reporting import Reporter
+from trickleweb.origin import Answered
+from trickleweb.telemetry import (
+    AccessLog,
+    AdminServer,
+    ErrorHandler,
+    ErrorLog,
+    Forwarded,
+    LogFile,
+    Meter,
+    Named,
+    exposition,
+    trusted,
+)
+
+
+class Telling:
+    """The listeners to what happens in a replica; `undo` closes what was opened."""
+
+    def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
+        self.errors = ErrorLog(_to_stderr, as_json=args.log_format == "json")
+        logger = logging.getLogger("trickleweb")  # what this framework logs are errors of the program
+        logger.addHandler(ErrorHandler(self.errors))
+        logger.propagate = False
+        self.meter = Meter()
+        self._peers = trusted(args.forwarded_allow_ips)
+        self._log = _log_file(args.access_log)
+        self._access = AccessLog(self._log.write, args.access_log_format, self._peers) if self._log else None
+        if self._log is not None:
+            undo.callback(self._log.close)
+
+    def around(self, application: Application) -> Application:
+        """The application as its clients are seen, and with its requests known to the logs."""
+        return Named(Forwarded(application, self._peers) if self._peers.networks else application)
+
+    def observe(self, answered: Answered) -> None:
+        """A response begins."""
+        self.meter(answered)
+        if self._access is not None:
+            self._access(answered)
+
+    def figures(self) -> dict[str, object]:
+        """What is counted here."""
+        lost = {} if self._log is None else {"log_lines_lost": self._log.lost}
+        return {"errors": self.errors.count, "resumed": self.meter.resumed, **lost}
+
+    def look_again(self) -> None:
+        """To be called now and then, for logs that are rotated."""
+        if self._log is not None:
+            self._log.look_again()
+
+
+def admin_server(
+    place: Address | None, reporter: Reporter, undo: ExitStack, meter: Meter | None = None
+) -> AdminServer | None:
+    """The admin port, closed by `undo`, if there is to be one; `CommandFailed` if it cannot be had."""
+    if place is None:
+        return None
+    try:
+        server = AdminServer(*place, lambda: exposition(reporter.figures(), meter.families() if meter else ()))
+    except OSError as error:
+        raise CommandFailed(f"the admin port {shown(place)} cannot be used: {error.strerror}") from None
+    undo.callback(server.close)
+    reporter.admin = shown(server.address)
+    return server
+
+
+def _log_file(path: str | None) -> LogFile | None:
+    try:
+        return None if path is None else LogFile(path)
+    except OSError as error:
+        raise CommandFailed(f"the access log {path} cannot be written: {error.strerror}") from None
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

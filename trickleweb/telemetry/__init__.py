@@ -1,0 +1,24 @@
+"""What replicas tell of their work: access logs, errors, metrics, health; and who a client is behind proxies."""
+
+from trickleweb.telemetry.accesslog import FORMATS, AccessLog
+from trickleweb.telemetry.admin import AdminServer
+from trickleweb.telemetry.current import Named
+from trickleweb.telemetry.errorlog import ErrorHandler, ErrorLog
+from trickleweb.telemetry.forwarded import Forwarded, Trusted, trusted
+from trickleweb.telemetry.logfile import LogFile
+from trickleweb.telemetry.metrics import Meter, exposition
+
+__all__ = [
+    "FORMATS",
+    "AccessLog",
+    "AdminServer",
+    "ErrorHandler",
+    "ErrorLog",
+    "Forwarded",
+    "LogFile",
+    "Meter",
+    "Named",
+    "Trusted",
+    "exposition",
+    "trusted",
+]

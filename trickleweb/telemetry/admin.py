@@ -1,0 +1,89 @@
+"""A port for those who run a replica: /metrics for Prometheus, /health for whoever asks whether it is well.
+
+It answers on a thread of its own, so it tells of a replica that is stuck, too. It knows no secrets and changes nothing,
+and is for this machine, or a network of one's own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from trickleweb.telemetry.metrics import CONTENT_TYPE
+
+STUCK_S = 5.0  # without a sign of life
+_TIMEOUT_S = 10.0  # a client of this port may take
+Page = tuple[int, str, str]  # status, type, text
+
+
+class AdminServer:
+    """Serves until `close`. `alive` must be called now and then by the replica's own loop; OSError if there is no port.
+
+    `metrics` gives the text for Prometheus.
+    """
+
+    def __init__(
+        self, host: str, port: int, metrics: Callable[[], str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._alive_at = clock()
+        self._metrics = metrics
+        self._server = _Server((host, port), _handler(self))
+        self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> None:
+        """The replica is at work."""
+        self._alive_at = self._clock()
+
+    def page(self, path: str) -> Page:
+        """What is at a path."""
+        if path == "/metrics":
+            return 200, CONTENT_TYPE, self._metrics()
+        if path == "/health":
+            silent = self._clock() - self._alive_at
+            if silent > STUCK_S:
+                return 503, "text/plain", f"no sign of life for {silent:.0f} s\n"
+            return 200, "text/plain", "ok\n"
+        return 404, "text/plain", "there are /metrics and /health\n"
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went: nobody needs to know."""
+
+
+def _handler(admin: AdminServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _TIMEOUT_S
+        server_version, sys_version = "trickleweb", ""
+
+        def do_GET(self) -> None:
+            status, kind, text = admin.page(self.path.partition("?")[0])
+            data = text.encode("utf-8")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+
+        do_HEAD = do_GET  # noqa: N815 - the name is the library's
+
+        def log_message(self, *_arguments: object) -> None:
+            """Not in any log."""
+
+    return Handler

@@ -1,0 +1,85 @@
+"""Errors of a program, each with the request that it befell: for people with its traceback, for machines as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+
+from trickleweb.telemetry.current import current_request, request_id
+
+PER_SECOND = 20  # clients can bring errors about: a flood of them must not become a flood of log
+_MOST_CHARS = 16_384  # of one traceback: its end is what counts
+
+
+class ErrorLog:
+    """Writes what a program raised; `count` tells how often it did, also when too often to be written."""
+
+    def __init__(
+        self, write: Callable[[str], None], *, as_json: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.count = 0
+        self._write = write
+        self._as_json = as_json
+        self._clock = clock
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def __call__(self, error: Exception) -> None:
+        """Tell of an error."""
+        self.count += 1
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._lines >= PER_SECOND:
+            self._left_out += 1
+            return
+        self._lines += 1
+        fields = _fields(error, second)
+        if self._left_out:
+            fields["left_out"], self._left_out = self._left_out, 0
+        self._write(json.dumps(fields, separators=(",", ":")) if self._as_json else _text(fields))
+
+
+class ErrorHandler(logging.Handler):
+    """Lets what is logged with an exception go to an `ErrorLog`; what is logged without one is none of its business."""
+
+    def __init__(self, errors: ErrorLog) -> None:
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As `logging.Handler`."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Exception):
+            self._errors(error)
+
+
+def _fields(error: Exception, second: int) -> dict[str, object]:
+    request = current_request()
+    told = "".join(traceback.format_exception(error))[-_MOST_CHARS:]
+    fields: dict[str, object] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)),
+        "error": type(error).__name__,
+        "message": str(error),
+        "traceback": told,
+    }
+    if request is not None:
+        fields |= {"method": request.method, "target": request.head.target, "request_id": request_id(request)}
+    return fields
+
+
+def _text(fields: dict[str, object]) -> str:
+    """A line that says what befell which request, then the traceback; nothing in it can forge a line of its own."""
+    about = f"{fields['method']} {fields['target']} ({fields['request_id']}): " if "method" in fields else ""
+    more = f" ({fields['left_out']} more were not told)" if "left_out" in fields else ""
+    first = f"{fields['time']} {about}{fields['error']}: {fields['message']}{more}"
+    lines = str(fields["traceback"]).rstrip().splitlines()
+    return "\n".join([_one_line(first), *(f"  {_one_line(line)}" for line in lines)])
+
+
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,0 +1,62 @@
+"""A file of lines that several processes write to, and that may be moved away under them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+STANDARD_OUTPUT = "-"
+
+
+class LogFile:
+    """Appends lines, each in one write, so that those of several replicas do not mix. Nothing about it raises.
+
+    `lost` counts lines that could not be written. Call `look_again` now and then: a file that was moved away, as log
+    rotation does, is begun anew.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.lost = 0
+        self._path = None if path == STANDARD_OUTPUT else Path(path)
+        self._descriptor = sys.stdout.fileno() if self._path is None else -1
+        if self._path is not None:
+            self._descriptor = _opened(self._path)  # here an OSError is for who named the file
+
+    def write(self, line: str) -> None:
+        """Append a line."""
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            if os.write(self._descriptor, data) < len(data):
+                self.lost += 1
+        except OSError:
+            self.lost += 1
+
+    def look_again(self) -> None:
+        """Write to the file that has the name now, made if there is none."""
+        if self._path is None:
+            return
+        with suppress(OSError):
+            if not _is_same(self._path, self._descriptor):
+                fresh = _opened(self._path)
+                os.close(self._descriptor)
+                self._descriptor = fresh
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._path is not None:
+            os.close(self._descriptor)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640)
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        named = path.stat()
+    except FileNotFoundError:
+        return False
+    held = os.fstat(descriptor)
+    return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)

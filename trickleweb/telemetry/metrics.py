@@ -1,0 +1,93 @@
+"""Figures of a replica in the text format of Prometheus, version 0.0.4."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+
+from trickleweb.origin import Answered
+
+BOUNDS_US = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Labels = Mapping[str, str]
+Sample = tuple[str, Labels, float]  # a suffix of the name, labels, and the value
+
+
+class Meter:
+    """Counts what is told of each response: how long it took to its head, and how many were gone on with."""
+
+    def __init__(self) -> None:
+        self.resumed = 0
+        self._counts = [0] * (len(BOUNDS_US) + 1)
+        self._sum_us = 0
+
+    def __call__(self, answered: Answered) -> None:
+        """Count a response."""
+        if answered.resumed:
+            self.resumed += 1
+            return
+        self._counts[bisect_left(BOUNDS_US, answered.took_us)] += 1
+        self._sum_us += answered.took_us
+
+    def families(self) -> Iterator[str]:
+        """The lines of its metrics."""
+        samples, total = list[Sample](), 0
+        for bound, count in zip((*BOUNDS_US, None), self._counts, strict=True):
+            total += count
+            samples.append(("_bucket", {"le": "+Inf" if bound is None else f"{bound / 1e6:g}"}, total))
+        samples += [("_sum", {}, self._sum_us / 1e6), ("_count", {}, total)]
+        yield from family("response_seconds", "histogram", "Time from a whole request to its response's head.", samples)
+        text = "Responses of other replicas that this one went on with."
+        yield from family("resumed_total", "counter", text, [("", {}, self.resumed)])
+
+
+def exposition(figures: Mapping[str, object], more: Iterable[str] = ()) -> str:
+    """The text for what a replica tells of itself (as its status file has it), and for further families."""
+    return "\n".join([*_families(figures), *more, ""])
+
+
+def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
+    """The lines of one metric."""
+    whole = f"trickleweb_{name}"
+    yield f"# HELP {whole} {text}"
+    yield f"# TYPE {whole} {kind}"
+    for suffix, labels, value in samples:
+        told = ",".join(f'{label}="{_quoted(each)}"' for label, each in labels.items())
+        yield (
+            f"{whole}{suffix}{f'{{{told}}}' if told else ''} {value:g}"
+            if value < 1e6
+            else (f"{whole}{suffix}{f'{{{told}}}' if told else ''} {value:.0f}")
+        )
+
+
+_COUNTERS = {
+    "packets_in": "Datagrams that arrived.",
+    "packets_out": "Datagrams that were sent.",
+    "bytes_out": "Bytes of the datagrams that were sent.",
+    "errors": "Exceptions of the program.",
+    "log_lines_lost": "Lines of the access log that could not be written.",
+}
+
+
+def _families(figures: Mapping[str, object]) -> Iterator[str]:
+    for name, text in _COUNTERS.items():
+        value = figures.get(name)
+        if isinstance(value, int):
+            yield from family(f"{name}_total", "counter", text, [("", {}, value)])
+    statuses = _counts(figures.get("statuses"), "status")
+    yield from family("responses_total", "counter", "Responses begun, by status.", statuses)
+    transport = _counts(figures.get("transport"), "event")
+    yield from family("transport_total", "counter", "Events of the transport: see the manual.", transport)
+    started = figures.get("started")
+    if isinstance(started, int):
+        yield from family("start_time_seconds", "gauge", "When this process started, since 1970.", [("", {}, started)])
+
+
+def _counts(value: object, label: str) -> Iterator[Sample]:
+    if isinstance(value, dict):
+        for name, count in value.items():
+            yield "", {label: str(name)}, int(count)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
