@@ -10,6 +10,7 @@ import pytest
 from trickleweb import App, Cookie, HTTPError, Request, Response
 from trickleweb.bodies import Complete
 from trickleweb.messages import Chunked, Length
+from trickleweb.middleware import basic_auth
 from trickleweb.testing import AsyncClient, Client, StatusError
 from trickleweb.testing.asking import absolute
 
@@ -243,3 +244,44 @@ def test_plain_generators_are_read_too() -> None:
     app = App()
     app.get("/")(lambda request: Response.stream(chunks()))
     assert Client(app).get("/").content == b"ab"
+
+
+def test_a_stream_without_end_can_be_left() -> None:
+    closed: list[str] = []
+
+    async def ticks() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "tick\n"
+        finally:
+            closed.append("async")
+
+    def plain_ticks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"tick\n"
+        finally:
+            closed.append("plain")
+
+    app = App()
+    app.get("/async")(lambda request: Response.stream(ticks()))
+    app.get("/plain")(lambda request: Response.stream(plain_ticks()))
+    for path in ("/async", "/plain"):
+        answer = Client(app).get(path, most_bytes=12)
+        assert (answer.content, "content-length" in answer.headers) == (b"tick\ntick\nti", False)
+    assert closed == ["async", "plain"]
+
+
+def test_credentials_and_open_files(tmp_path: Path) -> None:
+    app = App(middleware=[basic_auth(lambda user, word: user if word == "ü:" else None, realm="x")])
+
+    @app.post("/")
+    async def who(request: Request) -> Any:
+        (name,) = request.form().files
+        return [request.principal, name, request.form().files[name].data.decode()]
+
+    (tmp_path / "file").write_text("content")
+    with (tmp_path / "file").open("rb") as file:
+        answer = Client(app).post("/", auth=("anna", "ü:"), files={"f": file})
+    assert answer.json() == ["anna", "f", "content"]
+    assert Client(app).post("/", auth=("anna", "")).status_code == 401

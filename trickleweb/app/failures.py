@@ -57,7 +57,8 @@ class Failures:
         if isinstance(error, HTTPError):  # by a handler of errors
             return error_response(request, error)
         request.state["exception"] = error
-        _LOGGER.error("%s %s failed", request.method, request.head.path, exc_info=error)
+        more = {"request_id": request.state.get("request_id", ""), "method": request.method, "path": request.head.path}
+        _LOGGER.error("%s %s failed", request.method, request.head.path, exc_info=error, extra=more)
         if self._debug:
             return _debug_page(request, error)
         own = self._handlers.get(500) or self._handlers.get(Exception)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json as jsons
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 from urllib.parse import urlsplit
 
 from trickleweb.forms import render_urlencoded
 from trickleweb.testing.cookies import CookieJar
 
 Fields = Mapping[str, Any] | Sequence[tuple[str, Any]]  # values as text; a list is a name with several
-File = bytes | str | tuple[str, bytes | str] | tuple[str, bytes | str, str]  # data; or its name, data and type
+Bytes = bytes | str | IO[bytes]
+File = Bytes | tuple[str, Bytes] | tuple[str, Bytes, str]  # data; or its name, data and type
 Content = bytes | str | Iterable[bytes] | AsyncIterator[bytes]
 
 
@@ -28,7 +30,9 @@ class Options(TypedDict, total=False):
     data: Fields  # of a form
     files: Mapping[str, File] | Sequence[tuple[str, File]]  # of a form too, which is multipart then
     content: Content  # the body as it is; an iterable goes in pieces, chunked
+    auth: tuple[str, str]  # user and password, for HTTP Basic
     follow_redirects: bool
+    most_bytes: int  # of the body, after which it is left: for streams without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ def asked(method: str, url: str, base_url: str, own: Mapping[str, str], jar: Coo
     given = {name.lower() for name, _ in headers}
     framing = _framing(method, content)
     cookie = _cookie_header(jar, path, parts.scheme == "https", options.get("cookies", {}))
-    implied = [("Host", parts.netloc), ("Content-Type", media_type), *framing, ("Cookie", cookie)]
+    basic = base64.b64encode(":".join(options["auth"]).encode()).decode() if "auth" in options else ""
+    implied = [("Host", parts.netloc), ("Authorization", f"Basic {basic}" if basic else "")]
+    implied += [("Content-Type", media_type), *framing, ("Cookie", cookie)]
     fields = [(name, value) for name, value in implied if value and name.lower() not in given] + headers
     start = f"{parts.scheme}://{parts.netloc}{target}" if parts.scheme == "https" else target
     lines = [f"{method} {start} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
@@ -121,7 +127,7 @@ def _multipart(
     for name, file in files.items() if isinstance(files, Mapping) else files:
         filename, data, *kind = file if isinstance(file, tuple) else (name, file)
         disposition = f'name="{_quoted(name)}"; filename="{_quoted(filename)}"'
-        body = data.encode() if isinstance(data, str) else data
+        body = data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else data.read()
         parts.append((disposition, kind[0] if kind else "application/octet-stream", body))
     lines = []
     for disposition, media_type, body in parts:

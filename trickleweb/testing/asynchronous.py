@@ -113,7 +113,7 @@ class AsyncClient:
         sent = asked(method, url, self.base_url, self.headers, self.cookies, options)
         body = sent.content if isinstance(sent.content, bytes) else _pieces(sent.content)
         try:
-            done = await exchange(self.application, sent.head, body, self._setting())
+            done = await exchange(self.application, sent.head, body, self._setting(), options.get("most_bytes"))
         except IncompleteResponse as exc:
             if self._raise and exc.__cause__ is not None:
                 raise exc.__cause__ from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from trickleweb.application import Application
-from trickleweb.bodies import Body, Complete, Data, FileBody, Rendered, Stepped, Streamed
+from trickleweb.asgi import bodies
+from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
 from trickleweb.errors import HTTPError, WebError
-from trickleweb.files import HashPending
 from trickleweb.headers import Headers
 from trickleweb.http1 import decide_delivery, error_plan, parse_head_untrusted
 from trickleweb.messages import Inline, NeedMore, Plan
@@ -17,9 +17,6 @@ from trickleweb.messages import Request as Head
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response, error_response
 from trickleweb.responses.planned import planned
-
-_HASH_TRIES = 500
-_HASH_SECONDS = 0.01  # a file that has only just been written cannot be told yet from what it becomes next
 
 
 class IncompleteResponse(WebError):
@@ -42,9 +39,16 @@ class Exchanged:
 
 
 async def exchange(
-    application: Application, head_bytes: bytes, body: bytes | AsyncIterator[bytes], setting: Setting
+    application: Application,
+    head_bytes: bytes,
+    body: bytes | AsyncIterator[bytes],
+    setting: Setting,
+    most_bytes: int | None = None,
 ) -> Exchanged:
-    """Put one request to an application; `IncompleteResponse` if its response breaks off."""
+    """Put one request to an application; `IncompleteResponse` if its response breaks off.
+
+    A body that is made on the way is left after `most_bytes`.
+    """
     try:
         head = parse_head_untrusted(head_bytes)
         if isinstance(head, NeedMore):
@@ -54,10 +58,10 @@ async def exchange(
         return Exchanged(plan.status, plan.headers, _inline(plan), Response(plan.status, plan.headers))
     request, made, exception = await _respond(application, head, body, setting)
     try:
-        response, content, byte_count = await _gathered(application, head, made)
+        response, content, byte_count = await _gathered(application, head, made, most_bytes)
     except HTTPError as error:  # a file that went away meanwhile
         made = error_response(request, error)
-        response, content, byte_count = await _gathered(application, head, made)
+        response, content, byte_count = await _gathered(application, head, made, most_bytes)
     delivery = decide_delivery(head, response.status, byte_count)
     length = () if delivery.content_length is None else (("Content-Length", str(delivery.content_length)),)
     headers = response.headers.added(*length)
@@ -80,7 +84,9 @@ async def _respond(
     return request, response, exception if isinstance(exception, Exception) else None
 
 
-async def _gathered(application: Application, head: Head, made: Response) -> tuple[Response, bytes, int | None]:
+async def _gathered(
+    application: Application, head: Head, made: Response, most_bytes: int | None
+) -> tuple[Response, bytes, int | None]:
     """The response with the headers of its body, the body, and its length if that is known before the body is."""
     match made.body:
         case Complete(data=data):
@@ -89,63 +95,32 @@ async def _gathered(application: Application, head: Head, made: Response) -> tup
             text = application.render(body)
             return made, text, len(text)
         case FileBody() as body:
-            plan = await _planned(application, body, head)
-            return planned(made, plan), _read(application, plan), plan.body_bytes
+            plan = await bodies.file_plan(application, body, head)
+            data = b"".join([piece async for piece in bodies.pieces(application, plan)])
+            return planned(made, plan), data, plan.body_bytes
         case Streamed(byte_count=byte_count) if head.method == "HEAD":
             return made, b"", byte_count
         case Stepped() if head.method == "HEAD":
             return made, b"", None
         case body:
-            return made, *(await _streamed(body))
+            return made, *(await _streamed(body, most_bytes))
 
 
-async def _planned(application: Application, body: FileBody, head: Head) -> Plan:
-    for _ in range(_HASH_TRIES):
-        try:
-            return application.file_plan(body, head)
-        except HashPending:
-            await asyncio.sleep(_HASH_SECONDS)
-    raise HTTPError(503, "The file is still being hashed.")
-
-
-def _read(application: Application, plan: Plan) -> bytes:
-    pieces = [
-        piece.data if isinstance(piece, Inline) else application.read(piece.content, piece.start, piece.stop)
-        for piece in plan.pieces
-    ]
-    return b"".join(pieces)
-
-
-async def _streamed(body: Body) -> tuple[bytes, int | None]:
-    """All of a body that is made on the way, and the length that it told before."""
+async def _streamed(body: Stepped | Streamed, most_bytes: int | None) -> tuple[bytes, int | None]:
+    """All of a body that is made on the way, or the beginning of it, and the length that it told before."""
     content = bytearray()
     try:
-        async for data in _chunks(body):
-            content += data.encode("utf-8") if isinstance(data, str) else data
+        async with aclosing(bodies.made(body)) as chunks:
+            async for data in chunks:
+                content += data
+                if most_bytes is not None and len(content) >= most_bytes:
+                    return bytes(content[:most_bytes]), None
     except Exception as exc:
         raise IncompleteResponse(bytes(content), repr(exc)) from exc
     told = body.byte_count if isinstance(body, Streamed) else None
     if told is not None and told != len(content):
         raise IncompleteResponse(bytes(content), f"it said that it has {told}")
     return bytes(content), told
-
-
-async def _chunks(body: Body) -> AsyncIterator[Data]:
-    if isinstance(body, Stepped):
-        steps = body.run()
-        if isinstance(steps, AsyncIterator):
-            async for data, _ in steps:
-                yield data
-        else:
-            for data, _ in steps:
-                yield data
-    elif isinstance(body, Streamed):
-        if isinstance(body.chunks, AsyncIterable):
-            async for data in body.chunks:
-                yield data
-        else:
-            for data in body.chunks:
-                yield data
 
 
 def _inline(plan: Plan) -> bytes:
