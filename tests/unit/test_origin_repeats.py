@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.origins import NOW_S, begun, body, event, fields, get, output, status
 from tests.support.site_folder import fill, store, write
-from trickles.service import Refusal
+from trickles.service import Continuation, Refusal
 from trickleweb.files import SiteOptions, StaticSite
 from trickleweb.messages import Plan, Request
 from trickleweb.origin import Origin, Repeats
@@ -165,3 +165,37 @@ def test_nothing_is_refused_that_was_not_before(server: Server) -> None:
     reply = server.origin.handle(event(get("/large.bin")))
     assert reply.refusal is not Refusal.NOT_HERE
     assert status(output(reply)) == 404
+
+
+def states(server: Server) -> dict[str, Continuation | None]:
+    """Where a connection may stand when a request comes that was answered a moment ago."""
+    first = begun(server.origin, get("/a.txt"))[1]
+    return {
+        "fresh": None,
+        "kept": first,
+        "closed": begun(server.origin, get("/a.txt", "Connection: close"))[1],
+        "of another release": first._replace(state=b"\x09" + first.state[1:]),
+        "cut": first._replace(state=first.state[:3]),
+        "without an end": first._replace(stop=None),
+    }
+
+
+@pytest.mark.parametrize("known", ["fresh", "kept", "closed", "of another release", "cut", "without an end"])
+def test_from_memory_comes_what_would_come_without_it(server: Server, known: str) -> None:
+    continuation = states(server)[known]
+    stop = continuation.stop or 0 if continuation else 0
+    given = get("/a.txt")
+    events = [
+        event(given, continuation, (start, start + 50), budget=budget, end=end, early=early, offset=offset)
+        for start in (0, max(stop - 1, 0), stop, stop + 3)
+        for budget in (7, 1000)
+        for end in (False, True)
+        for early in (False, True)
+        for offset in (None, 0, 1000)
+    ]
+    assert server.origin.handle(event(given)) == server.origin.handle(event(given))
+    for each in events:
+        remembered = server.origin.handle(each)
+        server.origin.drop_caches()
+        assert remembered == server.origin.handle(each), each
+        server.answer(given)

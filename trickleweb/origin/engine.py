@@ -20,6 +20,7 @@ from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
 from trickleweb.origin.repeats import FORGETFUL, Repeats
 from trickleweb.origin.response import Chunk, NotThisResponse
+from trickleweb.origin.state import goes_on
 
 READ_ONLY = Limits(max_body_bytes=65_536)  # a body that nobody wants is read and dropped, to keep the connection
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -66,11 +67,31 @@ class Origin:
     def handle(self, event: Event) -> Reply:
         """Answer one event; never raises for what a client sends or a disk does."""
         try:
-            return self._answer(event)
+            return self._repeated(event) or self._answer(event)
         except HashPending:  # before its address is proved a client can be told nothing: it comes again afterwards
             return Reply() if event.early else Reply(refusal=Refusal.BUSY)
         except (ContentNotHere, NotThisResponse, OSError):
             return Reply(refusal=Refusal.NOT_HERE)
+
+    def _repeated(self, event: Event) -> Reply | None:
+        """What `_answer` says to a request that stands alone and was answered a moment ago, in half the time."""
+        known, start, consumed = event.continuation, 0, 0
+        if known is not None:
+            if known.stop is None or (event.wants and event.wants[0][0] < known.stop) or not goes_on(known.state):
+                return None
+            start, consumed = known.stop, known.consumed
+        if consumed != event.input_offset or event.input_end or event.spooled is not None:
+            return None
+        made = self._repeats.recall(event.input)
+        if made is None:
+            return None
+        response, state, status = made
+        try:
+            chunks = tuple(response.chunks(start, event.wants, event.budget, self._read))
+        except ContentNotHere:
+            return None
+        self.statuses[status] += 1
+        return Reply(chunks, Continuation(state, start, start + response.size_bytes, consumed + len(event.input)))
 
     def _answer(self, event: Event) -> Reply:
         known = event.continuation

@@ -34,10 +34,12 @@ class Repeats:
 
     def find(self, given: Given) -> Made | None:
         """What exactly this input was answered with a moment ago, as one request on a connection that goes on."""
-        known = self._answers.get(given.first)
-        if known is None or given.ended or given.size_bytes > len(given.first) or known[0] <= self.now_ns():
-            return None
-        return known[1]
+        return None if given.ended or given.size_bytes > len(given.first) else self.recall(given.first)
+
+    def recall(self, request: bytes) -> Made | None:
+        """What these bytes were answered with a moment ago."""
+        known = self._answers.get(request)
+        return None if known is None or known[0] <= self.now_ns() else known[1]
 
     def note(self, given: Given, asked_ns: int, made: Made, read: Read) -> Made:
         """Remember the answer to this input, one request, that was put to the site at `asked_ns`; it comes back.

@@ -123,6 +123,11 @@ def decode(state: bytes) -> Response | Asked:
     return Asked(state[body:], state[at:body], flags, date_s, length, (size, crc))
 
 
+def goes_on(state: bytes) -> bool:
+    """Whether the connection goes on behind the response of that state; False where that cannot be told."""
+    return len(state) > _FIXED.size and state[0] in {_PLANNED, _ASKED} and state[1] & Flag.KEEP_ALIVE != 0
+
+
 def _checked(plan: Plan, flags: Flag, date_s: int, length: int | None, check: tuple[int, int]) -> Response:
     """The response; without its head if this release renders another one than it was begun with."""
     has_body = bool(flags & Flag.BODY)
