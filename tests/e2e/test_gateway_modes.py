@@ -97,7 +97,7 @@ def test_several_listeners_lead_to_several_fleets(key: Path, tmp_path: Path) -> 
             with socket.create_connection(forward, PATIENCE_SECONDS) as program:
                 assert read_tape(program, 1000) == tape(0, 1000)
             assert asked(proxy, "tape.test").startswith(b"HTTP/1.1 403 Forbidden\r\n")
-            assert gateway.errors.next().endswith(": host not allowed")
+            assert gateway.errors.next().endswith(": host not allowed (tape.test:99)")
             hosts.write_text("nonsense\n")
             assert "the map stays as it was: not HOST=REPLICA" in gateway.errors.next()
             other.write_text(server_key_text(PUBLIC) + "\n")  # which is not the strangers'
@@ -180,7 +180,7 @@ def test_redirected_connections_reach_the_fleet_of_their_destination(key: Path, 
             assert fetch(network.name("client"), ("10.9.77.1", 99), lambda: fleet.kill(0)) == tape_digest(TAPE_BYTES)
             with pytest.raises(AssertionError):
                 fetch(network.name("client"), ("10.9.77.2", 99), lambda: None)
-            assert gateway.errors.next().endswith(": host not allowed")
+            assert gateway.errors.next().endswith(": host not allowed (10.9.77.2:99)")
 
 
 TPROXY = """

@@ -34,6 +34,8 @@ def test_an_account_as_text() -> None:
     words = "replicas=192.0.2.1:8443*700,[2001:db8::1]:8443*3 failovers=1 stall_ms=12"
     assert as_text(DONE) == f"{LINE} {words}\n"
     nobody = replace(DONE, replicas={}, completion=Completion.FAILED, reason="no replica answers")
+    proxied = as_text(replace(DONE, target="example.org:80", reason="gone"))
+    assert proxied.endswith("stall_ms=12 target=example.org:80 reason=gone\n")
     assert as_text(nobody).endswith("replicas=- failovers=1 stall_ms=12 reason=no replica answers\n")
 
 
@@ -43,6 +45,7 @@ def test_an_account_as_json() -> None:
         "client": "192.0.2.9:5555",
         "completion": "complete",
         "reason": None,
+        "target": None,
         "seconds": 1.5,
         "bytes_in": 80,
         "bytes_out": 1_000_000,

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loopfleet import PUBLIC
+from tests.support.loopfleet import PUBLIC, run
 from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
 from trickles.cli.mode_options import MOST_MAP_BYTES, add_mode_arguments, allowed_networks, listening, mapped
 from trickles.cli.parser import Parser
+from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import server_key_text
 from trickles.errors import KeyringError, LocalProtocolError
+from trickles.gateway import Gateway
+from trickles.gateway.guide import NotReached, PassThrough
 from trickles.gateway.routes import FleetSpec
+from trickles.gateway.targets import networks
 
 ANY = "127.0.0.1:0"
 PROXY, MAPPED = ("--listen", f"proxy@{ANY}"), ("--map", "h=127.0.0.1:1")
@@ -99,3 +103,19 @@ def test_fleets_that_stay_the_same_keep_their_dialers(capsys: pytest.CaptureFixt
     again = FleetMaker(args).dialers({**found, ("k", None): FleetSpec(("127.0.0.1:2",))}, first)
     assert [again[spec] is dialer for spec, dialer in first.items()] == [True, True]
     assert len(again) == 3
+
+
+def test_nobody_is_passed_through_to_the_metrics() -> None:
+    async def test() -> None:
+        gateway = Gateway()
+        parser = Parser()
+        add_watching_arguments(parser)
+        watching = Watching(parser.parse_args(["--metrics", "127.0.0.1:0"]), gateway, print)
+        await watching.begin()
+        [port] = gateway.own_ports
+        assert port > 0
+        with pytest.raises(NotReached, match="host not allowed"):
+            await PassThrough(networks(["127.0.0.0/8"]), gateway.own_ports).place(("127.0.0.1", port))
+        watching.close()
+
+    run(test())

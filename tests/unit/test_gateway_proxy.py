@@ -10,6 +10,7 @@ from tests.support.certificates import Authority
 from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.proxyhouse import LARGE, proxy_house, request, response
 from trickles.gateway import GatewayLimits
+from trickles.gateway.account import Account
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.heads import ESTABLISHED
 from trickles.gateway.socks import CHOSEN, REJECTED, Code, reply
@@ -27,7 +28,10 @@ def socks_request(host: str, port: int = 80) -> bytes:
 def test_one_connection_reaches_one_fleet_after_another(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path) as home:
+            accounts = list[Account]()
+            home.gateway.watch(accounts.append)
             reader, writer = await home.dial()
+            program = writer.get_extra_info("sockname")[1]
             for host in ("a.test", "A.test:8080", "b.test", "a.test"):
                 for path, body in (("/name", host.lower().removesuffix(":8080").encode()), ("/large", LARGE)):
                     writer.write(request(host, path))
@@ -40,6 +44,9 @@ def test_one_connection_reaches_one_fleet_after_another(tmp_path: Path) -> None:
             await until(lambda: home.gateway.live == 0)
             assert home.told == []
             assert home.gateway.figures()["accepted"] == 1
+            targets = ["a.test:8080", "b.test:80", "a.test:80", "b.test:80"]  # of each stretch to one fleet, the last
+            assert [account.target for account in accounts] == targets
+            assert {account.client for account in accounts} == {f"127.0.0.1:{program}"}
 
     run(test())
 
@@ -109,6 +116,8 @@ def test_tls_to_a_fleet_ends_at_the_proxy_if_it_has_certificates(tmp_path: Path,
         pair, context = authority.issue(), ssl.create_default_context(cafile=str(authority.file))
         async with proxy_house(tmp_path) as home:
             home.guide.certificates = Certificates(pair.certificate, pair.key, report=home.told.append)
+            accounts = list[Account]()
+            home.gateway.watch(accounts.append)
             reader, writer = await home.dial()
             writer.write(opening)
             welcome = ESTABLISHED if opening.startswith(b"CONNECT") else CHOSEN + DONE
@@ -122,6 +131,7 @@ def test_tls_to_a_fleet_ends_at_the_proxy_if_it_has_certificates(tmp_path: Path,
             assert (home.told, figures["accepted"], figures["completed"]) == ([], 1, 1)
             await home.say(opening + b"this is no TLS", end=False)
             assert home.told == ["TLS handshake: wrong version number"]
+            assert [account.target for account in accounts] == ["b.test:443"]
             plain = await home.say(opening.replace(b"443", b"80").replace(b"\x01\xbb", b"\x00\x50") + DIRECT, end=False)
             assert plain.endswith(b"\r\n\r\nb.test")
 
@@ -139,7 +149,9 @@ def test_other_hosts_are_refused(tmp_path: Path) -> None:
             assert await response(reader) == (200, b"a.test")
             writer.write(request("c.test"))
             assert (await response(reader))[0] == 403
-            assert home.told == ["host not allowed"] * 4
+            hosts = ("c.test:80", "127.0.0.1:1", "c.test:80", "c.test:80")
+            assert home.told == [f"host not allowed ({host})" for host in hosts]
+            assert home.gateway.figures()["reasons"] == {"host not allowed": 4}
 
     run(test())
 
@@ -153,7 +165,8 @@ def test_what_is_neither_http_nor_socks_is_answered_and_closed(tmp_path: Path) -
             assert await home.say(HELLO + b"\x04\x01\x00\x01", end=False) == CHOSEN + reply(Code.FAILED)
             bind = HELLO + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50"
             assert await home.say(bind, end=False) == CHOSEN + reply(Code.COMMAND_UNKNOWN)
-            assert set(home.told) == {"bad request to the proxy"}
+            assert home.gateway.figures()["reasons"] == {"bad request to the proxy": 8}
+            assert "bad request to the proxy (SOCKS with authentication only)" in home.told
             assert (await home.say(request("a.test"))).endswith(b"a.test")
 
     run(test())

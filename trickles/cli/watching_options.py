@@ -31,6 +31,7 @@ class Watching:
 
     def __init__(self, args: argparse.Namespace, gateway: Gateway, report: Callable[[str], None]) -> None:
         self._place = _place(args.metrics) if args.metrics is not None else None
+        self._own_ports = gateway.own_ports
         self._log: AccessLog | None = None
         self._server: MetricsServer | None = None
         if args.access_log is not None:
@@ -51,6 +52,7 @@ class Watching:
         """Answer scrapes; OSError as bind(2) does."""
         if self._server is not None and self._place is not None:
             await self._server.listen(*self._place)
+            self._own_ports.add(self._server.port)
 
     def tick(self) -> None:
         """A second has passed."""

@@ -29,6 +29,7 @@ class Account:
     duration: float  # seconds
     completion: Completion
     reason: str = ""
+    target: str = ""  # where the program wanted to go, in the modes that know
     bytes_in: int = 0
     bytes_out: int = 0
     replicas: Mapping[Address, int] = field(default_factory=dict)
@@ -51,6 +52,7 @@ def as_text(account: Account) -> str:
         f"failovers={account.failovers}",
         f"stall_ms={account.longest_stall_us // 1000}",
     ]
+    words += [f"target={account.target}"] if account.target else []
     line = " ".join([*words, *([f"reason={account.reason}"] if account.reason else [])])
     return line.encode("unicode_escape").decode() + "\n"  # it stays one line, whatever an error's text holds
 
@@ -64,6 +66,7 @@ def as_json(account: Account) -> str:
                 "client": account.client,
                 "completion": account.completion.value,
                 "reason": account.reason or None,
+                "target": account.target or None,
                 "seconds": round(account.duration, 6),
                 "bytes_in": account.bytes_in,
                 "bytes_out": account.bytes_out,

@@ -25,6 +25,7 @@ class Program(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self.client = "unknown client"  # its host address
+        self.target = ""  # where it wants to go, in the modes that know
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1  # of the program's socket, where bytes may be written past the transport: not under TLS
         self._timer: asyncio.TimerHandle | None = None
@@ -57,6 +58,7 @@ class Program(asyncio.Protocol):
             duration=lasted,
             completion=completion,
             reason=reason,
+            target=self.target,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
         )
@@ -97,10 +99,10 @@ class Program(asyncio.Protocol):
             self._finish()
         self._reset()
 
-    def blame(self, reason: str) -> None:
-        """Tell of a failure, and remember it as what ends this."""
+    def blame(self, reason: str, detail: str = "") -> None:
+        """Tell of a failure, and remember it as what ends this; a detail is told, but makes no reason of its own."""
         self._shared.tally.fail(reason)
-        self._tell(reason)
+        self._tell(reason, detail)
         self._ending = Completion.FAILED, reason
 
     # TCP
@@ -131,11 +133,12 @@ class Program(asyncio.Protocol):
         self._transport = None
         self._descriptor = -1
 
-    def hand_over(self, successor: Program, data: bytes = b"") -> None:
-        """Let another go on, beginning with bytes of the program that it has not seen."""
+    def hand_over(self, successor: Program, data: bytes = b"", *, target: str = "") -> None:
+        """Let another go on towards its target, beginning with bytes of the program that it has not seen."""
         transport = self._let_go()
         if transport is None:
             return
+        successor.target = target
         transport.set_protocol(successor)
         successor.adopt(transport, half_closed=self._half_closed)
         if data:
@@ -143,12 +146,15 @@ class Program(asyncio.Protocol):
         if self._half_closed:
             successor.eof_received()
 
-    def hand_over_secured(self, certificates: Certificates, successor: Program, data: bytes = b"") -> None:
+    def hand_over_secured(
+        self, certificates: Certificates, successor: Program, data: bytes = b"", *, target: str = ""
+    ) -> None:
         """The same behind a TLS handshake; after that the successor begins like a fresh connection."""
         transport = self._let_go()
         if transport is None:
             return
         self._shared.tally.accepted -= 1  # it will be counted again
+        successor.target = target
         layer = TlsLayer(self._shared, certificates, successor)
         transport.set_protocol(layer)
         layer.connection_made(transport)
@@ -160,10 +166,11 @@ class Program(asyncio.Protocol):
     def _let_go(self) -> asyncio.Transport | None:
         """The connection, if it still stands; this program is over."""
         self._read_on()
-        transport, self._transport = self._transport, None
+        transport = self._transport
         if not self.bytes_out:  # it was only on the way to another
             self._ending = None
         self._finish()
+        self._transport = None
         self._shared.live.leave(self)
         return None if transport is None or transport.is_closing() else transport
 
@@ -265,8 +272,9 @@ class Program(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername") if self._transport is not None else None
         return shown(peer) if peer else "unknown client"
 
-    def _tell(self, reason: str) -> None:
-        self._shared.report(self._peer(), reason)
+    def _tell(self, reason: str, detail: str = "") -> None:
+        detail = detail or self.target
+        self._shared.report(self._peer(), f"{reason} ({detail})" if detail else reason)
 
     def _after(self, seconds: float, callback: Callable[[], None]) -> None:
         self._cancel()

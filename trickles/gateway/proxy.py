@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.gateway import guide as ways
 from trickles.gateway import socks
@@ -61,16 +62,15 @@ class Front(Program):
             else:
                 self._http()
         except BadHead as error:
-            self._refuse("bad request to the proxy", error_answer(error.status, str(error)))
+            self._misunderstood(str(error), error_answer(error.status, str(error)))
         except BadSocks as error:
-            self._refuse("bad request to the proxy", socks.reply(error.code))
+            self._misunderstood(str(error), socks.reply(error.code))
 
     def eof_received(self) -> bool:
         """It says no more: whatever it began is not complete."""
         self._half_closed = True
         if self._data and not self._over:
-            answer = b"" if self._speaks_socks else error_answer(400, "half a request")
-            self._refuse("bad request to the proxy", answer)
+            self._misunderstood("half a request", b"" if self._speaks_socks else error_answer(400, "half a request"))
         return False
 
     @property
@@ -94,7 +94,7 @@ class Front(Program):
             if greeting is None:
                 return
             if not greeting.anonymous:
-                self._refuse("bad request to the proxy", socks.REJECTED)
+                self._misunderstood("SOCKS with authentication only", socks.REJECTED)
                 return
             assert self._transport is not None
             self._transport.write(socks.CHOSEN)
@@ -122,22 +122,25 @@ class Front(Program):
             self._go(head.target, PLAIN, head.rendered(last=True) + self._data[head.size_bytes :])
 
     def _go(self, target: Target, opening: Opening, data: bytes) -> None:
-        way = self._guide.find(target)
-        certificates = self._guide.certificates
+        way, certificates = self._guide.find(target), self._guide.certificates
+        self.target = name = shown(target)
         if isinstance(way, Dialer) and certificates is not None and target[1] == HTTPS:
             assert self._transport is not None
             self._transport.write(opening.success)
-            self.hand_over_secured(certificates, Forwarder(self._shared, way), data)
+            self.hand_over_secured(certificates, Forwarder(self._shared, way), data, target=name)
         elif isinstance(way, Dialer):
-            self.hand_over(Forwarder(self._shared, way, opening), data)
+            self.hand_over(Forwarder(self._shared, way, opening), data, target=name)
         elif way is not None:
-            self.hand_over(Relay(self._shared, way, target, opening), data)
+            self.hand_over(Relay(self._shared, way, target, opening), data, target=name)
         else:
             self._refuse(ways.NOT_ALLOWED, opening.failure(ways.NOT_ALLOWED))
 
-    def _refuse(self, reason: str, answer: bytes) -> None:
+    def _misunderstood(self, why: str, answer: bytes) -> None:
+        self._refuse("bad request to the proxy", answer, why)
+
+    def _refuse(self, reason: str, answer: bytes, detail: str = "") -> None:
         if not self._over:
-            self.blame(reason)
+            self.blame(reason, detail)
             self.farewell(answer)
 
 
@@ -180,6 +183,7 @@ class HttpForwarder(Forwarder):
             return False
         if self.settled:
             self._apology = http_failure
+        self.target = shown(head.target)
         del self._heads[: head.size_bytes]
         body, self._in_body = bytes(self._heads) if head.body else b"", head.body
         super().data_received(head.rendered(last=head.last) + body)

@@ -8,7 +8,7 @@ from asyncio.trsock import TransportSocket
 from contextlib import suppress
 from ipaddress import ip_address
 
-from trickles.drivers.addresses import plain_address
+from trickles.drivers.addresses import plain_address, shown
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.forward import Forwarder, Opening
 from trickles.gateway.guide import HTTPS, NOT_ALLOWED, Guide, is_of_this_machine
@@ -35,12 +35,13 @@ class Transparent(Program):
         target = original_destination(self._transport.get_extra_info("socket"))
         way = self._guide.find_redirected(target)
         certificates = self._guide.certificates
+        self.target = name = shown(target)
         if isinstance(way, Dialer) and certificates is not None and target[1] == HTTPS:
-            self.hand_over_secured(certificates, Forwarder(self._shared, way))
+            self.hand_over_secured(certificates, Forwarder(self._shared, way), target=name)
         elif isinstance(way, Dialer):
-            self.hand_over(Forwarder(self._shared, way))
+            self.hand_over(Forwarder(self._shared, way), target=name)
         elif way is not None and not self._comes_from_here():
-            self.hand_over(SilentRelay(self._shared, way, target, Opening(b"", lambda _: b"")))
+            self.hand_over(SilentRelay(self._shared, way, target, Opening(b"", lambda _: b"")), target=name)
         else:
             self.failed(NOT_ALLOWED)
 
