@@ -53,6 +53,12 @@ def test_what_can_be_made(target: str) -> None:
     assert done.stdout
 
 
+@pytest.mark.parametrize(("site", "word"), [("a b", "'a b'"), ("~/site", "'/home/me/site'"), ("a~/b", "'a~/b'")])
+def test_a_folder_to_serve_may_have_blanks_and_begin_at_home(site: str, word: str) -> None:
+    words = [require("make"), "-n", "serve", f"SITE={site}", "HOME=/home/me"]
+    assert f"serve {word} " in subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 COMMANDS = [words for path in DOCUMENTS for words in commands(path.read_text())]
 
 
