@@ -1,6 +1,7 @@
 """The client for tests: what goes out is what a browser or httpx would send, and what comes back is whole."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,41 @@ def test_credentials_and_open_files(tmp_path: Path) -> None:
         answer = Client(app).post("/", auth=("anna", "ü:"), files={"f": file})
     assert answer.json() == ["anna", "f", "content"]
     assert Client(app).post("/", auth=("anna", "")).status_code == 401
+
+
+def test_what_a_handler_leaves_running_ends_with_the_client() -> None:
+    ended: list[str] = []
+
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("task")
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b""
+        finally:
+            ended.append("generator")
+
+    app = App()
+    kept: list[Any] = []
+
+    @app.get("/")
+    async def leave(request: Request) -> str:
+        kept.append(asyncio.create_task(forever()))
+        kept.append(endless())
+        await anext(kept[-1])
+        return "left"
+
+    with Client(app) as client:
+        assert client.get("/").text == "left"
+        assert ended == []
+    assert sorted(ended) == ["generator", "task"]
+    kept.clear()
+    dropped = Client(app)
+    dropped.get("/")
+    del dropped
+    gc.collect()
+    assert sorted(ended) == ["generator", "generator", "task", "task"]

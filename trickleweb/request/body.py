@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.forms import MULTIPART, Form, MultipartReader, PartEvent, boundary_of, read_form
@@ -51,7 +52,7 @@ class Incoming:
         except ValueError:
             raise HTTPError(415, "The Content-Type is malformed.") from None
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body's bytes as they come, once; `HTTPError` 413 at the first byte over the limit."""
         if self._body is not None:
             self._check_size(len(self._body))
@@ -61,13 +62,17 @@ class Incoming:
         source, self._source = self._source, None
         if source is None:
             raise BodyConsumed("the body was streamed before, and is not kept")
-        self._check_announced()
         total = 0
-        async for piece in source:
-            total += len(piece)
-            self._check_size(total)
-            if piece:
-                yield piece
+        try:
+            self._check_announced()
+            async for piece in source:
+                total += len(piece)
+                self._check_size(total)
+                if piece:
+                    yield piece
+        finally:
+            if isinstance(source, AsyncGenerator):  # now, not when it is collected
+                await source.aclose()
 
     async def read(self) -> bytes:
         """The whole body, kept from now on."""
@@ -75,16 +80,17 @@ class Incoming:
             self._body = b"".join([piece async for piece in self.stream()])
         return self.body
 
-    async def parts(self) -> AsyncIterator[PartEvent]:
+    async def parts(self) -> AsyncGenerator[PartEvent, None]:
         """The parts of a multipart form as they come: files of any size need no memory."""
         self._check_coding()
         content_type = self.content_type
         if content_type.value != MULTIPART:
             raise HTTPError(415, "This takes a multipart form.", headers=(("Accept-Post", MULTIPART),))
         reader = MultipartReader(boundary_of(content_type), self.setting.form_limits)
-        async for piece in self.stream():
-            for event in reader.feed(piece):
-                yield event
+        async with aclosing(self.stream()) as pieces:
+            async for piece in pieces:
+                for event in reader.feed(piece):
+                    yield event
         reader.finish()
 
     @property

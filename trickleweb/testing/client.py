@@ -24,7 +24,7 @@ class Client:
     def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
         self._inner = AsyncClient(application, **options)
         self._loop = asyncio.new_event_loop()
-        weakref.finalize(self, self._loop.close)  # for those who do not close it, and have nothing running then
+        weakref.finalize(self, _closed, self._loop)  # for those who do not close it
 
     @property
     def cookies(self) -> CookieJar:
@@ -72,9 +72,7 @@ class Client:
 
     def close(self) -> None:
         """Let go of the loop; no request can be made any more."""
-        if not self._loop.is_closed():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+        _closed(self._loop)
 
     def __enter__(self) -> Self:
         self._loop.run_until_complete(self._inner.__aenter__())
@@ -87,3 +85,29 @@ class Client:
             self._loop.run_until_complete(self._inner.__aexit__(kind, error, trace))
         finally:
             self.close()
+
+
+def _closed(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the loop; what handlers have left is ended first, unless another loop is at work on this thread."""
+    if loop.is_closed():
+        return
+    if not _a_loop_runs():
+        loop.run_until_complete(_drained(loop))
+    loop.close()
+
+
+async def _drained(loop: asyncio.AbstractEventLoop) -> None:
+    await loop.shutdown_asyncgens()
+    await asyncio.sleep(0)  # generators that were collected meanwhile are ended by tasks
+    left = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def _a_loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
