@@ -5,30 +5,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.fastapi_program import LARGE
 from tests.support.processes import PATIENCE_SECONDS, Program
-from tests.support.served import ANY_PORT, Served
+from tests.support.served import ANY_PORT, Served, running
 from tests.support.system import require
 
 pytestmark = pytest.mark.e2e
 FASTAPI, FLASK = "tests.support.fastapi_program:prepare", "tests.support.flask_program:app"
-
-
-@contextmanager
-def running(program: str, run_dir: Path, *words: object) -> Iterator[Served]:
-    """A fleet that serves a program on any free ports, ended when the block ends."""
-    where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", run_dir)
-    with Program("trickleweb", "run", program, *where, *words) as started:
-        fleet = Served(started, run_dir)
-        try:
-            yield fleet
-        finally:
-            started.terminate()
 
 
 def curl(*words: str) -> bytes:

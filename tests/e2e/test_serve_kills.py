@@ -5,67 +5,21 @@ import http.client
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.killing import Killer, drained
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.served import Served, ends, served
 from tests.support.system import require
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
-KILL_SECONDS = 0.5
 DOWNLOADS = 20
 LARGE_BYTES = 100_000_000
-
-
-class Killer(threading.Thread):
-    """Kills a random replica every so often, until the block ends."""
-
-    def __init__(self, fleet: Served, seed: int = 1) -> None:
-        super().__init__(daemon=True)
-        self.kills = 0
-        self._fleet = fleet
-        self._random = Random(seed)
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.wait(KILL_SECONDS):
-            self.kills += kill(self._fleet, self._random.randrange(3))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
-
-
-def kill(fleet: Served, index: int) -> bool:
-    """SIGKILL for a replica; whether there was one."""
-    try:
-        os.kill(fleet.pid(f"replica-{index}"), signal.SIGKILL)
-    except (OSError, ValueError):  # it is just being started again
-        return False
-    return True
-
-
-@contextmanager
-def drained(fleet: Served) -> Iterator[None]:
-    """Nobody reads what the supervisor tells of each death: take it off its hands."""
-    reader = threading.Thread(target=fleet.program.errors.rest, daemon=True)
-    reader.start()
-    yield
-    fleet.program.terminate()
-    reader.join()
 
 
 @pytest.mark.slow

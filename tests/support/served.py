@@ -59,6 +59,18 @@ def served(folder: Path, run_dir: Path, *words: object) -> Iterator[Served]:
             program.terminate()
 
 
+@contextmanager
+def running(program: str, run_dir: Path, *words: object, **options: Any) -> Iterator[Served]:
+    """A fleet that serves a program on any free ports, ended when the block ends; `options` are those of `Program`."""
+    where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", run_dir)
+    with Program("trickleweb", "run", program, *where, *words, **options) as started:
+        fleet = Served(started, run_dir)
+        try:
+            yield fleet
+        finally:
+            started.terminate()
+
+
 def ends(pid: int) -> bool:
     """Wait until a process that is nobody's child here has ended; whether it did in time."""
     try:

@@ -25,7 +25,7 @@ class AsgiApplication(Hosted):
         super().__init__(**options)
         if lifespan not in ("auto", "on", "off"):
             raise ValueError(f"lifespan is auto, on or off, not {lifespan!r}")
-        self._app = app
+        self.program = app
         self._root_path = root_path
         self._lifespan = None if lifespan == "off" else Lifespan(app, required=lifespan == "on")
 
@@ -33,7 +33,7 @@ class AsgiApplication(Hosted):
         """Call the program once."""
         state = self._lifespan.state if self._lifespan else None
         scope = http_scope(request, root_path=self._root_path, state=state)
-        await self._app(scope, Receiver(request, outgoing), Sender(outgoing))
+        await self.program(scope, Receiver(request, outgoing), Sender(outgoing))
 
     async def startup(self) -> None:
         """Let the program start; `LifespanFailed` if it cannot."""

@@ -17,6 +17,7 @@ from trickleweb.errors import WebError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("trickleweb.cli.serve", "serve a folder through several replicas and a gateway"),
     "run": ("trickleweb.cli.run", "serve a program through several replicas and a gateway"),
+    "check": ("trickleweb.cli.check", "try whether a program's responses resume when replicas die"),
     "replica": ("trickleweb.cli.replica", "serve a folder or a program as one replica, without a supervisor"),
     "status": ("trickleweb.cli.status", "show what a fleet started by `serve` or `run` is doing"),
     "get": ("trickleweb.cli.get", "download a file over Trickles itself"),

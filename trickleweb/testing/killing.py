@@ -81,7 +81,14 @@ async def chaos(
         made = make()
         return watched.setdefault(id(made), _Watched(made, levels))
 
-    runs = _Runs(watch, request, replicas, ephemeral_keyring())
+    try:
+        return await _tried(_Runs(watch, request, replicas, ephemeral_keyring()), levels, policies, most_boundaries)
+    finally:
+        for each in watched.values():
+            await each.end()
+
+
+async def _tried(runs: _Runs, levels: list[Level], policies: Sequence[Policy], most_boundaries: int) -> Verdict:
     whole, again = await runs.fetch(policies[0]), await runs.fetch(policies[0])
     steady = whole.data == again.data and whole.failure is None
     breaks: list[Break] = []
@@ -97,7 +104,7 @@ async def chaos(
     status = int(whole.data[9:12]) if whole.data[9:12].isdigit() else 0
     found = levels[0] if levels else None
     size, errors = len(whole.data), (*whole.errors, *again.errors)
-    return Verdict(request, status, found, size, whole.packets, kills, tuple(breaks), steady, unknown, errors)
+    return Verdict(runs.request, status, found, size, whole.packets, kills, tuple(breaks), steady, unknown, errors)
 
 
 def run_chaos(make: Make, request: bytes, *, replicas: int = 2, most_boundaries: int = MOST_BOUNDARIES) -> Verdict:
@@ -146,14 +153,26 @@ def _cause(got: Transfer) -> str:
 
 
 class _Watched:
-    """An application whose responses' levels are noted."""
+    """An application whose responses' levels are noted; started once for all runs."""
 
     def __init__(self, inner: Application, levels: list[Level]) -> None:
         self._inner = inner
         self._levels = levels
         self.steps, self.terms, self.render = inner.steps, inner.terms, inner.render
         self.file_plan, self.read = inner.file_plan, inner.read
-        self.startup, self.shutdown = inner.startup, inner.shutdown
+        self._started = False
+
+    async def startup(self) -> None:
+        if not self._started:
+            self._started = True
+            await self._inner.startup()
+
+    async def shutdown(self) -> None:
+        """The next run goes on with it."""
+
+    async def end(self) -> None:
+        if self._started:
+            await self._inner.shutdown()
 
     async def respond(self, request: Request) -> Response:
         response = await self._inner.respond(request)

@@ -37,7 +37,7 @@ class WsgiApplication(Hosted):
 
     def __init__(self, app: WsgiApp, *, script_name: str = "", threads: int = THREADS, **options: Any) -> None:
         super().__init__(**options)
-        self._app = app
+        self.program = app
         self._script_name = script_name
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
 
@@ -49,7 +49,7 @@ class WsgiApplication(Hosted):
         if not isinstance(request.head.framing, NoBody):
             body = body_file(body_of(request, outgoing), on_loop)
         environ = environ_of(request, body, script_name=self._script_name)
-        await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self._app, environ)
+        await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self.program, environ)
 
     async def shutdown(self) -> None:
         """End all runs; a thread that is stuck in the program is left behind."""
