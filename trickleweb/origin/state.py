@@ -63,9 +63,14 @@ class Asked:
     length: int | None
     check: tuple[int, int]
 
+    @property
+    def has_body(self) -> bool:
+        """Whether the body goes out too."""
+        return bool(self.flags & Flag.BODY)
+
     def resumed(self, plan: Plan) -> Response:
         """The response, if this is the plan it was begun with; else `NotThisResponse`."""
-        plan = plan if self.flags & Flag.BODY else replace(plan, pieces=())
+        plan = plan if self.has_body else replace(plan, pieces=())
         if _digest(plan) != self.digest:
             raise NotThisResponse("the request is answered otherwise by now")
         return _checked(plan, self.flags, self.date_s, self.length, self.check)

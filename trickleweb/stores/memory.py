@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 
 from trickleweb.ledger import Claim, Done, Lost, New, Pending
 
@@ -13,10 +14,11 @@ class SharedMemory:
 
     rows: dict[bytes, tuple[str, bytes | None, int]] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
+    lock: Lock = field(default_factory=Lock)
 
 
 class MemoryLedger:
-    """One virtual replica's view of a shared memory. One thread at a time."""
+    """One virtual replica's view of a shared memory; threads take turns."""
 
     def __init__(self, shared: SharedMemory | None = None, owner: str = "") -> None:
         self._shared = shared or SharedMemory()
@@ -24,22 +26,17 @@ class MemoryLedger:
 
     def claim(self, key: bytes, *, now: int) -> Claim:
         """As `Ledger.claim`."""
-        row = self._shared.rows.get(key)
-        if row is None:
-            self._shared.rows[key] = (self.owner, None, now)
-            return New()
-        owner, plan, _ = row
-        if plan is not None:
-            return Done(plan)
-        return Lost() if owner in self._shared.dead else Pending()
+        with self._shared.lock:
+            return self._claim(key, now)
 
     def adopt(self, key: bytes, *, now: int) -> Claim:
         """As `Ledger.adopt`."""
-        standing = self.claim(key, now=now)
-        if isinstance(standing, Lost):
-            self._shared.rows[key] = (self.owner, None, now)
-            return New()
-        return standing
+        with self._shared.lock:
+            standing = self._claim(key, now)
+            if isinstance(standing, Lost):
+                self._shared.rows[key] = (self.owner, None, now)
+                return New()
+            return standing
 
     def find(self, key: bytes) -> Done | None:
         """As `Ledger.find`."""
@@ -48,21 +45,34 @@ class MemoryLedger:
 
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """As `Ledger.complete`."""
-        row = self._shared.rows.get(key)
-        if row is not None and row[1] is not None:
-            return row[1]
-        self._shared.rows[key] = (self.owner, plan, now)
-        return plan
+        with self._shared.lock:
+            row = self._shared.rows.get(key)
+            if row is not None and row[1] is not None:
+                return row[1]
+            self._shared.rows[key] = (self.owner, plan, now)
+            return plan
 
     def release(self, key: bytes) -> None:
         """As `Ledger.release`."""
-        row = self._shared.rows.get(key)
-        if row is not None and row[:2] == (self.owner, None):
-            del self._shared.rows[key]
+        with self._shared.lock:
+            row = self._shared.rows.get(key)
+            if row is not None and row[:2] == (self.owner, None):
+                del self._shared.rows[key]
 
     def expire(self, *, before: int) -> int:
         """As `Ledger.expire`."""
-        old = [key for key, row in self._shared.rows.items() if row[2] < before]
-        for key in old:
-            del self._shared.rows[key]
-        return len(old)
+        with self._shared.lock:
+            old = [key for key, row in self._shared.rows.items() if row[2] < before]
+            for key in old:
+                del self._shared.rows[key]
+            return len(old)
+
+    def _claim(self, key: bytes, now: int) -> Claim:
+        row = self._shared.rows.get(key)
+        if row is None:
+            self._shared.rows[key] = (self.owner, None, now)
+            return New()
+        owner, plan, _ = row
+        if plan is not None:
+            return Done(plan)
+        return Lost() if owner in self._shared.dead else Pending()

@@ -24,6 +24,12 @@ class Answered:
     took_us: int
     resumed: bool
 
+    @classmethod
+    def gone_on_with(cls, peer: str, began_us: int, now_us: int) -> Answered:
+        """Another replica's response, of which this one knows no more than that."""
+        took = max(now_us - began_us, 0)
+        return cls(head=None, peer=peer, status=0, body_bytes=None, began_us=began_us, took_us=took, resumed=True)
+
 
 Observe = Callable[[Answered], None]
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import zlib
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trickleweb.bodies import Complete, Stepped, Streamed
+from trickleweb.bodies import Complete, FileBody, Stepped, Streamed
 from trickleweb.errors import HTTPError
-from trickleweb.files import PlanTooLarge
+from trickleweb.files import ContentNotHere, HashPending, PlanTooLarge
 from trickleweb.http1 import Delivery, decide_delivery, error_plan, render_head
-from trickleweb.ledger import Done, Lost, request_key
+from trickleweb.ledger import Done, LedgerUnavailable, Lost, request_key
 from trickleweb.messages import Plan
 from trickleweb.messages import Request as Head
 from trickleweb.origin.program.collecting import collected
 from trickleweb.origin.program.cursors import first_state, from_cursor
-from trickleweb.origin.program.framed import framed
+from trickleweb.origin.program.framed import abandon, framed
 from trickleweb.origin.program.live import Live, Origins
 from trickleweb.origin.program.moment import Moment
 from trickleweb.origin.program.once import Once
 from trickleweb.origin.program.plain import KEPT, MAX_KEPT_BYTES, Plain, plan_of
 from trickleweb.origin.program.production import Production
-from trickleweb.origin.program.retelling import kept, told
-from trickleweb.origin.program.running import Runner
+from trickleweb.origin.program.retelling import check_length, kept, told
+from trickleweb.origin.program.running import Body, Runner
 from trickleweb.origin.program.stretch import CURSOR, Again, framing_of
 from trickleweb.origin.program.stretch import decode as decode_stretch
 from trickleweb.origin.program.taking import SAFE_METHODS, Taken
@@ -33,6 +33,7 @@ from trickleweb.responses import Response as ProgramResponse
 
 UNKNOWN_OUTCOME = "The server died at work on this request: whether it was done is not known."
 _UNKEPT = "The response is too large to be kept."
+_HASH_LOOKS, _HASH_PAUSE_S = 100, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,13 @@ class Beginner:
         self._on_error = on_error
 
     async def begin(self, turn: Turn) -> Begun:
-        """Run the program, or find what came of it before; raises what its files do."""
+        """Run the program, or find what came of it before.
+
+        `BodyGone`, `ContentNotHere`, `HashPending`, `LedgerUnavailable`, OSError: nothing has begun.
+        """
+        body = turn.taken.body()
         if turn.head.method in SAFE_METHODS:
-            return await self._safely(turn, await self._run(turn))
+            return await self._safely(turn, await self._run(turn, body))
         key = turn.key
         standing = await self._once.claim(key, repeatable=turn.taken.terms.repeatable)
         if isinstance(standing, Done):
@@ -95,28 +100,43 @@ class Beginner:
         if isinstance(standing, Lost):
             state = self._refusal_to_keep(turn, UNKNOWN_OUTCOME)
         else:
-            state = await self._state_to_keep(turn, await self._run(turn))
-        return self._done(turn, key, await self._once.complete(key, state))
+            state = await self._state_to_keep(turn, await self._run(turn, body))
+        return self._done(turn, key, await self._kept(turn, key, state))
 
-    async def _run(self, turn: Turn) -> ProgramResponse:
-        return await self._runner.run(turn.taken, turn.moment, peer=turn.peer, key=turn.key)
+    async def _run(self, turn: Turn, body: Body) -> ProgramResponse:
+        return await self._runner.run(turn.taken, body, turn.moment, peer=turn.peer, key=turn.key)
+
+    async def _plan(self, turn: Turn, response: ProgramResponse) -> Plan | None:
+        """As `plan_of`; a file that is being hashed is waited for, so that the program need not run again."""
+        for _ in range(_HASH_LOOKS):
+            try:
+                return plan_of(self._runner.application, response, turn.head)
+            except HashPending:
+                await asyncio.sleep(_HASH_PAUSE_S)
+        return plan_of(self._runner.application, response, turn.head)
 
     # safe requests: what does not fit a state is made by running them again
 
     async def _safely(self, turn: Turn, response: ProgramResponse) -> Begun:
         close = turn.close or response.close
         try:
-            plan = plan_of(self._runner.application, response, turn.head)
-            if plan is not None:
-                return await self._plain(turn, plan, close=close)
-            return await self._stream(turn, response, close=close)
-        except (PlanTooLarge, StateTooLarge, ValueError) as error:
+            plan = await self._plan(turn, response)
+            if plan is None:
+                return await self._stream(turn, response, close=close)
+            return await self._plain(turn, plan, decide_delivery(turn.head, plan.status, plan.body_bytes, close=close))
+        except (ContentNotHere, HashPending, LedgerUnavailable):
+            raise
+        except HTTPError as error:
+            plan = error_plan(error)
+        except Exception as error:
+            if isinstance(error, OSError) and isinstance(response.body, FileBody):
+                raise
             self._on_error(error)
+            await abandon(response.body)
             plan = error_plan(HTTPError(500, "The response cannot be sent as it is."))
-            return await self._plain(turn, plan, close=close)
+        return await self._plain(turn, plan, decide_delivery(turn.head, plan.status, plan.body_bytes, close=close))
 
-    async def _plain(self, turn: Turn, plan: Plan, *, close: bool) -> Begun:
-        delivery = decide_delivery(turn.head, plan.status, plan.body_bytes, close=close)
+    async def _plain(self, turn: Turn, plan: Plan, delivery: Delivery) -> Begun:
         value = exchange(plan, delivery, turn.date_s)
         made = value.response()
         head = made.head or b""
@@ -125,10 +145,11 @@ class Beginner:
         except PlanTooLarge:
             way = turn.moment.pack() + await self._told(turn)
             state = encode(value, head, lambda: way, deflate=False)
-        return Begun(Plain(made, state), plan.status, turn.taken.size_bytes, plan.body_bytes)
+        return Begun(Plain(made, state), plan.status, turn.taken.size_bytes, made.size_bytes - made.head_bytes)
 
     async def _told(self, turn: Turn) -> bytes:
-        """The request for a state; one that is too long for it lies in the ledger from now on."""
+        """The request for a state; one too long for it lies in the ledger from now on, or is `RequestTooLong`."""
+        check_length(turn.taken.size_bytes)
         raw = turn.taken.raw
         request = told(raw)
         if request is None:
@@ -142,31 +163,18 @@ class Beginner:
         length = body.byte_count if isinstance(body, Streamed) else None
         delivery = decide_delivery(turn.head, response.status, length, close=close)
         if not delivery.has_body:
-            return self._without_body(turn, Plan(response.status, response.headers), delivery)
+            await abandon(body)
+            return await self._plain(turn, Plan(response.status, response.headers), delivery)
         if isinstance(body, Stepped):
             plan = Plan(response.status, response.headers)
-            live = self._from_cursor(first_state(plan, body, delivery, turn.date_s))
+            state = first_state(plan, body, delivery, turn.date_s)
+            live, _ = from_cursor(self._runner.application.steps, decode_stretch(state))
         else:
             head = render_head(response.status, response.headers, delivery, date_seconds=turn.date_s)
             origins = Origins(Again(turn.moment, await self._told(turn)), None, {}, b"")
-            framing = framing_of(delivery, turn.date_s, head, zlib.crc32(head))
+            framing = framing_of(delivery, turn.date_s, head)
             live = Live(Production(framed(body, delivery)), origins, framing, head)
         return Begun(live, response.status, turn.taken.size_bytes, None)
-
-    def _without_body(self, turn: Turn, plan: Plan, delivery: Delivery) -> Begun:
-        value = exchange(plan, delivery, turn.date_s)
-        made = value.response()
-        plain = Plain(made, encode(value, made.head or b"", None, deflate=False))
-        return Begun(plain, plan.status, turn.taken.size_bytes, 0)
-
-    def _from_cursor(self, state: bytes) -> Live:
-        if len(state) > MAX_STATE_BYTES:
-            raise StateTooLarge(
-                f"headers, cursor and arguments take {len(state)} bytes, over {MAX_STATE_BYTES}: send fewer headers, or"
-                " keep the arguments in a shared store, and their key in the cursor"
-            )
-        live, _ = from_cursor(self._runner.application.steps, decode_stretch(state))
-        return live
 
     # unsafe requests: what came of them is kept before anybody hears of it
 
@@ -176,16 +184,18 @@ class Beginner:
             if isinstance(response.body, Stepped):
                 delivery = decide_delivery(turn.head, response.status, None, close=close)
                 if delivery.has_body:
-                    plan = Plan(response.status, response.headers)
-                    return first_state(plan, response.body, delivery, turn.date_s)
+                    return first_state(Plan(response.status, response.headers), response.body, delivery, turn.date_s)
                 response = replace(response, body=Complete())
             elif isinstance(response.body, Streamed):
                 response = replace(response, body=await collected(response.body, MAX_KEPT_BYTES))
-            plan_or_none = plan_of(self._runner.application, response, turn.head)
-            assert plan_or_none is not None
-            return self._to_keep(turn, plan_or_none, close=close)
+            plan = await self._plan(turn, response)
+            assert plan is not None
+            return self._to_keep(turn, plan, close=close)
+        except HTTPError as error:
+            return self._to_keep(turn, error_plan(error), close=close)
         except Exception as error:  # noqa: BLE001 - it was done: whatever is wrong with the answer, it is not done again
             self._on_error(error)
+            await abandon(response.body)
             return self._refusal_to_keep(turn, _UNKEPT if isinstance(error, PlanTooLarge | StateTooLarge) else "")
 
     def _refusal_to_keep(self, turn: Turn, why: str) -> bytes:
@@ -195,6 +205,13 @@ class Beginner:
         delivery = decide_delivery(turn.head, plan.status, plan.body_bytes, close=close)
         value = exchange(plan, delivery, turn.date_s)
         return encode(value, value.response().head or b"", None, MAX_KEPT_BYTES, deflate=False)
+
+    async def _kept(self, turn: Turn, key: bytes, state: bytes) -> bytes:
+        try:
+            return await self._once.complete(key, state)
+        except StateTooLarge as error:
+            self._on_error(error)
+            return await self._once.complete(key, self._refusal_to_keep(turn, _UNKEPT))
 
     def _done(self, turn: Turn, key: bytes, state: bytes) -> Begun:
         """The response that the ledger keeps; `NotThisResponse` if a replica of another release kept it."""
@@ -212,7 +229,16 @@ class Beginner:
 def refused(error: HTTPError, given: bytes, head: Head | None, *, date_s: int, taken_bytes: int, close: bool) -> Begun:
     """The response to a request that the program never sees, or to input that is none (`head` is None)."""
     html = head is not None and "text/html" in (head.headers.joined("accept") or "")
-    plan = error_plan(error, html=html)
+    try:
+        return _refused(error_plan(error, html=html), error, given, head, date_s, taken_bytes, close=close)
+    except (PlanTooLarge, ValueError):  # its fields are too long, or cannot be sent
+        bare = HTTPError(error.status, close=error.close)
+        return _refused(error_plan(bare), bare, given, head, date_s, taken_bytes, close=close)
+
+
+def _refused(
+    plan: Plan, error: HTTPError, given: bytes, head: Head | None, date_s: int, taken_bytes: int, *, close: bool
+) -> Begun:
     if head is None:
         has_body = not given.lstrip(b"\r\n").startswith(b"HEAD ")
         delivery = Delivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
@@ -221,4 +247,4 @@ def refused(error: HTTPError, given: bytes, head: Head | None, *, date_s: int, t
     value = exchange(plan, delivery, date_s)
     made = value.response()
     plain = Plain(made, encode(value, made.head or b"", None))
-    return Begun(plain, plan.status, taken_bytes, plan.body_bytes)
+    return Begun(plain, plan.status, taken_bytes, made.size_bytes - made.head_bytes)

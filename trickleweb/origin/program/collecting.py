@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 from trickleweb.bodies import Complete, Streamed
 from trickleweb.http1 import Delivery
 from trickleweb.origin.program.framed import framed
@@ -12,8 +14,7 @@ async def collected(body: Streamed, most_bytes: int) -> Complete:
     """All that it gives; `StateTooLarge` if that is more, and whatever it raises."""
     delivery = Delivery(body.byte_count, chunked=False, has_body=True, keep_alive=False)
     parts, size = [], 0
-    stream = framed(body, delivery)
-    try:
+    async with aclosing(framed(body, delivery)) as stream:
         async for part in stream:
             parts.append(part.data)
             size += len(part.data)
@@ -22,6 +23,4 @@ async def collected(body: Streamed, most_bytes: int) -> Complete:
                     f"the streamed response to an unsafe request takes more than {most_bytes} bytes, which the ledger"
                     " would have to keep: answer with a redirect to it, with a file, or from a cursor"
                 )
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
     return Complete(b"".join(parts))

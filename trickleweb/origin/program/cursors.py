@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Stepped, StepsTable
 from trickleweb.files import decode_plan, encode_plan
 from trickleweb.http1 import Delivery, render_head
@@ -11,23 +9,24 @@ from trickleweb.messages import Plan
 from trickleweb.origin.program.framed import framed
 from trickleweb.origin.program.live import Live, Origins
 from trickleweb.origin.program.production import Production
-from trickleweb.origin.program.stretch import Cursor, Stretch, delivery_of, framing_of
+from trickleweb.origin.program.stretch import Cursor, Stretch, delivery_of, fitting, framing_of
 from trickleweb.origin.program.tape import Tape
+from trickleweb.origin.response import NotThisResponse
 from trickleweb.origin.state import MAX_STATE_BYTES
 
 
 def first_state(plan: Plan, body: Stepped, delivery: Delivery, date_s: int) -> bytes:
     """The state that covers the head only; `StateTooLarge` or `PlanTooLarge` for what could not travel."""
     head = render_head(plan.status, plan.headers, delivery, date_seconds=date_s)
-    framing = framing_of(delivery, date_s, head, zlib.crc32(head))
+    framing = framing_of(delivery, date_s, head)
     way = Cursor(encode_plan(plan, MAX_STATE_BYTES, deflate=False), Checkpoint(body).pack(MAX_CHECKPOINT_BYTES))
-    return Stretch(framing, 0, Tape().digest(0, 0), way, first=True).encode()
+    return fitting(Stretch(framing, 0, Tape().digest(0, 0), way, first=True).encode())
 
 
 def from_cursor(known: StepsTable, stretch: Stretch) -> tuple[Live, int]:
     """The response gone on with from that stretch, and its status (0 if only its first stretch tells).
 
-    `StateRefused` if the steps are not known here any more.
+    `StateRefused` if the steps are not known here any more, `NotThisResponse` for a state of another release.
     """
     way, framing = stretch.way, stretch.framing
     assert isinstance(way, Cursor)
@@ -35,10 +34,11 @@ def from_cursor(known: StepsTable, stretch: Stretch) -> tuple[Live, int]:
     delivery = delivery_of(framing, None)
     head, status = None, 0
     if way.plan:
-        plan = decode_plan(way.plan)
-        status = plan.status
-        rendered = render_head(plan.status, plan.headers, delivery, date_seconds=framing.date_s)
-        if (len(rendered), zlib.crc32(rendered)) == framing[2:]:
-            head = rendered
+        try:
+            plan = decode_plan(way.plan)
+            rendered = render_head(plan.status, plan.headers, delivery, date_seconds=framing.date_s)
+        except ValueError as exc:
+            raise NotThisResponse(str(exc)) from None
+        status, head = plan.status, rendered if framing.fits(rendered) else None
     production = Production(framed(body, delivery), stretch.at, body.cursor)
     return Live(production, Origins(None, body.steps, body.args, way.plan), framing, head), status

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trickles.service import Continuation, Event, Reply
+from trickles.service import Event, Reply
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Steps
 from trickleweb.bodies.steps import Stepped
+from trickleweb.origin.program.known import Known
 from trickleweb.origin.program.production import AHEAD_BYTES, Production
-from trickleweb.origin.program.stretch import Again, Cursor, Framing, Stretch, Way
+from trickleweb.origin.program.stretch import Again, Cursor, Framing, Stretch, Way, fitting
+from trickleweb.origin.program.tape import TapeCut
 from trickleweb.origin.response import Chunk, NotThisResponse
 from trickleweb.plain import Plain
 
@@ -30,16 +32,26 @@ class Origins(NamedTuple):
 
 
 class Live:
-    """A production and the response it belongs to. `head` is None where a replica goes on without it."""
+    """A production and the response it belongs to. `head` is None where a replica goes on without it.
+
+    Its methods raise `TapeCut` for what is not kept any more: another one is to be made.
+    """
 
     def __init__(self, production: Production, origins: Origins, framing: Framing, head: bytes | None) -> None:
         self.production = production
         self.framing = framing
         self.head = head
+        self.revived_from: Stretch | None = None
+        self.parked = 0  # requests that wait for it
         self._origins = origins
         self._verified: set[bytes] = set()
         self._offered_at = -1  # the stop behind which the last offer lay
         self._since_offer = 0
+
+    def is_last_word(self, stretch: Stretch) -> bool:
+        """Whether making that stretch's response anew would give nothing else."""
+        again, found = self._origins.again, self.revived_from
+        return found is not None and (found == stretch if again is None else again == stretch.way)
 
     # the first stretch
 
@@ -52,15 +64,18 @@ class Live:
 
     # from then on
 
-    def verify(self, known: Continuation, stretch: Stretch) -> bool:
+    def verify(self, known: Known, stretch: Stretch) -> bool:
         """Whether what that stretch vouches for is made; `NotThisResponse` if other bytes are made here, or none."""
+        production, stop = self.production, known.stop - stretch.body_at(known.start)
+        if production.closed:
+            raise TapeCut
         if known.state in self._verified:
             return True
-        assert known.stop is not None
-        production, stop = self.production, known.stop - stretch.body_at(known.start)
+        if self.framing != stretch.framing:
+            raise NotThisResponse("the response is another one here")
         if production.tape.stop < stop:
             if production.over:
-                raise NotThisResponse("the body ends earlier here")
+                raise NotThisResponse("the body ends earlier here") from production.failure
             return False
         start = 0 if isinstance(stretch.way, Again) else stretch.at
         if production.tape.digest(start, stop) != stretch.digest:
@@ -70,20 +85,18 @@ class Live:
         self._verified.add(known.state)
         return True
 
-    def ready(self, event: Event, known: Continuation, stretch: Stretch) -> bool:
+    def ready(self, event: Event, known: Known, stretch: Stretch) -> bool:
         """Whether there is something to answer with now: what is vouched for already, or news behind it."""
-        assert known.stop is not None
         if not known.more or not event.wants or event.wants[0][0] < known.stop:
             return True
         at = known.stop - stretch.body_at(known.start)
         return self._vouchable(at) > at or self.production.over
 
-    def answer(self, event: Event, known: Continuation, stretch: Stretch) -> Reply:
+    def answer(self, event: Event, known: Known, stretch: Stretch) -> Reply:
         """What is wanted, as far as it is vouched for; with the next stretch if it is wanted too, or soon will be.
 
         `StreamFailed` when what is wanted lies behind the point where the program failed.
         """
-        assert known.stop is not None
         body_at = stretch.body_at(known.start)
         asked = max((stop for _, stop in event.wants), default=0)
         self.production.want(min(asked, known.stop) - body_at)
@@ -92,11 +105,9 @@ class Live:
         if known.more and (extends or self._offers(asked, known.stop)):
             following = self._following(known, body_at, extends=extends)
         stop = following.stop if extends and following is not None else known.stop
-        assert stop is not None
         return self._reply(event, known.start, body_at, stop - body_at, following, last=following or known)
 
-    def _following(self, known: Continuation, body_at: int, *, extends: bool) -> Continuation | None:
-        assert known.stop is not None
+    def _following(self, known: Known, body_at: int, *, extends: bool) -> Known | None:
         at = known.stop - body_at
         stop = self._vouchable(at)
         if stop > at or self.production.ended:
@@ -126,24 +137,24 @@ class Live:
         stop, _ = production.cursor(limit)
         return stop if stop > at else production.stepped_to
 
-    def _continuation(
-        self, start: int, at: int, stop: int, consumed: int, body_at: int, *, first: bool
-    ) -> Continuation:
+    def _continuation(self, start: int, at: int, stop: int, consumed: int, body_at: int, *, first: bool) -> Known:
         """The continuation for body bytes [at, stop), and for the head before them if `first`."""
         tape = self.production.tape
         way = self._way(at, first=first)
         digest = tape.digest(0 if isinstance(way, Again) else at, stop)
-        state = Stretch(self.framing, at, digest, way, first).encode()
+        state = fitting(Stretch(self.framing, at, digest, way, first).encode())
         self._verified.add(state)
         more = not (self.production.ended and stop == tape.stop)
-        return Continuation(state, start, body_at + stop, consumed, more)
+        return Known(state, start, body_at + stop, consumed, more)
 
     def _way(self, at: int, *, first: bool) -> Way:
         again, steps, args, plan = self._origins
         if again is not None:
             return again
         assert steps is not None
-        _, cursor = self.production.cursor(at)
+        stepped, cursor = self.production.cursor(at)
+        if stepped != at:
+            raise NotThisResponse("the steps have other ends here")
         return Cursor(plan if first else b"", Checkpoint(Stepped(steps, cursor, args)).pack(MAX_CHECKPOINT_BYTES))
 
     def _reply(
@@ -152,20 +163,21 @@ class Live:
         start: int,
         body_at: int,
         stop: int,
-        following: Continuation | None,
+        following: Known | None,
         *,
-        last: Continuation,
+        last: Known,
     ) -> Reply:
         """Chunks of what is wanted of the output up to body byte `stop`; `last` is what the client knows then."""
         chunks: list[Chunk] = []
         budget = event.budget
         for low, high in event.wants:
-            low, high = max(low, start), min(high, body_at + stop, low + budget)
+            low = max(low, start)
+            high = min(high, body_at + stop, low + budget)
             if low < high:
                 budget -= high - low
                 chunks += self._cut(low, high, body_at)
         end = last.stop if self.framing.last and not last.more else None
-        return Reply(tuple(chunks), following, end)
+        return Reply(tuple(chunks), following and following.continuation, end)
 
     def _cut(self, low: int, high: int, body_at: int) -> list[Chunk]:
         found: list[Chunk] = []

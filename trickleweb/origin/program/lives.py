@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from trickleweb.origin.program.live import Live
+from trickleweb.origin.program.production import LEAST_BYTES
 from trickleweb.origin.program.taking import Where
 
 MOST = 4096
 MOST_BYTES = 256 << 20
 IDLE_S = 60.0
 _SWEEP_S = 15.0
+_CLOSING_S = 1.0  # for what is in a thread
 
 
 class Lives:
@@ -38,6 +40,7 @@ class Lives:
         """Keep one; others leave where that takes too much."""
         self.drop(where)
         self._lives[where] = live
+        live.production.room = self._room
         loop = asyncio.get_running_loop()
         self._used_at[where] = loop.time()
         self._trim()
@@ -58,6 +61,18 @@ class Lives:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    async def close(self) -> None:
+        """Close all and wait for the end of it; not for long."""
+        lives = list(self._lives.values())
+        self.clear()
+        ends = [asyncio.ensure_future(live.production.wait_closed()) for live in lives]
+        if ends:
+            await asyncio.wait(ends, timeout=_CLOSING_S)
+
+    def _room(self) -> int:
+        """How many bytes each may keep."""
+        return max(self._most_bytes // max(len(self._lives), 1), LEAST_BYTES)
 
     def _trim(self) -> None:
         kept = sum(live.production.tape.kept_bytes for live in self._lives.values()) if len(self._lives) > 1 else 0

@@ -7,27 +7,49 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from trickleweb.origin.program.framed import Parts
-from trickleweb.origin.program.tape import Tape
+from trickleweb.origin.program.tape import Tape, TapeCut
 from trickleweb.plain import Plain
 
 AHEAD_BYTES = 1 << 20  # made before it is asked for: more than most paths hold
-BEHIND_BYTES = 1 << 21  # kept for what is lost on the way
+BEHIND_BYTES = 1 << 22  # kept for what is lost on the way: a client's whole receive window
+LEAST_BYTES = 1 << 16  # of both together, where there is little room
+MOST_MARKS = 4096  # steps made before they are asked for, and as many kept behind
 _TURN_BYTES = 1 << 18  # then others get their turn
+_PART_BYTES = 1 << 9  # what a part costs beside its bytes: many small ones are a turn too
+
+
+class ProductionClosed(Exception):
+    """There was no room to go on making the body, or nobody seemed to want it: make it anew."""
+
+
+class BrokenOff(Exception):
+    """A program ended its work as if it had been cancelled, or called for the end of the process."""
+
+
+def _plenty() -> int:
+    return AHEAD_BYTES + BEHIND_BYTES
 
 
 class Production:
-    """`tape` holds what was made; `ended` and `failure` say how it went on, `cursor` what is behind each step."""
+    """`tape` holds what was made; `ended` and `failure` say how it went on, `cursor` what is behind each step.
+
+    One that is `closed` says no more about the body. `room` gives how many bytes it may keep, as that changes.
+    """
 
     def __init__(self, parts: Parts, origin: int = 0, cursor: Plain = None) -> None:
         self.tape = Tape(origin)
-        self.ended = False
+        self.ended = self.closed = False
         self.failure: Exception | None = None
+        self.room: Callable[[], int] = _plenty
         self._parts = parts
         self._wanted = origin
+        self._held: list[int] = []
         self._mark_offsets, self._mark_cursors = [origin], [cursor]
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
         self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._pump = self._loop.create_task(self._run())
@@ -38,9 +60,11 @@ class Production:
         return self.ended or self.failure is not None
 
     def cursor(self, offset: int) -> tuple[int, Plain]:
-        """The last step's end at or below `offset`, and the cursor there."""
+        """The last step's end at or below `offset`, and the cursor there; `TapeCut` if it is not kept any more."""
         at = bisect_right(self._mark_offsets, offset) - 1
-        return self._mark_offsets[max(at, 0)], self._mark_cursors[max(at, 0)]
+        if at < 0:
+            raise TapeCut
+        return self._mark_offsets[at], self._mark_cursors[at]
 
     @property
     def stepped_to(self) -> int:
@@ -52,35 +76,55 @@ class Production:
         if offset > self._wanted:
             self._wanted = offset
             self._more.set()
-            kept_from = offset - BEHIND_BYTES
-            if kept_from > self.tape.start:
-                self.tape.drop_below(kept_from)
-                at = max(bisect_right(self._mark_offsets, self.tape.start) - 1, 0)
-                del self._mark_offsets[:at], self._mark_cursors[:at]
+            self._forget()
 
-    def news(self) -> asyncio.Future[None]:
-        """Done when more was made or nothing more will be; whoever asks is told of all that happens from now on."""
-        told: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(told)
-        return told
+    @contextmanager
+    def holding(self, offset: int) -> Iterator[None]:
+        """Keep what lies from `offset` on, meanwhile."""
+        self._held.append(offset)
+        try:
+            yield
+        finally:
+            self._held.remove(offset)
+
+    async def news(self) -> None:
+        """Wait until more was made, or nothing more will be."""
+        told = self._loop.create_future()
+        self._waiters.add(told)
+        try:
+            await told
+        finally:
+            self._waiters.discard(told)
 
     def close(self) -> None:
-        """Make no more; whoever waits is told."""
-        if not self._pump.done():
-            self._pump.cancel()
+        """Make no more and keep nothing; whoever waits is told."""
+        self.closed = True
+        self.failure = self.failure or ProductionClosed()
+        self._pump.cancel()
+        self.tape.clear()
+        self._tell()
+
+    async def wait_closed(self) -> None:
+        """Wait for the end of all that it did."""
+        with suppress(asyncio.CancelledError):
+            await self._pump
 
     async def _run(self) -> None:
         try:
             await self._make()
             self.ended = True
-        except asyncio.CancelledError:
-            self.failure = ProductionClosed()
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a program does, its stream ends there for all to see
-            self.failure = error
+            self.failure = self.failure or error
+        except (asyncio.CancelledError, SystemExit) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self.failure = self.failure or ProductionClosed()
+                raise
+            self.failure = BrokenOff(f"the stream ended with {error!r}")
         finally:
             self._tell()
-            await self._parts.aclose()  # type: ignore[attr-defined]  # every Parts is a generator
+            with suppress(Exception):  # its last words change nothing
+                await self._parts.aclose()
 
     async def _make(self) -> None:
         tape, turn = self.tape, 0
@@ -88,24 +132,47 @@ class Production:
             if data:
                 tape.append(data)
             if step:
-                self._mark_offsets.append(tape.stop)
-                self._mark_cursors.append(cursor)
+                self._mark(cursor)
             if self._waiters:
                 self._loop.call_soon(self._tell)
-            turn += len(data)
+            turn += len(data) + _PART_BYTES
             if turn >= _TURN_BYTES:
                 turn = 0
+                self._forget()
                 await asyncio.sleep(0)
-            while tape.stop - self._wanted >= AHEAD_BYTES:
+            while self._is_ahead():
                 self._more.clear()
                 await self._more.wait()
 
+    def _mark(self, cursor: Plain) -> None:
+        """Note the end of a step; one without data only moves the cursor on, but not that of the very beginning."""
+        if self.tape.stop > self._mark_offsets[-1]:
+            self._mark_offsets.append(self.tape.stop)
+            self._mark_cursors.append(cursor)
+        elif len(self._mark_offsets) > 1:
+            self._mark_cursors[-1] = cursor
+        if len(self._mark_offsets) > 3 * MOST_MARKS:
+            del self._mark_offsets[:MOST_MARKS], self._mark_cursors[:MOST_MARKS]
+
+    def _is_ahead(self) -> bool:
+        """Whether enough is made of what nobody has asked for."""
+        ahead = self.tape.stop - self._wanted
+        if ahead >= LEAST_BYTES // 4 and ahead >= min(AHEAD_BYTES, self.room() // 4):
+            return True
+        marks = self._mark_offsets
+        return len(marks) > MOST_MARKS and marks[-MOST_MARKS] > self._wanted
+
+    def _forget(self) -> None:
+        """Keep no more than what may be asked for again, and the cursors there."""
+        behind = min(BEHIND_BYTES, self.room() * 3 // 4)
+        kept_from = min((min(self._wanted, self.tape.stop) - behind, *self._held))
+        if kept_from > self.tape.start:
+            self.tape.drop_below(kept_from)
+            at = max(bisect_right(self._mark_offsets, self.tape.start) - 1, 0)
+            del self._mark_offsets[:at], self._mark_cursors[:at]
+
     def _tell(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, set()
         for each in waiters:
             if not each.done():
                 each.set_result(None)
-
-
-class ProductionClosed(Exception):
-    """Nobody wants the body any more, or there was no room to go on making it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 import zlib
 
+from trickleweb.errors import WebError
 from trickleweb.ledger import ledger_key
 from trickleweb.origin.response import NotThisResponse
 
@@ -50,8 +51,17 @@ _DICTIONARY = "\r\n".join(
 ).encode()  # fmt: skip
 
 
-class RequestTooLong(NotThisResponse):
-    """A request of more than 1 MiB cannot be run again elsewhere."""
+class RequestTooLong(WebError):
+    """A request of more than 1 MiB cannot be run again elsewhere: its response must be short, a file or steps."""
+
+
+def check_length(byte_count: int) -> None:
+    """`RequestTooLong` for a request that could neither be told nor kept."""
+    if byte_count > MAX_KEPT_BYTES:
+        raise RequestTooLong(
+            f"a request of {byte_count} bytes cannot be run again on another replica: answer it briefly, with a file,"
+            " or from a cursor"
+        )
 
 
 def told(request: bytes) -> bytes | None:
@@ -90,9 +100,11 @@ def retold(state: bytes) -> bytes:
 
 
 def kept(request: bytes) -> tuple[bytes, bytes]:
-    """The key under which the request is to be kept in the ledger, and what a state says in its place."""
-    if len(request) > MAX_KEPT_BYTES:
-        raise RequestTooLong(f"a request of {len(request)} bytes cannot be run again on another replica")
+    """The key under which the request is to be kept in the ledger, and what a state says in its place.
+
+    `RequestTooLong` for one that the ledger would not keep.
+    """
+    check_length(len(request))
     key = ledger_key("told request", request)
     return key, _KEPT + key
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
-
 from trickleweb.application import Terms
-from trickleweb.bodies import Streamed
+from trickleweb.bodies import StateRefused, Streamed
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
 from trickleweb.limits import Limits
-from trickleweb.messages import NeedMore
+from trickleweb.messages import NeedMore, Plan
 from trickleweb.origin.given import Given
 from trickleweb.origin.program.cursors import from_cursor
-from trickleweb.origin.program.framed import framed
+from trickleweb.origin.program.framed import abandon, framed
 from trickleweb.origin.program.live import Live, Origins
 from trickleweb.origin.program.moment import Moment, unpack_moment
 from trickleweb.origin.program.once import Once
@@ -21,7 +19,7 @@ from trickleweb.origin.program.plain import KEPT, plan_of
 from trickleweb.origin.program.production import Production
 from trickleweb.origin.program.retelling import key_of, retold
 from trickleweb.origin.program.running import Runner
-from trickleweb.origin.program.stretch import Again, Stretch, delivery_of
+from trickleweb.origin.program.stretch import Again, Framing, Stretch, delivery_of
 from trickleweb.origin.program.taking import Taken
 from trickleweb.origin.response import NotThisResponse, Response
 from trickleweb.origin.state import Asked, decode
@@ -47,27 +45,48 @@ class Reviver:
 
     async def stream(self, stretch: Stretch, connection: bytes, peer: str) -> Live:
         """The live response of a stretch; its bytes are still to be verified."""
-        if not isinstance(stretch.way, Again):
-            live, _ = from_cursor(self._runner.application.steps, stretch)
-            return live
-        taken = await self._request(stretch.way.request)
-        response = await self._run(taken, stretch.way.moment, connection, peer)
-        body, framing = response.body, stretch.framing
+        if isinstance(stretch.way, Again):
+            live = await self._stream_again(stretch.way, stretch.framing, connection, peer)
+        else:
+            live = self._from_cursor(stretch)
+        live.revived_from = stretch
+        return live
+
+    def _from_cursor(self, stretch: Stretch) -> Live:
+        try:
+            return from_cursor(self._runner.application.steps, stretch)[0]
+        except (StateRefused, NotThisResponse):
+            raise
+        except Exception as error:  # of a program's migration: a replica of another release may do without it
+            self._runner.on_error(error)
+            raise NotThisResponse("the steps cannot go on from that state") from error
+
+    async def _stream_again(self, again: Again, framing: Framing, connection: bytes, peer: str) -> Live:
+        taken = await self._request(again.request)
+        response = await self._run(taken, again.moment, connection, peer)
+        body = response.body
         if not isinstance(body, Streamed):
             raise NotThisResponse("the request is answered otherwise by now")
         delivery = delivery_of(framing, body.byte_count)
         head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
-        if (len(head), zlib.crc32(head)) != framing[2:]:
+        if not framing.fits(head):
+            await abandon(body)
             raise NotThisResponse("the request is answered with another head by now")
-        return Live(Production(framed(body, delivery)), Origins(stretch.way, None, {}, b""), framing, head)
+        return Live(Production(framed(body, delivery)), Origins(again, None, {}, b""), framing, head)
 
     async def _again(self, found: Asked, connection: bytes, peer: str) -> Response:
         moment, request = unpack_moment(found.request)
         taken = await self._request(request)
         response = await self._run(taken, moment, connection, peer)
-        plan = plan_of(self._runner.application, response, taken.head)
+        try:
+            plan = plan_of(self._runner.application, response, taken.head)
+        except HTTPError as error:
+            raise NotThisResponse(str(error)) from None
         if plan is None:
-            raise NotThisResponse("the request is answered otherwise by now")
+            await abandon(response.body)
+            if found.has_body:
+                raise NotThisResponse("the request is answered otherwise by now")
+            plan = Plan(response.status, response.headers)
         return found.resumed(plan)
 
     async def _request(self, state: bytes) -> Taken:
@@ -85,7 +104,7 @@ class Reviver:
 
     async def _run(self, taken: Taken, moment: Moment, connection: bytes, peer: str) -> ProgramResponse:
         key = request_key(connection, moment.offset)
-        return await self._runner.run(taken, moment, peer=peer, key=key)
+        return await self._runner.run(taken, taken.body(), moment, peer=peer, key=key)
 
     async def _kept(self, key: bytes) -> bytes:
         found = await self._once.kept(key)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 from trickles.keyring import Keyring
 from trickleweb.application import Application
 from trickleweb.errors import HTTPError
 from trickleweb.ledger import Ledger
 from trickleweb.origin.program.moment import Moment
+from trickleweb.origin.program.production import BrokenOff
 from trickleweb.origin.program.taking import Taken
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response, error_response
 
+Body = bytes | AsyncIterator[bytes]
 _KEY_CHARS = 32
 
 
@@ -31,8 +34,8 @@ class Runner:
         self._ring = ring
         self._ledger = ledger
 
-    async def run(self, taken: Taken, moment: Moment, *, peer: str, key: bytes) -> Response:
-        """The program's response; 500 for what it raises."""
+    async def run(self, taken: Taken, body: Body, moment: Moment, *, peer: str, key: bytes) -> Response:
+        """The program's response to a request with that body; 500 for what it raises."""
         setting = Setting(
             now=moment.now,
             seed=moment.entropy,
@@ -42,11 +45,16 @@ class Runner:
             keyring=self._ring,
             ledger=self._ledger,
         )
-        request = Request(taken.head, taken.body(), setting)
+        request = Request(taken.head, body, setting)
         try:
             return await self.application.respond(request)
         except HTTPError as error:
             return error_response(request, error)
         except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
             self.on_error(error)
-            return error_response(request, HTTPError(500))
+        except (asyncio.CancelledError, SystemExit) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self.on_error(BrokenOff(f"the program ended a request with {error!r}"))
+        return error_response(request, HTTPError(500))

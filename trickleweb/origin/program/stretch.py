@@ -13,6 +13,7 @@ make other bytes finds out before it sends one.
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,12 +21,14 @@ from trickleweb.http1 import Delivery
 from trickleweb.origin.program.moment import Moment, unpack_moment
 from trickleweb.origin.program.tape import DIGEST_BYTES
 from trickleweb.origin.response import NotThisResponse
-from trickleweb.origin.state import Flag
+from trickleweb.origin.state import MAX_STATE_BYTES, Flag
+from trickleweb.plain import StateTooLarge
 
 AGAIN, CURSOR = 3, 4
 _FIXED = struct.Struct(f">BBQHIQ{DIGEST_BYTES}s")
 _SIZE = struct.Struct(">H")
 _FIRST, _CHUNKED = 32, 16  # beside `state.Flag`
+_MAX_HEAD_BYTES = 65_535
 
 
 class Framing(NamedTuple):
@@ -35,6 +38,10 @@ class Framing(NamedTuple):
     date_s: int
     head_bytes: int
     head_check: int
+
+    def fits(self, head: bytes) -> bool:
+        """Whether that is the head."""
+        return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
 
     @property
     def chunked(self) -> bool:
@@ -91,10 +98,22 @@ class Stretch:
         return fixed + _SIZE.pack(len(way.plan)) + way.plan + way.checkpoint
 
 
-def framing_of(delivery: Delivery, date_s: int, head: bytes, check: int) -> Framing:
-    """The framing of a response that begins now."""
+def fitting(state: bytes) -> bytes:
+    """The state, if a continuation has room for it; else `StateTooLarge`."""
+    if len(state) > MAX_STATE_BYTES:
+        raise StateTooLarge(
+            f"headers, cursor and arguments take {len(state)} bytes, over {MAX_STATE_BYTES}: send fewer headers, or"
+            " keep the arguments in a shared store, and their key in the cursor"
+        )
+    return state
+
+
+def framing_of(delivery: Delivery, date_s: int, head: bytes) -> Framing:
+    """The framing of a response that begins now; `StateTooLarge` for a head that no client would take either."""
+    if len(head) > _MAX_HEAD_BYTES:
+        raise StateTooLarge(f"a head of {len(head)} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
     flags = Flag.BODY | Flag.KEEP_ALIVE * delivery.keep_alive | Flag.HTTP10 * delivery.http10
-    return Framing(flags | _CHUNKED * delivery.chunked, date_s, len(head), check)
+    return Framing(flags | _CHUNKED * delivery.chunked, date_s, len(head), zlib.crc32(head))
 
 
 def delivery_of(framing: Framing, length: int | None) -> Delivery:

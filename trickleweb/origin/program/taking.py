@@ -31,9 +31,12 @@ class Interim:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that gets this error, whatever its body; `taken_bytes` is None if that is not all there."""
+    """A request that gets this error, whatever its body; `taken_bytes` is None if that is not all there.
 
-    head: Request
+    `head` is None for input that is no request.
+    """
+
+    head: Request | None
     error: HTTPError
     taken_bytes: int | None
 
@@ -53,11 +56,13 @@ class Taken:
         return self.given.upto(self.size_bytes)
 
     def body(self) -> bytes | AsyncIterator[bytes]:
-        """The body without its framing: bytes, or a stream of them."""
+        """The body without its framing: bytes, or a stream of them. `BodyGone`, also while it is streamed."""
         start, stop = self.head.head_bytes, self.size_bytes
         if stop - start > MAX_WHOLE_BYTES:
             return self._stream(start, stop)
         data = self.given.upto(stop)[start:]
+        if len(data) < stop - start:
+            raise BodyGone("the request's body is not kept any more")
         if isinstance(self.head.framing, Chunked):
             return b"".join(decode_chunked(data, limits=_ANY).pieces)
         return data
