@@ -91,9 +91,11 @@ def test_ipv6_on_both_sides(key: Path) -> None:
         assert fetched(gateway, 3_000_000) == tape_digest(3_000_000)
 
 
-def test_programs_do_not_notice_replicas_that_die_and_come_back(key: Path) -> None:
-    with Fleet(3) as fleet, GatewayProgram(fleet.addresses, "--server-key", key) as gateway:
-        for round_ in range(6):
+@pytest.mark.parametrize("policy", ["home", "stripe", "lowest-rtt"])
+def test_programs_do_not_notice_replicas_that_die_and_come_back(key: Path, policy: str) -> None:
+    words = ("--server-key", key, "--policy", policy)
+    with Fleet(3) as fleet, GatewayProgram(fleet.addresses, *words) as gateway:
+        for round_ in range(6 if policy == "home" else 3):
             with gateway.dial() as program:
                 digest, size_bytes, left = sha256(), 20_000_000, 20_000_000
                 program.sendall(b"get %d\n" % size_bytes)

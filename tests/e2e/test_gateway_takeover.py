@@ -12,7 +12,15 @@ from typing import Self
 
 import pytest
 
-from tests.support.processes import PATIENCE_SECONDS, Fleet, GatewayProgram, Program, received
+from tests.support.processes import (
+    PATIENCE_SECONDS,
+    Fleet,
+    GatewayProgram,
+    ListeningProgram,
+    Program,
+    free_port,
+    received,
+)
 from tests.support.replica_program import PUBLIC, tape, tape_digest
 from tests.support.served import ends, served
 from tests.support.system import require
@@ -70,18 +78,19 @@ class Caller(threading.Thread):
 
 def test_takeovers_refuse_nobody_and_break_nothing_off(fleet: Fleet, key: Path, tmp_path: Path) -> None:
     """Each by hand, as a deploy does it: the new one says that it is ready, and the old one ends by itself."""
-    files = ("--server-key", key, "--pid-file", tmp_path / "gateway.pid")
-    running = GatewayProgram(fleet.addresses, *files)
-    address, old = running.address, list[Program]([running])
-    with Caller(address) as caller, running.dial() as program:
+    words: list[object] = ["--listen", "127.0.0.1:0", "--listen", "proxy@127.0.0.1:0", "--pass-through"]
+    words += ["--replica", shown(fleet.addresses[0]), "--server-key", key, "--pid-file", tmp_path / "gateway.pid"]
+    words += ["--metrics", f":{free_port(kind=socket.SOCK_STREAM)}"]
+    running = ListeningProgram(*words)
+    address, old = running.addresses[0], list[Program]([running])
+    with Caller(address) as caller, socket.create_connection(address, 30) as program:
         program.sendall(b"get 60000000\n")
         program.shutdown(socket.SHUT_WR)
         digest = hashlib.sha256(program.recv(1000, socket.MSG_WAITALL))
         for _ in range(TAKEOVERS):
-            named = ("--listen", "127.0.0.1:0", "--replica", shown(fleet.addresses[0]))
-            fresh = Program("trickles", "gateway", *named, *files, "--takeover")
+            fresh = Program("trickles", "gateway", *words, "--takeover")
             old.append(fresh)
-            assert fresh.output.next() == f"gateway on {shown(address)} for 1 replicas"
+            assert fresh.output.next() == running.first_line
             assert (tmp_path / "gateway.pid").read_text() == f"{fresh.pid}\n"
             seen = caller.answered
             while caller.answered < seen + 20:

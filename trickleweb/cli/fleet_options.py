@@ -11,7 +11,7 @@ from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, shown
 from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS
 
 MAX_REPLICAS = 64
-POLICIES = ("home", "spray")
+POLICIES = ("home", "spray", "stripe", "lowest-rtt")
 
 
 def add_fleet_arguments(parser: Parser) -> None:
@@ -40,7 +40,10 @@ _LISTEN = "where the gateway takes HTTP (default: 127.0.0.1:8080)"
 _UDP = "where the first replica answers; the others on the ports behind it (default: 127.0.0.1:8443)"
 _EVERY = f"how often replicas tell their figures (default: {STATUS_SECONDS})"
 _RUN_DIR = "where the fleet's files lie (default: .run)"
-_POLICY = "home: the gateway keeps to one replica while it answers; spray: each packet goes to the next (default: home)"
+_POLICY = (
+    "home: the gateway keeps to one replica while it answers; spray: each request goes to the next; stripe: several "
+    "serve a download at once; lowest-rtt: the nearest (default: home)"
+)
 _SECONDS = whole_number(0, 86_400)
 _REQUEST_TIMEOUT = "how long a client may take to complete its request, 0: for ever (default: 60)"
 _IDLE_TIMEOUT = "close connections without a request after so long, 0: never (default: 300)"
