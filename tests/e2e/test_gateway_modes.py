@@ -160,27 +160,35 @@ def fetch(machine: str, place: Address, kill: object) -> str:
 
 
 REDIRECT = """
-table ip trickles {
+table %s trickles {
   chain output {
     type nat hook output priority -100
-    ip daddr 10.9.77.0/24 tcp dport 99 redirect to :%d
+    %s daddr %s tcp dport 99 redirect to :%d
   }
 }
 """
 
 
-def test_redirected_connections_reach_the_fleet_of_their_destination(key: Path, network: Machines) -> None:
+@pytest.mark.parametrize(
+    ("family", "here", "elsewhere", "gate"),
+    [("ip", "127.0.0.1", "10.9.77.%d", "10.9.1.2"), ("ip6", "::1", "fd09:77::%d", "fd09:1::2")],
+)
+def test_redirected_connections_reach_the_fleet_of_their_destination(
+    key: Path, network: Machines, family: str, here: str, elsewhere: str, gate: str
+) -> None:
     network.cable("client", "server", 1, mtu=1500)
-    ip("-n", network.name("client"), "route", "add", "default", "via", "10.9.1.2")
+    client, known, unknown = network.name("client"), (elsewhere % 1, 99), (elsewhere % 2, 99)
+    ip("-n", client, "-6" if family == "ip6" else "-4", "route", "add", "default", "via", gate)
     with Fleet(2, host="10.9.1.2", namespace=network.name("server")) as fleet:
-        places = listed(fleet.addresses)
-        words = ("--listen", f"transparent@{ANY}", "--map", f"10.9.77.1:99={places}", "--server-key", key)
-        with ListeningProgram(*words, namespace=network.name("client")) as gateway:
-            nft(network.name("client"), REDIRECT % gateway.addresses[0][1])
-            assert fetch(network.name("client"), ("10.9.77.1", 99), lambda: fleet.kill(0)) == tape_digest(TAPE_BYTES)
+        mapped = ("--map", f"{shown(known)}={listed(fleet.addresses)}")
+        words = ("--listen", f"transparent@{shown((here, 0))}", *mapped, "--server-key", key)
+        with ListeningProgram(*words, namespace=client) as gateway:
+            where = "{" + f"{known[0]}, {unknown[0]}" + "}"
+            nft(client, REDIRECT % (family, family, where, gateway.addresses[0][1]))
+            assert fetch(client, known, lambda: fleet.kill(0)) == tape_digest(TAPE_BYTES)
             with pytest.raises(AssertionError):
-                fetch(network.name("client"), ("10.9.77.2", 99), lambda: None)
-            assert gateway.errors.next().endswith(": host not allowed (10.9.77.2:99)")
+                fetch(client, unknown, lambda: None)
+            assert gateway.errors.next().endswith(f": host not allowed ({shown(unknown)})")
 
 
 TPROXY = """

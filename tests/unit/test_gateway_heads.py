@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trickles.gateway.heads import MOST_HEAD_BYTES, MOST_LINE_BYTES, BadHead, error_answer, request_head_untrusted
+from trickles.gateway import headbuffer
+from trickles.gateway.headbuffer import HeadBuffer
+from trickles.gateway.heads import (
+    MOST_HEAD_BYTES,
+    MOST_LINE_BYTES,
+    BadHead,
+    RequestHead,
+    error_answer,
+    request_head_untrusted,
+)
 
 PLAIN = b"GET http://Example.org/a?b HTTP/1.1\r\nHost: other\r\nAccept: */*\r\n\r\n"
 HOST = b"\r\nHost: h\r\n\r\n"
@@ -155,3 +164,48 @@ def test_whatever_comes_is_a_head_or_half_of_one_or_refused(junk: bytes, at: int
         assert rendered.endswith(b"\r\n\r\n")
         assert rendered.lower().count(b"\r\nhost: ") == 1
         assert data[: head.size_bytes].endswith(b"\r\n\r\n")
+
+
+@given(st.lists(st.integers(1, 9), max_size=60), st.integers(0, 3))
+def test_heads_in_pieces_are_the_heads_of_the_whole(cuts: list[int], count: int) -> None:
+    whole = PLAIN * count + b"GET http://h/"
+    buffer, found, at = HeadBuffer(), list[RequestHead](), 0
+    for size in [*cuts, len(whole)]:
+        buffer.add(whole[at : at + size])
+        at += size
+        while (head := buffer.head()) is not None:
+            found.append(head)
+            assert buffer.take(head.size_bytes) == PLAIN
+    assert found == [request_head_untrusted(PLAIN)] * count
+    assert (buffer.take(), len(buffer)) == (b"GET http://h/", 0)
+
+
+def test_a_head_byte_by_byte_is_not_read_anew_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = list[int]()
+
+    def look(data: bytearray) -> RequestHead | None:
+        looked.append(len(data))
+        return request_head_untrusted(data)
+
+    monkeypatch.setattr(headbuffer, "request_head_untrusted", look)
+    whole, buffer = b"GET http://h/ HTTP/1.1\r\n" + b"A: b\r\n" * 9_000 + b"\r\n", HeadBuffer()
+    heads = []
+    for byte in whole:
+        buffer.add(bytes((byte,)))
+        heads.append(buffer.head())
+    assert heads[-1] is not None
+    assert heads[:-1] == [None] * (len(whole) - 1)
+    assert sum(looked) < 4 * len(whole)
+    assert len(looked) < 20
+
+
+def test_what_cannot_become_a_head_is_refused_though_its_end_never_comes() -> None:
+    def read_on() -> None:
+        buffer = HeadBuffer()
+        buffer.add(b"GET http://h/ HTTP/1.1\r\n")
+        for _ in range(3 * MOST_HEAD_BYTES // 6):
+            buffer.add(b"A: b\r\n")
+            assert buffer.head() is None
+
+    with pytest.raises(BadHead, match="too long"):
+        read_on()

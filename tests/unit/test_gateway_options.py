@@ -115,7 +115,7 @@ def test_nobody_is_passed_through_to_the_metrics() -> None:
         [port] = gateway.own_ports
         assert port > 0
         with pytest.raises(NotReached, match="host not allowed"):
-            await PassThrough(networks(["127.0.0.0/8"]), gateway.own_ports).place(("127.0.0.1", port))
+            await PassThrough(networks(["127.0.0.0/8"]), gateway.own_ports).places(("127.0.0.1", port))
         watching.close()
 
     run(test())

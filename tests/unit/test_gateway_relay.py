@@ -210,6 +210,25 @@ def test_hosts_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Monkey
     run(test())
 
 
+def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with far_end(tmp_path) as (home, port):
+            loop, asked = asyncio.get_running_loop(), ["127.0.0.9", "10.0.0.1", "127.0.0.1"]
+
+            async def names(_: str, port: int, **__: Any) -> list[Any]:
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in asked]
+
+            monkeypatch.setattr(loop, "getaddrinfo", names)
+            passing = PassThrough(HERE)
+            assert await passing.places(("many.test", port)) == [("127.0.0.9", port), ("127.0.0.1", port)]
+            assert (await home.say(connect(port, "many.test") + b"word")).endswith(b"\r\n\r\nword")
+            assert home.told == []
+            del asked[2]
+            assert (await home.say(connect(port, "many.test"))).endswith(b"connection refused\n")
+
+    run(test())
+
+
 def test_who_goes_before_the_far_end_is_reached_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with far_end(tmp_path) as (home, port):

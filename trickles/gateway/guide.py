@@ -14,6 +14,7 @@ from trickles.gateway.routes import Routes
 from trickles.gateway.targets import Network, Target, is_open
 
 HTTPS = 443
+MOST_PLACES = 4  # addresses of one name that are tried, one after another
 NOT_ALLOWED = "host not allowed"
 NO_SUCH_HOST = "no such host"
 NO_ANSWER = "no answer in time"
@@ -32,23 +33,25 @@ class PassThrough:
     allowed: tuple[Network, ...] = ()
     own_ports: Collection[int] = ()
 
-    async def place(self, target: Target) -> Target:
-        """The numeric address to connect to; NotReached when there is none, or none that programs may reach.
+    async def places(self, target: Target) -> list[Target]:
+        """The numeric addresses to try; NotReached when there is none, or none that programs may reach.
 
-        It is this address that is judged and then used: a name may mean another one a moment later.
+        It is these addresses that are judged and then used: a name may mean another one a moment later.
         """
         host, port = target
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             raise NotReached(NO_SUCH_HOST) from None
-        for address in (str(each[4][0]) for each in found):
-            if is_open(address.partition("%")[0], self.allowed) and not self._is_here(address, port):
-                return address, port
-        raise NotReached(NOT_ALLOWED)
+        addresses = dict.fromkeys(str(each[4][0]) for each in found)
+        places = [(address, port) for address in addresses if self._is_open(address, port)]
+        if not places:
+            raise NotReached(NOT_ALLOWED)
+        return places[:MOST_PLACES]
 
-    def _is_here(self, host: str, port: int) -> bool:
-        return port in self.own_ports and is_of_this_machine(host)
+    def _is_open(self, address: str, port: int) -> bool:
+        here = port in self.own_ports and is_of_this_machine(address)
+        return not here and is_open(address.partition("%")[0], self.allowed)
 
 
 @dataclass(slots=True)

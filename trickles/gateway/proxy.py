@@ -8,7 +8,8 @@ from trickles.gateway import guide as ways
 from trickles.gateway import socks
 from trickles.gateway.forward import Forwarder, Opening
 from trickles.gateway.guide import HTTPS, Guide
-from trickles.gateway.heads import ESTABLISHED, BadHead, RequestHead, error_answer, request_head_untrusted
+from trickles.gateway.headbuffer import HeadBuffer
+from trickles.gateway.heads import ESTABLISHED, BadHead, RequestHead, error_answer
 from trickles.gateway.program import Program
 from trickles.gateway.relay import Relay
 from trickles.gateway.shared import Shared
@@ -47,7 +48,7 @@ class Front(Program):
     def __init__(self, shared: Shared, guide: Guide) -> None:
         super().__init__(shared)
         self._guide = guide
-        self._data = bytearray()
+        self._said = HeadBuffer()
         self._greeted = False  # by SOCKS
 
     def data_received(self, data: bytes) -> None:
@@ -55,7 +56,7 @@ class Front(Program):
         if self._over:
             return
         self._shared.live.asked(self, len(data))
-        self._data += data
+        self._said.add(data)
         try:
             if self._speaks_socks:
                 self._socks()
@@ -69,14 +70,14 @@ class Front(Program):
     def eof_received(self) -> bool:
         """It says no more: whatever it began is not complete."""
         self._half_closed = True
-        if self._data and not self._over:
+        if self._said and not self._over:
             self._misunderstood("half a request", b"" if self._speaks_socks else error_answer(400, "half a request"))
         return False
 
     @property
     def settled(self) -> bool:
         """Whether it has said nothing yet."""
-        return not self._over and not self._data and not self._greeted
+        return not self._over and not self._said and not self._greeted
 
     def end_input(self) -> None:
         """It takes too long to say where it wants to go."""
@@ -86,11 +87,11 @@ class Front(Program):
 
     @property
     def _speaks_socks(self) -> bool:
-        return self._greeted or self._data[:1] == bytes((socks.VERSION,))
+        return self._greeted or self._said.data[:1] == bytes((socks.VERSION,))
 
     def _socks(self) -> None:
         if not self._greeted:
-            greeting = socks.greeting_untrusted(self._data)
+            greeting = socks.greeting_untrusted(self._said.data)
             if greeting is None:
                 return
             if not greeting.anonymous:
@@ -98,18 +99,20 @@ class Front(Program):
                 return
             assert self._transport is not None
             self._transport.write(socks.CHOSEN)
-            del self._data[: greeting.size_bytes]
+            self._said.take(greeting.size_bytes)
             self._greeted = True
-        request = socks.request_untrusted(self._data)
+        request = socks.request_untrusted(self._said.data)
         if request is not None:
-            self._go(request.target, SOCKS, bytes(self._data[request.size_bytes :]))
+            self._said.take(request.size_bytes)
+            self._go(request.target, SOCKS, self._said.take())
 
     def _http(self) -> None:
-        head = request_head_untrusted(self._data)
+        head = self._said.head()
         if head is None:
             return
         if head.tunnel:
-            self._go(head.target, TUNNEL, bytes(self._data[head.size_bytes :]))
+            self._said.take(head.size_bytes)
+            self._go(head.target, TUNNEL, self._said.take())
         else:
             self._ask(head)
 
@@ -117,9 +120,10 @@ class Front(Program):
         """A request in absolute form: whoever is beyond the fleets answers one, a fleet as many as come for it."""
         way = self._guide.find(head.target)
         if isinstance(way, Dialer):
-            self.hand_over(HttpForwarder(self._shared, self._guide, way), bytes(self._data))
+            self.hand_over(HttpForwarder(self._shared, self._guide, way), self._said.take())
         else:
-            self._go(head.target, PLAIN, head.rendered(last=True) + self._data[head.size_bytes :])
+            self._said.take(head.size_bytes)
+            self._go(head.target, PLAIN, head.rendered(last=True) + self._said.take())
 
     def _go(self, target: Target, opening: Opening, data: bytes) -> None:
         way, certificates = self._guide.find(target), self._guide.certificates
@@ -155,7 +159,7 @@ class HttpForwarder(Forwarder):
     def __init__(self, shared: Shared, guide: Guide, dialer: Dialer) -> None:
         super().__init__(shared, dialer)
         self._guide = guide
-        self._heads = bytearray()
+        self._heads = HeadBuffer()
         self._in_body = False
         self._apology = http_failure
 
@@ -164,7 +168,7 @@ class HttpForwarder(Forwarder):
         if self._in_body:
             super().data_received(data)
         elif not self._over and not self._input_ended:
-            self._heads += data
+            self._heads.add(data)
             self._shared.live.asked(self, 0)
             while self._heads and self._forwarded_head():
                 pass
@@ -172,7 +176,7 @@ class HttpForwarder(Forwarder):
     def _forwarded_head(self) -> bool:
         """Forward the next request; whether another may follow it."""
         try:
-            head = request_head_untrusted(self._heads)
+            head = self._heads.head()
         except BadHead:
             head, elsewhere = None, True
         else:
@@ -184,11 +188,11 @@ class HttpForwarder(Forwarder):
         if self.settled:
             self._apology = http_failure
         self.target = shown(head.target)
-        del self._heads[: head.size_bytes]
-        body, self._in_body = bytes(self._heads) if head.body else b"", head.body
+        self._heads.take(head.size_bytes)
+        body, self._in_body = self._heads.take() if head.body else b"", head.body
         super().data_received(head.rendered(last=head.last) + body)
         if head.last:
-            self._heads.clear()
+            self._heads.take()
             self._input_ended = not head.body
         return not head.last
 
@@ -205,9 +209,9 @@ class HttpForwarder(Forwarder):
         assert transport is not None
         assert self._connection is not None
         if self.settled and not transport.get_write_buffer_size():
-            self.hand_over(Front(self._shared, self._guide), bytes(self._heads))
+            self.hand_over(Front(self._shared, self._guide), self._heads.take())
         else:
-            self._heads.clear()
+            self._heads.take()
             self._input_ended = True
             self._connection.client.write_eof()
             self._start()

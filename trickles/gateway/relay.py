@@ -42,7 +42,13 @@ class Relay(Program):
     async def _reach(self) -> None:
         try:
             async with asyncio.timeout(self._shared.limits.reach):
-                await self._connect(await self._passing.place(self._target))
+                *others, last = await self._passing.places(self._target)
+                for place in others:
+                    try:
+                        return await self._connect(place)
+                    except OSError:
+                        continue
+                await self._connect(last)
         except NotReached as error:
             self._not_reached(str(error))
         except TimeoutError:
