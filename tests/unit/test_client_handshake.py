@@ -88,6 +88,21 @@ def test_an_epoch_that_was_rotated_away_costs_one_round_trip() -> None:
     assert made.next_event() == Connected(PIN)
 
 
+def test_of_answers_to_hellos_to_two_epochs_the_first_counts() -> None:
+    """Their numbers are the same, their nonces are not: a proof from both is none."""
+    made, served = client(identity=PIN, certificate=epoch(1).certificate), listener(keyring=ring(1, 2))
+    made.write(b"GET\n")
+    (late, _), *_ = made.datagrams_to_send(now=0)
+    made.receive_datagram(CERTIFICATE + epoch(2).certificate, A, now=1)
+    (hello, _), *_ = made.datagrams_to_send(now=1)
+    one, other = (datagrams(served, each, SOURCE, now=WALL) for each in (late, hello))
+    for answer in (one[0], *other, one[1], one[2]):
+        made.receive_datagram(answer, A, now=2)
+    assert made.statistics()["dropped_unexpected"] == 3
+    assert relay(made, served, 3) == [Kind.REQUEST]
+    assert (served.counters["dropped.bad_proof"], served.counters["answered"]) == (0, 3)
+
+
 def test_a_busy_fleet_gets_its_cookie() -> None:
     made = client(identity=PIN, certificate=epoch().certificate)
     served = listener(limits=Limits(max_hellos_per_second=0))

@@ -39,6 +39,7 @@ class Greeting:
         self._replica = fleet.pick(0)
         self._asked = self._replica  # by the last datagram
         self._asks = 0
+        self.made = 0  # hellos, one for each epoch
         self.early_input = b""
         self.early_flags = 0
         self.wanted = 0
@@ -136,6 +137,7 @@ class Greeting:
 
     def _make(self, certificate: Certificate, early: bytes, ended: bool, wanted: int) -> Hello:
         config = self._config
+        self.made += 1
         data = early[:MAX_EARLY_INPUT] if len(early) <= MAX_EARLY_INPUT else b""
         ended = ended and len(data) == len(early)
         self.early_input, self.wanted = data, wanted

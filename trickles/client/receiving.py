@@ -33,6 +33,7 @@ class Receiver:
     def __init__(self, state: ConnectionState, greeting: Greeting) -> None:
         self._state = state
         self._greeting = greeting
+        self._greeted = b""  # the first continuation
 
     def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
         """Datagrams back to back; a bad one does not spoil its neighbours."""
@@ -168,6 +169,9 @@ class Receiver:
         if not state.established:
             self._established(now)
         if frames.transport is not None:
+            if frames.transport.embryo and not self._stands(frames.transport.blob):
+                state.counters.hit("dropped.unexpected")
+                return
             adopt(state, frames.transport, now)
         if frames.user is not None:
             learn(state, frames.user, request, datagram[4:12])
@@ -182,6 +186,11 @@ class Receiver:
             claim.settle(number + 1, claim.stop)
             state.broken = state.broken or number >= state.board.episode.base
         self._received(request, number, [nonce], fresh, source, now)
+
+    def _stands(self, blob: bytes) -> bool:
+        """False for an answer to a hello to another epoch than the first answer's: its numbers have other nonces."""
+        self._greeted = self._greeted or blob
+        return self._greeting.made == 1 or blob == self._greeted
 
     def _established(self, now: int) -> None:
         """The first answer to the hello: its claim is the three packets that an unproved address may get."""
