@@ -8,6 +8,7 @@ import pytest
 from trickleweb import App, HTTPError, Request, Response
 from trickleweb.handlers import Handler
 from trickleweb.ledger import LedgerUnavailable
+from trickleweb.multidict import MissingField
 from trickleweb.sealing import BadSeal
 from trickleweb.testing import Client, IncompleteResponse
 
@@ -96,6 +97,27 @@ def test_a_handler_for_exception_is_the_last_one() -> None:
     app.error(Exception)(lambda request, error: "last")
     app.error(LookupError)(lambda request, error: "nearer")
     assert seen(app).get("/").text == "nearer"
+
+
+def test_the_nearest_handler_answers() -> None:
+    app = App()
+    app.get("/field")(lambda request: request.query["q"])
+    app.get("/seal")(lambda request: request.unseal("x", "y"))
+    app.get("/teapot/{status:int}")(lambda request, status: _raise(HTTPError(status)))
+    client = Client(app)
+    app.error(HTTPError)(lambda request, error: "any")
+    assert [client.get(path).text for path in ("/field", "/teapot/418")] == ["any", "any"]
+    app.error(400)(lambda request, error: "status")
+    assert [client.get(path).text for path in ("/field", "/seal", "/teapot/418")] == ["status", "status", "any"]
+    app.error(MissingField)(lambda request, error: "field")
+    app.error(BadSeal)(lambda request, error: "seal")
+    answers = [client.get(path) for path in ("/field", "/seal", "/teapot/400")]
+    assert [each.text for each in answers] == ["field", "seal", "status"]
+    assert {each.status_code for each in answers} == {400}
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def test_the_fields_that_a_status_asks_for_stay() -> None:

@@ -1,12 +1,14 @@
 """Before the first request and after the last: in order, undone in reverse, nothing left where the start failed."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from trickleweb import App, Request
+from trickleweb.app import PoolLimits
 from trickleweb.testing import AsyncClient, Client
 
 
@@ -100,3 +102,26 @@ def test_the_async_client_starts_it_too() -> None:
     story: list[str] = []
     assert asyncio.run(_visit(telling(story))) == "open"
     assert story[-1] == "exit"
+
+
+def test_an_application_ends_however_busy_its_handlers_are() -> None:
+    story: list[str] = []
+    app = App(pool=PoolLimits(threads=1, waiting=0))
+    gate, begun = threading.Event(), threading.Event()
+    app.on_shutdown(lambda: story.append("ended"))
+
+    @app.get("/")
+    def wait(request: Request) -> str:
+        begun.set()
+        gate.wait()
+        return ""
+
+    async def busy() -> None:
+        async with AsyncClient(app) as client:
+            task = asyncio.create_task(client.get("/"))
+            await asyncio.to_thread(begun.wait)
+        assert story == ["ended"]
+        gate.set()
+        await task
+
+    asyncio.run(busy())

@@ -18,7 +18,7 @@ from trickleweb.app.folders import Folders
 from trickleweb.app.lifespan import Hook, Lifespan
 from trickleweb.app.pool import PoolLimits, WorkerPool
 from trickleweb.app.registry import Folder, Routes, Served
-from trickleweb.app.serving import Serving, applications
+from trickleweb.app.serving import FOLDER_METHODS, Serving, applications
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.app.table import mount_path, routed
 from trickleweb.application import Terms
@@ -81,7 +81,7 @@ class App(Routes):
         self._middleware = list(middleware)
         self._pool = WorkerPool(pool)
         self._failures = Failures(self._pool, debug=debug)
-        self._lifespan = Lifespan(self._pool)
+        self._lifespan = Lifespan()
         self._context = lifespan
         self._hashing: BackgroundHasher | None = None
         self._made: Serving | None = None
@@ -265,6 +265,8 @@ class App(Routes):
                 limit = self.max_body_bytes if own is None else own
                 return Terms(max_body_bytes=limit, repeatable=endpoint.repeatable)
             case Folder():
+                if head.method not in FOLDER_METHODS and not isinstance(head.framing, NoBody):
+                    raise method_not_allowed(FOLDER_METHODS)
                 return Terms(max_body_bytes=self.max_body_bytes)
             case application:
                 return application.terms(replace(head, path=verdict.rest))

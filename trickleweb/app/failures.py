@@ -90,10 +90,12 @@ class Failures:
         return None if told is None else error_response(request, told)
 
     def _found(self, error: Exception, told: HTTPError | None) -> Answer | None:
-        if told is not None and told.status in self._handlers:
-            return self._handlers[told.status]
+        """The nearest handler: of a type of error, then of the status, then of all errors that have one."""
         types = type(error).__mro__[: type(error).__mro__.index(Exception)]
-        return next((self._handlers[each] for each in types if each in self._handlers), None)
+        keys: list[Key] = [each for each in types if each is not HTTPError]
+        if told is not None:
+            keys += [told.status, HTTPError]
+        return next((self._handlers[key] for key in keys if key in self._handlers), None)
 
     async def _asked(
         self, answer: Answer, request: Request, error: Exception, status: int, told: HTTPError | None = None

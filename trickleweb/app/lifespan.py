@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
-from trickleweb.app.pool import WorkerPool
+from trickleweb.app.pool import is_async
 from trickleweb.application import Application
 
 Hook = Callable[[], Any]
@@ -15,10 +16,9 @@ Hook = Callable[[], Any]
 class Lifespan:
     """A context manager, hooks, and the mounted applications' own; what failed to start leaves nothing started."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self) -> None:
         self.starting: list[Hook] = []
         self.stopping: list[Hook] = []
-        self._pool = pool
         self._stack: AsyncExitStack | None = None
 
     async def start(
@@ -31,9 +31,9 @@ class Lifespan:
             if context is not None:
                 await stack.enter_async_context(context)
             for hook in self.stopping:
-                stack.push_async_callback(self._pool.call, hook)
+                stack.push_async_callback(_called, hook)
             for hook in self.starting:
-                await self._pool.call(hook)
+                await _called(hook)
             for each in applications:
                 await each.startup()
                 stack.push_async_callback(each.shutdown)
@@ -44,3 +44,8 @@ class Lifespan:
         stack, self._stack = self._stack, None
         if stack is not None:
             await stack.aclose()
+
+
+async def _called(hook: Hook) -> None:
+    """A plain hook has a thread of its own: however busy the handlers are, an application can end."""
+    await (hook() if is_async(hook) else asyncio.to_thread(hook))

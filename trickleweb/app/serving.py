@@ -29,7 +29,7 @@ from trickleweb.responses import Response, as_response
 from trickleweb.routing import Found, Mount, Moved, NotAllowed, Options, Router, Verdict
 from trickleweb.templating import Templates
 
-_FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
+FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
 _RENDERED_BYTES = 4 << 20  # of pages that were rendered to see whether they can be, until they are sent
 
 
@@ -158,9 +158,9 @@ class Serving:
 
     def _from_folder(self, request: Request, folder: Folder, rest: str) -> Response:
         if request.method == "OPTIONS":
-            return Response.empty(headers=(("Allow", ", ".join(_FOLDER_METHODS)),))
-        if request.method not in _FOLDER_METHODS:
-            raise method_not_allowed(_FOLDER_METHODS)
+            return Response.empty(headers=(("Allow", ", ".join(FOLDER_METHODS)),))
+        if request.method not in FOLDER_METHODS:
+            raise method_not_allowed(FOLDER_METHODS)
         body = FileBody(rest[1:], folder.name)
         try:
             return self._filed(request, Response(body=body), body)
