@@ -87,7 +87,10 @@ def test_a_whole_request_reads_back_and_is_at_least_as_long_as_any_refusal(
 
 EPISODES = st.builds(Episode, whole(32), whole(32), whole(32), st.just(1))
 TRANSPORT = st.builds(TransportFrame, EPISODES, st.booleans(), fixed(128))
-USER = st.builds(UserFrame, whole(64), st.none() | st.integers(0, (1 << 64) - 2), whole(64), st.binary(max_size=800))
+BLOBS = st.binary(max_size=800)
+USER = st.builds(UserFrame, whole(64), st.none(), whole(64), BLOBS) | st.builds(
+    UserFrame, whole(64), whole(63), whole(64), BLOBS, st.booleans()
+)
 
 
 @given(whole(16), fixed(8), whole(32), whole(64), whole(64), st.none() | TRANSPORT, st.none() | USER, st.binary())
