@@ -54,7 +54,7 @@ def deb(folder: Path, payload: bytes) -> Path:
 
 def repository(folder: Path, payload: bytes) -> str:
     """A bare git repository at `folder` for clones over dumb HTTP, with two commits; returns the last one's name."""
-    git, work = require("git"), folder.with_name("work")
+    git, work = require("git"), folder.with_suffix(".work")
     output([git, "init", "--quiet", "--initial-branch=main", work], environ=GIT_ENVIRON)
     for name, data in (("README", b"read me\n"), ("payload.bin", payload)):
         (work / name).write_bytes(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from trickles.client import ClientConfig, Policy
 from trickles.drivers.addresses import shown
@@ -18,23 +18,20 @@ from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
-    server_key: str | os.PathLike[str] | None = None
-    policy: str = "home"
-    give_up_seconds: float = DEFAULT_LIMITS.give_up_after / SECOND
-
-
 @dataclass(frozen=True, slots=True)
-class Fleet(_Options):
+class Fleet:
     """Replicas of one fleet (`HOST:PORT` each), and how to know that it is the right one.
 
     `server_key` is the fleet's public identity, the path of its `server.pub` or the text in it. Without it the identity
-    is trusted on first use, and remembered where `trickles gateway` remembers it. `policy` is `home`, `spray` or
-    `fastest`. Once all replicas have been silent for `give_up_seconds` a request fails.
+    is trusted on first use, and remembered where `trickles gateway` remembers it. `policy` is `home`, `spray`, `stripe`
+    or `lowest-rtt`. Once all replicas have been silent for `give_up_seconds` a request fails. Names are resolved once.
     """
 
     replicas: Sequence[str]
+    _: KW_ONLY
+    server_key: str | os.PathLike[str] | None = None
+    policy: str = "home"
+    give_up_seconds: float = DEFAULT_LIMITS.give_up_after / SECOND
 
 
 class Line:
