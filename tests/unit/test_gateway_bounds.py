@@ -1,13 +1,13 @@
 """What a gateway bears: how many programs, for how long, and how much it keeps for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from tests.support.gatewayhouse import SMALL, house
 from tests.support.loopfleet import run, until
-from tests.support.replica_program import tape
-from trickles import Continuation, Event, Limits, Reply
+from tests.support.replica_program import Lines, tape
+from trickles import Continuation, Event, Limits, Refusal, Reply
 from trickles.gateway import GatewayLimits
 
 
@@ -52,6 +52,33 @@ def test_a_request_without_end_is_ended_for_the_server_to_answer() -> None:
             assert home.told == ["request not complete in time"]
             figures = home.gateway.figures()
             assert (figures["timed_out"], figures["completed"], figures["bytes_in"]) == (1, 1, 3)
+
+    run(test())
+
+
+@dataclass(slots=True)
+class Slow:
+    """Answers lines, but not the first few times."""
+
+    left: int = 3
+    lines: Lines = field(default_factory=Lines)
+
+    def handle(self, event: Event) -> Reply:
+        """Say that it is busy, or answer."""
+        if event.early or not self.left:
+            return Reply() if event.early else self.lines.handle(event)
+        self.left -= 1
+        return Reply(refusal=Refusal.BUSY)
+
+
+def test_a_whole_request_with_a_slow_answer_loses_nothing() -> None:
+    async def test() -> None:
+        async with house(Slow(), limits=GatewayLimits(request_timeout=0.01, sweep_every=0.001)) as home:
+            reader, writer = await home.dial()
+            writer.write(b"get 3000000\n")
+            assert await reader.read() == tape(0, 3_000_000)
+            assert home.told == ["request not complete in time"]
+            writer.close()
 
     run(test())
 
