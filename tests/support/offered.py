@@ -217,4 +217,4 @@ def unsafe_streams(app: App) -> None:
     @app.post("/rows/long")
     async def long(request: Request) -> Response:
         ran(app, request)
-        return Response.stepped(app.steps.steps["rows"].at(0), headers=(("X-Long", "x" * 600),))
+        return Response.stepped(app.steps.steps["rows"].at(0), headers=(("X-Long", "x" * 650),))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import pytest
+
 from tests.support.fleetkeys import ring
 from tests.support.origins import event, output
 from trickles.service import Continuation, Deferred, Event, Reply
@@ -14,12 +16,11 @@ from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.origin import Answered, AppOrigin
+from trickleweb.origin.program import live, production
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 T = TypeVar("T")
 NOW_US = 1_700_000_000_000_000
-PATIENCE_S = 30
-EVERYTHING = (0, 1 << 40)
 
 
 def on_loop(test: Coroutine[Any, Any, T]) -> T:
@@ -28,15 +29,27 @@ def on_loop(test: Coroutine[Any, Any, T]) -> T:
     async def patiently() -> T:
         loop, wrong = asyncio.get_running_loop(), list[object]()
         loop.set_exception_handler(lambda _, context: wrong.append(context))
-        async with asyncio.timeout(PATIENCE_S):
-            result = await test
-            await settled()
+        result = await test
+        await settled()
         assert not wrong, wrong
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
         return result
 
     return asyncio.run(patiently())
+
+
+def short_stretches(monkeypatch: pytest.MonkeyPatch, size: int = 30_000) -> None:
+    """Let streams be made in stretches of that many bytes at most."""
+    monkeypatch.setattr(live, "AHEAD_BYTES", size)
+    monkeypatch.setattr(production, "AHEAD_BYTES", size)
+
+
+def pass_time(seconds: float) -> None:
+    """Let the loop's clock jump ahead."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
 
 
 async def settled(turns: int = 20) -> None:

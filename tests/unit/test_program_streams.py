@@ -1,0 +1,414 @@
+"""Streamed responses: vouched for before a byte goes out, gone on with by others, waited for, and never spliced."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.offered import LONG, offered
+from tests.support.origins import body, event, get, output, status
+from tests.support.programs import (
+    Fleet,
+    always,
+    asked,
+    begun,
+    fetched,
+    pass_time,
+    replied,
+    settled,
+    short_stretches,
+    with_fleet,
+)
+from trickles.service import Continuation, Deferred, Refusal, Reply
+from trickleweb import App, Request, Response
+from trickleweb.bodies import Step, Streamed
+from trickleweb.headers import Headers
+from trickleweb.origin import AppOrigin
+from trickleweb.origin.program import engine as engine_module
+from trickleweb.origin.program import lives, streams
+from trickleweb.origin.program.stretch import decode
+
+Make = Callable[[], AsyncIterator[bytes]]
+
+
+def streaming(make: Make, **options: Any) -> App:
+    """An application whose only response streams that."""
+    app = App()
+
+    @app.get("/")
+    async def stream(request: Request) -> Response:
+        return Response(200, Headers(), Streamed(make(), **options))
+
+    return app
+
+
+async def rest(origin: AppOrigin, known: Continuation) -> Reply:
+    """What lies behind a continuation."""
+    assert known.stop is not None
+    return await asked(origin, event(b"", known, (known.stop, known.stop + 50_000), budget=50_000))
+
+
+def test_a_program_that_streams_otherwise_each_time_is_never_spliced(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_stretches(monkeypatch)
+    makings = count()
+
+    async def making() -> AsyncIterator[bytes]:
+        mark = b"%d" % next(makings)
+        for _ in range(100):
+            yield mark * 1000
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await begun(first, get())
+        for wants in ((0, 10), (known.stop or 0, 1 << 30), (200, 1 << 60)):
+            assert await asked(second, event(b"", known, wants)) == Reply(refusal=Refusal.NOT_HERE)
+        assert next(makings) == 2  # it was run there once, not for each request
+        whole, _ = await fetched(always(first), get())
+        assert whole.startswith(response)
+        assert set(body(whole).replace(b"3e8\r\n", b"").replace(b"\r\n", b"")) == {ord("0")}
+
+    with_fleet(lambda: streaming(making), test)
+
+
+def test_the_first_making_stands_though_the_other_replica_made_its_own() -> None:
+    """A hello that is repeated to another replica is answered there too, with another date and other bytes."""
+    app = App()
+
+    @app.get("/")
+    async def stream(request: Request) -> Response:
+        async def some() -> AsyncIterator[bytes]:
+            yield b"%d" % request.now
+            yield request.entropy("body", 50_000)
+
+        return Response.stream(some())
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await begun(first, get())
+        fleet.now_us += 1_000_000
+        other, theirs = await begun(second, get())
+        assert other != response
+        for origin, expected, using in ((second, response, known), (first, other, theirs), (second, other, theirs)):
+            assert output(await asked(origin, event(b"", using))) == expected
+
+    with_fleet(lambda: app, test)
+
+
+def test_a_stream_that_ends_earlier_elsewhere_is_not_here() -> None:
+    sizes = iter([80, 40])
+
+    async def some() -> AsyncIterator[bytes]:
+        for _ in range(next(sizes)):
+            yield bytes(1000)
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        _, known = await begun(first, get())
+        assert await asked(second, event(b"", known)) == Reply(refusal=Refusal.NOT_HERE)
+
+    with_fleet(lambda: streaming(some), test)
+
+
+def test_a_request_answered_otherwise_by_now_is_not_here() -> None:
+    answers = iter([Response.stream([b"x" * 99]), Response.text("x"), Response.stream([], status=201)])
+    app = App()
+
+    @app.get("/")
+    async def answer(request: Request) -> Response:
+        return next(answers)
+
+    async def test(fleet: Fleet) -> None:
+        _, known = await begun(fleet.replica(), get())
+        for _ in range(2):
+            assert await asked(fleet.replica(), event(b"", known)) == Reply(refusal=Refusal.NOT_HERE)
+
+    with_fleet(lambda: app, test)
+
+
+def test_what_was_vouched_for_before_a_failure_is_all_there_is() -> None:
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await begun(first, get("/failing"))
+        assert known.more
+        assert body(response)[7:] == LONG[:100_000] + b"\r\n"
+        for origin in (first, second):
+            assert output(await asked(origin, event(b"", known, (500, 90_000)))) == response[500:90_000]
+            assert await rest(origin, known) == Reply(refusal=Refusal.GONE)
+        assert {type(each) for each in fleet.errors} == {ZeroDivisionError}
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize("told", [90_000, 110_000])
+def test_a_length_that_is_not_kept_is_a_failure(told: int) -> None:
+    async def some() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield bytes(1000)
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        response, known = await begun(origin, get())
+        assert len(body(response)) == min(told, 100_000)
+        assert known.more
+        assert (await rest(origin, known)).refusal is Refusal.GONE
+        assert "bytes" in str(fleet.errors[0])
+
+    with_fleet(lambda: streaming(some, byte_count=told), test)
+
+
+def test_who_waits_for_a_slow_stream_is_told_at_once_when_there_is_more() -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"first"
+        for number, gate in enumerate(gates):
+            await gate.wait()
+            yield b"%d" % number
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        response, known = await begun(origin, get())
+        assert body(response) == b"5\r\nfirst\r\n"
+        for number, gate in enumerate(gates):
+            waiting = asyncio.ensure_future(rest(origin, known))
+            await settled()
+            assert not waiting.done()
+            gate.set()
+            reply = await waiting
+            assert output(reply).startswith(b"1\r\n%d\r\n" % number)
+            known = reply.continuation or known
+        end = await rest(origin, known) if known.more else reply
+        assert output(end).endswith(b"0\r\n\r\n")
+        assert end.continuation is not None
+        assert not end.continuation.more
+
+    with_fleet(lambda: streaming(slow), test)
+
+
+def test_who_has_waited_long_is_answered_with_nothing_and_asks_again() -> None:
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        _, known = await begun(origin, get("/silent"))
+        for _ in range(5):
+            waiting = asyncio.ensure_future(rest(origin, known))
+            await settled()
+            pass_time(streams.PARK_S - 1)
+            await settled()
+            assert not waiting.done()
+            pass_time(1.5)
+            assert await waiting == Reply()
+            live = origin._streams._lives.get((b"12345678", known.consumed))
+            assert live is not None
+            assert (live.parked, len(live.production._waiters), live.production._held) == (0, 0, [])
+
+    with_fleet(offered, test)
+
+
+def test_a_stream_that_nobody_asks_for_is_closed_and_can_be_made_anew() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = offered()
+        fleet.make = lambda: app
+        origin = fleet.replica()
+        response, known = await begun(origin, get("/silent"))
+        pass_time(lives.IDLE_S + 30)
+        await settled()
+        assert app.state.closed == ["silent"]
+        assert output(await asked(origin, event(b"", known))) == response
+
+    with_fleet(offered, test)
+
+
+def test_who_waits_while_caches_are_dropped_asks_again() -> None:
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        _, known = await begun(origin, get("/silent"))
+        waiting = asyncio.ensure_future(rest(origin, known))
+        await settled()
+        origin.drop_caches()
+        assert await waiting == Reply(refusal=Refusal.BUSY)
+        assert output(await asked(origin, event(b"", known, (0, 20)))) == b"HTTP/1.1 200 OK\r\nCon"
+
+    with_fleet(offered, test)
+
+
+def test_a_repeated_request_whose_stream_was_closed_is_run_again() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = offered()
+        fleet.make = lambda: app
+        origin = fleet.replica()
+        first, _ = await begun(origin, get("/stream"))
+        pass_time(lives.IDLE_S + 30)
+        await settled()
+        again, known = await begun(origin, get("/stream"))
+        assert again == first
+        assert app.state.ran == ["lines", "lines"]
+        assert output(await asked(origin, event(b"", known))) == first
+
+    with_fleet(offered, test)
+
+
+def test_closing_ends_programs_and_their_streams() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = offered()
+        fleet.make = lambda: app
+        origin = fleet.replica()
+        _, known = await begun(origin, get("/silent"))
+        waiting = asyncio.ensure_future(rest(origin, known))
+        await settled()
+        before = origin.busy
+        await origin.close()
+        assert (await waiting).refusal is Refusal.BUSY
+        assert app.state.closed == ["silent"]
+        assert (before, origin.busy) == (True, False)
+        gc.collect()
+
+    with_fleet(offered, test)
+
+
+def test_too_much_under_way_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MOST_RUNNING", 2)
+    monkeypatch.setattr(streams, "MOST_PARKED_EACH", 3)
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        one = [event(get())._replace(connection=bytes([number] * 8)) for number in range(3)]
+        running = [origin.handle(each) for each in one]
+        assert running[2] == Reply(refusal=Refusal.BUSY)
+        assert all([status(output(await replied(each))) == 200 for each in running[:2]])
+        _, known = await begun(origin, get("/silent"))
+        parked = [origin.handle(event(b"", known, (known.stop or 0, 1 << 20))) for _ in range(3)]
+        await settled()
+        assert all(isinstance(each, Deferred) for each in parked)
+        assert await rest(origin, known) == Reply(refusal=Refusal.BUSY)
+        assert status(output(await replied(origin.handle(one[2])))) == 200  # programs run all the same
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize("path", ["/stream", "/rows", "/sync", "/odd"])
+def test_caches_may_be_dropped_at_any_moment(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    short_stretches(monkeypatch)
+
+    @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min_size=3, max_size=20))
+    @settings(max_examples=12)
+    def check(turns: list[tuple[int, bool, bool]]) -> None:
+        async def test(fleet: Fleet) -> None:
+            replicas = [fleet.replica() for _ in range(3)]
+            alone, _ = await fetched(always(fleet.replica()), get(path))
+
+            def pick(turn: int) -> AppOrigin:
+                index, before, after = turns[turn % len(turns)]
+                if before:
+                    replicas[index].drop_caches()
+                if after:
+                    replicas[index - 1].drop_caches()
+                return replicas[index]
+
+            assert (await fetched(pick, get(path), budget=40_000))[0] == alone
+            assert fleet.errors == []
+
+        with_fleet(offered, test)
+
+    check()
+
+
+def test_a_log_that_cannot_be_written_fails_no_request() -> None:
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+
+        def full(_answered: object) -> None:
+            raise OSError("disk full")
+
+        origin._observe = full
+        assert status((await begun(origin, get()))[0]) == 200
+        assert [str(each) for each in fleet.errors] == ["disk full"]
+
+    with_fleet(offered, test)
+
+
+def test_what_others_began_is_told_apart() -> None:
+    async def test(fleet: Fleet) -> None:
+        second = fleet.replica()
+        for path in ("/", "/stream"):
+            _, known = await begun(fleet.replica(), get(path))
+            await asked(second, event(b"", known))
+        assert [(each.resumed, each.status) for each in fleet.answered] == 2 * [(False, 200), (True, 0)]
+        assert [each.body_bytes for each in fleet.answered if not each.resumed] == [13, None]
+        assert second.statuses == {}
+
+    with_fleet(offered, test)
+
+
+def test_steps_of_another_release_are_refused_or_migrated() -> None:
+    def release(version: int, migrate: Any = None) -> App:
+        app = App()
+
+        @app.steps("numbers", version=version, migrate=migrate)
+        async def numbers(cursor: int) -> AsyncIterator[Step]:
+            for number in range(cursor, 40):
+                yield b"%d\n" % number * 1000, number + 1
+
+        @app.get("/")
+        async def all_of_them(request: Request) -> Response:
+            return Response.stepped(numbers.at(0))
+
+        return app
+
+    def broken(version: int, cursor: object, args: object) -> Any:
+        raise LookupError(f"no way from {version}")
+
+    async def test(fleet: Fleet) -> None:
+        first = fleet.replica()
+        response, known = await begun(first, get())
+        fleet.make = lambda: release(2)
+        assert (await asked(fleet.replica(), event(b"", known))).refusal is Refusal.NOT_HERE
+        fleet.make = lambda: release(2, lambda version, cursor, args: (cursor, args))
+        assert output(await asked(fleet.replica(), event(b"", known))) == response
+        fleet.make = lambda: release(2, broken)
+        assert (await asked(fleet.replica(), event(b"", known))).refusal is Refusal.NOT_HERE
+        assert [str(each) for each in fleet.errors] == ["no way from 1"]
+
+    with_fleet(lambda: release(1), test)
+
+
+def test_a_far_stretch_is_caught_up_with_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_stretches(monkeypatch)
+    monkeypatch.setattr(lives.Lives.__init__, "__defaults__", (4096, 1 << 18))
+
+    async def long() -> AsyncIterator[bytes]:
+        for number in range(2000):
+            yield b"%d " % number * 300
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await fetched(always(first), get(), budget=100_000)
+        assert len(response) > 2_000_000
+        start = known.start
+        reply = await asked(second, event(b"", known, (start, start + 500)))
+        assert output(reply) == response[start : start + 500]
+        live = second._streams._lives.get((b"12345678", known.consumed))
+        assert live is not None
+        assert live.production.tape.kept_bytes < 600_000
+        assert live.production.tape.stop > 2_000_000
+
+    with_fleet(lambda: streaming(long), test)
+
+
+def test_states_stay_small_and_hold_no_more_of_the_head_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_stretches(monkeypatch)
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        _, known = await begun(origin, get("/rows"))
+        later_one = (await rest(origin, known)).continuation
+        assert later_one is not None
+        assert decode(known.state).first
+        assert not decode(later_one.state).first
+        assert len(later_one.state) < len(known.state) < 200
+
+    with_fleet(offered, test)

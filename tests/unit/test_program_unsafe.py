@@ -1,0 +1,286 @@
+"""Unsafe requests to programs: run at most once whichever replicas they reach, and answered alike from then on."""
+
+import asyncio
+
+import pytest
+
+from tests.support.offered import LONG, offered
+from tests.support.origins import body, event, get, output, spool, status
+from tests.support.programs import Fleet, always, asked, begun, fetched, settled, short_stretches, with_fleet
+from trickles.service import Continuation, Event, Refusal, Reply
+from trickleweb import App
+from trickleweb.ledger import Claim, LedgerUnavailable, request_key
+from trickleweb.origin import AppOrigin
+from trickleweb.plain import StateTooLarge
+from trickleweb.stores import MemoryLedger
+
+POST = get("/echo", "Content-Length: 5", method="POST") + b"12345"
+KEY = request_key(b"12345678", 0)
+
+
+def post(path: str, data: bytes = b"") -> bytes:
+    return get(path, f"Content-Length: {len(data)}", method="POST") + data
+
+
+def shared(fleet: Fleet) -> App:
+    """One application behind all replicas, whose `state.ran` counts."""
+    app = offered()
+    fleet.make = lambda: app
+    return app
+
+
+def test_two_replicas_run_it_once_and_answer_alike() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        first, second = fleet.two()
+        replies = await asyncio.gather(*[asked(origin, event(POST)) for origin in (first, second, first)])
+        assert {output(reply) for reply in replies} == {output(replies[0])}
+        assert replies[0].continuation == replies[1].continuation
+        assert app.state.ran == ["POST /echo"]
+        later = await asked(fleet.replica(), event(POST))
+        assert later == replies[0]
+
+    with_fleet(offered, test)
+
+
+def test_another_offset_or_connection_is_another_request() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        origin, other = fleet.two()
+        _, known = await begun(origin, POST)
+        await begun(other, POST, known)
+        await asked(origin, event(POST)._replace(connection=b"87654321"))
+        assert app.state.ran == 3 * ["POST /echo"]
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(("path", "code"), [("/raises", 500), ("/refuses", 409)])
+def test_an_error_is_kept_as_well(path: str, code: int) -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        first, second = fleet.two()
+        response, known = await begun(first, post(path))
+        assert status(response) == code
+        assert await begun(second, post(path)) == (response, known)
+        assert app.state.ran == [f"POST {path}"]
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(("path", "runs"), [("/echo", 0), ("/twice", 1)])
+def test_what_a_dead_replica_was_at_is_not_run_again_unless_twice_does_no_harm(path: str, runs: int) -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        MemoryLedger(fleet.memory, "dead").claim(KEY, now=1)
+        fleet.memory.dead.add("dead")
+        first, second = fleet.two()
+        response, _ = await begun(first, post(path))
+        assert len(app.state.ran) == runs
+        if runs:
+            assert body(response) == b"done"
+        else:
+            assert status(response) == 500
+            assert b"whether it was done is not known" in response
+        assert (await begun(second, post(path)))[0] == response
+        assert len(app.state.ran) == runs
+
+    with_fleet(offered, test)
+
+
+def test_one_at_work_elsewhere_is_waited_for() -> None:
+    async def test(fleet: Fleet) -> None:
+        other = MemoryLedger(fleet.memory, "other")
+        other.claim(KEY, now=1)
+        waiting = asyncio.ensure_future(asked(fleet.replica(), event(POST)))
+        await settled()
+        assert not waiting.done()
+        plain, _ = await begun(fleet.replica(), get("/"), await made_elsewhere(fleet))
+        assert status(plain) == 200
+        fleet.memory.dead.add("other")
+        assert status(output(await waiting)) == 500
+
+    async def made_elsewhere(fleet: Fleet) -> Continuation | None:
+        return (await asked(fleet.replica(), event(get("/"))._replace(connection=b"87654321"))).continuation
+
+    with_fleet(offered, test)
+
+
+def test_a_short_stream_is_kept_whole_and_a_long_one_is_an_error() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        first, second = fleet.two()
+        response, known = await begun(first, post("/streams/20000"))
+        assert body(response) == bytes(20_000)
+        assert b"Content-Length: 20000" in response
+        assert output(await asked(second, event(b"", known, (500, 15_000)))) == response[500:15_000]
+        long = await asked(second, event(post("/streams/2000000"))._replace(connection=b"87654321"))
+        assert status(output(long)) == 500
+        assert isinstance(fleet.errors[0], StateTooLarge)
+        assert "answer with a redirect to it, with a file, or from a cursor" in str(fleet.errors[0])
+        assert app.state.ran == ["POST /streams/20000", "POST /streams/2000000"]
+
+    with_fleet(offered, test)
+
+
+def test_steps_go_on_from_the_cursor_and_never_run_the_request_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_stretches(monkeypatch)
+
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        first, second = fleet.two()
+        alone, _ = await fetched(always(first), post("/rows"))
+
+        def forgetful(turn: int) -> AppOrigin:
+            origin = (first, second)[turn % 2]
+            origin.drop_caches()
+            return origin
+
+        assert (await fetched(forgetful, post("/rows"), budget=20_000))[0] == alone
+        assert alone.count(b"\n") > LONG.count(b"\n")
+        assert app.state.ran.count("POST /rows") == 1
+        assert len({each for each in app.state.ran if each.startswith("rows")}) > 5
+
+    with_fleet(offered, test)
+
+
+def test_what_cannot_travel_is_told_once_it_was_done() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        for _ in range(2):
+            response, _ = await begun(fleet.replica(), post("/rows/long"))
+            assert status(response) == 500
+        assert "send fewer headers" in str(fleet.errors[0])
+        assert len(fleet.errors) == 1
+        assert app.state.ran == ["POST /rows/long"]
+
+    with_fleet(offered, test)
+
+
+class Failing(MemoryLedger):
+    """Cannot be asked, a few times; keeps no plan over 1,000 bytes."""
+
+    def __init__(self, fleet: Fleet, *, claims: int = 0, completions: int = 0) -> None:
+        super().__init__(fleet.memory, "failing")
+        self.left = {"claim": claims, "complete": completions}
+
+    def claim(self, key: bytes, *, now: int) -> Claim:
+        self.fail("claim")
+        return super().claim(key, now=now)
+
+    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+        self.fail("complete")
+        if len(plan) > 1000:
+            raise StateTooLarge("too large for this one")
+        return super().complete(key, plan, now=now)
+
+    def fail(self, what: str) -> None:
+        self.left[what] -= 1
+        if self.left[what] >= 0:
+            raise LedgerUnavailable("locked")
+
+
+@pytest.mark.parametrize("failures", [{"claims": 1}, {"completions": 1}])
+def test_a_ledger_that_cannot_be_asked_is_reported_and_asked_again(failures: dict[str, int]) -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        origin = fleet.replica(Failing(fleet, **failures))
+        assert await asked(origin, event(POST)) == Reply(refusal=Refusal.BUSY)
+        assert [type(each) for each in fleet.errors] == [LedgerUnavailable]
+        response, _ = await begun(origin, POST)
+        assert body(response) == b"12345"
+        assert app.state.ran == ["POST /echo"]
+
+    with_fleet(offered, test)
+
+
+def test_a_ledger_that_keeps_less_than_that_keeps_an_error() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        origin = fleet.replica(Failing(fleet))
+        for each in (origin, fleet.replica()):
+            assert status((await begun(each, post("/echo", bytes(5000))))[0]) == 500
+        assert app.state.ran == ["POST /echo"]
+
+    with_fleet(offered, test)
+
+
+def uploaded(data: bytes, size: int) -> Event:
+    """The first `size` bytes of it are in the spool."""
+    return event(data[:1000], spooled=spool(data[:size]))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_large_body_is_streamed_from_the_spool(chunked: bool) -> None:
+    size, piece = 3_000_000, b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    if chunked:
+        size = 0x8000 * 100
+        data = get("/upload", "Transfer-Encoding: chunked", method="POST") + piece * 100 + b"0\r\n\r\n"
+    else:
+        data = post("/upload", bytes(size))
+
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        first, second = fleet.two()
+        for stop in (500, 100_000, 1_000_000, len(data) - 1):
+            assert await asked(first, uploaded(data, stop)) == Reply()
+        response, known = await begun_with(second, uploaded(data, len(data)))
+        assert b'"bytes":%d' % size in response
+        assert known is not None
+        assert known.consumed == len(data)
+        assert app.state.ran == ["POST /upload"]
+
+    async def begun_with(origin: AppOrigin, what: Event) -> tuple[bytes, Continuation | None]:
+        reply = await asked(origin, what)
+        return output(reply), reply.continuation
+
+    with_fleet(offered, test)
+
+
+def test_chunks_are_looked_at_once_however_they_arrive() -> None:
+    data = get("/upload", "Transfer-Encoding: chunked", method="POST") + b"400\r\n%b\r\n" % bytes(1024) * 2000
+    read: list[int] = []
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        for stop in range(1000, len(data), 50_000):
+            given = uploaded(data, stop)
+            assert given.spooled is not None
+
+            def counted(start: int, stop: int) -> bytes:
+                read.append(stop - start)
+                return data[start:stop]
+
+            await asked(origin, given._replace(spooled=given.spooled._replace(read=counted)))
+
+    with_fleet(offered, test)
+    assert sum(read) < 1.2 * len(data)
+
+
+def test_a_body_that_is_not_kept_any_more_is_not_here_and_was_not_claimed() -> None:
+    data = post("/echo", bytes(50_000))
+
+    async def test(fleet: Fleet) -> None:
+        shared(fleet)
+        gone = uploaded(data, len(data))
+        assert gone.spooled is not None
+        gone = gone._replace(spooled=gone.spooled._replace(read=lambda start, stop: b""))
+        assert await asked(fleet.replica(), gone) == Reply(refusal=Refusal.NOT_HERE)
+        assert fleet.memory.rows == {}
+        response = output(await asked(fleet.replica(), uploaded(data, len(data))))
+        assert body(response) == bytes(50_000)
+
+    with_fleet(offered, test)
+
+
+def test_a_request_cut_by_its_client_is_refused() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        for cut in (10, len(POST) - 1):
+            reply = await asked(fleet.replica(), event(POST[:cut], end=True))
+            assert status(output(reply)) == 400
+            assert reply.continuation is not None
+            assert reply.end == reply.continuation.stop
+        assert app.state.ran == []
+
+    with_fleet(offered, test)
