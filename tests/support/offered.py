@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -218,3 +218,14 @@ def unsafe_streams(app: App) -> None:
     async def long(request: Request) -> Response:
         ran(app, request)
         return Response.stepped(app.steps.steps["rows"].at(0), headers=(("X-Long", "x" * 650),))
+
+
+def only_streaming(make: Callable[[], AsyncIterator[bytes]], **options: Any) -> App:
+    """An application whose only response streams what `make` gives."""
+    app = App()
+
+    @app.get("/")
+    async def stream(request: Request) -> Response:
+        return Response(200, Headers(), Streamed(make(), **options))
+
+    return app
