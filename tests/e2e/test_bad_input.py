@@ -101,7 +101,7 @@ def test_too_much_is_told_clearly(fleet: Served, request_bytes: bytes, expected:
 
 def test_requests_cut_at_every_byte(fleet: Served) -> None:
     statuses = [status(answer(fleet, WHOLE[:size], half_close=True)) for size in range(len(WHOLE) + 1)]
-    assert statuses == [0, *[400] * (len(WHOLE) - 1), 200]
+    assert statuses == [0, *[408] * (len(WHOLE) - 1), 200]
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
@@ -136,7 +136,7 @@ def test_requests_without_end_at_a_byte_every_fifth_of_a_second(fleet: Served) -
             waiting = [connection for connection in waiting if connection not in answered]
             for connection in waiting:
                 connection.sendall(b"a")
-        assert [status(received(connection)) for connection in slow] == [400, 400, 400]
+        assert [status(received(connection)) for connection in slow] == [408, 408, 408]
 
 
 def test_a_half_closed_client_gets_all(fleet: Served) -> None:

@@ -15,7 +15,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.limits import Limits
 from trickleweb.messages import Length, Request
-from trickleweb.origin.given import Given, given_by, read_head_untrusted, taken_by
+from trickleweb.origin.given import Given, check_going_on, given_by, read_head_untrusted, taken_by
 from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
 from trickleweb.origin.repeats import FORGETFUL, Repeats
@@ -132,7 +132,7 @@ class Origin:
         try:
             request = read_head_untrusted(given, self._limits)
             if request is None:
-                _check_going_on(given)
+                check_going_on(given)
                 return None
             if event.early and request.method not in SAFE_METHODS:
                 return None
@@ -149,7 +149,7 @@ class Origin:
         try:
             taken = taken_by(request, given, self._limits)
             if taken is None and not refused and not request.expect_continue:
-                _check_going_on(given)
+                check_going_on(given)
                 _check_length(request, self._limits)
                 return None
         except HTTPError:
@@ -161,12 +161,6 @@ class Origin:
         if taken == given.size_bytes and not made.response.last:
             made = self._repeats.note(given, asked_ns, made, self._read)
         return Turn(made, consumed + (taken or 0))
-
-
-def _check_going_on(given: Given) -> None:
-    """Refuse what begins like a request and will never be one."""
-    if given.ended and not given.is_nothing:
-        raise HTTPError(400, "The request is cut.", close=True)
 
 
 def _check_length(request: Request, limits: Limits) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trickles.service import Event
+from trickleweb.errors import HTTPError
 from trickleweb.http1 import decode_chunked, parse_head_untrusted
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, Length, NeedMore, Request
@@ -45,6 +46,15 @@ def given_by(event: Event, consumed: int) -> Given:
         return Given(first, size, event.input_end, lambda start, stop: first[start:stop])
     read = spooled.read
     return Given(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop))
+
+
+def check_going_on(given: Given) -> None:
+    """Refuse what begins like a request and has ended before it was one (RFC 9110 15.5.9).
+
+    Its client stopped in the middle; or it took too long, and its gateway stopped in its place.
+    """
+    if given.ended and not given.is_nothing:
+        raise HTTPError(408, "The request did not come whole in time.", close=True)
 
 
 def read_head_untrusted(given: Given, limits: Limits) -> Request | None:

@@ -11,7 +11,7 @@ from trickleweb.files.recent import Recent
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, Length, Request
-from trickleweb.origin.given import Given, read_head_untrusted
+from trickleweb.origin.given import Given, check_going_on, read_head_untrusted
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READ_BYTES = 1 << 18
@@ -107,7 +107,7 @@ class Taker:
         """
         head = read_head_untrusted(given, self._limits)
         if head is None:
-            _check_going_on(given)
+            check_going_on(given)
             return None
         if early and head.method not in SAFE_METHODS:
             return None
@@ -121,7 +121,7 @@ class Taker:
             return Taken(head, terms, given, size)
         if head.expect_continue and not told_to_go_on and given.size_bytes <= head.head_bytes:
             return Interim()
-        _check_going_on(given)
+        check_going_on(given)
         return None
 
     def _refused(self, head: Request, error: HTTPError, given: Given, where: Where) -> Takes:
@@ -157,9 +157,3 @@ class Taker:
                 break
         self._scans.put(where, (state, at))
         return None
-
-
-def _check_going_on(given: Given) -> None:
-    """Refuse what begins like a request and will never be one."""
-    if given.ended and not given.is_nothing:
-        raise HTTPError(400, "The request is cut.", close=True)
