@@ -17,9 +17,9 @@ def serve_argv(*options: str) -> Callable[[Place], list[str]]:
     return lambda place: [trickleweb_program(), "serve", str(place.root), *fleet_words(place), *options]
 
 
-def run_argv(app: str) -> Callable[[Place], list[str]]:
+def run_argv(app: str, *options: str) -> Callable[[Place], list[str]]:
     """`trickleweb run` of a program of this repository."""
-    where = ["--app-dir", str(REPOSITORY)]
+    where = ["--app-dir", str(REPOSITORY), *options]
     return lambda place: [trickleweb_program(), "run", app, *where, *fleet_words(place)]
 
 
