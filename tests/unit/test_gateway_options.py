@@ -82,12 +82,17 @@ def test_what_is_named_must_be_there(tmp_path: Path) -> None:
     wrong.write_bytes(b"\xff")
     with large.open("wb") as file:
         file.truncate(MOST_MAP_BYTES + 1)
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(LocalProtocolError, match="No such file"):
         check(parsed(*PROXY, "--map-file", missing))
     with pytest.raises(LocalProtocolError, match="wrong: not UTF-8"):
         check(parsed(*PROXY, "--map-file", wrong))
-    with pytest.raises(LocalProtocolError, match="large: larger than"):
+    with pytest.raises(LocalProtocolError, match="large is larger than"):
         check(parsed(*PROXY, "--map-file", large))
+    large.chmod(0o666)
+    with pytest.raises(LocalProtocolError, match="large can be changed by other users"):
+        check(parsed(*PROXY, "--map-file", large))
+    with pytest.raises(LocalProtocolError, match="is not a regular file"):
+        check(parsed(*PROXY, "--map-file", tmp_path))
     with pytest.raises(KeyringError, match="missing"):
         check(parsed(*PROXY, "--map", f"h=127.0.0.1:1;key={missing}"))
     with pytest.raises(OSError, match=r"cannot find replica 'a\.\.b'"):

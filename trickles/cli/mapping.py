@@ -9,12 +9,12 @@ from pathlib import Path
 from trickles.cli.fleet_options import FleetMaker
 from trickles.cli.mode_options import mapped
 from trickles.drivers.dialer import Dialer
+from trickles.drivers.keystore.files import signature
 from trickles.errors import TricklesError
 from trickles.gateway.guide import Guide
 from trickles.gateway.routes import ANY, FleetSpec, Pattern, Routes
 
 LOOK_EVERY = 1.0  # seconds
-State = tuple[int, int, int] | None  # of a file: which, when changed, how large
 
 
 class HostMap:
@@ -36,13 +36,13 @@ class HostMap:
         self._files = files
         self._report = report
         self._rest: dict[Pattern, Dialer] = {(ANY, None): everywhere} if everywhere is not None else {}
-        self._seen: list[State] = []
+        self._seen: list[object] = []
         self._dialers: dict[FleetSpec, Dialer] = {}
         self.size = 0
 
     def load(self) -> None:
         """Read it, and make the dialers that are missing; TricklesError and OSError as they come."""
-        self._seen = list(map(_state, self._files))
+        self._seen = list(map(signature, self._files))
         found = mapped(self._entries, self._files)
         self._use(found, self._maker.dialers(found, self._dialers))
 
@@ -51,7 +51,7 @@ class HostMap:
         loop = asyncio.get_running_loop()
         while self._files:
             await asyncio.sleep(LOOK_EVERY)
-            seen = list(map(_state, self._files))
+            seen = list(map(signature, self._files))
             if seen == self._seen:
                 continue
             self._seen = seen
@@ -78,11 +78,3 @@ class HostMap:
         """Close the sockets that wait."""
         for dialer in self._dialers.values():
             dialer.close()
-
-
-def _state(path: Path) -> State:
-    try:
-        told = path.stat()
-    except OSError:
-        return None
-    return told.st_ino, told.st_mtime_ns, told.st_size

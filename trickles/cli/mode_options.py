@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trickles.cli.discovery_options import checked_address
 from trickles.cli.parser import Parser
+from trickles.drivers.keystore.files import WORLD_UNALTERED, errors_as, read_file
 from trickles.errors import LocalProtocolError
 from trickles.gateway.routes import FleetSpec, Pattern, parsed_map, specs
 from trickles.gateway.targets import Network, networks
@@ -76,7 +77,7 @@ def allowed_networks(args: argparse.Namespace) -> tuple[Network, ...]:
 
 
 def mapped(entries: Sequence[str], files: Sequence[Path]) -> dict[Pattern, FleetSpec]:
-    """All that is mapped, from the command line and from files; LocalProtocolError and OSError as they come."""
+    """All that is mapped, from the command line and from files; LocalProtocolError for what cannot be used."""
     return specs([*entries, *(entry for path in files for entry in parsed_map(_read(path)))])
 
 
@@ -88,10 +89,9 @@ def _listening(text: str, mode: str) -> Listening:
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(MOST_MAP_BYTES + 1)
-    if len(data) > MOST_MAP_BYTES:
-        raise LocalProtocolError(f"{path}: larger than {MOST_MAP_BYTES} bytes")
+    """The text of a map, which decides whom programs reach: not one that anybody could have changed."""
+    with errors_as(LocalProtocolError, path):
+        data = read_file(path, WORLD_UNALTERED, most_bytes=MOST_MAP_BYTES)
     try:
         return data.decode()
     except UnicodeDecodeError:
