@@ -126,6 +126,13 @@ def test_the_fields_that_a_status_asks_for_stay() -> None:
     app.error(405)(lambda request, error: "no")
     answer = Client(app).post("/")
     assert (answer.status_code, answer.text, answer.headers["allow"]) == (405, "no", "GET, HEAD, OPTIONS")
+    app.error(405)(lambda request, error: Response.html("<p>no", status=405, headers=[("X-Own", "1")]))
+    answer = Client(app).post("/")
+    assert (answer.headers["x-own"], answer.headers["allow"]) == ("1", "GET, HEAD, OPTIONS")
+    app.error(405)(lambda request, error: Response.text("no", status=405, headers=[("Allow", "GET")]))
+    assert Client(app).post("/").headers["allow"] == "GET"
+    app.error(405)(lambda request, error: Response.redirect("/"))
+    assert "allow" not in Client(app).post("/").headers
 
 
 def test_pages_for_what_is_not_there() -> None:

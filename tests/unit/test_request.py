@@ -1,5 +1,7 @@
 """Requests as handlers see them: every form of a body, every limit, and the same entropy when run again."""
 
+from datetime import date
+
 import pytest
 
 from tests.support.web import SEED, collect, head, pieces, request, run
@@ -47,6 +49,24 @@ def test_a_bad_query_is_the_clients_error(query: str, status: int) -> None:
     with pytest.raises(HTTPError) as caught:
         asked.query.get("a")
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "value"),
+    [("7", "int", 7), ("-0.5", "float", -0.5), ("2024-02-29", "date", date(2024, 2, 29)), ("a%20b", "str", "a b")],
+)
+def test_a_field_of_the_query_in_its_type(query: str, kind: str, value: object) -> None:
+    asked = request("GET", f"/?x={query}")
+    assert asked.typed("x", kind) == value
+    assert asked.typed("y", kind, None) is None
+    with pytest.raises(MissingField):
+        asked.typed("y", kind)
+
+
+@pytest.mark.parametrize(("query", "kind"), [("x", "int"), ("", "int"), ("9" * 30, "int"), ("2024-02-30", "date")])
+def test_a_field_of_another_type_is_the_clients_error(query: str, kind: str) -> None:
+    with pytest.raises(HTTPError, match=f"400 The field 'x' is no {kind}."):
+        request("GET", f"/?x={query}").typed("x", kind)
 
 
 @pytest.mark.parametrize(

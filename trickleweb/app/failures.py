@@ -100,12 +100,18 @@ class Failures:
     async def _asked(
         self, answer: Answer, request: Request, error: Exception, status: int, told: HTTPError | None = None
     ) -> Response:
-        """What a handler of errors says; what is no whole response gets the status, and the fields it asks for."""
+        """What a handler of errors says; what is no whole response gets the status.
+
+        The fields that a status asks for (Allow, Retry-After) stay, as long as it is that status.
+        """
         value = await self._pool.call(answer, request, error)
-        if isinstance(value, Response):
-            return value
         made = as_response(value)
-        return replace(made, status=status, headers=made.headers.added(*(told.headers if told else ())))
+        if not isinstance(value, Response):
+            made = replace(made, status=status)
+        if told is None or made.status != told.status:
+            return made
+        missing = [(name, text) for name, text in told.headers if name not in made.headers]
+        return replace(made, headers=made.headers.added(*missing))
 
 
 def _told(error: Exception) -> HTTPError | None:

@@ -11,13 +11,15 @@ from copy import copy
 from typing import Any
 
 from trickles.keyring import Keyring
+from trickleweb.convertors import CONVERTORS
 from trickleweb.cookies import parse_cookies
+from trickleweb.errors import HTTPError
 from trickleweb.files.qvalues import media_weight
 from trickleweb.forms import parse_urlencoded
 from trickleweb.headers import Headers
 from trickleweb.ledger import Ledger
 from trickleweb.messages import Request as Head
-from trickleweb.multidict import MultiDict
+from trickleweb.multidict import MissingField, MultiDict
 from trickleweb.plain import Plain, dump_plain, load_plain
 from trickleweb.request.body import Incoming
 from trickleweb.request.setting import NotSetUp, Setting
@@ -82,6 +84,21 @@ class Request(Incoming):
         if self._query is None:
             self._query = parse_urlencoded(self.head.query.encode("latin-1"), self.setting.form_limits)
         return self._query
+
+    def typed(self, name: str, kind: str, default: Any = MissingField) -> Any:
+        """A field of the query as one of the kinds that paths have: `request.typed("page", "int", 1)`.
+
+        400 for a value that is none, and for none at all unless there is a default.
+        """
+        text = self.query.get(name)
+        if text is None:
+            if default is MissingField:
+                raise MissingField(name)
+            return default
+        try:
+            return CONVERTORS[kind].parse(text)
+        except ValueError:
+            raise HTTPError(400, f"The field {name[:100]!r} is no {kind}.") from None
 
     @property
     def cookies(self) -> Mapping[str, str]:
