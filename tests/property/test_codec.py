@@ -89,7 +89,7 @@ EPISODES = st.builds(Episode, whole(32), whole(32), whole(32), st.just(1))
 TRANSPORT = st.builds(TransportFrame, EPISODES, st.booleans(), fixed(128))
 BLOBS = st.binary(max_size=800)
 USER = st.builds(UserFrame, whole(64), st.none(), whole(64), BLOBS) | st.builds(
-    UserFrame, whole(64), whole(63), whole(64), BLOBS, st.booleans()
+    UserFrame, whole(64), whole(62), whole(64), BLOBS, st.booleans()
 )
 
 
