@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.vectors import DOCS
 
-PAGES = ["handlers.md", "bodies.md", "requests.md", "sessions-and-forms.md", "testing.md"]
+PAGES = ["handlers.md", "middleware.md", "bodies.md", "requests.md", "sessions-and-forms.md", "testing.md"]
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
