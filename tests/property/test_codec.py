@@ -88,7 +88,7 @@ def test_a_whole_request_reads_back_and_is_at_least_as_long_as_any_refusal(
 EPISODES = st.builds(Episode, whole(32), whole(32), whole(32), st.just(1))
 TRANSPORT = st.builds(TransportFrame, EPISODES, st.booleans(), fixed(128))
 BLOBS = st.binary(max_size=800)
-USER = st.builds(UserFrame, whole(64), st.none(), whole(64), BLOBS) | st.builds(
+USER = st.builds(UserFrame, whole(64), st.none(), whole(64), BLOBS, st.just(False)) | st.builds(
     UserFrame, whole(64), whole(62), whole(64), BLOBS, st.booleans()
 )
 
