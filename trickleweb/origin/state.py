@@ -3,7 +3,8 @@
 Layout, big-endian: form (1) | flags (1) | Date in seconds (8) | length of the head (2) | CRC-32 of the head (4) |
 Content-Length (8, if flagged) | the plan (form 1), or the plan's digest (16) and the request, deflated (form 2).
 
-The head is rendered again from these on every replica; its check keeps two releases from mixing two heads.
+The head is rendered again from these on every replica; its check keeps two runs, or two releases, from mixing heads.
+The digest is of what is sent, and what it is (see `representation`): the other fields a program may make anew.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from enum import IntFlag
 from hashlib import sha256
 
 from trickleweb.files import BadPlan, PlanTooLarge, decode_plan, encode_plan
+from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery, render_head
 from trickleweb.messages import Plan
 from trickleweb.origin.response import NotThisResponse, Response
@@ -26,6 +28,13 @@ _LENGTH = struct.Struct(">Q")
 _DIGEST_BYTES = 16
 _ANY_BYTES = 1 << 62  # for a plan that is only digested
 _PLANNED, _ASKED = 1, 2
+
+
+# Fields that say what a body is (RFC 9110 8, 14.4), not when, for whom or by whom it was sent.
+_REPRESENTATION = frozenset(
+    {"content-encoding", "content-language", "content-location", "content-range", "content-type"}
+    | {"etag", "last-modified", "location"}
+)
 
 
 class Flag(IntFlag):
@@ -145,5 +154,11 @@ def _checked(plan: Plan, flags: Flag, date_s: int, length: int | None, check: tu
     return Response(None, check[0], plan.pieces, check[0] + plan.body_bytes, last=made.last)
 
 
+def representation(headers: Headers) -> Headers:
+    """The fields that must be equal where another run's body goes behind this head; Date or Set-Cookie need not be."""
+    return Headers(tuple((name.lower(), value) for name, value in headers if name.lower() in _REPRESENTATION))
+
+
 def _digest(plan: Plan) -> bytes:
-    return sha256(encode_plan(plan, _ANY_BYTES)).digest()[:_DIGEST_BYTES]
+    kind = replace(plan, headers=representation(plan.headers))
+    return sha256(encode_plan(kind, _ANY_BYTES)).digest()[:_DIGEST_BYTES]

@@ -23,7 +23,7 @@ from trickleweb.origin.program.plain import KEPT, MAX_KEPT_BYTES, Plain, plan_of
 from trickleweb.origin.program.production import Production
 from trickleweb.origin.program.retelling import check_length, kept, told
 from trickleweb.origin.program.running import Body, Runner
-from trickleweb.origin.program.stretch import CURSOR, Again, framing_of
+from trickleweb.origin.program.stretch import CURSOR, Again, framing_of, kind_check
 from trickleweb.origin.program.stretch import decode as decode_stretch
 from trickleweb.origin.program.taking import SAFE_METHODS, Taken
 from trickleweb.origin.response import NotThisResponse, Response
@@ -172,7 +172,8 @@ class Beginner:
         else:
             head = render_head(response.status, response.headers, delivery, date_seconds=turn.date_s)
             origins = Origins(Again(turn.moment, await self._told(turn)), None, {}, b"")
-            framing = framing_of(delivery, turn.date_s, head)
+            kind = kind_check(response.status, response.headers, delivery)
+            framing = framing_of(delivery, turn.date_s, head, kind)
             live = Live(Production(framed(body, delivery)), origins, framing, head)
         return Begun(live, response.status, turn.taken.size_bytes, None)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trickleweb.application import Terms
-from trickleweb.bodies import StateRefused, Streamed
+from trickleweb.bodies import Complete, StateRefused, Streamed
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
 from trickleweb.limits import Limits
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.origin.given import Given
+from trickleweb.origin.program.collecting import collected
 from trickleweb.origin.program.cursors import from_cursor
 from trickleweb.origin.program.framed import abandon, framed
 from trickleweb.origin.program.live import Live, Origins
@@ -19,11 +22,13 @@ from trickleweb.origin.program.plain import KEPT, plan_of
 from trickleweb.origin.program.production import Production
 from trickleweb.origin.program.retelling import key_of, retold
 from trickleweb.origin.program.running import Runner
-from trickleweb.origin.program.stretch import Again, Framing, Stretch, delivery_of
+from trickleweb.origin.program.stretch import Again, Framing, Stretch, delivery_of, kind_check
 from trickleweb.origin.program.taking import Taken
 from trickleweb.origin.response import NotThisResponse, Response
 from trickleweb.origin.state import Asked, decode
 from trickleweb.responses import Response as ProgramResponse
+
+_MOST_BYTES = 64 << 20  # of a body that came at once, and does not any more
 
 
 class Reviver:
@@ -65,19 +70,24 @@ class Reviver:
         taken = await self._request(again.request)
         response = await self._run(taken, again.moment, connection, peer)
         body = response.body
+        if isinstance(body, Complete):  # it came at once this time
+            body = Streamed((body.data,), len(body.data))
         if not isinstance(body, Streamed):
             raise NotThisResponse("the request is answered otherwise by now")
-        delivery = delivery_of(framing, body.byte_count)
-        head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
-        if not framing.fits(head):
+        delivery = delivery_of(framing, None if framing.chunked else body.byte_count)
+        if kind_check(response.status, response.headers, delivery) != framing.kind_check:
             await abandon(body)
-            raise NotThisResponse("the request is answered with another head by now")
-        return Live(Production(framed(body, delivery)), Origins(again, None, {}, b""), framing, head)
+            raise NotThisResponse("the request is answered otherwise by now")
+        head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
+        known = head if framing.fits(head) else None  # its body can be gone on with all the same
+        return Live(Production(framed(body, delivery)), Origins(again, None, {}, b""), framing, known)
 
     async def _again(self, found: Asked, connection: bytes, peer: str) -> Response:
         moment, request = unpack_moment(found.request)
         taken = await self._request(request)
         response = await self._run(taken, moment, connection, peer)
+        if isinstance(response.body, Streamed) and found.has_body:  # it did not come at once this time
+            response = replace(response, body=await self._collected(response.body))
         try:
             plan = plan_of(self._runner.application, response, taken.head)
         except HTTPError as error:
@@ -88,6 +98,13 @@ class Reviver:
                 raise NotThisResponse("the request is answered otherwise by now")
             plan = Plan(response.status, response.headers)
         return found.resumed(plan)
+
+    async def _collected(self, body: Streamed) -> Complete:
+        try:
+            return await collected(body, _MOST_BYTES)
+        except Exception as error:
+            self._runner.on_error(error)
+            raise NotThisResponse("the body is another one here") from error
 
     async def _request(self, state: bytes) -> Taken:
         key = key_of(state)
