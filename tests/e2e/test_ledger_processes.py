@@ -103,6 +103,28 @@ def test_many_processes_begin_at_once_and_share_the_jobs(tmp_path: Path) -> None
     assert sorted(map(int, (tmp_path / "effects").read_text().split())) == list(jobs)
 
 
+def test_what_a_killed_process_was_at_is_taken_over_by_one(tmp_path: Path) -> None:
+    jobs = range(40)
+    with worker(tmp_path, "hold") as holder:
+        ask(holder, *jobs)
+        assert [answer(holder) for _ in jobs] == ["New"] * len(jobs)
+    told: list[str] = []
+
+    def work() -> None:
+        with worker(tmp_path, "adopt") as process:
+            ask(process, *jobs)
+            told.extend(answer(process) for _ in jobs)
+
+    threads = [Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(told)["New"] == len(jobs)
+    assert "Lost" not in told
+    assert sorted(map(int, (tmp_path / "effects").read_text().split())) == list(jobs)
+
+
 @pytest.mark.slow
 def test_jobs_are_done_at_most_once_whenever_processes_are_killed(tmp_path: Path) -> None:
     jobs, kills = range(2000), 12

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -69,6 +70,23 @@ def test_what_was_not_begun_can_be_given_back(any_ledger: Ledger) -> None:
     assert any_ledger.claim(KEY, now=1) == Done(b"x")
 
 
+def test_what_was_kept_is_found_without_a_claim(any_ledger: Ledger) -> None:
+    assert any_ledger.find(KEY) is None
+    any_ledger.claim(KEY, now=1)
+    assert any_ledger.find(KEY) is None
+    any_ledger.complete(KEY, b"", now=1)
+    assert any_ledger.find(KEY) == Done(b"")
+    assert any_ledger.find(b"unknown") is None
+    assert any_ledger.claim(b"unknown", now=1) == New()
+
+
+def test_only_what_is_lost_is_taken_over(any_ledger: Ledger) -> None:
+    assert any_ledger.adopt(KEY, now=1) == New()  # as `claim`
+    assert any_ledger.adopt(KEY, now=2) == Pending()
+    any_ledger.complete(KEY, b"x", now=3)
+    assert any_ledger.adopt(KEY, now=4) == Done(b"x")
+
+
 def test_old_rows_are_forgotten(any_ledger: Ledger) -> None:
     for at in range(5):
         any_ledger.claim(ledger_key("n", bytes([at])), now=at)
@@ -80,7 +98,11 @@ def test_old_rows_are_forgotten(any_ledger: Ledger) -> None:
 
 
 OPERATIONS = st.lists(
-    st.tuples(st.sampled_from(["claim", "complete", "release", "die", "expire"]), st.integers(0, 1), st.integers(0, 2)),
+    st.tuples(
+        st.sampled_from(["claim", "adopt", "complete", "find", "release", "die", "expire"]),
+        st.integers(0, 1),
+        st.integers(0, 2),
+    ),
     max_size=25,
 )
 
@@ -89,6 +111,10 @@ def done(ledger: Ledger, operation: str, key: bytes, plan: bytes, now: int) -> C
     """Do one operation, and give what it gives."""
     if operation == "claim":
         return ledger.claim(key, now=now)
+    if operation == "adopt":
+        return ledger.adopt(key, now=now)
+    if operation == "find":
+        return ledger.find(key)
     if operation == "complete":
         return ledger.complete(key, plan, now=now)
     if operation == "expire":
@@ -138,6 +164,50 @@ def test_a_closed_ledgers_claims_are_lost_and_settled_once(path: Path, ledger: S
     assert ledger.complete(KEY, b"unknown, said later", now=3) == b"unknown"
     assert ledger.claim(KEY, now=4) == Done(b"unknown")
     third.close()
+
+
+def test_what_is_lost_is_taken_over_once_and_lost_again(path: Path, ledger: SqliteLedger) -> None:
+    dead, other = SqliteLedger(path), SqliteLedger(path)
+    dead.claim(KEY, now=1)
+    dead.close()
+    assert other.adopt(KEY, now=2) == New()
+    assert ledger.adopt(KEY, now=3) == Pending()
+    assert ledger.claim(KEY, now=3) == Pending()
+    other.close()
+    assert ledger.claim(KEY, now=4) == Lost()
+    assert ledger.adopt(KEY, now=5) == New()
+    assert ledger.complete(KEY, b"x", now=6) == b"x"
+
+
+def test_one_that_was_faster_is_not_taken_over(
+    path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, other = SqliteLedger(path), SqliteLedger(path)
+    dead.claim(KEY, now=1)
+    dead.close()
+    execute = ledger._execute
+
+    def late(statement: str, *values: object) -> sqlite3.Cursor:
+        if statement.startswith("UPDATE"):
+            assert other.adopt(KEY, now=2) == New()
+        return execute(statement, *values)
+
+    monkeypatch.setattr(ledger, "_execute", late)
+    assert ledger.adopt(KEY, now=2) == Pending()
+    other.close()
+
+
+def test_threads_of_one_process_claim_once(path: Path) -> None:
+    shared = SharedMemory()
+    for make in (lambda: MemoryLedger(shared), lambda: SqliteLedger(path, durable=False)):
+        ledger: Ledger = make()
+        with ThreadPoolExecutor(8) as threads:
+            keys = [ledger_key("n", bytes([at % 20])) for at in range(200)]
+            claims = list(threads.map(lambda key, ledger=ledger: ledger.claim(key, now=1), keys))
+        assert claims.count(New()) == 20
+        assert claims.count(Pending()) == 180
+        if isinstance(ledger, SqliteLedger):
+            ledger.close()
 
 
 def test_what_is_completed_without_a_claim_is_kept(any_ledger: Ledger) -> None:

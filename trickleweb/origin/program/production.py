@@ -31,7 +31,7 @@ class BrokenOff(Exception):
 
 
 def _plenty() -> int:
-    return AHEAD_BYTES + BEHIND_BYTES
+    return 2 * (AHEAD_BYTES + BEHIND_BYTES)
 
 
 class Production:
