@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.fastapi_program import LARGE
 from tests.support.processes import PATIENCE_SECONDS, Program
 from tests.support.served import ANY_PORT, Served, running
 from tests.support.system import require
+from trickles.httpx import Fleet, TricklesTransport
 
 pytestmark = pytest.mark.e2e
 FASTAPI, FLASK = "tests.support.fastapi_program:prepare", "tests.support.flask_program:app"
@@ -68,6 +70,22 @@ def test_uploads_of_any_framing_reach_the_program(fastapi: Served, tmp_path: Pat
     url = fastapi.url + "/stream-in"
     assert json.loads(curl("--upload-file", str(tmp_path / "upload"), url)) == told
     assert json.loads(curl("--header", "Transfer-Encoding: chunked", "-T", str(tmp_path / "upload"), url)) == told
+
+
+def test_httpx_uploads_without_a_gateway(fastapi: Served) -> None:
+    fleet = Fleet(fastapi.udp, server_key=fastapi.run_dir / "server.pub")
+
+    def pieces() -> Iterator[bytes]:
+        for index, start in enumerate(range(0, len(LARGE), 400_000)):
+            if index < 2:
+                os.kill(fastapi.pid(f"replica-{index}"), signal.SIGKILL)
+                said(fastapi, f"replica-{index} is back")
+            yield LARGE[start : start + 400_000]
+
+    with httpx.Client(transport=TricklesTransport(fleet), timeout=PATIENCE_SECONDS) as client:
+        for content in (LARGE, pieces()):
+            answer = client.put("http://program.example/stream-in", content=content)
+            assert answer.json() == {"size": len(LARGE), "sum": sum(LARGE)}
 
 
 def test_a_body_over_the_limit_is_refused(fastapi: Served, tmp_path: Path) -> None:
