@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from trickleweb.errors import UnsafeHeader
 from trickleweb.headers import Headers, Pair, format_date
@@ -22,6 +23,7 @@ _OURS = frozenset(
 )
 
 
+@lru_cache(maxsize=512)
 def render_head(status: int, headers: Headers, delivery: Delivery, *, date_seconds: int) -> bytes:
     """Write a final response's head, to the empty line: `headers` in their order, then Date, Server and the framing.
 
