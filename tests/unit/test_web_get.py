@@ -13,9 +13,10 @@ from trickles.client import ClientConfig
 from trickles.drivers.stream import connect
 from trickles.limits import Limits
 from trickleweb.cli import build_parser, main
-from trickleweb.cli.get import _answered, _fleet_of
+from trickleweb.cli.get import _answered
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
+from trickleweb.cli.whom import fleet_of
 
 
 def noted(folder: Path, pid: int) -> None:
@@ -42,13 +43,20 @@ def test_the_fleet_of_the_gateway_that_the_url_names_is_found(
     noted(tmp_path, os.getpid())
     monkeypatch.chdir(tmp_path)
     args = build_parser("get").parse_args(["get", f"http://{netloc}/", *words])
-    assert _fleet_of(netloc, args) == (Path(DEFAULT) if found else None)
+    assert fleet_of(netloc, args) == (Path(DEFAULT) if found else None)
 
 
 def test_a_fleet_that_is_dead_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted(tmp_path, -1)
     monkeypatch.chdir(tmp_path)
-    assert _fleet_of("127.0.0.1:8080", build_parser("get").parse_args(["get", "http://127.0.0.1:8080/"])) is None
+    assert fleet_of("127.0.0.1:8080", build_parser("get").parse_args(["get", "http://127.0.0.1:8080/"])) is None
+
+
+def test_a_fleet_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted(tmp_path, os.getpid())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    assert fleet_of("127.0.0.1:8080", build_parser("get").parse_args(["get", "http://127.0.0.1:8080/"])) is None
 
 
 @pytest.mark.parametrize("pid", [None, "1", -1, 0, 1 << 80])

@@ -17,15 +17,12 @@ from typing import BinaryIO, TextIO
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from trickles.client import ClientConfig, Policy
-from trickles.drivers.keystore import read_server_key
-from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
-from trickles.drivers.world import wall_us
 from trickles.errors import ConnectionFailed
 from trickleweb.cli.download import Answer, body, read_answer, request
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
 from trickleweb.cli.progress import Progress
-from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
+from trickleweb.cli.whom import client_config, fleet_of, replicas_of
 from trickleweb.http1 import phrase
 
 
@@ -49,12 +46,12 @@ _POLICY = "which replica a request goes to (default: home)"
 def run(args: argparse.Namespace) -> int:
     """Download; `CommandFailed` for every status but 200, and for a body that ends too soon."""
     url = _parsed(args.url)
-    args.run_dir = args.run_dir or _fleet_of(url.netloc, args)
-    replicas = _replicas(args, url.netloc)
+    args.run_dir = args.run_dir or fleet_of(url.netloc, args)
+    replicas = replicas_of(url.netloc, args)
     wanted = request(_target(url), url.netloc)
     output = args.output or _last_name(url)
     show = None if args.quiet or not sys.stderr.isatty() else sys.stderr
-    config = _config(args, replicas)
+    config = client_config(replicas, args)
     with destination(output) as file:
         asyncio.run(_download(replicas, config, wanted, file, show))
     return 0
@@ -99,39 +96,6 @@ def _target(url: SplitResult) -> str:
     """Path and query, with whatever no request may hold escaped."""
     query = f"?{quote(url.query, safe=_SAFE + '?')}" if url.query else ""
     return quote(url.path or "/", safe=_SAFE) + query
-
-
-def _fleet_of(netloc: str, args: argparse.Namespace) -> Path | None:
-    """The usual run directory, if its gateway is what the URL names: a gateway cannot be asked by UDP."""
-    fleet = RunDir(DEFAULT).figures(FLEET)
-    meant = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
-    return Path(DEFAULT) if meant and not (args.replica or args.server_key) else None
-
-
-def _replicas(args: argparse.Namespace, netloc: str) -> list[Address]:
-    if args.replica:
-        return list(args.replica)
-    if args.run_dir is None:
-        return [_place(netloc if netloc.rpartition(":")[2].isdecimal() else f"{netloc}:80")]
-    udp = RunDir(args.run_dir).figures(FLEET).get("udp")
-    if not isinstance(udp, list):
-        raise CommandFailed(f"no fleet runs under {args.run_dir}")
-    return [_place(str(each)) for each in udp]
-
-
-def _place(text: str) -> Address:
-    try:
-        return address(text)
-    except argparse.ArgumentTypeError as exc:
-        raise CommandFailed(str(exc)) from None
-
-
-def _config(args: argparse.Namespace, replicas: list[Address]) -> ClientConfig:
-    key = args.server_key or (args.run_dir and RunDir(args.run_dir).server_key)
-    if key:
-        return ClientConfig(identity=read_server_key(key), policy=Policy(args.policy), wall=wall_us)
-    trust = KnownHosts().trust(",".join(sorted(map(shown, replicas))))
-    return ClientConfig(trust=trust, policy=Policy(args.policy), wall=wall_us)
 
 
 async def _download(
