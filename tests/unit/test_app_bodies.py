@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.web import collect
 from trickleweb import App, Request, Response, Routes, Step, stepping, steps
-from trickleweb.app import UnknownSteps
+from trickleweb.app import UnknownSteps, serving
 from trickleweb.bodies import Checkpoint, Rendered, Stepped, Streamed
 from trickleweb.bodies.steps import BadSteps
 from trickleweb.testing import Client, IncompleteResponse
@@ -47,6 +47,19 @@ def test_templates_escape_and_know_the_routes(templates: Path) -> None:
     app.drop_caches()
     assert app.render(answer.made.body) == answer.content
     assert paged(templates).render(Rendered("page.html", {"name": "<script>"})) == answer.content
+
+
+def test_pages_are_kept_for_a_moment_only(templates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_RENDERED_BYTES", 20_000)
+    app = paged(templates)
+    client = Client(app)
+    first = client.get("/page").made.body
+    assert isinstance(first, Rendered)
+    assert app.render(first) is app.render(first)
+    for _ in range(20):  # small as they are
+        client.get("/page")
+    assert app.render(first) is not app.render(first)
+    assert app.render(first) == b"<p>&lt;script&gt; /page"
 
 
 def test_streaming_templates_are_streams(templates: Path) -> None:

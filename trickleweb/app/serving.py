@@ -30,6 +30,7 @@ from trickleweb.routing import Found, Mount, Moved, NotAllowed, Options, Router,
 from trickleweb.templating import Templates
 
 FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
+_OVERHEAD_BYTES = 1000  # of one page with its values
 _RENDERED_BYTES = 4 << 20  # of pages that were rendered to see whether they can be, until they are sent
 
 
@@ -141,7 +142,7 @@ class Serving:
                 return replace(response, body=Streamed(self._own_templates().stream(body.template, body.context)))
             case Rendered() as body:
                 text = self.render(body)
-                self._rendered.put(id(body), (body, text), len(text))
+                self._rendered.put(id(body), (body, text), len(text) + _OVERHEAD_BYTES)
             case Stepped() as body:
                 self.steps.check(body)
         return response
