@@ -10,7 +10,7 @@ from trickleweb.errors import HTTPError, WebError
 from trickleweb.files.recent import Recent
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits
-from trickleweb.messages import Chunked, Length, Request
+from trickleweb.messages import Chunked, NoBody, Request
 from trickleweb.origin.given import Given, check_going_on, read_head_untrusted
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -115,8 +115,7 @@ class Taker:
             terms = self._terms(head)
         except HTTPError as error:
             return self._refused(head, error, given, where)
-        limits = replace(self._limits, max_body_bytes=terms.max_body_bytes)
-        size = self._size(head, given, where, limits)
+        size = self._size(head, given, where, terms.max_body_bytes)
         if size is not None:
             return Taken(head, terms, given, size)
         if head.expect_continue and not told_to_go_on and given.size_bytes <= head.head_bytes:
@@ -126,22 +125,22 @@ class Taker:
 
     def _refused(self, head: Request, error: HTTPError, given: Given, where: Where) -> Takes:
         try:
-            size = self._size(head, given, where, self._limits)
+            size = self._size(head, given, where, self._limits.max_body_bytes)
         except HTTPError:
             size = None
         return Refused(head, error, size)
 
-    def _size(self, head: Request, given: Given, where: Where, limits: Limits) -> int | None:
+    def _size(self, head: Request, given: Given, where: Where, most_bytes: int) -> int | None:
         """How many bytes the request takes, None while its body is not all there; `HTTPError` 400, 413 or 431."""
         framing = head.framing
-        if isinstance(framing, Length):
-            if framing.byte_count > limits.max_body_bytes:
-                raise HTTPError(413, f"The body is longer than {limits.max_body_bytes} bytes.", close=True)
-            size = head.head_bytes + framing.byte_count
-            return size if size <= given.size_bytes else None
+        if isinstance(framing, NoBody):
+            return head.head_bytes
         if isinstance(framing, Chunked):
-            return self._scanned(head.head_bytes, given, where, limits)
-        return head.head_bytes
+            return self._scanned(head.head_bytes, given, where, replace(self._limits, max_body_bytes=most_bytes))
+        if framing.byte_count > most_bytes:
+            raise HTTPError(413, f"The body is longer than {most_bytes} bytes.", close=True)
+        size = head.head_bytes + framing.byte_count
+        return size if size <= given.size_bytes else None
 
     def _scanned(self, start: int, given: Given, where: Where, limits: Limits) -> int | None:
         state, at = self._scans.get(where) or (ChunkedState(), start)
