@@ -41,8 +41,8 @@ def on_loop(test: Coroutine[Any, Any, T]) -> T:
 
 def short_stretches(monkeypatch: pytest.MonkeyPatch, size: int = 30_000) -> None:
     """Let streams be made in stretches of that many bytes at most."""
-    monkeypatch.setattr(live, "AHEAD_BYTES", size)
-    monkeypatch.setattr(production, "AHEAD_BYTES", size)
+    monkeypatch.setattr(live, "MOST_AHEAD_BYTES", size)
+    monkeypatch.setattr(production, "MOST_AHEAD_BYTES", size)
 
 
 def pass_time(seconds: float) -> None:

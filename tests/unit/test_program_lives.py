@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from tests.support.programs import on_loop, pass_time, settled
 from trickleweb.bodies import Streamed
 from trickleweb.http1 import Delivery
+from trickleweb.origin.program.bounds import MOST_IDLE_SECONDS
 from trickleweb.origin.program.framed import framed
 from trickleweb.origin.program.live import Live, Origins
-from trickleweb.origin.program.lives import IDLE_S, Lives
+from trickleweb.origin.program.lives import Lives
 from trickleweb.origin.program.production import LEAST_BYTES, Production
 from trickleweb.origin.program.stretch import framing_of
 
@@ -80,11 +81,11 @@ def test_what_nobody_asks_for_leaves_after_a_while() -> None:
         lives.put(at(0), made[0])
         lives.put(at(1), made[1])
         for _ in range(5):
-            pass_time(IDLE_S / 2)
+            pass_time(MOST_IDLE_SECONDS / 2)
             await settled()
             assert lives.get(at(1)) is made[1]
         assert made[0].production.closed
-        pass_time(2 * IDLE_S)
+        pass_time(2 * MOST_IDLE_SECONDS)
         await settled()
         assert len(lives) == 0
         assert lives._timer is None

@@ -12,8 +12,8 @@ import pytest
 from tests.support.programs import on_loop, settled
 from trickleweb.bodies import Step, Stepped, Steps, Streamed
 from trickleweb.http1 import Delivery
+from trickleweb.origin.program import bounds
 from trickleweb.origin.program import framed as framed_module
-from trickleweb.origin.program import production as production_module
 from trickleweb.origin.program.framed import BadPart, Part, StepTooLarge, WrongLength, abandon, framed
 from trickleweb.origin.program.production import BrokenOff, Production, ProductionClosed
 from trickleweb.origin.program.tape import TapeCut
@@ -81,7 +81,7 @@ def test_what_is_no_data_is_an_error(kind: int, bad: object) -> None:
 
 
 def test_a_step_too_large_is_an_error_that_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framed_module, "MAX_STEP_BYTES", 10)
+    monkeypatch.setattr(framed_module, "MOST_STEP_BYTES", 10)
     with pytest.raises(StepTooLarge, match="'large' gave 11 bytes, over 10: yield less with each cursor"):
         parts_of(Stepped(Steps("large", lambda cursor: both((bytes(11), 1))[0])), CHUNKED)
 
@@ -220,7 +220,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_no_more_is_made_than_is_soon_asked_for() -> None:
     async def test() -> None:
         production = Production(framed(Streamed(endless()), BARE))
-        ahead = production_module.AHEAD_BYTES
+        ahead = bounds.MOST_AHEAD_BYTES
         await until(lambda: production.tape.stop >= ahead)
         await settled(200)
         assert ahead <= production.tape.stop < ahead + 1000
@@ -228,7 +228,7 @@ def test_no_more_is_made_than_is_soon_asked_for() -> None:
         await until(lambda: production.tape.stop >= 5_000_000 + ahead)
         await settled(200)
         assert production.tape.stop < 5_000_000 + ahead + 1000
-        behind = production_module.BEHIND_BYTES
+        behind = bounds.MOST_BEHIND_BYTES
         production.want(5_000_001)
         assert 5_000_000 - behind - 70_000 < production.tape.start <= 5_000_001 - behind
         with pytest.raises(TapeCut):
@@ -265,16 +265,16 @@ def test_marks_of_tiny_steps_are_bounded() -> None:
     async def test() -> None:
         production = Production(framed(Stepped(Steps("tiny", tiny), 0), BARE), cursor=0)
         marks = production._mark_offsets
-        await until(lambda: len(marks) > production_module.MOST_MARKS)
+        await until(lambda: len(marks) > bounds.MOST_MARKS)
         await settled(2000)
-        assert len(marks) == production_module.MOST_MARKS + 1
+        assert len(marks) == bounds.MOST_MARKS + 1
         assert production.cursor(0) == (0, 0)
         assert production.cursor(10) == (10, 100)  # behind the last empty step
         for wanted in range(0, 30_000, 1000):
             production.want(wanted)
             await until(lambda wanted=wanted: production.tape.stop > wanted)  # type: ignore[misc]
             assert production.cursor(wanted)[0] == wanted
-            assert len(marks) <= 3 * production_module.MOST_MARKS
+            assert len(marks) <= 3 * bounds.MOST_MARKS
         with pytest.raises(TapeCut):
             production.cursor(0)
         production.close()

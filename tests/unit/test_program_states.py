@@ -7,7 +7,8 @@ import pytest
 from tests.support.origins import event, get, output
 from tests.support.programs import Fleet, asked, begun, with_fleet
 from trickleweb import App, Request, Response
-from trickleweb.origin.program.retelling import MAX_KEPT_BYTES, RequestTooLong, kept, key_of, retold, told
+from trickleweb.origin.program.bounds import MOST_KEPT_BYTES
+from trickleweb.origin.program.retelling import RequestTooLong, kept, key_of, retold, told
 from trickleweb.origin.response import NotThisResponse
 
 BROWSER = get(
@@ -92,7 +93,7 @@ def test_what_is_too_long_is_kept_under_a_key_or_not_at_all() -> None:
     assert key_of(told(BROWSER) or b"") is None
     assert kept(request) == (key, state)
     with pytest.raises(RequestTooLong, match="cannot be run again"):
-        kept(bytes(MAX_KEPT_BYTES + 1))
+        kept(bytes(MOST_KEPT_BYTES + 1))
 
 
 def test_what_is_kept_of_a_request_is_found_by_all() -> None:

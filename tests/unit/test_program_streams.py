@@ -24,8 +24,8 @@ from tests.support.programs import (
 )
 from trickles.service import Continuation, Deferred, Refusal, Reply
 from trickleweb.origin import AppOrigin
+from trickleweb.origin.program import bounds, lives, streams
 from trickleweb.origin.program import engine as engine_module
-from trickleweb.origin.program import lives, streams
 from trickleweb.origin.program.stretch import decode
 
 
@@ -102,7 +102,7 @@ def test_who_has_waited_long_is_answered_with_nothing_and_asks_again() -> None:
         for _ in range(5):
             waiting = asyncio.ensure_future(rest(origin, known))
             await settled()
-            pass_time(streams.PARK_S - 1)
+            pass_time(bounds.MOST_PARKED_SECONDS - 1)
             await settled()
             assert not waiting.done()
             pass_time(1.5)
@@ -120,7 +120,7 @@ def test_a_stream_that_nobody_asks_for_is_closed_and_can_be_made_anew() -> None:
         fleet.make = lambda: app
         origin = fleet.replica()
         response, known = await begun(origin, get("/silent"))
-        pass_time(lives.IDLE_S + 30)
+        pass_time(bounds.MOST_IDLE_SECONDS + 30)
         await settled()
         assert app.state.closed == ["silent"]
         assert output(await asked(origin, event(b"", known))) == response
@@ -147,7 +147,7 @@ def test_a_repeated_request_whose_stream_was_closed_is_run_again() -> None:
         fleet.make = lambda: app
         origin = fleet.replica()
         first, _ = await begun(origin, get("/stream"))
-        pass_time(lives.IDLE_S + 30)
+        pass_time(bounds.MOST_IDLE_SECONDS + 30)
         await settled()
         again, known = await begun(origin, get("/stream"))
         assert again == first

@@ -13,13 +13,14 @@ from trickleweb.http1 import Delivery, decide_delivery, error_plan, render_head
 from trickleweb.ledger import Done, LedgerUnavailable, Lost, request_key
 from trickleweb.messages import Plan
 from trickleweb.messages import Request as Head
+from trickleweb.origin.program.bounds import MOST_KEPT_BYTES
 from trickleweb.origin.program.collecting import collected
 from trickleweb.origin.program.cursors import first_state, from_cursor
 from trickleweb.origin.program.framed import abandon, framed
 from trickleweb.origin.program.live import Live, Origins
 from trickleweb.origin.program.moment import Moment
 from trickleweb.origin.program.once import Once
-from trickleweb.origin.program.plain import KEPT, MAX_KEPT_BYTES, Plain, plan_of
+from trickleweb.origin.program.plain import KEPT, Plain, plan_of
 from trickleweb.origin.program.production import Production
 from trickleweb.origin.program.retelling import check_length, kept, told
 from trickleweb.origin.program.running import Body, Runner
@@ -190,7 +191,7 @@ class Beginner:
                     return first_state(Plan(response.status, response.headers), response.body, delivery, turn.date_s)
                 response = replace(response, body=Complete())
             elif isinstance(response.body, Streamed):
-                response = replace(response, body=await collected(response.body, MAX_KEPT_BYTES))
+                response = replace(response, body=await collected(response.body, MOST_KEPT_BYTES))
             plan = await self._plan(turn, response)
             assert plan is not None
             return self._to_keep(turn, plan, close=close)
@@ -207,7 +208,7 @@ class Beginner:
     def _to_keep(self, turn: Turn, plan: Plan, *, close: bool) -> bytes:
         delivery = decide_delivery(turn.head, plan.status, plan.body_bytes, close=close)
         value = exchange(plan, delivery, turn.date_s)
-        return encode(value, value.response().head or b"", None, MAX_KEPT_BYTES, deflate=False)
+        return encode(value, value.response().head or b"", None, MOST_KEPT_BYTES, deflate=False)
 
     async def _kept(self, turn: Turn, key: bytes, state: bytes) -> bytes:
         try:

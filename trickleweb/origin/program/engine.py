@@ -24,6 +24,7 @@ from trickleweb.messages import Request as Head
 from trickleweb.origin.given import Given, given_by
 from trickleweb.origin.program.answered import Answered, Observe, unobserved
 from trickleweb.origin.program.beginning import Beginner, Begun, Turn, refused
+from trickleweb.origin.program.bounds import MOST_REMEMBERED_BYTES, MOST_RUNNING
 from trickleweb.origin.program.known import Known, known_by
 from trickleweb.origin.program.later import Work
 from trickleweb.origin.program.live import Live
@@ -38,9 +39,7 @@ from trickleweb.origin.program.taking import Interim, Refused, Taken, Taker, Whe
 from trickleweb.origin.response import Chunk, Response
 
 INTERIM = b"\x08"  # the state of a 100 Continue, whose request is still to come
-MOST_RUNNING = 2048
 _FIRST_S = 0.003  # a stream that gives something by then is begun with it
-_REMEMBERED = 16 << 20
 _OVERHEAD = 1500
 
 
@@ -74,8 +73,8 @@ class AppOrigin:
         self._beginner = Beginner(runner, self._once, self._report)
         self._reviver = Reviver(runner, self._once, limits)
         self._streams = Streams(self._work, self._reviver, self._report, self._tell, clock_us)
-        self._begun: Recent[Where, Begun] = Recent(_REMEMBERED)
-        self._states: Recent[bytes, Response] = Recent(_REMEMBERED)
+        self._begun: Recent[Where, Begun] = Recent(MOST_REMEMBERED_BYTES)
+        self._states: Recent[bytes, Response] = Recent(MOST_REMEMBERED_BYTES)
 
     def report_errors(self, callback: Callable[[Exception], None]) -> None:
         """Tell what the program should not have raised; the client gets a 500, or a transfer that breaks off."""

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from trickleweb.bodies import Body, Data, Stepped, Streamed
 from trickleweb.errors import WebError
 from trickleweb.http1 import LAST_CHUNK, Delivery, chunk_start
+from trickleweb.origin.program.bounds import MOST_STEP_BYTES
 from trickleweb.origin.program.items import close_items, items_of
 from trickleweb.plain import Plain
-
-MAX_STEP_BYTES = 1 << 20
 
 
 class Part(NamedTuple):
@@ -78,9 +77,9 @@ async def _stepped(body: Stepped) -> _Pairs:
             except (TypeError, ValueError):
                 raise BadPart("a step is a pair of data and the cursor behind it") from None
             data = _bytes(data)
-            if len(data) > MAX_STEP_BYTES:
+            if len(data) > MOST_STEP_BYTES:
                 raise StepTooLarge(
-                    f"a step of {body.steps.name!r} gave {len(data)} bytes, over {MAX_STEP_BYTES}:"
+                    f"a step of {body.steps.name!r} gave {len(data)} bytes, over {MOST_STEP_BYTES}:"
                     " yield less with each cursor"
                 )
             yield data, cursor

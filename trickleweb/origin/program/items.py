@@ -11,9 +11,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-MOST_THREADS = (
-    64  # plain iterables at work at once; one that waits keeps its thread, so event streams had better be async
-)
+from trickleweb.origin.program.bounds import MOST_THREADS
+
 _BATCH_BYTES = 1 << 16  # then a thread stops until its items are taken
 _ITEM_BYTES = 1 << 6  # what an item costs beside its bytes
 _THREADS = ThreadPoolExecutor(MOST_THREADS, "bodies")

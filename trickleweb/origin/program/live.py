@@ -7,8 +7,9 @@ from typing import NamedTuple
 from trickles.service import Event, Reply
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Steps
 from trickleweb.bodies.steps import Stepped
+from trickleweb.origin.program.bounds import MOST_AHEAD_BYTES
 from trickleweb.origin.program.known import Known
-from trickleweb.origin.program.production import AHEAD_BYTES, Production
+from trickleweb.origin.program.production import Production
 from trickleweb.origin.program.stretch import Again, Cursor, Framing, Stretch, Way, fitting
 from trickleweb.origin.program.tape import TapeCut
 from trickleweb.origin.response import Chunk, NotThisResponse
@@ -118,7 +119,7 @@ class Live:
 
     def _offers(self, asked: int, stop: int) -> bool:
         """Whether it is time to offer the stretch behind `stop`, before anybody asks for it."""
-        if asked < stop - AHEAD_BYTES // 2:
+        if asked < stop - MOST_AHEAD_BYTES // 2:
             return False
         self._since_offer += 1
         if self._offered_at == stop and self._since_offer < OFFER_AGAIN:
@@ -129,7 +130,7 @@ class Live:
     def _vouchable(self, at: int) -> int:
         """How far a stretch from `at` on can go: to what is made, and for steps to the end of one."""
         production = self.production
-        limit = at + AHEAD_BYTES
+        limit = at + MOST_AHEAD_BYTES
         if self._origins.again is not None:
             return min(production.tape.stop, limit)
         if production.ended and production.tape.stop <= limit:

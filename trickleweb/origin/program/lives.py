@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from trickleweb.origin.program.bounds import MOST_IDLE_SECONDS, MOST_LIVE, MOST_LIVE_BYTES
 from trickleweb.origin.program.live import Live
 from trickleweb.origin.program.production import LEAST_BYTES
 from trickleweb.origin.program.taking import Where
 
-MOST = 4096
-MOST_BYTES = 256 << 20
-IDLE_S = 60.0
 _SWEEP_S = 15.0
 _CLOSING_S = 1.0  # for what is in a thread
 
@@ -18,7 +16,7 @@ _CLOSING_S = 1.0  # for what is in a thread
 class Lives:
     """By connection and the input offset behind the request; what leaves is closed, and can be made anew."""
 
-    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most: int = MOST_LIVE, most_bytes: int = MOST_LIVE_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
         self._lives: dict[Where, Live] = {}  # the longest unused first
@@ -84,6 +82,6 @@ class Lives:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        for where in [each for each, at in self._used_at.items() if at < loop.time() - IDLE_S]:
+        for where in [each for each, at in self._used_at.items() if at < loop.time() - MOST_IDLE_SECONDS]:
             self.drop(where)
         self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._lives else None

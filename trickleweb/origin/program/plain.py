@@ -18,7 +18,6 @@ from trickleweb.responses import Response as ProgramResponse
 from trickleweb.responses.planned import planned
 
 KEPT = b"\x07"
-MAX_KEPT_BYTES = 1 << 20  # of a response in the ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from trickleweb.origin.program.bounds import MOST_AHEAD_BYTES, MOST_BEHIND_BYTES, MOST_MARKS
 from trickleweb.origin.program.framed import Parts
 from trickleweb.origin.program.tape import Tape, TapeCut
 from trickleweb.plain import Plain
 
-AHEAD_BYTES = 1 << 20  # made before it is asked for: more than most paths hold
-BEHIND_BYTES = 1 << 22  # kept for what is lost on the way: a client's whole receive window
 LEAST_BYTES = 1 << 16  # of both together, where there is little room
-MOST_MARKS = 4096  # steps made before they are asked for, and as many kept behind
 _TURN_BYTES = 1 << 18  # then others get their turn
 _PART_BYTES = 1 << 9  # what a part costs beside its bytes: many small ones are a turn too
 
@@ -31,7 +29,7 @@ class BrokenOff(Exception):
 
 
 def _plenty() -> int:
-    return 2 * (AHEAD_BYTES + BEHIND_BYTES)
+    return 2 * (MOST_AHEAD_BYTES + MOST_BEHIND_BYTES)
 
 
 class Production:
@@ -157,14 +155,14 @@ class Production:
     def _is_ahead(self) -> bool:
         """Whether enough is made of what nobody has asked for."""
         ahead = self.tape.stop - self._wanted
-        if ahead >= LEAST_BYTES // 4 and ahead >= min(AHEAD_BYTES, self.room() // 4):
+        if ahead >= LEAST_BYTES // 4 and ahead >= min(MOST_AHEAD_BYTES, self.room() // 4):
             return True
         marks = self._mark_offsets
         return len(marks) > MOST_MARKS and marks[-MOST_MARKS] > self._wanted
 
     def _forget(self) -> None:
         """Keep no more than what may be asked for again, and the cursors there."""
-        behind = min(BEHIND_BYTES, self.room() * 3 // 4)
+        behind = min(MOST_BEHIND_BYTES, self.room() * 3 // 4)
         kept_from = min((min(self._wanted, self.tape.stop) - behind, *self._held))
         if kept_from > self.tape.start:
             self.tape.drop_below(kept_from)

@@ -15,10 +15,9 @@ import zlib
 
 from trickleweb.errors import WebError
 from trickleweb.ledger import ledger_key
+from trickleweb.origin.program.bounds import MOST_KEPT_BYTES, MOST_TOLD_BYTES
 from trickleweb.origin.response import NotThisResponse
 
-MAX_KEPT_BYTES = 1 << 20  # a longer request cannot be run again on another replica
-MAX_TOLD_BYTES = 600  # of the 700 that a continuation has
 _TOLD, _KEPT = b"t", b"k"
 _COUNT, _SIZE = struct.Struct(">H"), struct.Struct(">H")
 _END = b"\r\n\r\n"
@@ -57,7 +56,7 @@ class RequestTooLong(WebError):
 
 def check_length(byte_count: int) -> None:
     """`RequestTooLong` for a request that could neither be told nor kept."""
-    if byte_count > MAX_KEPT_BYTES:
+    if byte_count > MOST_KEPT_BYTES:
         raise RequestTooLong(
             f"a request of {byte_count} bytes cannot be run again on another replica: answer it briefly, with a file,"
             " or from a cursor"
@@ -74,7 +73,7 @@ def told(request: bytes) -> bytes | None:
     packed = packer.compress(b"\r\n".join(public)) + packer.flush()
     others = b"\r\n".join(line for line, flag in zip(lines, flags, strict=True) if not flag)
     size = -(-len(lines) // 8)
-    if 1 + _COUNT.size + size + _SIZE.size + len(packed) + len(others) + len(end) + len(body) > MAX_TOLD_BYTES:
+    if 1 + _COUNT.size + size + _SIZE.size + len(packed) + len(others) + len(end) + len(body) > MOST_TOLD_BYTES:
         return None
     bits = sum(flag << (8 * size - 1 - at) for at, flag in enumerate(flags)).to_bytes(size, "big")
     return b"".join((_TOLD, _COUNT.pack(len(lines)), bits, _SIZE.pack(len(packed)), packed, others, end, body))

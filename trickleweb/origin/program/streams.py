@@ -9,6 +9,7 @@ from contextlib import suppress
 from trickles.service import Deferred, Event, Reply
 from trickleweb.files.recent import Recent
 from trickleweb.origin.program.answered import Answered, Observe
+from trickleweb.origin.program.bounds import MOST_PARKED, MOST_PARKED_EACH, MOST_PARKED_SECONDS
 from trickleweb.origin.program.known import Known
 from trickleweb.origin.program.later import Busy, Work
 from trickleweb.origin.program.live import Live
@@ -20,9 +21,6 @@ from trickleweb.origin.program.taking import Where
 from trickleweb.origin.program.tape import TapeCut
 from trickleweb.origin.response import NotThisResponse
 
-PARK_S = 25.0  # then a client that waits for a slow stream asks again
-MOST_PARKED = 4096  # as many as a listener lets wait
-MOST_PARKED_EACH = 64  # for one response: some wait for the same bytes when a replica goes on with another's
 _STRETCHES = 4096
 
 
@@ -125,7 +123,7 @@ class Streams:
         production = live.production
         with production.holding(stretch.at):
             production.want(known.stop - stretch.body_at(known.start))
-            async with asyncio.timeout(PARK_S):
+            async with asyncio.timeout(MOST_PARKED_SECONDS):
                 while not (live.verify(known, stretch) and live.ready(event, known, stretch)):
                     await production.news()
         return live.answer(event, known, stretch)
