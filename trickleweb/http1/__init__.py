@@ -1,6 +1,6 @@
 """HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, no connection object anywhere."""
 
-from trickleweb.http1.chunked import ChunkedState, Decoded, decode_chunked
+from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunked
 from trickleweb.http1.delivery import Delivery, decide_delivery
 from trickleweb.http1.head import drop_caches, parse_head_untrusted
 from trickleweb.http1.phrases import phrase
@@ -13,6 +13,7 @@ __all__ = [
     "ChunkedState",
     "Decoded",
     "Delivery",
+    "Phase",
     "chunk_start",
     "decide_delivery",
     "decode_chunked",

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from trickles.keyring import Keyring
 from trickles.service import Continuation, Deferred, Event, Reply
@@ -35,7 +36,7 @@ from trickleweb.origin.program.reviving import Reviver
 from trickleweb.origin.program.running import Runner
 from trickleweb.origin.program.streams import Streams
 from trickleweb.origin.program.stretch import AGAIN, CURSOR
-from trickleweb.origin.program.taking import Interim, Refused, Taken, Taker, Where
+from trickleweb.origin.program.taking import Interim, Looked, Refused, Taken, Taker, Where
 from trickleweb.origin.response import Chunk, Response
 
 INTERIM = b"\x08"  # the state of a 100 Continue, whose request is still to come
@@ -153,7 +154,9 @@ class AppOrigin:
 
     # the next request
 
-    def _go_on(self, event: Event, start: int, consumed: int, *, told_to_go_on: bool = False) -> Reply | Deferred:
+    def _go_on(
+        self, event: Event, start: int, consumed: int, *, told_to_go_on: bool = False, looked: bool = False
+    ) -> Reply | Deferred:
         where = (event.connection, consumed)
         known = self._begun.get(where)
         if known is not None and not (isinstance(known.what, Live) and known.what.production.closed):
@@ -161,6 +164,10 @@ class AppOrigin:
         task = self._work.find(where)
         if task is None:
             given = given_by(event, consumed)
+            if not looked and (look := self._taker.look(given, where)) is not None:
+                looking = self._work.task(("look", where), lambda: self._look(look, where))
+                again = partial(self._go_on, event, start, consumed, told_to_go_on=told_to_go_on, looked=True)
+                return self._work.reply(looking, lambda _: again())
             try:
                 taken = self._taker.take(given, where, early=event.early, told_to_go_on=told_to_go_on)
             except HTTPError as error:
@@ -175,6 +182,11 @@ class AppOrigin:
             whole = taken
             task = self._work.task(where, lambda: self._run(whole, event, where))
         return self._work.reply(task, lambda begun: self._begin(event, start, where, begun))
+
+    async def _look(self, look: Callable[[], Looked], where: Where) -> None:
+        """What is wrong with the chunks is found again when the request is taken."""
+        with suppress(HTTPError):
+            self._taker.note_looked(where, await asyncio.to_thread(look))
 
     def _refuse(self, event: Event, start: int, where: Where, taken: Refused, given: Given) -> Reply:
         """Answer a request that the program does not see; what its body would be is not known if it is not there."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from trickleweb.application import Terms
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.files.recent import Recent
-from trickleweb.http1 import ChunkedState, decode_chunked
+from trickleweb.http1 import ChunkedState, Phase, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, NoBody, Request
 from trickleweb.origin.given import Given, check_going_on, read_head_untrusted
@@ -18,6 +18,8 @@ _READ_BYTES = 1 << 18
 MAX_WHOLE_BYTES = 1 << 16  # a body that is given as bytes; a longer one is given as a stream
 _SCANS = 1024  # bodies under way whose chunks were looked at up to somewhere
 Where = tuple[bytes, int]  # a connection, and an offset in its input
+Looked = tuple[ChunkedState, int]  # how far the chunks of a body were looked at
+LONG_BYTES = 1 << 22  # of chunks: looking at more takes so long that it is done on a thread
 
 
 class BodyGone(WebError):
@@ -84,6 +86,18 @@ class Taken:
                 yield data
 
 
+def scanned(given: Given, state: ChunkedState, at: int, limits: Limits) -> Looked:
+    """Where the decoding of a chunked body stands behind all that is given, from `state` at offset `at` on."""
+    while at < given.size_bytes and state.phase is not Phase.DONE:
+        data = given.upto(min(at + _READ_BYTES, given.size_bytes))[at:] if at < len(given.first) else b""
+        data = data or given.read(at, min(at + _READ_BYTES, given.size_bytes))
+        decoded = decode_chunked(data, state, limits)
+        state, at = decoded.state, at + decoded.consumed
+        if not decoded.consumed:
+            break
+    return state, at
+
+
 _ANY = Limits(max_body_bytes=1 << 62)  # it was measured before
 Takes = Taken | Interim | Refused | None
 
@@ -94,7 +108,7 @@ class Taker:
     def __init__(self, terms: Callable[[Request], Terms], limits: Limits) -> None:
         self._terms = terms
         self._limits = limits
-        self._scans: Recent[Where, tuple[ChunkedState, int]] = Recent(_SCANS)
+        self._scans: Recent[Where, Looked] = Recent(_SCANS)
 
     def drop_caches(self) -> None:
         """Forget how far."""
@@ -144,15 +158,26 @@ class Taker:
 
     def _scanned(self, start: int, given: Given, where: Where, limits: Limits) -> int | None:
         state, at = self._scans.get(where) or (ChunkedState(), start)
-        while at < given.size_bytes:
-            data = given.upto(min(at + _READ_BYTES, given.size_bytes))[at:] if at < len(given.first) else b""
-            data = data or given.read(at, min(at + _READ_BYTES, given.size_bytes))
-            decoded = decode_chunked(data, state, limits)
-            state, at = decoded.state, at + decoded.consumed
-            if decoded.done:
-                self._scans.drop(where)
-                return at
-            if not decoded.consumed:
-                break
-        self._scans.put(where, (state, at))
-        return None
+        if state.phase is not Phase.DONE:
+            state, at = scanned(given, state, at, limits)
+            self._scans.put(where, (state, at))
+        if state.body_bytes > limits.max_body_bytes:
+            raise HTTPError(413, f"The body is longer than {limits.max_body_bytes} bytes.", close=True)
+        return at if state.phase is Phase.DONE else None
+
+    def look(self, given: Given, where: Where) -> Callable[[], Looked] | None:
+        """What looks at a long stretch of chunks, on any thread, for `note_looked` to be told; None where it is short.
+
+        It raises what is wrong with the chunks, which `take` finds too.
+        """
+        state, at = self._scans.get(where) or (ChunkedState(), 0)
+        if state.phase is Phase.DONE or given.size_bytes - at < LONG_BYTES:
+            return None
+        head = read_head_untrusted(given, self._limits)
+        if head is None or not isinstance(head.framing, Chunked):
+            return None
+        return lambda: scanned(given, state, at or head.head_bytes, _ANY)
+
+    def note_looked(self, where: Where, looked: Looked) -> None:
+        """What `look` found."""
+        self._scans.put(where, looked)
