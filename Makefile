@@ -64,7 +64,7 @@ demo: $(VENV)/.installed  ## download a large file while replicas are killed eve
 	$(BIN)/trickleweb demo $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## write the reference of the public names to build/reference
-	$(BIN)/pdoc --output-directory build/reference trickles trickleweb
+	$(BIN)/python docs/make_reference.py build/reference
 
 clean:  ## remove all that was made
 	rm -rf $(VENV) $(RUN_DIR) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,9 @@ def test_pictures_are_what_the_script_draws() -> None:
     assert drawn
     for name, picture in drawn.items():
         assert (DOCS / name).read_text(encoding="ascii") == picture, "run: python docs/draw_trickle.py"
+
+
+def test_the_reference_finds_every_public_name() -> None:
+    for package in runpy.run_path(str(DOCS / "make_reference.py"))["resolved"]():
+        module = import_module(package)
+        assert set(module.__all__) <= set(vars(module)), package
