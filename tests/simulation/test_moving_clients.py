@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.services import Lines, request
 from tests.simulation.worlds import HOME, SPRAY, client, content, download, listener
-from trickles.client import ClientConfig
+from trickles.client import Client, ClientConfig
 from trickles.testing import (
     MILLISECOND,
     SECOND,
@@ -49,6 +49,35 @@ def test_a_client_that_moves_once_goes_on_at_once(config: ClientConfig, host: bo
     (report,) = for_seeds(moving(config, host, SECOND), [1])
     assert report.longest_gap < SECOND
     assert report.duration < 20 * SECOND
+
+
+def test_a_proof_that_nobody_accepts_is_not_shown_for_ever() -> None:
+    """Not even by a client that moves so often that each attempt without it meets a challenge."""
+
+    def spoiled(simulation: Simulation) -> Report:
+        def arrange(simulation: Simulation, host: ClientHost) -> None:
+            rng = simulation.random("moves")
+
+            def spoil() -> None:
+                assert isinstance(host.engine, Client)
+                for run in host.engine.state.board._runs:
+                    run[2] ^= 1
+
+            def move() -> None:
+                host.rebind(host=True)
+                simulation.clock.after(rng.randrange(1_200, 2_400) * MILLISECOND, move)
+
+            simulation.clock.after(1_900 * MILLISECOND, spoil)
+            simulation.clock.after(2 * SECOND, move)
+
+        talk = Conversation([request(number, 1_152) for number in range(6)], think=700 * MILLISECOND)
+        far = replace(TEN_MEGABIT, delay=150 * MILLISECOND)
+        return run_transfer(
+            simulation, listener(Lines()), client(HOME), talk, replicas=2, up=far, down=far, arrange=arrange
+        )
+
+    for report in for_seeds(spoiled, range(6)):
+        assert report.duration < 20 * SECOND
 
 
 @policies

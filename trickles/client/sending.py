@@ -145,7 +145,9 @@ class Sender:
         size = self._restart_size(clean=clean or state.transport.embryo)
         runs = board.proof()[: self._most_runs(size)]
         if state.timed_out and state.round_trip.backoff > 1:  # perhaps the proof is at fault: none is always valid
-            runs = ()
+            state.distrusted = True
+        if state.distrusted:
+            runs, clean = (), False
         proved = runs[-1][1] if runs else board.episode.base
         base = max(course.edge(proved), state.next_number, board.cursor)
         state.next_number = base + max(state.limits.initial_window, state.limits.idle_window)

@@ -55,6 +55,7 @@ class ConnectionState:
         self.conversions: dict[int, bytes | None] = {}  # requests with input: the reply whose continuation stands
         self.broken = False  # a grant was not used up: only a restart goes on
         self.timed_out = False  # silence lasted: only a restart goes on, and not a clean one
+        self.distrusted = False  # proofs went unanswered: none is shown until an episode begins
         self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
         self.progress_at = 0  # when something authentic last arrived
@@ -73,7 +74,7 @@ class ConnectionState:
         self.board.start_over(frame.episode)
         self.spoken = base
         self.next_number = max(self.next_number, base + start)
-        self.broken = False
+        self.broken = self.distrusted = False
         self.begun_at = now
 
     def note_request(self, number: int, *, conversion: bool) -> None:
