@@ -42,8 +42,11 @@ def test_sockets_pass_by_name_and_the_word_is_heard(tmp_path: Path) -> None:
             (taken,) = found.take("a:1")
             assert taken.getsockname() == first.getsockname()
             assert not waiting.done()
-            found.relieve()
-            await waiting
+            with found.relieve(bytes(range(32))) as told_on:
+                heir = await waiting
+                assert heir.mark == bytes(range(32))
+                heir.sock.close()
+                assert told_on.recv(1) == b""
             taken.close()
             control.close()
             assert not (deep / "control").exists()

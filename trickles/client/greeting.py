@@ -30,7 +30,7 @@ class Greeting:
         self.sample: int | None = None  # how long the certificate took, when it was asked for once
         self._config = config
         self._fleet = fleet
-        self._secret = secret
+        self.secret = secret
         self._hello: Hello | None = None
         self._refusals = 0
         self._working = False  # the replica asked for patience
@@ -144,7 +144,7 @@ class Greeting:
         if data or ended:
             self.early_flags = RequestFlag.INPUT | (RequestFlag.INPUT_END if ended else 0)
         size = config.limits.min_datagram_bytes
-        inside = HelloInside(self._secret, config.limits.max_datagram_bytes, ended, wanted, data)
-        if len(self._secret) != 32:
+        inside = HelloInside(self.secret, config.limits.max_datagram_bytes, ended, wanted, data)
+        if len(self.secret) != 32:
             raise BadPacket("a secret has 32 bytes")
         return seal_hello(certificate, config.suite, inside, size=size)

@@ -49,6 +49,7 @@ class Connection:
         self.paused = False
         self.closed = False
         self.started = False
+        self._suspended = False
         self.on_connected: Callable[[], None] | None = None  # called once the fleet has answered
         self._ports = ports
         self._port: Port | None = None
@@ -87,7 +88,7 @@ class Connection:
 
     def flush_now(self) -> None:
         """Send what is due; the consumer may be called back before this returns."""
-        if not self.closed:
+        if not self.closed and not self._suspended:
             self._step(monotonic_us())
 
     def resume(self) -> None:
@@ -104,12 +105,25 @@ class Connection:
             self._release()
             self._ports = ports
 
+    def suspend(self) -> None:
+        """Stand still, without a timer or a socket, so that another process may go on with the engine's state."""
+        self._suspended = True
+        self._rest()
+
+    def wake(self) -> None:
+        """Go on after all, or with an engine that had begun elsewhere."""
+        self.started, self._suspended = True, False
+        self.flush()
+
     def close(self) -> None:
         """Forget the connection; nobody else has to know."""
         if not self.closed:
             self.closed = True
             self._student.learn(self.client)
             self._consumer = None  # it may hold this connection: no cycle is left to collect
+        self._rest()
+
+    def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

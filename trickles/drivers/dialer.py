@@ -77,6 +77,23 @@ class Dialer:
         self._live.add(connection)
         return connection
 
+    def adopt(self, client: Client, consumer: Consumer) -> Connection:
+        """A connection that began in another process, with the engine that it had; call `wake` on it."""
+        client.replace_replicas(self.replicas, now=monotonic_us())
+        connection = Connection(client, self.ports, consumer, self)
+        self._live.add(connection)
+        return connection
+
+    @property
+    def entropy(self) -> Callable[[int], bytes]:
+        """Where its connections have their random bytes from."""
+        return self._entropy
+
+    @property
+    def config(self) -> ClientConfig:
+        """What its connections begin with, and what they have learned."""
+        return self._config
+
     def replace(self, replicas: Sequence[Address]) -> None:
         """The fleet's members are others now, numeric addresses; connections that are open learn of it too.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from trickles.client import Client
 from trickles.drivers.addresses import Address
 from trickles.drivers.connection import Connection
 from trickles.drivers.dialer import Dialer
@@ -23,8 +26,20 @@ class Opening:
     failure: Callable[[str], bytes]  # for a reason
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a connection is beside its engine and its socket."""
+
+    began: float  # seconds since 1970
+    bytes_in: int
+    bytes_out: int
+    input_ended: bool
+
+
 class Forwarder(Program):
     """One TCP connection and its Trickles connection."""
+
+    moves = True  # whether another process can go on with it, given the engine and the socket
 
     def __init__(self, shared: Shared, dialer: Dialer, opening: Opening | None = None) -> None:
         super().__init__(shared)
@@ -33,13 +48,16 @@ class Forwarder(Program):
         self._apology = opening.failure if opening is not None else None  # as long as one can be told
         self._connection: Connection | None = None
         self._input_ended = False  # in the program's place: what it still writes is dropped
+        self._high_water = 0  # of the transport's buffer
+        self._leaving = False  # for another process, once the program has read what waits here
 
     def begin(self) -> None:
         """Dial; without a word to say first, the program's first bytes ride on the handshake."""
         shared, transport = self._shared, self._transport
         assert transport is not None
         window_bytes = shared.window_bytes(self._dialer)
-        transport.set_write_buffer_limits(high=min(shared.limits.output_high_water, window_bytes))
+        self._high_water = min(shared.limits.output_high_water, window_bytes)
+        transport.set_write_buffer_limits(high=self._high_water)
         self._connection = self._dialer.dial(self, window_bytes)
         if self._welcome is None:
             self._after(shared.limits.speak_first_after, self._start)
@@ -76,7 +94,7 @@ class Forwarder(Program):
 
     def resume_writing(self) -> None:
         """The program has caught up."""
-        if self._connection is not None:
+        if self._connection is not None and not self._leaving:
             self._shared.live.stirred(self)
             self._connection.resume()
 
@@ -127,6 +145,60 @@ class Forwarder(Program):
             return
         self.blame(reason)
         self.farewell(self._apology(reason))
+
+    # leaving for another process
+
+    def leave(self, dialer: Dialer) -> bool:
+        """Ask for nothing more; whether all is in its place: the engine, and nothing between it and the socket."""
+        connection, transport = self._connection, self._transport
+        known = self._apology is None and self._descriptor >= 0 and dialer is self._dialer
+        if not known or not self.moves or self._over or connection is None or transport is None:
+            return False
+        if not connection.client.state.established or connection.closed or transport.is_closing():
+            return False
+        if not self._leaving:
+            self._leaving = connection.paused = True
+            transport.set_write_buffer_limits(high=0)
+        return transport.get_write_buffer_size() == 0
+
+    def packed(self) -> tuple[Client, Standing, int]:
+        """The engine, what else there is to know, and a descriptor of the socket; until `stay` or `gone` it rests."""
+        assert self._connection is not None
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._connection.suspend()
+        began = time.time() - (asyncio.get_running_loop().time() - self._began)
+        standing = Standing(began, self.bytes_in, self.bytes_out, self._input_ended)
+        return self._connection.client, standing, self._descriptor
+
+    def stay(self) -> None:
+        """Nobody goes on with it: go on here, if it was about to leave."""
+        connection, transport = self._connection, self._transport
+        if self._leaving and connection is not None and transport is not None:
+            self._leaving = connection.paused = False
+            transport.set_write_buffer_limits(high=self._high_water)
+            if self._reading:
+                transport.resume_reading()
+            connection.wake()
+
+    def gone(self) -> None:
+        """Another process goes on with it: forget it here, so that the program notices nothing."""
+        transport, self._ending = self._transport, None
+        self._finish()
+        if transport is not None:
+            transport.abort()  # closes a descriptor, of which the other process has a duplicate
+
+    def resume(self, transport: asyncio.BaseTransport, client: Client, standing: Standing) -> None:
+        """Go on with what another process packed."""
+        self._use(transport)
+        self._shared.live.join(self)
+        self._began = asyncio.get_running_loop().time() - (time.time() - standing.began)
+        self.bytes_in, self.bytes_out, self._input_ended = standing.bytes_in, standing.bytes_out, standing.input_ended
+        assert self._transport is not None
+        self._high_water = min(self._shared.limits.output_high_water, client.state.limits.receive_window_bytes)
+        self._transport.set_write_buffer_limits(high=self._high_water)
+        self._connection = self._dialer.adopt(client, self)
+        self._connection.wake()
 
     # what is known of it
 

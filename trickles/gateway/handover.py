@@ -13,11 +13,13 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from trickles.errors import HandoverError
 
-READY = b"ready\n"
+READY = b"ready\n"  # and a mark behind it: whether open connections may follow
+MARK_BYTES = 32
 READY_SECONDS = 60.0  # a successor may have names to look up
 ASK_SECONDS = 5.0
 MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
@@ -26,6 +28,14 @@ _CREDENTIALS = struct.Struct("3i")
 _FORM = "trickles gateway 1"
 
 Offer = Mapping[str, Sequence[int]]  # descriptors by the name of the place where they listen
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """A successor that is ready, at the other end of `sock`; its mark says whose connections it can go on with."""
+
+    sock: socket.socket
+    mark: bytes
 
 
 class Control:
@@ -39,32 +49,36 @@ class Control:
         self._sock = _listening(path)
         self._inode = path.stat().st_ino
 
-    async def succeeded(self) -> None:
+    async def succeeded(self) -> Heir:
         """Wait for a successor that is ready; whoever is not in time, or goes away, has changed nothing."""
         loop = asyncio.get_running_loop()
         while True:
             connected, _ = await loop.sock_accept(self._sock)
-            with connected:
-                try:
-                    async with asyncio.timeout(READY_SECONDS):
-                        if await self._handed(connected):
-                            return
-                except OSError as error:  # a timeout too
-                    self._report(f"a successor has not become ready: {error.strerror or 'it took too long'}")
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    if (mark := await self._handed(connected)) is not None:
+                        return Heir(connected, mark)
+            except OSError as error:  # a timeout too
+                self._report(f"a successor has not become ready: {error.strerror or 'it took too long'}")
+            except BaseException:
+                connected.close()
+                raise
+            connected.close()
 
-    async def _handed(self, connected: socket.socket) -> bool:
+    async def _handed(self, connected: socket.socket) -> bytes | None:
         user = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
         if user not in (0, os.geteuid()):
             self._report(f"user {user} asked for the listening sockets, and was refused")
-            return False
+            return None
         offer = self._offer()
         names = [[name, len(descriptors)] for name, descriptors in offer.items()]
         message = json.dumps({"form": _FORM, "listen": names}).encode()
         socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
-        word = await asyncio.get_running_loop().sock_recv(connected, len(READY))
-        if word != READY:
+        word = await asyncio.get_running_loop().sock_recv(connected, len(READY) + MARK_BYTES)
+        if not word.startswith(READY) or len(word) != len(READY) + MARK_BYTES:
             self._report("a successor has not become ready: it went away")
-        return word == READY
+            return None
+        return word[len(READY) :]
 
     def close(self) -> None:
         """Listen no more; the path stays if a successor has it by now."""
@@ -101,14 +115,17 @@ class Predecessor:
         """The sockets that listen at the place of that name; none if the predecessor had no such place."""
         return self._sockets.pop(name, [])
 
-    def relieve(self) -> None:
-        """This gateway is ready: the predecessor accepts no more. Sockets that nobody took are closed."""
+    def relieve(self, mark: bytes) -> socket.socket:
+        """This gateway is ready: the predecessor accepts no more, and may send connections on what is returned.
+
+        Sockets that nobody took are closed.
+        """
         for sock in (each for sockets in self._sockets.values() for each in sockets):
             sock.close()
         self._sockets.clear()
         with suppress(OSError):  # it has died since, which comes to the same
-            self._connected.sendall(READY)
-        self._connected.close()
+            self._connected.sendall(READY + mark)
+        return self._connected
 
 
 def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:

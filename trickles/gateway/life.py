@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from trickles.drivers.addresses import shown
-from trickles.gateway.handover import Control, Predecessor
+from trickles.gateway import moving
+from trickles.gateway.handover import Control, Heir, Predecessor
 from trickles.gateway.serving import Gateway, Place
 from trickles.gateway.successor import Successor
 
@@ -59,6 +60,7 @@ class Life:
         self._every = every
         self._stop = asyncio.Event()
         self._control: Control | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._successor = Successor(self._tell)
 
     async def serve(self, listen: Sequence[Place]) -> None:
@@ -67,20 +69,20 @@ class Life:
         OSError as bind(2) does, HandoverError when there is nobody to take over from. What is `beside` runs as long.
         What breaks inside is reported as the gateway's own.
         """
-        loop, tasks = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+        loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self._gateway.broke(context))
         try:
             self._heed_signals(loop)
             await self._begin(listen)
-            tasks += [loop.create_task(each()) for each in self._beside]
-            for task in tasks:
-                task.add_done_callback(self._ended)
-            if await self._until_succeeded():
-                await self._drain(self._handover.drain if self._handover else 0.0)
+            for each in self._beside:
+                self._begin_beside(each())
+            if (heir := await self._until_succeeded()) is not None:
+                with heir.sock:
+                    await self._drain(heir, self._handover.drain if self._handover else 0.0)
         finally:
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             self._successor.forget()
             if self._control is not None:
                 self._control.close()
@@ -105,45 +107,68 @@ class Life:
             self._control = Control(handover.control, self._gateway.offer, report=self._tell)
         self._events.ready(bound)
         if predecessor is not None:
-            predecessor.relieve()
+            connected = predecessor.relieve(moving.mark(self._gateway.dialer))
+            if self._gateway.dialer is None:
+                connected.close()
+            else:
+                self._begin_beside(moving.received(connected, self._gateway.dialer, self._gateway.adopt))
 
     async def _listening(self, place: Place, predecessor: Predecessor | None) -> list[str]:
         inherited = predecessor.take(place.name) if predecessor is not None else []
         bound = await self._gateway.listen(place.host, place.port, place.accept, mode=place.mode, inherited=inherited)
         return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
 
-    async def _until_succeeded(self) -> bool:
-        """Serve; whether it was a successor that ended it, not a signal."""
+    async def _until_succeeded(self) -> Heir | None:
+        """Serve; the successor if it was one that ended it, not a signal."""
         loop = asyncio.get_running_loop()
-        stopped = loop.create_task(self._stop.wait())
-        waiting: set[asyncio.Task[Any]] = {stopped}
+        waiting: set[asyncio.Task[Any]] = {loop.create_task(self._stop.wait())}
+        succeeded: asyncio.Task[Heir] | None = None
         if self._control is not None:
-            waiting.add(loop.create_task(self._control.succeeded()))
+            succeeded = loop.create_task(self._control.succeeded())
+            waiting.add(succeeded)
         try:
             while True:
                 self._events.tick()
                 done, _ = await asyncio.wait(waiting, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
                 if done:
-                    return stopped not in done
+                    return succeeded.result() if succeeded in done and succeeded is not None else None
         finally:
             for task in waiting:
                 task.cancel()
 
-    async def _drain(self, seconds: float) -> None:
-        """A successor accepts: wait until the last connection has ended, but not for ever."""
+    async def _drain(self, heir: Heir, seconds: float) -> None:
+        """A successor accepts: let it go on with what it can, and wait for the rest to end, but not for ever."""
         self._successor.forget()
         if self._control is not None:
             self._control.close()
         self._events.left()
         await self._gateway.retire()
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
+        end, moves = loop.time() + seconds, heir.mark == moving.mark(self._gateway.dialer) != moving.NO_MARK
         while self._gateway.live and not self._stop.is_set() and loop.time() < end:
             self._events.tick()
+            if moves and not (moves := await self._move(heir)):
+                self._gateway.stay()
             try:
                 await asyncio.wait_for(self._stop.wait(), DRAIN_LOOKS)
             except TimeoutError:
                 continue
+
+    async def _move(self, heir: Heir) -> bool:
+        """Move what is ready for it; whether there is still somebody to move it to."""
+        try:
+            for member in self._gateway.leaving():
+                if not self._stop.is_set() and not await moving.moved(member, heir.sock):
+                    return False  # it said no: what is left is drained
+        except OSError as error:
+            self._tell(f"connections stay here: {error.strerror or 'the successor takes too long'}")
+            return False
+        return True
+
+    def _begin_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -156,6 +156,8 @@ class HttpForwarder(Forwarder):
     goes back to the front once nothing is under way here; before that, the connection ends with what is under way.
     """
 
+    moves = False
+
     def __init__(self, shared: Shared, guide: Guide, dialer: Dialer) -> None:
         super().__init__(shared, dialer)
         self._guide = guide

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from trickles.client import Client
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.account import Account
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.crowd import Crowd
-from trickles.gateway.forward import Forwarder
+from trickles.gateway.forward import Forwarder, Standing
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 from trickles.gateway.program import Program
 from trickles.gateway.shared import Shared, Tally, untold
@@ -120,6 +121,34 @@ class Gateway:
         """Descriptors of its listening sockets, by the names of their places: what a successor wants."""
         return self._descriptors
 
+    @property
+    def dialer(self) -> Dialer | None:
+        """The fleet that it forwards to, if there is one."""
+        return self._dialer
+
+    def leaving(self) -> list[Forwarder]:
+        """Connections that another process could go on with now; those that must be read from first get no more."""
+        dialer = self._dialer
+        members = [member for member in self._shared.live if isinstance(member, Forwarder)]
+        return [member for member in members if dialer is not None and member.leave(dialer)]
+
+    async def adopt(self, sock: socket.socket, client: Client, standing: Standing) -> None:
+        """Go on with a connection that began in another process."""
+        assert self._dialer is not None
+        forwarder = Forwarder(self._shared, self._dialer)
+
+        def go_on(transport: asyncio.Transport) -> None:
+            transport.set_protocol(forwarder)
+            forwarder.resume(transport, client, standing)
+
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: _Arrival(go_on), sock)
+
+    def stay(self) -> None:
+        """Nobody goes on with connections: those that were about to leave go on here."""
+        for member in list(self._shared.live):
+            if isinstance(member, Forwarder):
+                member.stay()
+
     async def retire(self) -> None:
         """Accept no more, since a successor does; connections go on, and those that stand idle are closed soon."""
         loop = asyncio.get_running_loop()
@@ -173,3 +202,15 @@ class Gateway:
 
 def _descriptor(sock: socket.socket) -> int:
     return sock.fileno()
+
+
+class _Arrival(asyncio.Protocol):
+    """Stands in until there is a transport to go on with."""
+
+    def __init__(self, go_on: Callable[[asyncio.Transport], None]) -> None:
+        self._go_on = go_on
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """There is."""
+        assert isinstance(transport, asyncio.Transport)
+        self._go_on(transport)

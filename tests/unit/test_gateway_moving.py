@@ -1,0 +1,185 @@
+"""Live connections move to another gateway; what cannot move, or is no connection, does not."""
+
+import asyncio
+import pickle
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.loopfleet import LoopFleet, config, run, until
+from tests.support.replica_program import tape, tape_digest
+from trickles import Dialer
+from trickles.client import Client
+from trickles.errors import BadPacket
+from trickles.gateway import Gateway, moving
+from trickles.gateway.account import Account
+from trickles.gateway.freezing import frozen, thawed_untrusted
+from trickles.wire.kinds import Suite
+
+
+@dataclass(slots=True)
+class Street:
+    """Two gateways to one fleet, and what lies between them."""
+
+    fleet: LoopFleet
+    old: Gateway
+    new: Gateway
+    port: int
+    heir: socket.socket
+    receiving: asyncio.Task[None]
+    accounts: list[Account]
+
+    async def move(self) -> int:
+        """Move all that will; returns how many did."""
+        await asyncio.sleep(0)
+        return sum([await moving.moved(member, self.heir) for member in self.old.leaving()])
+
+
+@asynccontextmanager
+async def street(suite: Suite = Suite.SEALED) -> AsyncIterator[Street]:
+    """One that is cleaned up."""
+    with LoopFleet(2) as fleet:
+        dialers = [Dialer(fleet.addresses, config(suite=suite)) for _ in range(2)]
+        old, new = map(Gateway, dialers)
+        accounts = list[Account]()
+        new.watch(accounts.append)
+        [(_, port)] = await old.listen("127.0.0.1", 0)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        receiving = asyncio.create_task(moving.received(theirs, dialers[1], new.adopt))
+        try:
+            yield Street(fleet, old, new, port, ours, receiving, accounts)
+        finally:
+            ours.close()
+            await receiving
+            await old.close()
+            await new.close()
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+def test_a_download_goes_on_elsewhere_with_every_byte(suite: Suite) -> None:
+    async def test() -> None:
+        async with street(suite) as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
+            writer.write(b"get 20000000\n")
+            writer.write_eof()
+            got = await reader.readexactly(1_000_000)
+            while not await here.move():
+                got += await reader.read(1 << 16)
+            assert here.new.live == 1
+            await until(lambda: here.old.live == 0)
+            await here.old.close()
+            assert got + await reader.read() == tape(0, 20_000_000)
+            await until(lambda: bool(here.accounts))
+            account = here.accounts[0]
+            assert (account.completion, account.bytes_in, account.bytes_out) == ("complete", 13, 20_000_000)
+            writer.close()
+
+    run(test())
+
+
+def test_an_upload_goes_on_elsewhere_with_every_byte() -> None:
+    async def test() -> None:
+        async with street() as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            writer.write(b"sum 3000000\n" + tape(0, 1_500_000))
+            await writer.drain()
+            await until(lambda: here.old.tally.bytes_in > 500_000)
+            assert await here.move() == 1
+            writer.write(tape(1_500_000, 3_000_000))
+            assert await reader.readexactly(65) == tape_digest(3_000_000).encode() + b"\n"
+            writer.close()
+
+    run(test())
+
+
+def test_a_connection_that_stands_idle_goes_on_elsewhere_and_back_again() -> None:
+    async def test() -> None:
+        async with street() as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            for _ in range(2):
+                writer.write(b"get 1000\n")
+                assert await reader.readexactly(1000) == tape(0, 1000)
+                await here.move()
+            assert here.new.live == 1
+            assert len(here.new.leaving()) == 1
+            here.new.stay()
+            writer.write(b"bye 5\n")
+            assert await reader.read() == tape(0, 5)
+            writer.close()
+
+    run(test())
+
+
+def test_a_successor_that_says_no_or_nothing_leaves_it_where_it_is() -> None:
+    async def test() -> None:
+        async with street() as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
+            writer.write(b"get 3000000\n")
+            writer.write_eof()
+            got = await reader.readexactly(1000)
+            [member] = here.old.leaving()
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            with ours, theirs:
+                theirs.sendall(moving.NO)
+                assert not await moving.moved(member, ours)
+            assert here.old.leaving() == [member]
+            here.heir.close()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                await moving.moved(member, here.heir)
+            assert got + await reader.read() == tape(0, 3_000_000)
+            writer.close()
+
+    run(test())
+
+
+def test_what_has_not_shaken_hands_stays() -> None:
+    async def test() -> None:
+        async with street() as here:
+            for index in range(2):
+                here.fleet.kill(index)
+            _, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            await until(lambda: here.old.live == 1)
+            assert here.old.leaving() == []
+            writer.transport.abort()
+
+    run(test())
+
+
+def test_gateways_of_different_fleets_or_suites_do_not_go_on_with_each_other() -> None:
+    fleet = [("192.0.2.1", 1)]
+    marks = [
+        moving.mark(Dialer(fleet, config())),
+        moving.mark(Dialer(fleet, config(suite=Suite.OPEN))),
+        moving.mark(Dialer(fleet, replace(config(), identity=bytes(32)))),
+    ]
+    assert len({*marks, moving.NO_MARK}) == 4
+    assert moving.mark(Dialer(fleet, replace(config(), identity=None))) == moving.mark(None) == moving.NO_MARK
+
+
+# an engine as bytes
+
+
+def engine() -> Client:
+    """One that has not begun."""
+    return Client([("192.0.2.1", 1), ("192.0.2.2", 1)], entropy=bytes, config=config())
+
+
+@given(st.integers(0, 3000), st.binary(max_size=40))
+def test_damaged_bytes_are_no_engine(at: int, junk: bytes) -> None:
+    data = frozen(engine())
+    damaged = data[:at] + junk + data[at + len(junk) + 1 :]
+    with suppress(BadPacket):
+        assert isinstance(thawed_untrusted(damaged, entropy=bytes, config=config()), Client)
+
+
+@pytest.mark.parametrize("value", [print, eval, socket.socket, pickle.Unpickler, Gateway, Dialer, Client, [], None])
+def test_only_an_engine_comes_out(value: object) -> None:
+    with pytest.raises(BadPacket):
+        thawed_untrusted(pickle.dumps(value), entropy=bytes, config=config())
