@@ -8,7 +8,7 @@ from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
 from trickleweb.app import filing
 from trickleweb.bodies import FileBody, Rendered
-from trickleweb.files import ContentNotHere, SiteOptions
+from trickleweb.files import ContentNotHere, DigestIndex, SiteOptions, disk
 from trickleweb.messages import Slice
 from trickleweb.routing import BadRoute, NoSuchRoute
 from trickleweb.testing import Client
@@ -230,6 +230,18 @@ def test_an_app_is_mounted_once(folder: Path) -> None:
     other.mount("/{team}", App())
     with pytest.raises(BadRoute, match="without parameters"):
         Client(other).get("/")
+
+
+def test_hashes_are_remembered_for_all_replicas(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    digests = tmp_path_factory.mktemp("shared") / "digests"
+    outer, inner = App(digests=digests), App()
+    inner.mount("/files", folder)
+    outer.mount("/in", inner)
+    with Client(outer) as client:
+        assert client.get("/in/files/big").content == (folder / "big").read_bytes()
+    index = DigestIndex(digests)
+    assert index.get(disk.stamp_of(str(folder / "big"))) is not None
+    index.close()
 
 
 def test_groups_bring_their_folders_and_mounts(folder: Path) -> None:

@@ -14,7 +14,7 @@ from trickles.keyring import Keyring
 from trickles.service import Buffer
 from trickleweb.app.endpoints import Endpoint
 from trickleweb.app.failures import Answer, Failures, Key
-from trickleweb.app.folders import Folders
+from trickleweb.app.folders import Folders, Hashing
 from trickleweb.app.lifespan import Hook, Lifespan
 from trickleweb.app.pool import PoolLimits, WorkerPool
 from trickleweb.app.registry import Folder, Routes, Served
@@ -26,7 +26,7 @@ from trickleweb.asgi import as_asgi
 from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
 from trickleweb.bodies import FileBody, Rendered, Steps
 from trickleweb.errors import HTTPError
-from trickleweb.files import BackgroundHasher, Hasher
+from trickleweb.files import Hasher
 from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.handlers import Middleware
 from trickleweb.http1 import method_not_allowed
@@ -48,9 +48,10 @@ class App(Routes):
     """A web application: routes, errors, middleware, and what they share. It is an `Application`, and an ASGI program.
 
     `middleware` is applied to every request, the first one outermost. `templates` is a folder, or several. `lifespan`
-    makes an async context manager of the application, which is entered before the first request. `keyring` and
-    `ledger` are for where no fleet has any: see `key_directory`. `state` is for whatever the handlers share in one
-    process; `debug` shows tracebacks to clients. Times are microseconds.
+    makes an async context manager of the application, which is entered before the first request. `keyring`, `ledger`
+    and `digests`, a file where the hashes of large files are kept for all replicas, are for where no fleet has any: see
+    `key_directory`. `state` is for whatever the handlers share in one process; `debug` shows tracebacks to clients.
+    Times are microseconds.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class App(Routes):
         pool: PoolLimits | None = None,
         keyring: Callable[[], Keyring] | None = None,
         ledger: Ledger | None = None,
+        digests: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         self.state = SimpleNamespace()
@@ -74,6 +76,7 @@ class App(Routes):
         self.form_limits = form_limits
         self.keyring = keyring
         self.ledger = ledger
+        self.digests = digests
         folders = [templates] if isinstance(templates, str | os.PathLike) else list(templates)
         self.templates = Templates(*folders, reload=debug) if folders else None
         if self.templates is not None:
@@ -83,7 +86,7 @@ class App(Routes):
         self._failures = Failures(self._pool, debug=debug)
         self._lifespan = Lifespan()
         self._context = lifespan
-        self._hashing: BackgroundHasher | None = None
+        self._hashing: Hashing | None = None
         self._made: Serving | None = None
         self._asgi: AsgiApp | None = None
         self._above: tuple[App, str] | None = None
@@ -181,7 +184,7 @@ class App(Routes):
         """As `Application.startup`: the lifespan, the hooks, then what is mounted."""
         await self._lifespan.start(self._context(self) if self._context else None, self._serving.mounted.values())
         if any(self.own_folders()):
-            self._hashing = BackgroundHasher()
+            self._hashing = Hashing(self._digests)
             self._changed()
 
     async def shutdown(self) -> None:
@@ -219,10 +222,10 @@ class App(Routes):
             known += application.steps.steps.values()
             if isinstance(application, App):
                 application._hang(self, mount_path(prefix))
-        defer = self._hashing.submit if self._hashing else None
+        hasher = self._hashing.hasher() if self._hashing else Hasher(time.time_ns)
         return Serving(
             router,
-            folders=Folders(self.own_folders(), Hasher(time.time_ns, defer=defer)),
+            folders=Folders(self.own_folders(), hasher),
             steps=StepsRegistry(known, self._add_one),
             templates=self.templates,
             failures=self._failures,
@@ -277,6 +280,10 @@ class App(Routes):
             return self._terms(request.found, request.head).max_body_bytes
         except HTTPError:
             return self.max_body_bytes
+
+    @property
+    def _digests(self) -> str | os.PathLike[str] | None:
+        return self.digests if self.digests is not None or self._above is None else self._above[0]._digests
 
     @property
     def _prefix(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -9,7 +11,7 @@ from trickles.service import Buffer
 from trickleweb.app.registry import Folder
 from trickleweb.bodies import Complete, FileBody
 from trickleweb.errors import HTTPError, WebError
-from trickleweb.files import ContentNotHere, FileStore, Hasher, HashPending, StaticSite
+from trickleweb.files import BackgroundHasher, ContentNotHere, DigestIndex, FileStore, Hasher, HashPending, StaticSite
 from trickleweb.files.recent import Recent
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, Slice
@@ -18,6 +20,24 @@ from trickleweb.responses import Response
 
 _READ = frozenset({"GET", "HEAD"})
 _REMEMBERED = 4096  # contents whose folder is known
+
+
+class Hashing:
+    """Works out what large files hold, on a thread; remembered in a file, if one is named, for all replicas."""
+
+    def __init__(self, digests: str | os.PathLike[str] | None) -> None:
+        self._index = None if digests is None else DigestIndex(digests)
+        self._background = BackgroundHasher()
+
+    def hasher(self) -> Hasher:
+        """A hasher that leaves large files to the thread."""
+        return Hasher(time.time_ns, self._index, defer=self._background.submit)
+
+    def close(self) -> None:
+        """End the thread, and let go of the file."""
+        self._background.close()
+        if self._index is not None:
+            self._index.close()
 
 
 class NoSuchFolder(WebError, LookupError):

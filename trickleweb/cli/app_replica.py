@@ -16,6 +16,7 @@ from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
 from trickles.drivers.world import EntropyPool, wall_us
 from trickles.listener import Listener
+from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.chores import Chores
@@ -34,6 +35,8 @@ _SLACK_BYTES = 64 << 20  # of other requests on the connection, and of the frame
 def run_app(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; `CommandFailed` if the program cannot be loaded, or cannot start."""
     application = load_program(program_options(args.app, args))
+    if isinstance(application, App) and application.digests is None:
+        application.digests = args.digests
     if not args.load_only:
         asyncio.run(_serve(args, application))
     return 0

@@ -34,10 +34,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    ledger = str(RunDir(args.run_dir).ledger)
+    kept = RunDir(args.run_dir)
+    shared = ("--ledger", str(kept.ledger), "--digests", str(kept.digests))
 
     def words(index: int) -> Sequence[str]:
-        return ["--ledger", ledger, *telemetry_words(args, index), *app_words(args.program, args)]
+        return [*shared, *telemetry_words(args, index), *app_words(args.program, args)]
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     asyncio.run(Fleet(replace(options, reloader=_reloader(args) if args.reload else None)).serve())
