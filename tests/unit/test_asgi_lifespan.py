@@ -1,5 +1,7 @@
 """The lifespan of programs: their start, what they leave for their requests, their end."""
 
+import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -106,3 +108,18 @@ def test_an_error_behind_the_start_is_told_at_the_end() -> None:
 def test_there_is_no_other_way() -> None:
     with pytest.raises(ValueError, match="auto, on or off, not 'maybe'"):
         AsgiApplication(program_with(raising), lifespan="maybe")
+
+
+def test_a_program_whose_loop_ends_before_it_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        except asyncio.CancelledError:
+            await send({"type": "lifespan.shutdown.failed", "message": "cancelled"})
+            raise
+
+    on_loop(AsgiApplication(program_with(lifespan)).startup())
+    gc.collect()
+    assert caplog.messages == []

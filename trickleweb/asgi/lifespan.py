@@ -85,3 +85,4 @@ class Lifespan:
             answer.set_result(None)
         else:
             answer.set_exception(LifespanFailed(what.rpartition(".")[2], str(message.get("message", ""))))
+            answer.exception()  # nobody may have asked: a program says it too when its loop is closed under it
