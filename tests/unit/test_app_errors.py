@@ -139,8 +139,11 @@ def test_pages_for_what_is_not_there() -> None:
     app = App()
     app.error(404)(lambda request, error: Response.html(f"<p>no {request.path}", status=404))
     assert Client(app).get("/x").text == "<p>no /x"
-    refused = Client(app).post("/x", content=b"a body")  # before it is taken: no handler is asked
+    assert Client(app).post("/x", content=b"a body").text == "<p>no /x"
+    refused = Client(app).post("/x", content=bytes(65_537))  # before it is taken: no handler is asked
     assert (refused.status_code, refused.text) == (404, "404 Not Found\n")
+    waiting = Client(app).post("/x", content=b"a body", headers={"Expect": "100-continue"})
+    assert waiting.text == "404 Not Found\n"
 
 
 def test_a_handler_of_errors_that_fails_is_an_error_too(caplog: pytest.LogCaptureFixture) -> None:

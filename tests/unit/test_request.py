@@ -32,7 +32,7 @@ def test_the_head_is_at_hand() -> None:
     assert asked.cookies == {"a": "1", "b": "2"}
     assert asked.cookies is asked.cookies
     assert asked.headers.get("x-own") == "v"
-    assert asked.setting.peer == "192.0.2.1"
+    assert asked.peer == "192.0.2.1"
     assert request(idempotency_key="k").idempotency_key == "k"
     assert asked.absolute("/x") == "http://example.org/x"
     assert (asked.principal, asked.params, asked.state) == ("", {}, {})

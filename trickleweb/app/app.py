@@ -32,7 +32,7 @@ from trickleweb.handlers import Middleware
 from trickleweb.http1 import method_not_allowed
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.messages import Length, NoBody, Plan
+from trickleweb.messages import Length, Plan
 from trickleweb.messages import Request as Head
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
@@ -41,6 +41,7 @@ from trickleweb.templating import Templates
 
 A = TypeVar("A", bound=Answer)
 F = TypeVar("F", bound=Hook)
+_SMALL_BYTES = 65_536  # of a body that no route takes
 Context = Callable[["App"], AbstractAsyncContextManager[Any]]
 
 
@@ -139,9 +140,9 @@ class App(Routes):
     # What it is as an `Application`
 
     def terms(self, head: Head) -> Terms:
-        """As `Application.terms`; a request without body is refused by `respond`, within the middleware."""
+        """As `Application.terms`; what comes without a body, or with a small one, is refused within the middleware."""
         verdict = self._serving.router.match(head.method, head.path)
-        if not isinstance(head.framing, NoBody):
+        if not _is_small(head):
             _check_found(verdict)
         terms = self._terms(verdict, head)
         if isinstance(head.framing, Length) and head.framing.byte_count > terms.max_body_bytes:
@@ -261,16 +262,16 @@ class App(Routes):
 
     def _terms(self, verdict: Verdict[Served], head: Head) -> Terms:
         if not isinstance(verdict, Found):
-            return Terms(max_body_bytes=self.max_body_bytes)
+            return Terms(max_body_bytes=_SMALL_BYTES)
         match verdict.endpoint.by:
             case Endpoint() as endpoint:
                 own = endpoint.max_body_bytes
                 limit = self.max_body_bytes if own is None else own
                 return Terms(max_body_bytes=limit, repeatable=endpoint.repeatable)
             case Folder():
-                if head.method not in FOLDER_METHODS and not isinstance(head.framing, NoBody):
+                if head.method not in FOLDER_METHODS and not _is_small(head):
                     raise method_not_allowed(FOLDER_METHODS)
-                return Terms(max_body_bytes=self.max_body_bytes)
+                return Terms(max_body_bytes=_SMALL_BYTES)
             case application:
                 return application.terms(replace(head, path=verdict.rest))
 
@@ -288,6 +289,12 @@ class App(Routes):
     @property
     def _prefix(self) -> str:
         return "" if self._above is None else self._above[0]._prefix + self._above[1]
+
+
+def _is_small(head: Head) -> bool:
+    """Whether a body that nobody wants is taken all the same, so that its refusal is the application's own."""
+    size = head.framing.byte_count if isinstance(head.framing, Length) else 0
+    return size <= _SMALL_BYTES and not head.expect_continue
 
 
 def _check_found(verdict: Verdict[Any]) -> None:

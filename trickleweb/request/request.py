@@ -69,6 +69,11 @@ class Request(Incoming):
         return self.head.scheme
 
     @property
+    def peer(self) -> str:
+        """The address that the request came from, without port: a gateway's, mostly."""
+        return self.setting.peer
+
+    @property
     def now(self) -> int:
         """When the request is handled, in microseconds since 1970; the same when it is run again elsewhere."""
         return self.setting.now
