@@ -154,10 +154,15 @@ def test_the_blocking_client_needs_no_loop_and_leaves_no_thread(site: Service) -
             with http.stream("GET", "/large") as response:
                 parts = response.iter_raw(1)
                 assert next(parts) == LARGE[:1]
+                connection = response.extensions["network_stream"]
+                replica = connection.get_extra_info("statistics")["replica"]
             assert http.put("/hello.txt", content=bytes(60_000)).status_code == 405
             assert threads() == 1
         assert threads() == 0
         response.close()  # nobody is there to be told
+        assert connection.get_extra_info("statistics")["replica"] == replica
+        assert not connection.get_extra_info("no such thing")
+        assert threads() == 0
         with httpx.Client(transport=transport, base_url=URL) as http:
             assert http.get("/hello.txt").content == HELLO
 
@@ -174,6 +179,20 @@ def test_threads_share_a_blocking_client(site: Service) -> None:
             for each in asking:
                 each.join()
         assert answers == [LARGE] * 5
+
+    blocking(test, site)
+
+
+def test_who_still_reads_from_a_closed_client_is_told(site: Service) -> None:
+    def test(fleet: LoopFleet) -> None:
+        http = httpx.Client(transport=TricklesTransport(fleet_of(fleet)), base_url=URL)
+        with http.stream("GET", "/large") as response:
+            parts = response.iter_raw()
+            next(parts)
+            http.close()
+            with pytest.raises(httpx.ReadError, match="closed"):
+                b"".join(parts)
+        assert threads() == 0
 
     blocking(test, site)
 

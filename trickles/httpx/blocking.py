@@ -21,9 +21,9 @@ Loop = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class LoopThread:
-    """A loop in a thread of its own: from the first `run` until `close`, until this is forgotten, or the program ends.
+    """A loop in a thread of its own: from `begin` until `close`, until this is forgotten, or the program ends.
 
-    A later `run` starts another. All may be called from any thread but that one.
+    A later `begin` starts another. All may be called from any thread but that one.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,19 @@ class LoopThread:
         self._end: Callable[[], object] = lambda: None
         self._open = set[AsyncFleetStream]()  # what the loop closes when it ends
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What it returns or raises; ReadError when the loop is closed meanwhile."""
+    def begin(self) -> None:
+        """Start the loop, if there is none."""
         with self._lock:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop or self._start())
+            if self._loop is None:
+                self._start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What it returns or raises; ReadError when the loop is closed, or is meanwhile."""
+        with self._lock:
+            if self._loop is None:
+                coroutine.close()
+                raise httpcore.ReadError("closed")
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
         except CancelledError:
@@ -60,13 +69,12 @@ class LoopThread:
             self._loop = None
             self._end()
 
-    def _start(self) -> asyncio.AbstractEventLoop:
+    def _start(self) -> None:
         ready = Future[Loop]()
         thread = threading.Thread(target=_serve, args=(ready, self._open), name="trickles.httpx", daemon=True)
         thread.start()
         self._loop, over = ready.result()
         self._end = weakref.finalize(self, _end, self._loop, over, thread)
-        return self._loop
 
 
 def _serve(ready: Future[Loop], streams: set[AsyncFleetStream]) -> None:
@@ -102,6 +110,7 @@ class FleetBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> FleetStream:
         """A connection that a replica has answered; ConnectError, ConnectTimeout."""
+        self._thread.begin()
         return FleetStream(self._thread.run(self._inner.connect_tcp(host, port, timeout)), self._thread)
 
     def sleep(self, seconds: float) -> None:
@@ -135,6 +144,15 @@ class FleetStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """`is_readable`, or `statistics`: figures of the connection as `trickles.Stream` tells them."""
-        if info == "is_readable" and self._ahead:
-            return True
-        return self._inner.get_extra_info(info)
+        if info == "is_readable":
+            return bool(self._ahead) or self._inner.get_extra_info(info)
+        return self._statistics() if info == "statistics" else None
+
+    def _statistics(self) -> Any:
+        async def told() -> Any:
+            return self._inner.get_extra_info("statistics")
+
+        try:
+            return self._thread.run(told())  # where nothing changes meanwhile
+        except httpcore.ReadError:
+            return self._inner.get_extra_info("statistics")  # nor does it when the loop has ended
