@@ -47,6 +47,12 @@ def test_the_example_is_a_service_that_outlives_its_replica(tmp_path: Path) -> N
     play([block for block in found if block.language == "console"], tmp_path, ENVIRON)
 
 
+def test_the_web_application_resumes(tmp_path: Path) -> None:
+    program, session = readme("Write a web application")
+    (tmp_path / program.word).write_text(program.text)
+    play([session], tmp_path, ENVIRON)
+
+
 @pytest.mark.parametrize("target", ["serve", "test", "check", "bench", "demo", "format", "docs"])
 def test_what_can_be_made(target: str) -> None:
     done = subprocess.run([require("make"), "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
