@@ -204,7 +204,7 @@ class Program(asyncio.Protocol):
         if self._half_closed or not transport.can_write_eof():
             transport.close()
             return
-        transport.write_eof()
+        tcp.half_close(transport)
         self._read_on()
         self._after(self._shared.limits.linger, self._lingered)
 

@@ -144,7 +144,7 @@ class Relay(Program):
         if self._half_closed and not self._over:
             self._complete()
         elif self._transport is not None and not self._over:
-            self._transport.write_eof()
+            tcp.half_close(self._transport)
 
     def far_lost(self, exc: Exception | None) -> None:
         """The far end is gone."""
@@ -237,7 +237,7 @@ class FarEnd(asyncio.Protocol):
     def write_eof(self) -> None:
         """The program closed its half."""
         if self._transport is not None:
-            self._transport.write_eof()
+            tcp.half_close(self._transport)
 
     def pause(self) -> None:
         """Read no more for now."""

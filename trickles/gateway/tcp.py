@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import termios
+from contextlib import suppress
 
 from trickles.service import Buffer
 
@@ -22,6 +23,12 @@ def reset(transport: asyncio.Transport) -> None:
     if not transport.is_closing():
         _socket(transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
+
+
+def half_close(transport: asyncio.Transport) -> None:
+    """Close our half behind what was written; if the other side has reset the connection, reading will tell."""
+    with suppress(OSError):
+        transport.write_eof()
 
 
 def is_gone(transport: asyncio.Transport) -> bool:
