@@ -165,6 +165,13 @@ def test_there_must_be_somebody_to_take_over_from(key: Path, tmp_path: Path) -> 
             assert expected in program.errors.rest()
 
 
+def test_who_cannot_be_asked_goes_on_alone(fleet: Fleet, key: Path) -> None:
+    with GatewayProgram(fleet.addresses, "--server-key", key) as gateway:
+        os.kill(gateway.pid, signal.SIGUSR2)
+        assert "no successor: without --control or --pid-file" in gateway.errors.next()
+        assert gateway.terminate() == 0
+
+
 def test_serve_follows_its_gateways_successor(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "a").write_text("here")

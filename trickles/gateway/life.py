@@ -17,6 +17,7 @@ from trickles.gateway.serving import Gateway, Place
 from trickles.gateway.successor import Successor
 
 Beside = Callable[[], Coroutine[Any, Any, None]]
+_NOWHERE_TO_ASK = "without --control or --pid-file it could not ask for the sockets"
 DRAIN_LOOKS = 0.25  # seconds between looks at whether the last connection has ended
 
 
@@ -93,8 +94,8 @@ class Life:
             loop.add_signal_handler(number, self._stop.set)
         if self._events.reload is not None:
             loop.add_signal_handler(signal.SIGHUP, self._events.reload)
-        if self._handover is not None:
-            loop.add_signal_handler(signal.SIGUSR2, self._successor.start)
+        succeed = self._successor.start if self._handover is not None else self._cannot_be_succeeded
+        loop.add_signal_handler(signal.SIGUSR2, succeed)
         if self._end_with is not None:
             watched = os.pidfd_open(self._end_with)
             loop.add_reader(watched, self._stop.set)
@@ -173,6 +174,9 @@ class Life:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._gateway.broke({"message": "it does not go on", "exception": error})
+
+    def _cannot_be_succeeded(self) -> None:
+        self._tell(f"no successor: {_NOWHERE_TO_ASK}")
 
     def _tell(self, text: str) -> None:
         self._gateway.broke({"message": text})
