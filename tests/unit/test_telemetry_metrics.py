@@ -3,6 +3,7 @@
 import http.client
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.support.processes import PATIENCE_SECONDS
 from tests.support.web import head
 from trickleweb.origin import Answered
 from trickleweb.telemetry import AdminServer, Meter, exposition
-from trickleweb.telemetry.admin import STUCK_S
+from trickleweb.telemetry.admin import MOST_AT_ONCE, STUCK_S
 from trickleweb.telemetry.metrics import family
 
 
@@ -128,6 +129,14 @@ def test_a_client_that_says_nonsense_or_goes_harms_nobody(admin: AdminServer) ->
         with socket.create_connection(admin.address, PATIENCE_SECONDS) as client:
             client.sendall(data)
     assert asked(admin, "/health")[0] == 200
+
+
+def test_so_many_may_ask_at_once_and_one_more_is_turned_away(admin: AdminServer) -> None:
+    with ExitStack() as idle:
+        for _ in range(MOST_AT_ONCE):
+            idle.enter_context(socket.create_connection(admin.address, PATIENCE_SECONDS))
+        with socket.create_connection(admin.address, PATIENCE_SECONDS) as client:
+            assert client.recv(1) == b""
 
 
 def test_a_port_that_is_taken_is_an_error(admin: AdminServer) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from trickleweb.telemetry.metrics import CONTENT_TYPE
 
 STUCK_S = 5.0  # without a sign of life
+MOST_AT_ONCE = 16
 _TIMEOUT_S = 10.0  # a client of this port may take
 Page = tuple[int, str, str]  # status, type, text
 
@@ -61,6 +62,24 @@ class AdminServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+
+    def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(place, handler)
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """On a thread, if one is free; else the client is turned away."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As the library does it; then the thread is free."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went: nobody needs to know."""
