@@ -1,6 +1,8 @@
 """Programs' responses, event by event: whole, resumed by another replica, one behind the other, and refused."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,8 @@ from tests.support.origins import body, event, fields, get, output, spool, statu
 from tests.support.programs import Fleet, always, asked, begun, fetched, replied, with_fleet
 from tests.support.site_folder import fill
 from trickles.service import Deferred, Refusal, Reply
+from trickleweb import App, Request, Response
+from trickleweb.application import Terms
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.origin import AppOrigin
@@ -236,7 +240,7 @@ def test_a_file_replaced_in_mid_transfer_is_not_here(tmp_path: Path) -> None:
         (get("/", version="HTTP/9.9"), 505),
         (get("/echo"), 405),
         (get("/echo", "Content-Length: 99999999", method="POST"), 413),
-        (get("/nothing", "Content-Length: 9", method="POST"), 404),
+        (get("/nothing", "Content-Length: 99999", method="POST"), 404),
         (get("/echo", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n", 400),
         (get("/echo", "Transfer-Encoding: chunked", method="POST") + b"ffffffff\r\n", 413),
     ],
@@ -263,6 +267,38 @@ def test_a_program_that_breaks_off_is_a_500_and_told(path: str) -> None:
         assert len(fleet.errors) == (path != "/broken")  # which the App answers, and logs, itself
 
     with_fleet(offered, test)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_application_that_gives_no_response_is_a_500_and_told(method: str) -> None:
+    class Odd(App):
+        async def respond(self, request: Request) -> Any:
+            return "text"
+
+        def terms(self, head: object) -> Terms:
+            return Terms()
+
+    async def test(fleet: Fleet) -> None:
+        response, _ = await begun(fleet.replica(), get(method=method))
+        assert status(response) == 500
+        assert [str(each) for each in fleet.errors] == ["the application answered with str"]
+
+    with_fleet(Odd, test)
+
+
+def test_a_program_that_cancels_its_own_request_has_none() -> None:
+    class Odd(App):
+        async def respond(self, request: Request) -> Response:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+            raise AssertionError
+
+    async def test(fleet: Fleet) -> None:
+        assert await asked(fleet.replica(), event(get())) == Reply(refusal=Refusal.GONE)
+
+    with_fleet(Odd, test)
 
 
 def test_a_request_too_long_for_a_state_lies_in_the_ledger() -> None:

@@ -75,6 +75,26 @@ def test_a_stream_that_ends_earlier_elsewhere_is_not_here() -> None:
     with_fleet(lambda: only_streaming(some), test)
 
 
+def test_a_stream_that_breaks_off_elsewhere_may_go_on_there_another_time() -> None:
+    runs = iter([False, True, False])
+
+    async def some() -> AsyncIterator[bytes]:
+        broken = next(runs)
+        yield bytes(1000)
+        if broken:
+            raise ConnectionError("the database is away")
+        yield bytes(1000)
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await begun(first, get())
+        assert await asked(second, event(b"", known)) == Reply(refusal=Refusal.NOT_HERE)
+        assert [str(each) for each in fleet.errors] == ["the database is away"]
+        assert output(await asked(second, event(b"", known))) == response
+
+    with_fleet(lambda: only_streaming(some), test)
+
+
 def test_a_request_answered_otherwise_by_now_is_not_here() -> None:
     answers = iter([Response.stream([b"x" * 99]), Response.text("x"), Response.stream([], status=201)])
     app = App()

@@ -10,7 +10,7 @@ from trickles.service import Deferred, Refusal, Reply
 from trickleweb.bodies import StateRefused
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.ledger import LedgerUnavailable
-from trickleweb.origin.program.live import StreamFailed
+from trickleweb.origin.program.live import StreamBroke, StreamFailed
 from trickleweb.origin.program.taking import BodyGone
 from trickleweb.origin.program.tape import TapeCut
 from trickleweb.origin.response import NotThisResponse
@@ -31,6 +31,7 @@ class Work:
     def __init__(self, most: int, on_error: Callable[[Exception], None]) -> None:
         self._most = most
         self._on_error = on_error
+        self._closing = False
         self._tasks: dict[object, asyncio.Task[Any]] = {}
 
     def __len__(self) -> int:
@@ -57,7 +58,7 @@ class Work:
         deferred = Deferred()
 
         def done(task: asyncio.Task[T]) -> None:
-            made = Reply(refusal=Refusal.BUSY) if task.cancelled() else self.safely(lambda: then(task.result()))
+            made = self._cancelled() if task.cancelled() else self.safely(lambda: then(task.result()))
             if isinstance(made, Deferred):
                 made.on_reply(deferred.resolve)
             else:
@@ -78,15 +79,22 @@ class Work:
             return _again(early=early)
         except _ELSEWHERE:
             return Reply(refusal=Refusal.NOT_HERE)
-        except StreamFailed as error:
+        except (StreamBroke, StreamFailed) as error:
             if isinstance(error.__cause__, Exception):
                 self._on_error(error.__cause__)
+            if isinstance(error, StreamBroke):
+                return Reply(refusal=Refusal.NOT_HERE)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is not left to wait
             self._on_error(error)
         return Reply(refusal=Refusal.GONE)
 
+    def _cancelled(self) -> Reply:
+        """A task is cancelled when all end; or a program has cancelled its own, and would do it again."""
+        return Reply(refusal=Refusal.BUSY if self._closing else Refusal.GONE)
+
     async def close(self) -> None:
         """End all of it; who waits for a reply is told to ask again."""
+        self._closing = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

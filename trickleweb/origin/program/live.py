@@ -23,6 +23,10 @@ class StreamFailed(Exception):
     """The program's stream broke off: what was vouched for is all there is."""
 
 
+class StreamBroke(Exception):
+    """The program's stream broke off here before it gave what another replica was given."""
+
+
 class Origins(NamedTuple):
     """What the stretches of a response derive from: how to make it anew."""
 
@@ -66,7 +70,10 @@ class Live:
     # from then on
 
     def verify(self, known: Known, stretch: Stretch) -> bool:
-        """Whether what that stretch vouches for is made; `NotThisResponse` if other bytes are made here, or none."""
+        """Whether what that stretch vouches for is made; `NotThisResponse` if other bytes are made here, or fewer.
+
+        `StreamBroke` if the program failed before it came so far, which it may not do another time.
+        """
         production, stop = self.production, known.stop - stretch.body_at(known.start)
         if production.closed:
             raise TapeCut
@@ -75,8 +82,10 @@ class Live:
         if self.framing != stretch.framing:
             raise NotThisResponse("the response is another one here")
         if production.tape.stop < stop:
-            if production.over:
-                raise NotThisResponse("the body ends earlier here") from production.failure
+            if production.ended:
+                raise NotThisResponse("the body ends earlier here")
+            if production.failure is not None:
+                raise StreamBroke from production.failure
             return False
         start = 0 if isinstance(stretch.way, Again) else stretch.at
         if production.tape.digest(start, stop) != stretch.digest:

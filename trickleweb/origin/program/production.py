@@ -100,6 +100,7 @@ class Production:
         self.failure = self.failure or ProductionClosed()
         self._pump.cancel()
         self.tape.clear()
+        del self._mark_offsets[:-1], self._mark_cursors[:-1]
         self._tell()
 
     async def wait_closed(self) -> None:

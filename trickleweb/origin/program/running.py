@@ -14,6 +14,7 @@ from trickleweb.origin.program.production import BrokenOff
 from trickleweb.origin.program.taking import Taken
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response, error_response
+from trickleweb.responses.response import NoResponse
 
 Body = bytes | AsyncIterator[bytes]
 _KEY_CHARS = 32
@@ -47,7 +48,10 @@ class Runner:
         )
         request = Request(taken.head, body, setting)
         try:
-            return await self.application.respond(request)
+            response: object = await self.application.respond(request)
+            if isinstance(response, Response):
+                return response
+            self.on_error(NoResponse(f"the application answered with {type(response).__name__}"))
         except HTTPError as error:
             return error_response(request, error)
         except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened

@@ -12,7 +12,7 @@ from trickleweb.origin.program.answered import Answered, Observe
 from trickleweb.origin.program.bounds import MOST_PARKED, MOST_PARKED_EACH, MOST_PARKED_SECONDS
 from trickleweb.origin.program.known import Known
 from trickleweb.origin.program.later import Busy, Work
-from trickleweb.origin.program.live import Live
+from trickleweb.origin.program.live import Live, StreamBroke
 from trickleweb.origin.program.lives import Lives
 from trickleweb.origin.program.reviving import Reviver
 from trickleweb.origin.program.stretch import Stretch
@@ -81,7 +81,7 @@ class Streams:
         if live is not None:
             try:
                 return self._from(live, event, known, stretch)
-            except (TapeCut, NotThisResponse) as error:
+            except (TapeCut, NotThisResponse, StreamBroke) as error:
                 self._check_last_word(live, stretch, error)
             self._lives.drop(where)
         name = ("revive", where, stretch.framing)
@@ -110,11 +110,13 @@ class Streams:
             with suppress(TimeoutError):
                 return await self._news(live, event, known, stretch)
             return Reply()
-        except (TapeCut, NotThisResponse) as error:
+        except (TapeCut, NotThisResponse, StreamBroke) as error:
             self._check_last_word(live, stretch, error)
             where = (event.connection, known.consumed)
             if self._lives.get(where) is live:
                 self._lives.drop(where)
+            if isinstance(error, StreamBroke):
+                raise
             raise Busy from None
         finally:
             live.parked -= 1
