@@ -198,7 +198,8 @@ def test_nonsense_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--factory", "--wsgi", "--max-body", "1M", "--repeat", "put,DELETE", "--app-dir=-odd"]]
+    "words",
+    [[], ["--factory", "--wsgi", "--threads", "7", "--max-body", "1M", "--repeat", "put,DELETE", "--app-dir=-odd"]],
 )
 def test_the_replicas_get_the_same_options(words: list[str]) -> None:
     args = parsed("--app", "a:b", *words)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from trickleweb.cli.parser import Parser
-from trickleweb.cli.program import ProgramOptions
+from trickleweb.cli.parser import Parser, whole_number
+from trickleweb.cli.program import THREADS, ProgramOptions
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -18,10 +18,12 @@ def add_app_arguments(parser: Parser) -> None:
     parser.add_argument("--app-dir", metavar="DIR", default=".", help="where to look for the module (default: here)")
     parser.add_argument("--factory", action="store_true", help="call the attribute, to get the program")
     parser.add_argument("--wsgi", action="store_true", help="it is a program for WSGI (default: found out)")
+    parser.add_argument("--threads", metavar="N", type=whole_number(1, 1024), default=THREADS, help=_THREADS)
     parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
     parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=(), help=_REPEAT)
 
 
+_THREADS = f"how many requests a replica works on at once, if it is a program for WSGI (default: {THREADS})"
 _MAX_BODY = "the most that a request's body may have, such as 300M (default: 16M, or what an App says itself)"
 _REPEAT = "methods that are run again if their replica dies at work on them, such as PUT,DELETE (default: none)"
 
@@ -51,6 +53,7 @@ def program_options(name: str, args: argparse.Namespace) -> ProgramOptions:
         wsgi=args.wsgi,
         max_body_bytes=args.max_body,
         repeat=args.repeat,
+        threads=args.threads,
     )
 
 
@@ -59,4 +62,5 @@ def app_words(name: str, args: argparse.Namespace) -> list[str]:
     flags = [word for word, said in (("--factory", args.factory), ("--wsgi", args.wsgi)) if said]
     limit = [] if args.max_body is None else ["--max-body", str(args.max_body)]
     repeat = ["--repeat", ",".join(args.repeat)] if args.repeat else []
-    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *limit, *repeat]
+    threads = ["--threads", str(args.threads)]
+    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *repeat]

@@ -33,7 +33,8 @@ def load_program(options: ProgramOptions) -> Application:
         return cast("Application", found)
     limit = DEFAULT_LIMITS.max_body_bytes if options.max_body_bytes is None else options.max_body_bytes
     if options.wsgi or _kind(found, options) == "wsgi":
-        return WsgiApplication(found, max_body_bytes=limit, repeatable_methods=options.repeat)
+        threads = options.threads
+        return WsgiApplication(found, threads=threads, max_body_bytes=limit, repeatable_methods=options.repeat)
     return AsgiApplication(found, max_body_bytes=limit, repeatable_methods=options.repeat)
 
 

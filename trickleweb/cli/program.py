@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+THREADS = 32  # of a program for WSGI
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramOptions:
@@ -15,3 +17,4 @@ class ProgramOptions:
     wsgi: bool = False
     max_body_bytes: int | None = None
     repeat: tuple[str, ...] = ()
+    threads: int = THREADS

@@ -11,7 +11,7 @@ ACCESS_FORMATS = ("common", "combined", "json")
 
 def add_admin_argument(parser: Parser) -> None:
     """Declare where metrics and health are told."""
-    parser.add_argument("--admin", metavar="HOST:PORT", type=address, help=_ADMIN)
+    parser.add_argument("--admin", metavar="[HOST]:PORT", type=address, help=_ADMIN)
 
 
 def add_telemetry_arguments(parser: Parser) -> None:
@@ -23,7 +23,7 @@ def add_telemetry_arguments(parser: Parser) -> None:
     parser.add_argument("--forwarded-allow-ips", metavar="ADDRESS,...", default="", help=_FORWARDED)
 
 
-_ADMIN = "tell /metrics and /health here, by HTTP; further replicas on the ports behind it"
+_ADMIN = "tell /metrics and /health here, by HTTP (default host: 127.0.0.1); further replicas on the ports behind it"
 _FORMAT = "of the access log (default: combined)"
 _FORWARDED = "believe X-Forwarded-For, -Proto and -Host from these peers, networks, or * (default: none)"
 

@@ -6,6 +6,7 @@ and is for this machine, or a network of one's own.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 from trickleweb.telemetry.metrics import CONTENT_TYPE
 
+LOOPBACK = "127.0.0.1"  # where no host is named
 STUCK_S = 5.0  # without a sign of life
 MOST_AT_ONCE = 16
 _TIMEOUT_S = 10.0  # a client of this port may take
@@ -64,7 +66,9 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(place, handler)
+        host, port = place
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host or LOOPBACK, port), handler)
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
