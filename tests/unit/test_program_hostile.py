@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.offered import offered
-from tests.support.origins import event, get, output
+from tests.support.origins import event, get, output, spool, status
 from tests.support.programs import Fleet, asked, begun, replied, with_fleet
 from trickles.service import Refusal, Reply
 from trickleweb.origin.program import later
@@ -56,6 +56,34 @@ def test_no_state_whatever_its_bytes_gets_more_than_a_refusal(path: str) -> None
         for stop in (None, 0, 1, 1 << 61):
             reply = await asked(second, event(b"", known._replace(stop=stop), (0, 10)))
             assert reply.refusal is not None or output(reply) in response
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"NONSENSE\r\n\r\n", get("/echo", "Transfer-Encoding: chunked", "Transfer-Encoding: x", method="POST")],
+)
+def test_much_input_that_is_no_request_is_refused_as_little_is(head: bytes) -> None:
+    data = head + bytes(5 << 20)
+
+    async def test(fleet: Fleet) -> None:
+        reply = await asked(fleet.replica(), event(data[:1000], spooled=spool(data)))
+        assert status(output(reply)) in {400, 501}
+        assert fleet.errors == []
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(("size", "code"), [(5 << 20, 400), (20 << 20, 413)])
+def test_many_chunks_that_are_none_are_refused_as_few_are(size: int, code: int) -> None:
+    chunks = b"10000\r\n%b\r\n" % bytes(1 << 16) * (size >> 16) + b"zz"
+    data = get("/echo", "Transfer-Encoding: chunked", method="POST") + chunks
+
+    async def test(fleet: Fleet) -> None:
+        reply = await asked(fleet.replica(), event(data[:1000], spooled=spool(data)))
+        assert status(output(reply)) == code
+        assert fleet.errors == []
 
     with_fleet(offered, test)
 

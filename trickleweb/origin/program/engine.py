@@ -164,11 +164,11 @@ class AppOrigin:
         task = self._work.find(where)
         if task is None:
             given = given_by(event, consumed)
-            if not looked and (look := self._taker.look(given, where)) is not None:
-                looking = self._work.task(("look", where), lambda: self._look(look, where))
-                again = partial(self._go_on, event, start, consumed, told_to_go_on=told_to_go_on, looked=True)
-                return self._work.reply(looking, lambda _: again())
             try:
+                if not looked and (look := self._taker.look(given, where)) is not None:
+                    looking = self._work.task(("look", where), lambda: self._look(look, where))
+                    again = partial(self._go_on, event, start, consumed, told_to_go_on=told_to_go_on, looked=True)
+                    return self._work.reply(looking, lambda _: again())
                 taken = self._taker.take(given, where, early=event.early, told_to_go_on=told_to_go_on)
             except HTTPError as error:
                 return self._refuse(event, start, where, Refused(None, error, None), given)
