@@ -48,6 +48,20 @@ def test_the_longest_unused_leave_where_there_are_too_many() -> None:
     on_loop(test())
 
 
+def test_those_that_requests_wait_for_leave_last() -> None:
+    async def test() -> None:
+        lives, made = Lives(most=2), [live() for _ in range(4)]
+        made[0].parked = made[2].parked = 1
+        for number in range(3):
+            lives.put(at(number), made[number])
+        assert [each.production.closed for each in made] == [False, True, False, False]
+        lives.put(at(3), made[3])
+        assert [each.production.closed for each in made] == [True, True, False, False]
+        await lives.close()
+
+    on_loop(test())
+
+
 def test_they_share_what_memory_there_is() -> None:
     async def test() -> None:
         lives, made = Lives(most_bytes=1 << 20), [live() for _ in range(8)]

@@ -14,7 +14,10 @@ _CLOSING_S = 1.0  # for what is in a thread
 
 
 class Lives:
-    """By connection and the input offset behind the request; what leaves is closed, and can be made anew."""
+    """By connection and the input offset behind the request; what leaves is closed, and can be made anew.
+
+    Those that requests wait for leave last.
+    """
 
     def __init__(self, most: int = MOST_LIVE, most_bytes: int = MOST_LIVE_BYTES) -> None:
         self._most = most
@@ -74,7 +77,9 @@ class Lives:
 
     def _trim(self) -> None:
         kept = sum(live.production.tape.kept_bytes for live in self._lives.values()) if len(self._lives) > 1 else 0
-        for where in list(self._lives)[:-1]:
+        if len(self._lives) <= self._most and kept <= self._most_bytes:
+            return
+        for where in sorted(list(self._lives)[:-1], key=lambda where: self._lives[where].parked > 0):
             if len(self._lives) <= self._most and kept <= self._most_bytes:
                 return
             kept -= self._lives[where].production.tape.kept_bytes
