@@ -210,6 +210,47 @@ def test_hosts_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Monkey
     run(test())
 
 
+def test_who_closed_before_the_refusal_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with far_end(tmp_path) as (home, _):
+            loop = asyncio.get_running_loop()
+            told = loop.create_future()
+
+            async def reach(*_: object) -> None:
+                await told
+
+            _, writer = await home.dial()
+            monkeypatch.setattr(loop, "sock_connect", reach)
+            writer.write(connect(1))
+            await until(lambda: len(home.gateway._shared.relaying) == 1)
+            writer.close()
+            await writer.wait_closed()
+            told.set_exception(ConnectionRefusedError(errno.ECONNREFUSED, ""))
+            await until(lambda: home.gateway.live == 0)  # the answer is met by a reset, and shutdown(2) by ENOTCONN
+            assert home.told == ["connection refused (127.0.0.1:1)"]
+
+    run(test())
+
+
+def test_an_address_never_waits_for_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with far_end(tmp_path) as (home, port):
+            loop = asyncio.get_running_loop()
+
+            async def names(*_: object, **__: object) -> None:
+                await loop.create_future()
+
+            _, writer = await home.dial()
+            monkeypatch.setattr(loop, "getaddrinfo", names)
+            writer.write(connect(80, "slow.test"))
+            await until(lambda: home.gateway._shared.live._of_client["127.0.0.1"] == 1)
+            passing = PassThrough(HERE)
+            assert await passing.places(("127.0.0.1", port)) == [("127.0.0.1", port)]
+            assert await passing.places(("::1", port)) == [("::1", port)]
+
+    run(test())
+
+
 def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with far_end(tmp_path) as (home, port):

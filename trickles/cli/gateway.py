@@ -19,6 +19,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
-from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
 from trickles.gateway.life import Events, Life
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
@@ -84,6 +85,7 @@ async def _serve(args: argparse.Namespace) -> None:
     maker, replicas = FleetMaker(args), _replicas(args, places)
     dialer = maker.dialer(await replicas.refresh(), fleet_name(args)) if replicas is not None else None
     allowed = allowed_networks(args)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
     passing = PassThrough(allowed, gateway.own_ports) if args.pass_through else None
     guide = Guide(Routes({}), passing, dialer, tls)

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import allowed_networks
 from trickles.cli.parser import one_line
 from trickles.errors import LocalProtocolError, TricklesError
-from trickles.gateway.guide import Guide, PassThrough
+from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
 from trickles.gateway.life import Events, Life
 from trickles.gateway.log import FailureLog
 from trickles.gateway.proxy import Front
@@ -92,6 +93,7 @@ async def _serve(
     replicas = discovery(args) if names_replicas(args) else None
     dialer = maker.dialer(await replicas.refresh(), fleet_name(args)) if replicas is not None else None
     allowed = allowed_networks(args)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, report=log.failure)
     guide = Guide(Routes({}), PassThrough(allowed, gateway.own_ports) if args.pass_through else None)
     hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell, everywhere=dialer)

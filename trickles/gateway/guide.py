@@ -8,12 +8,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from trickles.drivers.dialer import Dialer
+from trickles.drivers.dialer import Dialer, is_numeric
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.routes import Routes
 from trickles.gateway.targets import Network, Target, is_open
 
 HTTPS = 443
+MOST_LOOKUPS = 32  # names that are looked up at once; others wait for their turn
 MOST_PLACES = 4  # addresses of one name that are tried, one after another
 NOT_ALLOWED = "host not allowed"
 NO_SUCH_HOST = "no such host"
@@ -39,11 +40,7 @@ class PassThrough:
         It is these addresses that are judged and then used: a name may mean another one a moment later.
         """
         host, port = target
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise NotReached(NO_SUCH_HOST) from None
-        addresses = dict.fromkeys(str(each[4][0]) for each in found)
+        addresses = [host] if is_numeric(host) else await _looked_up(host, port)
         places = [(address, port) for address in addresses if self._is_open(address, port)]
         if not places:
             raise NotReached(NOT_ALLOWED)
@@ -52,6 +49,15 @@ class PassThrough:
     def _is_open(self, address: str, port: int) -> bool:
         here = port in self.own_ports and is_of_this_machine(address)
         return not here and is_open(address.partition("%")[0], self.allowed)
+
+
+async def _looked_up(host: str, port: int) -> list[str]:
+    """By a thread, of which there are few: a name that takes long holds up others, but never an address."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise NotReached(NO_SUCH_HOST) from None
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 @dataclass(slots=True)
