@@ -54,7 +54,8 @@ class Seals:
                 f"user continuation of {len(state)} bytes, at most {most_bytes} fit a packet:"
                 " keep the state in a store that all replicas share and put its key here"
             )
-        plaintext = _USER.pack(now, start, stop_field(stop, more=more), consumed) + state
+        field = stop_field(stop, more=more) if more or stop is None else stop  # most are plain, and this line is hot
+        plaintext = _USER.pack(now, start, field, consumed) + state
         blob = self._prefix + nonce + self._user(nonce, plaintext, self._user_bound)
         self._known = blob, value, now + TRUSTED_FOR
         return blob

@@ -72,7 +72,7 @@ class Session:
     def seal_response(self, clear: bytes, data: Buffer, *, tagged: bool) -> list[Buffer]:
         """Buffers of one response packet: clear part and sealed data; suite open: a tag over the clear if `tagged`."""
         if self.sealed:
-            return [clear, self.seal_data(clear[4:16], data, clear)]
+            return [clear, self.seal_data(clear[NONCE], data, clear)]
         return [clear, self.tag(clear), data] if tagged else [clear, data]
 
     def open_response_untrusted(self, clear: bytes, rest: Buffer, *, tagged: bool) -> Buffer:

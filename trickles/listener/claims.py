@@ -90,7 +90,7 @@ class ClaimTable:
 
     def of(self, connection: bytes) -> Claims:
         """What that connection has claimed; with nothing in it when it is new, or was forgotten."""
-        claims = self._claims.find(connection)
+        claims = self._claims.newer.get(connection) or self._claims.find(connection)
         if claims is None:
             claims = Claims()
             self._claims.add(connection, claims)

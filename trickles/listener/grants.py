@@ -39,8 +39,9 @@ NOTHING = Refused("dropped.nothing_earned")
 
 def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
     """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
-    episode, runs = path.state.episode, body.runs
-    if len(runs) > limits.max_runs or len(body.wants) > limits.max_wants:
+    episode = path.state.episode
+    flags, _, _, _, _, runs, wants, _, _, _ = body  # taken apart at once: this is asked of every request
+    if len(runs) > limits.max_runs or len(wants) > limits.max_wants:
         return BAD_PROOF
     base, proof = episode.base, path.nonces.run
     for start, stop, nonce in runs:
@@ -51,7 +52,7 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
     else:
         followed = course(episode, [(start, stop) for start, stop, _ in runs])
     claims = table.of(path.connection)
-    if body.flags & _RESTART:
+    if flags & _RESTART:
         return _restart(path, body, followed, claims, now, limits)
     if path.state.embryo:
         return IMPATIENT
@@ -85,8 +86,9 @@ def _may_probe(body: RequestBody, claims: Claims, now: int, limits: Limits) -> b
 def _restart(
     path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
-    state, base, whole = path.state, body.restart_base, followed is path.state.episode
-    proved = body.runs[-1][1] if body.runs else state.episode.base
+    state = path.state
+    flags, size, _, _, base, runs, _, _, _, _ = body
+    whole, proved = followed is state.episode, runs[-1][1] if runs else state.episode.base
     window = followed.window(proved)
     bound = proved + window if whole else followed.edge(proved)
     if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
@@ -98,27 +100,27 @@ def _restart(
     last = followed if isinstance(followed, Episode) else followed.episode
     if state.embryo and unused:
         episode = Episode(base, limits.initial_window, state.episode.ssthresh, state.episode.law)
-    elif unused and body.flags & _CLEAN and whole:
+    elif unused and flags & _CLEAN and whole:
         episode = paused(last, window, base, limits.idle_window)
     elif served or claims.may_restart(now=now, interval=limits.min_restart_interval):
         episode = timed_out(last, window, base)
     else:
         return IMPATIENT
-    return _begun(path, body, episode, claims, limits, served)
+    return _begun(state.datagram_bytes, size, episode, claims, limits, served)
 
 
 def _begun(
-    path: Path, body: RequestBody, episode: Episode, claims: Claims, limits: Limits, served: bool
+    old_size: int, size: int, episode: Episode, claims: Claims, limits: Limits, served: bool
 ) -> Decision | Refused:
     """The decision to begin `episode`; if it was begun here before, one packet of it tells the client."""
-    base, size = episode.base, body.datagram_bytes
-    if size != path.state.datagram_bytes:
+    if size != old_size:
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
-        episode = rescaled(episode, path.state.datagram_bytes, size)
+        episode = rescaled(episode, old_size, size)
+    base, start, _, _ = episode
     if served:
         return Decision(base, base + 1, episode, True, size, claims, True)
-    stop = base + episode.start
-    if episode.start > limits.max_burst_packets:
+    stop = base + start
+    if start > limits.max_burst_packets:
         stop = min(stop, base + _most_packets(size, limits))
     return Decision(base, stop, episode, True, size, claims) if claims.claim(base, stop) else CLAIMED
 

@@ -47,7 +47,7 @@ class PathCache:
 
     def open_untrusted(self, blob: bytes) -> Path:
         """The path behind a transport continuation; Forged or BadPacket as `open_transport_untrusted`."""
-        path = self._paths.find(blob)
+        path = self._paths.newer.get(blob) or self._paths.find(blob)
         if path is None:
             path = self._open_untrusted(blob)
             self._paths.add(blob, path)

@@ -11,7 +11,8 @@ Value = TypeVar("Value")
 class Recent(Generic[Key, Value]):
     """At most `limit` values in two halves: when the newer is full it becomes the older, which is forgotten at once.
 
-    Looking up and adding then cost a dict's price, whatever is forgotten. Values must be true.
+    Looking up and adding then cost a dict's price, whatever is forgotten. Values must be true. Where every call counts,
+    `newer` may be looked into first.
     """
 
     __slots__ = ("_half", "_old", "newer")

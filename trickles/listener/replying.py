@@ -70,10 +70,11 @@ class Replier:
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
         start, stop, episode, fresh, size, claims, short = decision
+        flags, _, _, _, _, _, wants, user, offset, inline = body
         known = None
-        if body.user:
+        if user:
             try:
-                known = path.seals.open_user_untrusted(self._paths.keyring, body.user, now, self._user_life)
+                known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._user_life)
             except UnknownEpoch:  # another replica may hold it: a rotation is under way
                 claims.release(start, stop)
                 return self.refuse(path, source, number, Refusal.EPOCH)
@@ -85,13 +86,11 @@ class Replier:
         if fresh or aged:
             frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)
             sent |= _TRANSPORT
-        again = known if aged and not body.input else None  # a long transfer outlives its epoch
+        again = known if aged and not inline else None  # a long transfer outlives its epoch
         more = known is not None and known.more
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, claims, again, more)
-        ends, budget = body.flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
-        event = Event(
-            path.connection, source[0], False, body.input_offset, given, ends, known, body.wants, budget, spooled
-        )
+        ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
+        event = Event(path.connection, source[0], False, offset, given, ends, known, wants, budget, spooled)
         return self.ask(event, grant)
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
@@ -191,4 +190,5 @@ class Replier:
 
     def _user_frame(self, grant: Grant, value: Continuation) -> bytes:
         blob = grant.path.seals.user(self._paths.keyring, value, grant.nonce, grant.now, self._most_user_bytes)
-        return user_frame(value.start, value.stop, value.consumed, blob, more=value.more)
+        _, start, stop, consumed, more = value
+        return user_frame(start, stop, consumed, blob, more=more)

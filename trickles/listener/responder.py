@@ -11,7 +11,7 @@ from trickles.listener.paths import Path
 from trickles.service import Buffer, Continuation
 from trickles.session import Session
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
-from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
+from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, NONCE, SALT_BYTES, TAG_BYTES
 
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
@@ -78,8 +78,11 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
     proof = path.nonces.run(number, number + 1)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
     clear += frames
-    sealed: list[Buffer] = session.seal_response(clear, data, tagged=bool(frames))
-    return [Burst(grant.destination, grant.datagram_bytes, sealed)]
+    if session.sealed:
+        buffers: list[Buffer] = [clear, session.seal_data(clear[NONCE], data, clear)]
+    else:
+        buffers = session.seal_response(clear, data, tagged=bool(frames))
+    return [Burst(grant.destination, grant.datagram_bytes, buffers)]
 
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:

@@ -68,7 +68,8 @@ def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
 
 def user_frame(start: int, stop: int | None, consumed: int, blob: bytes, *, more: bool = False) -> bytes:
     """The bytes of a UserFrame."""
-    return _USER.pack(start, stop_field(stop, more=more), consumed, len(blob)) + blob
+    field = stop_field(stop, more=more) if more or stop is None else stop
+    return _USER.pack(start, field, consumed, len(blob)) + blob
 
 
 class Frames(NamedTuple):
