@@ -193,15 +193,19 @@ def test_of_a_flood_of_errors_some_are_told_and_all_counted() -> None:
     assert json.loads(told[-1])["left_out"] == 7
 
 
-def test_what_this_framework_logs_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_this_framework_logs_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     told, logger = list[str](), logging.getLogger("trickleweb")
     handler = ErrorHandler(ErrorLog(told.append))
     logger.addHandler(handler)
     monkeypatch.setattr(logger, "propagate", False)
     try:
         log_error(failing("behind the response"))
-        logger.error("without an exception")
+        logger.warning("without an exception")
+        logger.info("of no interest")
     finally:
         logger.removeHandler(handler)
     (line,) = told
     assert "LookupError: behind the response" in line
+    assert capsys.readouterr().err == "without an exception\n"

@@ -45,10 +45,10 @@ class ErrorLog:
 
 
 class ErrorHandler(logging.Handler):
-    """Lets what is logged with an exception go to an `ErrorLog`; what is logged without one is none of its business."""
+    """Lets what is logged with an exception go to an `ErrorLog`; all else is written as if nobody handled it."""
 
     def __init__(self, errors: ErrorLog) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__()
         self._errors = errors
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -56,6 +56,8 @@ class ErrorHandler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Exception):
             self._errors(error)
+        elif logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+            logging.lastResort.handle(record)
 
 
 def _fields(error: Exception, second: int) -> dict[str, object]:
