@@ -16,11 +16,13 @@ from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.origin import Answered, AppOrigin
-from trickleweb.origin.program import live, production
+from trickleweb.origin.program import engine, live, production
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 T = TypeVar("T")
 NOW_US = 1_700_000_000_000_000
+PATIENCE_S = 20
+FIRST_S = 0.5  # a stream's first bytes come with its head however busy the machine is
 
 
 def on_loop(test: Coroutine[Any, Any, T]) -> T:
@@ -31,6 +33,8 @@ def on_loop(test: Coroutine[Any, Any, T]) -> T:
         loop.set_exception_handler(lambda _, context: wrong.append(context))
         result = await test
         await settled()
+        if closing := asyncio.all_tasks() - {asyncio.current_task()}:  # in threads that take their time
+            await asyncio.wait(closing, timeout=PATIENCE_S)
         assert not wrong, wrong
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
@@ -105,10 +109,12 @@ def with_fleet(make: Callable[[], Application], test: Callable[[Fleet], Coroutin
 
     async def tested() -> T:
         fleet = Fleet(make, **options)
-        try:
-            return await test(fleet)
-        finally:
-            await fleet.close()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(engine, "_FIRST_S", FIRST_S)
+            try:
+                return await test(fleet)
+            finally:
+                await fleet.close()
 
     return on_loop(tested())
 
