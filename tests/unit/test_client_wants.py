@@ -138,6 +138,14 @@ def test_of_two_answers_for_what_lies_behind_the_first_one_stands() -> None:
     assert wants.newest == frame(250, 400, 4, b"one", more=True)
 
 
+def test_what_came_from_a_request_that_was_given_up_is_not_asked_for() -> None:
+    wants = wanting(frame(0, 250, 4, more=True))
+    wants.select(9, ROOM, 250, 8)
+    assert wants.learn(frame(250, 400, 4, more=True), conversion=True, under=b"0")
+    wants.forget_below(400)
+    assert wants.select(9, ROOM, 10_000, 8) == (((400, 1300),), b"250", 9, True)
+
+
 def test_lost_bytes_below_go_before_what_lies_behind() -> None:
     wants = wanting(frame(0, 250, 4, more=True))
     wants.select(9, ROOM, 10_000, 8)

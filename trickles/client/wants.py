@@ -68,8 +68,12 @@ class Wants:
             self.asked = min(self.asked, frame.stop)
 
     def forget_below(self, offset: int) -> None:
-        """All output below `offset` has arrived: continuations that end there are done, but for the newest."""
+        """All output below `offset` has arrived: continuations that end there are done, but for the newest.
+
+        It need not have been asked for: an answer can come when its request has been given up.
+        """
         self._lost.discard_below(offset)
+        self.asked = max(self.asked, offset)
         while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
             del self.frames[0]
 
