@@ -72,11 +72,11 @@ def add_steps(made: App) -> None:
 
 
 def add_uploads(made: App) -> None:
-    @made.post("/echo")
+    @made.post("/echo", repeatable=True)
     async def echo(request: Request) -> bytes:
         return request.body
 
-    @made.post("/streaming", stream=True, max_body_bytes=1 << 20)
+    @made.post("/streaming", stream=True, repeatable=True, max_body_bytes=1 << 20)
     async def streaming(request: Request) -> dict[str, int]:
         return {"got": sum([len(piece) async for piece in request.stream()])}
 

@@ -15,7 +15,7 @@ PIECES = 12
 def app() -> App:
     made = App()
 
-    @made.post("/up", stream=True, max_body_bytes=len(PIECE) * PIECES)
+    @made.post("/up", stream=True, repeatable=True, max_body_bytes=len(PIECE) * PIECES)
     async def up(request: Request) -> str:
         digest = hashlib.sha256()
         async for piece in request.stream():

@@ -18,10 +18,11 @@ FORM = "Content-Type: application/x-www-form-urlencoded"
 
 
 def every_boundary(application: Application, request: bytes) -> Verdict:
-    """The verdict, after a death behind each packet."""
+    """The verdict, after a death behind each packet; an unsafe request may be found under way, and left unknown."""
     verdict = run_chaos(lambda: application, request, most_boundaries=10_000)
     assert verdict.kills == 2 * verdict.packets
-    assert (verdict.breaks, verdict.errors, verdict.unknown) == ((), (), 0)
+    assert (verdict.breaks, verdict.errors) == ((), ())
+    assert verdict.unknown == 0 or request.startswith(b"POST ")
     return verdict
 
 

@@ -34,6 +34,7 @@ from trickles.drivers.keystore import server_key_text
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
 TAKEOVERS, LARGE_BYTES = 3, 150_000_000
+PACE_SECONDS = 0.005
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +112,10 @@ def test_takeovers_refuse_nobody_and_break_nothing_off(fleet: Fleet, key: Path, 
 
 
 def read_until_end(program: socket.socket, pid: int, digest: "hashlib._Hash") -> None:
-    """Take the download until a process has ended; it must not be complete by then."""
+    """Take the download until a process has ended; it must not be complete by then, so it is not taken too fast."""
     ended = os.pidfd_open(pid)
-    while not select.select([ended], [], [], 0)[0]:
-        data = program.recv(1 << 14)
+    while not select.select([ended], [], [], PACE_SECONDS)[0]:
+        data = program.recv(1 << 16)
         assert data
         digest.update(data)
     os.close(ended)

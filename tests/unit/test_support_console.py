@@ -65,8 +65,8 @@ def test_a_session_is_played(tmp_path: Path) -> None:
 def test_terminals_run_side_by_side(tmp_path: Path) -> None:
     sessions = [
         Block("console", "", "$ mkfifo pipe\n"),
-        Block("console", "reader", "$ echo ready; cat pipe; echo over; exec sleep 1000\nready\n"),
-        Block("console", "", "$ echo hello >pipe\n"),
+        Block("console", "reader", "$ echo ready; cat pipe; : >over; exec sleep 1000\nready\n"),
+        Block("console", "", "$ echo hello >pipe; until [ -e over ]; do :; done\n"),
         Block("console", "reader", "^C\n"),
     ]
     play(sessions, tmp_path, ENVIRON)
