@@ -114,6 +114,7 @@ class Shell:
             cwd=folder,
             env=environ,
             process_group=0,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - no thread of ours holds a lock that it would want
         )
         self._pending = b""
         self._left = False
@@ -185,6 +186,11 @@ class Shell:
                 continue
         self._process.stdin.close()
         self._process.stdout.close()
+
+
+def _interruptible() -> None:
+    """Tests that were started in the background have SIGINT ignored, and would hand that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _signal_group(leader: int, number: int) -> None:
