@@ -12,13 +12,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.peers.http_server import HttpServer, Running, running
+from benchmarks.peers.http_server import HttpServer, Running, start_all
 from benchmarks.peers.http_servers import HELLO, NGINX_AUTO, UVICORN, UVICORN_H11
 from benchmarks.peers.trickleweb_fleet import TRICKLEWEB, run_dir
 from benchmarks.support import net
 from benchmarks.support.http_client import Connect, Connection, fresh, kept_alive
 from benchmarks.support.native_client import Native
-from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.site import SMALL_TEXT, make_site
 from benchmarks.support.statistics import percentile, rotated
@@ -33,20 +32,6 @@ BLOCK = 50
 MICRO = 10**6
 
 Samples = dict[tuple[str, str], list[float]]  # seconds, by way and server
-
-
-def start(servers: Sequence[HttpServer], root: Path, cleanup: ExitStack, outcome: Outcome) -> list[Running]:
-    """Start the servers that can run here."""
-    up = []
-    for server in servers:
-        if (reason := server.missing()) is not None:
-            outcome.skip(server.name, reason)
-            continue
-        try:
-            up.append(cleanup.enter_context(running(server, root)))
-        except ChildFailed as error:
-            outcome.fail(f"latency: {error}")
-    return up
 
 
 def clients(up: Sequence[Running], cleanup: ExitStack) -> list[tuple[str, Connect]]:
@@ -67,7 +52,7 @@ def measure(requests: int, outcome: Outcome) -> Samples:
     samples: Samples = {}
     with tempfile.TemporaryDirectory(prefix="bench-site-") as folder, ExitStack() as cleanup:
         make_site(Path(folder), 0)
-        connects = clients(start(SERVERS, Path(folder), cleanup, outcome), cleanup)
+        connects = clients(start_all(SERVERS, Path(folder), cleanup, outcome, "latency"), cleanup)
         for turn in range(-(-requests // BLOCK)):
             for name, connect in rotated(connects, turn):
                 for way, ask in WAYS.items():

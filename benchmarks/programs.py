@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.http_load import Run, cpu_of
-from benchmarks.peers.http_server import HttpServer, Running, running
+from benchmarks.peers.http_server import Running, start_all
 from benchmarks.peers.programs import SERVERS, TRICKLEWEB_APP, TRICKLEWEB_STARLETTE, UVICORN
 from benchmarks.peers.trickleweb_fleet import run_dir
 from benchmarks.support import net
@@ -25,7 +25,6 @@ from benchmarks.support.killer import Killer
 from benchmarks.support.load import run_load
 from benchmarks.support.native_client import Native
 from benchmarks.support.payload import make_payload
-from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import median, paired_ratio, rotated
 from benchmarks.support.tables import number, table, times
@@ -97,20 +96,6 @@ def killing(server: Running, options: argparse.Namespace, *, kill: bool) -> Iter
             killer.stop()
 
 
-def start(servers: Sequence[HttpServer], folder: Path, cleanup: ExitStack, outcome: Outcome) -> list[Running]:
-    """Start every server that can run here."""
-    up = []
-    for server in servers:
-        if (reason := server.missing()) is not None:
-            outcome.skip(server.name, reason)
-            continue
-        try:
-            up.append(cleanup.enter_context(running(server, folder)))
-        except ChildFailed as error:
-            outcome.fail(f"programs: {error}")
-    return up
-
-
 def measure_requests(up: Sequence[Running], options: argparse.Namespace, outcome: Outcome) -> list[Run]:
     """All rounds over all servers."""
     runs: list[Run] = []
@@ -143,7 +128,7 @@ def measure_uploads(up: Sequence[Running], file: Path, options: argparse.Namespa
 def measure(options: argparse.Namespace, outcome: Outcome) -> tuple[list[Run], list[Upload]]:
     """Requests, then uploads."""
     with tempfile.TemporaryDirectory(prefix="bench-programs-") as folder, ExitStack() as cleanup:
-        up = start(SERVERS, Path(folder), cleanup, outcome)
+        up = start_all(SERVERS, Path(folder), cleanup, outcome, "programs")
         file = make_payload(Path(folder) / "upload", options.megabytes * MEGABYTE).path
         return measure_requests(up, options, outcome), measure_uploads(up, file, options, outcome)
 

@@ -1,14 +1,15 @@
 """How an HTTP server is described and run: its command line, what it needs, which of its processes count as what."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.support import net, procfs
-from benchmarks.support.processes import Child
+from benchmarks.support.processes import Child, ChildFailed
+from benchmarks.support.results import Outcome
 
 STARTED_BY_SECONDS = 30.0
 REPLICAS = 3
@@ -86,3 +87,19 @@ def running(server: HttpServer, root: Path) -> Iterator[Running]:
         with Child(server.argv(place), environment=server.environment(place), read=False) as child:
             net.wait_for_port(child, place.port, STARTED_BY_SECONDS)
             yield Running(server, place, child)
+
+
+def start_all(
+    servers: Sequence[HttpServer], root: Path, cleanup: ExitStack, outcome: Outcome, question: str
+) -> list[Running]:
+    """Start those that can run here; what cannot is noted in the outcome of that question."""
+    up = []
+    for server in servers:
+        if (reason := server.missing()) is not None:
+            outcome.skip(server.name, reason)
+            continue
+        try:
+            up.append(cleanup.enter_context(running(server, root)))
+        except ChildFailed as error:
+            outcome.fail(f"{question}: {error}")
+    return up
