@@ -11,38 +11,14 @@ import pytest
 
 from tests.support.hosting import answered, content, on_loop, slow, until_idle
 from tests.support.web import request
+from tests.support.wsgi import PLAIN, Environ, ran, returning
 from trickleweb.asgi import ProgramError
 from trickleweb.asgi.outgoing import HELD_BYTES
 from trickleweb.bodies import Complete, Streamed
 from trickleweb.headers import Headers
-from trickleweb.request import Request
 from trickleweb.responses import Response
 from trickleweb.wsgi import WsgiApplication
 from trickleweb.wsgi.running import StartResponse
-
-Environ = dict[str, Any]
-PLAIN = [("Content-Type", "text/plain")]
-
-
-async def ran(program: Any, asked: Request | None = None, **options: Any) -> tuple[Response, bytes]:
-    """The response of a program, and its body, once its run is over."""
-    application = WsgiApplication(program, **options)
-    try:
-        found = await answered(application, asked)
-        await until_idle(application)
-        return found
-    finally:
-        await application.shutdown()
-
-
-def returning(*chunks: bytes, headers: list[tuple[str, str]] = PLAIN, status: str = "200 OK") -> Any:
-    """A program that answers with these chunks."""
-
-    def program(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(status, headers)
-        return list(chunks)
-
-    return program
 
 
 def test_a_body_over_its_limit_is_refused_whatever_the_program_makes_of_it() -> None:

@@ -6,36 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import answered, on_loop, slow, until_idle
+from tests.support.hosting import on_loop, slow
 from tests.support.web import request
+from tests.support.wsgi import PLAIN, Environ, ran, returning
 from trickleweb.request import Request
-from trickleweb.responses import Response
-from trickleweb.wsgi import WsgiApplication
 from trickleweb.wsgi.running import StartResponse
-
-Environ = dict[str, Any]
-PLAIN = [("Content-Type", "text/plain")]
-
-
-async def ran(program: Any, asked: Request | None = None, **options: Any) -> tuple[Response, bytes]:
-    """The response of a program, and its body, once its run is over."""
-    application = WsgiApplication(program, **options)
-    try:
-        found = await answered(application, asked)
-        await until_idle(application)
-        return found
-    finally:
-        await application.shutdown()
-
-
-def returning(*chunks: bytes, headers: list[tuple[str, str]] = PLAIN, status: str = "200 OK") -> Any:
-    """A program that answers with these chunks."""
-
-    def program(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(status, headers)
-        return list(chunks)
-
-    return program
 
 
 def environ_of(asked: Request, **options: Any) -> Environ:
