@@ -89,6 +89,15 @@ class Scoreboard:
         """The first hole that is not declared yet, if something above it has arrived."""
         return (self.cursor, min(self._waiting)) if self._waiting else None
 
+    @property
+    def reach(self) -> int:
+        """One past all that can have been granted so far; what arrives above it is of another episode."""
+        return self.course.edge(self.cursor)
+
+    def discard_waiting(self, start: int, stop: int) -> None:
+        """Forget those numbers of [start, stop) that wait: they are of an episode that is given up."""
+        self._waiting = {number: each for number, each in self._waiting.items() if not start <= number < stop}
+
     def declare_lost(self) -> Range:
         """Declare the first hole lost for good and go on above it; returns it."""
         start, stop = self.cursor, min(self._waiting)

@@ -87,6 +87,11 @@ class Course(NamedTuple):
                 return leg.edge(number)
         return self.legs[-1].edge(number)
 
+    def reaches(self, stop: int) -> bool:
+        """True when numbers up to `stop` can have been granted on this course: it is long enough."""
+        recovery = self.legs[-1].recovery
+        return recovery is None or stop <= recovery.last
+
     def window(self, number: int) -> int:
         """The congestion window in force at `number`: what a restart is reckoned from."""
         recovery = self.legs[-1].recovery
@@ -99,33 +104,39 @@ def reduced_window(window: int) -> int:
 
 
 def course(episode: Episode, runs: Sequence[Range]) -> Course:
-    """Lay out the episodes that follow when exactly `runs` (ascending, disjoint) were received from episode.base on."""
-    end = runs[-1][1] if runs else episode.base
-    if not runs or (len(runs) == 1 and runs[0][0] <= episode.base < end):
+    """Lay out the episodes that follow when exactly `runs` (ascending, apart) were received from episode.base on.
+
+    A loss with nothing received in (hole, last) ends the course, for nothing was granted from there on: runs that go on
+    above are no proof (`Course.reaches`). So each leg but the last uses up a run, and the work is linear in the runs.
+    """
+    if not runs or (len(runs) == 1 and runs[0][0] <= episode.base):
         return Course((Leg(episode),))
     legs: list[Leg] = []
+    end, at = runs[-1][1], 0  # runs[at:] are those not wholly used up
     while True:
-        hole = _first_hole(episode.base, runs)
-        if hole >= end:
+        hole, at = _first_hole(episode.base, runs, at)
+        if at == len(runs):
             legs.append(Leg(episode))
             return Course(tuple(legs))
         window = max(episode.window(hole), 1)
         last = hole + window
-        clipped = tuple((max(a, hole), min(b, last)) for a, b in runs if b > hole and a < last)
-        recovery = Recovery(hole, window, reduced_window(window), clipped)
+        received = []
+        while at < len(runs) and runs[at][0] < last:
+            received.append((runs[at][0], min(runs[at][1], last)))
+            at += 1
+        recovery = Recovery(hole, window, reduced_window(window), tuple(received))
         legs.append(Leg(episode, recovery))
-        if end <= last:
+        if end <= last or not received:
             return Course(tuple(legs))
+        at -= 1  # it may reach into the next episode
         episode = Episode(last, recovery.edge(last) - last, recovery.reduced, episode.law)
 
 
-def _first_hole(base: int, runs: Sequence[Range]) -> int:
-    for start, stop in runs:
-        if start <= base < stop:
-            return stop
-        if start > base:
-            break
-    return base
+def _first_hole(base: int, runs: Sequence[Range], at: int) -> tuple[int, int]:
+    """The first number from `base` on that is in none of runs[at:], and the index of the first run above it."""
+    while at < len(runs) and runs[at][1] <= base:
+        at += 1
+    return (runs[at][1], at + 1) if at < len(runs) and runs[at][0] <= base else (base, at)
 
 
 def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window: int) -> Episode:

@@ -1,8 +1,9 @@
 """Loss: no number is earned twice and none is skipped, whatever is lost and however the requests are cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -165,3 +166,57 @@ def test_a_hole_at_or_above_the_recovery_is_a_new_loss() -> None:
     assert second.episode == Episode(9, 2, 2)
     assert isinstance(followed, Course)
     assert course(Episode(0, 4, 4), [(0, 4), (5, 9), (10, 11)]).legs[1].recovery is not None
+
+
+def test_a_run_that_reaches_beyond_a_recovery_counts_on_both_sides_of_its_end() -> None:
+    followed = course(Episode(0, 4, 4), [(0, 4), (8, 1000), (1001, 1010)])
+    first, second = followed.legs
+    assert first.recovery == Recovery(4, 5, 2, ((8, 9),))
+    assert second.episode == Episode(9, 1, 2)
+    assert second.recovery is not None
+    assert second.recovery.hole == 1000
+    assert followed.reaches(1010)
+
+
+@given(EPISODE, LOSSES, st.integers(0, 60))
+def test_what_a_grant_has_made_is_always_within_reach(episode: Episode, losses: list[int], percent: int) -> None:
+    pattern = arrivals(episode, losses, percent)
+    for end in range(1, len(pattern) + 1):
+        if pattern[end - 1]:
+            assert course(episode, runs_of(episode.base, pattern[:end])).reaches(episode.base + end)
+
+
+class Counted(Sequence[Range]):
+    """Runs that count how often one is looked at."""
+
+    def __init__(self, runs: list[Range]) -> None:
+        self.runs = runs
+        self.looks = 0
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return self.runs[at]
+
+
+GAPS = st.integers(1, 8) | st.integers(1, 1 << 30)
+MADE_UP = st.lists(st.tuples(st.integers(0, 3) | GAPS, GAPS), min_size=1, max_size=64)
+
+
+@given(EPISODE, MADE_UP)
+def test_the_work_for_any_proof_is_bounded_by_its_number_of_runs(
+    episode: Episode, shape: list[tuple[int, int]]
+) -> None:
+    runs, at = [], episode.base
+    for index, (gap, length) in enumerate(shape):
+        at += gap + (index > 0)
+        runs.append((at, at + length))
+        at += length
+    counted = Counted(runs)
+    followed = course(episode, counted)
+    assert len(followed.legs) <= len(runs) + 1
+    assert sum(len(leg.recovery.received) for leg in followed.legs if leg.recovery) <= 2 * len(runs)
+    assert counted.looks <= 20 * len(runs)
+    assert followed.edge(at) >= followed.edge(episode.base)

@@ -6,13 +6,14 @@ from random import Random
 import pytest
 
 from tests.support.fleetkeys import ring
+from tests.support.replica_program import Lines, tape
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import ClientConfig
 from trickles.limits import MILLISECOND, SECOND
 from trickles.listener import Listener
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply
-from trickles.wire.kinds import Address, Burst
+from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
 
 CONTENT = body(120_000)
 FIRST, SECOND_REPLICA = ("10.0.0.1", 443), ("10.0.0.2", 443)
@@ -201,6 +202,32 @@ def test_after_an_idle_hour_one_lost_packet_costs_a_probe_and_not_the_connection
     dropping.numbers = set(range(dropping.count + 1, dropping.count + 1 + lost))
     net.client.write(b"two\n")
     assert net.go_on() == b"one\ntwo\n", net.outcome
+
+
+class Frameless:
+    """Loses every response that carries a transport continuation until a time; the plain ones come through."""
+
+    def __init__(self) -> None:
+        self.until = 0
+        self.net: Toynet | None = None
+
+    def __call__(self, datagram: bytes, upward: bool) -> Iterable[bytes]:
+        framed = datagram[0] == Kind.RESPONSE and datagram[1] & ResponseFlag.TRANSPORT
+        early = self.net is not None and self.net.now < self.until
+        return () if framed and early and not upward else (datagram,)
+
+
+def test_numbers_of_a_restart_that_was_given_up_are_no_part_of_any_proof() -> None:
+    losing = Frameless()
+    net = Toynet(fleet(Lines()), config=HOME, jitter_us=1, tamper=losing)
+    losing.net = net
+    assert len(net.run(b"get 30000\n")) == 30_000
+    net.now += 5 * SECOND
+    losing.until = net.now + 3 * SECOND
+    net.client.write(b"get 60000\n")
+    assert bytes(net.go_on()) == tape(0, 30_000) + tape(0, 60_000), net.outcome
+    assert [listener.counters["dropped.bad_proof"] for listener in net.listeners.values()] == [0, 0]
+    assert counted(net, "timeouts") > 0
 
 
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])

@@ -85,6 +85,17 @@ def test_a_proof_that_is_not_one_earns_nothing(runs: Callable[[Desk], tuple[Run,
     assert len(desk.send(desk.peer.speak(9, 19))) == 20  # and spoils nothing
 
 
+def test_numbers_of_a_later_episode_prove_nothing_for_an_earlier_one() -> None:
+    desk = connected()
+    assert desk.peer.transport is not None
+    old, base = desk.peer.blob, desk.peer.transport.episode.base
+    far = desk.peer_bound() + DEFAULT_LIMITS.max_restart_skip
+    assert desk.ask(desk.peer.restart(far))
+    runs = (desk.peer.run(base, base + 10), desk.peer.run(far, far + 1))
+    assert desk.send(desk.peer.request(desk.peer.spoken(base, far + 1, runs=runs), blob=old)) == []
+    assert desk.counted("dropped.bad_proof") == 1
+
+
 def test_nonces_of_one_connection_prove_nothing_for_another() -> None:
     mine, other = connected(), Desk(Tape(), name="other")
     other.connect()

@@ -61,8 +61,12 @@ def test_the_next_episode_begins_where_recovery_ended() -> None:
     assert followed.edge(9) == 11
 
 
-def test_nothing_delivered_leaves_nothing_in_flight() -> None:
-    assert course(Episode(0, 4, 4), [(0, 4), (9, 10)]).episode == Episode(9, 0, 2)
+def test_nothing_delivered_ends_the_course() -> None:
+    followed = course(Episode(0, 4, 4), [(0, 4), (9, 10), (1 << 30, (1 << 30) + 1)])
+    assert followed.legs == (Leg(Episode(0, 4, 4), Recovery(4, 5, 2, ())),)  # f(0) = 0: nothing is left in flight
+    assert followed.edge(9) == followed.edge(10) == 9
+    assert followed.reaches(9)
+    assert not followed.reaches(10)
 
 
 RUNNING = Course((Leg(Episode(0, 40, 40)),))

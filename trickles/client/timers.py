@@ -72,6 +72,9 @@ class Timers:
         while (hole := state.board.hole()) is not None:
             if self._of_next_episode(hole):
                 break
+            if hole[1] >= state.board.reach:  # answers a restart that was given up: no proof of this episode
+                state.board.discard_waiting(hole[1], state.restarting.start if state.restarting is not None else NEVER)
+                continue
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
             if self._patient(now) or not (by_count or now >= self._overdue_at()):
                 break

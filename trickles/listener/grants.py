@@ -51,6 +51,8 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
         followed: Episode | Course = episode
     else:
         followed = course(episode, [(start, stop) for start, stop, _ in runs])
+        if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
+            return BAD_PROOF
     claims = table.of(path.connection)
     if flags & _RESTART:
         return _restart(path, body, followed, claims, now, limits)

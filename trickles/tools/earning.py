@@ -18,8 +18,10 @@ class Earning:
 
 
 def earning(body: RequestBody, episode: Episode) -> Earning | None:
-    """The arithmetic of a request that is no restart; None when it speaks for numbers before its episode."""
+    """The arithmetic of a request that is no restart; None when it speaks for numbers out of its episode."""
     if body.lo < episode.base or any(start < episode.base for start, _, _ in body.runs):
         return None
     followed = course(episode, [(start, stop) for start, stop, _ in body.runs])
+    if body.runs and not followed.reaches(body.runs[-1][1]):
+        return None
     return Earning(followed.edge(body.lo), followed.edge(body.hi), followed.window(body.hi))
