@@ -7,21 +7,40 @@ from trickles.listener.claims import Claims
 
 Range = tuple[int, int]
 RANGES = st.tuples(st.integers(0, 60), st.integers(1, 9)).map(lambda pair: (pair[0], pair[0] + pair[1]))
-STEPS = st.lists(st.tuples(st.booleans(), RANGES), max_size=15)  # fewer than are remembered
+FAR = st.tuples(st.integers(0, 5_000), st.integers(1, 9)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+STEPS = st.lists(st.tuples(st.booleans(), RANGES), max_size=31)  # fewer than are remembered
 
 
 @given(STEPS, RANGES)
-def test_claims_and_releases_agree_with_a_set(steps: list[tuple[bool, Range]], asked: Range) -> None:
-    clever, stupid = Claims(), set[int]()
+def test_claims_and_what_is_given_back_agree_with_a_set(steps: list[tuple[bool, Range]], asked: Range) -> None:
+    clever, stupid, taken = Claims(), set[int](), list[Range]()
     for claims, (start, stop) in steps:
         numbers = set(range(start, stop))
         if claims:
             assert clever.claim(start, stop) == (not numbers & stupid)
-            stupid = stupid if numbers & stupid else stupid | numbers
-        else:
+            if not numbers & stupid:
+                stupid |= numbers
+                taken.append((start, stop))
+        elif taken:
+            start, stop = taken.pop(start % len(taken))
             clever.release(start, stop)
-            stupid -= numbers
+            stupid -= set(range(start, stop))
         assert clever.claimed(*asked) == bool(stupid & set(range(*asked)))
+
+
+@given(st.lists(FAR, max_size=200), st.lists(st.integers(0, 199), max_size=20))
+def test_whatever_is_forgotten_nothing_is_earned_twice(ranges: list[Range], given_back: list[int]) -> None:
+    claims, used, taken = Claims(), set[int](), list[Range]()
+    for at, (start, stop) in enumerate(ranges):
+        if claims.claim(start, stop):
+            assert used.isdisjoint(range(start, stop))
+            used |= set(range(start, stop))
+            taken.append((start, stop))
+        if at in given_back and taken:
+            start, stop = taken.pop()
+            claims.release(start, stop)
+            used -= set(range(start, stop))
+        assert claims.held <= Claims.MAX_RANGES
 
 
 @given(st.permutations(range(40)))

@@ -41,12 +41,14 @@ def test_the_table_is_bounded_and_forgets_who_was_silent_longest() -> None:
     assert claims.of(b"a").claim(0, 1)
 
 
-def test_ranges_of_one_connection_are_bounded_and_the_highest_are_kept() -> None:
+def test_ranges_of_one_connection_are_bounded_and_what_is_forgotten_counts_as_used() -> None:
     claims = ClaimTable(3)
-    for number in range(100):
+    for number in range(1, 101):
         assert claims.of(b"a").claim(10 * number, 10 * number + 1)
-    assert not claims.of(b"a").claim(990, 991)
-    assert claims.of(b"a").claim(0, 1)
+    assert claims.of(b"a").claim(1_005, 1_006)
+    assert claims.of(b"a").claim(995, 996)  # what is remembered has gaps
+    for start in range(600):
+        assert not claims.of(b"a").claim(start, start + 1)
 
 
 def test_restarts_after_loss_keep_their_distance() -> None:

@@ -8,6 +8,7 @@ from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.peer import Run
 from tests.support.toys import Refusing, Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND
+from trickles.listener.claims import Claims
 from trickles.service import Refusal
 from trickles.wire.kinds import RequestFlag
 
@@ -221,6 +222,17 @@ def test_a_restart_just_below_claimed_numbers_does_not_earn_them_twice() -> None
     old.peer.number = desk.peer.number
     again = desk.peer.read(desk.send(old.peer.restart(first, flags=CLEAN)))
     assert not served & {packet.number for packet in again}
+
+
+@pytest.mark.parametrize("distance", [0, 100, 10_000])
+def test_old_proof_earns_nothing_again_however_many_restarts_came_after_it(distance: int) -> None:
+    desk = connected()
+    old, body = desk.peer.blob, desk.peer.spoken(9, 19)
+    assert len(desk.ask(desk.peer.request(body))) == 20
+    for _ in range(2 * Claims.MAX_RANGES):
+        desk.now += 100 * MILLISECOND
+        assert desk.ask(desk.peer.restart(desk.peer_bound() + distance))
+    assert [desk.send(desk.peer.request(body, blob=old)) for _ in range(20)] == 20 * [[]]
 
 
 def test_a_refused_claim_may_be_made_again_by_its_repeat() -> None:

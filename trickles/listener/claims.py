@@ -1,57 +1,76 @@
-"""What a listener remembers of the numbers that it granted, so that none is earned twice: bounded, losable."""
+"""What a listener remembers of the numbers that it granted, so that none is earned twice: bounded, losable.
+
+Forgetting goes one way only. When a connection has claimed more ranges than are kept, the two lowest become one, with
+all that lies below and between them: what is not known any more counts as used.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from trickles.listener.recent import Recent
-from trickles.ranges import Range
 
 
 class Claims:
-    """Which packet numbers one connection has claimed here lately, and when it last did what it may do seldom."""
+    """Which packet numbers one connection has claimed here, and when it last did what it may do seldom."""
 
-    MAX_RANGES = 16
-    __slots__ = ("_paused_from", "_probed_at", "_ranges", "_restarted_at")
+    MAX_RANGES = 32  # a window in flight, as every second request of a client that alternates between two replicas
+    __slots__ = ("_bounds", "_paused_from", "_probed_at", "_restarted_at")
 
     def __init__(self) -> None:
-        self._ranges: list[Range] = []  # ascending, apart from each other
+        self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
         self._paused_from = -1  # issue time of the last continuation that a clean restart used up
         self._restarted_at = self._probed_at = -(1 << 62)
 
+    @property
+    def held(self) -> int:
+        """How many ranges are remembered."""
+        return len(self._bounds) // 2
+
     def claim(self, start: int, stop: int) -> bool:
         """Note [start, stop); False when any of it was claimed before."""
-        ranges = self._ranges
-        top = ranges[-1][1] if ranges else -1
+        bounds = self._bounds
+        top = bounds[-1] if bounds else -1
         if start == top:
-            ranges[-1] = ranges[-1][0], stop
-        elif start > top:
-            ranges.append((start, stop))
+            bounds[-1] = stop
+            return True
+        if start > top:
+            bounds += start, stop
         elif self.claimed(start, stop):
             return False
         else:
             self._insert(start, stop)
-        if len(ranges) > self.MAX_RANGES:
-            del ranges[0]
+        self._bound()
         return True
 
     def claimed(self, start: int, stop: int) -> bool:
-        """True when any of [start, stop) was claimed here before."""
-        ranges = self._ranges
-        return bool(ranges) and start < ranges[-1][1] and any(a < stop and b > start for a, b in ranges)
+        """True when any of [start, stop) was claimed here before, or may have been."""
+        bounds, at = self._bounds, bisect_right(self._bounds, start)
+        return bool(at & 1) or (at < len(bounds) and bounds[at] < stop)
 
     def release(self, start: int, stop: int) -> None:
         """Take a claim back that was not served, so that a repeat of it may be, the restart that it came with too."""
         self._paused_from, self._restarted_at = -1, -(1 << 62)
-        cut = [part for a, b in self._ranges for part in ((a, min(b, start)), (max(a, stop), b))]
-        self._ranges[:] = [(a, b) for a, b in cut if a < b]
+        bounds, at = self._bounds, bisect_right(self._bounds, start)
+        if at & 1 and bounds[at] >= stop:  # in a range of its own, or joined to others
+            before, after = bounds[at - 1], bounds[at]
+            bounds[at - 1 : at + 1] = [each for a, b in ((before, start), (stop, after)) if a < b for each in (a, b)]
+            self._bound()
 
     def _insert(self, start: int, stop: int) -> None:
-        before = [(a, b) for a, b in self._ranges if b <= start]
-        after = [(a, b) for a, b in self._ranges if a >= stop]
-        if before and before[-1][1] == start:
-            start = before.pop()[0]
-        if after and after[0][0] == stop:
-            stop = after.pop(0)[1]
-        self._ranges[:] = [*before, (start, stop), *after]
+        """Add a range that overlaps none, joined to the neighbours that it touches."""
+        bounds, at = self._bounds, bisect_right(self._bounds, start)
+        first, last = at, at
+        if at and bounds[at - 1] == start:
+            first, start = at - 2, bounds[at - 2]
+        if at < len(bounds) and bounds[at] == stop:
+            last, stop = at + 2, bounds[at + 1]
+        bounds[first:last] = start, stop
+
+    def _bound(self) -> None:
+        bounds = self._bounds
+        if len(bounds) > 2 * self.MAX_RANGES:
+            bounds[:3] = [0]
 
     def may_probe(self, *, now: int, interval: int) -> bool:
         """True when the last answer to a repeat is at least `interval` ago."""
