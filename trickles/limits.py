@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 SECOND = 1_000_000
 MILLISECOND = 1_000
+MOST_UNPROVED = 40  # packets that a connection gets from a replica in any 10 s without new proof, by these defaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Limits:
     max_window: int = 1 << 16
     max_number: int = (1 << 32) - 1  # packet numbers are 32 bits on the wire
     max_restart_skip: int = 1 << 20  # how far ahead a restart may place its base
+    substantial_proof: int = 64  # packets newly proved that end a back-off; fewer would buy free answers
 
     # input
     max_event_input_bytes: int = 1 << 17  # of spooled input, what an event brings at once
@@ -36,8 +38,9 @@ class Limits:
     continuation_life: int = 30 * SECOND  # replay filter remembers this long
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
-    min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor
-    min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor
+    min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor; doubles without new proof
+    min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor; doubles without new proof
+    most_backoff: int = 6400 * MILLISECOND  # what these intervals double up to
 
     # client timers (RFC 6298, RFC 8985)
     rto_initial: int = SECOND

@@ -22,8 +22,11 @@ def test_a_claim_that_was_caught_leaves_no_trace() -> None:
 
 def test_a_claim_taken_back_may_be_made_again() -> None:
     claims = ClaimTable(10)
-    claims.of(b"a").claim(0, 30)
-    claims.of(b"a").release(10, 20)
+    claims.of(b"a").claim(0, 10)
+    taken = claims.of(b"a").take(10, 20)
+    assert taken is not None
+    assert claims.of(b"a").claim(20, 30)
+    taken.give_back()
     assert claims.of(b"a").claim(10, 20)
     assert not claims.of(b"a").claim(0, 1)
     assert not claims.of(b"a").claim(29, 30)
@@ -49,11 +52,3 @@ def test_ranges_of_one_connection_are_bounded_and_what_is_forgotten_counts_as_us
     assert claims.of(b"a").claim(995, 996)  # what is remembered has gaps
     for start in range(600):
         assert not claims.of(b"a").claim(start, start + 1)
-
-
-def test_restarts_after_loss_keep_their_distance() -> None:
-    claims = ClaimTable(3)
-    assert claims.of(b"a").may_restart(now=1000, interval=50)
-    assert not claims.of(b"a").may_restart(now=1049, interval=50)
-    assert claims.of(b"b").may_restart(now=1049, interval=50)
-    assert claims.of(b"a").may_restart(now=1050, interval=50)

@@ -7,20 +7,51 @@ all that lies below and between them: what is not known any more counts as used.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from trickles.limits import Limits
+from trickles.listener.pacing import RESTED, Pace, newly_proved
 from trickles.listener.recent import Recent
+from trickles.wire.request import Run
+
+
+class Taken(NamedTuple):
+    """What one request took here, so that exactly this can be given back."""
+
+    claims: Claims
+    start: int
+    stop: int
+    top: int  # before
+    paces: tuple[Pace, Pace] | None = None  # of a restart: the one before, and the one that it left
+
+    def give_back(self) -> None:
+        """It is not served, so a repeat of it may be; a restart since then stands, and what it used up."""
+        claims, start, stop, top, paces = self
+        claims.release(start, stop)
+        if claims.top == stop:
+            claims.top = top
+        if paces is not None and claims.pace is paces[1]:
+            claims.pace = paces[0]
+
+    def void(self, start: int) -> None:
+        """Numbers from `start` on are not sent: a client that proves all below has proved all."""
+        if self.claims.top == self.stop:
+            self.claims.top = start
 
 
 class Claims:
-    """Which packet numbers one connection has claimed here, and when it last did what it may do seldom."""
+    """Which packet numbers one connection has claimed here, and what its restarts have used up."""
 
     MAX_RANGES = 32  # a window in flight, as every second request of a client that alternates between two replicas
-    __slots__ = ("_bounds", "_paused_from", "_probed_at", "_restarted_at")
+    __slots__ = ("_bounds", "_repeats", "_repeats_shown", "pace", "top")
 
     def __init__(self) -> None:
         self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
-        self._paused_from = -1  # issue time of the last continuation that a clean restart used up
-        self._restarted_at = self._probed_at = -(1 << 62)
+        self._repeats = RESTED
+        self._repeats_shown = 0  # numbers below were proved when the back-off of repeats was ended last
+        self.pace = Pace()
+        self.top = 0  # one past the highest number that was sent from here, or is to be
 
     @property
     def held(self) -> int:
@@ -32,10 +63,11 @@ class Claims:
         bounds = self._bounds
         top = bounds[-1] if bounds else -1
         if start == top:
-            bounds[-1] = stop
+            bounds[-1] = self.top = stop
             return True
         if start > top:
             bounds += start, stop
+            self.top = stop
         elif self.claimed(start, stop):
             return False
         else:
@@ -48,14 +80,40 @@ class Claims:
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         return bool(at & 1) or (at < len(bounds) and bounds[at] < stop)
 
+    def take(self, start: int, stop: int) -> Taken | None:
+        """As `claim`, with what it takes to give it back."""
+        top = self.top
+        return Taken(self, start, stop, top) if self.claim(start, stop) else None
+
+    def restart(self, base: int, stop: int, after: Pace) -> Taken | None:
+        """Take [base, stop) and go on at that pace; None when any of it was claimed before.
+
+        All numbers below are used up: whoever restarts has given up what it did not claim.
+        """
+        top, before, bounds = self.top, self.pace, self._bounds
+        if not self.claim(base, stop):
+            return None
+        bounds[: bisect_right(bounds, base)] = [0]
+        self.pace = after
+        if after.shown > before.shown:
+            self._repeats = RESTED
+        return Taken(self, base, stop, top, (before, after))
+
     def release(self, start: int, stop: int) -> None:
-        """Take a claim back that was not served, so that a repeat of it may be, the restart that it came with too."""
-        self._paused_from, self._restarted_at = -1, -(1 << 62)
+        """Forget a claim, and nothing of any other."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         if at & 1 and bounds[at] >= stop:  # in a range of its own, or joined to others
             before, after = bounds[at - 1], bounds[at]
             bounds[at - 1 : at + 1] = [each for a, b in ((before, start), (stop, after)) if a < b for each in (a, b)]
             self._bound()
+
+    def may_repeat(self, runs: Sequence[Run], *, now: int, limits: Limits) -> bool:
+        """True when what was served here may be answered again: less often each time, until more is proved."""
+        if newly_proved(runs, self._repeats_shown) >= limits.substantial_proof:
+            self._repeats, self._repeats_shown = RESTED, runs[-1][1]
+        waits = self._repeats.after(now, limits.min_probe_interval, limits.most_backoff)
+        self._repeats = waits or self._repeats
+        return waits is not None
 
     def _insert(self, start: int, stop: int) -> None:
         """Add a range that overlaps none, joined to the neighbours that it touches."""
@@ -71,27 +129,6 @@ class Claims:
         bounds = self._bounds
         if len(bounds) > 2 * self.MAX_RANGES:
             bounds[:3] = [0]
-
-    def may_probe(self, *, now: int, interval: int) -> bool:
-        """True when the last answer to a repeat is at least `interval` ago."""
-        if now - self._probed_at < interval:
-            return False
-        self._probed_at = now
-        return True
-
-    def may_pause(self, issued: int) -> bool:
-        """True once per continuation, named by its time of issue: that is how often a clean restart may use it."""
-        if self._paused_from == issued:
-            return False
-        self._paused_from = issued
-        return True
-
-    def may_restart(self, *, now: int, interval: int) -> bool:
-        """True when the last restart after loss is at least `interval` ago."""
-        if now - self._restarted_at < interval:
-            return False
-        self._restarted_at = now
-        return True
 
 
 class ClaimTable:

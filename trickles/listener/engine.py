@@ -12,7 +12,8 @@ from trickles.errors import BadPacket, Forged, UnknownEpoch
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener.claims import ClaimTable
-from trickles.listener.grants import Refused, decide
+from trickles.listener.decisions import Refused
+from trickles.listener.grants import decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier

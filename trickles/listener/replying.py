@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trickles.errors import ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
-from trickles.listener.grants import Decision
+from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service, Spooled
@@ -69,14 +69,15 @@ class Replier:
         spooled: Spooled | None,
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
-        start, stop, episode, fresh, size, claims, short = decision
+        start, stop, episode, fresh, size, taken, short = decision
         flags, _, _, _, _, _, wants, user, offset, inline = body
         known = None
         if user:
             try:
                 known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._user_life)
             except UnknownEpoch:  # another replica may hold it: a rotation is under way
-                claims.release(start, stop)
+                if taken is not None:
+                    taken.give_back()
                 return self.refuse(path, source, number, Refusal.EPOCH)
             except Forged:
                 self._counters.hit("refused.user_continuation")
@@ -88,7 +89,7 @@ class Replier:
             sent |= _TRANSPORT
         again = known if aged and not inline else None  # a long transfer outlives its epoch
         more = known is not None and known.more
-        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, claims, again, more)
+        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, taken, again, more)
         ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(path.connection, source[0], False, offset, given, ends, known, wants, budget, spooled)
         return self.ask(event, grant)
@@ -158,8 +159,8 @@ class Replier:
         flags, frames = grant.flags, grant.frames
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")
-            if grant.claims is not None:
-                grant.claims.release(grant.start, grant.stop)
+            if grant.taken is not None:
+                grant.taken.give_back()
             return [self._refused(grant.path, grant.destination, grant.request, refusal)]
         if continuation is not None:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from trickles.listener.claims import Claims
+from trickles.listener.claims import Taken
 from trickles.listener.paths import Path
 from trickles.service import Buffer, Continuation
 from trickles.session import Session
@@ -38,7 +38,7 @@ class Grant:
     frames: bytes
     nonce: bytes
     now: int
-    claims: Claims | None  # where the numbers are noted; a greeting claims nothing
+    taken: Taken | None  # where the numbers are noted; a greeting takes none, a repeat none anew
     known: Continuation | None = None  # the client's own, sealed again when the service brings no other
     more: bool = False  # output goes on: a few numbers left over are used up by empty packets, to keep the clock going
 
@@ -75,6 +75,8 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         flags |= _END
     if number + 1 < grant.stop:
         flags |= _SHORT
+        if grant.taken is not None:
+            grant.taken.void(number + 1)
     proof = path.nonces.run(number, number + 1)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
     clear += frames
@@ -99,6 +101,8 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
     marks = [flags] * len(marked) + [0] * (len(pieces) - len(marked))
     marks[-1] = _closing(marks[-1], offsets[-1] + len(pieces[-1]), end, stop, grant.stop)
+    if stop < grant.stop and grant.taken is not None:
+        grant.taken.void(stop)
     kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
     proofs = grant.path.nonces.proofs(first, stop)
     heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))

@@ -1,0 +1,248 @@
+"""What restarts use up: windows, continuations, proof; and what a client gets that goes on without new proof."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.support.desk import ROUND_TRIP, Desk
+from tests.support.toys import Tape
+from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
+from trickles.listener.pacing import RESTED, Begun, Pace, newly_proved
+from trickles.service import Deferred, Event, Refusal, Reply
+from trickles.trickle import Episode
+from trickles.wire.kinds import RequestFlag
+
+CLEAN, PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
+LEAST, MOST = DEFAULT_LIMITS.min_restart_interval, DEFAULT_LIMITS.most_backoff
+ELSEWHERE = ("198.51.100.9", 40_000)
+
+
+def connected(**options: object) -> Desk:
+    desk = Desk(Tape(), **options)  # type: ignore[arg-type]
+    desk.connect()
+    desk.now += ROUND_TRIP
+    return desk
+
+
+def begun(base: int) -> Begun:
+    return Begun(Episode(base, 2, 2), 1200)
+
+
+def restarted(pace: Pace, now: int, *, new: int = 0, issued: int | None = None) -> Pace | None:
+    return pace.restarted(
+        begun=begun(now), issued=issued, proved=pace.shown + new, new=new, now=now, limits=DEFAULT_LIMITS
+    )
+
+
+# the pace itself
+
+
+def test_restarts_without_new_proof_wait_twice_as_long_each_time_up_to_a_bound() -> None:
+    pace, times = Pace(), list[int]()
+    for now in range(0, 60 * SECOND, 10 * MILLISECOND):
+        after = restarted(pace, now)
+        if after is not None:
+            pace = after
+            times.append(now)
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert waits[:8] == [LEAST << doubled for doubled in range(8)]
+    assert set(waits[8:]) == {MOST}
+
+
+def test_new_proof_is_no_reason_to_wait_and_only_much_of_it_ends_the_back_off() -> None:
+    pace = Pace()
+    for now in (0, LEAST, 3 * LEAST):
+        pace = restarted(pace, now) or pytest.fail("too early")
+    now = 3 * LEAST
+    for _ in range(DEFAULT_LIMITS.substantial_proof - 1):
+        pace = restarted(pace, now, new=1) or pytest.fail("new proof was there")
+        assert restarted(pace, now) is None
+    pace = restarted(pace, now, new=1) or pytest.fail("new proof was there")
+    assert pace.backoff == RESTED
+    assert restarted(pace, now) is not None
+
+
+def test_continuations_are_used_up_by_their_time_of_issue_whatever_the_order() -> None:
+    pace = Pace()
+    for issued, used in ((5, 5), (9, 9), (7, 9), (10, 10)):
+        pace = restarted(pace, 0, new=1, issued=issued) or pytest.fail("new proof was there")
+        assert pace.used == used
+
+
+def test_the_latest_restarts_are_known_by_their_exact_base() -> None:
+    pace = Pace()
+    for base in range(10, 70, 10):
+        pace = restarted(pace, base, new=1) or pytest.fail("new proof was there")
+    assert pace.find(60) == begun(60)
+    assert pace.find(55) is pace.find(10) is None
+    assert len(pace.begun) == 4
+
+
+@pytest.mark.parametrize(("shown", "new"), [(0, 15), (5, 10), (7, 8), (10, 8), (12, 8), (19, 1), (20, 0), (99, 0)])
+def test_only_numbers_that_were_not_shown_before_are_new(shown: int, new: int) -> None:
+    assert newly_proved(((0, 7, 1), (12, 20, 2)), shown) == new
+
+
+# at a listener
+
+
+def test_two_continuations_in_turn_are_one_pause() -> None:
+    desk = connected()
+    older = desk.peer.blob
+    desk.now += DEFAULT_LIMITS.continuation_life // 3
+    desk.ask(desk.peer.speak(9, 10))
+    assert desk.peer.blob != older
+    earned, bound = 0, desk.peer_bound()
+    for attempt in range(400):
+        blob = older if attempt & 1 else desk.peer.blob
+        body = desk.peer.spoken(desk.peer.top, desk.peer.top, restart_base=bound + 100 * attempt)
+        body = body._replace(flags=RequestFlag.RESTART | CLEAN)
+        earned += len(desk.send(desk.peer.request(body, blob=blob)))
+    assert earned <= DEFAULT_LIMITS.idle_window + 2
+
+
+def test_two_unvalidated_continuations_in_turn_are_one_initial_window() -> None:
+    desk = Desk(Tape())
+    desk.greet()
+    first = desk.peer.blob
+    desk.now += ROUND_TRIP
+    desk.greet()
+    assert desk.peer.blob != first
+    earned = 0
+    for attempt in range(400):
+        body = desk.peer.spoken(0, 0, restart_base=100 + 100 * attempt, runs=(), flags=RequestFlag.RESTART)
+        earned += len(desk.send(desk.peer.request(body, blob=first if attempt & 1 else desk.peer.blob)))
+    assert earned == DEFAULT_LIMITS.initial_window + 2
+
+
+def test_moving_to_and_fro_earns_no_more_than_is_proved() -> None:
+    desk = connected()
+    earned = len(desk.ask(desk.peer.speak(9, 19)))
+    proved, sources = len(desk.peer.nonces), (ELSEWHERE, ("192.0.2.7", 40_000))
+    for turn in range(100):
+        source = sources[turn & 1]
+        (refused,) = desk.send(desk.peer.speak(desk.peer.top - 1, desk.peer.top), source)
+        assert desk.peer.refusal(refused).code is Refusal.ADDRESS
+        answers = desk.send(desk.peer.restart(desk.peer_bound() + 1000 * turn), source)
+        earned += len(answers)
+        desk.peer.read(answers[:1])  # one is received, the rest is lost
+        desk.now += ROUND_TRIP
+    assert desk.counted("refused.address") == 100
+    assert earned <= proved + 2 * (len(desk.peer.nonces) - proved) + 20
+
+
+class Picky:
+    """A service that is busy for whoever wants the byte at 7."""
+
+    def handle(self, event: Event) -> Reply | Deferred:
+        if event.wants and event.wants[0][0] == 7:
+            return Reply(refusal=Refusal.BUSY)
+        return Tape().handle(event)
+
+
+def test_a_refused_request_gives_back_nothing_of_anothers_restart() -> None:
+    desk = Desk(Picky())
+    desk.connect()
+    earned, bound = 0, desk.peer_bound()
+    for attempt in range(400):
+        base = bound + 200 * attempt
+        earned += len(desk.send(desk.peer.restart(base, flags=CLEAN)))
+        (refused,) = desk.send(desk.peer.restart(base + 100, wants=((7, 8),))) or (b"",)
+        assert not refused or desk.peer.refusal(refused).code is Refusal.BUSY
+    assert earned <= DEFAULT_LIMITS.idle_window + 2
+
+
+class Moody:
+    """A tape that is busy for the first requests after it was told to be."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+    def handle(self, event: Event) -> Reply | Deferred:
+        self.busy -= 1
+        return Reply(refusal=Refusal.BUSY) if self.busy >= 0 else Tape().handle(event)
+
+
+@pytest.mark.parametrize(("flags", "served"), [(0, 2), (CLEAN, 32)])
+def test_a_refused_restart_is_worth_as_much_when_it_is_made_again(flags: int, served: int) -> None:
+    moody = Moody()
+    desk = Desk(moody)
+    desk.connect()
+    desk.ask(desk.peer.speak(9, 19))
+    moody.busy = 3
+    flags, base = RequestFlag.RESTART | flags, desk.peer_bound()
+    for probe in (0, PROBE, PROBE):
+        body = desk.peer.spoken(39, 39, restart_base=base, flags=flags | probe)
+        (answer,) = desk.send(desk.peer.request(body))
+        assert desk.peer.refusal(answer).code is Refusal.BUSY
+        desk.now += MILLISECOND
+    assert len(desk.send(desk.peer.request(body))) == served
+
+
+def test_a_pause_keeps_the_window_where_all_that_was_sent_is_proved() -> None:
+    desk = connected()
+    desk.ask(desk.peer.speak(9, 19))
+    assert len(desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == 32  # of 40: 10, and 30 acknowledged
+
+
+def test_a_pause_that_hides_what_was_lost_at_the_end_is_a_timeout() -> None:
+    desk = connected()
+    desk.ask(desk.peer.speak(9, 19), lost=[38])
+    assert desk.peer.transport is not None
+    packets = desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))
+    assert len(packets) == 2
+    assert desk.peer.transport.episode.ssthresh == 19  # half of 39
+
+
+def test_numbers_that_a_short_answer_left_over_need_no_proof() -> None:
+    desk = connected()
+    (short,) = desk.ask(desk.peer.speak(9, 19, wants=((0, 5),)))
+    assert short.number == 19
+    bound = desk.peer_bound()
+    assert len(desk.ask(desk.peer.restart(bound, flags=CLEAN))) == 21
+
+
+def test_elsewhere_a_window_is_worth_an_initial_one_and_later_what_was_proved() -> None:
+    desk, other = connected(), Desk(Tape())
+    desk.ask(desk.peer.speak(9, 19))
+    desk.ask(desk.peer.speak(19, 39))
+    other.now, other.peer = desk.now, desk.peer
+    assert len(other.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == DEFAULT_LIMITS.initial_window
+    (last,) = desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))[:1]
+    other.now += ROUND_TRIP
+    for number in [number for number in desk.peer.nonces if number > last.number + 3]:
+        del desk.peer.nonces[number]  # four are received
+    assert len(other.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == 4
+
+
+def test_a_restart_uses_up_what_was_held_back_below_it() -> None:
+    desk = connected()
+    old, body = desk.peer.blob, desk.peer.spoken(9, 19)
+    assert len(desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == 20
+    assert desk.send(desk.peer.request(body, blob=old)) == []
+    assert desk.counted("dropped.claimed") == 1
+
+
+@pytest.mark.parametrize("flags", [0, CLEAN])
+def test_a_repeated_restart_begins_the_episode_that_was_begun_and_no_larger_one(flags: int) -> None:
+    desk = connected()
+    desk.ask(desk.peer.speak(9, 19), lost=[20])
+    base = desk.peer_bound()
+    desk.ask(desk.peer.restart(base))
+    assert desk.peer.transport is not None
+    first = desk.peer.transport.episode
+    again = desk.peer.spoken(39, 39, restart_base=base, flags=RequestFlag.RESTART | PROBE | flags)
+    desk.ask(desk.peer.request(again))
+    assert desk.peer.transport.episode == first
+
+
+def test_a_restart_that_was_never_made_is_not_repeated() -> None:
+    desk = connected()
+    desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))
+    old = connected()
+    for base in range(old.peer_bound() + 1, old.peer_bound() + 20):
+        body = old.peer.spoken(19, 19, restart_base=base, flags=RequestFlag.RESTART | PROBE)
+        desk.peer.number += 1
+        old.peer.number = desk.peer.number
+        desk.now += SECOND // 10
+        assert desk.send(old.peer.request(body)) == []

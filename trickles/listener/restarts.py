@@ -1,0 +1,76 @@
+"""Restarts: with which window a new episode may begin, by what is proved and what is remembered here.
+
+| restart | start |
+|---|---|
+| the address was not proved | the initial window the first time; later no more than was proved since the last restart |
+| after a pause, all proved, and the last of it was sent from here | the window that was left, up to the idle window |
+| after a pause, all proved, served elsewhere | the same, but at most the initial window, and as in the first line |
+| any other, or with a continuation not issued after the last one used up | one or two, as after a timeout |
+
+"All proved" is checked against the highest number that was sent from here: a client that hides a loss is not believed.
+The window that is left after a pause has itself been proved, packet by packet, from an initial window on: that is why
+it is not bounded by what the last episode proved, which would take it from connections used a little each time.
+A restart uses up all numbers below its base, so a window cannot be kept twice, once by the pause and once by requests
+held back; and it costs the continuation, so an older one cannot be used afterwards.
+"""
+
+from __future__ import annotations
+
+from trickles.limits import Limits
+from trickles.listener.claims import Claims
+from trickles.listener.decisions import BAD_PROOF, CLAIMED, IMPATIENT, Decision, Refused, most_packets
+from trickles.listener.pacing import Begun, newly_proved
+from trickles.listener.paths import Path
+from trickles.trickle import Course, Episode, paused, rescaled, timed_out
+from trickles.wire.kinds import RequestFlag
+from trickles.wire.request import RequestBody
+
+_CLEAN, _PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
+
+
+def restart(
+    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, *, now: int, limits: Limits
+) -> Decision | Refused:
+    """The decision on a request that restarts, its proof checked and followed."""
+    state, base, runs = path.state, body.restart_base, body.runs
+    whole, proved = followed is state.episode, runs[-1][1] if runs else state.episode.base
+    window = followed.window(proved)
+    bound = proved + window if whole else followed.edge(proved)
+    if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
+        return BAD_PROOF
+    if claims.claimed(base, base + 1):
+        return _again(body, claims, now, limits)
+    last = followed if isinstance(followed, Episode) else followed.episode
+    clean = bool(body.flags & _CLEAN) and whole and proved >= claims.top
+    new, kept = newly_proved(runs, claims.pace.shown), 0
+    if (state.embryo or clean) and state.issued > claims.pace.used:
+        kept = _kept(claims, new, limits, ended_here=whole and proved == claims.top)
+    if kept and state.embryo:
+        episode = Episode(base, max(2, min(kept, limits.initial_window)), state.episode.ssthresh, state.episode.law)
+    else:
+        episode = paused(last, window, base, kept) if kept else timed_out(last, window, base)
+    size = max(limits.min_datagram_bytes, min(body.datagram_bytes, limits.max_datagram_bytes))
+    begun = Begun(rescaled(episode, state.datagram_bytes, size), size)
+    issued = state.issued if kept else None
+    after = claims.pace.restarted(begun=begun, issued=issued, proved=proved, new=new, now=now, limits=limits)
+    if after is None:
+        return IMPATIENT
+    stop = base + min(begun.episode.start, most_packets(size, limits))
+    taken = claims.restart(base, stop, after)
+    return Decision(base, stop, begun.episode, True, size, taken) if taken else CLAIMED
+
+
+def _kept(claims: Claims, new: int, limits: Limits, *, ended_here: bool) -> int:
+    """How large a window may be that begins without a loss, 0 when there is nothing to show for it."""
+    if ended_here and new:
+        return limits.idle_window
+    return min(limits.initial_window, new) if claims.pace.begun else limits.initial_window
+
+
+def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decision | Refused:
+    """A repeat of a restart that was granted here; any other number in use cannot be a base."""
+    begun = claims.pace.find(body.restart_base)
+    if begun is None or not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
+        return CLAIMED
+    base = begun.episode.base
+    return Decision(base, base + 1, begun.episode, True, begun.datagram_bytes, None, short=True)
