@@ -244,8 +244,10 @@ def others() -> list[Json]:
     rows: list[Json] = [{"what": "hint of an unknown epoch", "bytes": refusal_header(Refusal.EPOCH, number, SALT)}]
     for code in Refusal:
         mends = code in (Refusal.EXPIRED, Refusal.ADDRESS)
-        clear = refusal_header(code, number, SALT) + (fresh.encode() if mends else b"")
-        rows.append({"what": f"refusal {code.name}", "code": int(code), "bytes": clear + session.tag(clear)})
+        worked_us = 250_000 if code is Refusal.WORKING else 0
+        clear = refusal_header(code, number, SALT, worked_us) + (fresh.encode() if mends else b"")
+        row: Json = {"what": f"refusal {code.name}", "code": int(code), "worked_us": worked_us}
+        rows.append(row | {"bytes": clear + session.tag(clear)})
     ping = request_header(Kind.PING, blob(Suite.SEALED), number)
     rows.append({"what": "ping", "bytes": session.seal_request(ping, bytes(300 - len(ping) - 16))})
     pong = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, SALT, number, 0, 0)

@@ -75,6 +75,10 @@ class Scoreboard:
         while waiting and (arrival := waiting.pop(self.cursor, None)) is not None:
             self._extend(self.cursor, self.cursor + 1, arrival[0])
 
+    def awaits(self, number: int) -> bool:
+        """True when that number is news: neither decided nor here already."""
+        return number >= self.cursor and number not in self._waiting
+
     @property
     def waiting(self) -> int:
         """How many numbers above the first undeclared hole have arrived."""

@@ -201,11 +201,13 @@ def test_refusals(code: Refusal) -> None:
     datagram, number = octets(vector["bytes"]), vector["number"]
     mends = code in (Refusal.EXPIRED, Refusal.ADDRESS)
     frame = by_hand.transport_frame((0, 3, 65_536), True, BLOBS[1, True]) if mends else b""
-    clear = by_hand.reply_header(Kind.REFUSAL, vector["code"], number, datagram[4:12], number, 0, 0) + frame
+    worked_us = vector["worked_us"]
+    assert (worked_us > 0) == (code is Refusal.WORKING)
+    clear = by_hand.reply_header(Kind.REFUSAL, vector["code"], number, datagram[4:12], number, 0, worked_us) + frame
     assert by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True) == datagram
     assert len(datagram) <= 200
     head = parse_refusal_untrusted(datagram)
-    assert (head.code, head.request, head.transport is not None) == (code, number, mends)
+    assert (head.code, head.request, head.transport is not None, head.worked_us) == (code, number, mends, worked_us)
     Session(SECRET, Suite.SEALED).check_untrusted(head.clear, head.tag)
 
 

@@ -20,7 +20,7 @@ def connection() -> ConnectionState:
     state = ConnectionState(ClientConfig(), Fleet([REPLICA]), bytes(32), entropy())
     adopt(state, frame(Episode(10, 10, 50)), 0)
     state.board.received(10, [1, 2, 3, 4], 0)
-    learn(state, UserFrame(0, 500, 4, b"user"), 0, bytes(8))
+    learn(state, UserFrame(0, 500, 4, b"user"), bytes(8), conversion=None)
     return state
 
 
@@ -119,7 +119,7 @@ def test_output_that_a_lost_conversion_wanted_is_asked_for_when_its_answer_comes
     over.lost = True
     state.claims.add(over)
     close(state, over)
-    learn(state, UserFrame(500, 3000, 9, b"late"), 1, bytes(8))
+    learn(state, UserFrame(500, 3000, 9, b"late"), bytes(8), conversion=None)
     state.output.add(500, bytes(late_bytes))
     wanted = still_wanted(state)
     assert wanted[0][0] <= 500 + late_bytes

@@ -8,6 +8,17 @@ from dataclasses import dataclass, field
 from trickles.ranges import Range
 from trickles.wire.kinds import Address, RequestFlag
 
+MOST_REPEATS_NAMED = 16  # request numbers by which the answers to one claim are known: its newest
+
+
+@dataclass(slots=True, eq=False)
+class SentRequest:
+    """One request datagram: where it went, and what of the answers to it counted. Copies of these count for nothing."""
+
+    replica: Address
+    refused: bool = False
+    worked_us: int = -1  # how long the service had been at work by the newest notice
+
 
 @dataclass(slots=True, eq=False)
 class Claim:
@@ -34,13 +45,15 @@ class Claim:
     answered: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     refusals: int = 0
+    hints: int = 0  # that its replica lacks the epoch, by whoever
     refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
     retry_at: int | None = None
     sent_last: int = 0  # when it was last sent, resends included
     patience: int = 0  # the server said it is at work: no probe before this time
     ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
     overtaken_at: int = 0  # when its replica first answered what it was asked later
-    requests: list[int] = field(default_factory=list)
+    requests: dict[int, SentRequest] = field(default_factory=dict)  # by number, oldest first
+    newest: int = 0  # number of the request that was sent last
 
     @property
     def carries_input(self) -> bool:
@@ -108,21 +121,35 @@ class Claims:
         self._claims.append(claim)
 
     def name(self, claim: Claim, request: int) -> None:
-        """Request number `request` was sent for that claim."""
-        claim.requests.append(request & 0xFFFF)
+        """Request number `request` was sent for that claim, to the replica that it names."""
+        claim.requests[request] = SentRequest(claim.replica)
+        claim.newest = request
         self._by_request[request & 0xFFFF] = claim
+        if len(claim.requests) > MOST_REPEATS_NAMED:
+            oldest = next(iter(claim.requests))
+            del claim.requests[oldest]
+            self._forget(claim, oldest)
+
+    def _forget(self, claim: Claim, request: int) -> None:
+        if self._by_request.get(request & 0xFFFF) is claim:
+            del self._by_request[request & 0xFFFF]
 
     def find(self, request: int) -> Claim | None:
-        """The claim that a response or refusal answers, while it is in flight."""
+        """The claim in flight with a request of that number, of which responses carry the low half only."""
         return self._by_request.get(request & 0xFFFF)
+
+    def sent(self, request: int, source: Address) -> tuple[Claim, SentRequest] | None:
+        """The claim and the request of exactly that number, if it is in flight and went to `source`."""
+        claim = self._by_request.get(request & 0xFFFF)
+        found = claim.requests.get(request) if claim is not None else None
+        return (claim, found) if claim is not None and found is not None and found.replica == source else None
 
     def remove(self, claim: Claim) -> None:
         """Nothing more is expected of that claim."""
         if claim in self._claims:
             self._claims.remove(claim)
         for request in claim.requests:
-            if self._by_request.get(request) is claim:
-                del self._by_request[request]
+            self._forget(claim, request)
 
     def settle(self, start: int, stop: int) -> list[Claim]:
         """Numbers [start, stop) are lost: the claims that are done by it."""

@@ -33,6 +33,8 @@ class Greeting:
         self.secret = secret
         self._hello: Hello | None = None
         self._refusals = 0
+        self._refusals_heard: set[bytes] = set()  # their tags: a copy is no second refusal
+        self._awaits_refusal = self._awaits_notice = False  # one of each for each hello
         self._working = False  # the replica asked for patience
         self._pause = FIRST_RETRY
         self._started: int | None = None
@@ -70,6 +72,7 @@ class Greeting:
             self.sent_at = now
         else:
             self.sent_at = None
+        self._awaits_refusal = self._awaits_notice = True
         return [(self._hello.encode(), self._replica)]
 
     def timed_out(self, now: int) -> None:
@@ -85,6 +88,18 @@ class Greeting:
             self._pause = FIRST_RETRY  # nobody is there, which is no congestion
             others = self._replica != replica and not self._fleet.suspect(self._replica, now)
             self.deadline = now if others else min(self.deadline, now + FIRST_RETRY)
+
+    def refused_by(self, source: Address, tag: bytes, *, working: bool) -> bool:
+        """True when a refusal (or a notice that work goes on) is the first since the last hello, and no copy."""
+        awaited = self._awaits_notice if working else self._awaits_refusal
+        if not awaited or not tag or source != self._asked or tag in self._refusals_heard:
+            return False
+        self._refusals_heard.add(tag)
+        if working:
+            self._awaits_notice = False
+        else:
+            self._awaits_refusal = False
+        return True
 
     def working(self, now: int, patience: int) -> None:
         """The replica is at work on the early input: ask the same one again, and not soon."""

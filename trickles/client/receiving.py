@@ -79,38 +79,45 @@ class Receiver:
         self._received(answers, first, nonces, fresh, source, now)
         return min(at, total)
 
-    def _received(
-        self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int
-    ) -> Claim | None:
+    def _received(self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int) -> None:
         """Packets start, start + 1, ... answered `request` and brought `fresh` new bytes."""
         if not nonces:
-            return None
+            return
         state, stop = self._state, start + len(nonces)
         if stop > state.next_number:  # nobody claimed that far
             state.counters.hit("dropped.beyond")
-            return None
-        claim = state.claims.find(request)
+            return
+        claim = self._claim(request, start, stop)
         late = start < state.board.cursor
         state.board.received(start, nonces, now)
         settled = claim.settle(start, stop) if claim is not None else 0
-        if state.striping is not None and claim is not None:
-            state.striping.heard(state.claims, claim, source, now)
-        if fresh or settled:  # what brings nothing new is no sign that things go on
+        if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
             self._note_progress(source, len(nonces), now)
         if claim is None:
             if late and fresh:
                 state.note_spurious()
-            return None
-        if not claim.answered or claim.moved_from is not None:
-            self._first_answer(claim, request, source, now)
+            return
+        if settled:
+            self._note_answer(claim, request, source, now)
         if claim.done:
             close(state, claim)
-        return claim
+
+    def _claim(self, request: int, start: int, stop: int) -> Claim | None:
+        """The claim that packets [start, stop) answer; None for copies from before its request number came round."""
+        claim = self._state.claims.find(request)
+        return claim if claim is not None and start < claim.stop and claim.start < stop else None
+
+    def _note_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
+        state = self._state
+        if state.striping is not None:
+            state.striping.heard(state.claims, claim, source, now)
+        if not claim.answered or claim.moved_from is not None:
+            self._first_answer(claim, request, source, now)
 
     def _first_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
         state = self._state
         claim.answered = True
-        current = claim.requests[-1] == request
+        current = claim.newest & 0xFFFF == request
         sample = now - claim.sent_last if current and not claim.patience else None
         if sample is not None:
             state.round_trip = state.round_trip.sampled(sample)
@@ -136,7 +143,7 @@ class Receiver:
             if kind == Kind.RESPONSE:
                 self._response(datagram, source, now)
             elif kind == Kind.REFUSAL:
-                self._refusal(datagram, now)
+                self._refusal(datagram, source, now)
             elif kind == Kind.RECEIPT and self._state.established:
                 self._receipt(datagram, source, now)
             elif kind == Kind.PONG and self._state.established:
@@ -167,19 +174,20 @@ class Receiver:
         clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
         data = state.session.open_response_untrusted(clear, memoryview(datagram)[frames.data_at :], tagged=tagged)
         if not state.established:
-            self._established(now)
+            self._established(source, now)
         if frames.transport is not None:
             if frames.transport.embryo and not self._stands(frames.transport.blob):
                 state.counters.hit("dropped.unexpected")
                 return
-            adopt(state, frames.transport, now)
+            adopt(state, frames.transport, now, renews=state.board.awaits(number))
+        claim, fresh, salt = self._claim(request, number, number + 1), 0, datagram[4:12]
+        conversion = state.conversion(request, number)
         if frames.user is not None:
-            learn(state, frames.user, request, datagram[4:12])
-        claim, fresh = state.claims.find(request), 0
-        accepted = state.conversions.get(request, datagram[4:12])
-        if accepted == datagram[4:12]:
+            learn(state, frames.user, salt, conversion=conversion, under=claim.user if claim is not None else b"")
+        accepted = salt if conversion is None else conversion.salt
+        if accepted == salt:
             fresh = state.output.add(offset, data)
-        stands = accepted == datagram[4:12] or (accepted is None and offset + len(data) == (state.wants.tail or 0))
+        stands = accepted == salt or (accepted is None and offset + len(data) == (state.wants.tail or 0))
         if flags & ResponseFlag.END and stands:
             state.output_end = offset + len(data)
         if flags & ResponseFlag.SHORT and claim is not None:
@@ -192,12 +200,12 @@ class Receiver:
         self._greeted = self._greeted or blob
         return self._greeting.made == 1 or blob == self._greeted
 
-    def _established(self, now: int) -> None:
+    def _established(self, source: Address, now: int) -> None:
         """The first answer to the hello: its claim is the three packets that an unproved address may get."""
         state, greeting = self._state, self._greeting
         if greeting.sample is not None:
             state.round_trip = state.round_trip.sampled(greeting.sample)
-        claim = Claim(0, _GRANTED_UNPROVED, 0, 0, state.fleet.home, now)
+        claim = Claim(0, _GRANTED_UNPROVED, 0, 0, source, now)
         claim.wants = ((0, 3 * state.limits.min_datagram_bytes),) if greeting.wanted else ()
         claim.sent_last = greeting.sent_at if greeting.sent_at is not None else now
         claim.patience = 0 if greeting.sent_at is not None else 1  # sent more than once: no sample (Karn)
@@ -206,28 +214,24 @@ class Receiver:
         claim.input_stop = len(greeting.early_input)
         state.claims.add(claim)
         state.claims.name(claim, 0)
-        state.note_request(0, conversion=claim.carries_input)
+        state.note_request(0, 0, conversion=claim.carries_input)
         state.wants.asked = claim.wants[0][1] if claim.wants else 0
 
-    def _refusal(self, datagram: bytes, now: int) -> None:
+    def _refusal(self, datagram: bytes, source: Address, now: int) -> None:
         state, head = self._state, parse_refusal_untrusted(datagram)
         if head.tag:
             state.session.check_untrusted(head.clear, head.tag)
         if not state.established:
-            self._greeting_refused(head, now)
-            return
-        piece = state.upload.find(head.request)
-        if piece is not None and head.tag:
+            self._greeting_refused(head, source, now)
+        elif head.tag and (piece := state.upload.take_refused(head.request, source)) is not None:
             piece_refused(state, piece, head, now)
-        claim = state.claims.find(head.request)
-        if claim is None:
-            return
-        state.counters.hit(f"refused.{head.code.name.lower()}")
-        refused(state, claim, head, now)
+        else:
+            refused(state, head, source, now)
 
-    def _greeting_refused(self, head: RefusalHead, now: int) -> None:
+    def _greeting_refused(self, head: RefusalHead, source: Address, now: int) -> None:
         """The service would not answer the hello's early input."""
-        if not head.tag or head.request:
+        if head.request or not self._greeting.refused_by(source, head.tag, working=head.code is Refusal.WORKING):
+            self._state.counters.hit("dropped.repeated")
             return
         self._state.counters.hit(f"refused.{head.code.name.lower()}")
         if head.code is Refusal.GONE:
@@ -241,6 +245,9 @@ class Receiver:
         state = self._state
         receipt, clear, tag = parse_receipt_untrusted(datagram)
         state.session.check_untrusted(clear, tag)
+        if not state.upload.awaits(receipt):
+            state.counters.hit("dropped.repeated")
+            return
         state.progress_at = now
         sample = state.upload.receipted(receipt, now)
         if sample is not None:
@@ -255,4 +262,8 @@ class Receiver:
         if len(datagram) < HEADER_BYTES + TAG_BYTES:
             raise BadPacket("truncated pong")
         state.session.open_response_untrusted(datagram[:HEADER_BYTES], datagram[HEADER_BYTES:], tagged=True)
+        _, _, _, number, _, _ = _FIELDS.unpack_from(datagram)
+        if state.pings.pop(number, 0) != len(datagram):  # of one ping one pong counts
+            state.counters.hit("dropped.repeated")
+            return
         state.proven_bytes = max(state.proven_bytes, len(datagram))

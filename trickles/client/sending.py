@@ -282,7 +282,7 @@ class Sender:
         self._state.note_asked(now)
         header = self._header(Kind.REQUEST, claim.blob)
         self._state.claims.name(claim, self._number)
-        self._state.note_request(self._number, conversion=claim.converts)
+        self._state.note_request(self._number, claim.start, conversion=claim.converts)
         out.append((self._state.session.seal_request(header, body.encode()), claim.replica))
         self._state.counters.hit("requests")
 
@@ -296,6 +296,7 @@ class Sender:
         if transport is not None:
             body = bytes(size - HEADER_BYTES - TAG_BYTES)
             header = self._header(Kind.PING, transport.blob)
+            self._state.pings[self._number] = size
             out.append((self._state.session.seal_request(header, body), self._state.fleet.pick(now)))
 
     def _header(self, kind: Kind, blob: bytes) -> bytes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from trickles.client.claims import Claim
-from trickles.client.state import ConnectionState
+from trickles.client.state import ConnectionState, Conversion
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.response import TransportFrame, UserFrame
 
 
-def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
-    """Take a fresh transport continuation, unless it belongs to an episode that is over."""
+def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bool = True) -> None:
+    """Take a fresh transport continuation, unless it belongs to an episode that is over.
+
+    One of the episode in force takes the older one's place only if it `renews`: came with a packet that is news.
+    """
     episode, restarting = frame.episode, state.restarting
     if episode.base > state.limits.max_number - state.limits.max_window:
         return
@@ -26,20 +29,25 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int) -> None:
         if episode.base > state.board.episode.base:
             state.board.rebase(episode)
             state.spoken = max(state.spoken, episode.base)
+        elif not renews:
+            return
         state.transport = frame
     else:
         return
     state.renewed_at = now
 
 
-def learn(state: ConnectionState, frame: UserFrame, request: int, salt: bytes) -> None:
-    """Take a user continuation: what it consumed need not be sent again, what it covers can be asked for."""
-    conversion = request in state.conversions
-    claim = state.claims.find(request)
-    if state.wants.learn(frame, conversion=conversion, under=claim.user if claim is not None else b""):
+def learn(
+    state: ConnectionState, frame: UserFrame, salt: bytes, *, conversion: Conversion | None, under: bytes = b""
+) -> None:
+    """Take a user continuation, the reply with that `salt` to a request `under` an earlier one, perhaps a conversion.
+
+    What it consumed need not be sent again, what it covers can be asked for.
+    """
+    if state.wants.learn(frame, conversion=conversion is not None, under=under):
         state.input.note_consumed(frame.consumed)
-        if conversion and state.conversions[request] is None:
-            state.conversions[request] = salt
+        if conversion is not None and conversion.salt is None:
+            conversion.salt = salt
 
 
 def close(state: ConnectionState, claim: Claim) -> None:

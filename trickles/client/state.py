@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from trickles.client.claims import Claim, Claims
 from trickles.client.config import ClientConfig
@@ -23,6 +24,14 @@ from trickles.wire.response import TransportFrame
 LARGE_BURST = 4  # packets one request may ask for when a single one is as large as a send
 MOST_CONVERSIONS = 1024
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
+
+
+@dataclass(slots=True)
+class Conversion:
+    """A request that brings input, or asks for what lies above the newest continuation: of two replies one stands."""
+
+    start: int  # its first packet number: one below it answers an earlier request with the same low half
+    salt: bytes | None = None  # of the reply whose continuation stands
 
 
 class ConnectionState:
@@ -52,7 +61,8 @@ class ConnectionState:
         self.spoken = 0  # numbers below were spoken for
         self.next_number = 0  # above everything that can have been granted
         self.restarting: Claim | None = None
-        self.conversions: dict[int, bytes | None] = {}  # requests with input: the reply whose continuation stands
+        self.pings: dict[int, int] = {}  # request number and size of those that await their pong
+        self.conversions: dict[int, Conversion] = {}  # by the low half of the request number
         self.broken = False  # a grant was not used up: only a restart goes on
         self.timed_out = False  # silence lasted: only a restart goes on, and not a clean one
         self.distrusted = False  # proofs went unanswered: none is shown until an episode begins
@@ -77,14 +87,19 @@ class ConnectionState:
         self.broken = self.distrusted = False
         self.begun_at = now
 
-    def note_request(self, number: int, *, conversion: bool) -> None:
-        """Remember which requests carry input: of two replies to one only the first's data may be used."""
+    def note_request(self, number: int, start: int, *, conversion: bool) -> None:
+        """Remember a request that carries input, and its first packet number: of two replies the first stands."""
         number &= 0xFFFF
         self.conversions.pop(number, None)
         if conversion:
-            self.conversions[number] = None
+            self.conversions[number] = Conversion(start)
             if len(self.conversions) > MOST_CONVERSIONS:
                 del self.conversions[next(iter(self.conversions))]
+
+    def conversion(self, request: int, number: int) -> Conversion | None:
+        """The conversion that packet `number` answers, if it answers one."""
+        found = self.conversions.get(request)
+        return found if found is not None and number >= found.start else None
 
     def note_asked(self, now: int) -> None:
         """Something is sent that wants an answer: silence lasts from the first time on."""

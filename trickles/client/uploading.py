@@ -29,6 +29,7 @@ class Piece:
     sends: int = 0
     lost: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
+    sent_to: Address | None = None  # by the last datagram
 
 
 class Uploader:
@@ -89,13 +90,22 @@ class Uploader:
     def sent(self, piece: Piece, number: int, now: int) -> None:
         """The piece left under that request number."""
         self._numbers.pop(piece.number, None)
-        piece.number, piece.sent_at, piece.lost = number, now, False
+        piece.number, piece.sent_at, piece.lost, piece.sent_to = number, now, False, piece.replica
         piece.sends += 1
         self._numbers[number] = piece
 
-    def find(self, number: int) -> Piece | None:
-        """The piece that a refusal answers."""
-        return self._numbers.get(number)
+    def take_refused(self, number: int, source: Address) -> Piece | None:
+        """The piece in flight that was sent there under that number, which has no other answer from now on."""
+        piece = self._numbers.get(number)
+        if piece is None or piece.sent_to != source:
+            return None
+        del self._numbers[number]
+        return piece
+
+    def awaits(self, receipt: Receipt) -> bool:
+        """True when the receipt is news: it settles a piece in flight."""
+        piece = self._pieces.get(receipt.start)
+        return piece is not None and piece.stop == receipt.stop
 
     def receipted(self, receipt: Receipt, now: int) -> int | None:
         """Take a receipt; the round trip it measures, if it does."""

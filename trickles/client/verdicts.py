@@ -1,36 +1,68 @@
-"""What a refusal changes."""
+"""Act on authentic refusals, each once.
+
+The replay of an old datagram is authentic too, so none may count twice: a request number has one refusal, from the
+replica that it went to, and is named `refused` by it. WORKING alone is said again; it counts when it says more than the
+newest one. A hint (EPOCH without a tag) anybody can forge: it moves one request and counts for nothing else.
+"""
 
 from __future__ import annotations
 
-from trickles.client.claims import Claim
+from trickles.client.claims import Claim, SentRequest
 from trickles.client.settling import adopt, close
 from trickles.client.state import ConnectionState
 from trickles.client.uploading import Piece
 from trickles.errors import ConnectionFailed
 from trickles.limits import MILLISECOND, SECOND
 from trickles.service import Refusal
+from trickles.wire.kinds import Address
 from trickles.wire.refusal import RefusalHead
+from trickles.wire.response import TransportFrame
 
 PATIENCE = 3 * SECOND  # a server at work says so every second, and at first each time it has lasted twice as long
 LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may be late to say so
 NOTICES_LOST = 8  # times what it has lasted so far: two notices may be lost
 
 
-def refused(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
-    """Act on a refusal of `claim`; ConnectionFailed when the transfer cannot go on."""
-    if head.code is Refusal.GONE and head.tag:
+def refused(state: ConnectionState, head: RefusalHead, source: Address, now: int) -> None:
+    """Act on a refusal of a claim's request; ConnectionFailed when the transfer cannot go on."""
+    found = state.claims.sent(head.request, source)
+    if found is None or found[1].refused:
+        state.counters.hit("dropped.repeated")
+        return
+    claim, sent = found
+    if not head.tag:
+        _hinted(state, claim, sent, now)
+    elif head.code is Refusal.WORKING:
+        _at_work(state, claim, sent, head.worked_us, now)
+    else:
+        sent.refused = True
+        state.progress_at = now
+        state.counters.hit(f"refused.{head.code.name.lower()}")
+        _answered_no(state, claim, sent, head, now)
+
+
+def _answered_no(state: ConnectionState, claim: Claim, sent: SentRequest, head: RefusalHead, now: int) -> None:
+    code = head.code
+    if code is Refusal.GONE:
         raise ConnectionFailed("gone")
-    if head.code is Refusal.WORKING and head.tag:
-        state.progress_at = now
-        claim.patience = now + max(LEAST_PATIENCE, min(NOTICES_LOST * (now - claim.sent_at), PATIENCE))
-    elif head.code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
-        _challenged(state, claim, head, now)
-    elif head.code is Refusal.BUSY and head.tag:
-        state.progress_at = now
+    if code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
+        _challenged(state, claim, head.transport, now)
+    elif code is Refusal.BUSY:
         claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 3))
         claim.refusals += 1
-    elif head.code in (Refusal.NOT_HERE, Refusal.EPOCH):
-        _elsewhere(state, claim, head, now)
+    elif code in (Refusal.NOT_HERE, Refusal.EPOCH):
+        _elsewhere(state, claim, sent, code, now)
+
+
+def _at_work(state: ConnectionState, claim: Claim, sent: SentRequest, worked_us: int, now: int) -> None:
+    """The service needs time: no probe until notices have failed to come."""
+    if worked_us <= sent.worked_us:
+        state.counters.hit("dropped.repeated")
+        return
+    sent.worked_us = worked_us
+    state.progress_at = now
+    state.counters.hit("refused.working")
+    claim.patience = now + max(LEAST_PATIENCE, min(NOTICES_LOST * (now - claim.sent_at), PATIENCE))
 
 
 def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: int) -> None:
@@ -46,28 +78,40 @@ def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: 
         adopt(state, head.transport, now)
 
 
-def _challenged(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
+def _challenged(state: ConnectionState, claim: Claim, frame: TransportFrame, now: int) -> None:
     """The fresh continuation proves the path by being used; what was claimed under the old one is void."""
     claim.lost = True
     close(state, claim)
-    state.progress_at = now
-    assert head.transport is not None
-    adopt(state, head.transport, now)
+    adopt(state, frame, now)
 
 
-def _elsewhere(state: ConnectionState, claim: Claim, head: RefusalHead, now: int) -> None:
+def _elsewhere(state: ConnectionState, claim: Claim, sent: SentRequest, code: Refusal, now: int) -> None:
     """This replica lacks the content or the epoch: ask another one, the first again when all were asked."""
     claim.refusals += 1
     if claim.refused_at is None:
         claim.refused_at = now
-    if head.tag:
-        state.progress_at = now
-        _give_up(state, claim, claim.refused_at, head.code, now)
-    state.fleet.silent(claim.replica, now)
-    claim.replica = state.fleet.other(claim.replica, now)
-    claim.retry_at = now + state.fleet.pause(claim.refusals, state.limits.busy_delay)
-    if head.tag:  # a mere hint puts off neither probes nor giving up
+    _give_up(state, claim, claim.refused_at, code, now)
+    if _leave(state, claim, sent, claim.refusals, now) and claim.retry_at is not None:
         claim.sent_at = claim.retry_at
+
+
+def _hinted(state: ConnectionState, claim: Claim, sent: SentRequest, now: int) -> None:
+    """Perhaps this replica lacks the epoch: a mere hint puts off neither probes nor giving up."""
+    if claim.requests[claim.newest] is not sent:
+        return
+    claim.hints += 1
+    state.counters.hit("refused.epoch")
+    _leave(state, claim, sent, claim.hints, now)
+
+
+def _leave(state: ConnectionState, claim: Claim, sent: SentRequest, refusals: int, now: int) -> bool:
+    """Ask another replica than the one that refused; False when the claim has been repeated elsewhere already."""
+    state.fleet.silent(sent.replica, now)
+    if claim.requests[claim.newest] is not sent:
+        return False
+    claim.replica = state.fleet.other(sent.replica, now)
+    claim.retry_at = now + state.fleet.pause(refusals, state.limits.busy_delay)
+    return True
 
 
 def _give_up(state: ConnectionState, claim: Claim, since: int, code: Refusal, now: int) -> None:

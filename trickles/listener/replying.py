@@ -107,7 +107,7 @@ class Replier:
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
         """Put one event to the service; a hello that is repeated while it is worked on is asked for patience."""
         if event.early and event.connection in self._greeted:
-            return [self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING)]
+            return [self._working(grant, grant.now)]
         try:
             reply = self._service.handle(event)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
@@ -148,7 +148,7 @@ class Replier:
             if due <= now:
                 early = grant.path.connection in self._greeted
                 self._waiting[deferred] = grant, NEVER if early else now + min(now - grant.now, LAST_NOTICE)
-                bursts.append(self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING))
+                bursts.append(self._working(grant, now))
         return bursts
 
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
@@ -184,8 +184,14 @@ class Replier:
         self._counters.hit(f"refused.{why.name.lower()}")
         return [self._refused(path, source, number, why)]
 
-    def _refused(self, path: Path, source: Address, number: int, why: Refusal, frame: bytes = b"") -> Burst:
-        clear = refusal_header(why, number, self._entropy(SALT_BYTES)) + frame
+    def _working(self, grant: Grant, now: int) -> Burst:
+        lasted = max(now - grant.now, 0)
+        return self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING, worked_us=lasted)
+
+    def _refused(
+        self, path: Path, source: Address, number: int, why: Refusal, frame: bytes = b"", *, worked_us: int = 0
+    ) -> Burst:
+        clear = refusal_header(why, number, self._entropy(SALT_BYTES), worked_us) + frame
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
