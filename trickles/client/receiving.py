@@ -214,6 +214,7 @@ class Receiver:
         claim.input_stop = len(greeting.early_input)
         state.claims.add(claim)
         state.claims.name(claim, 0)
+        claim.requests[0].refused = True  # what comes as a refusal from now on is a copy of what the greeting heard
         state.note_request(0, 0, conversion=claim.carries_input)
         state.wants.asked = claim.wants[0][1] if claim.wants else 0
 
