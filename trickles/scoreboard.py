@@ -80,6 +80,11 @@ class Scoreboard:
         return number >= self.cursor and number not in self._waiting
 
     @property
+    def arrived(self) -> int:
+        """A number that changes whenever a packet arrives which is neither decided nor here already."""
+        return self.cursor + len(self._waiting)
+
+    @property
     def waiting(self) -> int:
         """How many numbers above the first undeclared hole have arrived."""
         return len(self._waiting)

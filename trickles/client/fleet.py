@@ -61,6 +61,10 @@ class Fleet:
         """Smoothed round trips in microseconds, of the replicas where they could be measured."""
         return dict(self._latency)
 
+    def cling(self) -> None:
+        """Stay with one replica for as long as it answers, whatever the policy was."""
+        self.policy = Policy.HOME
+
     def pick(self, now: int) -> Address:
         """Where the next request goes."""
         if self.spreads:

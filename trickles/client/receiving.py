@@ -88,8 +88,10 @@ class Receiver:
             state.counters.hit("dropped.beyond")
             return
         claim = self._claim(request, start, stop)
-        late = start < state.board.cursor
+        late, known = start < state.board.cursor, state.board.arrived
         state.board.received(start, nonces, now)
+        if state.board.arrived != known:
+            state.challenges = 0
         settled = claim.settle(start, stop) if claim is not None else 0
         if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
             self._note_progress(source, len(nonces), now)

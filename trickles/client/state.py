@@ -71,6 +71,7 @@ class ConnectionState:
         self.progress_at = 0  # when something authentic last arrived
         self.asked_at = 0  # when something was first asked for after that
         self.probes = 0  # since then
+        self.challenges = 0  # of the address or an expired continuation, since a packet last came
         self.reorder_packets = 3
         self.reorder_steps = 1
         self.failovers = 0
@@ -116,6 +117,12 @@ class ConnectionState:
             claim.replica = other
             claim.retry_at = now
         self.failovers += bool(moved)
+
+    def cling(self) -> None:
+        """Ask one replica only, for the others see this client under other addresses."""
+        self.fleet.cling()
+        self.upload.gather(self.fleet.home)
+        self.striping = None
 
     def note_spurious(self) -> None:
         """Something declared lost came after all: tolerate more reordering from now on."""

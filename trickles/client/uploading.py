@@ -44,6 +44,7 @@ class Uploader:
         self.window = limits.initial_window
         self.counted = 0
         self.probes = 0  # since a receipt came
+        self.challenges = 0  # of the address or an expired continuation, since a receipt came
         self.silent: Address | None = None  # a replica that another one has just answered for
         self._threshold = 1 << 16
         self._grown = 0
@@ -114,7 +115,7 @@ class Uploader:
             return None
         del self._pieces[receipt.start]
         self._numbers.pop(piece.number, None)
-        self.probes = 0
+        self.probes = self.challenges = 0
         self.counted += receipt.stop - receipt.start
         self._early[receipt.start] = receipt
         while (following := self._early.pop(self.stop, None)) is not None:
@@ -157,6 +158,12 @@ class Uploader:
         for piece in self._pieces.values():
             if piece.replica == replica:
                 piece.replica, piece.lost = other, True
+
+    def gather(self, replica: Address) -> None:
+        """Send what is lost to that replica, as all that follows."""
+        for piece in self._pieces.values():
+            if piece.lost:
+                piece.replica = replica
 
     def deadline(self, round_trip: RoundTrip, limits: Limits, progress_at: int) -> int | None:
         """When silence about the pieces in flight has lasted too long."""

@@ -21,6 +21,7 @@ from trickles.wire.response import TransportFrame
 PATIENCE = 3 * SECOND  # a server at work says so every second, and at first each time it has lasted twice as long
 LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may be late to say so
 NOTICES_LOST = 8  # times what it has lasted so far: two notices may be lost
+CHALLENGES = 8  # in a row, with no packet or receipt between: then cling to one replica, after as many more fail
 
 
 def refused(state: ConnectionState, head: RefusalHead, source: Address, now: int) -> None:
@@ -46,7 +47,10 @@ def _answered_no(state: ConnectionState, claim: Claim, sent: SentRequest, head: 
     if code is Refusal.GONE:
         raise ConnectionFailed("gone")
     if code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
-        _challenged(state, claim, head.transport, now)
+        state.challenges += claim is state.restarting or not _unproved(state)
+        claim.lost = True
+        close(state, claim)
+        _challenged(state, code, head.transport, state.challenges, now)
     elif code is Refusal.BUSY:
         claim.retry_at = claim.sent_at = now + (state.limits.busy_delay << min(claim.refusals, 3))
         claim.refusals += 1
@@ -75,14 +79,27 @@ def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: 
         raise ConnectionFailed("spool full")
     elif head.transport is not None:
         piece.lost = True
-        adopt(state, head.transport, now)
+        state.upload.challenges += not _unproved(state)
+        _challenged(state, head.code, head.transport, state.upload.challenges, now)
 
 
-def _challenged(state: ConnectionState, claim: Claim, frame: TransportFrame, now: int) -> None:
-    """The fresh continuation proves the path by being used; what was claimed under the old one is void."""
-    claim.lost = True
-    close(state, claim)
+def _unproved(state: ConnectionState) -> bool:
+    """True when a challenge is being met already: many requests under way meet one change of address."""
+    return state.transport is not None and state.transport.embryo
+
+
+def _challenged(state: ConnectionState, code: Refusal, frame: TransportFrame, in_a_row: int, now: int) -> None:
+    """The fresh continuation proves the path by being used; what was claimed under the old one is void.
+
+    Each is bound to the address that the replica saw. Where every replica sees another one (a balancer with many
+    addresses, a pool of translators) no continuation of one is good at the next: cling to one, then give up.
+    """
     adopt(state, frame, now)
+    if in_a_row > 2 * CHALLENGES:
+        expired = code is Refusal.EXPIRED
+        raise ConnectionFailed("continuations keep expiring" if expired else "address keeps changing")
+    if in_a_row > CHALLENGES:
+        state.cling()
 
 
 def _elsewhere(state: ConnectionState, claim: Claim, sent: SentRequest, code: Refusal, now: int) -> None:
