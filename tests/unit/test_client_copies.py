@@ -48,7 +48,9 @@ class Sometimes:
         return Reply(refusal=self.reason) if self.count in self.numbers else self.served.handle(event)
 
 
-REFUSED = [(Refusal.NOT_HERE, (1,))]  # the hello; those behind it are refused for other reasons too
+REFUSED: list[tuple[Refusal, tuple[int, ...]]] = [
+    (Refusal.NOT_HERE, (1,))
+]  # the hello; those behind it are refused for other reasons too
 REFUSED += [(reason, at) for reason in (Refusal.NOT_HERE, Refusal.EPOCH, Refusal.BUSY) for at in ((2,), (5, 6, 9))]
 
 
@@ -253,7 +255,7 @@ class Early(Patient):
 
     __slots__ = ()
 
-    def handle(self, event: Event) -> Deferred:  # type: ignore[override]
+    def handle(self, event: Event) -> Deferred:
         return super().handle(event)
 
 

@@ -45,6 +45,7 @@ class Claim:
     answered: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     refusals: int = 0
+    doubted_at: int = -(1 << 62)  # when it was last moved because somebody unknown called its replica dead
     hints: int = 0  # that its replica lacks the epoch, by whoever
     refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
     retry_at: int | None = None

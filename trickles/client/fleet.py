@@ -39,6 +39,9 @@ class Fleet:
         self._turn = self._home
         self._suspect_until: dict[Address, int] = {}
         self._latency: dict[Address, int] = {}
+        self._warned_at: dict[Address, int] = {}  # when a sign of its death by somebody unknown last counted
+        self._false_alarms = 0
+        self._deaf_until = 0  # no such sign counts before
 
     @property
     def home(self) -> Address:
@@ -104,6 +107,28 @@ class Fleet:
         if replica == self.home:
             self._home = self.replicas.index(self.other(replica, now))
 
+    def heeds(self, replica: Address, now: int, interval: int) -> bool:
+        """True when a sign of that replica's death counts of which nobody knows who sent it.
+
+        Such signs are ICMP and refusals without a tag. In each `interval` one counts for each replica; once one has
+        proved false, one for all of them, and the interval doubles with each that does: somebody forges them. Silence,
+        which nobody can forge, tells of a death only a little later.
+        """
+        if now < max(self._deaf_until, self._warned_at.get(replica, -interval) + interval):
+            return False
+        self._warned_at[replica] = now
+        if self._false_alarms:
+            self._deaf_until = now + self._deafness(interval)
+        return True
+
+    def false_alarm(self, now: int, interval: int) -> None:
+        """A replica that such a sign had declared dead has answered all the same."""
+        self._false_alarms += 1
+        self._deaf_until = now + self._deafness(interval)
+
+    def _deafness(self, interval: int) -> int:
+        return min(interval << min(self._false_alarms, 16), max(SUSPECT_FOR, interval))
+
     def exhausted(self, refusals: int) -> bool:
         """True when that many refusals in a row mean that no replica can continue."""
         return refusals >= max(2 * len(self.replicas), LEAST_TRIES)
@@ -126,7 +151,7 @@ class Fleet:
         self.replicas = list(dict.fromkeys(replicas)) or self.replicas
         left = [member for member in self.members if member not in self.replicas]
         self.members = frozenset([*self.replicas, *left[-MOST_REMEMBERED:]])  # answers under way are still welcome
-        for known in (self._suspect_until, self._latency):
+        for known in (self._suspect_until, self._latency, self._warned_at):
             for gone in known.keys() - self.members:
                 del known[gone]
         self._home = self.replicas.index(home if home in self.replicas else self.other(home, now))

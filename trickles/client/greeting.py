@@ -82,8 +82,8 @@ class Greeting:
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
-        """The replica is gone: go to another at once, unless all are."""
-        if replica == self._replica and self.deadline is not None:
+        """The replica is gone: go to another at once, unless all are; anybody can say so, once for each datagram."""
+        if replica == self._replica == self._asked and self.deadline is not None:
             self._move(now)
             self._pause = FIRST_RETRY  # nobody is there, which is no congestion
             others = self._replica != replica and not self._fleet.suspect(self._replica, now)

@@ -87,6 +87,8 @@ class Receiver:
         if stop > state.next_number:  # nobody claimed that far
             state.counters.hit("dropped.beyond")
             return
+        if state.doubted:
+            state.note_answered(request, source, now)
         claim = self._claim(request, start, stop)
         late, known = start < state.board.cursor, state.board.arrived
         state.board.received(start, nonces, now)
@@ -252,6 +254,7 @@ class Receiver:
             state.counters.hit("dropped.repeated")
             return
         state.progress_at = now
+        state.note_answered(receipt.request, source, now)
         sample = state.upload.receipted(receipt, now)
         if sample is not None:
             state.round_trip = state.round_trip.sampled(sample)

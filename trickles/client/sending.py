@@ -71,15 +71,15 @@ class Sender:
 
     def unreachable(self, replica: Address, now: int) -> None:
         """Outstanding requests go to another replica at once: a dead process is no congestion, and not at work."""
-        state, fleet = self._state, self._state.fleet
+        state = self._state
+        if not state.fleet.heeds(replica, now, state.round_trip.probe_timeout(state.limits)):
+            return
         for claim in state.claims:
             if claim.replica == replica:
                 claim.patience = 0
-        fleet.silent(replica, now)
-        if fleet.suspect(fleet.other(replica, now), now):  # all are gone: probes find out which one returns
+        state.fleet.silent(replica, now)
+        if not state.doubt(replica, now):  # all are gone: probes find out which one returns
             state.round_trip = state.round_trip.hastened()
-        else:
-            state.abandon(replica, now)
 
     # requests
 

@@ -23,6 +23,7 @@ from trickles.wire.response import TransportFrame
 
 LARGE_BURST = 4  # packets one request may ask for when a single one is as large as a send
 MOST_CONVERSIONS = 1024
+MOST_DOUBTED = 256  # requests whose replica was called dead, by whoever
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
 
 
@@ -74,6 +75,7 @@ class ConnectionState:
         self.challenges = 0  # of the address or an expired continuation, since a packet last came
         self.reorder_packets = 3
         self.reorder_steps = 1
+        self.doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown
         self.failovers = 0
         self.stall_us = 0
         self.served: dict[Address, int] = {}
@@ -111,12 +113,44 @@ class ConnectionState:
         """That replica does not answer: repeat all it was asked to another one, at once."""
         self.fleet.silent(replica, now)
         self.upload.move(replica, self.fleet.other(replica, now))
-        moved = [claim for claim in self.claims if claim.replica == replica and claim.patience <= now]
-        other = self.fleet.other(replica, now)
-        for claim in moved:
+        self._move([claim for claim in self.claims if claim.replica == replica], replica, now)
+
+    def _move(self, claims: list[Claim], replica: Address, now: int) -> None:
+        """Repeat those claims elsewhere, but for what that replica has said it is at work on."""
+        other, impatient = self.fleet.other(replica, now), [claim for claim in claims if claim.patience <= now]
+        for claim in impatient:
             claim.replica = other
             claim.retry_at = now
-        self.failovers += bool(moved)
+        self.failovers += bool(impatient)
+
+    def doubt(self, replica: Address, now: int) -> bool:
+        """Somebody unknown says that this replica is dead: act as `abandon`; False when there is no other to turn to.
+
+        Whoever forges such words makes the client send requests twice, each once in a probe timeout. An answer to one
+        of them shows the forgery.
+        """
+        if self.fleet.suspect(self.fleet.other(replica, now), now):
+            return False
+        since = now - self.round_trip.probe_timeout(self.limits)
+        moved = [claim for claim in self.claims if claim.replica == replica and claim.doubted_at <= since]
+        pieces = self.upload.numbers_at(replica) if self.upload.doubted_at <= since else []
+        for request in [*(claim.newest for claim in moved), *pieces]:
+            self.doubted[request & 0xFFFF] = replica
+            if len(self.doubted) > MOST_DOUBTED:
+                del self.doubted[next(iter(self.doubted))]
+        for claim in moved:
+            claim.doubted_at = now
+        self._move(moved, replica, now)
+        if pieces:
+            self.upload.doubted_at = now
+            self.upload.move(replica, self.fleet.other(replica, now))
+        return True
+
+    def note_answered(self, request: int, source: Address, now: int) -> None:
+        """Something authentic answered that request: its replica was not dead."""
+        if self.doubted.get(request & 0xFFFF) == source:
+            del self.doubted[request & 0xFFFF]
+            self.fleet.false_alarm(now, self.round_trip.probe_timeout(self.limits))
 
     def cling(self) -> None:
         """Ask one replica only, for the others see this client under other addresses."""

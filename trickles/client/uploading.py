@@ -44,6 +44,7 @@ class Uploader:
         self.window = limits.initial_window
         self.counted = 0
         self.probes = 0  # since a receipt came
+        self.doubted_at = -(1 << 62)  # when pieces were last moved because somebody unknown called their replica dead
         self.challenges = 0  # of the address or an expired continuation, since a receipt came
         self.silent: Address | None = None  # a replica that another one has just answered for
         self._threshold = 1 << 16
@@ -152,6 +153,10 @@ class Uploader:
         self.refused, self.active = True, False
         self._pieces.clear()
         self._numbers.clear()
+
+    def numbers_at(self, replica: Address) -> list[int]:
+        """Request numbers of the pieces under way to that replica."""
+        return [piece.number for piece in self._pieces.values() if piece.sent_to == replica and not piece.lost]
 
     def move(self, replica: Address, other: Address) -> None:
         """That replica is gone: its pieces go to another one, at once."""

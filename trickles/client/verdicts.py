@@ -33,7 +33,9 @@ def refused(state: ConnectionState, head: RefusalHead, source: Address, now: int
     claim, sent = found
     if not head.tag:
         _hinted(state, claim, sent, now)
-    elif head.code is Refusal.WORKING:
+        return
+    state.note_answered(head.request, source, now)
+    if head.code is Refusal.WORKING:
         _at_work(state, claim, sent, head.worked_us, now)
     else:
         sent.refused = True
@@ -114,11 +116,14 @@ def _elsewhere(state: ConnectionState, claim: Claim, sent: SentRequest, code: Re
 
 def _hinted(state: ConnectionState, claim: Claim, sent: SentRequest, now: int) -> None:
     """Perhaps this replica lacks the epoch: a mere hint puts off neither probes nor giving up."""
-    if claim.requests[claim.newest] is not sent:
+    interval = state.round_trip.probe_timeout(state.limits)
+    if claim.requests[claim.newest] is not sent or not state.fleet.heeds(sent.replica, now, interval):
         return
     claim.hints += 1
     state.counters.hit("refused.epoch")
-    _leave(state, claim, sent, claim.hints, now)
+    state.fleet.silent(sent.replica, now)
+    if not state.doubt(sent.replica, now):
+        _leave(state, claim, sent, claim.hints, now)
 
 
 def _leave(state: ConnectionState, claim: Claim, sent: SentRequest, refusals: int, now: int) -> bool:
