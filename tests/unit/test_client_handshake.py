@@ -169,6 +169,75 @@ def test_when_only_another_fleet_answers_it_says_so() -> None:
     assert now < 10 * SECOND
 
 
+def test_strangers_now_and_then_do_not_shorten_the_patience() -> None:
+    """One certificate of somebody else's fleet made a client give up after a second, not after thirty."""
+    made, now, sent = client(identity=PIN), 0, 0
+    while (due := made.next_timeout()) is not None and now < 60 * SECOND:
+        now = max(now, due)
+        made.handle_timeout(now=now)
+        for _ in made.datagrams_to_send(now=now):
+            sent += 1
+            if sent % 4:
+                made.receive_datagram(stranger(), A, now=now)
+    assert now > 30 * SECOND
+
+
+def test_a_fleet_that_was_away_is_joined_although_a_stranger_spoke() -> None:
+    made, served = client(identity=PIN), listener()
+    made.datagrams_to_send(now=0)
+    made.receive_datagram(stranger(), A, now=1)
+    now = 0
+    while not made.state.established and now < 40 * SECOND:
+        now = made.next_timeout() or now
+        made.handle_timeout(now=now)
+        if now < 20 * SECOND:
+            made.datagrams_to_send(now=now)
+        else:
+            relay(made, served, now)
+    assert made.next_event() == Connected(PIN)
+
+
+def hellos(made: Client, until: int, strike: Callable[[int], bytes]) -> int:
+    """How many hellos leave while a false datagram comes each millisecond."""
+    sent = 0
+    for now in range(0, until, MILLISECOND):
+        made.receive_datagram(strike(now), A, now=now)
+        if (due := made.next_timeout()) is not None and due <= now:
+            made.handle_timeout(now=now)
+        sent += kinds(made.datagrams_to_send(now=now)).count((Kind.HELLO, A))
+    return sent
+
+
+def test_false_cookies_draw_one_hello_each_quarter_of_a_second() -> None:
+    made = client(identity=PIN, certificate=epoch().certificate)
+    sent = hellos(made, 5 * SECOND, lambda now: bytes([Kind.COOKIE]) + now.to_bytes(24, "big"))
+    assert 10 < sent <= 5 * 4 + 10  # those that a timer repeats beside them
+
+
+def test_old_certificates_of_the_right_fleet_draw_no_more() -> None:
+    made = client(identity=PIN, certificate=epoch(1).certificate)
+    sent = hellos(made, 5 * SECOND, lambda now: CERTIFICATE + epoch(1 + now // MILLISECOND % 2).certificate)
+    assert 10 < sent <= 5 * 4 + 10
+
+
+def test_a_false_cookie_keeps_the_right_one_from_nothing_but_haste() -> None:
+    made, served = (
+        client(identity=PIN, certificate=epoch().certificate),
+        listener(limits=Limits(max_hellos_per_second=0)),
+    )
+    sent = made.datagrams_to_send(now=0)
+    made.receive_datagram(bytes([Kind.COOKIE]) + bytes(23) + b"x", A, now=1)
+    for datagram, replica in [*sent, *made.datagrams_to_send(now=1)]:
+        for answer in datagrams(served, datagram, SOURCE, now=WALL):
+            made.receive_datagram(answer, replica, now=2)
+    now = 2
+    while not made.state.established and now < 2 * SECOND:
+        now = made.next_timeout() or now
+        relay(made, served, now)
+    assert made.next_event() == Connected(PIN)
+    assert now <= SECOND
+
+
 def test_without_a_pin_somebody_is_asked_whom_to_trust() -> None:
     asked: list[bytes] = []
 
