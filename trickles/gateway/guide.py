@@ -6,10 +6,11 @@ import asyncio
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from trickles.drivers.dialer import Dialer, is_numeric
 from trickles.gateway.certificates import Certificates
+from trickles.gateway.reachability import unmapped
 from trickles.gateway.routes import Routes
 from trickles.gateway.targets import Network, Target, is_open
 
@@ -21,6 +22,7 @@ NO_SUCH_HOST = "no such host"
 NO_ANSWER = "no answer in time"
 REFUSED = "connection refused"
 NOT_REACHED = "host not reached"
+_OWN = tuple(map(ip_network, ("0.0.0.0", "127.0.0.0/8", "::", "::1")))  # unspecified is this machine to connect(2)
 
 
 class NotReached(Exception):
@@ -84,8 +86,8 @@ class Guide:
 
 def is_of_this_machine(host: str) -> bool:
     """Whether a numeric address is one of this machine's own: the kernel then sends from it what is sent to it."""
-    address = ip_address(host.partition("%")[0])
-    if address.is_loopback or address.is_unspecified:
+    address = unmapped(ip_address(host.partition("%")[0]))
+    if any(address in network for network in _OWN):
         return True
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:

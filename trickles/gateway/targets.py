@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 from trickles.errors import BadPacket
+from trickles.gateway.reachability import is_global
 
 Target = tuple[str, int]  # a host name in lower case or a numeric address, and a port
 Network = IPv4Network | IPv6Network
 MOST_HOST_BYTES = 253  # RFC 1035 section 2.3.4, less the root
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _AUTHORITY = re.compile(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 
 
 def authority_untrusted(text: bytes, port: int | None) -> Target:
@@ -54,16 +54,4 @@ def is_open(host: str, allowed: Iterable[Network] = ()) -> bool:
     address = ip_address(host)
     if any(address in network for network in allowed):
         return True
-    return all(each.is_global and not each.is_multicast for each in _meanings(address))
-
-
-def _meanings(address: IPv4Address | IPv6Address) -> Iterable[IPv4Address | IPv6Address]:
-    """The address, and the IPv4 addresses that hosts and translators may take it for."""
-    if isinstance(address, IPv4Address):
-        return (address,)
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    inner = [address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64:
-        inner.append(IPv4Address(address.packed[-4:]))
-    return (address, *(each for each in inner if each is not None))
+    return is_global(address)
