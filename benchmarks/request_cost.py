@@ -18,7 +18,7 @@ from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import percentile
 from benchmarks.support.tables import number, table
 from trickles.client import Client, ClientConfig, Data, Failed
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool, fresh_secret
 from trickles.handshake import certify
 from trickles.keyring import Epoch, Keyring
 from trickles.limits import MILLISECOND, SECOND
@@ -75,7 +75,7 @@ class Talk:
     def __init__(self, listener: Listener, suite: Suite, samples: Samples) -> None:
         certificate = RING.newest(WALL).certificate
         config = ClientConfig(suite=suite, certificate=certificate, datagram_bytes=PACKET_BYTES, probe_sizes=())
-        self.client = Client([REPLICA], entropy=EntropyPool(), config=config)
+        self.client = Client([REPLICA], entropy=fresh_secret, config=config)
         self.listener = listener
         self.now = 0
         self.received_bytes = 0
@@ -135,7 +135,7 @@ class Talk:
 
 def small(suite: Suite, connections: int, requests: int, samples: Samples) -> None:
     """Connections one after the other: the first half of the requests goes to one replica, then two take turns."""
-    replicas = [Listener(RING, Small(), entropy=EntropyPool()) for _ in range(2)]
+    replicas = [Listener(RING, Small(), entropy=NoncePool()) for _ in range(2)]
     for _ in range(connections):
         talk = Talk(replicas[0], suite, samples)
         talk.client.connect(now=0)
@@ -152,7 +152,7 @@ def small(suite: Suite, connections: int, requests: int, samples: Samples) -> No
 
 def crowd(suite: Suite, requests: int, samples: Samples) -> None:
     """Many connections, all asking at once."""
-    listener = Listener(RING, Small(), entropy=EntropyPool())
+    listener = Listener(RING, Small(), entropy=NoncePool())
     talks = [Talk(listener, suite, samples) for _ in range(CROWD_CLIENTS)]
     for talk in talks:
         talk.client.connect(now=0)
@@ -176,7 +176,7 @@ def only(kind: Kind, situation: str) -> Name:
 def large(suite: Suite, bursts: int, samples: Samples) -> None:
     """One long download; only the requests that earned exactly 46 packets count."""
     size = bursts * BURST_PACKETS * PACKET_BYTES
-    talk = Talk(Listener(RING, Large(size), entropy=EntropyPool()), suite, samples)
+    talk = Talk(Listener(RING, Large(size), entropy=NoncePool()), suite, samples)
     talk.client.write(REQUEST)
     talk.client.connect(now=0)
     while talk.received_bytes < size:

@@ -1,22 +1,18 @@
 """Makes vectors.json, the test vectors of wire-format.md: `python docs/make_vectors.py`.
 
 Everything is fixed: keys, times and what would be random come from labels. All bytes are hex. The library makes the
-vectors, except for the sealing of the hello, whose one-time key the library draws itself; here RFC 9180 is written out.
+vectors; the hello's one-time key, which clients choose, is fixed like the rest.
 tests/conformance/test_vectors.py makes all of them again by hand and takes them apart with the library.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+from trickles import hpke
 from trickles.continuation import seal_transport, seal_user
 from trickles.handshake import certify, hello_public_key, identity_public, make_cookie
 from trickles.keyring import Epoch, Keyring, Purpose, expand
@@ -139,7 +135,7 @@ def handshake() -> Json:
     plaintext = inside.encode(1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD)
     empty = Hello(Suite.SEALED, EPOCH.identifier, NO_COOKIE, b"")
     one_time = fixed("one-time key", 32)
-    sealed = hpke_seal(one_time, hello_public_key(EPOCH), b"trickles 1 hello" + empty.bound(), plaintext)
+    sealed = hpke.seal(one_time, hello_public_key(EPOCH), b"trickles 1 hello" + empty.bound(), plaintext)
     cookie = make_cookie(RING, address_bytes(CLIENT), now=NOW)
     return {
         "ask": bytes((Kind.ASK,)).ljust(ASK_BYTES, b"\0"),
@@ -155,28 +151,6 @@ def handshake() -> Json:
             "bytes_with_cookie": Hello(Suite.SEALED, EPOCH.identifier, cookie, sealed).encode(),
         },
     }
-
-
-def hpke_seal(one_time: bytes, public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM; the share, then the ciphertext."""
-    private = X25519PrivateKey.from_private_bytes(one_time)
-    share = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
-    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x01"
-    secret = _expand(kem, _extract(kem, b"", b"eae_prk", shared), b"shared_secret", share + public, 32)
-    context = b"\0" + _extract(suite, b"", b"psk_id_hash", b"") + _extract(suite, b"", b"info_hash", info)
-    start = _extract(suite, secret, b"secret", b"")
-    key, nonce = _expand(suite, start, b"key", context, 16), _expand(suite, start, b"base_nonce", context, 12)
-    return share + AESGCM(key).encrypt(nonce, plaintext, b"")
-
-
-def _extract(suite: bytes, salt: bytes, label: bytes, value: bytes) -> bytes:
-    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + value, "sha256")
-
-
-def _expand(suite: bytes, key: bytes, label: bytes, info: bytes, length: int) -> bytes:
-    labelled = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
-    return hmac.digest(key, labelled + b"\x01", "sha256")[:length]
 
 
 # datagrams of an established connection

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import replace
 from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM
-from cryptography.hazmat.primitives.hpke import Suite as HpkeSuite
 
-from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
-from trickles.keyring import Epoch, Keyring, Purpose
+from trickles import hpke
+from trickles.errors import BadPacket, IdentityError, KeyringError
+from trickles.keyring import Epoch, Keyring, Purpose, expand
 from trickles.limits import SECOND
 from trickles.wire.hello import (
     HELLO_HEADER_BYTES,
@@ -28,7 +27,6 @@ from trickles.wire.hello import (
 )
 from trickles.wire.kinds import Suite
 
-_HPKE = HpkeSuite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 _INFO = b"trickles 1 hello"
 CERTIFICATE_LIFE = 397 * 24 * 3600 * SECOND  # an epoch whose key leaks long after its time vouches for nobody
 MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
@@ -37,36 +35,26 @@ MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
 class EpochKeys:
     """An epoch's hello key and certificate, made once per epoch."""
 
-    __slots__ = ("certificate", "epoch", "private")
+    __slots__ = ("_recipient", "certificate", "epoch")
 
     def __init__(self, epoch: Epoch) -> None:
         self.epoch = epoch
-        self.private = X25519PrivateKey.from_private_bytes(epoch.derive(Purpose.HELLO))
+        self._recipient = hpke.Recipient(epoch.derive(Purpose.HELLO))
         self.certificate = epoch.certificate
 
     def open_hello_untrusted(self, hello: Hello) -> HelloInside:
         """What the client sealed; Forged when it is not for this epoch, BadPacket when malformed inside."""
-        try:
-            plaintext = _HPKE.decrypt(hello.sealed, self.private, _INFO + hello.bound())
-        except (InvalidTag, ValueError):
-            raise Forged("hello does not open") from None
-        return parse_inside_untrusted(plaintext)
+        return parse_inside_untrusted(self._recipient.open_untrusted(_INFO + hello.bound(), hello.sealed))
 
 
 def hello_public_key(epoch: Epoch) -> bytes:
     """The public half of the epoch's hello key, 32 bytes."""
-    private = X25519PrivateKey.from_private_bytes(epoch.derive(Purpose.HELLO))
-    return private.public_key().public_bytes_raw()
+    return hpke.Recipient(epoch.derive(Purpose.HELLO)).public
 
 
 def identity_public(identity: bytes) -> bytes:
     """The public half (32 bytes) of a raw Ed25519 identity key."""
     return _identity(identity).public_key().public_bytes_raw()
-
-
-def new_identity() -> bytes:
-    """A fresh raw Ed25519 private key, 32 bytes."""
-    return Ed25519PrivateKey.generate().private_bytes_raw()
 
 
 def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
@@ -103,12 +91,17 @@ def _signed_untrusted(data: bytes) -> Certificate:
 
 
 def seal_hello(certificate: Certificate, suite: Suite, inside: HelloInside, *, size: int) -> Hello:
-    """A hello of `size` bytes to the certified epoch; IdentityError when the certified key is none."""
-    empty = Hello(suite, certificate.epoch, NO_COOKIE, b"")
+    """A hello of `size` bytes to the certified epoch; IdentityError when the certified key is none.
+
+    The one-time key follows from the secret and from all that is sealed: equal hellos are equal bytes, and two that
+    differ in anything never share a key, even if two copies of a client hold the same secret.
+    """
+    bound = Hello(suite, certificate.epoch, NO_COOKIE, b"").bound()
     plaintext = inside.encode(size - HELLO_HEADER_BYTES - HPKE_OVERHEAD)
+    message = hashlib.sha256(bound + certificate.hello_key + plaintext).digest()
     try:
-        public = X25519PublicKey.from_public_bytes(certificate.hello_key)
-        sealed = _HPKE.encrypt(plaintext, public, _INFO + empty.bound())
+        one_time = expand(inside.secret, Purpose.ONE_TIME, message)
+        sealed = hpke.seal(one_time, certificate.hello_key, _INFO + bound, plaintext)
     except ValueError:
         raise IdentityError("the certified key cannot be used") from None
     return Hello(suite, certificate.epoch, NO_COOKIE, sealed)

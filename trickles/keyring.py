@@ -33,6 +33,7 @@ class Purpose(bytes, Enum):
     NONCE = b"trickles 1 range nonces"
     COOKIE = b"trickles 1 hello cookie"
     HELLO = b"trickles 1 hello key"
+    ONE_TIME = b"trickles 1 hello one-time key"
     TO_SERVER = b"trickles 1 client to server"
     TO_CLIENT = b"trickles 1 server to client"
     SPOOL = b"trickles 1 spool receipts"

@@ -8,7 +8,7 @@ from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.stream import connect
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.handshake import certify, identity_public
 from trickles.keyring import Epoch, Keyring
 from trickles.listener import Listener
@@ -39,7 +39,7 @@ class OneFile:
 async def serve(arguments: Arguments) -> None:
     """Send the file to everyone who asks."""
     ring = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), IDENTITY),))
-    listener = Listener(ring, OneFile(mapped(arguments.file)), entropy=EntropyPool())
+    listener = Listener(ring, OneFile(mapped(arguments.file)), entropy=NoncePool())
     socket = BatchSocket.bind(*arguments.address)
     replica = AsyncReplica(listener, socket)
     await serve_until_told(socket.address[1])

@@ -9,7 +9,7 @@ from tests.support.fleetkeys import IDENTITY, ring
 from tests.support.replica_program import Lines
 from trickles import AsyncReplica, ClientConfig, Keyring, Limits, Listener, Service
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.handshake import identity_public
 from trickles.limits import SECOND
 from trickles.spool import MemorySpool
@@ -58,7 +58,7 @@ class LoopFleet:
             self.kill(index)
 
     def _started(self, host: str, port: int) -> AsyncReplica:
-        listener = Listener(self._keyring, self._service, entropy=EntropyPool(), spool=self._spool)
+        listener = Listener(self._keyring, self._service, entropy=NoncePool(), spool=self._spool)
         return AsyncReplica(listener, BatchSocket.bind(host, port))
 
     def kill(self, index: int) -> None:

@@ -14,7 +14,7 @@ from random import Random
 
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.handshake import certify, identity_public
 from trickles.keyring import Epoch, Keyring
 from trickles.limits import Limits
@@ -121,7 +121,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     ring = Keyring((certify(Epoch(1, secret), identity_public_seed(arguments.fleet)),))
     socket = BatchSocket.bind(arguments.host, arguments.port, reuse_port=arguments.reuse_port)
     service = Lines(GREETING if arguments.greeting else b"")
-    listener = Listener(ring, service, entropy=EntropyPool(), limits=Limits(), spool=_spool(arguments.spool))
+    listener = Listener(ring, service, entropy=NoncePool(), limits=Limits(), spool=_spool(arguments.spool))
     replica = AsyncReplica(listener, socket)
     print("ready", *socket.address, flush=True)
     await told.wait()

@@ -16,7 +16,6 @@ from trickles.handshake import (
     hello_public_key,
     identity_public,
     make_cookie,
-    new_identity,
     seal_hello,
     valid_cookie,
     verify_certificate_untrusted,
@@ -89,11 +88,8 @@ def test_certifying_leaves_the_epoch_as_it_was() -> None:
     assert (after.identifier, after.key, after.not_before) == (3, bytes(32), 5)
 
 
-def test_new_identities_differ_and_fit() -> None:
-    first, second = new_identity(), new_identity()
-    assert first != second
-    assert len(identity_public(first)) == 32
-    assert identity_public(first) == Ed25519PrivateKey.from_private_bytes(first).public_key().public_bytes_raw()
+def test_the_public_half_of_an_identity_is_that_of_ed25519() -> None:
+    assert identity_public(IDENTITY) == Ed25519PrivateKey.from_private_bytes(IDENTITY).public_key().public_bytes_raw()
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])
@@ -119,6 +115,28 @@ def test_the_fleet_reads_what_the_client_sealed(
     hello = parse_hello_untrusted(datagram, 1200)
     assert hello.suite is suite
     assert EpochKeys(epoch()).open_hello_untrusted(hello) == inside
+
+
+def test_equal_hellos_are_equal_bytes_and_others_share_no_key() -> None:
+    """Copies of one client hold the same secret: what they say differs, and so must what it is sealed with."""
+    others = [
+        (certificate(), Suite.SEALED, INSIDE, 1200),
+        (certificate(), Suite.SEALED, replace(INSIDE, input=b"GET /2 HTTP/1.1\r\n\r\n"), 1200),
+        (certificate(), Suite.SEALED, replace(INSIDE, wanted=1), 1200),
+        (certificate(), Suite.SEALED, INSIDE, 1201),
+        (certificate(), Suite.OPEN, INSIDE, 1200),
+        (certificate(epoch(2)), Suite.SEALED, INSIDE, 1200),
+        (certificate(), Suite.SEALED, replace(INSIDE, secret=bytes(32)), 1200),
+    ]
+    made = [seal_hello(each, suite, inside, size=size) for each, suite, inside, size in others]
+    assert made == [seal_hello(each, suite, inside, size=size) for each, suite, inside, size in others]
+    assert len({hello.sealed[:32] for hello in made}) == len(made)
+
+
+@pytest.mark.parametrize("public", [bytes(32), b"short", bytes([1]) + bytes(31)])
+def test_a_hello_to_no_key_cannot_be_made(public: bytes) -> None:
+    with pytest.raises(IdentityError, match="cannot be used"):
+        seal_hello(replace(certificate(), hello_key=public), Suite.SEALED, INSIDE, size=1200)
 
 
 def test_the_longest_early_input_fills_the_hello() -> None:

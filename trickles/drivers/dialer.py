@@ -12,7 +12,7 @@ from trickles.client import Client, ClientConfig
 from trickles.drivers.connection import Connection, Consumer
 from trickles.drivers.health import Health
 from trickles.drivers.ports import IDLE_AFTER, Ports
-from trickles.drivers.world import EntropyPool, monotonic_us
+from trickles.drivers.world import fresh_secret, monotonic_us
 from trickles.errors import BadPacket, IdentityError
 from trickles.wire.kinds import Address, Suite
 
@@ -39,7 +39,6 @@ class Dialer:
         # in clear nobody could tell a late packet for a socket's last connection from one for its next
         self._spare_sockets = spare_sockets if config.suite is Suite.SEALED else 0
         self._idle_after = idle_after
-        self._entropy: Callable[[int], bytes] = EntropyPool()
         self._health = Health(self.replicas, config.first)
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
@@ -87,7 +86,7 @@ class Dialer:
     @property
     def entropy(self) -> Callable[[int], bytes]:
         """Where its connections have their random bytes from."""
-        return self._entropy
+        return fresh_secret
 
     @property
     def config(self) -> ClientConfig:
@@ -120,11 +119,11 @@ class Dialer:
     def _client(self, first: int, window_bytes: int) -> Client:
         try:
             config = self._config_for(first, window_bytes)
-            return Client(self.replicas, entropy=self._entropy, config=config)
+            return Client(self.replicas, entropy=fresh_secret, config=config)
         except (BadPacket, IdentityError):  # the certificate has ended, or is not trusted any more: ask for another
             self._use(replace(self._config, certificate=None))
             config = self._config_for(first, window_bytes)
-            return Client(self.replicas, entropy=self._entropy, config=config)
+            return Client(self.replicas, entropy=fresh_secret, config=config)
 
     def learn(self, client: Client) -> None:
         """Keep what a connection found out: the certificate, the path's size, which replicas answer."""

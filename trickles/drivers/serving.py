@@ -11,7 +11,7 @@ from trickles.drivers.replica import Replica, run
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener import Listener
 from trickles.service import Service
@@ -40,9 +40,9 @@ def serve(
     """
     keys = KeyringSource(keyring)
     store = SpoolDirectory(spool) if spool is not None else None
-    listener = Listener(keys.keyring, service, entropy=EntropyPool(), limits=limits, spool=store)
-    listener.report_errors(lambda error: _LOGGER.error("the service failed", exc_info=error))
     with BatchSocket.bind(host, port, reuse_port=reuse_port) as socket, told_to_stop() as stop:
+        listener = Listener(keys.keyring, service, entropy=NoncePool(socket.identity), limits=limits, spool=store)
+        listener.report_errors(lambda error: _LOGGER.error("the service failed", exc_info=error))
         run(Replica(listener, socket), stop_fd=stop.fileno(), tick=_chores(listener, keys, store))
 
 

@@ -17,6 +17,7 @@ UDP_GRO = 104
 
 SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
+SO_COOKIE = 57
 
 IP_MTU_DISCOVER = 10
 IP_RECVERR = 11
@@ -53,6 +54,16 @@ def can_segment(sock: socket.socket) -> bool:
 def can_coalesce(sock: socket.socket) -> bool:
     """Ask for coalesced receives (UDP_GRO); return whether the kernel gives them."""
     return try_option(sock, SOL_UDP, UDP_GRO, 1)
+
+
+def cookie(sock: socket.socket) -> bytes:
+    """What the kernel calls this socket as long as it runs, eight bytes; empty where it has no such name."""
+    if not LINUX:
+        return b""
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+    except OSError:
+        return b""
 
 
 def set_buffers(sock: socket.socket, receive_bytes: int, send_bytes: int) -> None:

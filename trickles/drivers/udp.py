@@ -125,6 +125,11 @@ class BatchSocket:
         """Whether a received buffer may hold many datagrams (GRO)."""
         return self._ancillary_bytes > 0
 
+    @property
+    def identity(self) -> bytes:
+        """Bytes that tell this socket from others: its address, and the name that the kernel has for it."""
+        return repr(self.address).encode() + sockopts.cookie(self._raw)
+
     def fileno(self) -> int:
         """Return the descriptor to wait on; -1 once closed."""
         return self._raw.fileno()

@@ -1,12 +1,36 @@
-"""The clocks and the random source that drivers hand to the engines."""
+"""The clocks and the random sources that drivers hand to the engines.
+
+Two kinds of random bytes are asked for, and no byte of one kind ever comes from the source of the other:
+
+- secrets (of connections, keys, seeds) by `fresh_secret`: from the system at the moment they are needed;
+- nonces of AES-GCM by a `NoncePool`: they need not be secret, only never come twice under one key. A replica needs one
+  for each reply, so they are drawn in blocks.
+
+What is drawn ahead is part of the process's state, and state can be copied: by fork(2), by a snapshot of a machine that
+is restored twice. Both copies hold the same keys and would seal different data under the same nonces. Therefore
+
+- a block is dropped in a forked child, and when it is a tenth of a second old;
+- the time in nanoseconds is mixed (by exclusive or) into each nonce as it is given out: copies that use the same place
+  of one block differ, unless they do so in the same nanosecond;
+- the kernel's generator is in a snapshot of a machine too (Linux 5.18 seeds it anew where the hypervisor says so): so
+  time, process and socket are mixed into each block, and clocks and process into each secret.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import time
+from collections.abc import Callable
 from weakref import WeakSet
 
-_POOL_BYTES = 8192
+BLOCK_NONCES = 341  # 4 KiB: what a busy replica uses in some hundredths of a second
+HELD_NS = 100_000_000  # then what an idle one has left of a block is dropped
+SHORT_BYTES = 8
+MOST_SECRET_BYTES = 32
+_NONCE = struct.Struct(">QI")  # 12 bytes
+_pack, _unpack = _NONCE.pack, _NONCE.unpack_from
 
 
 def monotonic_us() -> int:
@@ -19,31 +43,57 @@ def wall_us() -> int:
     return time.time_ns() // 1000
 
 
-class EntropyPool:
-    """Random bytes from the system, drawn in blocks: a salt per reply would otherwise cost a system call each."""
+def fresh_secret(size: int) -> bytes:
+    """`size` bytes, at most 32, that nobody can guess: nothing of them is drawn ahead."""
+    if not 0 < size <= MOST_SECRET_BYTES:
+        raise ValueError(f"a secret has 1 to {MOST_SECRET_BYTES} bytes")
+    return hashlib.sha256(os.urandom(MOST_SECRET_BYTES) + _here(time.time_ns())).digest()[:size]
 
-    __slots__ = ("__weakref__", "_at", "_block")
 
-    def __init__(self) -> None:
+class NoncePool:
+    """Nonces of 12 bytes, or of their first 8; `identity` is of the socket they are for, `clock` counts nanoseconds."""
+
+    __slots__ = ("__weakref__", "_block", "_clock", "_drawn", "_identity", "_rest", "_until")
+
+    def __init__(self, identity: bytes = b"", *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._identity = identity
+        self._clock = clock
         self.forget()
         _POOLS.add(self)
 
     def forget(self) -> None:
-        """Drop what was drawn in advance."""
+        """Drop what was drawn ahead."""
         self._block = b""
-        self._at = 0
+        self._rest = self._drawn = self._until = 0
 
     def __call__(self, size: int) -> bytes:
-        """`size` random bytes, never given out twice, not even to a forked child."""
-        start = self._at
-        stop = start + size
-        if stop > len(self._block):
-            self._block, start, stop = os.urandom(max(_POOL_BYTES, size)), 0, size
-        self._at = stop
-        return self._block[start:stop]
+        """A nonce of `size` bytes: never the same twice, here or in a copy of this pool."""
+        now = self._clock()
+        if not self._rest or not self._drawn <= now < self._until:
+            self._draw(now)
+        self._rest = rest = self._rest - 12
+        first, second = _unpack(self._block, rest)
+        return _pack(first ^ now, second) if size == 12 else _short(first ^ now, size)
+
+    def _draw(self, now: int) -> None:
+        seed = os.urandom(MOST_SECRET_BYTES) + _here(now) + self._identity
+        self._block = hashlib.shake_256(seed).digest(BLOCK_NONCES * 12)
+        self._rest = len(self._block)
+        self._drawn, self._until = now, now + HELD_NS
 
 
-_POOLS: WeakSet[EntropyPool] = WeakSet()
+def _short(value: int, size: int) -> bytes:
+    if size != SHORT_BYTES:
+        raise ValueError(f"a nonce has {SHORT_BYTES} or 12 bytes: what is secret is not drawn ahead")
+    return value.to_bytes(SHORT_BYTES, "big")
+
+
+def _here(now: int) -> bytes:
+    """What tells this process at this moment from its copies, 20 bytes."""
+    return b"".join(each.to_bytes(8, "big") for each in (now, time.monotonic_ns())) + os.getpid().to_bytes(4, "big")
+
+
+_POOLS: WeakSet[NoncePool] = WeakSet()
 
 
 def _forget_all() -> None:

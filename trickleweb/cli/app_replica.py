@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
-from trickles.drivers.world import EntropyPool, wall_us
+from trickles.drivers.world import NoncePool, fresh_secret, wall_us
 from trickles.listener import Listener
 from trickleweb.app import App
 from trickleweb.application import Application
@@ -59,12 +59,12 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
             ring=lambda: keys.keyring,
             ledger=ledger,
             clock_us=wall_us,
-            entropy=EntropyPool(),
+            entropy=fresh_secret,
             observe=telling.observe,
         )
         undo.push_async_callback(origin.close)
         origin.report_errors(telling.errors)
-        listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
+        listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
         reporter = Reporter(replica, origin, args.status_file)

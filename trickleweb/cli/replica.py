@@ -20,7 +20,7 @@ from trickles.drivers.replica import run as run_replica
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.listener import Listener
 from trickleweb.cli.app_options import add_app_arguments
 from trickleweb.cli.chores import Chores
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     site = StaticSite(store, site_options(args))
     origin = Origin(site, store, now_s=hasher.now_s, repeats=Repeats(time.time_ns))
     spool = SpoolDirectory(args.spool) if args.spool else None
-    listener = Listener(keys.keyring, origin, entropy=EntropyPool(), spool=spool)
+    listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
     replica = Replica(listener, sock)
     reporter = Reporter(replica, origin, args.status_file)
     origin.report_errors(reporter.error)

@@ -22,9 +22,9 @@ from trickles.drivers.keystore.directory import (
 )
 from trickles.drivers.keystore.files import PRIVATE, errors_as, names, opened_directory, sweep, write_file
 from trickles.drivers.keystore.server_key import server_key_text
-from trickles.drivers.world import wall_us
+from trickles.drivers.world import fresh_secret, wall_us
 from trickles.errors import KeyringError
-from trickles.handshake import certify, identity_public, new_identity
+from trickles.handshake import certify, identity_public
 from trickles.keyring import KEY_BYTES, Epoch, Keyring, with_epoch
 from trickles.limits import SECOND
 
@@ -52,7 +52,7 @@ def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comme
         with _locked(directory) as inside:
             if any(is_key_file(name) for name in names(inside)):
                 raise KeyringError(f"{directory} holds keys already; `trickles keys rotate` adds an epoch to them")
-            identity = new_identity()
+            identity = fresh_secret(KEY_BYTES)
             epoch = _fresh_epoch(identity, wall_us() if now is None else now)
             write_file(IDENTITY_FILE, identity, 0o600, inside=inside)
             _write_public(inside, identity, comment)
@@ -106,14 +106,14 @@ def ephemeral_keyring(*, replicas: int = 1, now: int | None = None) -> Keyring:
             f"{replicas} replicas need one keyring, or none could go on with what another began: "
             "make it with `trickles keys init DIR`, and start them all with --keyring DIR"
         )
-    return with_epoch(None, _fresh_epoch(new_identity(), wall_us() if now is None else now))
+    return with_epoch(None, _fresh_epoch(fresh_secret(KEY_BYTES), wall_us() if now is None else now))
 
 
 def _fresh_epoch(identity: bytes, not_before: int, taken: set[int] | None = None) -> Epoch:
     identifier = secrets.randbits(32)
     while identifier in (taken or ()):
         identifier = secrets.randbits(32)
-    return certify(Epoch(identifier, secrets.token_bytes(KEY_BYTES), not_before), identity)
+    return certify(Epoch(identifier, fresh_secret(KEY_BYTES), not_before), identity)
 
 
 def _read_identity(directory: Path, inside: int) -> bytes:
