@@ -27,6 +27,10 @@ class KeyringError(TricklesError):
     """A keyring that cannot be used: missing, unreadable, readable by others, malformed or empty."""
 
 
+class UnsafePlace(TricklesError):
+    """A directory or file that another user could change or must not read; the text names the command that mends it."""
+
+
 class IdentityError(TricklesError):
     """The fleet is not the one the client pinned or trusted before."""
 

@@ -171,7 +171,7 @@ def test_nothing_but_regular_files_is_read_or_written(root: Path) -> None:
 def test_a_directory_that_others_may_enter_is_refused(root: Path, tmp_path: Path) -> None:
     root.mkdir(mode=0o755)
     root.chmod(0o755)
-    with pytest.raises(SpoolError, match="chmod 700"):
+    with pytest.raises(SpoolError, match=r"is open to other users .mode 0755.: chmod go-rwx"):
         SpoolDirectory(root)
     (tmp_path / "file").touch()
     with pytest.raises(SpoolError, match="cannot hold a spool: Not a directory"):

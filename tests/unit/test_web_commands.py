@@ -11,7 +11,7 @@ from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.child import pause
 from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.progress import line
-from trickleweb.cli.rundir import FLEET, RunDir, replica_name, write_whole
+from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.site_options import cache_rule, site_options, site_words
 from trickleweb.files import CacheRule
 
@@ -141,16 +141,6 @@ def test_figures_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None
     run_dir.pid_file("gateway").write_bytes(text.encode("latin-1"))
     assert run_dir.figures("gateway") == {}
     assert run_dir.pid("gateway") is None
-
-
-def test_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "figures"
-    write_whole(path, "old")
-    with path.open() as before:
-        write_whole(path, "new")
-        assert before.read() == "old"
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_status_shows_who_is_dead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

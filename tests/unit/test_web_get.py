@@ -55,7 +55,10 @@ def test_a_fleet_that_is_dead_is_not_asked(tmp_path: Path, monkeypatch: pytest.M
 def test_a_fleet_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted(tmp_path, os.getpid())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    if os.geteuid() == 0:
+        os.chown(".run", 12_345, 12_345)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12_345)
     assert fleet_of("127.0.0.1:8080", build_parser("get").parse_args(["get", "http://127.0.0.1:8080/"])) is None
 
 

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import resource
 import sys
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
+from trickles.drivers.ownership import write_whole
 from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
 from trickles.gateway.life import Events, Life
 from trickles.gateway.limits import GatewayLimits
@@ -106,7 +106,7 @@ async def _serve(args: argparse.Namespace) -> None:
         if tls is not None:
             tls.look()
         if args.status_file and not succeeded.is_set():
-            _write_atomically(Path(args.status_file), json.dumps(gateway.figures()))
+            write_whole(Path(args.status_file), json.dumps(gateway.figures()))
 
     def left() -> None:
         succeeded.set()
@@ -166,9 +166,3 @@ def _limits(args: argparse.Namespace) -> GatewayLimits:
         request_timeout=args.request_timeout,
         idle_timeout=args.idle_timeout,
     )
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(path)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from trickles.cli.parser import Parser, whole_number
+from trickles.drivers.ownership import check_directory, write_whole
 from trickles.errors import LocalProtocolError
 from trickles.gateway.life import Handover
 
@@ -26,7 +27,12 @@ def add_handover_arguments(parser: Parser) -> None:
 
 
 def handover(args: argparse.Namespace) -> Handover | None:
-    """What they say; None without a place to ask at, LocalProtocolError for a takeover without one."""
+    """What they say; None without a place to ask at, LocalProtocolError for a takeover without one.
+
+    UnsafePlace where others could put a file of their own in the place of the pid file.
+    """
+    if args.pid_file is not None:
+        check_directory(args.pid_file.parent)
     control = args.control or (args.pid_file.with_suffix(".sock") if args.pid_file is not None else None)
     if control is not None:
         return Handover(control, args.takeover, args.drain)
@@ -38,9 +44,7 @@ def handover(args: argparse.Namespace) -> Handover | None:
 def note_pid(path: Path | None) -> None:
     """This process is ready."""
     if path is not None:
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(f"{os.getpid()}\n")
-        fresh.replace(path)
+        write_whole(path, f"{os.getpid()}\n")
 
 
 def drop_pid(path: Path | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trickles.cli.parser import Parser
 from trickles.drivers.dialer import parse_address
+from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError
 from trickles.gateway.accesslog import FORMATS, AccessLog
 from trickles.gateway.metrics import Metrics
@@ -27,9 +28,14 @@ def add_watching_arguments(parser: Parser) -> None:
 
 
 class Watching:
-    """What they say, over one gateway; OSError when the log cannot be opened, LocalProtocolError for no address."""
+    """What they say, over one gateway; OSError when the log cannot be opened, LocalProtocolError for no address.
+
+    UnsafePlace where others could put a file of their own in the place of the status file.
+    """
 
     def __init__(self, args: argparse.Namespace, gateway: Gateway, report: Callable[[str], None]) -> None:
+        if args.status_file is not None:
+            check_directory(Path(args.status_file).parent)
         self._place = _place(args.metrics) if args.metrics is not None else None
         self._own_ports = gateway.own_ports
         self._log: AccessLog | None = None

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trickles.errors import TricklesError
+from trickles.drivers.ownership import PRIVATE, check_directory
+from trickles.errors import TricklesError, UnsafePlace
 from trickles.spool import SpoolFull
 from trickles.wire.transport import CONNECTION_BYTES
 
@@ -126,11 +127,11 @@ class SpoolDirectory:
 def _prepare(root: Path) -> None:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = root.stat()
+        check_directory(root, PRIVATE)
     except OSError as error:
         raise SpoolError(f"{root} cannot hold a spool: {error.strerror}") from None
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise SpoolError(f"{root} must belong to this user alone: chmod 700 {root}")
+    except UnsafePlace as error:
+        raise SpoolError(str(error)) from None
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         raise SpoolError(f"{root} cannot hold a spool: it cannot be written")
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from trickles.errors import HandoverError
+from trickles.drivers.ownership import check_directory
+from trickles.errors import HandoverError, TricklesError
 
 READY = b"ready\n"  # and a mark behind it: whether open connections may follow
 MARK_BYTES = 32
@@ -42,7 +43,10 @@ class Control:
     """Where a successor asks; users other than the gateway's own, and root, are turned away."""
 
     def __init__(self, path: Path, offer: Callable[[], Offer], *, report: Callable[[str], None]) -> None:
-        """Listen at `path`, in the place of whatever is there; OSError as bind(2) does."""
+        """Listen at `path`, in the place of whatever is there; OSError as bind(2) does.
+
+        UnsafePlace for a directory that others may write: they could put a socket of their own there.
+        """
         self._path = path
         self._offer = offer
         self._report = report
@@ -66,7 +70,7 @@ class Control:
             connected.close()
 
     async def _handed(self, connected: socket.socket) -> bytes | None:
-        user = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
+        user = _user_of(connected)
         if user not in (0, os.geteuid()):
             self._report(f"user {user} asked for the listening sockets, and was refused")
             return None
@@ -96,13 +100,19 @@ class Predecessor:
         self._connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._connected.settimeout(ASK_SECONDS)
+            check_directory(path.parent)
             with _near(path) as place:
                 self._connected.connect(place)
+            if (user := _user_of(self._connected)) not in (0, os.geteuid()):
+                raise HandoverError(f"what listens at {path} is of user {user}, and not taken over from")
             message, descriptors, _, _ = socket.recv_fds(self._connected, MOST_BYTES, MOST_SOCKETS)
         except OSError as error:
             self._connected.close()
             why = error.strerror or "it does not answer"
             raise HandoverError(f"no gateway to take over from at {path}: {why}") from None
+        except TricklesError:
+            self._connected.close()
+            raise
         try:
             self._sockets = _named_untrusted(message, descriptors)
         except HandoverError:
@@ -126,6 +136,13 @@ class Predecessor:
         with suppress(OSError):  # it has died since, which comes to the same
             self._connected.sendall(READY + mark)
         return self._connected
+
+
+def _user_of(connected: socket.socket) -> int:
+    """The user at the other end, as the kernel says."""
+    said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    user: int = _CREDENTIALS.unpack(said)[1]
+    return user
 
 
 def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:
@@ -153,6 +170,7 @@ def _listens(descriptor: int) -> bool:
 
 
 def _listening(path: Path) -> socket.socket:
+    check_directory(path.parent)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.ownership import check_file
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
 from trickles.drivers.spooldir import SpoolDirectory
@@ -56,9 +57,12 @@ _EVERY = f"how often figures that have changed are written (default: {STATUS_SEC
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; UnsafePlace where others could write what it writes or believes."""
     if (args.app is None) == (args.directory is None):
         raise CommandFailed("say what to serve: a folder, or --app MODULE:ATTRIBUTE")
+    for path in (args.status_file, args.digests):
+        if path is not None:
+            check_file(path)
     if args.app is not None:
         from trickleweb.cli.app_replica import run_app
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from trickles.drivers.ownership import write_whole
 from trickles.drivers.replica import Replica
 from trickleweb.cli.parser import one_line
-from trickleweb.cli.rundir import write_whole
 from trickleweb.cli.warming import Warming
 
 _ERRORS_PER_SECOND = 5

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trickles.drivers.ownership import check_directory, write_whole
 from trickleweb.cli.parser import CommandFailed
 
 DEFAULT = ".run"
@@ -34,8 +35,12 @@ class RunDir:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the directory and keep it for this process; `CommandFailed` while another one has it."""
+        """Make the directory and keep it for this process; `CommandFailed` while another one has it.
+
+        UnsafePlace for a directory that others may write.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_directory(self.path)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -46,6 +51,11 @@ class RunDir:
             yield
         finally:
             os.close(descriptor)
+
+    def check(self) -> None:
+        """Return if what lies here can be believed: UnsafePlace where others could have written it."""
+        if self.path.exists():
+            check_directory(self.path)
 
     def pid_file(self, name: str) -> Path:
         """Where the pid of that process is told while it is ready."""
@@ -100,10 +110,3 @@ def is_alive(pid: object) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file's content in one step: a reader sees the old or the new."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fresh.write_text(text, "utf-8")
-    fresh.replace(path)

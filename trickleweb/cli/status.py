@@ -36,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what the files under the run directory say; `CommandFailed` if no fleet runs there."""
     run_dir = RunDir(args.run_dir)
+    run_dir.check()
     fleet = run_dir.figures(FLEET)
     if not is_alive(fleet.get("pid")):
         raise CommandFailed(f"no fleet runs under {run_dir.path}")

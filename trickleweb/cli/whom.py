@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from trickles.client import ClientConfig, Policy
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.world import wall_us
+from trickles.errors import UnsafePlace
 from trickleweb.cli.parser import Address, CommandFailed, address, shown
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
 
 
 def fleet_of(netloc: str, args: argparse.Namespace) -> Path | None:
     """The usual run directory, if the URL names the gateway of our own fleet there, which cannot be asked by UDP."""
-    fleet = RunDir(DEFAULT).figures(FLEET)
-    meant = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
-    if not meant or args.replica or args.server_key or Path(DEFAULT).stat().st_uid != os.geteuid():
+    run_dir = RunDir(DEFAULT)
+    try:
+        run_dir.check()
+    except UnsafePlace:
         return None  # a folder of somebody else's must not say whom to trust
-    return Path(DEFAULT)
+    fleet = run_dir.figures(FLEET)
+    meant = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
+    return None if not meant or args.replica or args.server_key else Path(DEFAULT)
 
 
 def replicas_of(netloc: str, args: argparse.Namespace) -> list[Address]:
@@ -29,7 +32,9 @@ def replicas_of(netloc: str, args: argparse.Namespace) -> list[Address]:
         return list(args.replica)
     if args.run_dir is None:
         return [_place(netloc if netloc.rpartition(":")[2].isdecimal() else f"{netloc}:80")]
-    udp = RunDir(args.run_dir).figures(FLEET).get("udp")
+    run_dir = RunDir(args.run_dir)
+    run_dir.check()
+    udp = run_dir.figures(FLEET).get("udp")
     if not isinstance(udp, list):
         raise CommandFailed(f"no fleet runs under {args.run_dir}")
     return [_place(str(each)) for each in udp]

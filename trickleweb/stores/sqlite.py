@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trickles.drivers.ownership import PRIVATE, check_directory, check_file
+from trickles.errors import UnsafePlace
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
@@ -56,7 +57,9 @@ class SqliteLedger:
         self._process = os.getpid()
         self._owners = self._path.with_name(self._path.name + "-owners")
         with self._translated():
+            check_file(self._path, PRIVATE)
             self._owners.mkdir(mode=0o700, exist_ok=True)
+            check_directory(self._owners, PRIVATE)
             with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
                 self._database = _opened(self._path, wait_s=wait_s, max_bytes=max_bytes)
                 sweep(self._owners)
@@ -164,18 +167,15 @@ class SqliteLedger:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except UnsafePlace as exc:
+            raise LedgerUnavailable(str(exc)) from exc
         except (sqlite3.Error, OSError) as exc:
             raise LedgerUnavailable(f"{self._path}: {exc}") from exc
 
 
 def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
     """The database, private to its user, of this release's form."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
-            raise LedgerUnavailable(f"{path} holds responses, and other users can read it: chmod go-rwx {path}")
-    finally:
-        os.close(descriptor)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     # One connection for all threads of the process, one at a time; autocommit, so that a statement is a transaction.
     database = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
