@@ -1,15 +1,16 @@
 """A folder of files to serve, and requests to it, as tests of the static files need them."""
 
+import gzip
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk
-from trickleweb.files.contents import Stamp
+from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, beneath, disk, tree
 from trickleweb.files.digests import Index
 from trickleweb.files.hashing import HashJob
+from trickleweb.files.stamps import Stamp
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, NoBody, Plan, Request
 
@@ -62,8 +63,8 @@ def freeze_stamps(monkeypatch: pytest.MonkeyPatch, at_ns: int, suffix: str = "")
     """Date every file whose name ends in `suffix` `at_ns`, as a file system does whose clock stands still."""
     look_at = disk.look_at
 
-    def frozen(path: str | int) -> tuple[Stamp, bool]:
-        stamp, is_folder = look_at(path)
+    def frozen(path: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+        stamp, is_folder = look_at(path, folder)
         name = path if isinstance(path, str) else str(Path(f"/proc/self/fd/{path}").readlink())
         if not name.endswith(suffix):
             return stamp, is_folder
@@ -86,3 +87,23 @@ def body(files: FileStore, plan: Plan) -> bytes:
         piece.data if isinstance(piece, Inline) else bytes(files.read(piece.content, piece.start, piece.stop))
         for piece in plan.pieces
     )
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, code: int, *, times: int = 1 << 30, names: str = "") -> list[str]:
+    """Let opening a file whose path ends in `names` fail with an error of the system, so many times; those tried."""
+    tried: list[str] = []
+    opened = beneath.open_beneath
+
+    def refused(folder: int, root: int, path: str, flags: int) -> int:
+        if path.endswith(names) and len(tried) < times:
+            tried.append(path)
+            raise OSError(code, os.strerror(code), path)
+        return opened(folder, root, path, flags)
+
+    monkeypatch.setattr(tree, "open_beneath", refused)
+    return tried
+
+
+def packed(data: bytes) -> bytes:
+    """The same data, compressed by gzip."""
+    return gzip.compress(data, mtime=0)

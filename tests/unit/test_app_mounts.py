@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.site_folder import LATER_NS
 from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
 from trickleweb.app import filing
@@ -232,15 +233,19 @@ def test_an_app_is_mounted_once(folder: Path) -> None:
         Client(other).get("/")
 
 
-def test_hashes_are_remembered_for_all_replicas(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_hashes_are_remembered_for_all_replicas(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = tmp_path_factory.mktemp("shared") / "digests"
     outer, inner = App(digests=digests), App()
     inner.mount("/files", folder)
     outer.mount("/in", inner)
+    stamp = disk.stamp_of(str(folder / "big"))
+    monkeypatch.setattr("time.time_ns", lambda: LATER_NS)  # what was written a moment ago is not remembered
     with Client(outer) as client:
         assert client.get("/in/files/big").content == (folder / "big").read_bytes()
     index = DigestIndex(digests)
-    assert index.get(disk.stamp_of(str(folder / "big"))) is not None
+    assert index.get(stamp) is not None
     index.close()
 
 

@@ -23,6 +23,10 @@ from trickleweb.files.paths import MAX_PATH_BYTES, is_below_root, location, safe
         ("/C:/x", "C:/x", False),
         ("/%2e%2e/x", "%2e%2e/x", False),
         ("/~root", "~root", False),
+        ("/a\\b", "a\\b", False),
+        ("/a\n", "a\n", False),
+        ("/a\r\nSet-Cookie: x", "a\r\nSet-Cookie: x", False),
+        ("/a\x7f\x85", "a\x7f\x85", False),
         ("/" + "n" * 255, "n" * 255, False),
     ],
 )
@@ -46,17 +50,12 @@ def test_paths_below_the_root(path: str, relative: str, slash: bool) -> None:
         ("/.", 404),
         ("/...", 404),
         ("/..\\..\\x", 404),
-        ("/a\\b", 404),
         ("/.git/config", 404),
         ("/.env", 404),
         ("/a/.htaccess", 404),
         ("/a/.well-known/x", 404),
         ("/.well-known/.hidden", 404),
         ("/.well-knownx", 404),
-        ("/a\n", 404),
-        ("/a\r\nSet-Cookie: x", 404),
-        ("/a\x7f", 404),
-        ("/a\x85", 404),
         ("/\ud800", 404),
         ("/" + "n" * 256, 404),
         ("/" + "\u3042" * 86, 404),
@@ -70,7 +69,7 @@ def test_paths_that_are_refused(path: str, status: int) -> None:
     assert refused.value.status == status
 
 
-@pytest.mark.parametrize("relative", ["..", "../a", "/etc/passwd", "a//b", "a/", "a/../b", ".git/x", "a\0b", "a\\b"])
+@pytest.mark.parametrize("relative", ["..", "../a", "/etc/passwd", "a//b", "a/", "a/../b", ".git/x", "a\0b"])
 def test_a_continuation_cannot_name_what_a_request_could_not(relative: str) -> None:
     assert not is_below_root(relative)
 

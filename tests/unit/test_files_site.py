@@ -1,5 +1,7 @@
 """A folder as a site: indexes, redirects, fallback pages, error pages, siblings, and what is never served."""
 
+import errno
+import gzip
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from tests.support.site_folder import (
     body,
     fill,
     freeze_stamps,
+    packed,
+    refuse,
     replace,
     request,
     site,
@@ -18,8 +22,11 @@ from tests.support.site_folder import (
     write,
 )
 from trickleweb.errors import HTTPError
-from trickleweb.files import CacheRule, HashPending, SiteOptions, StaticSite, StoreLimits, decode_plan, encode_plan
-from trickleweb.headers import Headers
+from trickleweb.files import CacheRule, SiteOptions, StaticSite, StoreLimits, decode_plan, encode_plan
+from trickleweb.files.contents import strong_etag
+from trickleweb.files.digests import digest_of
+from trickleweb.files.hashing import HashJob
+from trickleweb.headers import Headers, format_date
 from trickleweb.messages import Plan
 
 HTML = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
@@ -156,11 +163,12 @@ def test_changes_on_the_disk_are_seen_at_once(root: Path) -> None:
 def test_a_file_written_twice_within_one_tick_is_seen_too(
     root: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
-    write(root / "style.css", b"long enough")
+    write(root / "style.css", b"-" * 999)
     freeze_stamps(monkeypatch, LATER_NS + 1, written)
     files = store(root, clock_ns=lambda: LATER_NS + 10_000_000)
     folder = StaticSite(files)
-    for text in (b"aaaaaa", b"bbbbbb", b"cccccc"):
+    for letter in (b"a", b"b", b"c"):
+        text = packed(letter * 999) if written.endswith(".gz") else letter * 999
         (root / written).write_bytes(text)
         assert body(files, folder.plan(request("/style.css", ("accept-encoding", "gzip")))) == text
 
@@ -173,11 +181,14 @@ def test_replicas_plan_the_same(root: Path, tmp_path: Path) -> None:
 
 
 def test_compressed_siblings(root: Path) -> None:
-    fill(root, {"app.3f2a9c1b.js.gz": b"gzip" * 9, "app.3f2a9c1b.js.br": b"br", "style.css.zst": b"longer than it"})
+    packed_script = packed(TREE["app.3f2a9c1b.js"])
+    fill(
+        root, {"app.3f2a9c1b.js.gz": packed_script, "app.3f2a9c1b.js.br": b"brotli", "style.css.zst": b"longer than it"}
+    )
     files = store(root)
     folder = StaticSite(files)
     plan = folder.plan(request("/app.3f2a9c1b.js", ("accept-encoding", "gzip, br")))
-    assert (plan.headers.get("Content-Encoding"), body(files, plan)) == ("br", b"br")
+    assert (plan.headers.get("Content-Encoding"), body(files, plan)) == ("br", b"brotli")
     assert plan.headers.get("Content-Type") == "text/javascript; charset=utf-8"
     assert plan.headers.get("Vary") == "Accept-Encoding"
     assert str(plan.headers.get("ETag")).endswith('-br"')
@@ -194,16 +205,17 @@ def test_siblings_that_come_go_or_grow_old_are_noticed(root: Path) -> None:
         return body(files, folder.plan(ask))
 
     assert answer() == TREE["app.3f2a9c1b.js"]
-    sibling = write(root / "app.3f2a9c1b.js.gz", b"packed")
-    assert answer() == b"packed"
-    write(sibling, b"packed anew")
-    assert answer() == b"packed anew"
-    write(root / "app.3f2a9c1b.js", b"another program", MODIFIED_S + 1)
-    assert answer() == b"another program"
-    write(sibling, b"fresh", MODIFIED_S + 1)
-    assert answer() == b"fresh"
+    one, other = (gzip.compress(TREE["app.3f2a9c1b.js"], level, mtime=0) for level in (1, 9))
+    sibling = write(root / "app.3f2a9c1b.js.gz", one)
+    assert answer() == one
+    write(sibling, other)
+    assert answer() == other
+    write(root / "app.3f2a9c1b.js", b"another program" * 60, MODIFIED_S + 1)
+    assert answer() == b"another program" * 60
+    write(sibling, packed(b"another program" * 60), MODIFIED_S + 1)
+    assert answer() == packed(b"another program" * 60)
     sibling.unlink()
-    assert answer() == b"another program"
+    assert answer() == b"another program" * 60
 
 
 def test_siblings_are_wanted_codings_only(root: Path) -> None:
@@ -284,22 +296,32 @@ def test_error_pages(root: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read_is_403(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
     folder = site(root)
-    monkeypatch.setattr("os.open", refuse)
+    refuse(monkeypatch, errno.EACCES)
     assert refused(folder, "/style.css").status == 403
 
 
-def test_a_file_that_is_not_hashed_yet_is_pending_and_then_served(root: Path) -> None:
-    clock = [(root / "style.css").stat().st_ctime_ns]
-    files = store(root, limits=StoreLimits(small_bytes=0), clock_ns=lambda: clock[0])
+def test_a_large_file_is_served_at_once_and_gets_its_strong_tag_when_it_is_hashed(root: Path) -> None:
+    jobs: list[HashJob] = []
+    files = store(root, limits=StoreLimits(small_bytes=0), defer=jobs.append, inline_bytes=0)
     folder = StaticSite(files)
-    with pytest.raises(HashPending):
-        folder.plan(request("/style.css"))
-    clock[0] += 10 * 10**9
-    assert body(files, folder.plan(request("/style.css"))) == TREE["style.css"]
+    for _ in range(2):
+        begun = folder.plan(request("/style.css"))
+        assert body(files, begun) == TREE["style.css"]
+        assert str(begun.headers.get("ETag")).startswith('W/"')
+    tag = str(begun.headers.get("ETag"))
+    assert folder.plan(request("/style.css", ("if-none-match", tag))).status == 304
+    assert refused(folder, "/style.css", ("if-match", '"any"')).status == 503  # nobody can say yet
+    assert folder.plan(request("/style.css", ("if-match", "*"))).status == 200
+    some = ("range", "bytes=1-2")
+    assert folder.plan(request("/style.css", some)).status == 206
+    for unsure in (tag, tag.removeprefix("W/"), str(begun.headers.get("Last-Modified"))):
+        assert folder.plan(request("/style.css", some, ("if-range", unsure))).status == 200
+    assert len(jobs) == 1
+    jobs[0].run()
+    known = folder.plan(request("/style.css"))
+    assert known.headers.get("ETag") == strong_etag(digest_of(TREE["style.css"]))
+    assert body(files, begun) == TREE["style.css"]
     files.close()
 
 
@@ -319,11 +341,23 @@ def test_long_fields_are_answered_and_not_remembered(root: Path) -> None:
     assert folder.plan(long) == folder.plan(long) == folder.plan(request("/"))
 
 
-def test_a_date_to_come_is_not_told(root: Path) -> None:
-    write(root / "style.css", b"p{}", 7_000_000_000)
-    plan = site(root).plan(request("/style.css", ("if-modified-since", "Sun, 09 Sep 2001 01:46:40 GMT")))
-    assert plan.status == 200
-    assert "Last-Modified" not in plan.headers
+@pytest.mark.parametrize("modified_s", [7_000_000_000, 11_000_000_000])
+def test_a_date_to_come_is_said_to_be_now(root: Path, modified_s: int) -> None:
+    """RFC 9110 8.8.2.1: the date of the message takes the place of one in its future."""
+    write(root / "style.css", b"p{}", modified_s)
+    clock = [LATER_NS]
+    folder = StaticSite(store(root, clock_ns=lambda: clock[0]))
+    for _ in range(3):
+        plan = folder.plan(request("/style.css", ("if-modified-since", "Sun, 09 Sep 2001 01:46:40 GMT")))
+        assert (plan.status, plan.headers.get("Last-Modified")) == (200, format_date(clock[0] // 10**9))
+        clock[0] += 10**9
+
+
+@pytest.mark.parametrize("modified_s", [-1, -10_000_000_000])
+def test_a_date_before_1970_is_one_too(root: Path, modified_s: int) -> None:
+    write(root / "style.css", b"p{}", modified_s)
+    plan = site(root).plan(request("/style.css"))
+    assert plan.headers.get("Last-Modified") == format_date((root / "style.css").stat().st_mtime_ns // 10**9)
 
 
 def test_the_target_makes_no_difference_beyond_its_path(root: Path) -> None:

@@ -1,17 +1,21 @@
 """The store never mixes versions, whatever happens to the files below it, and never leaves its root."""
 
+import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
 
-from tests.support.site_folder import LATER_NS, MODIFIED_S, fill, freeze_stamps, replace, store, write
-from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, disk
+from tests.support.site_folder import LATER_NS, MODIFIED_S, fill, freeze_stamps, refuse, replace, store, write
+from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, beneath, disk
 from trickleweb.files.contents import content_name
 from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import NoSuchFile, Unreadable
+from trickleweb.files.folders import entries
 from trickleweb.files.store import Folder, Version
+from trickleweb.files.tree import Root
 
 TINY = StoreLimits(small_bytes=0)  # every file is read from the disk, as larger ones are
 SIZES = pytest.mark.parametrize("limits", [StoreLimits(), TINY], ids=["in memory", "on disk"])
@@ -187,12 +191,13 @@ def test_links_inside_the_root_are_followed_and_others_refused(tmp_path: Path) -
     for path in ("file", "absolute", "out", "out/x", "beside/x", "nowhere", "loop", "chain"):
         with pytest.raises(NoSuchFile):
             files.look(path)
+    tree = Root(root).tree()
     for path in ("out", "beside", "absent"):
         with pytest.raises(NoSuchFile):
-            files.entries(path, 10)
-    listed, complete = files.entries("", 20)
-    assert {entry.name for entry in listed} == {"inside", "folder", "real"}
-    assert complete
+            tree.folder(path)
+    for detailed in (True, False):
+        listed = {(entry.name, entry.is_folder) for entry in entries(tree, 20, detailed=detailed)}
+        assert listed == {("inside", False), ("folder", True), ("real", True)}
     files.close()
 
 
@@ -217,31 +222,73 @@ def test_what_is_neither_file_nor_folder_is_not_there(tmp_path: Path) -> None:
         with pytest.raises(NoSuchFile):
             files.look(path)
     with pytest.raises(NoSuchFile):
-        files.entries("fifo", 10)
+        Root(tmp_path).tree().folder("fifo")
     files.close()
 
 
 def test_what_may_not_be_read_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
     write(tmp_path / "a", b"a")
     files = store(tmp_path)
-    monkeypatch.setattr(os, "open", refuse)  # root, who may run this, is refused nothing
+    refuse(monkeypatch, errno.EACCES)  # root, who may run this, is refused nothing
     with pytest.raises(Unreadable):
         files.look("a")
     files.close()
 
 
-def test_links_are_checked_on_systems_without_proc_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(tmp_path, {"secret": b"secret", "root/a": b"a"})
-    (tmp_path / "root" / "out").symlink_to("../secret")
-    (tmp_path / "root" / "in").symlink_to("a")
+def without_openat2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beneath, "_kernel", None)
+
+
+def without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beneath, "_DESCRIPTORS", "/absent")
+
+
+def with_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_openat2(monkeypatch)
+    without_proc(monkeypatch)
+
+
+def refused_by_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_folder: int, path: str, _flags: int) -> int:
+        raise OSError(errno.EPERM, "seccomp", path)
+
+    monkeypatch.setattr(beneath, "_kernel", refuse)
+
+
+@pytest.mark.parametrize("system", [without_openat2, without_proc, with_neither, refused_by_a_sandbox])
+def test_links_are_checked_on_every_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    fill(tmp_path, {"secret": b"secret", "root/a": b"a", "root/d/b": b"b"})
+    root = tmp_path / "root"
+    (root / "out").symlink_to("../secret")
+    (root / "up").symlink_to("..")
+    (root / "d" / "far").symlink_to("../../secret")
+    (root / "in").symlink_to("a")
+    system(monkeypatch)
+    files = store(root)
+    assert version(files, "d/b").digest == digest_of(b"b")
+    for path in ("out", "up/secret", "d/far"):
+        with pytest.raises(NoSuchFile):
+            files.look(path)
+    if system is with_neither:  # then no link is followed at all
+        with pytest.raises(NoSuchFile):
+            files.look("in")
+    else:
+        assert version(files, "a").digest == version(files, "in").digest
+    files.close()
+
+
+@pytest.mark.parametrize("system", [lambda _: None, without_openat2], ids=["openat2", "checked"])
+def test_links_may_lead_out_and_back_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    fill(tmp_path, {"root/a": b"a", "root/d/b": b"b"})
+    (tmp_path / "root" / "absolute").symlink_to(tmp_path / "root" / "a")
+    (tmp_path / "root" / "d" / "round").symlink_to("../../root/a")
+    system(monkeypatch)
     files = store(tmp_path / "root")
-    monkeypatch.setattr(disk, "_DESCRIPTORS", "/absent")
-    assert version(files, "a").digest == version(files, "in").digest
-    with pytest.raises(NoSuchFile):
-        files.look("out")
+    assert version(files, "absolute").digest == version(files, "d/round").digest == digest_of(b"a")
     files.close()
 
 
@@ -249,13 +296,13 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     fill(tmp_path, {f"small/{at}": b"x" * 1000 + bytes((at,)) for at in range(50)})
     fill(tmp_path, {f"large/{at}": b"y" * 2001 + bytes((at,)) for at in range(50)})
     files = store(tmp_path, limits=StoreLimits(small_bytes=2000, memory_bytes=10_000, descriptors=4, paths=10))
-    before = open_files()
+    before = open_files() + 1  # the root
     contents = [version(files, f"{kind}/{at}").content for kind in ("small", "large") for at in range(50)]
     assert open_files() <= before + 4
     for at, content in enumerate(contents):
         assert bytes(files.read(content, 1000, 1001))[0] == (at if at < 50 else ord("y"))
     files.close()
-    assert open_files() == before
+    assert open_files() == before - 1
 
 
 @SIZES
@@ -300,14 +347,15 @@ def test_a_small_file_that_changes_while_it_is_read_is_pending(tmp_path: Path, m
     files.close()
 
 
-def test_a_large_file_just_written_is_pending(tmp_path: Path) -> None:
+def test_a_file_written_a_moment_ago_is_served_as_it_is(tmp_path: Path) -> None:
+    """Small enough to be read as a whole, it need not be waited for: what was read is what is sent."""
     write(tmp_path / "a", b"one")
-    now = [(tmp_path / "a").stat().st_ctime_ns]
-    files = store(tmp_path, limits=TINY, clock_ns=lambda: now[0])
-    with pytest.raises(HashPending):
-        files.look("a")
-    with pytest.raises(HashPending):
-        files.read(content_name(digest_of(b"one"), "a"), 0, 1)
-    now[0] += 3 * 10**9
-    assert bytes(files.read(version(files, "a").content, 0, 3)) == b"one"
+    now = (tmp_path / "a").stat().st_ctime_ns
+    files = store(tmp_path, limits=TINY, clock_ns=lambda: now)
+    found = version(files, "a")
+    assert found.digest == digest_of(b"one")
+    assert not found.settled
+    write(tmp_path / "a", b"two")
+    assert bytes(files.read(found.content, 0, 3)) == b"one"
+    assert version(files, "a").digest == digest_of(b"two")
     files.close()

@@ -11,7 +11,17 @@ from trickles.service import Buffer
 from trickleweb.app.registry import Folder
 from trickleweb.bodies import Complete, FileBody
 from trickleweb.errors import HTTPError, WebError
-from trickleweb.files import BackgroundHasher, ContentNotHere, DigestIndex, FileStore, Hasher, HashPending, StaticSite
+from trickleweb.files import (
+    BackgroundHasher,
+    ContentNotHere,
+    DigestIndex,
+    FilesError,
+    FileStore,
+    Hasher,
+    OpenFiles,
+    StaticSite,
+    StoreLimits,
+)
 from trickleweb.files.recent import Recent
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, Slice
@@ -51,10 +61,12 @@ class Folders:
         self._stores: dict[str, FileStore] = {}
         self._sites: dict[str, StaticSite] = {}
         self._where: Recent[str, FileStore] = Recent(_REMEMBERED)
+        limits = StoreLimits()
+        open_files = OpenFiles(limits.descriptors)  # one bound for all: the process has only so many descriptors
         for folder in folders:
             if folder.name in self._stores:
                 raise NoSuchFolder(f"two folders are called {folder.name!r}")
-            self._stores[folder.name] = FileStore(folder.path, hasher)
+            self._stores[folder.name] = FileStore(folder.path, hasher, limits, open_files)
             self._sites[folder.name] = StaticSite(self._stores[folder.name], folder.options)
 
     def plan(self, body: FileBody, head: Head) -> Plan:
@@ -83,7 +95,7 @@ class Folders:
             return None
         try:
             pieces = [self.read(each.content, each.start, each.stop) for each in plan.pieces if isinstance(each, Slice)]
-        except (ContentNotHere, HashPending):
+        except FilesError:
             return None
         return Response(plan.status, plan.headers, Complete(b"".join(pieces)), close=error.close)
 

@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     replica = Replica(listener, sock)
     reporter = Reporter(replica, origin, args.status_file)
     origin.report_errors(reporter.error)
+    background.report_errors(reporter.error)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
 
     def look_at_keys() -> None:

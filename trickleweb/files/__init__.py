@@ -2,13 +2,15 @@
 
 from trickleweb.files.background import BackgroundHasher
 from trickleweb.files.cachecontrol import CacheRule
-from trickleweb.files.errors import BadPlan, ContentNotHere, FilesError, HashPending, PlanTooLarge
+from trickleweb.files.errors import BadPlan, ContentNotHere, FilesError, FilesUnavailable, HashPending, PlanTooLarge
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.index import DigestIndex
+from trickleweb.files.openfiles import OpenFiles
 from trickleweb.files.options import SiteOptions
 from trickleweb.files.pieces import clip
 from trickleweb.files.plan import decode_plan, encode_plan
 from trickleweb.files.site import StaticSite
+from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.store import FileStore, StoreLimits
 from trickleweb.files.warm import Progress, warm
 
@@ -20,8 +22,10 @@ __all__ = [
     "DigestIndex",
     "FileStore",
     "FilesError",
+    "FilesUnavailable",
     "HashPending",
     "Hasher",
+    "OpenFiles",
     "PlanTooLarge",
     "Progress",
     "SiteOptions",
@@ -30,5 +34,6 @@ __all__ = [
     "clip",
     "decode_plan",
     "encode_plan",
+    "is_snapshot",
     "warm",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from trickleweb.files.ranges import Interval
 from trickleweb.messages import Inline, Piece, Slice
@@ -13,9 +14,11 @@ def content_range(interval: Interval, size_bytes: int) -> str:
     return f"bytes {interval[0]}-{interval[1] - 1}/{size_bytes}"
 
 
-def boundary(etag: str) -> str:
-    """The boundary, the same on every replica; it names the content's hash, which the content cannot hold."""
-    return "part-" + etag.strip('"')
+def boundary(etag: str, content: str) -> str:
+    """The boundary, the same on every replica: the content's hash, or one of its name, which it cannot hold itself."""
+    if etag.startswith('"'):
+        return "part-" + etag.strip('"')
+    return "part-" + blake2b(content.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
 
 
 def multipart(

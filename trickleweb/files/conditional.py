@@ -19,7 +19,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one version of a representation from another: a strong tag, and seconds since 1970 where known."""
+    """What tells one version of a representation from another: a tag, "" for none, and seconds since 1970 if known."""
 
     etag: str
     modified_s: int | None = None
@@ -59,10 +59,13 @@ def _is_stale_for_writer(conditions: Conditions, current: Validators, now_s: int
 def range_applies(if_range: str | None, current: Validators, *, now_s: int) -> bool:
     """Whether the Range field counts: no If-Range, or one that names exactly this version (RFC 9110 13.1.5).
 
-    A weak tag never does, nor a date that is merely later than the version's.
+    A weak tag never does, nor a date that is merely later than the version's; nor any date while there is no strong
+    tag, for the file may have changed twice within that second (8.8.2.2).
     """
     if if_range is None:
         return True
+    if not current.etag.startswith('"'):
+        return False
     if tag := parse_etag(if_range):
         return not tag.weak and f'"{tag.opaque}"' == current.etag
     return current.modified_s is not None and _seconds(if_range, now_s) == current.modified_s

@@ -1,27 +1,14 @@
-"""Which exact bytes a file holds: its content name (strong hash, path), and the stamp that tells when to hash again."""
+"""Names of contents: exactly which bytes a `Slice` means, and where they are found."""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
 
 from trickleweb.files.errors import BadContentName
+from trickleweb.files.stamps import Stamp
 
 DIGEST_BYTES = 20  # SHA-256 cut to 160 bits: a collision costs 2^80 hashes
 _TEXT_CHARS = 27  # 20 bytes in base64 without padding
-
-
-class Stamp(NamedTuple):
-    """What the file system says of one state of one file; equal stamps of a settled file mean equal bytes.
-
-    The change time is part of it because the modification time can be set back: `cp -p` and `rsync --inplace` do.
-    """
-
-    device: int
-    inode: int
-    size_bytes: int
-    modified_ns: int
-    changed_ns: int
 
 
 def digest_text(digest: bytes) -> str:
@@ -51,3 +38,9 @@ def parse_content_name(name: str) -> tuple[bytes, str]:
 def strong_etag(digest: bytes, coding: str = "") -> str:
     """The entity tag of these bytes, the same on every replica; each content coding has its own (RFC 9110 8.8.3.3)."""
     return f'"{digest_text(digest)}-{coding}"' if coding else f'"{digest_text(digest)}"'
+
+
+def weak_etag(stamp: Stamp, coding: str = "") -> str:
+    """The weak entity tag of a file that is not hashed yet: its time and size, as other servers have it."""
+    text = f"{stamp.modified_ns & ((1 << 80) - 1):x}-{stamp.size_bytes:x}"
+    return f'W/"{text}-{coding}"' if coding else f'W/"{text}"'

@@ -1,6 +1,7 @@
 """The digest of a file's content, block by block: what an index knows of a file is not worked out again.
 
-Replicas that hash the same file at the same time share the work, and what one has done is not lost when it dies.
+Replicas that hash the same file at the same time share the work, and what one has done is not lost when it dies. The
+hashes of a file's blocks are kept beside its digest, so that a part of it can be compared without reading the rest.
 """
 
 from __future__ import annotations
@@ -8,24 +9,45 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from hashlib import blake2b, sha256
 from random import sample
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trickleweb.files import disk
-from trickleweb.files.contents import DIGEST_BYTES, Stamp
+from trickleweb.files.contents import DIGEST_BYTES
 from trickleweb.files.errors import HashPending
+from trickleweb.files.stamps import Stamp, same_bytes
 
 BLOCK_BYTES = 16 << 20  # takes 10 ms or so
+_HASH_BYTES = 32  # of one block
 Progress = Callable[[int, int], None]  # (bytes hashed, bytes in all)
 
 
+class Hashes(NamedTuple):
+    """A file's digest, and the SHA-256 of each of its blocks in a row."""
+
+    digest: bytes
+    blocks: bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the blocks' hashes are those that the digest was made of."""
+        return bool(self.blocks) and len(self.blocks) % _HASH_BYTES == 0 and _combined(self._each()) == self.digest
+
+    def confirms(self, number: int, block: bytes) -> bool:
+        """Whether these are the bytes of that block."""
+        return self.blocks[number * _HASH_BYTES : (number + 1) * _HASH_BYTES] == sha256(block).digest()
+
+    def _each(self) -> list[bytes]:
+        return [self.blocks[at : at + _HASH_BYTES] for at in range(0, len(self.blocks), _HASH_BYTES)]
+
+
 class Index(Protocol):
-    """Where digests outlive a process; it may forget at any time, and never lie."""
+    """Where hashes outlive a process; it may forget at any time, and never lie."""
 
-    def get(self, stamp: Stamp) -> bytes | None:
-        """The digest noted for exactly this stamp."""
+    def get(self, stamp: Stamp) -> Hashes | None:
+        """The hashes noted for a file that, by its stamp, has the same bytes."""
 
-    def put(self, stamp: Stamp, digest: bytes) -> None:
-        """Note a digest."""
+    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+        """Note a file's hashes."""
 
     def get_block(self, stamp: Stamp, number: int) -> bytes | None:
         """The SHA-256 noted for that block of a file with exactly this stamp."""
@@ -37,11 +59,11 @@ class Index(Protocol):
 class NoIndex:
     """An index that forgets at once."""
 
-    def get(self, stamp: Stamp) -> bytes | None:  # noqa: ARG002
+    def get(self, stamp: Stamp) -> Hashes | None:  # noqa: ARG002
         """Nothing is known."""
         return None
 
-    def put(self, stamp: Stamp, digest: bytes) -> None:
+    def put(self, stamp: Stamp, hashes: Hashes) -> None:
         """Nothing is noted."""
 
     def get_block(self, stamp: Stamp, number: int) -> bytes | None:  # noqa: ARG002
@@ -61,8 +83,8 @@ def digest_of(data: bytes) -> bytes:
     return _combined([sha256(data[start:stop]).digest() for start, stop in _bounds(len(data))])
 
 
-def digest_of_file(descriptor: int, stamp: Stamp, index: Index, progress: Progress = untold) -> bytes:
-    """The digest of an open file; `HashPending` if it is not, from first to last, in the state `stamp`."""
+def hashes_of_file(descriptor: int, stamp: Stamp, index: Index, progress: Progress = untold) -> Hashes:
+    """The hashes of an open file; `HashPending` if it is not, from first to last, in the state `stamp`."""
     bounds, found, done = _bounds(stamp.size_bytes), dict[int, bytes](), 0
     for number in sample(range(len(bounds)), len(bounds)):  # others at the same work take other blocks meanwhile
         start, stop = bounds[number]
@@ -74,7 +96,13 @@ def digest_of_file(descriptor: int, stamp: Stamp, index: Index, progress: Progre
         found[number] = known
         done += stop - start
     _check_unchanged(descriptor, stamp)
-    return _combined([found[number] for number in range(len(bounds))])
+    hashes = [found[number] for number in range(len(bounds))]
+    return Hashes(_combined(hashes), b"".join(hashes))
+
+
+def block_bounds(size_bytes: int, number: int) -> tuple[int, int]:
+    """Where a block of a file begins and ends."""
+    return number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, size_bytes)
 
 
 def _bounds(size_bytes: int) -> list[tuple[int, int]]:
@@ -104,5 +132,5 @@ def _hashed(descriptor: int, stamp: Stamp, bounds: tuple[int, int], progress: Pr
 
 def _check_unchanged(descriptor: int, stamp: Stamp) -> None:
     """A write stamps the file before it changes a byte, so what was read before this is of the state `stamp`."""
-    if disk.stamp_of(descriptor) != stamp:
+    if not same_bytes(stamp, disk.stamp_of(descriptor), held=True):
         raise HashPending("the file changed while it was hashed")

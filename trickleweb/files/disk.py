@@ -1,23 +1,27 @@
-"""The few system calls the static files need: stamps, opening below a root, reading, and looking into a folder."""
+"""The few system calls the static files need: stamps, reading, and errors told apart.
 
-# ruff: noqa: PTH115, PTH116
+Absence is what the system says is absence. Whatever else goes wrong (no descriptor or memory left, an I/O error, a
+stale handle of a network file system) is `FilesUnavailable`: it says nothing of the file, and may pass.
+"""
+
 # Plain strings and descriptors: a Path would cost more than the system calls it wraps.
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
-from itertools import islice
 
-from trickleweb.files.contents import Stamp
-from trickleweb.files.errors import NoSuchFile, Unreadable
-from trickleweb.files.listing import Entry
-from trickleweb.files.paths import is_listed
+from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
+from trickleweb.files.stamps import Stamp, stamp_from
 
-_SECOND_NS = 1_000_000_000
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # letting go of open files may mend them
 _BLOCK_BYTES = 1 << 20
-_DESCRIPTORS = "/proc/self/fd"  # links to what is open, on Linux
+_ABSENT = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.EINVAL}
+    | {errno.ENXIO, errno.ENODEV, errno.EILSEQ}  # a socket, a device without driver, a name that no file can have
+)
 
 
 def stamp_of(path_or_descriptor: str | int) -> Stamp:
@@ -28,107 +32,62 @@ def stamp_of(path_or_descriptor: str | int) -> Stamp:
     return stamp
 
 
-def look_at(path_or_descriptor: str | int) -> tuple[Stamp, bool]:
-    """The stamp of a regular file or a folder as it is now, and whether it is a folder; links are followed."""
+def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+    """The stamp of a regular file or a folder as it is now, and whether it is a folder; links are followed.
+
+    A path is relative to the open `folder`.
+    """
     try:
-        found = os.stat(path_or_descriptor)
+        found = os.stat(path_or_descriptor, dir_fd=folder)
     except OSError as exc:
-        raise _translated(exc) from None
+        raise translated(exc) from None
     except ValueError as exc:  # a NUL, or text that no file name can be
         raise NoSuchFile(str(exc)) from None
+    return _stamp(found)
+
+
+def _stamp(found: os.stat_result) -> tuple[Stamp, bool]:
     is_folder = stat.S_ISDIR(found.st_mode)
     if not is_folder and not stat.S_ISREG(found.st_mode):
         raise NoSuchFile("neither a file nor a folder")
-    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns), is_folder
+    metadata = (found.st_mode, found.st_nlink, found.st_uid, found.st_gid)
+    stamp = stamp_from(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, metadata)
+    return stamp, is_folder
 
 
-def exists(path: str) -> bool:
-    """Whether anything is there; cheaper than `stamp_of` where the answer is mostly no."""
-    return os.access(path, os.F_OK)
-
-
-def open_below(root: str, path: str) -> int:
-    """Open `path`, which must lie below `root` with every link followed, for reading; the caller closes it.
-
-    What was opened is what is checked, so no link can be changed in between. `NoSuchFile` if it lies elsewhere.
-    """
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-    except OSError as exc:
-        raise _translated(exc) from None
-    except ValueError as exc:
-        raise NoSuchFile(str(exc)) from None
-    try:
-        if not _is_below(os.path.realpath(root), real_path(descriptor, path)):
-            raise NoSuchFile("outside the root")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def real_path(descriptor: int, path: str) -> str:
-    """Where an open file lies, every link followed; `path` is how it was opened."""
-    try:
-        return os.readlink(f"{_DESCRIPTORS}/{descriptor}")
-    except OSError:  # no /proc: resolve the path, and see that it still leads to the same file
-        real = os.path.realpath(path)
-        if look_at(real)[0][:2] != look_at(descriptor)[0][:2]:
-            raise NoSuchFile("moved while it was opened") from None
-        return real
-
-
-def _is_below(root: str, path: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")
+def exists(path: str, folder: int) -> bool:
+    """Whether anything seems to be there; cheaper than a stamp where the answer is mostly no."""
+    return os.access(path, os.F_OK, dir_fd=folder)
 
 
 def read_range(descriptor: int, start: int, stop: int) -> bytes:
     """The bytes [start, stop) of an open file; fewer where it has become shorter."""
-    return os.pread(descriptor, stop - start, start)
+    try:
+        return os.pread(descriptor, stop - start, start)
+    except OSError as exc:
+        raise translated(exc) from None
 
 
 def blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
     """The bytes [start, stop) of an open file in blocks of 1 MiB; fewer where it has become shorter."""
-    while start < stop and (block := os.pread(descriptor, min(_BLOCK_BYTES, stop - start), start)):
+    while start < stop and (block := read_range(descriptor, start, min(start + _BLOCK_BYTES, stop))):
         yield block
         start += len(block)
 
 
-def entries(root: str, path: str, limit: int) -> tuple[list[Entry], bool]:
-    """At most `limit` files and folders of the folder at `path` below `root`, and whether that is all.
+def translated(exc: OSError) -> FilesError:
+    """What an error of the system means: absence, a file that may not be read, or that nobody can say now."""
+    if isinstance(exc, PermissionError):
+        return Unreadable(str(exc))
+    return NoSuchFile(str(exc)) if exc.errno in _ABSENT else FilesUnavailable(str(exc), exc.errno or 0)
 
-    What no request can name is left out, and so are links out of the root. `NoSuchFile` if `path` is no folder, or lies
-    elsewhere.
-    """
-    descriptor = open_below(root, path)
+
+def duplicate(descriptor: int) -> int:
+    """Another descriptor of the same open file."""
     try:
-        with os.scandir(descriptor) as scan:
-            visible = (_entry(root, path, each) for each in scan if is_listed(each.name))
-            found = list(islice(filter(None, visible), limit + 1))
+        return os.dup(descriptor)
     except OSError as exc:
-        raise _translated(exc) from None
-    finally:
-        os.close(descriptor)
-    return found[:limit], len(found) <= limit
-
-
-def _entry(root: str, path: str, found: os.DirEntry[str]) -> Entry | None:
-    try:
-        if found.is_symlink() and not _is_below(os.path.realpath(root), os.path.realpath(f"{path}/{found.name}")):
-            return None
-        status = found.stat()
-    except OSError:  # a link to nowhere, or gone since
-        return None
-    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-        return None
-    is_folder = stat.S_ISDIR(status.st_mode)
-    return Entry(found.name, is_folder, 0 if is_folder else status.st_size, status.st_mtime_ns // _SECOND_NS)
-
-
-def _translated(exc: OSError) -> NoSuchFile | Unreadable:
-    """A file that may not be read is told from one that cannot be there; everything else counts as absent."""
-    return Unreadable(str(exc)) if isinstance(exc, PermissionError) else NoSuchFile(str(exc))
+        raise translated(exc) from None
 
 
 close = os.close
-duplicate = os.dup

@@ -17,6 +17,17 @@ class Unreadable(FilesError):
     """Something lies at this path, and the server's user may not read it."""
 
 
+class FilesUnavailable(FilesError):
+    """The system cannot say now what lies at a path, or give its bytes: that is no absence, and may pass.
+
+    `errno` is the system's reason (EMFILE, EIO, ESTALE, ...), 0 where it is none of the system's.
+    """
+
+    def __init__(self, reason: str, errno: int = 0) -> None:
+        super().__init__(reason)
+        self.errno = errno
+
+
 class ContentNotHere(FilesError):
     """This replica has no file with exactly this content; another may. Never answered with any other bytes."""
 

@@ -44,10 +44,11 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def matches_strongly(condition: str, etag: str) -> bool:
-    """Whether If-Match's value names this strong tag; weak tags never match (RFC 9110 8.8.3.2)."""
+    """Whether If-Match's value names this tag; weak ones never match (RFC 9110 8.8.3.2)."""
     return condition.strip() == "*" or any(not tag.weak and f'"{tag.opaque}"' == etag for tag in parse_etags(condition))
 
 
 def matches_weakly(condition: str, etag: str) -> bool:
-    """Whether If-None-Match's value names this tag, be its mention strong or weak (RFC 9110 8.8.3.2)."""
-    return condition.strip() == "*" or any(f'"{tag.opaque}"' == etag for tag in parse_etags(condition))
+    """Whether If-None-Match's value names this tag, be either of them strong or weak (RFC 9110 8.8.3.2)."""
+    quoted = etag.removeprefix("W/")
+    return condition.strip() == "*" or any(f'"{tag.opaque}"' == quoted for tag in parse_etags(condition))

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from trickleweb.files import disk
-from trickleweb.files.contents import Stamp
-from trickleweb.files.digests import Index, NoIndex, Progress, digest_of_file, untold
+from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, untold
 from trickleweb.files.errors import HashPending
 from trickleweb.files.recent import Recent
+from trickleweb.files.stamps import SECOND_NS, Stamp, same_bytes
 
-_SECOND_NS = 1_000_000_000
 _TICK_NS = 50_000_000  # kernels stamp files by a clock that moves every 1 to 10 ms
-_COARSE_TICK_NS = 2 * _SECOND_NS  # FAT counts in steps of two seconds
+_COARSE_TICK_NS = 2 * SECOND_NS  # FAT counts in steps of two seconds
 _REMEMBERED = 20_000
+_OVERHEAD_BYTES, _REMEMBERED_BYTES = 400, 16 << 20
+_PAUSE_NS = 10 * SECOND_NS  # after a hash that failed: a file that grows all the time is not begun over and over
 
 
 def is_settled(stamp: Stamp, now_ns: int) -> bool:
@@ -23,7 +24,7 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
 
     The change time is judged, which the kernel sets and nobody else can.
     """
-    tick_ns = _COARSE_TICK_NS if stamp.changed_ns % _SECOND_NS == 0 else _TICK_NS
+    tick_ns = _COARSE_TICK_NS if stamp.changed_ns % SECOND_NS == 0 else _TICK_NS
     return abs(now_ns - stamp.changed_ns) >= tick_ns
 
 
@@ -37,9 +38,13 @@ class HashJob:
 
     def run(self, progress: Progress = untold) -> None:
         """Hash the file and remember the digest; nothing is remembered of a file that changes meanwhile."""
+        done = False
         try:
             self.hasher.learn(self.descriptor, self.stamp, progress)
+            done = True
         finally:
+            if not done:
+                self.hasher.note_failure(self.stamp)
             self.cancel()
 
     def cancel(self) -> None:
@@ -49,7 +54,7 @@ class HashJob:
 
 
 class Hasher:
-    """Tells digests by stamps. Large files are hashed by `defer`, where given, which must `run` or `cancel` its jobs.
+    """Knows hashes by stamps. Large files are hashed by `defer`, where given, which must `run` or `cancel` its jobs.
 
     `clock_ns` is the wall clock in nanoseconds. Without `defer` every file is hashed in place, however long that takes.
     """
@@ -62,58 +67,84 @@ class Hasher:
         defer: Callable[[HashJob], None] | None = None,
         inline_bytes: int = 4 << 20,
     ) -> None:
-        self._clock_ns = clock_ns
+        self.now_ns = clock_ns
+        self.inline_bytes = inline_bytes  # 4 MiB take 3 ms
         self._index: Index = NoIndex() if index is None else index
         self._defer = defer
-        self._inline_bytes = inline_bytes  # 4 MiB take 2 ms
-        self._known: Recent[Stamp, bytes] = Recent(_REMEMBERED)
+        self._known: Recent[tuple[int, int], tuple[Stamp, Hashes]] = Recent(_REMEMBERED_BYTES)
+        self._failed: Recent[tuple[int, int], int] = Recent(_REMEMBERED)
         self._lock = Lock()  # deferred jobs end on other threads
         self.pending: set[Stamp] = set()
 
     def is_settled(self, stamp: Stamp) -> bool:
         """Whether a file with this stamp can be told from any later state of it."""
-        return is_settled(stamp, self._clock_ns())
+        return is_settled(stamp, self.now_ns())
 
     def now_s(self) -> int:
         """The wall clock in whole seconds."""
-        return self._clock_ns() // _SECOND_NS
+        return self.now_ns() // SECOND_NS
 
-    def digest(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> bytes:
-        """The digest of an open file in the state `stamp`; `HashPending` if it is not known yet.
+    def recall(self, stamp: Stamp) -> Hashes | None:
+        """What is known of a file that, by its stamp, has the same bytes; None if nothing is."""
+        with self._lock:
+            known = self._known.get(stamp[:2])
+        if known is not None and known[0] == stamp:
+            return known[1]
+        hashes = known[1] if known is not None and same_bytes(known[0], stamp) else self._index.get(stamp)
+        if hashes is not None:
+            self._remember(stamp, hashes)
+        return hashes
+
+    def is_quick(self, stamp: Stamp) -> bool:
+        """Whether a file is hashed in place, as one so small that its hash takes no time, or for want of a thread."""
+        return self._defer is None or stamp.size_bytes <= self.inline_bytes
+
+    def hashes(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> Hashes:
+        """The hashes of an open file in the state `stamp`; `HashPending` if they are not known yet.
 
         `progress` is told of what is hashed in place.
         """
-        known = self._recall(stamp)
+        known = self.recall(stamp)
         if known is not None:
             return known
         if not self.is_settled(stamp):
             raise HashPending("the file has only just been written")
-        if self._defer is None or stamp.size_bytes <= self._inline_bytes:
+        if self.is_quick(stamp):
             return self.learn(descriptor, stamp, progress)
-        if stamp not in self.pending:
-            self.pending.add(stamp)
-            self._defer(HashJob(stamp, disk.duplicate(descriptor), self))
+        self.begin(descriptor, stamp)
         raise HashPending("the file is being hashed")
 
-    def learn(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> bytes:
+    def begin(self, descriptor: int, stamp: Stamp) -> None:
+        """Have an open file hashed elsewhere, unless it is at work already, or could not be hashed a moment ago."""
+        if self._defer is None or stamp in self.pending or self.gave_up(stamp):
+            return
+        job = HashJob(stamp, disk.duplicate(descriptor), self)
+        self.pending.add(stamp)
+        self._defer(job)
+
+    def gave_up(self, stamp: Stamp) -> bool:
+        """Whether the file could not be hashed a moment ago."""
+        with self._lock:
+            failed_ns = self._failed.get(stamp[:2])
+        return failed_ns is not None and abs(self.now_ns() - failed_ns) < _PAUSE_NS
+
+    def learn(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> Hashes:
         """Hash an open file and remember it; `HashPending` if it is not, from first to last, in the state `stamp`."""
-        digest = digest_of_file(descriptor, stamp, self._index, progress)
-        self._remember(stamp, digest)
-        self._index.put(stamp, digest)
-        return digest
+        hashes = hashes_of_file(descriptor, stamp, self._index, progress)
+        self._remember(stamp, hashes)
+        self._index.put(stamp, hashes)
+        return hashes
+
+    def note_failure(self, stamp: Stamp) -> None:
+        """Leave a file alone for a while."""
+        with self._lock:
+            self._failed.put(stamp[:2], self.now_ns())
 
     def forget(self) -> None:
         """Drop what is remembered; the index stays."""
         with self._lock:
             self._known.clear()
 
-    def _recall(self, stamp: Stamp) -> bytes | None:
+    def _remember(self, stamp: Stamp, hashes: Hashes) -> None:
         with self._lock:
-            known = self._known.get(stamp)
-        if known is None and (known := self._index.get(stamp)) is not None:
-            self._remember(stamp, known)
-        return known
-
-    def _remember(self, stamp: Stamp, digest: bytes) -> None:
-        with self._lock:
-            self._known.put(stamp, digest)
+            self._known.put(stamp[:2], (stamp, hashes), len(hashes.blocks) + _OVERHEAD_BYTES)

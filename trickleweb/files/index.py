@@ -7,24 +7,26 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
-from trickleweb.files.contents import DIGEST_BYTES, Stamp
+from trickleweb.files.digests import Hashes
+from trickleweb.files.stamps import Stamp, same_bytes, stamp_of_state
 
-_COLUMNS = "device INTEGER, inode INTEGER, size_bytes INTEGER, modified_ns INTEGER, changed_ns INTEGER, digest BLOB"
+_FILE = "device INTEGER, inode INTEGER, state BLOB, digest BLOB"
 _TABLE = "CREATE TABLE IF NOT EXISTS"
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    f"{_TABLE} files ({_COLUMNS}, PRIMARY KEY (device, inode)) WITHOUT ROWID",
-    f"{_TABLE} blocks ({_COLUMNS}, number INTEGER, PRIMARY KEY (device, inode, number)) WITHOUT ROWID",
+    "DROP TABLE IF EXISTS files",  # of earlier releases, whose columns could not hold every time
+    "DROP TABLE IF EXISTS blocks",
+    f"{_TABLE} hashed ({_FILE}, blocks BLOB, PRIMARY KEY (device, inode)) WITHOUT ROWID",
+    f"{_TABLE} hashed_blocks ({_FILE}, number INTEGER, PRIMARY KEY (device, inode, number)) WITHOUT ROWID",
 )
-_GET = "SELECT size_bytes, modified_ns, changed_ns, digest FROM files WHERE device = ? AND inode = ?"
-_PUT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
-_GET_BLOCK = (
-    "SELECT size_bytes, modified_ns, changed_ns, digest FROM blocks WHERE device = ? AND inode = ? AND number = ?"
-)
-_PUT_BLOCK = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)"
-_FORGET_BLOCKS = "DELETE FROM blocks WHERE device = ? AND inode = ?"
+_GET = "SELECT state, digest, blocks FROM hashed WHERE device = ? AND inode = ?"
+_PUT = "INSERT OR REPLACE INTO hashed VALUES (?, ?, ?, ?, ?)"
+_GET_BLOCK = "SELECT state, digest FROM hashed_blocks WHERE device = ? AND inode = ? AND number = ?"
+_PUT_BLOCK = "INSERT OR REPLACE INTO hashed_blocks VALUES (?, ?, ?, ?, ?)"
+_FORGET_BLOCKS = "DELETE FROM hashed_blocks WHERE device = ? AND inode = ?"
 _BLOCK_DIGEST_BYTES = 32
 _WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is worked out again instead
 _SIGN = 1 << 63  # SQLite's integers are signed: device and inode numbers are not
@@ -38,32 +40,40 @@ class DigestIndex:
         self._lock = Lock()
         self._base = self._opened()
 
-    def get(self, stamp: Stamp) -> bytes | None:
-        """The digest noted for exactly this stamp."""
-        return self._noted(stamp, DIGEST_BYTES, _GET, *_key(stamp))
+    def get(self, stamp: Stamp) -> Hashes | None:
+        """The hashes noted for a file that, by its stamp, has the same bytes; from now on for this stamp."""
+        state, *found = self._row(_GET, *_key(stamp)) or (None,)
+        noted = stamp_of_state(stamp.device, stamp.inode, state) if isinstance(state, bytes) else None
+        if noted is None or not same_bytes(noted, stamp) or not all(isinstance(each, bytes) for each in found):
+            return None
+        hashes = Hashes(*found)
+        if not hashes.is_whole:
+            return None
+        if noted != stamp:
+            self.put(stamp, hashes)
+        return hashes
 
-    def put(self, stamp: Stamp, digest: bytes) -> None:
-        """Note a digest, in place of what was noted of the same inode."""
-        self._note(_PUT, *_key(stamp), *stamp[2:], digest)
+    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+        """Note a file's hashes, in place of what was noted of the same inode."""
+        self._note(_PUT, *_key(stamp), stamp.state(), *hashes)
         self._note(_FORGET_BLOCKS, *_key(stamp))
 
     def get_block(self, stamp: Stamp, number: int) -> bytes | None:
         """The SHA-256 noted for that block of a file with exactly this stamp."""
-        return self._noted(stamp, _BLOCK_DIGEST_BYTES, _GET_BLOCK, *_key(stamp), number)
+        state, digest = self._row(_GET_BLOCK, *_key(stamp), number) or (None, None)
+        usable = state == stamp.state() and isinstance(digest, bytes) and len(digest) == _BLOCK_DIGEST_BYTES
+        return digest if usable else None
 
     def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
         """Note a block's SHA-256."""
-        self._note(_PUT_BLOCK, *_key(stamp), *stamp[2:], digest, number)
+        self._note(_PUT_BLOCK, *_key(stamp), stamp.state(), digest, number)
 
-    def _noted(self, stamp: Stamp, size_bytes: int, query: str, *values: int) -> bytes | None:
-        row = None
+    def _row(self, query: str, *values: int) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = None
         if self._base is not None:
             with self._lock, suppress(sqlite3.Error):
                 row = self._base.execute(query, values).fetchone()
-        if row is None or tuple(row[:3]) != stamp[2:]:
-            return None
-        digest = row[3]
-        return digest if isinstance(digest, bytes) and len(digest) == size_bytes else None
+        return row
 
     def _note(self, statement: str, *values: object) -> None:
         if self._base is not None:

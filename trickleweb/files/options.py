@@ -14,7 +14,7 @@ class SiteOptions:
 
     index: tuple[str, ...] = ("index.html",)  # what a folder is answered with, the first that is there
     listing: bool = False  # else a folder without index is 404
-    max_entries: int = 1000  # of a listing: more helps nobody and costs a long scan
+    max_entries: int = 1000  # of a page of a listing: more helps nobody
     fallback: str = ""  # the page that a single-page application wants for its own routes, "index.html" mostly
     cache_rules: tuple[CacheRule, ...] = ()
     media_types: tuple[tuple[str, str], ...] = ()  # (suffix without dot, whole Content-Type), before the built-in ones

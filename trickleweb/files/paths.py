@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from trickleweb.errors import HTTPError
+from trickleweb.messages import Request
 
 MAX_NAME_BYTES = 255  # NAME_MAX of every usual file system
 MAX_PATH_BYTES = 4000  # PATH_MAX less room for the root
 WELL_KNOWN = ".well-known"  # RFC 8615: the one name with a dot that is meant to be seen
 _PATH_SAFE = "!$&'()*+,;=:@~"  # RFC 3986 3.3, pchar
 _QUERY_SAFE = _PATH_SAFE + "/?%"
-_REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")  # control characters, and another system's separator
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,15 @@ def safe_path(path: str) -> SafePath:
     """Check a decoded request path, whatever was in it.
 
     `HTTPError` 400 for what is no path, 414 for one too long, 404 for one that climbs, hides or cannot be a file's.
-    Empty names are skipped, as in POSIX.
+    Empty names are skipped, as in POSIX. Names may hold whatever Linux allows in them, bytes that are no UTF-8 as lone
+    surrogates (PEP 383): what is said of them elsewhere is percent-encoded or escaped.
     """
     if not path.startswith("/") or "\0" in path:
         raise HTTPError(400, "This is no path.")
     if _byte_count(path) > MAX_PATH_BYTES:
         raise HTTPError(414, "The path is too long.")
     names = tuple(name for name in path.split("/") if name)
-    if _REFUSED.search(path) or any(map(_is_hidden, names[1:])) or (names and _is_hidden(names[0], but=WELL_KNOWN)):
+    if any(map(_is_hidden, names[1:])) or (names and _is_hidden(names[0], but=WELL_KNOWN)):
         raise HTTPError(404)
     if any(_byte_count(name) > MAX_NAME_BYTES for name in names):
         raise HTTPError(404)
@@ -70,12 +70,22 @@ def is_below_root(relative: str) -> bool:
 
 
 def is_listed(name: str) -> bool:
-    """Whether a request can ask for a file of this name, and may: no dot before it, nothing refused in it, UTF-8."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return not _is_hidden(name) and not _REFUSED.search(name)
+    """Whether a request may ask for a file of this name: there is no dot before it."""
+    return not _is_hidden(name)
+
+
+def split_path(request: Request, path: str | None) -> tuple[str, str]:
+    """What lies above a mount in a request's path, and what counts below it, `path` if it is given.
+
+    The text of a request's path has U+FFFD for bytes that are no UTF-8: they are read again from the target.
+    """
+    inner = request.path if path is None else path
+    above = request.path.removesuffix(inner)
+    if "\ufffd" not in inner:
+        return above, inner
+    whole = unquote(request.raw_path, errors="surrogateescape")
+    is_plain = request.path.endswith(inner) and whole.startswith(above) and "/." not in whole
+    return above, whole[len(above) :] if is_plain else inner
 
 
 def location(prefix: str, path: SafePath, query: str, *, folder: bool) -> str:

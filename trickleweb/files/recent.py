@@ -46,6 +46,13 @@ class Recent(Generic[K, V]):
             self._weight -= item[1]
             self._dropped(item[0])
 
+    def shrink(self) -> bool:
+        """Forget the longest unused half; whether there was anything."""
+        had = len(self._items)
+        while len(self._items) > had // 2:
+            self.drop(next(iter(self._items)))
+        return had > 0
+
     def clear(self) -> None:
         """Forget all."""
         for key in list(self._items):

@@ -4,54 +4,78 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trickleweb.files import disk
 from trickleweb.files.cachecontrol import cache_control
-from trickleweb.files.contents import Stamp, strong_etag
+from trickleweb.files.contents import strong_etag, weak_etag
 from trickleweb.files.encodings import SUFFIXES
 from trickleweb.files.errors import FilesError, NoSuchFile
 from trickleweb.files.mime import is_compressible, media_type
 from trickleweb.files.options import SiteOptions
 from trickleweb.files.resource import Resource, Variant
+from trickleweb.files.siblings import MIN_BYTES, is_of_coding
+from trickleweb.files.stamps import Mark
 from trickleweb.files.store import FileStore, Folder, Version
-
-_SECOND_NS = 1_000_000_000
+from trickleweb.files.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A resource, with the stamps of the files it was made of and the siblings that were not there (full paths).
+    """A resource, with the marks of the files it was made of and the siblings that were not there, by path.
 
     `lasting` is false where a change could go unseen: then it is for this one request.
     """
 
     resource: Resource
-    stamps: tuple[tuple[str, Stamp], ...]
+    marks: tuple[tuple[str, Mark], ...]
     absent: tuple[str, ...]
     lasting: bool
 
-    def holds(self) -> bool:
+    def holds(self, tree: Tree) -> bool:
         """Whether nothing has changed on the disk: a system call for each file, none is opened."""
-        try:
-            unchanged = all(disk.stamp_of(path) == stamp for path, stamp in self.stamps)
-        except FilesError:
-            return False
-        return unchanged and not any(map(disk.exists, self.absent))
+        for path, mark in self.marks:
+            if tree.mark_of(path) != mark:
+                return False
+        return not any(map(tree.exists, self.absent))
 
 
-def resolve(store: FileStore, path: str, options: SiteOptions) -> Resolved:
-    """The resource of the file at `path`; `NoSuchFile` if there is none, and whatever else `FileStore.look` raises."""
-    version = store.look(path)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file and its siblings are looked for: a folder that stays the same meanwhile, and the name in it."""
+
+    path: str
+    folder: Tree
+    name: str
+
+    @classmethod
+    def of(cls, tree: Tree, path: str) -> Place:
+        """The place of a path below a tree; what `Tree.folder` raises."""
+        above, _, name = path.rpartition("/")
+        return cls(path, tree.folder(above), name)
+
+    @classmethod
+    def of_name(cls, path: str, folder: Tree, name: str) -> Place:
+        """The place of a name in a folder that lies at `path`."""
+        return cls(f"{path}/{name}" if path else name, folder, name)
+
+    def look(self, store: FileStore, suffix: str = "") -> Version | Folder:
+        """What lies there, as `FileStore.look`; with a suffix, its sibling."""
+        return store.look(self.path + suffix, self.folder, self.name + suffix)
+
+
+def resolve(store: FileStore, place: Place, version: Version | Folder, options: SiteOptions) -> Resolved:
+    """The resource of the file found at a place; `NoSuchFile` for a folder."""
     if isinstance(version, Folder):
         raise NoSuchFile("a folder")
+    path = place.path
     content_type = media_type(path, dict(options.media_types))
     codings = options.precompressed if is_compressible(content_type) else ()
-    found = {coding: _sibling(store, path + SUFFIXES[coding]) for coding in codings}
+    found = {coding: _sibling(store, place, SUFFIXES[coding]) for coding in codings}
     coded = {coding: each for coding, each in found.items() if isinstance(each, Version)}
-    usable = (_variant(store, each, coding) for coding, each in coded.items() if _is_worth_it(each, version))
+    usable = [(coding, each) for coding, each in coded.items() if _is_worth_it(store, coding, each, version)]
+    variants = (_variant(version), *(_variant(each, coding) for coding, each in usable))
     return Resolved(
-        Resource(content_type, cache_control(path, options.cache_rules), (_variant(store, version), *usable)),
-        tuple((store.full_path(at), each.stamp) for at, each in _files(path, version, coded)),
-        tuple(store.full_path(path + SUFFIXES[coding]) for coding, each in found.items() if each is None),
+        Resource(content_type, cache_control(path, options.cache_rules), variants),
+        tuple((at, each.stamp[:5]) for at, each in _files(path, version, coded)),
+        tuple(path + SUFFIXES[coding] for coding, each in found.items() if each is None),
         lasting=version.settled and all(each is None or _is_settled(each) for each in found.values()),
     )
 
@@ -60,12 +84,12 @@ def _files(path: str, version: Version, coded: dict[str, Version]) -> list[tuple
     return [(path, version), *((path + SUFFIXES[coding], each) for coding, each in coded.items())]
 
 
-def _sibling(store: FileStore, path: str) -> Version | FilesError | None:
+def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesError | None:
     """A compressed sibling, None where there is none, the error where it cannot be used (or not yet)."""
-    if not disk.exists(store.full_path(path)):
+    if not place.folder.exists(place.name + suffix):
         return None
     try:
-        found = store.look(path)
+        found = place.look(store, suffix)
     except FilesError as exc:
         return exc
     return NoSuchFile("a folder") if isinstance(found, Folder) else found
@@ -75,18 +99,29 @@ def _is_settled(sibling: Version | FilesError) -> bool:
     return isinstance(sibling, Version) and sibling.settled
 
 
-def _is_worth_it(sibling: Version, plain: Version) -> bool:
-    """Whether it saves anything, and is not left over from an older version of the file.
+def _is_worth_it(store: FileStore, coding: str, sibling: Version, plain: Version) -> bool:
+    """Whether it saves anything, is not left over from an older version of the file, and is what its name says.
 
     Whole seconds are compared: archives keep no more, and a checkout writes files in any order.
     """
-    newer = sibling.stamp.modified_ns // _SECOND_NS >= plain.stamp.modified_ns // _SECOND_NS
-    return newer and sibling.stamp.size_bytes < plain.stamp.size_bytes
+    size = sibling.stamp.size_bytes
+    if sibling.changing or not MIN_BYTES <= size < plain.stamp.size_bytes:
+        return False
+    if sibling.stamp.modified_s < plain.stamp.modified_s:
+        return False
+    try:
+        return is_of_coding(
+            coding, size, plain.stamp.size_bytes, lambda start, stop: store.read(sibling.content, start, stop)
+        )
+    except FilesError:
+        return False
 
 
-def _variant(store: FileStore, version: Version, coding: str = "") -> Variant:
-    """Times to come are not told: a file cannot have been changed after it is sent (RFC 9110 8.8.2.1)."""
-    modified_s = version.stamp.modified_ns // _SECOND_NS
-    etag = strong_etag(version.digest, coding)
-    known = modified_s if 0 <= modified_s <= store.now_s() else None
-    return Variant(version.content, etag, version.stamp.size_bytes, known, coding)
+def _variant(version: Version, coding: str = "") -> Variant:
+    """How a version is sent; one that is being written has no validator."""
+    stamp = version.stamp
+    if version.digest is not None:
+        etag = strong_etag(version.digest, coding)
+    else:
+        etag = "" if version.changing else weak_etag(stamp, coding)
+    return Variant(version.content, etag, stamp.size_bytes, None if version.changing else stamp.modified_s, coding)

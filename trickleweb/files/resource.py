@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One representation: exact bytes, their tag and coding ("" is none); times in seconds since 1970."""
+    """One representation: exact bytes, their tag ("" is none) and coding ("" is none); times in seconds since 1970."""
 
     content: str  # the content name that `Slice` carries
     etag: str
@@ -24,3 +24,7 @@ class Resource:
     cache_control: str
     variants: tuple[Variant, ...]
     vary: str = ""  # the request's field by which this resource was chosen among others, "" for none
+
+    def is_ahead(self, now_s: int) -> bool:
+        """Whether anything of it is dated in the future, so that what is said of it changes as time goes on."""
+        return any(each.modified_s is not None and each.modified_s > now_s for each in self.variants)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
@@ -56,8 +56,10 @@ def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PA
 
     As `Plan` has it, HEAD carries the pieces of the GET, which the renderer does not send.
     """
-    variant = choose(resource.variants, ask.accept_encoding)
+    variant = _not_ahead(choose(resource.variants, ask.accept_encoding), now_s)
     validators = Validators(variant.etag, variant.modified_s)
+    if ask.if_match is not None and ask.if_match.strip() != "*" and not variant.etag.startswith('"'):
+        raise HTTPError(503, "The file is being looked at.", headers=(("Retry-After", "1"),))
     conditions = Conditions(
         ask.if_match, ask.if_none_match, ask.if_modified_since, ask.if_unmodified_since, ask.if_range
     )
@@ -71,6 +73,13 @@ def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PA
         return answer.whole()
     intervals = select(ask.range, variant.size_bytes, max_parts=max_parts)
     return answer.whole() if intervals is None else answer.partial(intervals)
+
+
+def _not_ahead(variant: Variant, now_s: int) -> Variant:
+    """A file dated in the future is said to be of now (RFC 9110 8.8.2.1)."""
+    if variant.modified_s is None or variant.modified_s <= now_s:
+        return variant
+    return replace(variant, modified_s=now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class _Answer:
             extent = ("Content-Range", content_range(intervals[0], size_bytes))
             piece = Slice(self.variant.content, *intervals[0])
             return Plan(206, self._headers(self.resource.media_type, extent), (piece,))
-        limit = boundary(self.variant.etag)
+        limit = boundary(self.variant.etag, self.variant.content)
         pieces = multipart(
             self.variant.content, intervals, size_bytes, media_type=self.resource.media_type, limit=limit
         )
@@ -117,7 +126,8 @@ class _Answer:
 
 def _cache_fields(resource: Resource, variant: Variant) -> tuple[Pair, ...]:
     """What a cache needs, in a 304 too (RFC 9110 15.4.5)."""
-    fields = [("ETag", variant.etag), ("Cache-Control", resource.cache_control)]
+    tag = [("ETag", variant.etag)] if variant.etag else []
+    fields = [*tag, ("Cache-Control", resource.cache_control)]
     chosen_by = [resource.vary] if resource.vary else []
     if len(resource.variants) > 1:
         chosen_by.append("Accept-Encoding")

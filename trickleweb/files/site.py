@@ -6,14 +6,16 @@ from dataclasses import replace
 
 from trickleweb.errors import HTTPError
 from trickleweb.files import pages
-from trickleweb.files.errors import NoSuchFile, Unreadable
+from trickleweb.files.errors import FilesUnavailable, NoSuchFile, Unreadable
+from trickleweb.files.listings import Listings
 from trickleweb.files.options import SiteOptions
-from trickleweb.files.paths import SafePath, location, safe_path
+from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
 from trickleweb.files.recent import Recent
-from trickleweb.files.resolve import Resolved, resolve
+from trickleweb.files.resolve import Place, Resolved, resolve
 from trickleweb.files.respond import Ask, ask_of, respond
-from trickleweb.files.store import FileStore, Folder
+from trickleweb.files.store import FileStore, Folder, Version
+from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, Request
 
@@ -31,19 +33,21 @@ class StaticSite:
         self._options = options or SiteOptions()
         self._resources: Recent[str, Resolved] = Recent(_RESOURCES)
         self._plans: Recent[tuple[str, Ask], tuple[Resolved, Plan]] = Recent(_PLANS)
+        self._listings = Listings(store.now_ns, store.is_settled, self._options.max_entries)
 
     def plan(self, request: Request, path: str | None = None) -> Plan:
         """The response to a request; `path` is the part of its path that counts below a mount, else all of it.
 
-        `HTTPError` for what is refused or absent; `HashPending` if the file is not hashed yet: ask again soon.
+        `HTTPError` for what is refused or absent, 503 where the system cannot say; `HashPending` if the file was
+        written a moment ago: ask again soon.
         """
         if request.method not in {"GET", "HEAD"}:
             return pages.other_method(request.method)
-        inner = request.path if path is None else path
-        resolved = self._remembered(inner)
-        if resolved is not None:
-            return self._answer(inner, resolved, request)
-        return self._planned(request, inner)
+        above, inner = split_path(request, path)
+        try:
+            return self._store.retried(lambda tree: self._plan(request, above, inner, tree))
+        except FilesUnavailable as error:
+            raise HTTPError(503, "The file cannot be read now.", headers=(("Retry-After", "1"),)) from error
 
     def error_page(self, error: HTTPError) -> Plan | None:
         """The response for an error with the site's own page for it (`404.html`, `50x.html`), None if it has none."""
@@ -53,51 +57,62 @@ class StaticSite:
         """Forget all that only makes things faster."""
         self._resources.clear()
         self._plans.clear()
+        self._listings.clear()
         self._store.drop_caches()
 
-    def _planned(self, request: Request, inner: str) -> Plan:
+    def _plan(self, request: Request, above: str, inner: str, tree: Tree) -> Plan:
+        resolved = self._remembered(inner, tree)
+        if resolved is not None:
+            return self._answer(inner, resolved, request)
+        return self._planned(request, above, inner, tree)
+
+    def _planned(self, request: Request, above: str, inner: str, tree: Tree) -> Plan:
         """The response to a path that is new, or where something has changed."""
         path = safe_path(inner)
         try:
-            found = self._store.look(path.relative)
+            place = Place.of(tree, path.relative)
+            found = place.look(self._store)
             if _canonical(path, found) != inner:
-                prefix = request.path.removesuffix(inner)
-                return pages.redirect(location(prefix, path, request.query, folder=isinstance(found, Folder)))
+                return pages.redirect(location(above, path, request.query, folder=isinstance(found, Folder)))
             if isinstance(found, Folder):
-                return self._folder(request, inner, path)
-            resolved = resolve(self._store, path.relative, self._options)
-            return self._answer(inner, self._remember(inner, resolved), request)
+                return self._folder(request, inner, path, tree)
+            return self._answer(inner, self._remember(inner, self._resolved(place, found)), request)
         except NoSuchFile:
-            return self._missing(request, path)
+            return self._missing(request, path, tree)
         except Unreadable:
             raise HTTPError(403) from None
 
-    def _folder(self, request: Request, inner: str, path: SafePath) -> Plan:
+    def _resolved(self, place: Place, found: Version | Folder) -> Resolved:
+        return resolve(self._store, place, found, self._options)
+
+    def _folder(self, request: Request, inner: str, path: SafePath, tree: Tree) -> Plan:
         """The folder's first index page, or its listing if that is wanted."""
         missed: list[str] = []
+        folder = tree.folder(path.relative)
         for name in self._options.index:
-            at = "/".join((*path.names, name))
+            place = Place.of_name(path.relative, folder, name)
             try:
-                resolved = resolve(self._store, at, self._options)
+                resolved = self._resolved(place, place.look(self._store))
             except NoSuchFile:
-                missed.append(self._store.full_path(at))
+                missed.append(place.path)
                 continue
             resolved = replace(resolved, absent=(*resolved.absent, *missed))
             return self._answer(inner, self._remember(inner, resolved), request)
         if not self._options.listing:
             raise NoSuchFile("a folder without index")
-        return pages.listing(self._store, path, request, max_entries=self._options.max_entries)
+        return self._listings.plan(folder, path, request)
 
-    def _missing(self, request: Request, path: SafePath) -> Plan:
+    def _missing(self, request: Request, path: SafePath, tree: Tree) -> Plan:
         """Nothing is there: the fallback page for those who navigate, 404 for everybody else and for every asset."""
         if not self._options.fallback or "." in path.relative.rpartition("/")[2]:
             raise HTTPError(404)
         if not _is_navigation(request.headers):
             raise HTTPError(404, headers=(("Vary", "Accept"),))
-        resolved = self._remembered(_FALLBACK)
+        resolved = self._remembered(_FALLBACK, tree)
         if resolved is None:
             try:
-                resolved = resolve(self._store, self._options.fallback, self._options)
+                place = Place.of(tree, self._options.fallback)
+                resolved = self._resolved(place, place.look(self._store))
             except NoSuchFile:
                 raise HTTPError(404) from None
             resolved = replace(resolved, resource=replace(resolved.resource, vary="Accept"))
@@ -108,14 +123,15 @@ class StaticSite:
         known = self._plans.get((key, ask))
         if known is not None and known[0] is resolved:
             return known[1]
-        plan = respond(resolved.resource, ask, now_s=self._store.now_s(), max_parts=self._options.max_parts)
-        if sum(map(len, filter(None, ask))) <= _MAX_ASK_CHARS:
+        now_s = self._store.now_s()
+        plan = respond(resolved.resource, ask, now_s=now_s, max_parts=self._options.max_parts)
+        if sum(map(len, filter(None, ask))) <= _MAX_ASK_CHARS and not resolved.resource.is_ahead(now_s):
             self._plans.put((key, ask), (resolved, plan))
         return plan
 
-    def _remembered(self, key: str) -> Resolved | None:
+    def _remembered(self, key: str, tree: Tree) -> Resolved | None:
         resolved = self._resources.get(key)
-        return resolved if resolved is not None and resolved.holds() else None
+        return resolved if resolved is not None and resolved.holds(tree) else None
 
     def _remember(self, key: str, resolved: Resolved) -> Resolved:
         if resolved.lasting:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from errno import ESTALE
+from typing import TypeVar
 
 from trickleweb.files import disk
-from trickleweb.files.contents import Stamp, content_name, parse_content_name
-from trickleweb.files.digests import digest_of
-from trickleweb.files.errors import ContentNotHere, FilesError, HashPending, NoSuchFile
+from trickleweb.files.contents import content_name, parse_content_name
+from trickleweb.files.descriptors import file_budget
+from trickleweb.files.digests import Hashes, digest_of
+from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending, NoSuchFile
 from trickleweb.files.hashing import Hasher
-from trickleweb.files.listing import Entry
+from trickleweb.files.machine import this_boot
+from trickleweb.files.openfiles import HashedFile, OpenFiles, SnapshotFile
 from trickleweb.files.paths import is_below_root
 from trickleweb.files.recent import Recent
+from trickleweb.files.restless import Restless
+from trickleweb.files.snapshots import is_snapshot, parse_snapshot, snapshot_of
+from trickleweb.files.stamps import Stamp
+from trickleweb.files.tree import Root, Tree
 
 Buffer = bytes | memoryview
 _OVERHEAD_BYTES = 500  # of keeping a small file, so that a million empty ones are bounded too
+_TRIES = 3  # at reading a file that is written to meanwhile
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +35,7 @@ class StoreLimits:
 
     small_bytes: int = 65_536  # files up to this size are kept in memory: a copy is cheaper than a descriptor
     memory_bytes: int = 64 << 20  # of small files
-    descriptors: int = 256  # of larger files; a quarter of the usual limit of a process
+    descriptors: int = field(default_factory=file_budget)  # of larger files
     paths: int = 20_000  # whose last stamp is remembered
 
 
@@ -35,68 +46,78 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One exact version of a file, and the stamp it had; `settled`: that stamp tells it from any later version."""
+    """One exact version of a file, and the stamp it had; `settled`: that stamp tells it from any later version.
+
+    `digest` is None for a file that is not hashed yet. `changing`: it is being written, and this is its beginning.
+    """
 
     content: str
-    digest: bytes
+    digest: bytes | None
     stamp: Stamp
     settled: bool
-
-
-@dataclass(slots=True)
-class _OpenFile:
-    """A larger file, open; `stamp` is the state in which it was hashed, or seen to be unchanged since."""
-
-    descriptor: int
-    digest: bytes
-    stamp: Stamp
-
-    def close(self) -> None:
-        disk.close(self.descriptor)
+    changing: bool = False
 
 
 class FileStore:
     """Looks files up, and reads them by content name. Small files are memory, larger ones are read from the disk.
 
-    Each read of a larger file is followed by a look at its stamp, so bytes of a file that was changed in place are
-    never handed out. A file that was replaced or removed can still be read as long as it is kept open. (Out of reach:
-    a program that writes through a memory map, which the kernel stamps only now and then.)
+    A large file is handed out at once: under the name of a snapshot until it is hashed, under its strong one from then
+    on. `open_files` may be shared by several stores.
     """
 
-    def __init__(self, root: str | os.PathLike[str], hasher: Hasher, limits: StoreLimits | None = None) -> None:
-        self._root = os.path.abspath(root)  # noqa: PTH100
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        hasher: Hasher,
+        limits: StoreLimits | None = None,
+        open_files: OpenFiles | None = None,
+    ) -> None:
+        self._root = Root(root)
         self._hasher = hasher
         self._limits = limits or StoreLimits()
         self._paths: Recent[str, tuple[_State, Version | Folder]] = Recent(self._limits.paths)
         self._small: Recent[str, bytes] = Recent(self._limits.memory_bytes)
-        self._large: Recent[str, _OpenFile] = Recent(self._limits.descriptors, _OpenFile.close)
-        self.now_s = hasher.now_s
+        self._files = open_files or OpenFiles(self._limits.descriptors)
+        self._restless = Restless(hasher.now_ns)
+        self.now_ns, self.now_s, self.is_settled = hasher.now_ns, hasher.now_s, hasher.is_settled
 
-    def full_path(self, path: str) -> str:
-        """Where `path`, below the root, lies on the machine."""
-        return f"{self._root}/{path}" if path else self._root
+    def retried(self, action: Callable[[Tree], T]) -> T:
+        """What `action` gives of the folder that is served now, where need be with fewer files open.
 
-    def look(self, path: str) -> Version | Folder:
+        All looks of one request are done in one `action`, so that they see one tree. Whatever `action` raises;
+        `FilesUnavailable` where there is no such folder.
+        """
+        anew = False
+        while True:
+            try:
+                return action(self._root.tree())
+            except FilesUnavailable as error:
+                if error.errno == ESTALE and not anew:
+                    anew = True
+                    self._root.forget()
+                elif error.errno not in disk.SHORTAGES or not self._files.shed():
+                    raise
+
+    def look(self, path: str, folder: Tree | None = None, name: str | None = None) -> Version | Folder:
         """What lies at `path` below the root now; `path` is one that `safe_path` made.
 
-        `NoSuchFile`, `Unreadable`, or `HashPending` where the content is not known yet.
+        With `folder`, it is what lies there under `name`. `NoSuchFile`, `Unreadable`, `FilesUnavailable`; `HashPending`
+        for a large file that was written a moment ago: ask again soon.
         """
-        full_path = self.full_path(path)
-        state = _state(*disk.look_at(full_path))
-        noted = self._paths.get(path)
-        if noted is not None and noted[0] == state:
-            return noted[1]
-        descriptor = disk.open_below(self._root, full_path)
-        try:
-            return self._load(path, descriptor)
-        finally:
-            disk.close(descriptor)
+
+        at = path if name is None else name
+        if folder is not None:
+            return self._look(path, folder, at)
+        return self.retried(lambda tree: self._look(path, tree, at))
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly this content; else `ContentNotHere`, or `HashPending` if not known yet."""
+        """The bytes [start, stop) of exactly this content; else `ContentNotHere`.
+
+        `HashPending` while that cannot be told, `FilesUnavailable` where the disk does not give them.
+        """
         data = self._held(content, start, stop)
         if data is None:
-            self._find(content)
+            self.retried(lambda tree: self._find(content, tree))
             data = self._held(content, start, stop)
         if data is None:
             raise ContentNotHere("another version lies at its path")
@@ -104,78 +125,144 @@ class FileStore:
             raise ContentNotHere("the content is shorter")
         return data
 
-    def entries(self, path: str, limit: int) -> tuple[list[Entry], bool]:
-        """At most `limit` visible entries of the folder at `path`, and whether that is all."""
-        return disk.entries(self._root, self.full_path(path), limit)
+    def strong_name(self, content: str) -> str | None:
+        """The name by which every machine knows these bytes, once a file that was begun without a hash has one."""
+        file = self._files.get(content)
+        if not isinstance(file, SnapshotFile):
+            return None
+        snapshot, path = parse_snapshot(content)
+        hashes = self._hasher.recall(file.stamp) if file.stamp.size_bytes == snapshot.size_bytes else None
+        return None if hashes is None else content_name(hashes.digest, path)
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster; versions that are no longer at their path are lost."""
+        self._root.forget()
         self._paths.clear()
         self._small.clear()
-        self._large.clear()
+        self._files.clear()
         self._hasher.forget()
 
     close = drop_caches
+
+    # by path
+
+    def _look(self, path: str, folder: Tree, name: str) -> Version | Folder:
+        state = _state(*folder.look_at(name))
+        noted = self._paths.get(path)
+        if noted is not None and noted[0] == state:
+            return noted[1]
+        descriptor = folder.open(name)
+        try:
+            return self._load(path, descriptor)
+        finally:
+            disk.close(descriptor)
 
     def _load(self, path: str, descriptor: int) -> Version | Folder:
         stamp, is_folder = disk.look_at(descriptor)
         if is_folder:
             found: Version | Folder = Folder()
-        elif stamp.size_bytes <= self._limits.small_bytes:
-            found = self._keep_small(path, descriptor, stamp)
         else:
-            found = self._keep_large(path, descriptor, stamp)
-        if isinstance(found, Folder) or found.settled:
+            found = self._version(path, descriptor, stamp)
+        if isinstance(found, Folder) or (found.settled and found.digest is not None):
             self._paths.put(path, (_state(stamp, is_folder), found))
         return found
 
-    def _keep_small(self, path: str, descriptor: int, stamp: Stamp) -> Version:
-        settled = self._hasher.is_settled(stamp)  # asked before the read: what is written from now on is stamped anew
-        data = disk.read_range(descriptor, 0, stamp.size_bytes)
-        if disk.stamp_of(descriptor) != stamp or len(data) != stamp.size_bytes:
-            raise HashPending("the file changed while it was read")
-        content = content_name(digest := digest_of(data), path)
-        self._small.put(content, data, len(data) + _OVERHEAD_BYTES)
-        return Version(content, digest, stamp, settled)
+    def _version(self, path: str, descriptor: int, stamp: Stamp) -> Version:
+        hasher, small = self._hasher, stamp.size_bytes <= self._limits.small_bytes
+        if not small and (known := hasher.recall(stamp)) is not None:
+            return self._hashed(path, descriptor, stamp, known)
+        settled, quick = hasher.is_settled(stamp), hasher.is_quick(stamp)
+        try:
+            if small or (quick and not settled and stamp.size_bytes <= hasher.inline_bytes):
+                return self._in_memory(path, descriptor)
+            if settled and quick:
+                return self._hashed(path, descriptor, stamp, hasher.learn(descriptor, stamp))
+        except HashPending:  # it is being written to
+            settled = False
+        if settled:
+            self._restless.rests(stamp)
+            hasher.begin(descriptor, stamp)
+        else:
+            self._restless.check(stamp)
+        return self._begun(path, descriptor, stamp, settled=settled)
 
-    def _keep_large(self, path: str, descriptor: int, stamp: Stamp) -> Version:
-        digest = self._hasher.digest(descriptor, stamp)
-        content = content_name(digest, path)
-        self._large.put(content, _OpenFile(disk.duplicate(descriptor), digest, stamp))
-        return Version(content, digest, stamp, settled=True)
+    def _in_memory(self, path: str, descriptor: int) -> Version:
+        for _ in range(_TRIES):
+            stamp = disk.stamp_of(descriptor)
+            settled = self._hasher.is_settled(stamp)  # before the read: what is written from now on is stamped anew
+            data = disk.read_range(descriptor, 0, stamp.size_bytes)
+            if len(data) == stamp.size_bytes and disk.stamp_of(descriptor) == stamp:
+                content = content_name(digest := digest_of(data), path)
+                self._small.put(content, data, len(data) + _OVERHEAD_BYTES)
+                return Version(content, digest, stamp, settled)
+        raise HashPending("the file changed while it was read")
+
+    def _hashed(self, path: str, descriptor: int, stamp: Stamp, hashes: Hashes) -> Version:
+        content = content_name(hashes.digest, path)
+        file = HashedFile(disk.duplicate(descriptor), stamp, hashes, self._hasher, self._files.verified)
+        self._files.put(content, file)
+        return Version(content, hashes.digest, stamp, settled=True)
+
+    def _begun(self, path: str, descriptor: int, stamp: Stamp, *, settled: bool) -> Version:
+        """The version of a file that is not hashed yet."""
+
+        def read(start: int, stop: int) -> bytes:
+            return disk.read_range(descriptor, start, stop)
+
+        machine = this_boot()
+        snapshot = snapshot_of(stamp, read, machine)
+        content = snapshot.name(path)
+        self._files.put(content, SnapshotFile(disk.duplicate(descriptor), stamp, snapshot, machine))
+        return Version(content, None, stamp, settled=False, changing=not settled)
+
+    # by content
 
     def _held(self, content: str, start: int, stop: int) -> Buffer | None:
         """The bytes, if this content is at hand and still what it was; they may be fewer."""
         if (small := self._small.get(content)) is not None:
             return memoryview(small)[start:stop]
-        if (file := self._large.get(content)) is None:
+        if (file := self._files.get(content)) is None:
             return None
-        data = disk.read_range(file.descriptor, start, stop)
-        stamp = disk.stamp_of(file.descriptor)  # after the read: a write stamps the file before it changes a byte
-        if stamp == file.stamp:
-            return data
-        if not self._is_same(file, stamp):
-            self._large.drop(content)
+        try:
+            return file.read(start, stop)
+        except ContentNotHere:
+            self._files.drop(content)
             return None
-        file.stamp = stamp
-        return self._held(content, start, stop)
 
-    def _is_same(self, file: _OpenFile, stamp: Stamp) -> bool:
-        """Whether an open file whose stamp changed (renamed, unlinked, touched) still has the same bytes."""
-        return stamp.size_bytes == file.stamp.size_bytes and self._hasher.digest(file.descriptor, stamp) == file.digest
-
-    def _find(self, content: str) -> None:
+    def _find(self, content: str, tree: Tree) -> None:
         """Load what lies at the content's path: it is held then, if it is this content; `ContentNotHere` if nothing."""
         try:
+            if is_snapshot(content):
+                self._find_snapshot(content, tree)
+                return
             _, path = parse_content_name(content)
-            if not is_below_root(path):
-                raise NoSuchFile("no path below the root")
+            _check_below_root(path)
             self._paths.drop(path)
-            self.look(path)
-        except HashPending:
+            found = self._look(path, tree, path)
+            if isinstance(found, Version) and found.digest is None and not self._hasher.gave_up(found.stamp):
+                raise HashPending("the file is being hashed")
+        except (HashPending, FilesUnavailable):
             raise
         except FilesError as exc:
             raise ContentNotHere(str(exc)) from None
+
+    def _find_snapshot(self, content: str, tree: Tree) -> None:
+        snapshot, path = parse_snapshot(content)
+        _check_below_root(path)
+        descriptor = tree.open(path)
+        try:
+            stamp = disk.stamp_of(descriptor)
+            file = SnapshotFile(descriptor, stamp, snapshot, this_boot())
+            file.check(stamp, held=False)
+        except BaseException:
+            disk.close(descriptor)
+            raise
+        self._files.put(content, file)
+
+
+def _check_below_root(path: str) -> None:
+    if not is_below_root(path):
+        raise NoSuchFile("no path below the root")
 
 
 _State = Stamp | tuple[int, int]  # what must not have changed for a path to lead to the same

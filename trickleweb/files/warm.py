@@ -12,6 +12,7 @@ from trickleweb.files import digests, disk
 from trickleweb.files.errors import FilesError
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.paths import WELL_KNOWN
+from trickleweb.files.tree import Root, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,23 @@ def warm(
     Links are not followed: what they lead to is found where it lies, or hashed when it is asked for.
     """
     files = size_bytes = 0
+    tree = Root(root).tree()
     for path in _files(str(root)):
         name = os.path.relpath(path, root)
         try:
-            size = _warm(path, hasher, above_bytes, partial(within, name))
+            size = _warm(tree, name, hasher, above_bytes, partial(within, name))
         except (FilesError, OSError):  # gone, unreadable or being written: its first request will tell
             continue
         files, size_bytes = files + 1, size_bytes + size
         yield Progress(name, files, size_bytes)
 
 
-def _warm(path: str, hasher: Hasher, above_bytes: int, progress: digests.Progress) -> int:
-    stamp = disk.stamp_of(path)
+def _warm(tree: Tree, path: str, hasher: Hasher, above_bytes: int, progress: digests.Progress) -> int:
+    stamp, _ = tree.look_at(path)
     if stamp.size_bytes > above_bytes:
-        descriptor = disk.open_below(str(Path(path).parent), path)
+        descriptor = tree.open(path)
         try:
-            hasher.digest(descriptor, disk.stamp_of(descriptor), progress)
+            hasher.hashes(descriptor, disk.stamp_of(descriptor), progress)
         finally:
             disk.close(descriptor)
     return stamp.size_bytes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from trickles.service import Continuation, Event, Refusal, Reply
 from trickleweb.errors import HTTPError
-from trickleweb.files import ContentNotHere, HashPending
+from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.limits import Limits
 from trickleweb.messages import Length, Request
 from trickleweb.origin.given import Given, check_going_on, given_by, read_head_untrusted, taken_by
@@ -51,7 +51,7 @@ class Origin:
     ) -> None:
         self.statuses: Counter[int] = Counter()
         self._repeats = repeats
-        self._planner = Planner(site, now_s)
+        self._planner = Planner(site, now_s, contents.strong_name)
         self._read = contents.read
         self._limits = limits
 
@@ -70,7 +70,7 @@ class Origin:
             return self._repeated(event) or self._answer(event)
         except HashPending:  # before its address is proved a client can be told nothing: it comes again afterwards
             return Reply() if event.early else Reply(refusal=Refusal.BUSY)
-        except (ContentNotHere, NotThisResponse, OSError):
+        except (ContentNotHere, FilesUnavailable, NotThisResponse, OSError):
             return Reply(refusal=Refusal.NOT_HERE)
 
     def _repeated(self, event: Event) -> Reply | None:
@@ -88,7 +88,7 @@ class Origin:
         response, state, status = made
         try:
             chunks = tuple(response.chunks(start, event.wants, event.budget, self._read))
-        except ContentNotHere:
+        except (ContentNotHere, FilesUnavailable):
             return None
         self.statuses[status] += 1
         return Reply(chunks, Continuation(state, start, start + response.size_bytes, consumed + len(event.input)))
@@ -101,7 +101,9 @@ class Origin:
         chunks = tuple(response.chunks(known.start, event.wants, event.budget, self._read))
         stop = known.start + response.size_bytes
         if response.last or not (event.input or event.input_end or event.spooled):
-            return Reply(chunks, end=stop if response.last else None)
+            fresh = self._planner.firmer(known.state, response)
+            renewed = None if fresh is None else known._replace(state=fresh)
+            return Reply(chunks, renewed, stop if response.last else None)
         return self._go_on(event, stop, known.consumed, chunks)
 
     def _go_on(self, event: Event, start: int, consumed: int, chunks: tuple[Chunk, ...]) -> Reply:
@@ -116,6 +118,8 @@ class Origin:
                 return self._begun(event, turn, start, chunks)
             except ContentNotHere:  # replaced since it was planned from: nothing of it was sent yet
                 made = None
+            except FilesUnavailable as error:
+                return self._begun(event, Turn(self._planner.unreadable(error), event.input_stop), start, chunks)
         return Reply(refusal=Refusal.BUSY)
 
     def _begun(self, event: Event, turn: Turn, start: int, chunks: tuple[Chunk, ...]) -> Reply:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError, UnsafeHeader
-from trickleweb.files import FilesError, HashPending, PlanTooLarge
+from trickleweb.files import FilesError, FilesUnavailable, HashPending, PlanTooLarge
 from trickleweb.files.recent import Recent
-from trickleweb.http1 import Delivery, decide_delivery, error_plan
+from trickleweb.http1 import Delivery, decide_delivery, error_plan, unavailable
 from trickleweb.messages import Plan, Request
 from trickleweb.origin import retold
 from trickleweb.origin.ports import Site
 from trickleweb.origin.response import NotThisResponse, Response
-from trickleweb.origin.state import Exchange, decode, encode, exchange
+from trickleweb.origin.state import Exchange, decode, encode, exchange, renamed
 
 _REMEMBERED_BYTES = 16 << 20  # of each of the two memories
 _OVERHEAD_BYTES = 1500  # of one response in them
@@ -34,10 +34,13 @@ def _ignore(_error: Exception) -> None:
 class Planner:
     """Asks the site; all that it remembers only saves time. `on_error` is told what a site should not have raised."""
 
-    def __init__(self, site: Site, now_s: Callable[[], int]) -> None:
+    def __init__(
+        self, site: Site, now_s: Callable[[], int], strong_name: Callable[[str], str | None] = lambda _: None
+    ) -> None:
         self.on_error: Callable[[Exception], None] = _ignore
         self._site = site
         self._now_s = now_s
+        self._strong_name = strong_name
         self._made: Recent[tuple[int, Delivery], tuple[Plan, int, Made]] = Recent(_REMEMBERED_BYTES)
         self._states: Recent[bytes, Response] = Recent(_REMEMBERED_BYTES)
 
@@ -51,6 +54,8 @@ class Planner:
         try:
             return self._site.plan(request)
         except HTTPError as error:
+            if isinstance(error.__cause__, FilesError):
+                self.on_error(error.__cause__)
             return self.refusal(error, request)
         except HashPending:
             raise
@@ -77,6 +82,15 @@ class Planner:
         made = self._begin(exchange(plan, delivery, date_s), lambda: retold.pack(request))
         self._made.put(key, (plan, date_s, made), made.response.inline_bytes + _OVERHEAD_BYTES)
         return made
+
+    def unreadable(self, error: FilesUnavailable) -> Made:
+        """The last response on a connection whose request's file can be found and not be read now."""
+        self.on_error(error)
+        return self.made_last(self.refusal(unavailable("The file cannot be read now.")), has_body=True)
+
+    def firmer(self, state: bytes, response: Response) -> bytes | None:
+        """The state of a response begun with files that had no hash yet, once they have one; else None."""
+        return renamed(state, response.pieces, self._strong_name) if response.provisional else None
 
     def made_last(self, plan: Plan, *, has_body: bool) -> Made:
         """The last response on a connection whose input is no request."""

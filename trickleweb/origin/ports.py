@@ -23,4 +23,7 @@ class Contents(Protocol):
     """Bytes by content name; `trickleweb.files.FileStore` is one."""
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly that content, or `ContentNotHere`."""
+        """The bytes [start, stop) of exactly that content, or `ContentNotHere`; `FilesUnavailable` for now."""
+
+    def strong_name(self, content: str) -> str | None:
+        """The name by which every machine knows a content that was begun without a hash, once there is one."""

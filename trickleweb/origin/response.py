@@ -32,6 +32,7 @@ class Response:
     size_bytes: int
     last: bool
     whole: bytes | None = None  # all of it, where that is little
+    provisional: bool = False  # some of its contents were not hashed when it was begun
 
     @property
     def inline_bytes(self) -> int:

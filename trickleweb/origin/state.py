@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from enum import IntFlag
 from hashlib import sha256
 
-from trickleweb.files import BadPlan, PlanTooLarge, decode_plan, encode_plan
+from trickleweb.files import BadPlan, PlanTooLarge, decode_plan, encode_plan, is_snapshot
 from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery, render_head
-from trickleweb.messages import Plan
+from trickleweb.messages import Inline, Piece, Plan, Slice
 from trickleweb.origin.response import NotThisResponse, Response
 
 MAX_STATE_BYTES = 700
@@ -58,7 +58,8 @@ class Exchange:
         """Its bytes by offset; `UnsafeHeader` for headers that cannot be sent."""
         plan, delivery = self.plan, self.delivery
         head = render_head(plan.status, plan.headers, delivery, date_seconds=self.date_s)
-        return Response(head, len(head), plan.pieces, len(head) + plan.body_bytes, last=not delivery.keep_alive)
+        size, last = len(head) + plan.body_bytes, not delivery.keep_alive
+        return Response(head, len(head), plan.pieces, size, last=last, provisional=is_provisional(plan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,30 @@ def decode(state: bytes) -> Response | Asked:
     return Asked(state[body:], state[at:body], flags, date_s, length, (size, crc))
 
 
+def renamed(state: bytes, pieces: tuple[Piece, ...], strong_name: Callable[[str], str | None]) -> bytes | None:
+    """The state of the same response, which has `pieces`, with its contents' strong names; None while one has none."""
+    if state[0] != _PLANNED:
+        return None
+    strong = [_strong(piece, strong_name) for piece in pieces]
+    firm = tuple(piece for piece in strong if piece is not None)
+    if len(firm) < len(strong):
+        return None
+    at = _FIXED.size + _LENGTH.size * bool(state[1] & Flag.LENGTH)
+    return state[:at] + encode_plan(replace(decode_plan(state[at:]), pieces=firm), MAX_STATE_BYTES - at)
+
+
+def _strong(piece: Piece, strong_name: Callable[[str], str | None]) -> Piece | None:
+    if isinstance(piece, Inline) or not is_snapshot(piece.content):
+        return piece
+    name = strong_name(piece.content)
+    return None if name is None else replace(piece, content=name)
+
+
+def is_provisional(plan: Plan) -> bool:
+    """Whether a plan has contents that were not hashed yet."""
+    return any(isinstance(piece, Slice) and is_snapshot(piece.content) for piece in plan.pieces)
+
+
 def goes_on(state: bytes) -> bool:
     """Whether the connection goes on behind the response of that state; False where that cannot be told."""
     return len(state) > _FIXED.size and state[0] in {_PLANNED, _ASKED} and state[1] & Flag.KEEP_ALIVE != 0
@@ -151,7 +176,8 @@ def _checked(plan: Plan, flags: Flag, date_s: int, length: int | None, check: tu
     made = Exchange(plan, delivery, date_s).response()
     if (made.head_bytes, zlib.crc32(made.head or b"")) == check:
         return made
-    return Response(None, check[0], plan.pieces, check[0] + plan.body_bytes, last=made.last)
+    size, provisional = check[0] + plan.body_bytes, made.provisional
+    return Response(None, check[0], plan.pieces, size, last=made.last, provisional=provisional)
 
 
 def representation(headers: Headers) -> Headers:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb.bodies import StateRefused
-from trickleweb.files import ContentNotHere, HashPending
+from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.ledger import LedgerUnavailable
 from trickleweb.origin.program.live import StreamBroke, StreamFailed
 from trickleweb.origin.program.taking import BodyGone
@@ -18,7 +18,7 @@ from trickleweb.origin.response import NotThisResponse
 T = TypeVar("T")
 Answer = Reply | Deferred
 _AGAIN = (HashPending, LedgerUnavailable, TapeCut)
-_ELSEWHERE = (ContentNotHere, NotThisResponse, StateRefused, BodyGone, OSError)
+_ELSEWHERE = (ContentNotHere, FilesUnavailable, NotThisResponse, StateRefused, BodyGone, OSError)
 
 
 class Busy(Exception):

@@ -1,0 +1,197 @@
+"""Listings as responses: a folder's entries are sorted first and cut into pages then.
+
+A listing is kept for a second, or until its folder changes: sizes and times of files may be that old. Folders of more
+than some thousand entries are looked into on a thread, for the replica has other clients, too: `HashPending` until it
+is done, and what was found is kept longer, by what it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import NamedTuple
+
+from trickleweb.errors import HTTPError
+from trickleweb.files import listing as text
+from trickleweb.files.cachecontrol import REVALIDATE
+from trickleweb.files.conditional import Conditions, Validators, Verdict, judge
+from trickleweb.files.contents import strong_etag
+from trickleweb.files.digests import digest_of
+from trickleweb.files.errors import HashPending
+from trickleweb.files.folders import TooMany, entries, seen
+from trickleweb.files.listing import Entry, Order, Page
+from trickleweb.files.paths import SafePath
+from trickleweb.files.recent import Recent
+from trickleweb.files.respond import NOSNIFF
+from trickleweb.files.stamps import SECOND_NS, Stamp
+from trickleweb.files.tree import Tree
+from trickleweb.headers import Headers
+from trickleweb.messages import Inline, Plan, Request
+
+QUICK_ENTRIES = 4000  # take 20 ms at most
+MOST_ENTRIES = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
+_MOST_SCANS = 2
+_ARRANGED_ENTRIES = 300_000  # of all folders together
+_RENDERED_BYTES = 4 << 20
+_REUSE = 10  # times as long as it took to look into a folder
+
+_Key = tuple[str, Order]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """A folder's entries in order, as they were at `made_ns`; they took `took_ns`."""
+
+    stamp: Stamp
+    settled: bool
+    made_ns: int
+    took_ns: int
+    entries: tuple[Entry, ...]
+
+    def holds(self, stamp: Stamp, now_ns: int) -> bool:
+        """Whether they may be shown of a folder with that stamp."""
+        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > QUICK_ENTRIES
+        if stamp != self.stamp or not self.settled:
+            return is_long and 0 <= age_ns < SECOND_NS  # it takes longer to look than to change
+        return 0 <= age_ns < max(SECOND_NS, _REUSE * self.took_ns)
+
+
+class _Scan:
+    """A look into a long folder, on a thread of its own."""
+
+    def __init__(self, now_ns: Callable[[], int], look: Callable[[], list[Entry]]) -> None:
+        self.began_ns = now_ns()
+        self.took_ns = 0
+        self._found: list[Entry] = []
+        self._error: BaseException | None = None
+        self._now_ns = now_ns
+        self._look = look
+        self._thread = Thread(target=self._work, name="listing", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its thread has ended."""
+        return not self._thread.is_alive()
+
+    def found(self) -> list[Entry]:
+        """What was found, or raise what went wrong; once it is done."""
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def _work(self) -> None:
+        try:
+            self._found = self._look()
+        except BaseException as error:  # noqa: BLE001 - raised where the listing is asked for
+            self._error = error
+        self.took_ns = self._now_ns() - self.began_ns
+
+
+class _Rendered(NamedTuple):
+    """A page as it is sent, and what it was made of."""
+
+    arranged: _Arranged
+    rows: tuple[Entry, ...]
+    body: bytes
+    etag: str
+
+
+class Listings:
+    """Makes listings; all that it remembers may be dropped at any time."""
+
+    def __init__(self, now_ns: Callable[[], int], is_settled: Callable[[Stamp], bool], page_entries: int) -> None:
+        self._now_ns = now_ns
+        self._is_settled = is_settled
+        self._page_entries = page_entries
+        self._arranged: Recent[_Key, _Arranged] = Recent(_ARRANGED_ENTRIES)
+        self._rendered: Recent[object, _Rendered] = Recent(_RENDERED_BYTES)
+        self._scans: dict[_Key, _Scan] = {}
+
+    def plan(self, folder: Tree, path: SafePath, request: Request) -> Plan:
+        """The entries of a folder, as HTML or JSON by Accept, in the order and of the page that the query asks for.
+
+        404 for a page that there is none of, 403 for a folder with too many entries; `HashPending` while it is looked
+        into.
+        """
+        order, number = text.parse_order(request.query), text.parse_page(request.query)
+        arranged = self._arrangement(folder, path.relative, order)
+        total = len(arranged.entries)
+        page = Page(number, max(-(-total // self._page_entries), 1), total)
+        if number > page.pages:
+            raise HTTPError(404, "The listing has no such page.")
+        as_json = text.wants_json(request.headers.joined("accept"))
+        rendered = self._page(folder, request.path, arranged, order, page, as_json=as_json)
+        links = ", ".join(f'<{href}>; rel="{rel}"' for rel, href in page.links(order).items())
+        cache_fields = (("ETag", rendered.etag), ("Cache-Control", REVALIDATE), ("Vary", "Accept"))
+        condition = Conditions(if_none_match=request.headers.joined("if-none-match"))
+        if judge(condition, Validators(rendered.etag), now_s=self._now_ns() // SECOND_NS) is Verdict.NOT_MODIFIED:
+            return Plan(304, Headers(cache_fields))
+        kind = ("Content-Type", text.JSON if as_json else "text/html; charset=utf-8")
+        fields = (kind, *cache_fields, *((("Link", links),) if links else ()), NOSNIFF)
+        return Plan(200, Headers(fields), (Inline(rendered.body),))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._arranged.clear()
+        self._rendered.clear()
+
+    def _page(
+        self, folder: Tree, path: str, arranged: _Arranged, order: Order, page: Page, *, as_json: bool
+    ) -> _Rendered:
+        key = (path, order, page, as_json)
+        known = self._rendered.get(key)
+        if known is not None and known.arranged is arranged:
+            return known
+        start = (page.number - 1) * self._page_entries
+        on_page = [seen(folder, entry) for entry in arranged.entries[start : start + self._page_entries]]
+        rows = tuple(entry for entry in on_page if entry is not None)
+        if known is not None and known.rows == rows:
+            rendered = known._replace(arranged=arranged)
+        else:
+            body = (text.as_json if as_json else text.as_html)(path, rows, order, page)
+            rendered = _Rendered(arranged, rows, body, strong_etag(digest_of(body)))
+        self._rendered.put(key, rendered, 2 * len(rendered.body))
+        return rendered
+
+    def _arrangement(self, folder: Tree, path: str, order: Order) -> _Arranged:
+        key = (path, order)
+        stamp, _ = folder.look_at("")
+        now_ns, known = self._now_ns(), self._arranged.get(key)
+        if known is not None and known.holds(stamp, now_ns):
+            return known
+        settled = self._is_settled(stamp)  # before the look: what is changed from now on is stamped anew
+        found, took_ns = self._looked_into(folder, key)
+        arranged = _Arranged(stamp, settled, now_ns, took_ns, tuple(found))
+        self._arranged.put(key, arranged, len(found) + 1)
+        return arranged
+
+    def _looked_into(self, folder: Tree, key: _Key) -> tuple[list[Entry], int]:
+        """The folder's entries in order, and how long that took; on the way there, `HashPending`."""
+        scan = self._scans.get(key)
+        if scan is None:
+            began_ns = self._now_ns()
+            try:
+                return _arranged(folder, QUICK_ENTRIES, key[1]), self._now_ns() - began_ns
+            except TooMany:
+                self._begin(folder, key)
+                raise HashPending("the folder is being looked into") from None
+        if not scan.is_done:
+            raise HashPending("the folder is being looked into")
+        del self._scans[key]
+        try:
+            return scan.found(), scan.took_ns
+        except TooMany:
+            raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.") from None
+
+    def _begin(self, folder: Tree, key: _Key) -> None:
+        """Look into a long folder, if there is room for that; what nobody came back for makes some."""
+        for other in [each for each, scan in self._scans.items() if scan.is_done]:
+            del self._scans[other]
+        if len(self._scans) < _MOST_SCANS:
+            self._scans[key] = _Scan(self._now_ns, lambda: _arranged(folder, MOST_ENTRIES, key[1]))
+
+
+def _arranged(folder: Tree, most: int, order: Order) -> list[Entry]:
+    return text.arrange(entries(folder, most, detailed=order.key != "name"), order)

@@ -1,0 +1,170 @@
+"""Open files, from which exactly one version of a content is read, and a bounded cache of them.
+
+Each read is followed by a look at the file's stamp. While that is as it was, or differs only in what writes do not
+touch, the bytes are those of the version. When it has changed otherwise:
+
+- a hashed file's blocks are compared with their hashes before any byte of them is handed out. So a file that was only
+  touched, renamed or appended to is read on, at the cost of hashing what is read, and one that was written is noticed.
+- a file that is not hashed yet is read on if it has only grown (`snapshots`), else it is another version.
+
+A file that was replaced or removed can be read as long as it is open here. (Out of reach: `stamps` says what is.)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trickleweb.files import disk
+from trickleweb.files.digests import BLOCK_BYTES, Hashes, block_bounds
+from trickleweb.files.errors import ContentNotHere
+from trickleweb.files.hashing import Hasher
+from trickleweb.files.recent import Recent
+from trickleweb.files.snapshots import Match, Snapshot, match, witness_of
+from trickleweb.files.stamps import Stamp, same_bytes
+
+_VERIFIED_BYTES = 4 * BLOCK_BYTES  # of files that are written to while they are read
+
+
+class OpenFile(Protocol):
+    """One version of a file, open; its owner closes it."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes [start, stop), fewer beyond the version's end; `ContentNotHere` once it is another version."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class HashedFile:
+    """A file whose hashes are known; `stamp` is a state in which it was exactly that content."""
+
+    __slots__ = ("_checked", "_descriptor", "_hasher", "_hashes", "_later", "_size_bytes", "_stamp", "_verified")
+
+    def __init__(
+        self, descriptor: int, stamp: Stamp, hashes: Hashes, hasher: Hasher, verified: Recent[tuple[bytes, int], bytes]
+    ) -> None:
+        self._descriptor = descriptor
+        self._stamp = stamp
+        self._size_bytes = stamp.size_bytes
+        self._hashes = hashes
+        self._hasher = hasher
+        self._verified = verified  # blocks, by digest and number
+        self._later: Stamp | None = None  # a later state
+        self._checked: set[int] = set()  # blocks that are right in it
+
+    def read(self, start: int, stop: int) -> bytes:
+        """As `OpenFile.read`."""
+        stop = min(stop, self._size_bytes)
+        data = disk.read_range(self._descriptor, start, max(start, stop))
+        stamp = disk.stamp_of(self._descriptor)  # after the read: a write stamps the file before it changes a byte
+        if stamp == self._stamp:
+            return data
+        if same_bytes(self._stamp, stamp, held=True):
+            self._stamp = stamp
+            return data
+        if stamp.size_bytes < self._size_bytes:
+            raise ContentNotHere("the file has become shorter")
+        numbers = range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES))
+        if stamp == self._later and self._checked.issuperset(numbers):
+            return data
+        return b"".join(self._piece(number, start, stop, stamp) for number in numbers)
+
+    def close(self) -> None:
+        """As `OpenFile.close`."""
+        disk.close(self._descriptor)
+
+    def _piece(self, number: int, start: int, stop: int, stamp: Stamp) -> bytes:
+        low, high = block_bounds(self._size_bytes, number)
+        block = self._block(number, low, high, stamp)
+        return block[max(start - low, 0) : stop - low]
+
+    def _block(self, number: int, low: int, high: int, before: Stamp) -> bytes:
+        """A whole block whose bytes are right, whatever happens to the file; it had the stamp `before` a moment ago."""
+        known = self._verified.get((self._hashes.digest, number))
+        if known is not None:
+            return known
+        block = disk.read_range(self._descriptor, low, high)
+        if not self._hashes.confirms(number, block):
+            raise ContentNotHere("the file was written over")
+        if disk.stamp_of(self._descriptor) != before or not self._hasher.is_settled(before):
+            self._verified.put((self._hashes.digest, number), block, len(block))  # what is in the file may differ now
+            return block
+        if before != self._later:
+            self._later, self._checked = before, set()
+        self._checked.add(number)
+        return block
+
+
+class SnapshotFile:
+    """A file that was not hashed when it was first looked at."""
+
+    __slots__ = ("_descriptor", "_machine", "_snapshot", "_stamp")
+
+    def __init__(self, descriptor: int, stamp: Stamp, snapshot: Snapshot, machine: bytes) -> None:
+        self._descriptor = descriptor
+        self._stamp = stamp
+        self._snapshot = snapshot
+        self._machine = machine
+
+    @property
+    def stamp(self) -> Stamp:
+        """The last state in which it was seen to be right."""
+        return self._stamp
+
+    def read(self, start: int, stop: int) -> bytes:
+        """As `OpenFile.read`."""
+        stop = min(stop, self._snapshot.size_bytes)
+        data = disk.read_range(self._descriptor, start, max(start, stop))
+        self.check(disk.stamp_of(self._descriptor), held=True)
+        return data
+
+    def check(self, stamp: Stamp, *, held: bool) -> None:
+        """Take note that the file is in that state; `ContentNotHere` if it is another version then."""
+        if held and stamp == self._stamp:
+            return
+        matched = match(self._snapshot, stamp, self._machine, held=held)
+        if matched is Match.GROWN and self._is_witnessed():
+            matched = Match.SAME
+        if matched is not Match.SAME:
+            raise ContentNotHere("the file was written over")
+        self._stamp = stamp
+
+    def close(self) -> None:
+        """As `OpenFile.close`."""
+        disk.close(self._descriptor)
+
+    def _is_witnessed(self) -> bool:
+        def read(start: int, stop: int) -> bytes:
+            return disk.read_range(self._descriptor, start, stop)
+
+        return witness_of(self._snapshot.size_bytes, read) == self._snapshot.witness
+
+
+class OpenFiles:
+    """A bounded cache of open files by content, for all stores of a process; it gives way when descriptors run out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._files: Recent[str, OpenFile] = Recent(most, lambda file: file.close())
+        self.verified: Recent[tuple[bytes, int], bytes] = Recent(_VERIFIED_BYTES)
+
+    def get(self, content: str) -> OpenFile | None:
+        """The open file of a content."""
+        return self._files.get(content)
+
+    def put(self, content: str, file: OpenFile) -> None:
+        """Keep an open file, in place of the longest unused if there are too many."""
+        self._files.put(content, file)
+
+    def drop(self, content: str) -> None:
+        """Close the file of a content."""
+        self._files.drop(content)
+
+    def shed(self) -> bool:
+        """Close the longest unused half; whether there was any."""
+        return self._files.shrink()
+
+    def clear(self) -> None:
+        """Close all."""
+        self._files.clear()
+        self.verified.clear()

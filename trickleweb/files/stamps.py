@@ -1,0 +1,102 @@
+"""Stamps: the file system's account of one state of one file, and when two of them mean equal bytes.
+
+A write moves the modification time (mtime) and the change time (ctime) together; links, modes and owners move the
+change time alone; and a program may set the modification time to anything (`touch -r`, `cp -p`, `tar`), which moves
+the change time too. So with device, inode, size and mtime equal, a later change time means one of two things:
+
+- links, mode or owner differ as well: that explains it, and the bytes are the same. Hard links (`cp -al` of a tree),
+  `chmod` and the removal of a name cost nothing.
+- nothing else differs: somebody may have written, and set the time back. The bytes have to be looked at again.
+
+An mtime of whole seconds is no evidence: archives, builds made to be reproducible and image layers give the same one
+to many versions, and an inode number is given again to another file. Then the change time counts always, unless the
+file is held open, whose inode cannot be another file's.
+
+Out of reach: who writes, sets the time back *and* changes links or mode between two looks; and who writes through a
+memory map, which the kernel stamps at the first write to a page and then only after it has written the page to the
+disk: neither time tells of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+SECOND_NS = 1_000_000_000
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, all that HTTP can write
+_MAX_SIZE_BYTES = (1 << 63) - 1
+_MASK = (1 << 64) - 1
+_PACKED = struct.Struct(">QqIqIQQQQ")  # size, two times as seconds and nanoseconds, metadata
+
+
+Mark = tuple[int, int, int, int, int]  # the first five of a stamp: nothing changes without one of them
+
+
+class Stamp(NamedTuple):
+    """What the file system says of one state of one file; equal stamps of a settled file mean equal bytes.
+
+    Made of numbers from outside by `stamp_from`, which bounds them all. `metadata` is mode, links, owner and group.
+    """
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    metadata: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def modified_s(self) -> int:
+        """The modification time in whole seconds, within the years that HTTP can write."""
+        return self.modified_ns // SECOND_NS
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the modification time was a clock's: one of whole seconds may be that of many versions."""
+        return self.modified_ns % SECOND_NS != 0
+
+    def state(self) -> bytes:
+        """All but device and inode, as bytes."""
+        modified, changed = divmod(self.modified_ns, SECOND_NS), divmod(self.changed_ns, SECOND_NS)
+        return _PACKED.pack(self.size_bytes, *modified, *changed, *self.metadata)
+
+
+def stamp_from(
+    device: int, inode: int, size_bytes: int, modified_ns: int, changed_ns: int, metadata: tuple[int, int, int, int]
+) -> Stamp:
+    """A stamp of whatever numbers a file system gives; times beyond the years 1 to 9999 become their first or last."""
+    mode, links, owner, group = metadata
+    return Stamp(
+        device & _MASK,
+        inode & _MASK,
+        min(max(size_bytes, 0), _MAX_SIZE_BYTES),
+        bounded_ns(modified_ns),
+        bounded_ns(changed_ns),
+        (mode & _MASK, links & _MASK, owner & _MASK, group & _MASK),
+    )
+
+
+def bounded_ns(time_ns: int) -> int:
+    """A time within the years 1 to 9999; their ends are whole seconds, which tell nothing."""
+    return min(max(time_ns, FIRST_SECOND * SECOND_NS), LAST_SECOND * SECOND_NS)
+
+
+def stamp_of_state(device: int, inode: int, state: bytes) -> Stamp | None:
+    """What `Stamp.state` packed, None for any other bytes."""
+    if len(state) != _PACKED.size:
+        return None
+    size, modified, modified_ns, changed, changed_ns, *metadata = _PACKED.unpack(state)
+    times = modified * SECOND_NS + modified_ns, changed * SECOND_NS + changed_ns
+    return Stamp(device, inode, size, *times, (metadata[0], metadata[1], metadata[2], metadata[3]))
+
+
+def same_bytes(noted: Stamp, now: Stamp, *, held: bool = False) -> bool:
+    """Whether a file that was settled as `noted` still has the same bytes; no when that cannot be told.
+
+    `held`: the file has been open since, so that its inode is no other file's.
+    """
+    if noted == now:
+        return True
+    if noted[:4] != now[:4]:
+        return False
+    return now.metadata != noted.metadata and (held or now.is_telling)

@@ -1,0 +1,87 @@
+"""The served folder, opened: all looks of one request go through one of its descriptors, and so see one tree.
+
+Where the root is a link that is switched to another tree in one step, each request sees the tree before or the one
+after, never a mix. The same holds for a folder inside it: a file and its siblings are looked at from one descriptor.
+"""
+
+# ruff: noqa: PTH116
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from trickleweb.files import disk
+from trickleweb.files.beneath import FOLDER, open_beneath
+from trickleweb.files.errors import FilesUnavailable, NoSuchFile
+from trickleweb.files.stamps import Mark, Stamp
+
+
+class Tree:
+    """An open folder, of which paths are looked at and opened; it is closed when nobody uses it any more."""
+
+    def __init__(self, descriptor: int, root: Tree | None = None) -> None:
+        self.descriptor = descriptor
+        self._root = root  # the folder that nothing may lie outside of, None for itself
+
+    def look_at(self, path: str) -> tuple[Stamp, bool]:
+        """As `disk.look_at`, for a path below this folder, or "" for itself."""
+        return disk.look_at(path or ".", self.descriptor)
+
+    def mark_of(self, path: str) -> Mark | None:
+        """The beginning of the stamp of whatever lies at a path below this folder, None if it cannot be had."""
+        try:
+            found = os.stat(path, dir_fd=self.descriptor)
+        except (OSError, ValueError):
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def exists(self, path: str) -> bool:
+        """Whether anything seems to lie at a path below this folder."""
+        return disk.exists(path, self.descriptor)
+
+    def open(self, path: str, flags: int = disk.OPEN_FLAGS) -> int:
+        """Open what lies at a path below this folder, or "" for itself; the caller closes it.
+
+        `NoSuchFile` if it lies outside the root, every link followed.
+        """
+        try:
+            return open_beneath(self.descriptor, (self._root or self).descriptor, path or ".", flags)
+        except OSError as exc:
+            raise disk.translated(exc) from None
+        except ValueError as exc:
+            raise NoSuchFile(str(exc)) from None
+
+    def folder(self, path: str) -> Tree:
+        """The folder at a path below this one; this one for ""."""
+        return Tree(self.open(path, FOLDER), self._root or self) if path else self
+
+    def __del__(self) -> None:
+        with suppress(OSError):
+            os.close(self.descriptor)
+
+
+class Root:
+    """A served folder by its path, which may lead to another folder at any time."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.path.abspath(path)  # noqa: PTH100
+        self._tree: Tree | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def tree(self) -> Tree:
+        """The folder that the path leads to now, opened; `FilesUnavailable` where it leads to none."""
+        try:
+            found = os.stat(self._path)
+            if self._tree is None or (found.st_dev, found.st_ino) != self._identity:
+                self._tree = self._identity = None
+                tree = Tree(os.open(self._path, FOLDER))
+                opened = os.fstat(tree.descriptor)
+                self._tree, self._identity = tree, (opened.st_dev, opened.st_ino)
+        except OSError as exc:
+            raise FilesUnavailable(f"the served folder cannot be opened: {exc}", exc.errno or 0) from None
+        assert self._tree is not None
+        return self._tree
+
+    def forget(self) -> None:
+        """Open the folder anew at the next look: its descriptor has gone stale."""
+        self._tree = self._identity = None
