@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, beneath, disk, tree
+from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk, tree
 from trickleweb.files.digests import Index
 from trickleweb.files.hashing import HashJob
 from trickleweb.files.stamps import Stamp
@@ -92,7 +92,7 @@ def body(files: FileStore, plan: Plan) -> bytes:
 def refuse(monkeypatch: pytest.MonkeyPatch, code: int, *, times: int = 1 << 30, names: str = "") -> list[str]:
     """Let opening a file whose path ends in `names` fail with an error of the system, so many times; those tried."""
     tried: list[str] = []
-    opened = beneath.open_beneath
+    opened: Callable[[int, int, str, int], int] = vars(tree)["open_beneath"]
 
     def refused(folder: int, root: int, path: str, flags: int) -> int:
         if path.endswith(names) and len(tried) < times:

@@ -2,17 +2,24 @@
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import enumerate as threads
 from urllib.parse import unquote
 
 import pytest
 
-from tests.support.site_folder import body, fill, request, store
+from tests.support.site_folder import LATER_NS, body, fill, request, store
 from trickleweb.errors import HTTPError
-from trickleweb.files import SiteOptions, StaticSite
+from trickleweb.files import FilesUnavailable, HashPending, SiteOptions, StaticSite, listing, listings
+from trickleweb.files.folders import TooMany, entries
 from trickleweb.files.listing import Entry, Order, Page, arrange, as_html, parse_order
 from trickleweb.files.stamps import bounded_ns
+from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
+from trickleweb.http1 import parse_head_untrusted
+from trickleweb.messages import Plan, Request
 
 ENTRIES = [
     Entry("b.txt", is_folder=False, size_bytes=5, modified_s=300),
@@ -165,3 +172,131 @@ def test_a_listing_can_be_asked_about(tmp_path: Path) -> None:
     assert same.headers == Headers((("ETag", etag), ("Cache-Control", "no-cache"), ("Vary", "Accept")))
     fill(tmp_path, {"b": b"2"})
     assert folder.plan(request("/", ("if-none-match", etag))).status == 200
+
+
+class Counted:
+    """How often folders were looked into, and pages were made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.looks = self.pages = 0
+        look, render = entries, as_html
+
+        def looked(folder: Tree, most: int, *, detailed: bool) -> list[Entry]:
+            self.looks += 1
+            return look(folder, most, detailed=detailed)
+
+        def made(path: str, rows: Sequence[Entry], order: Order, page: Page) -> bytes:
+            self.pages += 1
+            return render(path, rows, order, page)
+
+        monkeypatch.setattr(listings, "entries", looked)
+        monkeypatch.setattr(listing, "as_html", made)
+
+
+def test_a_listing_is_kept_for_a_second_or_until_its_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {"a": b"1", "b": b"2"})
+    clock = [LATER_NS]
+    files = store(tmp_path, clock_ns=lambda: clock[0])
+    folder, counted = StaticSite(files, OPTIONS), Counted(monkeypatch)
+    for _ in range(5):
+        first = folder.plan(request("/"))
+    assert (counted.looks, counted.pages) == (1, 1)
+    fill(tmp_path, {"c": b"3"})
+    assert b"./c" in body(files, folder.plan(request("/")))
+    assert (counted.looks, counted.pages) == (2, 2)
+    clock[0] += 10**9
+    assert b"./c" in body(files, folder.plan(request("/")))
+    assert (counted.looks, counted.pages) == (3, 2)  # nothing is different
+    (tmp_path / "c").write_bytes(b"longer")
+    clock[0] += 10**9
+    assert b"6 B" in body(files, folder.plan(request("/")))
+    assert (counted.looks, counted.pages) == (4, 3)
+    assert first != folder.plan(request("/"))
+
+
+def test_a_folder_that_was_changed_a_moment_ago_is_looked_into_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {"a": b"1"})
+    now = tmp_path.stat().st_ctime_ns
+    folder, counted = StaticSite(store(tmp_path, clock_ns=lambda: now), OPTIONS), Counted(monkeypatch)
+    for _ in range(2):
+        folder.plan(request("/"))
+    assert counted.looks == 2
+
+
+def pending(folder: StaticSite, ask: Request) -> Plan:
+    """The plan once a thread has looked into the folder."""
+    with pytest.raises(HashPending):
+        folder.plan(ask)
+    for each in threads():
+        if each.name == "listing":
+            each.join(30)
+    return folder.plan(ask)
+
+
+@pytest.mark.parametrize("query", ["", "sort=size&order=desc"])
+def test_a_long_folder_is_looked_into_on_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
+    fill(tmp_path, {f"{at}": b"x" * at for at in range(9)})
+    files = store(tmp_path)
+    plan = pending(StaticSite(files, OPTIONS), request("/", JSON, query=query))
+    names = [entry["name"] for entry in json.loads(body(files, plan))["entries"]]
+    assert names == (["8", "7", "6"] if query else ["0", "1", "2"])
+
+
+def test_a_thread_that_fails_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
+    fill(tmp_path, {f"{at}": b"" for at in range(9)})
+    folder = StaticSite(store(tmp_path), OPTIONS)
+    for error in (FilesUnavailable("an I/O error", 5), ValueError("odd")):
+
+        def failing(_tree: Tree, most: int, *, detailed: bool, error: Exception = error) -> list[Entry]:
+            raise TooMany if most == 5 else error
+
+        monkeypatch.setattr(listings, "entries", failing)
+        with pytest.raises((HTTPError, ValueError)) as caught:
+            pending(folder, request("/"))
+        assert getattr(caught.value, "status", 500) == (503 if isinstance(error, FilesUnavailable) else 500)
+
+
+def test_too_long_a_folder_is_refused_and_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "QUICK_ENTRIES", 2)
+    monkeypatch.setattr(listings, "MOST_ENTRIES", 3)
+    for name, count in (("long", 4), ("a", 3), ("b", 3), ("c", 3), ("d", 3)):
+        fill(tmp_path / name, {str(at): b"" for at in range(count)})
+    folder = StaticSite(store(tmp_path), OPTIONS)
+    with pytest.raises(HTTPError) as caught:
+        pending(folder, request("/long/"))
+    assert caught.value.status == 403
+    for name in "abcd":  # two at a time; those that nobody comes back for make room
+        with pytest.raises(HashPending):
+            folder.plan(request(f"/{name}/"))
+        for each in threads():
+            if each.name == "listing":
+                each.join(30)
+    assert folder.plan(request("/d/")).status == 200
+
+
+def test_names_of_any_bytes_are_asked_for_by_their_bytes(tmp_path: Path) -> None:
+    """As they come in: percent-encoded, in a target that the parser reads."""
+    fill(tmp_path, {"\udcff\udcfe": b"1", "caf\udce9/\udcff": b"2", "\ufffd": b"3", "a\\b?#%": b"4"})
+    files = store(tmp_path)
+    folder = StaticSite(files, OPTIONS)
+    for target, data in (("/%FF%FE", b"1"), ("/caf%E9/%ff", b"2"), ("/%EF%BF%BD", b"3"), ("/a%5Cb%3F%23%25", b"4")):
+        asked = parse_head_untrusted(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert isinstance(asked, Request)
+        assert body(files, folder.plan(asked)) == data
+        below = replace(asked, path="/static" + asked.path, raw_path="/static" + asked.raw_path)
+        assert body(files, folder.plan(below, asked.path)) == data
+    moved = parse_head_untrusted(b"GET /caf%E9 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert isinstance(moved, Request)
+    assert folder.plan(moved).headers.get("Location") == "/caf%E9/"
+    for target in ("/%FF", "/caf%E9/%2f%FF%FE", "/%EF%BF%BD%EF%BF%BD"):
+        asked = parse_head_untrusted(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert isinstance(asked, Request)
+        with pytest.raises(HTTPError) as caught:
+            folder.plan(asked)
+        assert caught.value.status == 404

@@ -7,6 +7,7 @@ the same, the next job starts another.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Full, Queue
 from threading import Thread
 
@@ -67,7 +68,7 @@ class BackgroundHasher:
         try:
             thread.start()
         except RuntimeError as error:  # no more threads may be had now: the next job tries again
-            self.on_error(error)
+            self._report(error)
             return
         self._thread = thread
 
@@ -78,4 +79,10 @@ class BackgroundHasher:
             except HashPending:  # changed meanwhile: whoever asks again is told so
                 continue
             except Exception as error:  # noqa: BLE001 - the files after this one are hashed all the same
-                self.on_error(error)
+                self._report(error)
+            except BaseException as error:  # noqa: BLE001 - an exit is the main thread's to ask for
+                self._report(RuntimeError(f"a hash was ended by {error!r}"))
+
+    def _report(self, error: Exception) -> None:
+        with suppress(Exception):  # a log that cannot be written stops nothing
+            self.on_error(error)
