@@ -356,7 +356,7 @@ def test_a_tree_is_hashed_ahead_in_steps(tmp_path: Path) -> None:
     fill(tmp_path, {"a": b"1" * 10, "b/c": b"2" * 2000, ".git/x": b"3" * 2000, ".well-known/y": b"4" * 3000})
     (tmp_path / "out").symlink_to("/etc/hostname")
     index = Counting()
-    steps = list(warm(tmp_path, Hasher(lambda: LATER_NS, index), above_bytes=1000))
+    steps = list(warm(tmp_path, Hasher(lambda: LATER_NS, index).hashes, above_bytes=1000))
     assert steps == [Progress("a", 1, 10), Progress(".well-known/y", 2, 3010), Progress("b/c", 3, 5010)]
     assert sorted(each.digest for each in index.known.values()) == sorted(map(digest_of, (b"2" * 2000, b"4" * 3000)))
     files = store(tmp_path, limits=TINY, index=index)

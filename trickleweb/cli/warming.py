@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from trickleweb.cli.parser import one_line
-from trickleweb.files import Hasher, Progress, StoreLimits, warm
+from trickleweb.files import Hasher, Progress, StoreLimits, warm, yield_to_others
+from trickleweb.files.stamps import Stamp
 
 _EVERY_SECONDS = 2.0
 
@@ -31,14 +35,20 @@ class Warming:
         self._thread.join()
 
     def _work(self) -> None:
-        above = StoreLimits().small_bytes
-        for progress in warm(self._directory, self._hasher, above_bytes=above, within=self._within):
-            self.progress = progress
-            if self._is_due():
-                self._tell(f"looking through the folder: {self._so_far()}")
+        try:
+            self._look_through()
+        except Exception as error:  # noqa: BLE001 - files are hashed when they are asked for, then
+            self._tell(f"the folder cannot be looked through: {type(error).__name__}: {error}")
         self.done = True
         if self._told != self._begun:
             self._tell(f"looked through the folder: {self._so_far()}")
+
+    def _look_through(self) -> None:
+        above, learn = StoreLimits().small_bytes, partial(_learn_quietly, self._hasher)
+        for progress in warm(self._directory, learn, above_bytes=above, within=self._within):
+            self.progress = progress
+            if self._is_due():
+                self._tell(f"looking through the folder: {self._so_far()}")
 
     def _within(self, path: str, done_bytes: int, size_bytes: int) -> None:
         if self._is_due():
@@ -54,4 +64,28 @@ class Warming:
         return f"{self.progress.files} files, {self.progress.size_bytes / 1e6:.0f} MB"
 
     def _tell(self, what: str) -> None:
-        print(one_line(what), file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # nobody listens
+            print(one_line(what), file=sys.stderr, flush=True)
+
+
+def _learn_quietly(hasher: Hasher, descriptor: int, stamp: Stamp, progress: Callable[[int, int], None]) -> None:
+    """Hash a large file on a thread that yields to others; this one, which holds the interpreter, had better not."""
+    if hasher.recall(stamp) is not None:
+        return
+    if stamp.size_bytes <= hasher.inline_bytes:
+        hasher.hashes(descriptor, stamp, progress)
+        return
+    errors: list[Exception] = []
+
+    def work() -> None:
+        yield_to_others()
+        try:
+            hasher.hashes(descriptor, stamp, progress)
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="hashing ahead", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]

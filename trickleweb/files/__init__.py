@@ -1,6 +1,6 @@
 """Static files: planned as pure values, read from a folder so that two versions of a file are never mixed."""
 
-from trickleweb.files.background import BackgroundHasher
+from trickleweb.files.background import BackgroundHasher, yield_to_others
 from trickleweb.files.cachecontrol import CacheRule
 from trickleweb.files.errors import BadPlan, ContentNotHere, FilesError, FilesUnavailable, HashPending, PlanTooLarge
 from trickleweb.files.hashing import Hasher
@@ -36,4 +36,5 @@ __all__ = [
     "encode_plan",
     "is_snapshot",
     "warm",
+    "yield_to_others",
 ]

@@ -6,10 +6,11 @@ the same, the next job starts another.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Full, Queue
-from threading import Thread
+from threading import Thread, get_native_id
 
 from trickleweb.files.descriptors import file_budget
 from trickleweb.files.digests import Progress, untold
@@ -18,12 +19,19 @@ from trickleweb.files.hashing import HashJob
 
 _WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and asked for again by their clients
 _SHARE = 4  # of the descriptors that files may have
+_NICENESS = 15  # a hash can wait, clients cannot
 
 
 def _logged(error: Exception) -> None:
     import logging  # seldom needed, and all replicas start quickly
 
     logging.getLogger("trickleweb.files").error("a file could not be hashed", exc_info=error)
+
+
+def yield_to_others() -> None:
+    """Let this thread use what processor time others leave; where a system can do that for a thread alone (Linux)."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICENESS)
 
 
 class BackgroundHasher:
@@ -73,6 +81,7 @@ class BackgroundHasher:
         self._thread = thread
 
     def _work(self) -> None:
+        yield_to_others()
         while (job := self._jobs.get()) is not None:
             try:
                 job.run(self._progress)

@@ -119,36 +119,67 @@ def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> by
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
     """A page with a row for each entry, links that sort, and links to the pages before and after."""
-    from html import escape  # most replicas never list a folder, and all of them start quickly
-
-    from trickleweb.templating import render
-
-    return render(
-        "listing.html",
-        path=_shown(path),
-        parent=path != "/",
-        rows="\n".join([_row(entry, escape) for entry in entries]),
-        columns=[_column(key, order) for key in _KEYS],
-        page=page,
-        links=page.links(order),
-    ).encode()
+    columns = "".join([_column(key, order) for key in _KEYS])
+    parent = "" if path == "/" else _UP
+    rows = "".join([_row(entry) for entry in entries])
+    title = _escaped(_shown(path))
+    return f"{_HEAD.format(title=title)}{columns}</tr>\n{parent}{rows}</table>\n{_others(order, page)}{_END}".encode()
 
 
-def _row(entry: Entry, escape: Callable[[str], str]) -> str:
-    """A row as text; written here, for a template takes ten times as long."""
-    name = escape(_shown(entry.name)) + ("/" if entry.is_folder else "")
+# The text is written here: a template takes ten times as long, and its first use as long as a thousand rows.
+_HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ padding: .2rem .8rem; text-align: left; white-space: nowrap }}
+td:first-child {{ width: 100%; white-space: normal; word-break: break-all }}
+td:nth-child(2) {{ text-align: right }}
+tr:nth-child(even) {{ background: #8881 }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<table>
+<tr>"""
+_UP = '<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n'
+_END = "</body>\n</html>\n"
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def _row(entry: Entry) -> str:
+    name = _escaped(_shown(entry.name)) + ("/" if entry.is_folder else "")
     size = "" if entry.is_folder else _human(entry.size_bytes)
     time = format_date(entry.modified_s)
-    return f'<tr><td><a href="{escape(_href(entry))}">{name}</a></td><td>{size}</td><td>{time}</td></tr>'
+    return f'<tr><td><a href="{_escaped(_href(entry))}">{name}</a></td><td>{size}</td><td>{time}</td></tr>\n'
+
+
+def _others(order: Order, page: Page) -> str:
+    """Where the other pages are, "" if there are none."""
+    if page.pages == 1:
+        return ""
+    words = {"prev": "previous", "next": "next"}
+    links = "".join(
+        [f'\n<a rel="{rel}" href="{_escaped(href)}">{words[rel]}</a>' for rel, href in page.links(order).items()]
+    )
+    return f"<p>Page {page.number} of {page.pages}, {page.entries} entries{links}</p>\n"
 
 
 def _href(entry: Entry) -> str:
     return "./" + quote(entry.name, errors="surrogateescape") + ("/" if entry.is_folder else "")
 
 
-def _column(key: str, order: Order) -> dict[str, str]:
+def _column(key: str, order: Order) -> str:
     other_way = order.key == key and not order.descending
-    return {"title": key, "href": f"?sort={key}&order={'desc' if other_way else 'asc'}"}
+    return f'<th><a href="?sort={key}&amp;order={"desc" if other_way else "asc"}">{key}</a></th>'
 
 
 def _shown(text: str) -> str:
