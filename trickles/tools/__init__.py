@@ -1,4 +1,4 @@
-"""Looking at datagrams, never in the data path: Scapy layers for every kind, and a reader of captures.
+"""Looking at datagrams and forging them, never in the data path: Scapy layers, a reader of captures, a client by hand.
 
 Scapy comes with the extra `tools`: `pip install 'trickles[tools]'`.
 """
@@ -10,5 +10,18 @@ from trickles.tools.dump import Dump, dump
 from trickles.tools.layers import bind, dissect
 from trickles.tools.opened import opened
 from trickles.tools.opener import Opener
+from trickles.tools.peer import Peer
 
-__all__ = ["CaptureError", "Captured", "Dump", "Opener", "bind", "dissect", "dump", "opened", "read_capture", "sniff"]
+__all__ = [
+    "CaptureError",
+    "Captured",
+    "Dump",
+    "Opener",
+    "Peer",
+    "bind",
+    "dissect",
+    "dump",
+    "opened",
+    "read_capture",
+    "sniff",
+]

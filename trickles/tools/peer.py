@@ -1,0 +1,260 @@
+"""A client moved by hand: says to a listener whatever it is made to say, true or not, and opens what comes back.
+
+The engine of a client says only what is right. For attacks, for tests and for teaching one wants the opposite: any
+continuation that was ever received, any packet numbers, any proof, any flags. A peer holds a connection's secret and
+all it was given: every continuation in the order it came, every packet number with its nonce, the output. It has no
+timers, no window and no opinion; who drives it decides what is sent, and when.
+
+    peer = Peer("mallory")
+    listener.handle(peer.hello(certificate, b"GET\n", wanted=3600), source, now=now)
+    peer.read(datagrams)                                         # nonces and continuations are remembered
+    peer.restart(peer.bound())                                   # proves the address, as an honest client would
+    peer.speak(0, peer.top)                                      # all that is known, for proof
+    peer.speak(0, peer.top, frame=peer.frames[0])                # under an older continuation
+    peer.speak(0, 9, runs=((0, 9, 1234),), flags=RequestFlag.PROBE)  # any field by name: here a proof made up
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from trickles.errors import BadPacket, Forged
+from trickles.handshake import seal_hello, verify_certificate_untrusted
+from trickles.keyring import Epoch
+from trickles.reassembly import Reassembly
+from trickles.session import Session
+from trickles.tools.received import Received
+from trickles.trickle import course
+from trickles.wire.hello import NO_COOKIE, Certificate, HelloInside, parse_certificate_untrusted
+from trickles.wire.kinds import Kind, RequestFlag, Suite
+from trickles.wire.piece import Receipt, parse_receipt_untrusted, piece_body
+from trickles.wire.refusal import RefusalHead, parse_refusal_untrusted
+from trickles.wire.request import HEADER_BYTES as REQUEST_HEADER_BYTES
+from trickles.wire.request import TAG_BYTES, RequestBody, Run, request_header
+from trickles.wire.response import FRAME_FLAGS, HEADER, HEADER_BYTES, TransportFrame, UserFrame, parse_frames_untrusted
+
+MAX_KEPT = 1 << 14  # continuations of each sort that a peer holds: hours of honest use
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One response packet, opened."""
+
+    flags: int
+    request: int
+    number: int
+    nonce: int
+    offset: int
+    data: bytes
+    transport: TransportFrame | None
+    user: UserFrame | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """What a hello must bring where there are too many of them."""
+
+    cookie: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to the ping of that request number."""
+
+    request: int
+    size_bytes: int
+
+
+Reply = Packet | RefusalHead | Receipt | Certificate | Cookie | Pong
+
+
+class Peer:
+    """One connection's secret, and all that the fleet gave to it; the secret is a hash of `seed`."""
+
+    def __init__(self, seed: str | bytes = "peer", suite: Suite = Suite.SEALED) -> None:
+        self.secret = sha256(seed.encode() if isinstance(seed, str) else seed).digest()
+        self.suite = suite
+        self.session = Session(self.secret, suite)
+        self.number = 0  # of the request sealed last
+        self.transport: TransportFrame | None = None  # the newest; may be set to any other
+        self.user: UserFrame | None = None
+        self.frames: deque[TransportFrame] = deque(maxlen=MAX_KEPT)  # all, oldest first
+        self.users: deque[UserFrame] = deque(maxlen=MAX_KEPT)
+        self.nonces = Received()
+        self.output = Reassembly()
+
+    @property
+    def blob(self) -> bytes:
+        """The transport continuation that came last."""
+        assert self.transport is not None
+        return self.transport.blob
+
+    @property
+    def base(self) -> int:
+        """The first number of the episode in force, 0 before there is any."""
+        return self.transport.episode.base if self.transport else 0
+
+    @property
+    def top(self) -> int:
+        """One past the highest number that was received."""
+        return self.nonces.top
+
+    # what it says
+
+    def hello(
+        self,
+        fleet: Epoch | Certificate,
+        data: bytes = b"",
+        *,
+        wanted: int = 0,
+        ends: bool = False,
+        size: int = 1200,
+        cookie: bytes = NO_COOKIE,
+    ) -> bytes:
+        """A hello to that epoch, with early input."""
+        known = verify_certificate_untrusted(fleet.certificate, None) if isinstance(fleet, Epoch) else fleet
+        inside = HelloInside(self.secret, 65_507, ends, wanted, data)
+        return replace(seal_hello(known, self.suite, inside, size=size), cookie=cookie).encode()
+
+    def request(self, body: RequestBody, *, blob: bytes = b"", kind: Kind = Kind.REQUEST) -> bytes:
+        """A sealed request under a number of its own."""
+        return self.seal(body.encode(), blob=blob, kind=kind)
+
+    def seal(self, body: bytes, *, blob: bytes = b"", kind: Kind = Kind.REQUEST) -> bytes:
+        """Any bytes sealed as a request's body."""
+        self.number += 1
+        return self.session.seal_request(request_header(kind, blob or self.blob, self.number), body)
+
+    def ping(self, size: int, *, blob: bytes = b"") -> bytes:
+        """A ping of `size` bytes."""
+        return self.seal(bytes(size - REQUEST_HEADER_BYTES - TAG_BYTES), blob=blob, kind=Kind.PING)
+
+    def piece(self, offset: int, data: bytes, *, blob: bytes = b"") -> bytes:
+        """Input for the spool."""
+        return self.seal(piece_body(offset, data), blob=blob, kind=Kind.PIECE)
+
+    def speak(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> bytes:
+        """A request that speaks for [lo, hi) with all that is known for proof, wanting the next megabyte.
+
+        `frame` is a continuation to show instead of the newest; `fields` replace those of `RequestBody`.
+        """
+        return self.request(self.spoken(lo, hi, frame=frame, **fields), blob=frame.blob if frame else b"")
+
+    def spoken(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> RequestBody:
+        """The body of `speak`."""
+        shown = frame or self.transport
+        assert shown is not None
+        runs = fields.pop("runs") if "runs" in fields else self.proof(shown.episode.base)
+        user = self.user.blob if self.user else b""
+        return RequestBody(0, 1200, lo, hi, 0, runs, ((0, 1 << 20),), user)._replace(**fields)
+
+    def restart(self, base: int, *, flags: int = 0, frame: TransportFrame | None = None, **fields: Any) -> bytes:
+        """A request for a new episode at `base`, with all that is known for proof."""
+        shown = frame or self.transport
+        proved = self.proof(shown.episode.base if shown else 0)
+        at = proved[-1][1] if proved else 0
+        return self.speak(at, at, frame=frame, flags=RequestFlag.RESTART | flags, restart_base=base, **fields)
+
+    def proof(self, base: int) -> tuple[Run, ...]:
+        """Runs (start, stop, nonce) of everything received from `base` on."""
+        return self.nonces.runs(base)
+
+    def run(self, start: int, stop: int) -> Run:
+        """What receiving exactly [start, stop) proves."""
+        return self.nonces.run(start, stop)
+
+    # what it hears
+
+    def read(self, datagrams: Iterable[bytes], *, lost: Iterable[int] = ()) -> list[Packet]:
+        """Open response packets and remember what they bring, but for the numbers that are `lost`."""
+        gone = set(lost)
+        packets = [self.open(datagram) for datagram in datagrams if datagram[0] == Kind.RESPONSE]
+        for packet in packets:
+            if packet.number not in gone:
+                self.remember(packet)
+        return packets
+
+    def receive(self, datagram: bytes) -> Reply:
+        """Open a datagram of any kind, and remember what it brings; BadPacket or Forged as `open_untrusted`."""
+        reply = self.open_untrusted(datagram)
+        if isinstance(reply, Packet):
+            self.remember(reply)
+        elif isinstance(reply, RefusalHead):
+            self._adopt(reply.transport, None)
+        return reply
+
+    def remember(self, packet: Packet) -> None:
+        """Take over what an opened packet brings."""
+        self.nonces.add(packet.number, packet.nonce)
+        self.output.add(packet.offset, packet.data)
+        self._adopt(packet.transport, packet.user)
+
+    def open_untrusted(self, datagram: bytes) -> Reply:
+        """Any datagram that a replica sends, opened and checked; BadPacket when it is none, Forged when not for us."""
+        kind = datagram[0] if datagram else 0
+        if kind == Kind.RESPONSE:
+            return self.open(datagram)
+        if kind == Kind.REFUSAL:
+            return self.open_refusal(datagram)
+        if kind == Kind.CERTIFICATE:
+            return parse_certificate_untrusted(datagram[1:])
+        if kind == Kind.COOKIE:
+            return Cookie(datagram[1:])
+        if kind == Kind.RECEIPT:
+            receipt, clear, tag = parse_receipt_untrusted(datagram)
+            self.session.check_untrusted(clear, tag)
+            return receipt
+        if kind == Kind.PONG and len(datagram) >= HEADER_BYTES:
+            clear = datagram[:HEADER_BYTES]
+            self.session.open_response_untrusted(clear, datagram[HEADER_BYTES:], tagged=True)
+            return Pong(HEADER.unpack(clear)[4], len(datagram))
+        raise BadPacket("not a reply")
+
+    def open(self, datagram: bytes) -> Packet:
+        """One response packet; Forged when it does not authenticate."""
+        if len(datagram) < HEADER_BYTES:
+            raise BadPacket("truncated response")
+        kind, flags, request, _, number, nonce, offset = HEADER.unpack_from(datagram)
+        if kind != Kind.RESPONSE:
+            raise Forged("not a response")
+        frames = parse_frames_untrusted(datagram, flags)
+        clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
+        data = self.session.open_response_untrusted(clear, datagram[frames.data_at :], tagged=tagged)
+        size, brought = len(datagram), (frames.transport, frames.user)
+        return Packet(flags, request, number, nonce, offset, bytes(data), *brought, size)
+
+    def open_refusal(self, datagram: bytes) -> RefusalHead:
+        """A refusal, its tag checked if it has one."""
+        head = parse_refusal_untrusted(datagram)
+        if head.tag:
+            self.session.check_untrusted(head.clear, head.tag)
+        return head
+
+    def refusal(self, datagram: bytes) -> RefusalHead:
+        """A refusal, as `open_refusal`; a fresh continuation in it is taken over."""
+        head = self.open_refusal(datagram)
+        self._adopt(head.transport, None)
+        return head
+
+    def bound(self) -> int:
+        """The least base that a restart may have: the edge of what is proved of the episode in force."""
+        assert self.transport is not None
+        episode = self.transport.episode
+        proof = self.proof(episode.base)
+        return course(episode, [(start, stop) for start, stop, _ in proof]).edge(proof[-1][1] if proof else self.base)
+
+    def _adopt(self, transport: TransportFrame | None, user: UserFrame | None) -> None:
+        """The newest continuations; each is repeated on several packets, and noted once."""
+        if transport is not None:
+            if not self.frames or self.frames[-1].blob != transport.blob:
+                self.frames.append(transport)
+            self.transport = transport
+        if user is not None:
+            if not self.users or self.users[-1].blob != user.blob:
+                self.users.append(user)
+            self.user = user
