@@ -13,6 +13,7 @@ from trickles.errors import TricklesError
 
 # name -> (module, what it does in a few words); the module has what `Command` says
 COMMANDS: dict[str, tuple[str, str]] = {
+    "attack": ("trickles.cli.attack", "attack a replica of your own, and show what that gains"),
     "dump": ("trickles.cli.dump", "show datagrams, one line each"),
     "gateway": ("trickles.cli.gateway", "lead TCP connections to fleets"),
     "keys": ("trickles.cli.keys", "make, rotate and show the keys of a fleet"),

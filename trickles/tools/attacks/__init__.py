@@ -1,0 +1,1 @@
+"""Attacks on replicas of one's own: each with its gain, with and without what defends against it."""

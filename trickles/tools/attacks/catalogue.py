@@ -1,0 +1,112 @@
+"""The attacks by name: what each does, what its gain is measured in, and which defence stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trickles.errors import TricklesError
+from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.tools.attacks.acknowledging import hidden_loss, optimistic_acknowledgement, splitting
+from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
+from trickles.tools.attacks.flooding import connection_flood, hello_flood, spoofed_source
+from trickles.tools.attacks.repeating import hoarded_window, replay
+from trickles.tools.attacks.stage import Account, Bounds, PurseEmpty, Stage, Target
+from trickles.tools.attacks.undefended import Defence, Undefended
+
+PER_BYTE = "bytes earned per byte sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One row of the table; `without` are the defences that are taken away to show what they are for."""
+
+    run: Callable[[Stage], float | None]
+    summary: str
+    measure: str
+    without: frozenset[Defence]
+    limits: Limits = DEFAULT_LIMITS  # of the listeners in this process
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An attack's account and its gain, None where that cannot be measured."""
+
+    account: Account
+    gain: float | None
+
+
+ATTACKS = {
+    "replay": Attack(
+        replay,
+        "send answered requests again, bit by bit the same",
+        PER_BYTE,
+        frozenset({Defence.REPLAY_FILTER, Defence.CLAIMS}),
+    ),
+    "optimistic-acknowledgement": Attack(
+        optimistic_acknowledgement,
+        "claim packets that never came, with made-up proofs",
+        PER_BYTE,
+        frozenset({Defence.NONCES}),
+    ),
+    "hidden-loss": Attack(
+        hidden_loss,
+        "fetch lost packets again, and never show that they were lost",
+        "packets per packet of an honest client that loses as many",
+        frozenset({Defence.NONCES, Defence.CLAIMS}),
+    ),
+    "hoarded-window": Attack(
+        hoarded_window,
+        "begin anew from old continuations in turn, and prove nothing more",
+        PER_BYTE,
+        frozenset({Defence.CLAIMS}),
+    ),
+    "spoofed-source": Attack(
+        spoofed_source,
+        "send in somebody else's name, so that the answers hit them",
+        "bytes at the victim per byte sent",
+        frozenset({Defence.ADDRESS_PROOF}),
+    ),
+    "hello-flood": Attack(
+        hello_flood,
+        "send hellos without end, each worth public-key work",
+        "share of hellos that cost public-key work",
+        frozenset({Defence.COOKIES}),
+    ),
+    "connection-flood": Attack(
+        connection_flood,
+        "open connections, and leave them",
+        "bytes of memory kept per connection",
+        frozenset({Defence.CACHE_BOUNDS}),
+        replace(DEFAULT_LIMITS, path_cache=64, claims_cache=64),  # so that few connections fill them
+    ),
+    "splitting": Attack(
+        splitting,
+        "grow the window by one-byte packets, and claim each number by itself",
+        "next round per round of an honest client that received as much",
+        frozenset({Defence.CLAIMS}),
+    ),
+}
+
+
+def strike(attack: Attack, target: Target, bounds: Bounds, seed: str | bytes) -> Result:
+    """Run one attack to its end; TricklesError when it may not send enough to prepare itself."""
+    stage = Stage(target, bounds, seed)
+    try:
+        gain = attack.run(stage)
+    except PurseEmpty:
+        raise TricklesError("not enough datagrams, or seconds, to prepare the attack") from None
+    return Result(stage.account, gain)
+
+
+def strike_here(name: str, bounds: Bounds, *, defended: bool) -> Result:
+    """The attack against a listener of this process, whole or without what defends it, in virtual time."""
+    attack = ATTACKS[name]
+    without = frozenset[Defence]() if defended else attack.without
+    target = DeskTarget(
+        lambda entropy: Undefended(KEYRING, Endless(), entropy=entropy, without=without, limits=attack.limits)
+    )
+    try:
+        return strike(attack, target, bounds, name)
+    finally:
+        target.close()
