@@ -23,7 +23,7 @@ FACE = Place(6, core=False)  # the package itself: its public names
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
         (Place(0), "errors limits ranges trace service law nonce"),
-        (Place(1), "hpke keyring replay reassembly rtt trickle"),
+        (Place(1), "arrivals hpke keyring replay reassembly rtt trickle"),
         (Place(2), "wire scoreboard"),
         (Place(3), "session continuation handshake spool"),
         (Place(4), "listener"),

@@ -53,12 +53,21 @@ class Limits:
 
     # client buffers
     receive_window_bytes: int = 4 << 20
+    min_out_of_order: int = 1024  # packets that wait for an earlier one: a window in packets of 1 KiB, at least so many
+    max_requests_in_flight: int = 1024  # one a millisecond of the longest round trip
+    max_continuations: int = 1024  # user continuations of output that is on its way
+    max_pieces_in_flight: int = 4096  # of input, to the spool
 
     # soft state of a listener, entries
     path_cache: int = 4096
     claims_cache: int = 16_384
     replay_bits: int = 1 << 24  # per generation; 2 MiB each
     max_hellos_per_second: int = 2000  # beyond it a hello must bring a cookie
+
+    @property
+    def most_out_of_order(self) -> int:
+        """How many packets may wait for an earlier one at a client."""
+        return max(self.min_out_of_order, self.receive_window_bytes >> 10)
 
 
 DEFAULT_LIMITS = Limits()

@@ -23,6 +23,11 @@ class RangeSet:
     def __len__(self) -> int:
         return len(self._starts)
 
+    @property
+    def span(self) -> Range:
+        """From the lowest start to the highest stop; IndexError when empty."""
+        return self._starts[0], self._stops[-1]
+
     def add(self, start: int, stop: int) -> None:
         """Add [start, stop), merging what it touches."""
         if start >= stop:
@@ -40,14 +45,13 @@ class RangeSet:
 
     def discard(self, start: int, stop: int) -> None:
         """Take every integer of [start, stop) out of the set."""
-        if start >= stop:
+        first, last = bisect_right(self._stops, start), bisect_left(self._starts, stop)
+        if start >= stop or first >= last:
             return
-        kept = [(a, b) for a, b in self if b <= start or a >= stop]
-        for a, b in self:
-            if a < stop and b > start:
-                kept += [(x, y) for x, y in ((a, min(b, start)), (max(a, stop), b)) if x < y]
-        kept.sort()
-        self._starts, self._stops = [a for a, _ in kept], [b for _, b in kept]
+        ends = ((self._starts[first], start), (stop, self._stops[last - 1]))
+        kept = [(a, b) for a, b in ends if a < b]
+        self._starts[first:last] = [a for a, _ in kept]
+        self._stops[first:last] = [b for _, b in kept]
 
     def discard_below(self, bound: int) -> None:
         """Forget every integer below `bound`."""

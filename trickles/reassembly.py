@@ -1,4 +1,8 @@
-"""Output bytes put back in order: bounded by what was asked for, duplicates dropped."""
+"""Output bytes put back in order: bounded by what was asked for, duplicates dropped.
+
+A bound in bytes is none in memory: four million pieces of one byte weigh hundreds of megabytes. So pieces that wait for
+an earlier one are bounded by number, and small ones in order are put together once there are many.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,17 @@ from collections import deque
 from trickles.ranges import Range, RangeSet
 from trickles.service import Buffer
 
+_MANY = 64  # pieces in order that nobody has taken yet
+_SMALL_BYTES, _JOINED_BYTES = 256, 4096
+
 
 class Reassembly:
     """A stream of bytes from pieces in any order; in-order pieces pass through uncopied."""
 
-    __slots__ = ("_held", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
+    __slots__ = ("_held", "_most_pieces", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
 
-    def __init__(self, limit: int = 1 << 62) -> None:
+    def __init__(self, limit: int = 1 << 62, most_pieces: int = 1 << 62) -> None:
+        self._most_pieces = most_pieces  # out of order; another one is dropped, and so asked for again
         self.limit = limit  # nothing beyond was asked for: what a hostile peer sends there is not kept
         self.next_offset = 0  # everything below has arrived
         self.ready_bytes = 0
@@ -38,7 +46,9 @@ class Reassembly:
         fresh = 0
         view = memoryview(data)
         for start, stop in self._held.missing(max(offset, self.next_offset), offset + size):
-            self._pieces[start] = view[start - offset : stop - offset]
+            if len(self._pieces) >= self._most_pieces and start > self.next_offset:
+                break
+            self._pieces[start] = bytes(view[start - offset : stop - offset])  # a view would hold the whole buffer
             self._held.add(start, stop)
             fresh += stop - start
         while self._pieces and (piece := self._pieces.pop(self.next_offset, None)) is not None:
@@ -47,10 +57,21 @@ class Reassembly:
         return fresh
 
     def _push(self, data: Buffer, size: int) -> None:
-        if size:
+        if not size:
+            return
+        if size < _SMALL_BYTES and len(self._ready) >= _MANY:
+            self._join(data)
+        else:
             self._ready.append(data)
-            self.next_offset += size
-            self.ready_bytes += size
+        self.next_offset += size
+        self.ready_bytes += size
+
+    def _join(self, data: Buffer) -> None:
+        last = self._ready[-1]
+        if isinstance(last, bytearray) and len(last) < _JOINED_BYTES:
+            last += data
+        else:
+            self._ready.append(bytearray(data))
 
     def missing(self, start: int, stop: int) -> list[Range]:
         """The parts of [start, stop) that have not arrived."""

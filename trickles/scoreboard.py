@@ -2,6 +2,9 @@
 
 Numbers below `cursor` are decided: received (they are in the proof) or declared lost (they never will be, so that every
 request of the episode shows the same holes). Received numbers above a hole wait until the hole fills or is declared.
+
+Whatever a fleet sends, this stays small: numbers that wait are bounded, and so are declared holes. A proof with more of
+them fits no request, so once it has too many (`shattered`) nothing more is declared and only a restart goes on.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 from functools import reduce
 from operator import xor
 
+from trickles.arrivals import Arrivals
+from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.ranges import Range
 from trickles.trickle import Course, Episode, Leg, course
 
@@ -18,10 +23,11 @@ _Run = list[int]  # start, stop, nonce
 class Scoreboard:
     """The proof of one episode and of those that follow from it by loss, until a fresh continuation rebases it."""
 
-    __slots__ = ("_course", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
+    __slots__ = ("_course", "_most_holes", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
 
-    def __init__(self, episode: Episode) -> None:
-        self._waiting: dict[int, tuple[int, int]] = {}  # number -> nonce and time of arrival, oldest arrival first
+    def __init__(self, episode: Episode, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._most_holes = limits.max_runs
+        self._waiting = Arrivals(limits.most_out_of_order)
         self.start_over(episode)
 
     def start_over(self, episode: Episode) -> None:
@@ -32,9 +38,8 @@ class Scoreboard:
         self._runs: list[_Run] = []
         self._splits: set[int] = set()
         self._course: Course | None = None
-        if self._waiting:
-            self._waiting = {number: arrival for number, arrival in self._waiting.items() if number >= episode.base}
-            self._absorb()
+        self._waiting.discard_below(episode.base)
+        self._absorb()
 
     def rebase(self, episode: Episode) -> None:
         """Adopt the fresh continuation of an episode that this scoreboard has already followed into."""
@@ -56,7 +61,7 @@ class Scoreboard:
             return
         for number, nonce in enumerate(nonces, start):
             if number >= self.cursor:
-                self._waiting.setdefault(number, (nonce, now))
+                self._waiting.add(number, nonce, now)
         self._absorb()
 
     def _extend(self, start: int, stop: int, nonce: int) -> None:
@@ -72,8 +77,9 @@ class Scoreboard:
 
     def _absorb(self) -> None:
         waiting = self._waiting
-        while waiting and (arrival := waiting.pop(self.cursor, None)) is not None:
-            self._extend(self.cursor, self.cursor + 1, arrival[0])
+        while waiting and waiting.lowest == self.cursor:
+            number, nonce = waiting.take_lowest()
+            self._extend(number, number + 1, nonce)
 
     def awaits(self, number: int) -> bool:
         """True when that number is news: neither decided nor here already."""
@@ -92,27 +98,33 @@ class Scoreboard:
     @property
     def hole_since(self) -> int:
         """Since when something above the first undeclared hole has been here; holes age side by side."""
-        return next(iter(self._waiting.values()))[1]
+        return self._waiting.since
 
     def hole(self) -> Range | None:
         """The first hole that is not declared yet, if something above it has arrived."""
-        return (self.cursor, min(self._waiting)) if self._waiting else None
+        return (self.cursor, self._waiting.lowest) if self._waiting and not self.shattered else None
+
+    @property
+    def shattered(self) -> bool:
+        """True when more holes were declared than a proof can show."""
+        return self.holes > self._most_holes
 
     @property
     def reach(self) -> int:
         """One past all that can have been granted so far; what arrives above it is of another episode."""
         return self.course.edge(self.cursor)
 
-    def discard_waiting(self, start: int, stop: int) -> None:
-        """Forget those numbers of [start, stop) that wait: they are of an episode that is given up."""
-        self._waiting = {number: each for number, each in self._waiting.items() if not start <= number < stop}
+    def discard_waiting(self, stop: int) -> None:
+        """Forget those numbers below `stop` that wait: they are of an episode that is given up."""
+        self._waiting.discard_below(stop)
 
     def declare_lost(self) -> Range:
         """Declare the first hole lost for good and go on above it; returns it."""
-        start, stop = self.cursor, min(self._waiting)
+        start = self.cursor
+        stop, nonce = self._waiting.take_lowest()
         self.holes += 1
         self._course = None
-        self._extend(stop, stop + 1, self._waiting.pop(stop)[0])
+        self._extend(stop, stop + 1, nonce)
         self._splits |= {leg.recovery.last for leg in self.course.legs if leg.recovery}
         self._absorb()
         return start, stop

@@ -18,6 +18,7 @@ REPLICA = ("10.0.0.1", 443)
 def connection() -> ConnectionState:
     """A connection in an episode from 10 on that has received its first four packets, and knows output [0, 500)."""
     state = ConnectionState(ClientConfig(), Fleet([REPLICA]), bytes(32), entropy())
+    state.input.write(bytes(9))
     adopt(state, frame(Episode(10, 10, 50)), 0)
     state.board.received(10, [1, 2, 3, 4], 0)
     learn(state, UserFrame(0, 500, 4, b"user"), bytes(8), conversion=None)
@@ -53,8 +54,34 @@ def test_a_later_episode_that_follows_from_the_proof_is_taken_up_with_what_is_pr
 
 def test_a_later_episode_beyond_the_proof_begins_with_nothing() -> None:
     state = connection()
+    state.next_number = 30
     adopt(state, frame(Episode(30, 3, 5)), 7)
     assert (state.board.episode.base, state.board.cursor, state.spoken, state.begun_at) == (30, 30, 30, 7)
+
+
+@pytest.mark.parametrize(
+    "absurd", [Episode(21, 3, 5), Episode(1 << 31, 3, 5), Episode(12, (1 << 16) + 1, 5), Episode(12, (1 << 32) - 1, 5)]
+)
+def test_an_episode_that_nobody_asked_for_is_not_taken_up(absurd: Episode) -> None:
+    state = connection()
+    before = state.transport, state.next_number, state.board.episode
+    adopt(state, frame(absurd), 7)
+    assert (state.transport, state.next_number, state.board.episode) == before
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        UserFrame(500, 600, 10, b"consumed more than was written"),
+        UserFrame(600, 599, 0, b"stops before it starts"),
+        UserFrame(500, 600, 0, bytes(765)),
+    ],
+)
+def test_a_continuation_that_cannot_be_is_not_learned(absurd: UserFrame) -> None:
+    state = connection()
+    learn(state, absurd, bytes(8), conversion=None)
+    assert [each.blob for each in state.wants.frames] == [b"user"]
+    assert state.input.consumed == 4
 
 
 def test_an_earlier_episode_is_over() -> None:
@@ -75,6 +102,7 @@ def test_the_same_episode_renews_the_continuation() -> None:
 def test_while_it_restarts_only_the_episode_it_asked_for_counts() -> None:
     state = connection()
     state.restarting = claim(40, 50)
+    state.next_number = 50
     adopt(state, frame(Episode(12, 3, 5)), 7)
     assert state.board.episode.base == 10
     adopt(state, frame(Episode(40, 3, 5)), 8)
@@ -85,6 +113,7 @@ def test_while_it_restarts_only_the_episode_it_asked_for_counts() -> None:
 def test_a_restart_that_was_granted_less_waits_for_no_more() -> None:
     state = connection()
     state.restarting = waiting = claim(40, 50)
+    state.next_number = 50
     adopt(state, frame(Episode(40, 3, 5)), 8)
     assert (waiting.start, waiting.stop) == (40, 43)
 

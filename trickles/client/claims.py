@@ -104,7 +104,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._by_request: dict[int, Claim] = {}
-        self._claims: list[Claim] = []
+        self._claims: dict[Claim, None] = {}  # in the order of adding
 
     def __iter__(self) -> Iterator[Claim]:
         return iter(self._claims)
@@ -115,11 +115,11 @@ class Claims:
     @property
     def oldest(self) -> Claim | None:
         """The first of those in flight."""
-        return self._claims[0] if self._claims else None
+        return next(iter(self._claims), None)
 
     def add(self, claim: Claim) -> None:
         """A new request is in flight."""
-        self._claims.append(claim)
+        self._claims[claim] = None
 
     def name(self, claim: Claim, request: int) -> None:
         """Request number `request` was sent for that claim, to the replica that it names."""
@@ -147,8 +147,7 @@ class Claims:
 
     def remove(self, claim: Claim) -> None:
         """Nothing more is expected of that claim."""
-        if claim in self._claims:
-            self._claims.remove(claim)
+        self._claims.pop(claim, None)
         for request in claim.requests:
             self._forget(claim, request)
 
@@ -164,6 +163,6 @@ class Claims:
 
     def clear(self) -> list[Claim]:
         """Give up on all of them; returns them."""
-        dropped, self._claims = self._claims, []
+        dropped, self._claims = list(self._claims), {}
         self._by_request.clear()
         return dropped

@@ -97,7 +97,7 @@ class Sender:
         state, board = self._state, self._state.board
         if state.draining:
             return
-        while state.spoken < board.cursor:
+        while state.spoken < board.cursor and len(state.claims) < state.limits.max_requests_in_flight:
             if not self._timers.may_speak(now):
                 return
             room, most = self._room(state.datagram_bytes), state.limits.max_wants
@@ -108,6 +108,8 @@ class Sender:
             start, stop = board.course.edge(state.spoken), board.course.edge(hi)
             if stop <= start:
                 return
+            if stop > state.limits.max_number:
+                raise ConnectionFailed("packet numbers used up")
             runs = board.proof()
             if len(runs) > self._most_runs(state.datagram_bytes):
                 state.broken = True

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from trickles.client.claims import Claim
 from trickles.client.state import ConnectionState, Conversion
+from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.response import TransportFrame, UserFrame
+
+SEALED_USER_BYTES = 64  # what sealing adds to the state that a service wants back
 
 
 def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bool = True) -> None:
@@ -14,7 +17,7 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bo
     One of the episode in force takes the older one's place only if it `renews`: came with a packet that is news.
     """
     episode, restarting = frame.episode, state.restarting
-    if episode.base > state.limits.max_number - state.limits.max_window:
+    if not _plausible(state, episode):
         return
     if restarting is not None:
         if episode.base < restarting.start:
@@ -37,13 +40,25 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bo
     state.renewed_at = now
 
 
+def _plausible(state: ConnectionState, episode: Episode) -> bool:
+    """False for an episode that begins above all that was claimed, or allows more than any window."""
+    limits = state.limits
+    asked = state.transport is None or episode.base <= state.next_number
+    return asked and episode.base <= limits.max_number - limits.max_window and episode.start <= limits.max_window
+
+
 def learn(
     state: ConnectionState, frame: UserFrame, salt: bytes, *, conversion: Conversion | None, under: bytes = b""
 ) -> None:
     """Take a user continuation, the reply with that `salt` to a request `under` an earlier one, perhaps a conversion.
 
-    What it consumed need not be sent again, what it covers can be asked for.
+    What it consumed need not be sent again, what it covers can be asked for. A fleet cannot have consumed what was not
+    written, and a continuation that no request has room for is of no use.
     """
+    overlong = len(frame.blob) > state.limits.max_user_continuation_bytes + SEALED_USER_BYTES
+    if overlong or frame.consumed > state.input.written or (frame.stop is not None and frame.stop < frame.start):
+        state.counters.hit("dropped.malformed")
+        return
     if state.wants.learn(frame, conversion=conversion is not None, under=under):
         state.input.note_consumed(frame.consumed)
         if conversion is not None and conversion.salt is None:

@@ -48,12 +48,12 @@ class ConnectionState:
         self.session = Session(secret, config.suite)
         self.transport: TransportFrame | None = None
         self.established = False  # there is a continuation
-        self.board = Scoreboard(NOTHING_YET)
+        self.board = Scoreboard(NOTHING_YET, config.limits)
         self.claims = Claims()
-        self.wants = Wants()
+        self.wants = Wants(config.limits.max_continuations)
         self.input = InputQueue()
         self.upload = Uploader(self.input, config.limits)
-        self.output = Reassembly(config.limits.receive_window_bytes)
+        self.output = Reassembly(config.limits.receive_window_bytes, config.limits.most_out_of_order)
         self.round_trip = RoundTrip()
         self.datagram_bytes = config.limits.min_datagram_bytes
         self.proven_bytes = max(config.datagram_bytes, config.limits.min_datagram_bytes)

@@ -73,7 +73,7 @@ class Timers:
             if self._of_next_episode(hole):
                 break
             if hole[1] >= state.board.reach:  # answers a restart that was given up: no proof of this episode
-                state.board.discard_waiting(hole[1], state.restarting.start if state.restarting is not None else NEVER)
+                state.board.discard_waiting(state.restarting.start if state.restarting is not None else NEVER)
                 continue
             by_count = not state.fleet.spreads and state.board.waiting >= state.reorder_packets
             if self._patient(now) or not (by_count or now >= self._overdue_at()):
@@ -81,12 +81,17 @@ class Timers:
             start, stop = state.board.declare_lost()
             state.counters.hit("lost", stop - start)
             over += state.claims.settle(start, stop)
-        for claim in list(state.claims):
-            passed = claim.stop <= state.board.episode.base and claim is not state.restarting
-            if passed and claim not in over and now >= state.begun_at + self._reorder_window() and claim.patience < now:
-                claim.lost = True
-                over.append(claim)
+        state.broken = state.broken or state.board.shattered
+        if now >= state.begun_at + self._reorder_window():
+            over += [claim for claim in self._passed() if claim.patience < now and not claim.done]
+        for claim in over:
+            claim.lost = True
         return over
+
+    def _passed(self) -> list[Claim]:
+        """The claims of episodes that are over."""
+        state, base = self._state, self._state.board.episode.base
+        return [claim for claim in state.claims if claim.stop <= base and claim is not state.restarting]
 
     def _of_next_episode(self, hole: Range) -> bool:
         """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.

@@ -50,6 +50,7 @@ class Uploader:
         self._threshold = 1 << 16
         self._grown = 0
         self._recover_until = 0
+        self._most = limits.max_pieces_in_flight
         self._queue = queue
         self._next = 0
         self._pieces: dict[int, Piece] = {}  # by offset
@@ -131,6 +132,8 @@ class Uploader:
         return None
 
     def _grow(self) -> None:
+        if self.window >= self._most:
+            return
         if self.window < self._threshold:
             self.window += 1
             return

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from trickles.ranges import Range, RangeSet
 from trickles.wire.response import UserFrame
+
+MOST_LOST = 1024  # ranges that are to be asked for again; more are taken for one, with what lies between them
+_START = attrgetter("start")
 
 
 class Selection(NamedTuple):
@@ -20,8 +26,9 @@ class Selection(NamedTuple):
 class Wants:
     """The client's side of the user continuations: at most one per output range, newest wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_frames: int = 1 << 62) -> None:
         self.frames: list[UserFrame] = []  # by start, disjoint
+        self._most_frames = most_frames
         self.asked = 0  # everything below was asked for at least once
         self.extending = False  # what lies behind the newest continuation is being asked for
         self._lost = RangeSet()
@@ -50,22 +57,25 @@ class Wants:
         """
         newest = self.newest
         if newest is None or (frame.consumed, frame.start) > (newest.consumed, newest.start):
-            self._append(frame)
-            return True
+            return self._append(frame)
         if (frame.consumed, frame.start) != (newest.consumed, newest.start):
             return False
         if not conversion and under == newest.blob:
             self.frames[-1] = frame
         return frame.blob == self.frames[-1].blob
 
-    def _append(self, frame: UserFrame) -> None:
-        self.frames = [old for old in self.frames if old.start < frame.start]
+    def _append(self, frame: UserFrame) -> bool:
+        """Add the newest; False when there are too many: what it vouches for is asked for again when some are done."""
+        del self.frames[bisect_left(self.frames, frame.start, key=_START) :]
+        if len(self.frames) >= self._most_frames:
+            return False
         if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
             old = self.frames[-1]
             self.frames[-1] = old._replace(stop=frame.start)
         self.frames.append(frame)
         if frame.stop is not None:
             self.asked = min(self.asked, frame.stop)
+        return True
 
     def forget_below(self, offset: int) -> None:
         """All output below `offset` has arrived: continuations that end there are done, but for the newest.
@@ -74,13 +84,18 @@ class Wants:
         """
         self._lost.discard_below(offset)
         self.asked = max(self.asked, offset)
-        while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
-            del self.frames[0]
+        done = 0
+        while len(self.frames) > done + 1 and (stop := self.frames[done].stop) is not None and stop <= offset:
+            done += 1
+        del self.frames[:done]
 
     def lost(self, ranges: list[Range]) -> None:
         """These ranges were asked for and will not come."""
-        for start, stop in ranges:
+        for start, stop in ranges if len(ranges) <= MOST_LOST else [(ranges[0][0], ranges[-1][1])]:
             self._lost.add(start, stop)
+        if len(self._lost) > MOST_LOST:
+            first, last = self._lost.span
+            self._lost.add(first, last)
 
     @property
     def largest_blob(self) -> int:
@@ -103,7 +118,7 @@ class Wants:
         chosen: list[Range] = []
         frame: UserFrame | None = None
         used, extends = 0, False
-        for start, stop in [*self._lost, (self.asked, limit)]:
+        for start, stop in chain(self._lost, [(self.asked, limit)]):
             if len(chosen) >= most or used >= packets:
                 break
             if frame is None and (frame := self._covering(start)) is not None:
@@ -124,7 +139,8 @@ class Wants:
         return Selection(tuple(chosen), frame.blob if frame and chosen else b"", used, extends)
 
     def _covering(self, offset: int) -> UserFrame | None:
-        for frame in self.frames:
-            if frame.start <= offset and (frame.stop is None or offset < frame.stop):
-                return frame
+        if at := bisect_right(self.frames, offset, key=_START):
+            stop = self.frames[at - 1].stop
+            if stop is None or offset < stop:
+                return self.frames[at - 1]
         return self.frames[-1] if self.frames and self.frames[-1].more and not self.extending else None
