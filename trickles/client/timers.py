@@ -83,9 +83,11 @@ class Timers:
             over += state.claims.settle(start, stop)
         state.broken = state.broken or state.board.shattered
         if now >= state.begun_at + self._reorder_window():
-            over += [claim for claim in self._passed() if claim.patience < now and not claim.done]
-        for claim in over:
-            claim.lost = True
+            known = set(over)
+            for claim in self._passed():
+                if claim.patience < now and claim not in known:
+                    claim.lost = True
+                    over.append(claim)
         return over
 
     def _passed(self) -> list[Claim]:
@@ -134,19 +136,21 @@ class Timers:
     def _deadlines(self) -> tuple[int, int] | None:
         """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
         state = self._state
-        patience = first = repeated = NEVER
+        first = repeated = NEVER
         for claim in state.claims:  # one pass: this is reckoned whenever something was sent
-            patience = claim.patience if claim.patience < patience else patience
-            first = claim.sent_at if claim.sent_at < first else first
-            if claim.retry_at is None and claim.sent_last < repeated:
-                repeated = claim.sent_last
+            patience, at = claim.patience, claim.sent_at
+            at = patience if patience > at else at
+            first = at if at < first else first
+            if claim.retry_at is None:
+                at = patience if patience > claim.sent_last else claim.sent_last
+                repeated = at if at < repeated else repeated
         if first == NEVER:
             return None
-        since = max(state.progress_at, patience)
-        rto = max(since, first) + state.round_trip.timeout(state.limits)
+        rto = max(state.progress_at, first) + state.round_trip.timeout(state.limits)
         if repeated == NEVER:
             return rto, rto
-        return min(max(since, repeated) + (state.round_trip.probe_timeout(state.limits) << state.probes), rto), rto
+        pause = state.round_trip.probe_timeout(state.limits) << state.probes
+        return min(max(state.progress_at, repeated) + pause, rto), rto
 
     def deadline(self, due: Callable[[], bool]) -> int | None:
         """The earliest time at which `expired` or another look at the connection is due."""
@@ -214,7 +218,7 @@ class Timers:
 
     def _probe(self, now: int) -> None:
         state = self._state
-        claim = min(self._waiting(), key=lambda waiting: waiting.sent_at)
+        claim = min(self._waiting(), key=lambda waiting: (waiting.patience > now, waiting.sent_at))
         state.probes += 1
         state.counters.hit("probes")
         other = state.fleet.other(claim.replica, now)

@@ -1,0 +1,300 @@
+"""A fleet that holds its client's keys and says whatever it likes, with one client in virtual time.
+
+Each datagram is followed by what a driver would do, and the work for both is counted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.support.counting import lines
+from tests.support.fleetkeys import entropy, epoch
+from trickles.client import Client, ClientConfig, Data, Failed, Policy
+from trickles.limits import MILLISECOND, Limits
+from trickles.service import Refusal
+from trickles.session import Session
+from trickles.trickle import Episode
+from trickles.wire.kinds import Address, Kind, ResponseFlag, Suite
+from trickles.wire.piece import Receipt
+from trickles.wire.refusal import refusal_header
+from trickles.wire.response import FRAME_FLAGS, HEADER, TransportFrame, UserFrame
+
+REPLICAS: tuple[Address, ...] = (("10.0.0.1", 443), ("10.0.0.2", 443), ("10.0.0.3", 443))
+Frame = TransportFrame | UserFrame
+
+
+@dataclass(slots=True)
+class HostileFleet:
+    """An established client and its enemy."""
+
+    suite: Suite = Suite.SEALED
+    policy: Policy = Policy.HOME
+    limits: Limits = field(default_factory=Limits)
+    now: int = 1_000
+    reads: bool = True  # the application takes what arrives
+    failed: str = ""
+    sent: list[tuple[bytes, Address]] = field(default_factory=list)  # by the client, all of it
+    client: Client = field(init=False)
+    salt: int = 0
+    work: list[int] = field(default_factory=list)  # lines of the package run for each datagram
+    answers: list[int] = field(default_factory=list)  # datagrams sent after each
+
+    def __post_init__(self) -> None:
+        config = ClientConfig(certificate=epoch().certificate, suite=self.suite, policy=self.policy, limits=self.limits)
+        self.client = Client(REPLICAS, entropy=entropy(3), config=config)
+        self.client.write(b"GET\n")
+        self.client.connect(now=0)
+        self.client.datagrams_to_send(now=0)
+        self.say(0, 0, b"hi", [self.transport(0, 3, embryo=True), UserFrame(0, None, 4, b"u" * 64)])
+        assert self.client.state.established
+        self.work.clear()
+
+    @property
+    def session(self) -> Session:
+        return self.client.state.session
+
+    def transport(self, base: int, start: int, ssthresh: int = 1 << 16, *, embryo: bool = False) -> TransportFrame:
+        """A transport frame of this connection."""
+        self.salt += 1
+        blob = self.session.connection + self.salt.to_bytes(120, "big")
+        return TransportFrame(Episode(base, start, ssthresh), embryo, blob)
+
+    def say(
+        self,
+        request: int,
+        number: int,
+        data: bytes = b"",
+        frames: Sequence[Frame] = (),
+        *,
+        offset: int = 0,
+        flags: int = 0,
+        source: Address = REPLICAS[0],
+    ) -> None:
+        """One response packet; everything in it authentic."""
+        self.salt += 1
+        for frame in frames:
+            flags |= ResponseFlag.TRANSPORT if isinstance(frame, TransportFrame) else ResponseFlag.USER
+        salt = self.salt.to_bytes(8, "big")
+        clear = HEADER.pack(Kind.RESPONSE, flags, request & 0xFFFF, salt, number, self.salt, offset)
+        clear += b"".join(frame.encode() for frame in frames)
+        sealed = self.session.seal_response(clear, data, tagged=bool(flags & FRAME_FLAGS))
+        self.hear(b"".join(map(bytes, sealed)), source)
+
+    def refuse(
+        self, code: Refusal, request: int, frame: TransportFrame | None = None, *, worked_us: int = 0, source: Address
+    ) -> None:
+        """One refusal with a right tag."""
+        self.salt += 1
+        clear = refusal_header(code, request, self.salt.to_bytes(8, "big"), worked_us)
+        clear += frame.encode() if frame is not None else b""
+        self.hear(clear + self.session.tag(clear), source)
+
+    def acknowledge(self, request: int, start: int, stop: int, source: Address) -> None:
+        """A receipt for a piece."""
+        self.salt += 1
+        clear = Receipt(request, start, stop, self.salt).clear(self.salt.to_bytes(8, "big"))
+        self.hear(clear + self.session.tag(clear), source)
+
+    def pong(self, request: int, size_bytes: int, source: Address) -> None:
+        """The answer to a ping, or to none."""
+        self.salt += 1
+        clear = HEADER.pack(Kind.PONG, 0, request & 0xFFFF, self.salt.to_bytes(8, "big"), request, 0, 0)
+        sealed = self.session.seal_response(clear, bytes(size_bytes - 48), tagged=True)
+        self.hear(b"".join(map(bytes, sealed)), source)
+
+    def hear(self, datagram: bytes, source: Address) -> None:
+        """Deliver one datagram."""
+
+        def step() -> None:
+            self.client.receive_datagram(datagram, source, now=self.now)
+            self.answers.append(len(self.turn()))
+
+        self.work.append(lines(step))
+
+    def turn(self) -> list[tuple[bytes, Address]]:
+        """What a driver does after each datagram: events, sending, the next deadline; returns what was sent."""
+        client = self.client
+        while self.reads and (event := client.next_event()) is not None:
+            if isinstance(event, Failed):
+                self.failed = event.reason
+            assert not isinstance(event, Data) or event.chunks
+        sent = client.datagrams_to_send(now=self.now)
+        self.sent += sent
+        due = client.next_timeout()
+        assert due is None or due > self.now, f"spins: due at {due}, now {self.now}"
+        return sent
+
+    def wait(self, duration: int) -> None:
+        """Let time pass, with the client's timers."""
+        until = self.now + duration
+        while (due := self.client.next_timeout()) is not None and due <= until:
+            self.now = max(due, self.now)
+            self.client.handle_timeout(now=self.now)
+            self.turn()
+        self.now = until
+
+    def establish(self, start: int = 10) -> int:
+        """Answer the restart with its first packet and a window of `start`; returns the episode's base."""
+        self.turn()
+        claim = self.client.state.restarting
+        assert claim is not None
+        self.now += 10 * MILLISECOND
+        self.say(claim.newest, claim.start, b"x", [self.transport(claim.start, start)], offset=2)
+        return claim.start
+
+
+Move = Callable[[HostileFleet, Random], None]
+
+
+def somewhere(fleet: HostileFleet, rng: Random) -> int:
+    """A packet number of some interest."""
+    state = fleet.client.state
+    cursor, top = state.board.cursor, max(state.next_number, 1)
+    near = [cursor, cursor + 1, cursor + 2, top - 1, top, state.board.episode.base, max(cursor - 1, 0)]
+    far = [rng.randrange(top), min(cursor + rng.randrange(200), top), top + rng.randrange(1 << 20), (1 << 32) - 1]
+    return max(rng.choice(near + far), 0)
+
+
+def some_request(fleet: HostileFleet, rng: Random) -> tuple[int, Address]:
+    """A request under way and where it went, or any."""
+    claims = list(fleet.client.state.claims)
+    if claims and rng.random() < 0.9:
+        claim = rng.choice(claims)
+        number = rng.choice(list(claim.requests))
+        return number, claim.requests[number].replica
+    return rng.choice([0, 1, rng.randrange(1 << 16), (1 << 32) - 1]), rng.choice(REPLICAS)
+
+
+def some_offset(fleet: HostileFleet, rng: Random) -> int:
+    """An output offset of some interest."""
+    state = fleet.client.state
+    here, limit = state.output.next_offset, state.output_limit
+    return max(rng.choice([here, here + 1, here + 2 * rng.randrange(5_000), limit - 1, limit, here - 1, 1 << 62]), 0)
+
+
+def some_transport(fleet: HostileFleet, rng: Random) -> TransportFrame:
+    """A transport frame that may be absurd."""
+    state = fleet.client.state
+    restart = state.restarting.start if state.restarting is not None else state.board.cursor
+    base = rng.choice([restart, restart, restart, state.board.episode.base, somewhere(fleet, rng), state.next_number])
+    start = rng.choice([0, 1, 2, 10, 10, 1000, 1 << 16, (1 << 16) + 1, (1 << 32) - 1])
+    return fleet.transport(base, start, rng.choice([0, 1, 64, 1 << 16, (1 << 32) - 1]), embryo=rng.random() < 0.1)
+
+
+def some_user(fleet: HostileFleet, rng: Random) -> UserFrame:
+    """A user frame that may be absurd."""
+    state = fleet.client.state
+    start = some_offset(fleet, rng)
+    stop = rng.choice([None, start, start + 1, start + 1000, 0, (1 << 63) - 1])
+    consumed = rng.choice([0, 4, state.input.written, state.input.written + 1, (1 << 64) - 1])
+    return UserFrame(start, stop, consumed, bytes(rng.choice([0, 64, 764, 765, 900])), rng.random() < 0.3)
+
+
+def respond(fleet: HostileFleet, rng: Random) -> None:
+    """Any response."""
+    request, source = some_request(fleet, rng)
+    frames: list[Frame] = []
+    if rng.random() < 0.4:
+        frames.append(some_transport(fleet, rng))
+    if rng.random() < 0.3:
+        frames.append(some_user(fleet, rng))
+    flags = rng.choice([0, 0, 0, ResponseFlag.SHORT, ResponseFlag.END if rng.random() < 0.02 else 0])
+    data = bytes(rng.choice([0, 1, 1, 100, 1100]))
+    fleet.say(request, somewhere(fleet, rng), data, frames, offset=some_offset(fleet, rng), flags=flags, source=source)
+
+
+def refuse(fleet: HostileFleet, rng: Random) -> None:
+    """Any refusal, but few that end the connection."""
+    request, source = some_request(fleet, rng)
+    code = rng.choice([each for each in Refusal if each not in (Refusal.GONE, Refusal.FULL) or rng.random() < 0.02])
+    frame = some_transport(fleet, rng) if rng.random() < 0.5 else None
+    fleet.refuse(code, request, frame, worked_us=rng.randrange(1 << 20), source=source)
+
+
+def receipt(fleet: HostileFleet, rng: Random) -> None:
+    """A receipt for a piece under way, or for none."""
+    pieces = list(fleet.client.state.upload._pieces.values())
+    if pieces:
+        piece = rng.choice(pieces)
+        stop = rng.choice([piece.stop, piece.stop, piece.stop, piece.offset, 1 << 63])
+        fleet.acknowledge(piece.number, piece.offset, stop, piece.replica)
+    else:
+        fleet.acknowledge(rng.randrange(1 << 16), rng.randrange(1 << 16), 1 << 40, REPLICAS[0])
+
+
+def pong(fleet: HostileFleet, rng: Random) -> None:
+    """A pong for a ping under way, or for none, of a right or wrong size."""
+    pings = fleet.client.state.pings
+    request = rng.choice([*pings, 7])
+    fleet.pong(request, rng.choice([pings.get(request, 300), 1500, 60_000]), rng.choice(REPLICAS))
+
+
+def pass_time(fleet: HostileFleet, rng: Random) -> None:
+    """A moment, or some seconds."""
+    fleet.wait(rng.choice([100, 1_000, 10_000, 100_000, 3_000_000]))
+
+
+def use(fleet: HostileFleet, rng: Random) -> None:
+    """The application writes, stops or goes on reading; the network complains."""
+    fleet.reads = rng.random() < 0.7
+    if rng.random() < 0.3:
+        fleet.client.write(bytes(rng.choice([1, 100, 5_000])))
+    if rng.random() < 0.2:
+        fleet.client.receive_unreachable(rng.choice(REPLICAS), now=fleet.now)
+
+
+def obey(fleet: HostileFleet, rng: Random) -> None:
+    """Answer what is under way as an honest fleet would, more or less, or under the number of no request."""
+    honest = rng.random() < 0.7
+    for claim in list(fleet.client.state.claims)[: rng.choice([1, 5])]:
+        offset = claim.wants[0][0] if claim.wants else fleet.client.state.output.next_offset
+        for number in range(claim.start, claim.stop):
+            frames = [fleet.transport(claim.start, claim.stop - claim.start)] if claim.flags & 1 else []
+            size = rng.choice([1, 1000])
+            fleet.say(claim.newest if honest else 50_000, number, bytes(size), frames, offset=offset)
+            offset += size
+
+
+def restart(fleet: HostileFleet, rng: Random) -> None:
+    """Answer a restart with a huge window."""
+    claim = fleet.client.state.restarting
+    if claim is not None:
+        frame = fleet.transport(claim.start, rng.choice([1, 1 << 12, 1 << 16]), rng.choice([1, 1 << 16]))
+        fleet.say(claim.newest, claim.start, b"x", [frame], offset=some_offset(fleet, rng))
+
+
+def scatter(fleet: HostileFleet, rng: Random) -> None:
+    """Many numbers above a hole: every second one, or any, upwards or downwards."""
+    state = fleet.client.state
+    low, high = state.board.cursor + 1, max(state.next_number, state.board.cursor + 2)
+    numbers = [*range(low, high, rng.choice([2, 2, 3]))][-60:] if rng.random() < 0.5 else [*range(low, low + 120, 2)]
+    for number in sorted(numbers, reverse=rng.random() < 0.5):
+        fleet.say(50_000, number)
+
+
+def fill(fleet: HostileFleet, rng: Random) -> None:
+    """The number that is missing."""
+    fleet.say(50_000, fleet.client.state.board.cursor)
+
+
+def crumbs(fleet: HostileFleet, rng: Random) -> None:
+    """Output in single bytes, in order or every second one."""
+    state = fleet.client.state
+    at, step = state.output.next_offset + rng.choice([0, 1, 1000]), rng.choice([1, 2])
+    for index in range(100):
+        fleet.say(50_000, state.board.cursor, b"c", offset=at + step * index)
+
+
+def stretches(fleet: HostileFleet, rng: Random) -> None:
+    """Continuations without end."""
+    newest = fleet.client.state.wants.newest
+    at, consumed = (newest.start, newest.consumed) if newest is not None else (0, 4)
+    for index in range(50):
+        stop = at + index + rng.choice([1, 2])
+        fleet.say(50_000, 0, b"", [UserFrame(at + index + 1, stop, consumed, bytes(64), rng.random() < 0.5)])
+
+
+MOVES: tuple[Move, ...] = (
+    *(respond, refuse, receipt, pong, pass_time, use),
+    *(obey, restart, scatter, fill, crumbs, stretches),
+)
