@@ -28,7 +28,13 @@ from trickles.wire.hello import (
 from trickles.wire.kinds import Suite
 
 _INFO = b"trickles 1 hello"
-CERTIFICATE_LIFE = 397 * 24 * 3600 * SECOND  # an epoch whose key leaks long after its time vouches for nobody
+DAY = 24 * 3600 * SECOND
+CERTIFICATE_LIFE = 30 * DAY  # from an epoch's start: a key that leaks vouches for nobody after that
+ROTATE_EVERY = 7 * DAY  # three rotations may fail before clients notice
+ROTATION_OVERLAP = (
+    3600 * SECOND
+)  # from an epoch's start: until then replicas without it, and their certificates, may be met
+CLOCK_TOLERANCE = 3600 * SECOND  # how early a certificate may begin for a client whose clock is late
 MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
 
 
@@ -60,7 +66,7 @@ def identity_public(identity: bytes) -> bytes:
 def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
     """The epoch with a certificate by the raw Ed25519 private key `identity`, good for `life` from its start on."""
     key, public = hello_public_key(epoch), identity_public(identity)
-    ends = min(epoch.not_before + life, (1 << 64) - 1) if epoch.not_before else (1 << 64) - 1
+    ends = min(epoch.not_before + life, (1 << 64) - 1)
     unsigned = Certificate(epoch.identifier, epoch.not_before, ends, key, public, bytes(64))
     signature = _identity(identity).sign(unsigned.signed())
     return replace(epoch, certificate=replace(unsigned, signature=signature).encode())
@@ -69,14 +75,40 @@ def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> E
 def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int | None = None) -> Certificate:
     """The certificate, its signature checked; IdentityError when the identity is not the pinned one.
 
-    With `wall` (microseconds since 1970) one that has ended is BadPacket.
+    With `wall` (microseconds since 1970) one that has ended, or not begun, is an IdentityError too: it says which.
     """
     certificate = _signed_untrusted(data)
     if pinned is not None and not hmac.compare_digest(certificate.identity, pinned):
         raise IdentityError("the fleet's identity is not the expected one")
-    if wall is not None and wall > certificate.not_after:
-        raise BadPacket("certificate has ended")
+    if wall is not None:
+        check_time(certificate, wall)
     return certificate
+
+
+def check_time(certificate: Certificate, wall: int) -> None:
+    """Return if the certificate is good at that time; IdentityError, which says what to do, if it is not."""
+    name = f"the certificate of epoch {certificate.epoch:08x}"
+    if wall > certificate.not_after:
+        days = (wall - certificate.not_after) // DAY
+        raise IdentityError(
+            f"{name} ended {days} days ago: `trickles keys rotate` where the fleet's identity is kept makes a new one, "
+            "which all replicas must get"
+        )
+    if wall + CLOCK_TOLERANCE < certificate.not_before:
+        raise IdentityError(f"{name} begins later than now: the clock of this machine, or of the fleet, is wrong")
+
+
+def check_fresh(certificate: Certificate, newest: int, wall: int) -> None:
+    """Return unless a certificate that began at `newest` has taken this one's place; IdentityError if it has.
+
+    For ROTATION_OVERLAP from then on replicas may be met that a rotation has not reached. Later only somebody shows an
+    older certificate who holds a key that the fleet has dropped, or a replica that was forgotten.
+    """
+    if certificate.not_before // SECOND < newest // SECOND and wall > newest + ROTATION_OVERLAP:
+        raise IdentityError(
+            f"the certificate of epoch {certificate.epoch:08x} is older than one seen before: a replica without the "
+            "fleet's newest epoch, or somebody with an old key of it"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -38,7 +38,7 @@ class OneFile:
 
 async def serve(arguments: Arguments) -> None:
     """Send the file to everyone who asks."""
-    ring = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), IDENTITY),))
+    ring = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), IDENTITY, life=1 << 62),))
     listener = Listener(ring, OneFile(mapped(arguments.file)), entropy=NoncePool())
     socket = BatchSocket.bind(*arguments.address)
     replica = AsyncReplica(listener, socket)

@@ -6,7 +6,7 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -16,7 +16,9 @@ import pytest
 from tests.support.processes import PATIENCE_SECONDS, Program
 from tests.support.served import ANY_PORT, Served, ends, served
 from trickles.drivers.keystore import fleet_identity as identity_of
-from trickles.drivers.keystore import init_keystore, read_server_key, server_key_text
+from trickles.drivers.keystore import init_keystore, load_keyring, read_server_key, rotate_keystore, server_key_text
+from trickles.drivers.world import wall_us
+from trickles.handshake import DAY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
@@ -214,3 +216,54 @@ def test_get_asks_for_the_identity_it_is_told(fleet: Served, run_dir: Path, tmp_
     with Program("trickleweb", "get", *wanted, run_dir / "server.pub") as get:
         assert (get.wait(), get.output.rest()) == (0, HELLO.decode())
     assert failure("get", *wanted, tmp_path / "others" / "server.pub")[0] == 1
+
+
+def aged(place: Path, days: int) -> Path:
+    """Keys that were made so many days ago."""
+    init_keystore(place, now=wall_us() - days * DAY)
+    return place
+
+
+def test_old_keys_of_its_own_are_rotated_before_it_serves(folder: Path, run_dir: Path) -> None:
+    run_dir.mkdir(mode=0o700)
+    old = load_keyring(aged(run_dir / "keys", 90))
+    with served(folder, run_dir, "--replicas", "1") as fleet:
+        assert fleet.get("/hello.txt") == HELLO
+        assert set(old.epochs) < set(load_keyring(run_dir / "keys").epochs)
+        assert trickleweb_status(run_dir).count("WARNING") == 0
+        assert fleet.program.terminate() == 0
+        assert fleet.program.errors.rest() == ""
+
+
+@pytest.mark.parametrize(("days", "said"), [(20, "ends in 9 days"), (31, "ended")])
+def test_given_keys_that_are_old_are_warned_of(
+    folder: Path, run_dir: Path, tmp_path: Path, days: int, said: str
+) -> None:
+    place = aged(tmp_path / "keys", days)
+    with served(folder, run_dir, "--replicas", "2", "--keyring", place) as fleet:
+        warning = fleet.program.errors.next()
+        assert said in warning
+        assert "run `trickles keys rotate` where the fleet's identity.key is kept" in warning
+        [line] = [line for line in trickleweb_status(run_dir).splitlines() if line.startswith("WARNING: ")]
+        assert line.startswith("WARNING: replica-0, replica-1: the certificate of epoch ")
+        assert said in line
+        if days > 30:
+            with pytest.raises(ConnectionResetError):
+                fleet.get("/hello.txt")
+            rotate_keystore(place, delay=0)
+            assert until_served(fleet) == HELLO
+
+
+def until_served(fleet: Served) -> bytes:
+    """The page, once replicas have seen the new keys: they look every second."""
+    for _ in range(200):
+        with suppress(OSError):
+            return fleet.get("/hello.txt")
+    raise AssertionError("it was never served")
+
+
+def trickleweb_status(run_dir: Path) -> str:
+    """What people see."""
+    with Program("trickleweb", "status", "--run-dir", run_dir) as status:
+        assert status.wait() == 0
+        return status.output.rest()

@@ -9,13 +9,15 @@ from trickles.handshake import certify
 from trickles.keyring import Epoch, Keyring
 
 IDENTITY = bytes(range(32))  # a raw Ed25519 private key
+AGES = 1 << 62  # certificates of tests are good whenever those run
 WALL = 1_700_000_000_000_000  # microseconds since 1970
 
 
 @cache
-def epoch(identifier: int = 1, *, not_before: int = 0, fleet: str = "fleet") -> Epoch:
+def epoch(identifier: int = 1, *, not_before: int = 0, fleet: str = "fleet", life: int = AGES) -> Epoch:
     """A certified epoch; `fleet` tells apart those that share an id but no key."""
-    return certify(Epoch(identifier, sha256(f"{fleet} {identifier}".encode()).digest(), not_before), IDENTITY)
+    made = Epoch(identifier, sha256(f"{fleet} {identifier}".encode()).digest(), not_before)
+    return certify(made, IDENTITY, life=life)
 
 
 def ring(*identifiers: int, fleet: str = "fleet") -> Keyring:

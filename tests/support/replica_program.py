@@ -22,6 +22,7 @@ from trickles.listener import Listener
 from trickles.service import Continuation, Event, Reply
 from trickles.spool import Spool
 
+AGES = 1 << 62  # the certificate is good whenever the tests run
 IDENTITY = b"end to end".ljust(32, b".")  # tests have nothing to hide
 PUBLIC = identity_public(IDENTITY)
 GREETING = b"hello, whoever you are\n"
@@ -118,7 +119,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     secret = arguments.fleet.encode().ljust(32, b".")
-    ring = Keyring((certify(Epoch(1, secret), identity_public_seed(arguments.fleet)),))
+    ring = Keyring((certify(Epoch(1, secret), identity_public_seed(arguments.fleet), life=AGES),))
     socket = BatchSocket.bind(arguments.host, arguments.port, reuse_port=arguments.reuse_port)
     service = Lines(GREETING if arguments.greeting else b"")
     listener = Listener(ring, service, entropy=NoncePool(), limits=Limits(), spool=_spool(arguments.spool))

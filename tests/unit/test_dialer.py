@@ -17,7 +17,7 @@ from trickles.drivers.dialer import is_numeric, parse_address, resolve
 from trickles.drivers.health import FIRST_REST, LONGEST_REST, Health
 from trickles.drivers.ports import Port, Ports
 from trickles.errors import ConnectionFailed
-from trickles.limits import SECOND
+from trickles.handshake import DAY
 from trickles.wire.kinds import Address, Suite
 
 THREE = [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1)]
@@ -156,13 +156,16 @@ def test_only_the_first_connection_asks_for_the_certificate_and_for_the_size_of_
 
 def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
     async def test() -> None:
-        with LoopFleet(keyring=Keyring((epoch(1, not_before=WALL),))) as fleet:
+        with LoopFleet(keyring=Keyring((epoch(1, not_before=WALL, life=DAY),))) as fleet:
             wall = [WALL]
             dialer = Dialer(fleet.addresses, config(wall=lambda: wall[0], limits=IMPATIENT))
             assert hellos(await asked(dialer)) == 2
-            wall[0] += 100 * 365 * 24 * 3600 * SECOND
+            wall[0] += DAY + 1
             stream = await connect([], dialer=dialer)
-            with pytest.raises(ConnectionFailed, match="no answer to the handshake"):  # the fleet has no other
+            with pytest.raises(
+                ConnectionFailed,
+                match="identity: the certificate of epoch 00000001 ended 0 days ago: `trickles keys rotate`",
+            ):  # the fleet has no other
                 await stream.read()
             wall[0] = WALL
             assert hellos(await asked(dialer)) == 2
@@ -175,7 +178,7 @@ def test_a_certificate_whose_hellos_are_not_answered_is_doubted() -> None:
         with LoopFleet() as fleet:
             dialer = Dialer(fleet.addresses, config(limits=IMPATIENT))
             await asked(dialer)
-            other = Keyring((epoch(1, fleet="another key under the same number"),))
+            other = Keyring((epoch(1, not_before=WALL, fleet="another key under the same number"),))
             fleet.rekey(other)
             stream = await connect([], dialer=dialer)
             with pytest.raises(ConnectionFailed):

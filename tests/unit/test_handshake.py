@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from tests.support.fleetkeys import IDENTITY, WALL, epoch, ring
 from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
 from trickles.handshake import (
+    CLOCK_TOLERANCE,
+    DAY,
     MAX_EARLY_INPUT,
+    ROTATION_OVERLAP,
     EpochKeys,
     certify,
+    check_fresh,
     hello_public_key,
     identity_public,
     make_cookie,
@@ -77,8 +81,34 @@ def test_a_certificate_ends() -> None:
     made = certify(Epoch(1, bytes(32), WALL), IDENTITY, life=1000)
     for wall in (None, WALL, WALL + 1000):
         verify_certificate_untrusted(made.certificate, None, wall=wall)
-    with pytest.raises(BadPacket, match="ended"):
+    with pytest.raises(IdentityError, match="epoch 00000001 ended 0 days ago: `trickles keys rotate`"):
         verify_certificate_untrusted(made.certificate, None, wall=WALL + 1001)
+
+
+@pytest.mark.parametrize("not_before", [0, 1, WALL])
+def test_a_certificate_lasts_thirty_days_whenever_its_epoch_begins(not_before: int) -> None:
+    made = certify(Epoch(1, bytes(32), not_before), IDENTITY)
+    assert parse_certificate_untrusted(made.certificate).not_after == not_before + 30 * DAY
+    with pytest.raises(IdentityError, match="ended 3 days ago"):
+        verify_certificate_untrusted(made.certificate, None, wall=not_before + 33 * DAY + 1)
+
+
+def test_a_certificate_that_has_not_begun_is_refused_unless_a_clock_may_be_late() -> None:
+    made = certify(Epoch(1, bytes(32), WALL), IDENTITY).certificate
+    verify_certificate_untrusted(made, None, wall=WALL - CLOCK_TOLERANCE)
+    with pytest.raises(IdentityError, match="begins later than now: the clock"):
+        verify_certificate_untrusted(made, None, wall=WALL - CLOCK_TOLERANCE - 1)
+
+
+def test_an_older_certificate_is_good_for_as_long_as_a_rotation_takes() -> None:
+    old, new = (verify_certificate_untrusted(epoch(each, not_before=WALL + each).certificate, None) for each in (1, 2))
+    later = replace(new, not_before=WALL + DAY)
+    for wall in (WALL + DAY, WALL + DAY + ROTATION_OVERLAP):
+        check_fresh(old, later.not_before, wall)
+    with pytest.raises(IdentityError, match="epoch 00000001 is older than one seen before"):
+        check_fresh(old, later.not_before, WALL + DAY + ROTATION_OVERLAP + 1)
+    check_fresh(later, later.not_before, WALL + 20 * DAY)
+    check_fresh(old, new.not_before, WALL + 20 * DAY)  # in the same second: known_hosts counts in seconds
 
 
 def test_certifying_leaves_the_epoch_as_it_was() -> None:

@@ -10,7 +10,7 @@ from tests.support.keys import IDENTITY, NOON, epoch, fleet, ring
 from trickles.cli import COMMANDS, command, main
 from trickles.drivers.keystore import keyring_text, load_keyring, read_server_key, server_key_text
 from trickles.drivers.keystore.source import VARIABLE
-from trickles.handshake import hello_public_key
+from trickles.handshake import DAY, hello_public_key
 from trickles.keyring import fingerprint
 
 Captured = pytest.CaptureFixture[str]
@@ -81,9 +81,9 @@ def test_list_shows_every_epoch(keys: str, capsys: Captured, monkeypatch: pytest
     monkeypatch.setattr("trickles.cli.keys.wall_us", lambda: NOON)
     nine, seven = (fingerprint(hello_public_key(each)) for each in ring(9, 7).epochs)
     assert printed(capsys, "keys", "list", keys) == [
-        "epoch     state       in force from         fingerprint",
-        f"00000009  in force    2027-01-15 08:00:00Z  {nine}",
-        f"00000007  to come     2027-01-15 08:00:01Z  {seven}",
+        "epoch     state       in force from         certificate ends      fingerprint",
+        f"00000009  in force    2027-01-15 08:00:00Z  2027-02-14 08:00:00Z  {nine}",
+        f"00000007  to come     2027-01-15 08:00:01Z  2027-02-14 08:00:01Z  {seven}",
     ]
 
 
@@ -92,9 +92,34 @@ def test_show_tells_the_identity(keys: str, capsys: Captured) -> None:
     assert printed(capsys, "keys", "show", keys) == [
         server_key_text(IDENTITY),
         f"identity  {fingerprint(IDENTITY)}",
-        f"epoch     {nine}  00000009",
-        f"epoch     {seven}  00000007",
+        f"epoch     {nine}  00000009, certified until 2027-02-14 08:00:00Z",
+        f"epoch     {seven}  00000007, certified until 2027-02-14 08:00:01Z",
     ]
+
+
+@pytest.mark.parametrize("action", ["show", "list"])
+@pytest.mark.parametrize(("days", "said"), [(16, ""), (17, "ends in 13 days, 2027-02-14"), (31, "ended 2027-02-14")])
+def test_a_certificate_that_ends_is_warned_of(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, action: str, days: int, said: str
+) -> None:
+    monkeypatch.setattr("trickles.cli.keys.wall_us", lambda: NOON + days * DAY)
+    assert main(["keys", action, str(fleet(tmp_path / "keys", epoch(9)))]) == 0
+    told = capsys.readouterr().err
+    assert told.count("\n") == (1 if said else 0)
+    assert said in told
+    assert not said or told.startswith("trickles keys: WARNING: the certificate of epoch 00000009 ")
+
+
+@pytest.mark.parametrize(("days", "rotated"), [(6, False), (7, True)])
+def test_rotate_may_wait_until_it_is_due(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, days: int, rotated: bool
+) -> None:
+    keys = fleet(tmp_path / "keys", epoch(9))
+    for module in ("trickles.cli.keys", "trickles.drivers.keystore.making"):
+        monkeypatch.setattr(f"{module}.wall_us", lambda: NOON + days * DAY)
+    for _ in range(2):
+        printed(capsys, "keys", "rotate", str(keys), "--if-due")
+        assert len(load_keyring(keys).epochs) == 1 + rotated
 
 
 @pytest.mark.parametrize("words", [["list"], ["show"], ["init"], ["rotate"]])

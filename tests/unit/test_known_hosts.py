@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.keys import IDENTITY, put
+from tests.support.keys import IDENTITY, NOON, put
 from trickles.drivers.keystore import server_key_text
-from trickles.drivers.known_hosts import MAX_NAME_CHARACTERS, Known, KnownHosts, checked_name, default_path, known
+from trickles.drivers.known_hosts import MAX_NAME_CHARACTERS, KnownHosts, checked_name, default_path
+from trickles.drivers.known_lines import Known, known, line_about, parsed_time, time_text
 from trickles.errors import IdentityError
+from trickles.handshake import DAY
+from trickles.limits import SECOND
 
 NAME = "files.example:8443"
 OTHER = bytes(range(32))
-LINE = f"{NAME} {server_key_text(IDENTITY)}\n"
+LINE = f"{NAME} {server_key_text(IDENTITY)} newest=1970-01-01T00:00:00Z\n"
 
 
 @pytest.fixture
@@ -71,6 +74,94 @@ def test_another_identity_is_refused_even_by_who_just_accepted_the_first(hosts: 
     assert trust(IDENTITY)
 
 
+def newest(hosts: KnownHosts) -> list[int]:
+    """What the file says of the fleet."""
+    return [each.newest for each in KnownHosts(hosts.path).find(NAME)]
+
+
+def test_the_start_of_the_newest_certificate_is_written_down_in_place(hosts: KnownHosts) -> None:
+    filled(hosts, f"# fleets\n{LINE}other:1 trickles-ed25519 AAAA")
+    note = hosts.note_start(NAME)
+    assert [note(IDENTITY, start) for start in (NOON, NOON - 1, NOON + 5 * SECOND, NOON)] == [
+        NOON, NOON, NOON + 5 * SECOND, NOON + 5 * SECOND
+    ]  # fmt: skip
+    written = LINE.replace("1970-01-01T00:00:00Z", "2027-01-15T08:00:05Z")
+    assert hosts.path.read_text() == f"# fleets\n{written}other:1 trickles-ed25519 AAAA"
+    assert KnownHosts(hosts.path).note_start(NAME)(IDENTITY, NOON) == NOON + 5 * SECOND
+    assert KnownHosts(hosts.path).trust(NAME)(IDENTITY)
+
+
+def test_what_another_process_saw_counts_at_once(hosts: KnownHosts) -> None:
+    hosts.trust(NAME)(IDENTITY)
+    note, other = hosts.note_start(NAME), KnownHosts(hosts.path).note_start(NAME)
+    assert note(IDENTITY, NOON) == NOON
+    assert other(IDENTITY, NOON + SECOND) == NOON + SECOND
+    assert note(IDENTITY, NOON) == NOON + SECOND
+
+
+def test_a_start_is_written_only_where_it_is_news(hosts: KnownHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.trust(NAME)(IDENTITY)
+    note = hosts.note_start(NAME)
+    note(IDENTITY, NOON)
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened again"))
+    assert note(IDENTITY, NOON) == NOON
+    assert note(IDENTITY, NOON - DAY) == NOON
+
+
+@pytest.mark.parametrize("comment", ["", " a fleet", " newest=", " newest=2027-13-15T08:00:00Z", " newest=x"])
+def test_a_line_without_a_start_gets_one_beside_it(hosts: KnownHosts, comment: str) -> None:
+    old = f"{NAME} {server_key_text(IDENTITY)}{comment}"
+    filled(hosts, old)
+    for start in (NOON, NOON + SECOND):
+        assert hosts.note_start(NAME)(IDENTITY, start) == start
+    assert hosts.path.read_text() == f"{old}\n{line_about(NAME, IDENTITY, NOON + SECOND)}\n"
+
+
+def test_identities_of_one_fleet_have_starts_of_their_own(hosts: KnownHosts) -> None:
+    filled(hosts, LINE + f"{line_about(NAME, OTHER, NOON)}\n")
+    assert hosts.note_start(NAME)(IDENTITY, NOON - DAY) == NOON - DAY
+    assert newest(hosts) == [NOON - DAY, NOON]
+
+
+def test_an_identity_that_is_not_in_the_file_is_remembered_by_this_process_alone(hosts: KnownHosts) -> None:
+    note = hosts.note_start(NAME)
+    assert [note(IDENTITY, start) for start in (NOON, NOON - DAY)] == [NOON, NOON]
+    assert not hosts.path.exists()
+
+
+def test_what_cannot_be_written_is_remembered_by_this_process(hosts: KnownHosts) -> None:
+    filled(hosts, LINE).path.chmod(0o666)  # which is refused
+    note = hosts.note_start(NAME)
+    assert [note(IDENTITY, start) for start in (NOON, NOON - DAY)] == [NOON, NOON]
+    hosts.path.chmod(0o600)
+    assert newest(hosts) == [0]
+
+
+def test_of_many_starts_at_once_the_newest_stays(hosts: KnownHosts) -> None:
+    hosts.trust(NAME)(IDENTITY)
+    starts = [NOON + number * SECOND for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda start: KnownHosts(hosts.path).note_start(NAME)(IDENTITY, start), starts))
+    assert all(told >= start for told, start in zip(found, starts, strict=True))
+    assert newest(hosts) == [max(starts)]
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_times_come_back_to_the_second(seconds: int) -> None:
+    text = time_text(seconds * SECOND + 999_999)
+    assert (len(text), parsed_time(text)) == (20, seconds * SECOND)
+
+
+@pytest.mark.parametrize("text", [b"", b"2027-01-15", b"2027-02-30T08:00:00Z", b"2027-01-15T08:00:00z", b"\xff" * 20])
+def test_what_is_no_time(text: bytes) -> None:
+    assert parsed_time(text) is None
+
+
+def test_times_that_calendars_do_not_have_are_written_as_the_nearest() -> None:
+    assert time_text(-1) == b"1970-01-01T00:00:00Z"
+    assert time_text(1 << 64) == b"9999-12-31T23:59:59Z"
+
+
 def test_the_file_is_read_once_for_an_identity(hosts: KnownHosts, monkeypatch: pytest.MonkeyPatch) -> None:
     trust = hosts.trust(NAME)
     trust(IDENTITY)
@@ -82,8 +173,8 @@ def test_fleets_are_apart_and_names_have_no_case(hosts: KnownHosts) -> None:
     assert hosts.trust("A.example:1")(IDENTITY)
     assert hosts.trust("a.example:2")(OTHER)
     assert hosts.trust("[2001:DB8::1]:1")(OTHER)
-    assert hosts.find("a.EXAMPLE:1") == [Known(1, IDENTITY)]
-    assert hosts.find("[2001:db8::1]:1") == [Known(3, OTHER)]
+    assert [each[:2] for each in hosts.find("a.EXAMPLE:1")] == [(1, IDENTITY)]
+    assert [each[:2] for each in hosts.find("[2001:db8::1]:1")] == [(3, OTHER)]
     assert "has changed" in refusal(hosts, OTHER, "A.EXAMPLE:1")
 
 
@@ -104,7 +195,7 @@ DAMAGED = [
     NAME,
     f"{NAME} trickles-ed25519",
     f"{NAME} ssh-ed25519 AAAA",
-    LINE[:-6],
+    LINE[:60],
     f"{NAME} trickles-ed25519 {'!' * 44}",
 ]
 
@@ -126,7 +217,7 @@ def test_other_lines_do_not_matter_and_stay_as_they_are(hosts: KnownHosts, befor
 @given(st.binary(max_size=300))
 def test_any_file_is_read_as_lines(data: bytes) -> None:
     found = known(data + b"\n" + LINE.encode(), NAME)
-    assert found[-1] == Known(data.count(b"\n") + 2, IDENTITY)
+    assert found[-1] == Known(data.count(b"\n") + 2, IDENTITY, 0, len(data) + len(LINE) - 20)
 
 
 @given(st.text(max_size=30))
@@ -248,7 +339,7 @@ def test_many_fleets_at_once_are_all_remembered(hosts: KnownHosts) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda name: KnownHosts(hosts.path).trust(name)(IDENTITY), names))
     assert sorted(hosts.path.read_text().splitlines()) == sorted(
-        f"{each} {server_key_text(IDENTITY)}" for each in names
+        f"{each} {LINE.split(maxsplit=1)[1].strip()}" for each in names
     )
 
 

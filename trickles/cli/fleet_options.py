@@ -11,10 +11,10 @@ from functools import cached_property
 from trickles.cli.discovery_options import checked_address
 from trickles.cli.parser import Parser, whole_number
 from trickles.client import ClientConfig, Policy
+from trickles.client.config import forgetful
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import read_server_key
-from trickles.drivers.known_hosts import KnownHosts
-from trickles.drivers.world import wall_us
+from trickles.drivers.known_hosts import KnownHosts, Rules
 from trickles.gateway.routes import FleetSpec, Pattern
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
@@ -69,10 +69,12 @@ class FleetMaker:
         )
 
     def _config(self, identity: bytes | None, name: str) -> ClientConfig:
+        rules: Rules = (
+            KnownHosts().rules(name) if identity is None else {"trust": lambda _: False, "note_start": forgetful}
+        )
         return ClientConfig(
             identity=identity,
-            trust=KnownHosts().trust(name) if identity is None else lambda _: False,
-            wall=wall_us,
+            **rules,
             suite=Suite[self.args.suite.upper()],
             policy=Policy(self.args.policy),
             limits=replace(DEFAULT_LIMITS, give_up_after=self.args.give_up * SECOND),

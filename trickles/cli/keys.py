@@ -10,20 +10,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 from trickles.cli.parser import Parser, one_line, whole_number
 from trickles.drivers import keystore
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
+from trickles.drivers.keystore.validity import date, ends, is_due, warning
 from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
-from trickles.handshake import hello_public_key
+from trickles.handshake import DAY, ROTATE_EVERY, hello_public_key
 from trickles.keyring import Epoch, Keyring, fingerprint
 from trickles.limits import SECOND
 
 _DELAY = f"""seconds from now until the new epoch seals (default: {DEFAULT_DELAY // SECOND}). By then every replica must
 have read it: one that has not refuses what another seals. Let it be longer than copying the files to all machines
 takes; 0 is for one replica, or for keys that leaked."""
+_IF_DUE = f"""do nothing while an epoch is to come, or younger than {ROTATE_EVERY // DAY} days: for a timer that runs
+daily"""
 _KEEP = f"""how many epochs stay, the new one counted (default: {DEFAULT_KEEP}). What was sealed under a dropped one is
 refused: let the oldest reach back as long as downloads may pause, a day say. The epoch in force always stays."""
 
@@ -50,16 +52,20 @@ def _init(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _rotate(args: argparse.Namespace) -> Iterator[str]:
+    if args.if_due and not is_due(keystore.load_keyring(args.directory), wall_us()):
+        return
     done = keystore.rotate_keystore(args.directory, delay=args.not_before * SECOND, keep=args.keep)
-    yield f"epoch {_name(done.fresh)} is in force from {_date(done.fresh)}"
+    start, end = date(done.fresh.not_before), date(ends(done.fresh))
+    yield f"epoch {_name(done.fresh)} is in force from {start}, certified until {end}"
     for identifier in done.dropped:
         yield f"epoch {keystore.epoch_name(identifier)} is dropped"
 
 
 def _list(args: argparse.Namespace) -> Iterator[str]:
     ring = keystore.load_keyring(args.keyring)
-    yield "epoch     state       in force from         fingerprint"
+    yield "epoch     state       in force from         certificate ends      fingerprint"
     yield from _rows(ring)
+    _warn(ring)
 
 
 def _show(args: argparse.Namespace) -> Iterator[str]:
@@ -67,7 +73,9 @@ def _show(args: argparse.Namespace) -> Iterator[str]:
     identity = keystore.fleet_identity(ring)
     yield keystore.server_key_text(identity)
     yield f"identity  {fingerprint(identity)}"
-    yield from (f"epoch     {fingerprint(hello_public_key(epoch))}  {_name(epoch)}" for epoch in ring.epochs)
+    for epoch in ring.epochs:
+        yield f"epoch     {fingerprint(hello_public_key(epoch))}  {_name(epoch)}, certified until {date(ends(epoch))}"
+    _warn(ring)
 
 
 def _export(args: argparse.Namespace) -> Iterator[str]:
@@ -87,16 +95,17 @@ def _rows(ring: Keyring) -> Iterator[str]:
     in_force = ring.newest(now)
     for epoch in ring.epochs:
         state = "in force" if epoch is in_force else "to come" if epoch.not_before > now else "opens only"
-        yield f"{_name(epoch)}  {state:10}  {_date(epoch)}  {fingerprint(hello_public_key(epoch))}"
+        dates = f"{date(epoch.not_before)}  {date(ends(epoch))}"
+        yield f"{_name(epoch)}  {state:10}  {dates}  {fingerprint(hello_public_key(epoch))}"
+
+
+def _warn(ring: Keyring) -> None:
+    if text := warning(ring, wall_us()):
+        print(one_line(f"trickles keys: WARNING: {text}"), file=sys.stderr)
 
 
 def _name(epoch: Epoch) -> str:
     return keystore.epoch_name(epoch.identifier)
-
-
-def _date(epoch: Epoch) -> str:
-    moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=epoch.not_before)
-    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _of_init(parser: Parser) -> None:
@@ -113,6 +122,7 @@ def _of_rotate(parser: Parser) -> None:
         "--not-before", metavar="SECONDS_FROM_NOW", type=seconds, default=DEFAULT_DELAY // SECOND, help=_DELAY
     )
     parser.add_argument("--keep", metavar="N", type=epochs, default=DEFAULT_KEEP, help=_KEEP)
+    parser.add_argument("--if-due", action="store_true", help=_IF_DUE)
 
 
 def _of_export(parser: Parser) -> None:

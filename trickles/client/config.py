@@ -15,12 +15,22 @@ def accept_any(_identity: bytes) -> bool:
     return True
 
 
+def forgetful(_identity: bytes, start: int) -> int:
+    """Remember no certificate but the one at hand."""
+    return start
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """`identity` pins the fleet's Ed25519 key (32 bytes); without it `trust` decides about the key that answers."""
+    """`identity` pins the fleet's Ed25519 key (32 bytes); without it `trust` decides about the key that answers.
+
+    `note_start` is given an identity that is right and when its certificate begins (microseconds since 1970), and gives
+    back when the newest one of it did that was ever seen: older ones are refused then. Clients need `wall` for that.
+    """
 
     identity: bytes | None = None
     trust: Callable[[bytes], bool] = accept_any
+    note_start: Callable[[bytes, int], int] = forgetful
     certificate: bytes | None = None  # of an earlier connection: saves a round trip
     wall: Callable[[], int] | None = None  # microseconds since 1970: certificates that have ended are refused
     suite: Suite = Suite.SEALED

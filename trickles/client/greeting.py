@@ -14,7 +14,7 @@ from dataclasses import replace
 from trickles.client.config import ClientConfig
 from trickles.client.fleet import Fleet
 from trickles.errors import BadPacket, ConnectionFailed, IdentityError
-from trickles.handshake import MAX_EARLY_INPUT, seal_hello, verify_certificate_untrusted
+from trickles.handshake import MAX_EARLY_INPUT, check_fresh, seal_hello, verify_certificate_untrusted
 from trickles.limits import MILLISECOND
 from trickles.wire.hello import ASK_BYTES, COOKIE_BYTES, Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, RequestFlag
@@ -168,6 +168,9 @@ class Greeting:
         certificate = verify_certificate_untrusted(data, self._config.identity, wall=wall)
         if self._config.identity is None and not self._config.trust(certificate.identity):
             raise IdentityError("the fleet's identity is not trusted")
+        newest = self._config.note_start(certificate.identity, certificate.not_before)
+        if wall is not None:
+            check_fresh(certificate, newest, wall)
         if certificate != self.certificate:
             self.certificate = certificate
 

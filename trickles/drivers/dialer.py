@@ -9,13 +9,15 @@ from ipaddress import ip_address
 from weakref import WeakSet
 
 from trickles.client import Client, ClientConfig
+from trickles.client.config import forgetful
 from trickles.drivers.connection import Connection, Consumer
 from trickles.drivers.health import Health
 from trickles.drivers.ports import IDLE_AFTER, Ports
-from trickles.drivers.world import fresh_secret, monotonic_us
+from trickles.drivers.world import fresh_secret, monotonic_us, wall_us
 from trickles.errors import BadPacket, IdentityError
 from trickles.wire.kinds import Address, Suite
 
+MOST_IDENTITIES = 64
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 
@@ -43,6 +45,7 @@ class Dialer:
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
         self._learned: tuple[int, int] | None = None
+        config = _with_clock(config)
         self._use(replace(config, probe_sizes=_fitting(config.probe_sizes)) if self._wide else config)
 
     def _use(self, config: ClientConfig) -> None:
@@ -158,6 +161,26 @@ class Dialer:
         """Close the sockets that wait; connections go on."""
         if self._ports is not None:
             self._ports.close()
+
+
+def _with_clock(config: ClientConfig) -> ClientConfig:
+    """The same with a clock to check certificates by, and a memory of the newest one if it has none."""
+    note_start = newest_start() if config.note_start is forgetful else config.note_start
+    return replace(config, wall=config.wall or wall_us, note_start=note_start)
+
+
+def newest_start() -> Callable[[bytes, int], int]:
+    """A `note_start` that remembers the newest certificate of some identities for as long as this process lives."""
+    newest: dict[bytes, int] = {}
+
+    def note(identity: bytes, start: int) -> int:
+        start = max(start, newest.pop(identity, 0))
+        if len(newest) >= MOST_IDENTITIES:  # a fleet has one; whoever accepts any is not protected by this
+            del newest[next(iter(newest))]
+        newest[identity] = start
+        return start
+
+    return note
 
 
 def _wide(replicas: Sequence[Address]) -> bool:

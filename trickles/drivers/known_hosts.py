@@ -1,9 +1,8 @@
-"""Trust on first use: a file that remembers which identity each fleet had, one line for each.
-
-    NAME trickles-ed25519 BASE64 [comment]
+"""Trust on first use: a file that remembers which identity each fleet had, and how new its certificates were.
 
 NAME is what the user called the fleet, `HOST:PORT` for one, in lower case. Several lines of one name are several
 identities that are all right. Blank lines, lines that begin with `#`, and damaged lines of other names are passed over.
+The form of a line is in `known_lines`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypedDict
 
-from trickles.drivers.keystore.files import UNALTERED, errors_as, read_open_file
-from trickles.drivers.keystore.server_key import decode_key, server_key_text
+from trickles.drivers.keystore.files import UNALTERED, errors_as, read_open_file, signature
+from trickles.drivers.known_lines import Known, known, line_about, time_text
 from trickles.errors import IdentityError
 from trickles.keyring import fingerprint
+from trickles.limits import SECOND
 
 VARIABLE = "TRICKLES_KNOWN_HOSTS"
 MAX_NAME_CHARACTERS = 8192  # a list of a few hundred replicas may be the name
@@ -27,12 +27,11 @@ _UNWRITABLE = f" (to remember a fleet; pin it with --server-key, or set {VARIABL
 _OPEN = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One line about a fleet: its number, and the identity in it (None when it cannot be read)."""
+class Rules(TypedDict):
+    """Whom a client trusts, and which of his certificates."""
 
-    line: int
-    identity: bytes | None
+    trust: Callable[[bytes], bool]
+    note_start: Callable[[bytes, int], int]
 
 
 class KnownHosts:
@@ -44,6 +43,10 @@ class KnownHosts:
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> None:
         self.path = default_path(environ) if path is None else Path(path)
+
+    def rules(self, name: str) -> Rules:
+        """What a client of that fleet needs of this file, as options of its configuration."""
+        return {"trust": self.trust(name), "note_start": self.note_start(name)}
 
     def trust(self, name: str) -> Callable[[bytes], bool]:
         """A function that says True for the identity `name` has had, and for any (now remembered) if it had none.
@@ -62,6 +65,26 @@ class KnownHosts:
 
         return decide
 
+    def note_start(self, name: str) -> Callable[[bytes, int], int]:
+        """A function that notes when a certificate of an identity begins, and says when the newest one of it does.
+
+        Times are microseconds since 1970. Where the file cannot be written this process alone remembers.
+        """
+        wanted = checked_name(name)
+        newest: dict[bytes, int] = {}  # soft, but for what cannot be written
+        seen: object = None
+
+        def note(identity: bytes, start: int) -> int:
+            nonlocal seen
+            if start > newest.get(identity, -1) or seen != signature(self.path):
+                told = max(start, newest.get(identity, 0))
+                with suppress(IdentityError):
+                    told = max(told, self._note(wanted, identity, told))
+                newest[identity], seen = told, signature(self.path)
+            return newest[identity]
+
+        return note
+
     def find(self, name: str) -> list[Known]:
         """The lines about `name`, in order; IdentityError when the file cannot be used."""
         wanted = checked_name(name)
@@ -75,14 +98,31 @@ class KnownHosts:
     def _decide(self, name: str, identity: bytes) -> None:
         if self._accepts(self.find(name), name, identity):
             return
-        line = f"{name} {server_key_text(identity)}\n"
         with errors_as(IdentityError, self.path, _UNWRITABLE):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._opened(os.O_RDWR | os.O_CREAT) as descriptor:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 data = self._read(descriptor)
                 if not self._accepts(known(data, name), name, identity):  # another process may have come first
-                    _append(descriptor, data, line)
+                    _append(descriptor, data, line_about(name, identity))
+
+    def _note(self, name: str, identity: bytes, start: int) -> int:
+        """Write down a certificate's start if it is the newest; what is the newest then. IdentityError as `find`."""
+        newest = max((each.newest for each in self.find(name) if each.identity == identity), default=None)
+        if newest is None or newest >= start - start % SECOND:  # a line that was removed is not made again
+            return max(newest or 0, start)
+        with errors_as(IdentityError, self.path), self._opened(os.O_RDWR) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            data = self._read(descriptor)
+            lines = [each for each in known(data, name) if each.identity == identity]
+            newest = max((each.newest for each in lines), default=start)  # another process may have come first
+            if newest < start:
+                place = next((each.place for each in lines if each.place is not None), None)
+                if place is None:
+                    _append(descriptor, data, line_about(name, identity, start))
+                else:
+                    os.pwrite(descriptor, time_text(start), place)
+            return max(newest, start)
 
     def _accepts(self, lines: list[Known], name: str, identity: bytes) -> bool:
         """Whether one of the lines names this identity; False when there are none, IdentityError when all disagree."""
@@ -108,16 +148,6 @@ class KnownHosts:
             os.close(descriptor)
 
 
-def known(data: bytes, name: str) -> list[Known]:
-    """The lines of a file's content that are about `name`; any bytes are allowed."""
-    found = []
-    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
-        fields = line.split(maxsplit=3)
-        if fields and fields[0].lower() == name:
-            found.append(Known(number, decode_key(*fields[1:3]) if len(fields) > 2 else None))
-    return found
-
-
 def checked_name(name: str) -> str:
     """The name as the file has it; IdentityError when it is empty, too long, or not one printable ASCII word."""
     word = name.lower()
@@ -141,7 +171,7 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 def _append(descriptor: int, data: bytes, line: str) -> None:
     """Write one whole line behind `data`, which is all the file holds, or nothing; the caller holds the lock."""
-    fresh = line.encode() if not data or data.endswith(b"\n") else b"\n" + line.encode()
+    fresh = f"{line}\n".encode() if not data or data.endswith(b"\n") else f"\n{line}\n".encode()
     try:
         if os.pwrite(descriptor, fresh, len(data)) != len(fresh):
             raise OSError("the disk is full")

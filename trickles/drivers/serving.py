@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import Replica, run
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
@@ -33,9 +33,10 @@ def serve(
     """Answer datagrams at that UDP address as one replica, until SIGTERM or SIGINT.
 
     `keyring` is a directory or file of keys (default: what TRICKLES_KEYRING holds); a rotation in it is noticed within
-    a second. `spool` is a directory that the machine's replicas share for input larger than a packet. With `reuse_port`
-    several replicas may have the same address. What the service raises is logged (`trickles.service`) and refuses that
-    client. For services that never defer, and for the main thread; others use `AsyncReplica`.
+    a second, and a warning logged (`trickles.keyring`) before its certificates end. `spool` is a directory that the
+    machine's replicas share for input larger than a packet. With `reuse_port` several replicas may have the same
+    address. What the service raises is logged (`trickles.service`) and refuses that client. For services that never
+    defer, and for the main thread; others use `AsyncReplica`.
     KeyringError for keys that are missing or open to others; OSError for an address that cannot be had.
     """
     keys = KeyringSource(keyring)
@@ -48,13 +49,12 @@ def serve(
 
 def _chores(listener: Listener, keys: KeyringSource, spool: SpoolDirectory | None) -> Callable[[], None]:
     """What a replica does every second: look at its keys, and now and then at what nobody will ask for again."""
-    turns = 0
+    watch, turns = KeyWatch(keys, listener.replace_keyring), 0
 
     def tick() -> None:
         nonlocal turns
         turns += 1
-        if (fresh := keys.changed()) is not None:
-            listener.replace_keyring(fresh)
+        watch.look()
         if spool is not None and turns % _SWEEP_EVERY == 0:
             spool.sweep()
 

@@ -23,6 +23,7 @@ from trickles.wire.kinds import Suite
 
 _PLAIN = frozenset({("collections", "deque"), ("collections", "Counter"), ("builtins", "bytearray")})
 _PLAIN |= {("builtins", "set"), ("builtins", "frozenset"), ("copyreg", "_reconstructor"), ("builtins", "object")}
+_OWN = ("trust", "note_start", "wall")  # what a configuration has of its process
 _ENGINE = ("client", "law", "wire")  # and the modules beside them: what an engine is made of
 
 
@@ -64,7 +65,8 @@ class _Freezer(pickle.Pickler):
     def __init__(self, file: io.BytesIO, client: Client) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         config = client.state.config
-        self._named = {id(client.state.entropy): "entropy", id(config.trust): "trust", id(config.wall): "wall"}
+        own = {"entropy": client.state.entropy, **{name: getattr(config, name) for name in _OWN}}
+        self._named = {id(value): name for name, value in own.items()}
         self._named.pop(id(None), None)
         self._session = "session", client.greeting.secret, int(config.suite)
 
@@ -77,7 +79,7 @@ class _Freezer(pickle.Pickler):
 class _Thawer(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, entropy: Callable[[int], bytes], config: ClientConfig) -> None:
         super().__init__(file)
-        self._own: dict[str, object] = {"entropy": entropy, "trust": config.trust, "wall": config.wall}
+        self._own: dict[str, object] = {"entropy": entropy, **{name: getattr(config, name) for name in _OWN}}
 
     def persistent_load(self, name: Any) -> Any:
         if isinstance(name, str):

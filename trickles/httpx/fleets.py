@@ -13,7 +13,6 @@ from trickles.drivers.dialer import Dialer, parse_address
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
-from trickles.drivers.world import wall_us
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address
 
@@ -85,10 +84,9 @@ class Fleets:
 
 def _config(fleet: Fleet, replicas: list[Address]) -> ClientConfig:
     config = ClientConfig(
-        wall=wall_us,
         policy=Policy(fleet.policy),
         limits=replace(DEFAULT_LIMITS, give_up_after=round(fleet.give_up_seconds * SECOND)),
     )
     if fleet.server_key is not None:
         return replace(config, identity=read_server_key(fleet.server_key))
-    return replace(config, trust=KnownHosts().trust(",".join(sorted(map(shown, replicas)))))
+    return replace(config, **KnownHosts().rules(",".join(sorted(map(shown, replicas)))))

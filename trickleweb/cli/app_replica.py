@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
 from trickles.drivers.world import NoncePool, fresh_secret, wall_us
@@ -23,7 +23,7 @@ from trickleweb.cli.chores import Chores
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.parser import CommandFailed, one_line, shown
 from trickleweb.cli.replica import bound
-from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.telling import Telling, admin_server
 from trickleweb.ledger import Ledger
 from trickleweb.origin import AppOrigin
@@ -67,18 +67,14 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
+        watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
         reporter = Reporter(replica, origin, args.status_file)
-        reporter.more = telling.figures
+        reporter.more = lambda: {**telling.figures(), **watch.figures()}
         admin = admin_server(args.admin, reporter, within, telling.meter)
-
-        def look_at_keys() -> None:
-            fresh = keys.changed()
-            if fresh is not None:
-                listener.replace_keyring(fresh)
 
         chores = Chores()
         chores.every(args.status_every, lambda: reporter.write(None))
-        chores.every(1.0, look_at_keys)
+        chores.every(1.0, watch.look)
         chores.every(1.0, telling.look_again)
         if admin is not None:
             chores.every(1.0, admin.alive)

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, write_server_key
 from trickleweb.cli.child import Child
+from trickleweb.cli.keykeeper import LOOK_SECONDS, KeyKeeper
 from trickleweb.cli.parser import Address, CommandFailed, address, shown
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
@@ -51,6 +51,7 @@ class Fleet:
     def __init__(self, options: FleetOptions) -> None:
         self._options = options
         self._run_dir = RunDir(options.run_dir)
+        self._keys = KeyKeeper(self._run_dir.keys, options.keyring, self._tell)
         self._places = [self._place(index) for index in range(options.replicas)]
         self._replicas = [self._replica(index) for index in range(options.replicas)]
         self._gateway = None if options.listen is None else Child(GATEWAY, self._gateway_words, self._run_dir)
@@ -63,7 +64,7 @@ class Fleet:
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, stop.set)
         with self._run_dir.held():
-            self._prepare_keys()
+            self._keys.prepare(self._run_dir.server_key)
             try:
                 await self._until(stop)
             finally:
@@ -79,6 +80,7 @@ class Fleet:
             return
         starting.result()
         keeping = [asyncio.create_task(self._keep(child)) for child in self._children()]
+        keeping.append(asyncio.create_task(self._keep_keys()))
         if self._options.reloader is not None:
             keeping.append(asyncio.create_task(self._options.reloader.keep(self._replicas, self._tell)))
         await told
@@ -110,15 +112,10 @@ class Fleet:
     def _children(self) -> list[Child]:
         return [*self._replicas, *([self._gateway] if self._gateway else [])]
 
-    def _prepare_keys(self) -> None:
-        """The keys given, or those of this run directory, made if it has none; and the identity for clients to pin."""
-        if self._options.keyring is None and not self._run_dir.keys.exists():
-            init_keystore(self._run_dir.keys)
-        ring = load_keyring(self._keyring())
-        write_server_key(self._run_dir.server_key, fleet_identity(ring))
-
-    def _keyring(self) -> str:
-        return self._options.keyring or str(self._run_dir.keys)
+    async def _keep_keys(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self._keys.look)
 
     def _place(self, index: int) -> Address:
         host, port = self._options.udp
@@ -130,7 +127,7 @@ class Fleet:
         def argv() -> Sequence[str]:
             shared = ["--reuse-port"] if self._options.reuse_port else []
             files = ["--status-file", str(run_dir.status_file(name))]
-            where = ["--udp", shown(self._places[index]), "--keyring", self._keyring()]
+            where = ["--udp", shown(self._places[index]), "--keyring", self._keys.place]
             options = self._options
             words = [*where, *shared, *files, *options.replica_words, *options.words(index)]
             return python_module("trickleweb", "replica", *words, bytecode=options.reloader is None)

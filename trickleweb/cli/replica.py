@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.ownership import check_file
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
@@ -26,7 +26,7 @@ from trickles.listener import Listener
 from trickleweb.cli.app_options import add_app_arguments
 from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, seconds, shown
-from trickleweb.cli.reporting import Reporter
+from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
 from trickleweb.cli.telemetry_options import add_telemetry_arguments
@@ -79,20 +79,17 @@ def run(args: argparse.Namespace) -> int:
     spool = SpoolDirectory(args.spool) if args.spool else None
     listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
     replica = Replica(listener, sock)
+    watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
     reporter = Reporter(replica, origin, args.status_file)
+    reporter.more = watch.figures
     origin.report_errors(reporter.error)
     background.report_errors(reporter.error)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
 
-    def look_at_keys() -> None:
-        fresh = keys.changed()
-        if fresh is not None:
-            listener.replace_keyring(fresh)
-
     chores = Chores()
     chores.every(args.status_every, lambda: reporter.write(warming))
     chores.every(1.0, reporter.forgive)
-    chores.every(1.0, look_at_keys)
+    chores.every(1.0, watch.look)
     if spool is not None:
         chores.every(60.0, spool.sweep)  # input that nobody will ask for again
 

@@ -76,4 +76,9 @@ class Reporter:
         if self._errors <= _ERRORS_PER_SECOND:
             where = traceback.extract_tb(error.__traceback__)[-1:]
             place = f" ({Path(where[0].filename).name}:{where[0].lineno})" if where else ""
-            print(one_line(f"{type(error).__name__}: {error}{place}"), file=sys.stderr)
+            to_stderr(f"{type(error).__name__}: {error}{place}")
+
+
+def to_stderr(text: str) -> None:
+    """Print one line there."""
+    print(one_line(text), file=sys.stderr)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
+from trickles.drivers.keystore.validity import warning_of
+from trickles.limits import SECOND
 from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.cli.rundir import DEFAULT, FLEET, GATEWAY, RunDir, is_alive, replica_name
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**fleet, "processes": rows}, indent=2))
         return 0
     print(f"{fleet.get('url') or 'no gateway'}, up {int(time.time()) - (_whole(fleet.get('started')) or 0)} s")
-    for line in _table(rows):
+    for line in [*_table(rows), *_warnings(rows, time.time())]:
         print(line)
     return 0
 
@@ -65,6 +67,17 @@ def _table(rows: list[Row]) -> Iterator[str]:
         pid = "dead" if row["pid"] is None else str(row["pid"])
         figures = _connections(row["figures"]) if row["name"] == GATEWAY else _counts(row["figures"])
         yield f"{row['name']:12}{pid:>9}{row['restarts']:>10}{figures}".rstrip()
+
+
+def _warnings(rows: list[Row], now: float) -> Iterator[str]:
+    """A line for each certificate that ends soon, or has ended."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        match row["figures"].get("keys"):
+            case {"epoch": str(epoch), "certificate_ends": int(until)}:
+                if text := warning_of(epoch, until * SECOND, int(now) * SECOND):
+                    found.setdefault(text, []).append(row["name"])
+    return (f"WARNING: {', '.join(names)}: {text}" for text, names in found.items())
 
 
 def _counts(figures: dict[str, object]) -> str:

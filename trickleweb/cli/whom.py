@@ -8,7 +8,6 @@ from pathlib import Path
 from trickles.client import ClientConfig, Policy
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
-from trickles.drivers.world import wall_us
 from trickles.errors import UnsafePlace
 from trickleweb.cli.parser import Address, CommandFailed, address, shown
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
@@ -44,9 +43,9 @@ def client_config(replicas: list[Address], args: argparse.Namespace) -> ClientCo
     """How to ask them: the identity is pinned by --server-key or the run directory, else trusted on first use."""
     key = args.server_key or (args.run_dir and RunDir(args.run_dir).server_key)
     if key:
-        return ClientConfig(identity=read_server_key(key), policy=Policy(args.policy), wall=wall_us)
-    trust = KnownHosts().trust(",".join(sorted(map(shown, replicas))))
-    return ClientConfig(trust=trust, policy=Policy(args.policy), wall=wall_us)
+        return ClientConfig(identity=read_server_key(key), policy=Policy(args.policy))
+    rules = KnownHosts().rules(",".join(sorted(map(shown, replicas))))
+    return ClientConfig(**rules, policy=Policy(args.policy))
 
 
 def _place(text: str) -> Address:

@@ -4,8 +4,10 @@ from trickles.drivers.keystore.document import epoch_name, fleet_identity
 from trickles.drivers.keystore.making import Rotation, ephemeral_keyring, init_keystore, rotate_keystore
 from trickles.drivers.keystore.server_key import read_server_key, server_key_text, write_server_key
 from trickles.drivers.keystore.source import KeyringSource, keyring_text, load_keyring, save_keyring
+from trickles.drivers.keystore.validity import KeyWatch
 
 __all__ = [
+    "KeyWatch",
     "KeyringSource",
     "Rotation",
     "ephemeral_keyring",

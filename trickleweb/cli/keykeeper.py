@@ -1,0 +1,73 @@
+"""The keys of a fleet on one machine: made, renewed by rotation, and spoken of before their certificates end.
+
+A supervisor owns the identity of the keys that it made itself, under its run directory: there it rotates. Keys that
+were given (`--keyring`) come from elsewhere, and copies of them may be on other machines: whoever made them rotates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, rotate_keystore, write_server_key
+from trickles.drivers.keystore.making import DEFAULT_DELAY
+from trickles.drivers.keystore.validity import REMIND_EVERY, is_due, warning
+from trickles.drivers.world import wall_us
+from trickles.errors import KeyringError
+from trickles.keyring import Keyring
+
+LOOK_SECONDS = 600.0  # a rotation that failed, on a full disk say, is tried again that soon
+
+
+class KeyKeeper:
+    """Looks after the keys at `own`, or those at `given` if that is not None; `tell` gets what people must know."""
+
+    def __init__(
+        self, own: Path, given: str | None, tell: Callable[[str], None], *, clock: Callable[[], int] = wall_us
+    ) -> None:
+        self._own = own
+        self._given = given
+        self._tell = tell
+        self._clock = clock
+        self._next_warning = 0
+
+    @property
+    def place(self) -> str:
+        """What replicas are told to read."""
+        return self._given or str(self._own)
+
+    def prepare(self, server_key: Path) -> None:
+        """Make keys if there are none, renew own ones, and write the identity that clients pin; KeyringError.
+
+        Nobody serves yet, so a new epoch is in force at once.
+        """
+        if self._given is None and not self._own.exists():
+            init_keystore(self._own, now=self._clock())
+        if self._given is None:
+            self._rotate_if_due(delay=0)
+        write_server_key(server_key, fleet_identity(load_keyring(self.place)))
+        self._warn(load_keyring(self.place))
+
+    def look(self) -> None:
+        """Rotate when it is time, and warn daily while something is wrong; never raises for what it finds."""
+        try:
+            if self._given is None:
+                self._rotate_if_due(delay=DEFAULT_DELAY)
+        except KeyringError as error:
+            self._tell(f"the keys cannot be rotated: {error}")
+        try:
+            self._warn(load_keyring(self.place))
+        except KeyringError as error:
+            self._tell(str(error))
+
+    def _rotate_if_due(self, *, delay: int) -> None:
+        now = self._clock()
+        if is_due(load_keyring(self._own), now):
+            rotate_keystore(self._own, now=now, delay=delay)
+
+    def _warn(self, ring: Keyring) -> None:
+        now = self._clock()
+        text = warning(ring, now)
+        if text is not None and now >= self._next_warning:
+            self._next_warning = now + REMIND_EVERY
+            self._tell(text)
