@@ -26,9 +26,10 @@ VALID: dict[str, bytes] = {
     "absolute form of the asterisk": head(line="OPTIONS http://example.test HTTP/1.1"),
     "IPv6 host": head(host="Host: [2001:db8::1]:8080"),
     "host with underscore and empty port": head(host="Host: my_service:"),
-    "every question mark": head(line="GET /a?b?c=%zz%&d HTTP/1.1"),
-    "odd but harmless target": head(line='GET /"<>\\^`{|}?"<>\\^`{|} HTTP/1.1'),
-    "UTF-8 target": "GET /caf\xe9 HTTP/1.1\r\nHost: example.test\r\n\r\n".encode(),
+    "IPv6 host that holds an IPv4 address": head(host="Host: [::ffff:192.0.2.1]"),
+    "the last port": head(host="Host: [::]:65535"),
+    "every question mark": head(line="GET /a?b?c=%7a&d HTTP/1.1"),
+    "every character of a target": head(line="GET /az09AZ-._~!$&'()*+,;=:@%01?/az09AZ-._~!$&'()*+,;=:@/?%ff HTTP/1.1"),
     "length": head("Content-Length: 5", line=POST),
     "length zero": head("content-length: 0", line=POST),
     "length with zeros and blanks": head("CONTENT-LENGTH: \t 0042 \t", line=POST),
@@ -40,6 +41,22 @@ VALID: dict[str, bytes] = {
     "unknown expectation in 1.0": head("Expect: miracles", line="GET / HTTP/1.0"),
     "upgrade is ignored": head("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"),
     "cookies of several kB": head(*(f"Cookie: c{number}={'x' * 3000}" for number in range(5))),
+}
+
+# Targets that the grammar does not allow, in UTF-8, and what they are in its terms.
+MOVED: dict[str, tuple[str, str]] = {
+    "UTF-8": ("/caf\xe9", "/caf%C3%A9"),
+    "UTF-8 in the query": ("/?q=\u20ac", "/?q=%E2%82%AC"),
+    "backslash": ("/a\\b", "/a%5Cb"),
+    "every other character": (
+        '/"<>\\^`{|}[]?"<>\\^`{|}[]',
+        "/%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D?%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D",
+    ),
+    "beside escapes": ("/a%20b{c}%7d?%20{", "/a%20b%7Bc%7D%7d?%20%7B"),
+    "no escape in the query": ("/a?100%", "/a?100%25"),
+    "half an escape in the query": ("/a?%z1&%4", "/a?%25z1&%254"),
+    "absolute form": ("http://example.test/a|b?c|d", "/a%7Cb?c%7Cd"),
+    "absolute form of a query": ("http://example.test?c|d", "/?c%7Cd"),
 }
 
 BAD_REQUEST_LINES: dict[str, tuple[str, int]] = {
@@ -72,6 +89,13 @@ BAD_REQUEST_LINES: dict[str, tuple[str, int]] = {
     "DEL in the target": ("GET /\x7f HTTP/1.1", 400),
     "Latin-1 target": ("GET /caf\xe9 HTTP/1.1", 400),
     "overlong UTF-8 target": ("GET /\xc0\xaf HTTP/1.1", 400),
+    "two slashes and a brace": ("GET //evil.test/{ HTTP/1.1", 400),
+    "a brace in absolute form without host": ("GET http:///{ HTTP/1.1", 400),
+    "two slashes and a brace in absolute form": ("GET http://a.test//b.test/{ HTTP/1.1", 400),
+    "a brace and a broken escape": ("GET /{%zz HTTP/1.1", 400),
+    "a brace in a relative target": ("GET a{ HTTP/1.1", 400),
+    "a brace and a fragment": ("GET /{#a HTTP/1.1", 400),
+    "a long target with a brace": (f"GET /{'a' * 300}{{ HTTP/1.1", 400),
     "relative target": ("GET a/b HTTP/1.1", 400),
     "target is a query": ("GET ?a HTTP/1.1", 400),
     "fragment": ("GET /a#b HTTP/1.1", 400),
@@ -98,7 +122,9 @@ BAD_REQUEST_LINES: dict[str, tuple[str, int]] = {
     "CONNECT to a path": ("CONNECT / HTTP/1.1", 400),
     "HTTP/2 preface": ("PRI * HTTP/2.0", 505),
     "line of 9,000 bytes": (f"GET /{'a' * 9000} HTTP/1.1", 414),
-    "method of 9,000 bytes": (f"{'A' * 9000} / HTTP/1.1", 414),
+    "method of 9,000 bytes": (f"{'A' * 9000} / HTTP/1.1", 501),
+    "method of 9,000 bytes that is no token": (f"{'A' * 9000}@ / HTTP/1.1", 501),
+    "a target of 9,000 bytes behind a long method": (f"{'A' * 5000} /{'a' * 9000} HTTP/1.1", 414),
 }
 
 BAD_HOSTS: dict[str, str | None] = {
@@ -115,6 +141,20 @@ BAD_HOSTS: dict[str, str | None] = {
     "port of letters": "Host: a.test:http",
     "two ports": "Host: a.test:1:2",
     "long port": "Host: a.test:100000",
+    "port beyond all": "Host: a.test:65536",
+    "too few groups": "Host: [1:2:3]",
+    "too many groups": "Host: [1:2:3:4:5:6:7:8:9]",
+    "two gaps": "Host: [1::2::3]",
+    "three colons": "Host: [:::1]",
+    "a long group": "Host: [12345::1]",
+    "one colon": "Host: [:1:2:3:4:5:6:7]",
+    "IPv4 in brackets": "Host: [192.0.2.1]",
+    "bad IPv4 in IPv6": "Host: [::ffff:192.0.2.256]",
+    "a zone": "Host: [fe80::1%25eth0]",
+    "a future literal": "Host: [v1.fe80::a]",
+    "empty brackets": "Host: []",
+    "words behind brackets": "Host: [::1]a",
+    "brackets and a large port": "Host: [::1]:65536",
     "port alone": "Host: :80",
     "markup": "Host: <b>",
     "quoted": 'Host: "a.test"',
@@ -234,7 +274,7 @@ HOSTILE: dict[str, tuple[bytes, int]] = {
 # What no further byte can mend: to be refused although the head does not end.
 HOPELESS: dict[str, tuple[bytes, int]] = {
     "request line of 1 MB": (b"GET /" + b"a" * 1_000_000, 414),
-    "method of 1 MB": (b"A" * 1_000_000, 414),
+    "method of 1 MB": (b"A" * 1_000_000, 501),
     "blanks without end": (b" " * 9000, 414),
     "10,000 fields": (head(*(f"X-{number}: v" for number in range(10_000)))[:-2], 431),
     "value of 1 MB": (b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000, 431),

@@ -22,9 +22,11 @@ SIZE = 1000
         ("bytes=1-2,,5-6,", ((1, 3), (5, 7))),
         ("bytes=5-6,1-2", ((5, 7), (1, 3))),
         ("bytes=0-4,5-9", ((0, 10),)),
-        ("bytes=5-9,0-4", ((5, 10), (0, 5))),
+        ("bytes=5-9,0-4", ((0, 10),)),
+        ("bytes=10-14,0-4,5-9", ((0, 15),)),
+        ("bytes=50-59,10-19,60-69,0-4", ((50, 70), (10, 20), (0, 5))),
         ("bytes=0-9,5-14", ((0, 15),)),
-        ("bytes=20-29,0-4,25-34", ((0, 5), (20, 35))),
+        ("bytes=20-29,0-4,25-34", ((20, 35), (0, 5))),
         ("bytes=0-0,0-0,0-0", ((0, 1),)),
         ("bytes=0-0,2000-3000", ((0, 1),)),
     ],
@@ -50,7 +52,8 @@ def test_what_is_malformed_is_ignored(value: str) -> None:
     assert select(value, SIZE, max_parts=10) is None
 
 
-def test_of_an_empty_file_only_the_last_bytes_are_the_whole() -> None:
-    assert select("bytes=-5", 0, max_parts=10) is None
-    assert select("bytes=0-0", 0, max_parts=10) == ()
-    assert select("bytes=0-", 0, max_parts=10) == ()
+def test_of_an_empty_file_its_beginning_and_its_end_are_the_whole() -> None:
+    for value in ("bytes=-5", "bytes=0-", "bytes=0-0", "bytes=0-9,5-"):
+        assert select(value, 0, max_parts=10) is None
+    for value in ("bytes=1-", "bytes=-0", "bytes=1-2,-0"):
+        assert select(value, 0, max_parts=10) == ()

@@ -94,6 +94,28 @@ def test_bytes_cross_and_the_answer_ends_with_a_close_notify(tmp_path: Path) -> 
     run(test())
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_other_protocols_than_http_1_1_are_refused_by_an_alert(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """RFC 7301 3.2: not taken without a protocol, of which a client of HTTP/2 alone would not learn."""
+
+    async def test() -> None:
+        async with house(tmp_path) as home:
+            home.client.maximum_version = home.client.minimum_version = version
+            home.client.set_alpn_protocols(["h2", "acme-tls/1"])
+            with pytest.raises(ssl.SSLError, match=r"(?i)no application protocol"):
+                await home.dial()
+            await until(lambda: home.gateway.live == 0)
+            assert home.told == ["TLS handshake: no application protocol"]
+            home.client.set_alpn_protocols(["http/1.1"])
+            reader, writer = await home.dial()
+            writer.write(b"bye 5\n")
+            assert await reader.read() == tape(0, 5)
+            writer.close()
+            await writer.wait_closed()
+
+    run(test())
+
+
 def test_the_least_version_is_1_2(tmp_path: Path) -> None:
     async def test() -> None:
         async with house(tmp_path) as home:

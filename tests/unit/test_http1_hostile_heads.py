@@ -64,7 +64,8 @@ def test_a_head_longer_than_all_bounds_is_never_waited_for() -> None:
     small = Limits(max_request_line_bytes=40, max_header_bytes=40)
     assert refusal(head(line="GET /") + b"x" * 200, small).status == 400
     assert refusal(b"GET / HTTP/1.1\r\n" + b"a" * 60, small).status == 431
-    assert refusal(b"\r\n" + b"a" * 60, small).status == 414
+    assert refusal(b"\r\n" + b"a" * 60, small).status == 501
+    assert refusal(b"\r\nGET /" + b"a" * 60, small).status == 414
 
 
 def test_the_server_may_know_other_methods() -> None:

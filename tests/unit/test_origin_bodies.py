@@ -27,7 +27,7 @@ def test_a_body_that_nobody_wants_is_read_and_dropped(server: Origin, payload: b
     response, known = begun(server, request + get())
     assert (body(response), known.consumed) == (HELLO, len(request))
     cut_off = server.handle(event(request[:-1], end=True))
-    assert status(output(cut_off)) == 408
+    assert status(output(cut_off)) == 400
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.http_heads import HOPELESS, HOSTILE, VALID
-from tests.support.origins import begun, body, event, fields, get, origin, output, spool, status
+from tests.support.origins import NOW_S, begun, body, event, fields, get, origin, output, spool, status
 from tests.support.site_folder import fill
 from trickles.service import Reply
 from trickleweb.origin import Origin
@@ -47,9 +47,24 @@ def test_a_head_cut_anywhere_and_ended_is_refused(server: Origin) -> None:
     for cut in range(1, len(request)):
         reply = server.handle(event(request[:cut], end=True))
         response = output(reply)
-        assert status(response) == 408, cut
+        assert status(response) == 400, cut
         assert fields(response)["connection"] == "close"
         assert reply.end == len(response)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, 400), (1, 400), (2, 408), (3600, 408), (-3600, 400)])
+@pytest.mark.parametrize("rest", ["", "Content-Length: 10\r\n\r\nbody"])
+def test_what_took_too_long_is_told_from_what_was_broken_off(
+    tmp_path: Path, seconds: int, expected: int, rest: str
+) -> None:
+    """A gateway ends the input of a request that does not get on; a client that closes its half does so at once."""
+    clock = [NOW_S]
+    server = origin(fill(tmp_path, {"hello.txt": HELLO}), now_s=lambda: clock[0])
+    given = get("/hello.txt")[:-2] + rest.encode()
+    for cut in (5, len(given)):
+        assert server.handle(event(given[:cut])) == Reply()
+    clock[0] += seconds
+    assert status(output(server.handle(event(given, end=True)))) == expected
 
 
 def test_pipelined_requests_are_taken_one_at_a_time(server: Origin) -> None:
@@ -148,7 +163,7 @@ def test_head_is_answered_like_get_without_the_body(server: Origin) -> None:
 @pytest.mark.parametrize("name", VALID)
 def test_a_sound_head_gets_a_response(server: Origin, name: str) -> None:
     reply = server.handle(event(VALID[name], end=True))
-    assert status(output(reply)) in {200, 204, 404, 405, 408}
+    assert status(output(reply)) in {200, 204, 400, 404, 405}
 
 
 @pytest.mark.parametrize("name", HOSTILE | HOPELESS)

@@ -278,7 +278,7 @@ def test_a_request_cut_by_its_client_is_refused() -> None:
         app = shared(fleet)
         for cut in (10, len(POST) - 1):
             reply = await asked(fleet.replica(), event(POST[:cut], end=True))
-            assert status(output(reply)) == 408
+            assert status(output(reply)) == 400
             assert reply.continuation is not None
             assert reply.end == reply.continuation.stop
         assert app.state.ran == []

@@ -20,6 +20,7 @@ REASONS = {
     408: "Request Timeout",
     414: "URI Too Long",
     431: "Request Header Fields Too Large",
+    501: "Not Implemented",
     502: "Bad Gateway",
     504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
@@ -72,6 +73,8 @@ def request_head_untrusted(data: bytes | bytearray) -> RequestHead | None:
         raise BadHead(400, "control characters in a head")
     first, *lines = head.split(b"\r\n")
     if len(first) > MOST_LINE_BYTES:
+        if b" " not in first[: MOST_LINE_BYTES + 1]:
+            raise BadHead(501, "a method longer than any that is known")
         raise BadHead(414, "the request line is too long")
     if end < 0 and not lines:
         if first and not re.match(_TOKEN + rb"(?: |\r?$)", first):

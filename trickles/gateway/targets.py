@@ -28,7 +28,7 @@ def authority_untrusted(text: bytes, port: int | None) -> Target:
 
 def bracketed_untrusted(text: bytes) -> str:
     """`[IPV6]` in the one form in which it is compared; BadPacket for anything else."""
-    if b":" not in text:
+    if b":" not in text or b"%" in text:
         raise BadPacket("not an IPv6 address")
     return host_untrusted(text[1:-1])
 

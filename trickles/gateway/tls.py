@@ -14,8 +14,10 @@ from contextlib import suppress
 from typing import Any
 
 from trickles.drivers.addresses import shown
+from trickles.errors import BadPacket
 from trickles.gateway import tcp
-from trickles.gateway.certificates import Certificates
+from trickles.gateway.certificates import ALPN, Certificates
+from trickles.gateway.clienthello import MOST_HELLO_BYTES, NO_APPLICATION_PROTOCOL, protocols_untrusted
 from trickles.gateway.shared import Shared
 from trickles.service import Buffer
 
@@ -35,6 +37,7 @@ class TlsLayer(asyncio.Protocol):
         self._below: asyncio.Transport | None = None
         self._tls: ssl.SSLObject | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._hello: bytearray | None = bytearray()  # what came of it, until it is read
         self._open = False  # the handshake is done
         self._heard = False  # anything at all
         self._paused = False
@@ -63,6 +66,8 @@ class TlsLayer(asyncio.Protocol):
         if self.our_end or self._tls is None:
             return
         self._incoming.write(data)
+        if self._hello is not None and not self._is_spoken(self._hello, data):
+            return
         if self._open or self._shaken(self._tls):
             self.read()
 
@@ -109,6 +114,24 @@ class TlsLayer(asyncio.Protocol):
         self._open = True
         self.above.connection_made(TlsTransport(self, below, tls))
         return True
+
+    def _is_spoken(self, hello: bytearray, data: bytes) -> bool:
+        """Whether the handshake may go on; not while its hello is incomplete, and not for other protocols than ours."""
+        hello += data
+        try:
+            offered = protocols_untrusted(hello) if len(hello) <= MOST_HELLO_BYTES else ()
+        except BadPacket:
+            offered = ()
+        if offered is None:
+            return False
+        self._hello = None
+        below = self._below
+        if not offered or ALPN.encode() in offered or below is None:
+            return True
+        below.write(NO_APPLICATION_PROTOCOL)
+        self._over(below, "no application protocol")
+        below.close()
+        return False
 
     def _too_slow(self) -> None:
         below = self._below

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Sequence
 
 Interval = tuple[int, int]  # [start, stop), in bytes
 Spec = tuple[int | None, int | None]  # (first, last); (None, n) are the last n bytes; (first, None) runs to the end
@@ -41,14 +41,14 @@ def _number(digits: str) -> int | None:
 def select(value: str, size_bytes: int, *, max_parts: int) -> tuple[Interval, ...] | None:
     """The intervals that a Range field selects of `size_bytes` bytes, in the order asked for.
 
-    None: the field is ignored and the whole is sent. Empty: nothing can be satisfied (416). Overlapping intervals are
-    merged, and so are neighbours that follow each other; more than `max_parts` are too many, and the field is ignored.
+    None: the field is ignored and the whole is sent. Empty: nothing can be satisfied (416). Intervals that overlap or
+    touch are merged, in whatever order they come; more than `max_parts` are too many, and the field is ignored.
     """
     specs = parse_range(value)
     if specs is None:
         return None
-    if size_bytes == 0 and any(first is None and last for first, last in specs):
-        return None  # the last n bytes of nothing are satisfiable, and no Content-Range can say so: the whole it is
+    if size_bytes == 0 and any((first is None and last) or first == 0 for first, last in specs):
+        return None  # all of nothing, or its end, can be had; no Content-Range can say so: the whole it is
     intervals = _merged([found for spec in specs if (found := _interval(spec, size_bytes))])
     return None if len(intervals) > max_parts else intervals
 
@@ -62,20 +62,16 @@ def _interval(spec: Spec, size_bytes: int) -> Interval | None:
     return (start, stop) if start < stop else None
 
 
-def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """In the order given, unless some overlap: then ascending."""
-    joined = _joined(intervals)
-    ascending = sorted(joined)
-    overlap = any(left[1] > right[0] for left, right in pairwise(ascending))
-    return tuple(_joined(ascending) if overlap else joined)
-
-
-def _joined(intervals: Iterable[Interval]) -> list[Interval]:
-    """Each interval joined to the one before it where they overlap, or where it begins at that one's end."""
-    out: list[Interval] = []
-    for start, stop in intervals:
-        if out and start <= out[-1][1] and stop > out[-1][0]:
-            before = out.pop()
-            start, stop = min(start, before[0]), max(stop, before[1])
-        out.append((start, stop))
-    return out
+def _merged(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+    """Those that overlap or touch made one, where the first of them stands in the order given."""
+    ascending = sorted(intervals)
+    joined = list[Interval]()
+    for start, stop in ascending:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], stop)
+        else:
+            joined.append((start, stop))
+    if len(joined) == len(intervals):
+        return tuple(intervals)
+    firsts = {bisect_right(joined, (start, _BEYOND)) - 1: None for start, _ in intervals}
+    return tuple(joined[at] for at in firsts)

@@ -27,9 +27,7 @@ def _coded(codings: list[bytes], *, with_length: bool, version: tuple[int, int])
         raise refused(400, "both Transfer-Encoding and Content-Length")
     if version < (1, 1):
         raise refused(400, "Transfer-Encoding in HTTP/1.0")
-    if len(codings) > 1:
-        raise refused(400, "more than one Transfer-Encoding")
-    names = [name.strip(b" \t") for name in codings[0].split(b",")]
+    names = [name.strip(b" \t") for value in codings for name in value.split(b",")]  # several lines are one list
     if b"" in names or b"chunked" in names[:-1]:
         raise refused(400, "chunked must be the last transfer coding, and stand once")
     if names != [b"chunked"]:

@@ -5,30 +5,29 @@ Nothing lives between calls but a bounded memo of small heads, which may be drop
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 import h11
 
+from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.framing import parse_framing_untrusted
 from trickleweb.http1.shape import CRLF, check_head, field_values, max_head_bytes, parse_version, refused
-from trickleweb.http1.target import check_authority, parse_target_untrusted
+from trickleweb.http1.target import check_authority, encoded_target, parse_target_untrusted
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.messages import NeedMore, NoBody, Request
 
 _HEAD_END = CRLF * 2
 _MAX_MEMO_HEAD_BYTES = 2048  # with 1,024 of them the memo stays under some 10 MB
 _NEED_MORE = NeedMore()
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | NeedMore:
     """Read the request head at the start of `data`, or tell that it is incomplete and nothing is wrong so far.
 
     `data` is the connection's input from the request's first byte and may go on beyond the head. Raises HTTPError
-    with `close` set, and nothing else: 400, 414, 417, 431, 501 or 505 (RFC 9112, RFC 9110).
+    with `close` set, and nothing else: 301, 308, 400, 414, 417, 431, 501 or 505 (RFC 9112, RFC 9110).
     """
     end = data.find(_HEAD_END, 0, max_head_bytes(limits))
     if end < 0:
@@ -55,7 +54,9 @@ def _without_empty_line(data: bytes) -> bytes:
 def _parse(head: bytes, limits: Limits) -> Request:
     text = _without_empty_line(head)
     check_head(text, limits)
-    version = parse_version(text[: text.find(CRLF)])
+    line = text[: text.find(CRLF)]
+    version = parse_version(line)
+    _check_target(line)
     lowered = text.lower()
     framing = parse_framing_untrusted(lowered, version)
     host = _host(lowered, version)
@@ -94,7 +95,7 @@ class _Tokens:
 def _tokenise(text: bytes) -> _Tokens:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(text))
     try:
-        connection.receive_data(_ascii_target(text))
+        connection.receive_data(text)
         event = connection.next_event()
     except h11.RemoteProtocolError:
         raise refused(400, "malformed header field") from None
@@ -104,19 +105,21 @@ def _tokenise(text: bytes) -> _Tokens:
     return _Tokens(event.method.decode("ascii"), event.target.decode("ascii"), Headers(pairs))
 
 
-def _ascii_target(text: bytes) -> bytes:
-    """Percent-encode what is UTF-8 in the request line: curl sends names as they are typed."""
-    line, line_end, rest = text.partition(CRLF)
-    if line.isascii():
-        return text
-    if not _is_utf8(line):
+def _check_target(line: bytes) -> None:
+    """Refuse a target that the grammar does not allow: 301 or 308 to its encoded form where it has one, else 400."""
+    method, target, _ = line.split(b" ")
+    if not _is_utf8(target):
         raise refused(400, "the request target is neither ASCII nor UTF-8")
-    return _NOT_ASCII.sub(lambda match: b"%%%02X" % match[0][0], line) + line_end + rest
+    name = method.decode("ascii")
+    encoded = encoded_target(name, target.decode("latin-1"))
+    if encoded is not None:
+        status = 301 if name in {"GET", "HEAD"} else 308  # which keeps the method
+        raise HTTPError(status, "The target has to be encoded.", close=True, headers=(("Location", encoded),))
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(text: bytes) -> bool:
     try:
-        line.decode("utf-8")
+        text.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

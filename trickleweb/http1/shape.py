@@ -13,6 +13,7 @@ from trickleweb.limits import Limits
 CRLF = b"\r\n"
 _LINE_BYTES = bytes([9, 10, 13, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/(\d)\.(\d)")
 
 
@@ -56,6 +57,8 @@ def parse_version(line: bytes) -> tuple[int, int]:
 def _check_sizes(head: bytes, line_end: int, limits: Limits) -> None:
     line_bytes = line_end if line_end >= 0 else len(head)
     if line_bytes > limits.max_request_line_bytes:
+        if _TOKEN_START.match(head).end() > limits.max_request_line_bytes:  # type: ignore[union-attr]
+            raise refused(501, "a method longer than any that is known here")
         raise refused(414, f"the request line is longer than {limits.max_request_line_bytes} bytes")
     if len(head) - line_bytes > limits.max_header_bytes + 2 * len(CRLF):
         raise refused(431, f"the header fields are longer than {limits.max_header_bytes} bytes")

@@ -13,6 +13,14 @@ _ABSOLUTE = re.compile(r"(https?)://([^/?]*)([^?]*)\??(.*)", re.IGNORECASE)
 _HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,255})"
 _AUTHORITY = re.compile(rf"{_HOST}(?::\d{{0,5}})?", re.ASCII)
 _HOST_AND_PORT = re.compile(rf"{_HOST}:\d{{1,5}}", re.ASCII)
+_MOST_PORT = 65_535
+# RFC 3986 3.3, 3.4; the brackets of an address are looked at with it.
+_TARGET = re.compile(
+    r"(?:https?://[^/?]*)?(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
+    re.IGNORECASE,
+)
+_ENCODED = {code: f"%{code:02X}" for code in range(256) if not re.match(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]", chr(code))}
+_MOST_MOVED_CHARS = 300  # what a redirect, which has to fit a continuation, has room for
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -43,9 +51,48 @@ def parse_target_untrusted(method: str, target: str) -> Target:
 
 def check_authority(authority: str) -> str:
     """Give back `host[:port]` if it is well formed; HTTPError 400 otherwise, also for user names in it."""
-    if not _AUTHORITY.fullmatch(authority):
+    if not _AUTHORITY.fullmatch(authority) or not _is_sound(authority):
         raise refused(400, "invalid host")
     return authority
+
+
+def _is_sound(authority: str) -> bool:
+    """Whether the address in brackets is an IPv6 address, and the port a number that ports have."""
+    host, _, port = authority.rpartition("]") if "]" in authority else authority.partition(":")
+    port = port.removeprefix(":")
+    if port and int(port) > _MOST_PORT:
+        return False
+    if not host.startswith("["):
+        return True
+    from ipaddress import IPv6Address  # seldom needed, and all replicas start quickly
+
+    try:
+        IPv6Address(host[1:])
+    except ValueError:
+        return False
+    return True
+
+
+def encoded_target(method: str, target: str) -> str | None:
+    """Where a target that the grammar does not allow is to be asked for in its encoded form; None for one it allows.
+
+    RFC 9112 3.2: it is not corrected in silence, for others on the way may read it otherwise. HTTPError 400 for what
+    is no path, or has no short encoded form.
+    """
+    if _TARGET.fullmatch(target):
+        return None
+    match = _ABSOLUTE.fullmatch(target)
+    if match is not None:
+        check_authority(match[2])
+    raw = target if match is None or target.startswith("/") else (match[3] or "/") + target.partition("?")[1] + match[4]
+    path, mark, query = raw.partition("?")
+    if _BROKEN_ESCAPE.search(path):
+        raise refused(400, "broken percent-escape in the path")
+    encoded = path.translate(_ENCODED) + mark + _BROKEN_ESCAPE.sub("%25", query).translate(_ENCODED)
+    is_path = raw.startswith("/") and not raw.startswith("//")
+    if method == "CONNECT" or not is_path or "#" in raw or len(encoded) > _MOST_MOVED_CHARS:
+        raise refused(400, "malformed request target")
+    return encoded
 
 
 def decode_path(raw_path: str) -> str:
@@ -78,7 +125,7 @@ def _resolve_dots(path: str) -> str:
 
 
 def _authority_form(target: str) -> Target:
-    if not _HOST_AND_PORT.fullmatch(target):
+    if not _HOST_AND_PORT.fullmatch(target) or not _is_sound(target):
         raise refused(400, "CONNECT asks for host:port")
     return Target("", "", authority=target.lower())
 

@@ -15,7 +15,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.limits import Limits
 from trickleweb.messages import Length, Request
-from trickleweb.origin.given import Given, check_going_on, given_by, read_head_untrusted, taken_by
+from trickleweb.origin.given import Given, Unfinished, given_by, read_head_untrusted, taken_by
 from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
 from trickleweb.origin.repeats import FORGETFUL, Repeats
@@ -52,6 +52,7 @@ class Origin:
         self.statuses: Counter[int] = Counter()
         self._repeats = repeats
         self._planner = Planner(site, now_s, contents.strong_name)
+        self._unfinished = Unfinished(now_s)
         self._read = contents.read
         self._limits = limits
 
@@ -136,16 +137,16 @@ class Origin:
         try:
             request = read_head_untrusted(given, self._limits)
             if request is None:
-                check_going_on(given)
+                self._unfinished.check(given, (event.connection, consumed))
                 return None
             if event.early and request.method not in SAFE_METHODS:
                 return None
-            return self._requested(request, given, consumed)
+            return self._requested(event, request, given, consumed)
         except HTTPError as error:
             has_body = not given.first.lstrip(b"\r\n").startswith(b"HEAD ")
             return Turn(self._planner.made_last(self._planner.refusal(error), has_body=has_body), event.input_stop)
 
-    def _requested(self, request: Request, given: Given, consumed: int) -> Turn | None:
+    def _requested(self, event: Event, request: Request, given: Given, consumed: int) -> Turn | None:
         """The response to a request; None while it is worth waiting for the rest of its body."""
         asked_ns = self._repeats.now_ns()
         plan = self._planner.plan(request)
@@ -153,7 +154,7 @@ class Origin:
         try:
             taken = taken_by(request, given, self._limits)
             if taken is None and not refused and not request.expect_continue:
-                check_going_on(given)
+                self._unfinished.check(given, (event.connection, consumed))
                 _check_length(request, self._limits)
                 return None
         except HTTPError:

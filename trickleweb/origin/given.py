@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from trickles.service import Event
 from trickleweb.errors import HTTPError
+from trickleweb.files.recent import Recent
 from trickleweb.http1 import decode_chunked, parse_head_untrusted
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, Length, NeedMore, Request
+
+LATE_SECONDS = 2  # by a clock of whole seconds: who broke off did so long before
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,32 @@ def given_by(event: Event, consumed: int) -> Given:
     return Given(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop))
 
 
-def check_going_on(given: Given) -> None:
-    """Refuse what begins like a request and has ended before it was one (RFC 9110 15.5.9).
+class Unfinished:
+    """Since when requests have been incomplete, so that what took too long is told from what was broken off.
 
-    Its client stopped in the middle; or it took too long, and its gateway stopped in its place.
+    It may be lost: then a request that a gateway gave up on, by ending its input, is called broken off.
     """
-    if given.ended and not given.is_nothing:
-        raise HTTPError(408, "The request did not come whole in time.", close=True)
+
+    def __init__(self, now_s: Callable[[], int]) -> None:
+        self._now_s = now_s
+        self._since: Recent[object, int] = Recent(_REMEMBERED)
+
+    def check(self, given: Given, where: object) -> None:
+        """Note that the request at `where` is incomplete; refuse it if nothing more will come.
+
+        408 if it has been so for some time (RFC 9110 15.5.9), for then a gateway has stopped in its client's place;
+        else 400: the client closed its half in the middle of it (RFC 9112 8).
+        """
+        if given.is_nothing:
+            return
+        now_s, since = self._now_s(), self._since.get(where)
+        if not given.ended:
+            if since is None:
+                self._since.put(where, now_s)
+            return
+        if since is not None and now_s - since >= LATE_SECONDS:
+            raise HTTPError(408, "The request did not come whole in time.", close=True)
+        raise HTTPError(400, "The request ended before it was whole.", close=True)
 
 
 def read_head_untrusted(given: Given, limits: Limits) -> Request | None:

@@ -70,7 +70,7 @@ class AppOrigin:
         self._once = Once(ledger, clock_us)
         self._work = Work(MOST_RUNNING, self._report)
         runner = Runner(application, ring, ledger, self._report)
-        self._taker = Taker(application.terms, limits)
+        self._taker = Taker(application.terms, limits, lambda: clock_us() // 1_000_000)
         self._beginner = Beginner(runner, self._once, self._report)
         self._reviver = Reviver(runner, self._once, limits)
         self._streams = Streams(self._work, self._reviver, self._report, self._tell, clock_us)

@@ -11,7 +11,7 @@ from trickleweb.files.recent import Recent
 from trickleweb.http1 import ChunkedState, Phase, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, NoBody, Request
-from trickleweb.origin.given import Given, check_going_on, read_head_untrusted
+from trickleweb.origin.given import Given, Unfinished, read_head_untrusted
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READ_BYTES = 1 << 18
@@ -105,9 +105,10 @@ Takes = Taken | Interim | Refused | None
 class Taker:
     """Takes requests; how far the chunks of a body were looked at is remembered, and need not be."""
 
-    def __init__(self, terms: Callable[[Request], Terms], limits: Limits) -> None:
+    def __init__(self, terms: Callable[[Request], Terms], limits: Limits, now_s: Callable[[], int]) -> None:
         self._terms = terms
         self._limits = limits
+        self._unfinished = Unfinished(now_s)
         self._scans: Recent[Where, Looked] = Recent(_SCANS)
 
     def drop_caches(self) -> None:
@@ -121,7 +122,7 @@ class Taker:
         """
         head = read_head_untrusted(given, self._limits)
         if head is None:
-            check_going_on(given)
+            self._unfinished.check(given, where)
             return None
         if early and head.method not in SAFE_METHODS:
             return None
@@ -134,7 +135,7 @@ class Taker:
             return Taken(head, terms, given, size)
         if head.expect_continue and not told_to_go_on and given.size_bytes <= head.head_bytes:
             return Interim()
-        check_going_on(given)
+        self._unfinished.check(given, where)
         return None
 
     def _refused(self, head: Request, error: HTTPError, given: Given, where: Where) -> Takes:
