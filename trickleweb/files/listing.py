@@ -102,19 +102,21 @@ def wants_json(accept: str | None) -> bool:
 def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
     """An object with `path`, `complete` (these are all entries), `entries`; times in seconds since 1970.
 
-    `href` is the entry's name as a reference, for names that are no Unicode text. Where there are several pages: which
+    A name that cannot be shown as it is has an `href` beside it, a reference to it. Where there are several pages: which
     of how many this is, the count of all entries, and references to the pages before and after.
     """
-    rows = [
-        {"name": _shown(entry.name), "type": "directory" if entry.is_folder else "file", "mtime": entry.modified_s}
-        | ({} if entry.is_folder else {"size": entry.size_bytes})
-        | {"href": _href(entry)}
-        for entry in entries
-    ]
+    rows = [_fields_of(entry) for entry in entries]
     several = page.pages > 1
     where = {"page": page.number, "pages": page.pages, "total": page.entries} | page.links(order) if several else {}
     listing = {"path": _shown(path), "complete": not several, **where, "entries": rows}
     return json.dumps(listing, separators=(",", ":")).encode()
+
+
+def _fields_of(entry: Entry) -> dict[str, str | int]:
+    shown, kind = _shown(entry.name), "directory" if entry.is_folder else "file"
+    size: dict[str, str | int] = {} if entry.is_folder else {"size": entry.size_bytes}
+    href: dict[str, str | int] = {} if shown == entry.name else {"href": _href(entry)}
+    return {"name": shown, "type": kind, "mtime": entry.modified_s} | size | href
 
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
