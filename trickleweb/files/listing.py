@@ -102,8 +102,8 @@ def wants_json(accept: str | None) -> bool:
 def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
     """An object with `path`, `complete` (these are all entries), `entries`; times in seconds since 1970.
 
-    A name that cannot be shown as it is has an `href` beside it, a reference to it. Where there are several pages: which
-    of how many this is, the count of all entries, and references to the pages before and after.
+    A name that cannot be shown as it is has an `href` beside it, a reference to it. Where there are several pages:
+    which of how many this is, the count of all entries, and references to the pages before and after.
     """
     rows = [_fields_of(entry) for entry in entries]
     several = page.pages > 1
@@ -112,10 +112,10 @@ def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> by
     return json.dumps(listing, separators=(",", ":")).encode()
 
 
-def _fields_of(entry: Entry) -> dict[str, str | int]:
+def _fields_of(entry: Entry) -> dict[str, object]:
     shown, kind = _shown(entry.name), "directory" if entry.is_folder else "file"
-    size: dict[str, str | int] = {} if entry.is_folder else {"size": entry.size_bytes}
-    href: dict[str, str | int] = {} if shown == entry.name else {"href": _href(entry)}
+    size = {} if entry.is_folder else {"size": entry.size_bytes}
+    href = {} if shown == entry.name else {"href": _href(entry)}
     return {"name": shown, "type": kind, "mtime": entry.modified_s} | size | href
 
 

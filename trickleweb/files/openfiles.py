@@ -38,13 +38,23 @@ class OpenFile(Protocol):
 class HashedFile:
     """A file whose hashes are known; `stamp` is a state in which it was exactly that content."""
 
-    __slots__ = ("_checked", "_descriptor", "_hasher", "_hashes", "_later", "_size_bytes", "_stamp", "_verified")
+    __slots__ = (
+        "_checked",
+        "_descriptor",
+        "_hasher",
+        "_hashes",
+        "_later",
+        "_mark",
+        "_size_bytes",
+        "_stamp",
+        "_verified",
+    )
 
     def __init__(
         self, descriptor: int, stamp: Stamp, hashes: Hashes, hasher: Hasher, verified: Recent[tuple[bytes, int], bytes]
     ) -> None:
         self._descriptor = descriptor
-        self._stamp = stamp
+        self._stamp, self._mark = stamp, stamp[:5]
         self._size_bytes = stamp.size_bytes
         self._hashes = hashes
         self._hasher = hasher
@@ -56,11 +66,11 @@ class HashedFile:
         """As `OpenFile.read`."""
         stop = min(stop, self._size_bytes)
         data = disk.read_range(self._descriptor, start, max(start, stop))
-        stamp = disk.stamp_of(self._descriptor)  # after the read: a write stamps the file before it changes a byte
-        if stamp == self._stamp:
+        if disk.mark_of(self._descriptor) == self._mark:  # after the read: a write stamps the file first
             return data
+        stamp = disk.stamp_of(self._descriptor)
         if same_bytes(self._stamp, stamp, held=True):
-            self._stamp = stamp
+            self._stamp, self._mark = stamp, stamp[:5]
             return data
         if stamp.size_bytes < self._size_bytes:
             raise ContentNotHere("the file has become shorter")

@@ -80,6 +80,8 @@ def split_path(request: Request, path: str | None) -> tuple[str, str]:
     The text of a request's path has U+FFFD for bytes that are no UTF-8: they are read again from the target.
     """
     inner = request.path if path is None else path
+    if path is None and "\ufffd" not in inner:
+        return "", inner
     above = request.path.removesuffix(inner)
     if "\ufffd" not in inner:
         return above, inner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trickleweb.files import disk
 from trickleweb.files.cachecontrol import cache_control
 from trickleweb.files.contents import strong_etag, weak_etag
 from trickleweb.files.encodings import SUFFIXES
@@ -29,12 +30,18 @@ class Resolved:
     absent: tuple[str, ...]
     lasting: bool
 
-    def holds(self, tree: Tree) -> bool:
-        """Whether nothing has changed on the disk: a system call for each file, none is opened."""
+    def holds(self, root: str) -> bool:
+        """Whether nothing has changed below the path `root`: a system call for each file, none is opened.
+
+        These are looks at several paths, and yet one answer: what was found in one look at one tree.
+        """
         for path, mark in self.marks:
-            if tree.mark_of(path) != mark:
+            if disk.mark_of(f"{root}/{path}") != mark:
                 return False
-        return not any(map(tree.exists, self.absent))
+        for path in self.absent:  # noqa: SIM110 - a generator costs as much as a look
+            if disk.exists(f"{root}/{path}"):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

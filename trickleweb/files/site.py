@@ -44,8 +44,11 @@ class StaticSite:
         if request.method not in {"GET", "HEAD"}:
             return pages.other_method(request.method)
         above, inner = split_path(request, path)
+        resolved = self._remembered(inner)
+        if resolved is not None:
+            return self._answer(inner, resolved, request)
         try:
-            return self._store.retried(lambda tree: self._plan(request, above, inner, tree))
+            return self._store.retried(lambda tree: self._planned(request, above, inner, tree))
         except FilesUnavailable as error:
             raise HTTPError(503, "The file cannot be read now.", headers=(("Retry-After", "1"),)) from error
 
@@ -59,12 +62,6 @@ class StaticSite:
         self._plans.clear()
         self._listings.clear()
         self._store.drop_caches()
-
-    def _plan(self, request: Request, above: str, inner: str, tree: Tree) -> Plan:
-        resolved = self._remembered(inner, tree)
-        if resolved is not None:
-            return self._answer(inner, resolved, request)
-        return self._planned(request, above, inner, tree)
 
     def _planned(self, request: Request, above: str, inner: str, tree: Tree) -> Plan:
         """The response to a path that is new, or where something has changed."""
@@ -108,7 +105,7 @@ class StaticSite:
             raise HTTPError(404)
         if not _is_navigation(request.headers):
             raise HTTPError(404, headers=(("Vary", "Accept"),))
-        resolved = self._remembered(_FALLBACK, tree)
+        resolved = self._remembered(_FALLBACK)
         if resolved is None:
             try:
                 place = Place.of(tree, self._options.fallback)
@@ -129,9 +126,9 @@ class StaticSite:
             self._plans.put((key, ask), (resolved, plan))
         return plan
 
-    def _remembered(self, key: str, tree: Tree) -> Resolved | None:
+    def _remembered(self, key: str) -> Resolved | None:
         resolved = self._resources.get(key)
-        return resolved if resolved is not None and resolved.holds(tree) else None
+        return resolved if resolved is not None and resolved.holds(self._store.root_path) else None
 
     def _remember(self, key: str, resolved: Resolved) -> Resolved:
         if resolved.lasting:

@@ -79,6 +79,7 @@ class FileStore:
         self._small: Recent[str, bytes] = Recent(self._limits.memory_bytes)
         self._files = open_files or OpenFiles(self._limits.descriptors)
         self._restless = Restless(hasher.now_ns)
+        self.root_path = self._root.path
         self.now_ns, self.now_s, self.is_settled = hasher.now_ns, hasher.now_s, hasher.is_settled
 
     def retried(self, action: Callable[[Tree], T]) -> T:

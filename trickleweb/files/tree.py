@@ -13,7 +13,7 @@ from contextlib import suppress
 from trickleweb.files import disk
 from trickleweb.files.beneath import FOLDER, open_beneath
 from trickleweb.files.errors import FilesUnavailable, NoSuchFile
-from trickleweb.files.stamps import Mark, Stamp
+from trickleweb.files.stamps import Stamp
 
 
 class Tree:
@@ -26,14 +26,6 @@ class Tree:
     def look_at(self, path: str) -> tuple[Stamp, bool]:
         """As `disk.look_at`, for a path below this folder, or "" for itself."""
         return disk.look_at(path or ".", self.descriptor)
-
-    def mark_of(self, path: str) -> Mark | None:
-        """The beginning of the stamp of whatever lies at a path below this folder, None if it cannot be had."""
-        try:
-            found = os.stat(path, dir_fd=self.descriptor)
-        except (OSError, ValueError):
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def exists(self, path: str) -> bool:
         """Whether anything seems to lie at a path below this folder."""
@@ -64,17 +56,17 @@ class Root:
     """A served folder by its path, which may lead to another folder at any time."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.path.abspath(path)  # noqa: PTH100
+        self.path = os.path.abspath(path)  # noqa: PTH100
         self._tree: Tree | None = None
         self._identity: tuple[int, int] | None = None
 
     def tree(self) -> Tree:
         """The folder that the path leads to now, opened; `FilesUnavailable` where it leads to none."""
         try:
-            found = os.stat(self._path)
+            found = os.stat(self.path)
             if self._tree is None or (found.st_dev, found.st_ino) != self._identity:
                 self._tree = self._identity = None
-                tree = Tree(os.open(self._path, FOLDER))
+                tree = Tree(os.open(self.path, FOLDER))
                 opened = os.fstat(tree.descriptor)
                 self._tree, self._identity = tree, (opened.st_dev, opened.st_ino)
         except OSError as exc:
