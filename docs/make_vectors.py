@@ -23,6 +23,7 @@ from trickles.rtt import RoundTrip
 from trickles.service import Continuation, Refusal
 from trickles.session import Session, connection_id
 from trickles.spool import receipt
+from trickles.stores import store_tag
 from trickles.trickle import Episode, Recovery, course, rescaled, restarted
 from trickles.wire.hello import ASK_BYTES, HELLO_HEADER_BYTES, HPKE_OVERHEAD, NO_COOKIE, Hello, HelloInside
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite, address_bytes
@@ -48,8 +49,9 @@ SECRET, SALT, NONCE = fixed("secret", 32), fixed("salt", 8), fixed("nonce", 12)
 EPOCH = certify(Epoch(0x01020304, EPOCH_KEY, NOW - 1_000_000), IDENTITY)
 RING = Keyring((EPOCH,))
 CONNECTION = connection_id(SECRET)
-FIRST_NONCE_KEY = EPOCH.derive(Purpose.NONCE, CONNECTION, 16)
-NONCE_KEY = expand(FIRST_NONCE_KEY, Purpose.NONCE, NOW.to_bytes(8, "big"), 16)
+STORE_TAG = store_tag(fixed("store", 32))
+FIRST_NONCE_KEY = EPOCH.derive(Purpose.NONCE, CONNECTION, 12) + STORE_TAG
+NONCE_KEY = expand(FIRST_NONCE_KEY, Purpose.NONCE, NOW.to_bytes(8, "big"), 12) + STORE_TAG
 EPISODE = Episode(9, 10, 65_536)
 
 
@@ -80,7 +82,7 @@ def keys() -> Json:
         ("epoch", EPOCH_KEY, Purpose.TRANSPORT, CONNECTION, 32),
         ("epoch", EPOCH_KEY, Purpose.USER, CONNECTION, 32),
         ("epoch", EPOCH_KEY, Purpose.HELLO, b"", 32),
-        ("epoch", EPOCH_KEY, Purpose.NONCE, CONNECTION, 16),
+        ("epoch", EPOCH_KEY, Purpose.NONCE, CONNECTION, 12),
         ("secret", SECRET, Purpose.TO_SERVER, CONNECTION, 32),
         ("secret", SECRET, Purpose.TO_CLIENT, CONNECTION, 32),
     ]
@@ -92,6 +94,7 @@ def keys() -> Json:
         "epoch": {"id": EPOCH.identifier, "key": EPOCH_KEY, "not_before": EPOCH.not_before},
         "secret": SECRET,
         "connection": CONNECTION,
+        "store": fixed("store", 32),
         "nonce_key_after_first_restart": NONCE_KEY,
         "derived": rows,
         "receipt_0_1000": f"{receipt(NONCE_KEY, 0, 1000):016x}",

@@ -64,6 +64,7 @@ class Event(NamedTuple):
     wants: tuple[tuple[int, int], ...]
     budget: int
     spooled: Spooled | None = None  # when the input came through the spool; `input` is its beginning
+    other_store: bool = False  # the connection was greeted by a replica that shares another store than this one
 
     @property
     def input_stop(self) -> int:

@@ -16,6 +16,10 @@ from typing import Protocol
 from trickleweb.errors import WebError
 
 
+class OtherLedger(WebError):
+    """The work began where another ledger is in use: whether it was done stands there, and this one does not know."""
+
+
 class LedgerUnavailable(WebError):
     """The ledger cannot be asked now: full, locked for too long, or damaged. Nothing was claimed: 503, ask again."""
 
@@ -50,6 +54,10 @@ class Ledger(Protocol):
 
     `trickleweb.stores.SqliteLedger` is for the replicas of one machine.
     """
+
+    @property
+    def store_id(self) -> bytes:
+        """32 bytes that are the same for all who share this ledger's rows, and for nobody else (`trickles.stores`)."""
 
     def claim(self, key: bytes, *, now: int) -> Claim:
         """Where the matter of `key` stands; `New` to exactly one caller."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from trickles.keyring import Keyring
-from trickleweb.ledger import Claim, Ledger, ledger_key
+from trickles.stores import NO_STORE, store_name, store_tag
+from trickleweb.ledger import Claim, Ledger, OtherLedger, ledger_key
 from trickleweb.plain import Plain, StateTooLarge, dump_plain, load_plain
 from trickleweb.sealing import BadSeal, seal, unseal
 
@@ -19,10 +20,14 @@ _SERIAL_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class WizardState:
-    """The step that is to be answered, and all answers to the ones before; `serial` names this run of the wizard."""
+    """The step that is to be answered, and all answers to the ones before; `serial` names this run of the wizard.
+
+    `store` is the tag of the ledger that this run is finished in (`trickles.stores`).
+    """
 
     step: str
     serial: bytes
+    store: bytes
     answers: dict[str, Plain] = field(default_factory=dict)
 
 
@@ -39,11 +44,12 @@ class Wizard:
         if not self.steps or len(set(self.steps)) != len(self.steps):
             raise ValueError("a wizard has steps, each once")
 
-    def begin(self, *, entropy: bytes) -> WizardState:
-        """A new run at the first step; `entropy` is at least 16 bytes."""
+    def begin(self, *, entropy: bytes, ledger: Ledger | None) -> WizardState:
+        """A new run at the first step, to be finished in that ledger; `entropy` is at least 16 bytes."""
         if len(entropy) < _SERIAL_BYTES:
             raise ValueError("a wizard's run takes 16 bytes of entropy")
-        return WizardState(self.steps[0], entropy[:_SERIAL_BYTES])
+        store = store_tag(NO_STORE if ledger is None else ledger.store_id)
+        return WizardState(self.steps[0], entropy[:_SERIAL_BYTES], store)
 
     def answered(self, state: WizardState, **answers: Plain) -> WizardState:
         """The state after the step at hand: the answers added, at the next step; at the last one it stays."""
@@ -56,7 +62,7 @@ class Wizard:
 
     def seal(self, ring: Keyring, state: WizardState, *, principal: str, now: int, entropy: bytes) -> str:
         """The text of the page's hidden field; `StateTooLarge` or `NotPlain` for answers that cannot travel."""
-        data = dump_plain([state.step, state.serial.hex(), state.answers])
+        data = dump_plain([state.step, state.serial.hex(), state.store.hex(), state.answers])
         if len(data) > self.max_bytes:
             raise StateTooLarge(
                 f"the answers take {len(data)} bytes, over {self.max_bytes}: keep them in a shared store"
@@ -67,8 +73,8 @@ class Wizard:
         """The state in a page's field; `BadSeal` for one forged, expired, another's, or of steps that are no more."""
         unsealed = unseal(ring, self._purpose, token, now=now, principal=principal)
         try:
-            step, serial, answers = load_plain(unsealed.data)
-            state = WizardState(step, bytes.fromhex(serial), dict(answers))
+            step, serial, store, answers = load_plain(unsealed.data)
+            state = WizardState(step, bytes.fromhex(serial), bytes.fromhex(store), dict(answers))
         except (ValueError, TypeError):
             raise BadSeal from None
         if state.step not in self.steps:
@@ -76,7 +82,12 @@ class Wizard:
         return state
 
     def finish(self, ledger: Ledger, state: WizardState, *, now: int) -> Claim:
-        """Claim the end of this run: `New` once; `Done` has what `finished` kept, to be shown again."""
+        """Claim the end of this run: `New` once; `Done` has what `finished` kept, to be shown again.
+
+        OtherLedger when the run began where another ledger is in use, which may know that it is finished.
+        """
+        if store_tag(ledger.store_id) != state.store:
+            raise OtherLedger(f"this form began where another ledger is in use than {store_name(ledger.store_id)}")
         return ledger.claim(self._key(state), now=now)
 
     def finished(self, ledger: Ledger, state: WizardState, outcome: bytes, *, now: int) -> bytes:

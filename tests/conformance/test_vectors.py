@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from trickles.nonce import NonceSequence
 from trickles.service import Continuation, Refusal
 from trickles.session import Session, connection_id
 from trickles.spool import receipt
+from trickles.stores import store_tag
 from trickles.wire.hello import NO_COOKIE, parse_hello_untrusted
 from trickles.wire.kinds import Kind, Suite
 from trickles.wire.piece import parse_piece_untrusted, parse_receipt_untrusted
@@ -56,10 +58,17 @@ def test_the_secret_names_the_connection() -> None:
     assert by_hand.connection_id(SECRET) == connection_id(SECRET) == CONNECTION
 
 
-def test_the_nonce_key_changes_with_the_first_restart() -> None:
-    first = by_hand.derived(EPOCH_KEY, "NONCE", CONNECTION, 16)
-    expected = octets(KEYS["nonce_key_after_first_restart"])
-    assert by_hand.derived(first, "NONCE", ISSUED.to_bytes(8, "big"), 16) == expected
+def first_nonce_key() -> bytes:
+    """As the replica that greets makes it: with the tag of its store."""
+    tag = sha256(b"trickles 1 store" + octets(KEYS["store"])).digest()[:4]
+    return by_hand.derived(EPOCH_KEY, "NONCE", CONNECTION, 12) + tag
+
+
+def test_the_nonce_key_changes_with_the_first_restart_and_keeps_the_tag_of_the_store() -> None:
+    first, expected = first_nonce_key(), octets(KEYS["nonce_key_after_first_restart"])
+    assert by_hand.derived(first, "NONCE", ISSUED.to_bytes(8, "big"), 12) + first[12:] == expected
+    assert store_tag(octets(KEYS["store"])) == first[12:]
+    assert store_tag(b"") == bytes(4)
 
 
 def test_range_nonces() -> None:
@@ -82,8 +91,7 @@ def test_spool_receipts() -> None:
 
 def plaintext_by_hand(suite: int, embryo: bool) -> bytes:
     law = (0, 3, 65_536) if embryo else (9, 10, 65_536)
-    first = by_hand.derived(EPOCH_KEY, "NONCE", CONNECTION, 16)
-    key = first if embryo else octets(KEYS["nonce_key_after_first_restart"])
+    key = first_nonce_key() if embryo else octets(KEYS["nonce_key_after_first_restart"])
     address = bytes(10) + b"\xff\xff" + bytes((192, 0, 2, 1))
     return by_hand.transport_plaintext(suite, embryo, ISSUED, address, 1200, law, SECRET, key)
 

@@ -168,7 +168,7 @@ def ordering(placed: list[Any]) -> App:
 
     @app.get("/order")
     async def begin(request: Request) -> Any:
-        return page(request, ORDER.begin(entropy=request.entropy("order")))
+        return page(request, ORDER.begin(entropy=request.entropy("order"), ledger=request.ledger))
 
     @app.post("/order")
     async def answer(request: Request) -> Any:

@@ -7,12 +7,15 @@ import pytest
 from tests.support.offered import LONG, offered
 from tests.support.origins import body, event, get, output, spool, status
 from tests.support.programs import Fleet, always, asked, begun, fetched, settled, short_stretches, with_fleet
+from trickles import Policy
 from trickles.service import Continuation, Event, Refusal, Reply
-from trickleweb import App
+from trickles.stores import store_name
+from trickleweb import App, Request
 from trickleweb.ledger import Claim, LedgerUnavailable, request_key
 from trickleweb.origin import AppOrigin
 from trickleweb.plain import StateTooLarge
 from trickleweb.stores import MemoryLedger
+from trickleweb.testing.fleet import VirtualFleet
 
 POST = get("/echo", "Content-Length: 5", method="POST") + b"12345"
 KEY = request_key(b"12345678", 0)
@@ -86,6 +89,45 @@ def test_what_a_dead_replica_was_at_is_not_run_again_unless_twice_does_no_harm(p
         assert len(app.state.ran) == runs
 
     with_fleet(offered, test)
+
+
+def test_what_began_where_another_ledger_is_in_use_is_not_run() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        origin = fleet.replica()
+        elsewhere = event(POST)._replace(other_store=True)
+        for _ in range(2):
+            assert await asked(origin, elsewhere) == Reply(refusal=Refusal.NOT_HERE)
+        assert (app.state.ran, origin.other_ledger, len(fleet.errors)) == ([], 2, 2)
+        assert f"(store {store_name(fleet.memory.store_id)})" in str(fleet.errors[0])
+        assert await asked(origin, event(post("/twice"))._replace(other_store=True)) != Reply(refusal=Refusal.NOT_HERE)
+        assert status(output(await asked(origin, event(get("/"))._replace(other_store=True)))) == 200
+        assert (await asked(origin, event(POST)._replace(connection=b"87654321"))).refusal is None
+        assert app.state.ran == ["POST /twice", "POST /echo"]
+
+    with_fleet(offered, test)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one ledger", "two ledgers"])
+@pytest.mark.parametrize("policy", [Policy.HOME, Policy.SPRAY])
+def test_what_a_replica_died_at_is_not_run_again_whatever_replicas_share(policy: Policy, apart: bool) -> None:
+    """The replica at work dies; the one that takes its place has the same ledger, the other one perhaps not."""
+    app, ran, lives = App(), list[int](), list[VirtualFleet]()
+
+    @app.post("/pay")
+    async def pay(_: Request) -> str:
+        [fleet] = lives
+        [index] = [index for index, life in enumerate(fleet._lives) if life.origin.busy]
+        ran.append(index)
+        if len(ran) == 1:
+            fleet.kill(index)
+            await asyncio.sleep(3600)
+        return "paid"
+
+    lives.append(VirtualFleet(lambda: app, policy=policy, apart=apart))
+    transfer = asyncio.run(lives[0].fetch(post("/pay")))
+    assert len(ran) == 1
+    assert transfer.failure is not None or b"whether it was done is not known" in transfer.data
 
 
 def test_one_at_work_elsewhere_is_waited_for() -> None:

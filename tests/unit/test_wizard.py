@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.fleetkeys import WALL, ring
 from trickles.keyring import Keyring
-from trickleweb.ledger import Done, Lost, New, Pending
+from trickles.stores import store_name
+from trickleweb.ledger import Done, Lost, New, OtherLedger, Pending
 from trickleweb.plain import NotPlain, StateTooLarge
 from trickleweb.sealing import BadSeal, seal
 from trickleweb.stores import MemoryLedger, SharedMemory
@@ -14,6 +15,7 @@ from trickleweb.wizard import HOUR, Wizard, WizardState
 
 ORDER = Wizard("order", ("address", "payment", "confirm"))
 ENTROPY = bytes(range(32))
+LEDGER = MemoryLedger()
 
 
 def page(state: WizardState, wizard: Wizard = ORDER, principal: str = "anna", now: int = WALL) -> str:
@@ -27,7 +29,7 @@ def opened(
 
 
 def test_the_answers_travel_from_step_to_step() -> None:
-    state = ORDER.begin(entropy=ENTROPY)
+    state = ORDER.begin(entropy=ENTROPY, ledger=LEDGER)
     assert state.step == "address"
     for answers in ({"city": "Zürich", "zip": 8001}, {"card": ["x", None]}):
         assert not ORDER.is_last(state)
@@ -40,7 +42,7 @@ def test_the_answers_travel_from_step_to_step() -> None:
 
 
 def test_going_back_a_step_keeps_the_run() -> None:
-    first = ORDER.begin(entropy=ENTROPY)
+    first = ORDER.begin(entropy=ENTROPY, ledger=LEDGER)
     token = page(first)
     one, two = ORDER.answered(opened(token), city="A"), ORDER.answered(opened(token), city="B")
     assert (one.answers["city"], two.answers["city"]) == ("A", "B")
@@ -48,31 +50,40 @@ def test_going_back_a_step_keeps_the_run() -> None:
 
 
 def test_it_finishes_once() -> None:
-    ledger = MemoryLedger()
-    state = opened(page(ORDER.begin(entropy=ENTROPY)))
+    ledger = LEDGER
+    state = opened(page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER)))
     assert ORDER.finish(ledger, state, now=WALL) == New()
     assert ORDER.finish(ledger, ORDER.answered(state, city="B"), now=WALL) == Pending()
     assert ORDER.finished(ledger, state, b"order 17", now=WALL) == b"order 17"
     assert ORDER.finish(ledger, state, now=WALL) == Done(b"order 17")
-    other_run = ORDER.begin(entropy=bytes(32))
+    other_run = ORDER.begin(entropy=bytes(32), ledger=LEDGER)
     assert ORDER.finish(ledger, other_run, now=WALL) == New()
     assert Wizard("other", ORDER.steps).finish(ledger, state, now=WALL) == New()
 
 
 def test_a_run_whose_replica_died_is_not_finished_again() -> None:
     shared = SharedMemory()
-    state = ORDER.begin(entropy=ENTROPY)
+    state = ORDER.begin(entropy=ENTROPY, ledger=MemoryLedger(shared))
     ORDER.finish(MemoryLedger(shared, "one"), state, now=WALL)
     shared.dead.add("one")
     assert ORDER.finish(MemoryLedger(shared, "two"), state, now=WALL) == Lost()
 
 
+def test_a_run_that_began_elsewhere_is_not_finished_in_another_ledger() -> None:
+    other = MemoryLedger()
+    state = opened(page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER)))
+    with pytest.raises(OtherLedger, match=f"another ledger is in use than {store_name(other.store_id)}"):
+        ORDER.finish(other, ORDER.answered(state, city="B"), now=WALL)
+    with pytest.raises(OtherLedger):
+        ORDER.finish(LEDGER, ORDER.begin(entropy=ENTROPY, ledger=None), now=WALL)
+
+
 def test_forged_expired_and_foreign_pages_are_refused_alike() -> None:
-    token = page(ORDER.begin(entropy=ENTROPY))
+    token = page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER))
     no_more = Wizard("order", ("payment", "confirm"))
     other_form = seal(ring(), "wizard order", b"{}", ttl=HOUR, now=WALL, entropy=ENTROPY, principal="anna")
     bad_serial = seal(
-        ring(), "wizard order", b'["address","xy",{}]', ttl=HOUR, now=WALL, entropy=ENTROPY, principal="anna"
+        ring(), "wizard order", b'["address","xy","00",{}]', ttl=HOUR, now=WALL, entropy=ENTROPY, principal="anna"
     )
     texts = set()
     attempts: tuple[Callable[[], WizardState], ...] = (
@@ -93,7 +104,7 @@ def test_forged_expired_and_foreign_pages_are_refused_alike() -> None:
 
 
 def test_answers_that_cannot_travel_are_typed_errors() -> None:
-    state = ORDER.begin(entropy=ENTROPY)
+    state = ORDER.begin(entropy=ENTROPY, ledger=LEDGER)
     with pytest.raises(StateTooLarge, match="keep them in a shared store"):
         page(ORDER.answered(state, text="x" * 40_000))
     with pytest.raises(NotPlain):
@@ -108,4 +119,4 @@ def test_a_wizard_has_steps(steps: tuple[str, ...]) -> None:
 
 def test_a_run_takes_entropy() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
-        ORDER.begin(entropy=bytes(15))
+        ORDER.begin(entropy=bytes(15), ledger=LEDGER)

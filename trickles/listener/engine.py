@@ -21,6 +21,7 @@ from trickles.listener.spooling import Spooler
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
 from trickles.spool import Spool
+from trickles.stores import NO_STORE
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
 from trickles.wire.refusal import refusal_header
@@ -34,8 +35,9 @@ _REQUEST, _COMMIT = int(Kind.REQUEST), RequestFlag.COMMIT
 class Listener:
     """Answers datagrams; two listeners with equal keyrings and services answer alike.
 
-    `handle` never raises for what a datagram holds. Replies that a service defers come out of `poll`; `on_ready`, when
-    set, is called as soon as there is something to poll.
+    `store_id` is of what the service shares with those of other replicas: its events say which connections began where
+    that is something else. `handle` never raises for what a datagram holds. Replies that a service defers come out of
+    `poll`; `on_ready`, when set, is called as soon as there is something to poll.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class Listener:
         entropy: Entropy,
         limits: Limits = DEFAULT_LIMITS,
         spool: Spool | None = None,
+        store_id: bytes = NO_STORE,
     ) -> None:
         self.counters = Counters()
         self.on_ready: Callable[[], None] | None = None
         self._limits = limits
         self._entropy = entropy
         self._ready: list[Burst] = []
-        self._paths = PathCache(keyring, limits)
+        self._paths = PathCache(keyring, limits, store_id)
         self._spooler = Spooler(spool, entropy, limits, self.counters)
         self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
         self._greeter = Greeter(self._paths, self._replier, limits, self.counters)

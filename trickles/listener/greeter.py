@@ -15,7 +15,7 @@ from trickles.trace import Counters
 from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
 from trickles.wire.hello import ASK_BYTES, HelloInside, parse_hello_untrusted
 from trickles.wire.kinds import Address, Burst, Kind, Suite, address_bytes
-from trickles.wire.transport import TransportState
+from trickles.wire.transport import NONCE_SECRET_BYTES, TransportState
 
 _CERTIFICATE = bytes((Kind.CERTIFICATE,))
 _COOKIE = bytes((Kind.COOKIE,))
@@ -66,7 +66,8 @@ class Greeter:
     ) -> list[Burst]:
         session = Session(inside.secret, suite)
         episode = Episode(0, self._limits.unproved_window, UNBOUNDED_SSTHRESH)
-        nonce_key = keys.epoch.derive(Purpose.NONCE, session.connection, 16)
+        secret = keys.epoch.derive(Purpose.NONCE, session.connection, NONCE_SECRET_BYTES)
+        nonce_key = secret + self._paths.store_tag
         size = min(size, self._limits.min_datagram_bytes)
         state = TransportState(suite, True, now, address_bytes(source[0]), size, episode, inside.secret, nonce_key)
         path = Path(session.connection, state, session, NonceSequence(nonce_key), Seals(session.connection))

@@ -10,9 +10,10 @@ from trickles.limits import Limits
 from trickles.listener.recent import Recent
 from trickles.nonce import NonceSequence
 from trickles.session import Session
+from trickles.stores import NO_STORE, store_tag
 from trickles.trickle import Episode
 from trickles.wire.response import transport_frame
-from trickles.wire.transport import TransportState
+from trickles.wire.transport import NONCE_SECRET_BYTES, TransportState
 
 
 @dataclass(slots=True, eq=False)
@@ -24,13 +25,15 @@ class Path:
     session: Session
     nonces: NonceSequence
     seals: Seals
+    other_store: bool = False  # the replica that greeted the connection shares another store
 
 
 class PathCache:
     """Opens and seals continuations; what it remembers is bounded and only saves time."""
 
-    def __init__(self, keyring: Keyring, limits: Limits) -> None:
+    def __init__(self, keyring: Keyring, limits: Limits, store_id: bytes = NO_STORE) -> None:
         self.keyring = keyring
+        self.store_tag = store_tag(store_id)
         self._limits = limits
         self._paths: Recent[bytes, Path] = Recent(limits.path_cache)
         self._connections: Recent[bytes, Path] = Recent(limits.path_cache)  # the last opened of each
@@ -60,9 +63,10 @@ class PathCache:
         if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
             session, nonces = Session(state.secret, state.suite), NonceSequence(state.nonce_key)
             path = Path(connection, state, session, nonces, Seals(connection))
+            path.other_store = state.store_tag != self.store_tag
         else:
             nonces = known.nonces if known.state.nonce_key == state.nonce_key else NonceSequence(state.nonce_key)
-            path = Path(connection, state, known.session, nonces, known.seals)
+            path = Path(connection, state, known.session, nonces, known.seals, known.other_store)
         self._connections.add(connection, path)
         return path
 
@@ -77,10 +81,11 @@ class PathCache:
         old, nonces, seals = path.state, path.nonces, path.seals
         nonce_key = old.nonce_key
         if old.embryo and old.episode.base == 0 and not embryo:
-            nonce_key = expand(nonce_key, Purpose.NONCE, old.issued.to_bytes(8, "big"), len(nonce_key))
+            fresh = expand(nonce_key, Purpose.NONCE, old.issued.to_bytes(8, "big"), NONCE_SECRET_BYTES)
+            nonce_key = fresh + old.store_tag
             nonces = NonceSequence(nonce_key)
         state = TransportState(old.suite, embryo, now, address, size, episode, old.secret, nonce_key)
         blob = seals.transport(self.keyring, state, nonce, now)
-        path = Path(path.connection, state, path.session, nonces, seals)
+        path = Path(path.connection, state, path.session, nonces, seals, path.other_store)
         self._paths.add(blob, path)
         return transport_frame(episode, embryo, blob), path

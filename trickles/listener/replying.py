@@ -91,7 +91,9 @@ class Replier:
         more = known is not None and known.more
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, taken, again, more)
         ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
-        event = Event(path.connection, source[0], False, offset, given, ends, known, wants, budget, spooled)
+        event = Event(
+            path.connection, source[0], False, offset, given, ends, known, wants, budget, spooled, path.other_store
+        )
         return self.ask(event, grant)
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:

@@ -15,6 +15,7 @@ from trickles.wire.kinds import Suite
 
 CONNECTION_BYTES = 8
 BLOB_BYTES = 128
+NONCE_SECRET_BYTES = 12  # of a nonce key; the other four are the tag of the store that was shared where it was made
 _STATE = struct.Struct(
     ">BBQ16sHIII32s16s"
 )  # suite and flags, law, issued, address, mss, base, start, ssthresh, secrets
@@ -25,7 +26,8 @@ _EMBRYO = 0x80
 class TransportState:
     """What is sealed: `embryo` marks an address not yet proved; `issued` is in microseconds since 1970.
 
-    `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone.
+    `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone: 12
+    bytes of key and the tag of a store.
     """
 
     suite: Suite
@@ -36,6 +38,11 @@ class TransportState:
     episode: Episode
     secret: bytes
     nonce_key: bytes
+
+    @property
+    def store_tag(self) -> bytes:
+        """What the replica that greeted the connection shares with others, see `stores`."""
+        return self.nonce_key[NONCE_SECRET_BYTES:]
 
     def encode(self) -> bytes:
         """88 bytes, fixed layout, big endian."""

@@ -13,7 +13,7 @@ from trickleweb.app.pool import WorkerPool
 from trickleweb.errors import HTTPError
 from trickleweb.handlers import Handler, Middleware
 from trickleweb.http1 import unavailable
-from trickleweb.ledger import LedgerUnavailable
+from trickleweb.ledger import LedgerUnavailable, OtherLedger
 from trickleweb.request import Request
 from trickleweb.responses import Response, as_response, error_response
 from trickleweb.sealing import BadSeal
@@ -123,6 +123,8 @@ def _told(error: Exception) -> HTTPError | None:
             return HTTPError(400, "This page cannot be used any more: load it again.")
         case LedgerUnavailable():
             return unavailable("The ledger cannot be asked now.")
+        case OtherLedger():
+            return unavailable("This form was begun at a server that does not share its records with this one.")
     return None
 
 

@@ -28,7 +28,8 @@ class WizardForm:
         self._principal = principal
         token = request.form().get(FIELD) if request.method == "POST" else None
         if token is None:
-            self.state: WizardState = wizard.begin(entropy=request.entropy(f"wizard {wizard.name}"))
+            entropy = request.entropy(f"wizard {wizard.name}")
+            self.state: WizardState = wizard.begin(entropy=entropy, ledger=request.setting.ledger)
         else:
             self.state = wizard.open(request.keyring, token, principal=principal, now=request.now)
 
@@ -62,7 +63,8 @@ class WizardForm:
         """What `work` returned, which is done at most once for this run, however often the last page is sent.
 
         Work that raises is taken for not done: it should be one transaction. `HTTPError` 503 while it is being done,
-        and 500 for good where a replica died at it, as nobody can know whether it was done.
+        and 500 for good where a replica died at it, as nobody can know whether it was done. OtherLedger, which the
+        application answers 503, where the form began at a replica that does not share this one's ledger.
         """
         ledger, now = self._request.ledger, self._request.now
         claim = await asyncio.to_thread(self._wizard.finish, ledger, self.state, now=now)

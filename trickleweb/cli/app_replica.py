@@ -16,6 +16,7 @@ from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
 from trickles.drivers.world import NoncePool, fresh_secret, wall_us
 from trickles.listener import Listener
+from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
@@ -64,12 +65,17 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         )
         undo.push_async_callback(origin.close)
         origin.report_errors(telling.errors)
-        listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
+        nonces, store_id = NoncePool(sock.identity), ledger.store_id
+        listener = Listener(keys.keyring, origin, entropy=nonces, spool=spool, store_id=store_id)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
         watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
         reporter = Reporter(replica, origin, args.status_file)
-        reporter.more = lambda: {**telling.figures(), **watch.figures()}
+        reporter.more = lambda: {
+            **telling.figures(),
+            **watch.figures(),
+            "ledger": {"store": store_name(store_id), "refused_other": origin.other_ledger},
+        }
         admin = admin_server(args.admin, reporter, within, telling.meter)
 
         chores = Chores()

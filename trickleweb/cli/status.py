@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**fleet, "processes": rows}, indent=2))
         return 0
     print(f"{fleet.get('url') or 'no gateway'}, up {int(time.time()) - (_whole(fleet.get('started')) or 0)} s")
-    for line in [*_table(rows), *_warnings(rows, time.time())]:
+    for line in [*_table(rows), *_warnings(rows, time.time()), *_apart(rows)]:
         print(line)
     return 0
 
@@ -78,6 +78,22 @@ def _warnings(rows: list[Row], now: float) -> Iterator[str]:
                 if text := warning_of(epoch, until * SECOND, int(now) * SECOND):
                     found.setdefault(text, []).append(row["name"])
     return (f"WARNING: {', '.join(names)}: {text}" for text, names in found.items())
+
+
+def _apart(rows: list[Row]) -> Iterator[str]:
+    """A line when replicas do not share one ledger, or were shown connections of replicas that have another one."""
+    stores, refused = dict[str, list[str]](), 0
+    for row in rows:
+        match row["figures"].get("ledger"):
+            case {"store": str(store), "refused_other": int(count)}:
+                stores.setdefault(store, []).append(row["name"])
+                refused += count
+    if len(stores) > 1:
+        told = "; ".join(f"{', '.join(names)}: {store}" for store, names in stores.items())
+        yield f"WARNING: replicas have different ledgers ({told}): let all have one (--ledger)"
+    if refused:
+        here = ", ".join(stores)
+        yield f"WARNING: {refused} unsafe requests refused: replicas of this fleet have another ledger than {here}"
 
 
 def _counts(figures: dict[str, object]) -> str:

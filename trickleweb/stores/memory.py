@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from threading import Lock
 
+from trickles.stores import STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, Lost, New, Pending
 
 
@@ -15,6 +17,7 @@ class SharedMemory:
     rows: dict[bytes, tuple[str, bytes | None, int]] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
+    store_id: bytes = field(default_factory=lambda: secrets.token_bytes(STORE_ID_BYTES))
 
 
 class MemoryLedger:
@@ -23,6 +26,11 @@ class MemoryLedger:
     def __init__(self, shared: SharedMemory | None = None, owner: str = "") -> None:
         self._shared = shared or SharedMemory()
         self.owner = owner
+
+    @property
+    def store_id(self) -> bytes:
+        """As `Ledger.store_id`."""
+        return self._shared.store_id
 
     def claim(self, key: bytes, *, now: int) -> Claim:
         """As `Ledger.claim`."""

@@ -8,7 +8,9 @@ and what they stood for may be done again.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from trickles.drivers.ownership import PRIVATE, check_directory, check_file
 from trickles.errors import UnsafePlace
+from trickles.stores import STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
@@ -29,11 +32,14 @@ _SWEPT_ROWS = 1000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL, plan BLOB);
 CREATE INDEX IF NOT EXISTS claims_at ON claims (at);
+CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL);
 """
 
 
 class SqliteLedger:
     """A `Ledger` in one file, shared by any number of processes and threads; `path-owners` beside it is a folder.
+
+    A copy of the file is another ledger: it has another `store_id`. (One on a copy of the whole file system has not.)
 
     Each process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write.
     """
@@ -62,6 +68,7 @@ class SqliteLedger:
             check_directory(self._owners, PRIVATE)
             with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
                 self._database = _opened(self._path, wait_s=wait_s, max_bytes=max_bytes)
+                self.store_id = _identity(self._database, self._path)
                 sweep(self._owners)
                 self._owner = Owner(self._owners)
 
@@ -184,6 +191,13 @@ def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _identity(database: sqlite3.Connection, path: Path) -> bytes:
+    """The ledger's `store_id`: random bytes in it, mixed with which file it is; a copy is another file."""
+    database.execute("INSERT OR IGNORE INTO identity VALUES (1, ?)", (secrets.token_bytes(STORE_ID_BYTES),))
+    (kept,) = database.execute("SELECT id FROM identity").fetchone()
+    return hashlib.sha256(b"trickleweb 1 ledger" + bytes(kept) + path.stat().st_ino.to_bytes(8, "big")).digest()
 
 
 def _prepare(database: sqlite3.Connection, path: Path, max_bytes: int) -> None:

@@ -53,7 +53,8 @@ class VirtualFleet:
     """`make` gives the application of each new process; `boundary` is called behind every packet a replica sends.
 
     It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`. Programs see the time
-    stand still where `still_us` says so, in microseconds since 1970, and entropy by `entropy`.
+    stand still where `still_us` says so, in microseconds since 1970, and entropy by `entropy`. With `apart` each
+    replica has a ledger of its own, as on machines that share keys alone.
     """
 
     make: Callable[[], Application]
@@ -66,6 +67,8 @@ class VirtualFleet:
     memory: SharedMemory = field(default_factory=SharedMemory)
     spool: MemorySpool = field(default_factory=MemorySpool)
     errors: list[Exception] = field(default_factory=list)
+    apart: bool = False
+    _memories: dict[int, SharedMemory] = field(default_factory=dict)
     _lives: list[Life] = field(default_factory=list)
     _born: int = 0
     _now: int = field(default_factory=lambda: time.time_ns() // 1000)
@@ -76,7 +79,7 @@ class VirtualFleet:
 
     async def fetch(self, request: bytes) -> Transfer:
         """Send the request, half-close, and take the response to its end, or to where it breaks off."""
-        self._lives = [self._process() for _ in range(self.replicas)]
+        self._lives = [self._process(index) for index in range(self.replicas)]
         try:
             return await self._fetch(request)
         finally:
@@ -87,25 +90,29 @@ class VirtualFleet:
     def kill(self, index: int) -> None:
         """End that replica's process as `kill -9` does; another one begins in its place, with nothing."""
         dead = self._lives[index]
-        self.memory.dead.add(dead.owner)
+        self._memory(index).dead.add(dead.owner)
         dead.listener.on_ready = None
         self._dying.append(asyncio.get_running_loop().create_task(dead.origin.close()))
-        self._lives[index] = self._process()
+        self._lives[index] = self._process(index)
 
-    def _process(self) -> Life:
+    def _memory(self, index: int) -> SharedMemory:
+        return self._memories.setdefault(index, SharedMemory()) if self.apart else self.memory
+
+    def _process(self, index: int) -> Life:
         self._born += 1
         owner = f"process {self._born}"
         application = self.make()
         self._unstarted.append(application)
+        ledger = MemoryLedger(self._memory(index), owner)
         origin = AppOrigin(
             application,
             ring=lambda: self.ring,
-            ledger=MemoryLedger(self.memory, owner),
+            ledger=ledger,
             clock_us=lambda: self._now if self.still_us is None else self.still_us,
             entropy=self.entropy,
         )
         origin.report_errors(self.errors.append)
-        listener = Listener(self.ring, origin, entropy=os.urandom, spool=self.spool)
+        listener = Listener(self.ring, origin, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id)
         listener.report_errors(self.errors.append)
         listener.on_ready = self._stirred.set
         return Life(application, origin, listener, owner)

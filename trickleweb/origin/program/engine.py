@@ -14,12 +14,13 @@ from functools import partial
 
 from trickles.keyring import Keyring
 from trickles.service import Continuation, Deferred, Event, Reply
+from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.files.recent import Recent
 from trickleweb.http1 import CONTINUE
-from trickleweb.ledger import Ledger
+from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.messages import Request as Head
 from trickleweb.origin.given import Given, given_by
@@ -36,16 +37,22 @@ from trickleweb.origin.program.reviving import Reviver
 from trickleweb.origin.program.running import Runner
 from trickleweb.origin.program.streams import Streams
 from trickleweb.origin.program.stretch import AGAIN, CURSOR
-from trickleweb.origin.program.taking import Interim, Looked, Refused, Taken, Taker, Where
+from trickleweb.origin.program.taking import SAFE_METHODS, Interim, Looked, Refused, Taken, Taker, Where
 from trickleweb.origin.response import Chunk, Response
 
 INTERIM = b"\x08"  # the state of a 100 Continue, whose request is still to come
+_ELSEWHERE = (
+    "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
+    " Let all replicas of a fleet share one ledger (--ledger), or give those that do not a keyring of their own"
+)
 _FIRST_S = 0.003  # a stream that gives something by then is begun with it
 _OVERHEAD = 1500
 
 
 class AppOrigin:
     """A `trickles` service that serves a program, on an asyncio loop. `statuses` counts the responses it began.
+
+    `other_ledger` counts unsafe requests of connections that began where another ledger is in use: they are not run.
 
     `ledger` is shared by all replicas, as is what `ring` gives; `clock_us` gives microseconds since 1970.
     """
@@ -62,12 +69,14 @@ class AppOrigin:
         observe: Observe = unobserved,
     ) -> None:
         self.statuses: Counter[int] = Counter()
+        self.other_ledger = 0
         self._application = application
         self._clock_us = clock_us
         self._entropy = entropy
         self._observe = observe
         self._on_error: Callable[[Exception], None] = lambda _: None
         self._once = Once(ledger, clock_us)
+        self._elsewhere = _ELSEWHERE % store_name(ledger.store_id)
         self._work = Work(MOST_RUNNING, self._report)
         runner = Runner(application, ring, ledger, self._report)
         self._taker = Taker(application.terms, limits, lambda: clock_us() // 1_000_000)
@@ -204,6 +213,9 @@ class AppOrigin:
 
     async def _run(self, taken: Taken, event: Event, where: Where) -> Begun:
         began = self._clock_us()
+        if event.other_store and taken.head.method not in SAFE_METHODS and not taken.terms.repeatable:
+            self.other_ledger += 1
+            raise OtherLedger(self._elsewhere)
         close = taken.given.ended and taken.size_bytes == taken.given.size_bytes
         moment = Moment(began, where[1], self._entropy(SEED_BYTES))
         begun = await self._beginner.begin(Turn(taken, where[0], event.peer, moment, close))

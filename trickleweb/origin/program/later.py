@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb.bodies import StateRefused
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
-from trickleweb.ledger import LedgerUnavailable
+from trickleweb.ledger import LedgerUnavailable, OtherLedger
 from trickleweb.origin.program.live import StreamBroke, StreamFailed
 from trickleweb.origin.program.taking import BodyGone
 from trickleweb.origin.program.tape import TapeCut
@@ -77,6 +77,9 @@ class Work:
             if isinstance(error, LedgerUnavailable):
                 self._on_error(error)
             return _again(early=early)
+        except OtherLedger as error:
+            self._on_error(error)
+            return Reply(refusal=Refusal.NOT_HERE)
         except _ELSEWHERE:
             return Reply(refusal=Refusal.NOT_HERE)
         except (StreamBroke, StreamFailed) as error:
