@@ -56,6 +56,7 @@ def test_a_keyring_is_good_until_a_certificate_ends_and_none_follows(starts: lis
 def test_rotation_is_due_when_the_newest_epoch_is_a_week_old(starts: list[int], due: bool) -> None:
     assert is_due(keys(*starts), NOON) is due
     assert not is_due(keys(*starts, 1), NOON)  # one is to come
+    assert is_due(keys(*starts, 8), NOON) is due  # too late
 
 
 def test_warnings_begin_two_weeks_ahead_and_say_what_to_do() -> None:
@@ -146,6 +147,20 @@ def test_a_fleet_without_keys_of_its_own_runs_for_months(tmp_path: Path) -> None
     assert max(len(ring.epochs) for ring in rings) == 3
     assert load_keyring(tmp_path / "keys").epochs[0].not_before > NOON + 180 * DAY
     assert LOOK_SECONDS * SECOND < DAY
+
+
+def test_a_clock_that_was_years_ahead_for_a_while_stops_no_rotation(tmp_path: Path) -> None:
+    now, told = [NOON + 5000 * DAY], list[str]()
+    keeper = KeyKeeper(tmp_path / "keys", None, told.append, clock=lambda: now[0])
+    keeper.prepare(tmp_path / "server.pub")
+    now[0] = NOON
+    keeper.prepare(tmp_path / "server.pub")
+    months = Months([tmp_path / "keys"], newest_start())
+    for _ in range(100):
+        months.step(DAY)
+        now[0] = months.now
+        keeper.look()
+    assert (months.failures, told) == ([], [])
 
 
 def test_a_fleet_that_slept_for_a_year_rotates_before_it_serves(tmp_path: Path) -> None:

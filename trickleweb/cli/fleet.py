@@ -115,7 +115,7 @@ class Fleet:
     async def _keep_keys(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self._keys.look)
+            self._keys.look()
 
     def _place(self, index: int) -> Address:
         host, port = self._options.udp

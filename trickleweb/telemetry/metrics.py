@@ -81,6 +81,19 @@ def _families(figures: Mapping[str, object]) -> Iterator[str]:
     started = figures.get("started")
     if isinstance(started, int):
         yield from family("start_time_seconds", "gauge", "When this process started, since 1970.", [("", {}, started)])
+    yield from _keys_and_ledger(figures)
+
+
+def _keys_and_ledger(figures: Mapping[str, object]) -> Iterator[str]:
+    """What differs between replicas that should have the same, and what ends."""
+    match figures.get("keys"):
+        case {"epoch": str(epoch), "certificate_ends": int(until)}:
+            text = "When the last certificate of this keyring ends, since 1970; the label is the epoch in force."
+            yield from family("certificate_end_time_seconds", "gauge", text, [("", {"epoch": epoch}, until)])
+    match figures.get("ledger"):
+        case {"store": str(store), "refused_other": int(count)}:
+            text = "Unsafe requests refused, as their connection began where another ledger is in use."
+            yield from family("refused_other_ledger_total", "counter", text, [("", {"store": store}, count)])
 
 
 def _counts(value: object, label: str) -> Iterator[Sample]:

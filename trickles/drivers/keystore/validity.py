@@ -40,8 +40,11 @@ def covered_until(ring: Keyring, now: int) -> int:
 
 
 def is_due(ring: Keyring, now: int) -> bool:
-    """Whether it is time to rotate: no epoch is younger than ROTATE_EVERY, or still to come."""
-    return max(epoch.not_before for epoch in ring.epochs) + ROTATE_EVERY <= now
+    """Whether it is time to rotate: no epoch began in the last ROTATE_EVERY, and none will in the next.
+
+    One that begins later than that may have been made when the clock was wrong.
+    """
+    return not any(now - ROTATE_EVERY < epoch.not_before <= now + ROTATE_EVERY for epoch in ring.epochs)
 
 
 def warning(ring: Keyring, now: int) -> str | None:
