@@ -28,6 +28,8 @@ NAMES = (
     "latency",
     "crowd",
     "memory",
+    "attacks",
+    "floods",
     "conformance",
 )
 
@@ -44,6 +46,8 @@ FULL = (
     ("latency", ""),
     ("crowd", ""),
     ("memory", ""),
+    ("attacks", ""),
+    ("floods", ""),
 )
 QUICK = (
     ("transfer", "--megabytes 50 --slow-megabytes 5 --rounds 1"),
@@ -55,6 +59,8 @@ QUICK = (
     ("latency", "--requests 200"),
     ("crowd", "--clients 100"),
     ("memory", "--connections 500 --native 5000"),
+    ("attacks", "--seeds 1 --seconds 3 --rounds 8"),
+    ("floods", "--connections 2000 --seconds 1 --rounds 1"),
 )
 
 

@@ -8,11 +8,24 @@ import pytest
 from trickles.errors import TricklesError
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener import Listener
+from trickles.spool import MemorySpool
+from trickles.tools.attacks.bogus import BOGUS, datagrams, makings
 from trickles.tools.attacks.catalogue import ATTACKS, Attack, strike, strike_here
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.stage import Account, Bounds, Stage, received
 from trickles.tools.attacks.undefended import Defence, Undefended
 
+# Floods that are answered: by less than they are, but for hellos as long as no cookie is asked for.
+ANSWERED = {
+    "random request",  # its epoch is unknown: 32 bytes
+    "unknown epoch",
+    "repeated claim",
+    "bogus hello",  # by cookies
+    "bogus hello, false cookie",
+    "hello",
+    "ask",
+    "ping",
+}
 SHORT = Bounds(rounds=20)
 FEW = Bounds(rounds=8)
 WARM = Bounds(rounds=24)  # 600 connections, which fill all caches, and as many that must cost no more
@@ -142,3 +155,31 @@ def test_a_catalogue_entry_says_what_it_does_in_one_line() -> None:
         for text in (attack.summary, attack.measure):
             assert text
             assert "\n" not in text
+
+
+@pytest.mark.parametrize("kind", BOGUS)
+def test_what_floods_are_made_of_earns_next_to_nothing(kind: str) -> None:
+    limits = replace(DEFAULT_LIMITS, max_hellos_per_second=10)
+    spool = MemorySpool()
+    target = DeskTarget(lambda entropy: Listener(KEYRING, Endless(), entropy=entropy, limits=limits, spool=spool))
+    stage = Stage(target, SHORT, "floods")
+    given = makings(stage)
+    made = datagrams(kind, given, 100)
+    stage.pause(1_000_000)
+    before = sum(target.listener.counters.values())
+    flood = [made[index % len(made)] for index in range(100)]
+    answers = stage.strike(flood)
+    assert sum(target.listener.counters.values()) >= before + 100  # each is counted
+    assert len(answers) <= 100 + 2 * 10
+    bound = 3 * sum(map(len, flood[:10])) + sum(map(len, flood[10:]))  # ten hellos are greeted
+    assert stage.account.earned_bytes <= bound
+    assert bool(answers) == (kind in ANSWERED)
+
+
+def test_a_replica_stays_as_it_was_for_everybody_else() -> None:
+    target = DeskTarget(lambda entropy: Listener(KEYRING, Endless(), entropy=entropy, spool=MemorySpool()))
+    stage = Stage(target, Bounds(most_datagrams=1 << 20), "floods")
+    given, honest = makings(stage), stage.connect("honest")
+    for kind in BOGUS:
+        stage.strike(datagrams(kind, given, 20))
+    assert len(stage.ask([honest.speak(honest.base, honest.top)])) == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import suppress
 
 from trickles.limits import MILLISECOND
@@ -11,6 +12,7 @@ from trickles.tools.attacks.stage import PurseEmpty, Stage, wanting
 from trickles.tools.peer import Peer
 from trickles.trickle import course
 from trickles.wire.kinds import RequestFlag
+from trickles.wire.request import Run
 from trickles.wire.response import TransportFrame
 
 LOSE_EVERY = 40  # arriving packets: 2.5 %
@@ -71,20 +73,28 @@ def _made_up(stage: Stage, cheat: Downloader) -> None:
 
 
 def repeats(peer: Peer, number: int, frame: TransportFrame) -> list[bytes]:
-    """Requests that were, or could have been, granted `number`: in the hope that it comes once more with its nonce."""
-    base = frame.episode.base
-    runs = peer.proof(base)
+    """Requests that were, or could have been, granted `number`: in the hope that it comes once more with its nonce.
+
+    Shown is what arrived of the episode below it; at most two ways, and at times none.
+    """
+    base, wants, flags = frame.episode.base, wanting(peer), RequestFlag.PROBE
+    runs = peer.nonces.runs(base, number)
     proved = range(base, (runs[-1][1] if runs else base) + 1)
-    edge = course(frame.episode, [(start, stop) for start, stop, _ in runs]).edge
-    requests, wants, flags = [], wanting(peer), RequestFlag.PROBE
+    requests = []
+    edge = _edge(frame, runs)
     at = bisect_right(proved, number + 1, key=edge) - 1  # a claim that ends there has `number` for its last
     if at > 0 and edge(proved[at]) == number + 1:
-        requests.append(peer.speak(proved[at - 1], proved[at], frame=frame, flags=flags, wants=wants))
+        requests.append(peer.speak(proved[at - 1], proved[at], frame=frame, flags=flags, runs=runs, wants=wants))
     at = bisect_right(proved, number, key=edge) - 1  # no more proof than allows a restart at `number`
     if at >= 0:
         shorter = peer.nonces.runs(base, proved[at])
-        requests.append(peer.restart(number, flags=flags, frame=frame, runs=shorter, wants=wants))
+        if _edge(frame, shorter)(shorter[-1][1] if shorter else base) <= number:
+            requests.append(peer.restart(number, flags=flags, frame=frame, runs=shorter, wants=wants))
     return requests
+
+
+def _edge(frame: TransportFrame, runs: tuple[Run, ...]) -> Callable[[int], int]:
+    return course(frame.episode, [(start, stop) for start, stop, _ in runs]).edge
 
 
 def splitting(stage: Stage) -> float:

@@ -82,7 +82,7 @@ def _open(stage: Stage, peers: Sequence[Peer]) -> int:
     hellos = [peer.hello(certificate, request, wanted=HELLO_WANTS_BYTES) for peer in peers]
     named = {peer.session.connection: peer for peer in peers}
     for answer in stage.strike(hellos):
-        peer = named.get(_connection(answer))
+        peer = named.get(connection_of(answer))
         if peer is not None:
             received(peer, [answer])
     open_ones = [peer for peer in peers if peer.transport is not None]
@@ -90,7 +90,7 @@ def _open(stage: Stage, peers: Sequence[Peer]) -> int:
     return len(open_ones)
 
 
-def _connection(answer: bytes) -> bytes:
+def connection_of(answer: bytes) -> bytes:
     """Whose connection an answer to a hello is about: its continuation says so in clear."""
     if answer[0] != Kind.RESPONSE or not answer[1] & ResponseFlag.TRANSPORT:
         return b""

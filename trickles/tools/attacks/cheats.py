@@ -1,0 +1,379 @@
+"""Engines of cheating clients for the simulator: the client that everybody uses, and an attack on top of it.
+
+A `Cheat` wraps the honest engine: beside another one it takes a fair share, so what it takes beyond that is owed to the
+attack. A peer by hand with the same secret reads along, and thus holds all continuations and nonces; with them the
+subclasses say more than the engine would (`extra`), say it otherwise (`outgoing`), or keep something from it
+(`incoming`). Datagrams of their own bear request numbers of a space that the engine does not use, so that what answers
+them can be told apart; the engine never sees it, unless an attack hands it on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from trickles.client import Client, ClientConfig
+from trickles.client.claims import Claim
+from trickles.errors import BadPacket
+from trickles.limits import MILLISECOND
+from trickles.tools.attacks.acknowledging import CRUMBS, repeats
+from trickles.tools.attacks.flooding import connection_of
+from trickles.tools.attacks.stage import restart, wanting
+from trickles.tools.peer import Packet, Peer
+from trickles.tools.received import Received
+from trickles.wire.hello import Certificate
+from trickles.wire.kinds import Address, Kind, RequestFlag
+from trickles.wire.request import RequestBody, parse_body_untrusted, request_header, split_untrusted
+from trickles.wire.response import HEADER, TransportFrame
+
+Outgoing = list[tuple[bytes, Address]]
+REQUEST = b"GET\n"
+NEVER = 1 << 62
+_OWN_SPACE, _OWN_MARK = 1 << 31, 0x8000  # request numbers: far above the engine's, and marked in their low half
+_ODD = 0x9E37_79B9_7F4A_7C15
+
+
+def honest(replicas: Sequence[Address], certificate: Certificate, secret: bytes) -> Client:
+    """The engine that everybody uses, at the first of these replicas; its first random bytes are the secret."""
+    first, rest = deque([secret]), Random(secret)
+    config = ClientConfig(probe_sizes=(), certificate=certificate.encode())
+    return Client(replicas[:1], entropy=lambda size: first.popleft() if first else rest.randbytes(size), config=config)
+
+
+class Cheat:
+    """The honest engine with somebody who reads along; does nothing by itself."""
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        self.peer = Peer(seed)
+        self.seed = seed
+        self.replica, self.accomplice = replicas[0], replicas[-1]  # the engine's, and the one for what is said besides
+        self.certificate = certificate
+        self._said = 0
+        self.client = honest(replicas, certificate, self.peer.secret)
+
+    # what attacks change
+
+    def extra(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
+        """Datagrams on top of what the engine sends."""
+        yield from ()
+
+    def next_extra(self) -> int:
+        """When `extra` wants to be asked again, whatever arrives until then."""
+        return NEVER
+
+    def outgoing(self, datagram: bytes) -> Iterator[bytes]:
+        """What goes out in place of a datagram of the engine."""
+        yield datagram
+
+    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+        """A packet for the engine."""
+        self.peer.remember(packet)
+        self.hand_on(datagram, now)
+
+    def answered(self, packet: Packet, now: int) -> None:
+        """A packet that answers something of `extra`."""
+
+    def foreign(self, datagram: bytes, now: int) -> None:
+        """A datagram that is not this connection's."""
+
+    # what they use
+
+    def hand_on(self, datagram: bytes, now: int) -> None:
+        """Let the engine have a datagram."""
+        self.client.receive_datagram(datagram, self.replica, now=now)
+
+    def number(self) -> None:
+        """The peer's next request gets a number of the own space."""
+        turn, low = divmod(self._said, _OWN_MARK)
+        self._said += 1
+        self.peer.number = _OWN_SPACE + (turn << 16) + (_OWN_MARK | low) - 1
+
+    def body_of(self, datagram: bytes) -> RequestBody | None:
+        """What a datagram of the engine says, if it is a request."""
+        if datagram[0] != Kind.REQUEST:
+            return None
+        header, _, _ = split_untrusted(datagram)
+        return parse_body_untrusted(self.peer.session.open_request_untrusted(header, datagram))
+
+    # what the simulator calls
+
+    def connect(self, *, now: int) -> None:
+        """As the engine."""
+        self.client.connect(now=now)
+
+    def write(self, data: bytes) -> None:
+        """As the engine."""
+        self.client.write(data)
+
+    def write_eof(self) -> None:
+        """As the engine."""
+        self.client.write_eof()
+
+    def receive_datagram(self, datagram: bytes, source: Address, *, now: int) -> None:  # noqa: ARG002
+        """Read along, and hand on what the engine asked for."""
+        try:
+            reply = self.peer.open_untrusted(datagram)
+        except BadPacket:
+            self.foreign(datagram, now)
+            return
+        if not isinstance(reply, Packet):
+            self.hand_on(datagram, now)
+        elif reply.request & _OWN_MARK:
+            self.answered(reply, now)
+        else:
+            self.incoming(reply, datagram, now)
+
+    def receive_unreachable(self, replica: Address, *, now: int) -> None:
+        """As the engine."""
+        self.client.receive_unreachable(replica, now=now)
+
+    def handle_timeout(self, *, now: int) -> None:
+        """As the engine, if it was the one that asked."""
+        due = self.client.next_timeout()
+        if due is not None and now >= due:
+            self.client.handle_timeout(now=now)
+
+    def datagrams_to_send(self, *, now: int) -> Outgoing:
+        """What the engine says, or what is said instead, and what is said besides."""
+        said = [each for datagram, _ in self.client.datagrams_to_send(now=now) for each in self.outgoing(datagram)]
+        return [(datagram, self.replica) for datagram in said] + [(each, self.accomplice) for each in self.extra(now)]
+
+    def next_timeout(self) -> int | None:
+        """The engine's, or when the attack goes on."""
+        due = min(self.client.next_timeout() or NEVER, self.next_extra())
+        return due if due < NEVER else None
+
+    def next_event(self) -> object | None:
+        """As the engine."""
+        return self.client.next_event()
+
+
+class Paced(Cheat):
+    """An attack that says something at fixed intervals."""
+
+    interval = 50 * MILLISECOND
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._next = 0
+
+    def extra(self, now: int) -> Iterator[bytes]:
+        """As often as the interval says, once the connection stands."""
+        if now >= self._next and self.peer.transport is not None and not self.peer.transport.embryo:
+            self._next = now + self.interval
+            yield from self.strike(now)
+
+    def next_extra(self) -> int:
+        """One interval later."""
+        return self._next if self.peer.transport is not None and not self.peer.transport.embryo else NEVER
+
+    def strike(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
+        """What is said each time."""
+        yield from ()
+
+
+class Replayer(Cheat):
+    """Sends every datagram three times."""
+
+    def outgoing(self, datagram: bytes) -> Iterator[bytes]:
+        """The copies."""
+        yield from (datagram,) * 3
+
+
+class Optimist(Paced):
+    """Claims sixteen numbers more than came, again and again; where that is believed, it goes on from there."""
+
+    interval = 20 * MILLISECOND
+    NUMBERS = 16
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._claimed = self._believed = 0
+
+    def answered(self, packet: Packet, now: int) -> None:  # noqa: ARG002
+        """It was believed."""
+        self._believed = self._claimed
+
+    def strike(self, now: int) -> Iterator[bytes]:
+        """One claim, its last run stretched over what did not come, by a nonce made up."""
+        runs = self.peer.proof(self.peer.base)
+        if runs:
+            start, stop, nonce = runs[-1]
+            lo = max(stop, self._believed)
+            self._claimed = lo + self.NUMBERS
+            self.number()
+            runs = (*runs[:-1], (start, self._claimed, nonce ^ (_ODD * now % (1 << 64))))
+            yield self.peer.speak(lo, self._claimed, runs=runs, wants=wanting(self.peer))
+
+
+class Hider(Cheat):
+    """Fetches lost packets again, and lets the engine see what came after them only then: it never shows a loss."""
+
+    PATIENCE = 300 * MILLISECOND  # then the loss is shown after all
+    AGAIN = 120 * MILLISECOND  # a round trip with its queues
+    APART = 6 * MILLISECOND
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._held: dict[int, bytes] = {}  # later packets, by number
+        self._expected = 0
+        self._since = self._asked_at = 0
+        self._tried: dict[int, int] = {}  # number -> when it may be asked for again
+
+    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+        """In order, or held back."""
+        self.peer.remember(packet)
+        if packet.number < self._expected or packet.transport is not None:
+            self.hand_on(datagram, now)
+            self._expected = max(self._expected, packet.number + 1)
+            return
+        if not self._held:
+            self._since = now
+        self._held[packet.number] = datagram
+        self._release(now)
+
+    def answered(self, packet: Packet, now: int) -> None:
+        """What was lost comes once more: as if it answered what it was first asked for with."""
+        asked = self._asked_for(packet.number)
+        if asked is None or not packet.nonce or packet.number in self.peer.nonces:
+            return
+        self.peer.nonces.add(packet.number, packet.nonce)
+        fields = asked.requests[-1], bytes(8), packet.number, packet.nonce, packet.offset
+        clear = HEADER.pack(Kind.RESPONSE, 0, *fields)
+        self._held[packet.number] = b"".join(self.peer.session.seal_response(clear, packet.data, tagged=False))
+        self._release(now)
+
+    def _release(self, now: int) -> None:
+        while self._held and (
+            (at := min(self._held)) <= self._expected
+            or now - self._since > self.PATIENCE
+            or not self._asked_for(self._expected)
+        ):
+            self.hand_on(self._held.pop(at), now)
+            if at > self._expected or not self._held:
+                self._since = now
+            self._expected = max(self._expected, at + 1)
+
+    def extra(self, now: int) -> Iterator[bytes]:
+        """A repeat for the next number that is missing in front of what came; a replica answers one every 5 ms."""
+        self._release(now)
+        due, number = self._next_repeat()
+        if now >= due and self.peer.transport is not None:
+            self._asked_at = now
+            self._tried = {each: at for each, at in self._tried.items() if each >= self._expected}
+            self._tried[number] = now + self.AGAIN
+            self.number()
+            yield from repeats(self.peer, number, self.peer.transport)[:1]
+
+    def _asked_for(self, number: int) -> Claim | None:
+        """The request of the engine that it was granted for: numbers that a new beginning skips have none."""
+        return next((claim for claim in self.client.state.claims if claim.start <= number < claim.stop), None)
+
+    def _next_repeat(self) -> tuple[int, int]:
+        """When the next number may be asked for, and which."""
+        missing = [each for each in range(self._expected, min(self._held, default=0)) if self._asked_for(each)]
+        when, number = min(((self._tried.get(each, 0), each) for each in missing), default=(NEVER, 0))
+        return max(when, self._asked_at + self.APART), number
+
+    def next_extra(self) -> int:
+        """When a repeat is due, or patience ends."""
+        return min(self._next_repeat()[0], self._since + self.PATIENCE + 1) if self._held else NEVER
+
+
+class Hoarder(Paced):
+    """Begins anew from every continuation that it ever got, in turn, at the pace of the bottleneck."""
+
+    interval = 25 * MILLISECOND
+    FAR = 200_000  # numbers: above all that the download reaches
+    APART = 128
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._at = self.FAR
+        self._turn = 0
+        self._far = Received()
+        self._frames: deque[TransportFrame] = deque(maxlen=64)
+
+    def answered(self, packet: Packet, now: int) -> None:  # noqa: ARG002
+        """Proof, and a further continuation."""
+        self._far.add(packet.number, packet.nonce)
+        if packet.transport is not None:
+            self._frames.append(packet.transport)
+
+    def strike(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
+        """One restart from the next continuation."""
+        frames = [*self.peer.frames, *self._frames]
+        frame = frames[self._turn % len(frames)]
+        self._turn += 1
+        self._at += self.APART
+        base = frame.episode.base
+        runs = self._far.runs(base, base + self.APART) if base >= self.FAR else self.peer.proof(base)
+        self.number()
+        flags, wants = RequestFlag.CLEAN, wanting(self.peer)
+        yield self.peer.restart(self._at, flags=flags, frame=frame, runs=() if frame.embryo else runs, wants=wants)
+
+
+class HelloFlooder(Paced):
+    """Says hello for connections that it never uses, at the rate at which the download's own requests go out."""
+
+    interval = 24 * MILLISECOND  # 1,200 bytes each: 400 kbit/s
+
+    def strike(self, now: int) -> Iterator[bytes]:
+        """One hello."""
+        yield Peer(f"{self.seed}/{now}").hello(self.certificate, REQUEST, wanted=1 << 20)
+
+
+class ConnectionFlooder(Paced):
+    """Opens one connection behind the other besides its own; each takes its first window and is left."""
+
+    interval = 100 * MILLISECOND  # two round trips: as long as each lasts
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._newest: Peer | None = None
+        self._restarts: list[bytes] = []
+
+    def strike(self, now: int) -> Iterator[bytes]:
+        """The next connection."""
+        self._newest = Peer(f"{self.seed}/{now}")
+        yield self._newest.hello(self.certificate, REQUEST, wanted=1 << 20)
+
+    def foreign(self, datagram: bytes, now: int) -> None:  # noqa: ARG002
+        """The first answer to a hello: take the first window too."""
+        peer = self._newest
+        if peer is None or peer.transport is not None or connection_of(datagram) != peer.session.connection:
+            return
+        peer.receive(datagram)
+        self._restarts.append(restart(peer))
+
+    def extra(self, now: int) -> Iterator[bytes]:
+        """Restarts that are due, and the next hello."""
+        yield from self._restarts
+        self._restarts.clear()
+        yield from super().extra(now)
+
+
+class Splitter(Cheat):
+    """Grows its window by crumbs while it is small, and claims every number by itself once more."""
+
+    SMALL_WINDOW = 24  # packets: half its fair share
+
+    def outgoing(self, datagram: bytes) -> Iterator[bytes]:
+        """The request for crumbs or as it was, then its parts."""
+        body = self.body_of(datagram)
+        if body is None or body.flags or body.hi <= body.lo or self.peer.transport is None:
+            yield datagram
+            return
+        course = self.client.state.board.course
+        crumbs = course.window(body.hi) < self.SMALL_WINDOW and course.edge(body.hi) - course.edge(body.lo) <= len(
+            CRUMBS
+        )
+        if crumbs:
+            _, blob, number = split_untrusted(datagram)
+            altered = body._replace(wants=CRUMBS).encode()
+            datagram = self.peer.session.seal_request(request_header(Kind.REQUEST, blob, number), altered)
+        yield datagram
+        for number in range(body.lo, body.hi):
+            self.number()
+            yield self.peer.request(body._replace(lo=number, hi=number + 1))
