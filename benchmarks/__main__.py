@@ -1,6 +1,6 @@
 """All benchmarks by one command.
 
-python -m benchmarks                          all of them, in full (about half an hour)
+python -m benchmarks                          all of them, in full (about an hour)
 python -m benchmarks --quick                  all of them, short: do they run, and roughly what comes out
 python -m benchmarks transfer --rounds 3      one of them, with its own options (--help shows them)
 python -m benchmarks conformance --suite ...  public suites that you have: the one that is not run with the others

@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--open-seconds", type=float, default=1200.0, help="most that opening them may take")
     options.add_argument("--rate", type=int, default=8000, help="bogus datagrams a second")
     options.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--only", nargs="+", default=[], help="words of the kinds to run, or: memory")
     return options
 

@@ -54,6 +54,11 @@ class Packet:
     user: UserFrame | None
     size_bytes: int
 
+    @property
+    def proves(self) -> bool:
+        """Whether it brings a nonce: what was sent from a replica before comes again without."""
+        return self.nonce != 0
+
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
@@ -190,7 +195,8 @@ class Peer:
 
     def remember(self, packet: Packet) -> None:
         """Take over what an opened packet brings."""
-        self.nonces.add(packet.number, packet.nonce)
+        if packet.proves:
+            self.nonces.add(packet.number, packet.nonce)
         self.output.add(packet.offset, packet.data)
         self._adopt(packet.transport, packet.user)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from trickles.limits import MILLISECOND
@@ -75,22 +75,33 @@ def _made_up(stage: Stage, cheat: Downloader) -> None:
 def repeats(peer: Peer, number: int, frame: TransportFrame) -> list[bytes]:
     """Requests that were, or could have been, granted `number`: in the hope that it comes once more with its nonce.
 
-    Shown is what arrived of the episode below it; at most two ways, and at times none.
+    At most two, and at times none. Where that number was never granted, the restart begins an episode.
     """
-    base, wants, flags = frame.episode.base, wanting(peer), RequestFlag.PROBE
+    return [*repeated_claim(peer, number, frame), *repeated_restart(peer, number, frame)]
+
+
+def repeated_claim(peer: Peer, number: int, frame: TransportFrame) -> Iterator[bytes]:
+    """The claim that has `number` for its last, if there is one; shown is what arrived of the episode below."""
+    base = frame.episode.base
+    runs = peer.nonces.runs(base, number)
+    proved, edge = range(base, (runs[-1][1] if runs else base) + 1), _edge(frame, runs)
+    at = bisect_right(proved, number + 1, key=edge) - 1
+    if at > 0 and edge(proved[at]) == number + 1:
+        flags, wants = RequestFlag.PROBE, wanting(peer)
+        yield peer.speak(proved[at - 1], proved[at], frame=frame, flags=flags, runs=runs, wants=wants)
+
+
+def repeated_restart(peer: Peer, number: int, frame: TransportFrame) -> Iterator[bytes]:
+    """A restart at `number`; shown is no more proof than allows it."""
+    base = frame.episode.base
     runs = peer.nonces.runs(base, number)
     proved = range(base, (runs[-1][1] if runs else base) + 1)
-    requests = []
-    edge = _edge(frame, runs)
-    at = bisect_right(proved, number + 1, key=edge) - 1  # a claim that ends there has `number` for its last
-    if at > 0 and edge(proved[at]) == number + 1:
-        requests.append(peer.speak(proved[at - 1], proved[at], frame=frame, flags=flags, runs=runs, wants=wants))
-    at = bisect_right(proved, number, key=edge) - 1  # no more proof than allows a restart at `number`
+    at = bisect_right(proved, number, key=_edge(frame, runs)) - 1
     if at >= 0:
         shorter = peer.nonces.runs(base, proved[at])
         if _edge(frame, shorter)(shorter[-1][1] if shorter else base) <= number:
-            requests.append(peer.restart(number, flags=flags, frame=frame, runs=shorter, wants=wants))
-    return requests
+            flags, wants = RequestFlag.PROBE, wanting(peer)
+            yield peer.restart(number, flags=flags, frame=frame, runs=shorter, wants=wants)
 
 
 def _edge(frame: TransportFrame, runs: tuple[Run, ...]) -> Callable[[int], int]:

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from random import Random
 
 from trickles.client import Client, ClientConfig
 from trickles.client.claims import Claim
 from trickles.errors import BadPacket
 from trickles.limits import MILLISECOND
-from trickles.tools.attacks.acknowledging import CRUMBS, repeats
+from trickles.tools.attacks.acknowledging import CRUMBS, repeated_claim
 from trickles.tools.attacks.flooding import connection_of
 from trickles.tools.attacks.stage import restart, wanting
 from trickles.tools.peer import Packet, Peer
-from trickles.tools.received import Received
 from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Address, Kind, RequestFlag
 from trickles.wire.request import RequestBody, parse_body_untrusted, request_header, split_untrusted
@@ -31,6 +31,8 @@ Outgoing = list[tuple[bytes, Address]]
 REQUEST = b"GET\n"
 NEVER = 1 << 62
 _OWN_SPACE, _OWN_MARK = 1 << 31, 0x8000  # request numbers: far above the engine's, and marked in their low half
+BEST = 4  # continuations that are shown in turn
+INITIAL_WINDOW = 10  # that a continuation without an address may begin with
 _ODD = 0x9E37_79B9_7F4A_7C15
 
 
@@ -136,8 +138,9 @@ class Cheat:
 
     def datagrams_to_send(self, *, now: int) -> Outgoing:
         """What the engine says, or what is said instead, and what is said besides."""
+        besides = [(datagram, self.accomplice) for datagram in self.extra(now)]  # first: it may hand things on
         said = [each for datagram, _ in self.client.datagrams_to_send(now=now) for each in self.outgoing(datagram)]
-        return [(datagram, self.replica) for datagram in said] + [(each, self.accomplice) for each in self.extra(now)]
+        return [(datagram, self.replica) for datagram in said] + besides
 
     def next_timeout(self) -> int | None:
         """The engine's, or when the attack goes on."""
@@ -181,7 +184,37 @@ class Replayer(Cheat):
         yield from (datagram,) * 3
 
 
-class Optimist(Paced):
+class Second(Paced):
+    """Has a second connection for the attack alone, so that what spoils it does not spoil the download."""
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self.second = Peer(f"{seed}/second")
+        self.replicas = replicas
+        self.turn = 0
+
+    def foreign(self, datagram: bytes, now: int) -> None:
+        """What the second connection gets."""
+        with suppress(BadPacket):
+            reply = self.second.receive(datagram)
+            if isinstance(reply, Packet):
+                self.answered(reply, now)
+
+    def strike(self, now: int) -> Iterator[bytes]:
+        """Hellos first, at each replica in turn; then what the attack says."""
+        self.accomplice = self.replicas[self.turn % len(self.replicas)]
+        self.turn += 1
+        if self.turn <= 2 * len(self.replicas) or self.second.transport is None:
+            yield self.second.hello(self.certificate, REQUEST, wanted=3_400)
+        else:
+            yield from self.attack(now)
+
+    def attack(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
+        """What is said each time once the second connection has a continuation."""
+        yield from ()
+
+
+class Optimist(Second):
     """Claims sixteen numbers more than came, again and again; where that is believed, it goes on from there."""
 
     interval = 20 * MILLISECOND
@@ -192,19 +225,21 @@ class Optimist(Paced):
         self._claimed = self._believed = 0
 
     def answered(self, packet: Packet, now: int) -> None:  # noqa: ARG002
-        """It was believed."""
-        self._believed = self._claimed
+        """What comes after a claim shows that it was believed."""
+        if self._claimed:
+            self._believed = self._claimed
 
-    def strike(self, now: int) -> Iterator[bytes]:
-        """One claim, its last run stretched over what did not come, by a nonce made up."""
-        runs = self.peer.proof(self.peer.base)
-        if runs:
-            start, stop, nonce = runs[-1]
+    def attack(self, now: int) -> Iterator[bytes]:
+        """An honest beginning, then claims whose run is stretched over what did not come, by a nonce made up."""
+        peer = self.second
+        if peer.transport is not None and peer.transport.embryo:
+            yield restart(peer)
+        elif runs := peer.proof(peer.base)[:1]:
+            start, stop, nonce = runs[0]
             lo = max(stop, self._believed)
             self._claimed = lo + self.NUMBERS
-            self.number()
-            runs = (*runs[:-1], (start, self._claimed, nonce ^ (_ODD * now % (1 << 64))))
-            yield self.peer.speak(lo, self._claimed, runs=runs, wants=wanting(self.peer))
+            false = ((start, self._claimed, nonce ^ (_ODD * now % (1 << 64))),)
+            yield peer.speak(lo, self._claimed, runs=false, wants=wanting(peer))
 
 
 class Hider(Cheat):
@@ -213,12 +248,14 @@ class Hider(Cheat):
     PATIENCE = 300 * MILLISECOND  # then the loss is shown after all
     AGAIN = 120 * MILLISECOND  # a round trip with its queues
     APART = 6 * MILLISECOND
+    TRIES = 3  # in vain, and the attack is given up
 
     def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
         super().__init__(replicas, certificate, seed)
         self._held: dict[int, bytes] = {}  # later packets, by number
         self._expected = 0
         self._since = self._asked_at = 0
+        self._hopeless = 0  # repeats that came without a nonce
         self._tried: dict[int, int] = {}  # number -> when it may be asked for again
 
     def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
@@ -236,22 +273,26 @@ class Hider(Cheat):
     def answered(self, packet: Packet, now: int) -> None:
         """What was lost comes once more: as if it answered what it was first asked for with."""
         asked = self._asked_for(packet.number)
-        if asked is None or not packet.nonce or packet.number in self.peer.nonces:
+        if not packet.proves:
+            self._hopeless += 1
+            self._release(now)
+        if asked is None or not packet.proves or packet.number in self.peer.nonces:
             return
         self.peer.nonces.add(packet.number, packet.nonce)
-        fields = asked.requests[-1], bytes(8), packet.number, packet.nonce, packet.offset
+        fields = next(reversed(asked.requests)), bytes(8), packet.number, packet.nonce, packet.offset
         clear = HEADER.pack(Kind.RESPONSE, 0, *fields)
         self._held[packet.number] = b"".join(self.peer.session.seal_response(clear, packet.data, tagged=False))
         self._release(now)
 
     def _release(self, now: int) -> None:
-        while self._held and (
-            (at := min(self._held)) <= self._expected
-            or now - self._since > self.PATIENCE
-            or not self._asked_for(self._expected)
-        ):
+        """What is in order, or what there is no use in holding back: after long in vain, all of it."""
+        vain = now - self._since > self.PATIENCE or self._hopeless > self.TRIES
+        while self._held:
+            at = min(self._held)
+            if not vain and at > self._expected and self._asked_for(self._expected):
+                return
             self.hand_on(self._held.pop(at), now)
-            if at > self._expected or not self._held:
+            if at > self._expected:
                 self._since = now
             self._expected = max(self._expected, at + 1)
 
@@ -264,7 +305,7 @@ class Hider(Cheat):
             self._tried = {each: at for each, at in self._tried.items() if each >= self._expected}
             self._tried[number] = now + self.AGAIN
             self.number()
-            yield from repeats(self.peer, number, self.peer.transport)[:1]
+            yield from repeated_claim(self.peer, number, self.peer.transport)
 
     def _asked_for(self, number: int) -> Claim | None:
         """The request of the engine that it was granted for: numbers that a new beginning skips have none."""
@@ -281,37 +322,30 @@ class Hider(Cheat):
         return min(self._next_repeat()[0], self._since + self.PATIENCE + 1) if self._held else NEVER
 
 
-class Hoarder(Paced):
-    """Begins anew from every continuation that it ever got, in turn, at the pace of the bottleneck."""
+class Hoarder(Second):
+    """Begins anew from every continuation that it ever got, in turn, with what arrives by that."""
 
     interval = 25 * MILLISECOND
-    FAR = 200_000  # numbers: above all that the download reaches
-    APART = 128
+    APART = 128  # numbers between two beginnings
 
     def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
         super().__init__(replicas, certificate, seed)
-        self._at = self.FAR
-        self._turn = 0
-        self._far = Received()
-        self._frames: deque[TransportFrame] = deque(maxlen=64)
+        self._at = 0
 
-    def answered(self, packet: Packet, now: int) -> None:  # noqa: ARG002
-        """Proof, and a further continuation."""
-        self._far.add(packet.number, packet.nonce)
-        if packet.transport is not None:
-            self._frames.append(packet.transport)
-
-    def strike(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
-        """One restart from the next continuation."""
-        frames = [*self.peer.frames, *self._frames]
-        frame = frames[self._turn % len(frames)]
-        self._turn += 1
-        self._at += self.APART
+    def attack(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
+        """One beginning."""
+        peer, frame = self.second, self._best()[self.turn % BEST]
         base = frame.episode.base
-        runs = self._far.runs(base, base + self.APART) if base >= self.FAR else self.peer.proof(base)
-        self.number()
-        flags, wants = RequestFlag.CLEAN, wanting(self.peer)
-        yield self.peer.restart(self._at, flags=flags, frame=frame, runs=() if frame.embryo else runs, wants=wants)
+        self._at = max(self._at, peer.top) + self.APART
+        runs = () if frame.embryo else peer.nonces.runs(base, base + self.APART)
+        yield peer.restart(self._at, flags=RequestFlag.CLEAN, frame=frame, runs=runs, wants=wanting(peer))
+
+    def _best(self) -> list[TransportFrame]:
+        """The continuations that promise most: those without an address, and those with proof, by their window."""
+        peer = self.second
+        usable = [frame for frame in peer.frames if frame.embryo or frame.episode.base in peer.nonces]
+        usable.sort(key=lambda frame: INITIAL_WINDOW if frame.embryo else frame.episode.start, reverse=True)
+        return (usable * BEST)[:BEST]
 
 
 class HelloFlooder(Paced):

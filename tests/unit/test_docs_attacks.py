@@ -1,0 +1,41 @@
+"""The page about attacks: its program runs, its table names every attack, and what it prints has the form it has."""
+
+import re
+
+import pytest
+
+from tests.support.processes import ROOT
+from trickles.cli import main
+from trickles.tools.attacks.bogus import BOGUS
+from trickles.tools.attacks.catalogue import ATTACKS
+from trickles.tools.attacks.sharing import SHARES
+
+PAGE = (ROOT / "docs" / "attacks.md").read_text()
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def first_words(line: str) -> str:
+    return re.split(r"  +", line.strip())[0]
+
+
+def test_the_program_of_the_page_runs() -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    exec(compile(program, "docs/attacks.md", "exec"), {})
+
+
+def test_the_page_names_every_attack_and_every_cheat() -> None:
+    explained = re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE)
+    assert explained == list(ATTACKS)
+    assert f"sends {NUMBERS[len(ATTACKS)]} attacks" in PAGE
+    listed = {first_words(line) for line in PAGE.splitlines() if line.startswith("    ")}
+    assert set(ATTACKS) | set(SHARES) | set(BOGUS) <= listed
+
+
+def test_the_table_of_the_page_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for what differs from machine to machine: memory, and what a real replica answers in time."""
+    names = [name for name in ATTACKS if name != "connection-flood"]
+    assert main(["attack", *names]) == 0
+    shown = {first_words(line): line.split() for line in PAGE.splitlines() if line.startswith("    ")}
+    for line in capsys.readouterr().out.splitlines()[1:]:
+        name, here, undefended, *_ = line.split()
+        assert shown[name][2:4] == [here, undefended], name
