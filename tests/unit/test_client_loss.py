@@ -14,6 +14,7 @@ from trickles.limits import MILLISECOND, SECOND
 from trickles.listener import Listener
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
+from trickles.wire.response import HEADER
 
 CONTENT = body(120_000)
 FIRST, SECOND_REPLICA = ("10.0.0.1", 443), ("10.0.0.2", 443)
@@ -63,6 +64,44 @@ def test_any_one_request_may_be_lost(number: int) -> None:
 def test_bursts_of_loss_cost_time_and_no_bytes(first: int) -> None:
     net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(*range(first, first + 12)))
     whole(net)
+
+
+class Last:
+    """Loses the last packet of every output, the first time it is sent; notes what repeats bring."""
+
+    def __init__(self, stop: int) -> None:
+        self.stop = stop
+        self.lost = False
+        self.repeats = 0
+
+    def __call__(self, datagram: bytes, upward: bool) -> Iterable[bytes]:
+        if upward or datagram[0] != Kind.RESPONSE:
+            return (datagram,)
+        _, flags, _, _, _, nonce, offset = HEADER.unpack_from(datagram)
+        self.repeats += bool(flags & ResponseFlag.REPEATED)
+        assert bool(nonce) is not bool(flags & ResponseFlag.REPEATED)
+        if offset + len(datagram) - 48 >= self.stop and not self.lost:
+            self.lost = True
+            return ()
+        return (datagram,)
+
+
+def window_of(net: Toynet) -> int:
+    board = net.client.state.board
+    return board.course.window(board.cursor)
+
+
+def test_a_loss_at_the_end_is_mended_by_a_repeat_and_shown_by_what_follows() -> None:
+    losing = Last(30_000)
+    net = Toynet(fleet(Lines(), 1), config=HOME, jitter_us=1, tamper=losing)
+    assert bytes(net.run(b"get 30000\n")) == tape(0, 30_000)
+    assert (losing.lost, losing.repeats, counted(net, "timeouts")) == (True, 1, 0)
+    window = window_of(net)
+    assert window > 20
+    net.client.write(b"get 2000\n")
+    net.go_on()
+    assert bytes(net.received) == tape(0, 30_000) + tape(0, 2000)
+    assert window_of(net) <= window // 2
 
 
 def test_one_loss_halves_the_window_once_and_needs_no_timeout() -> None:

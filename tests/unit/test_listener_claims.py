@@ -1,6 +1,7 @@
 """Greed: numbers claimed twice, windows hoarded, losses hidden, receipts made up; each earns nothing or one packet."""
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.support.toys import Refusing, Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND
 from trickles.listener.claims import Claims
 from trickles.service import Refusal
-from trickles.wire.kinds import RequestFlag
+from trickles.wire.kinds import RequestFlag, ResponseFlag
 
 PROBE, CLEAN = RequestFlag.PROBE, RequestFlag.CLEAN
 
@@ -37,11 +38,53 @@ def test_any_overlap_with_an_earlier_claim_is_dropped(lo: int, hi: int) -> None:
     assert desk.send(desk.peer.speak(lo, hi)) == []
 
 
-def test_a_probe_of_what_was_served_here_earns_exactly_one_packet_of_its_numbers() -> None:
+@pytest.mark.parametrize("wanted", [0, 100, 5_000])
+def test_a_probe_of_what_was_served_here_is_told_so_by_one_packet_that_proves_nothing(wanted: int) -> None:
     desk = connected()
     desk.send(desk.peer.speak(9, 19))
-    (packet,) = desk.ask(desk.peer.speak(9, 19, flags=PROBE))
-    assert 19 <= packet.number < 39
+    (packet,) = desk.ask(desk.peer.speak(9, 19, flags=PROBE, wants=((0, wanted),)))
+    assert packet.flags & ResponseFlag.REPEATED
+    assert (packet.number, packet.nonce) == (38, 0)
+    assert len(packet.data) == min(wanted, 1200 - 48)
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(9, 10), (18, 19), (12, 14)])
+def test_a_probe_of_any_part_of_what_was_served_here_proves_nothing(lo: int, hi: int) -> None:
+    desk = connected()
+    desk.send(desk.peer.speak(9, 19))
+    (packet,) = desk.ask(desk.peer.speak(lo, hi, flags=PROBE))
+    assert (packet.flags & ResponseFlag.REPEATED, packet.nonce) == (ResponseFlag.REPEATED, 0)
+
+
+@pytest.mark.parametrize("flags", [0, CLEAN])
+def test_a_repeated_restart_brings_its_continuation_and_proves_nothing(flags: int) -> None:
+    desk = connected()
+    base, blob = desk.peer_bound(), desk.peer.blob
+    body = desk.peer.spoken(19, 19, restart_base=base, flags=RequestFlag.RESTART | flags)
+    first = desk.peer.read(desk.send(desk.peer.request(body)))
+    assert first[0].transport is not None
+    desk.now += ROUND_TRIP
+    (packet,) = desk.ask(desk.peer.request(body._replace(flags=body.flags | PROBE), blob=blob))
+    assert packet.transport is not None
+    assert packet.transport.episode == first[0].transport.episode
+    assert (packet.flags & ResponseFlag.REPEATED, packet.number, packet.nonce) == (ResponseFlag.REPEATED, base, 0)
+
+
+def test_no_number_is_provable_by_more_than_one_answer() -> None:
+    desk = connected()
+    proved, chance = list[int](), Random(5)
+    speaks = [desk.peer.spoken(lo, hi) for lo in range(9, 19) for hi in range(lo + 1, 20)]
+    restarts = [desk.peer.spoken(19, 19, restart_base=29 + each, flags=RequestFlag.RESTART) for each in range(20)]
+    for _ in range(2_000):
+        body = chance.choice(speaks + restarts)
+        body = body._replace(flags=body.flags | chance.choice([0, PROBE, PROBE | CLEAN]))
+        for answer in desk.send(desk.peer.request(body)):
+            packet = desk.peer.open(answer)
+            if packet.nonce:
+                proved.append(packet.number)
+        desk.now += chance.choice([0, MILLISECOND, 10 * MILLISECOND])
+    assert len(proved) > 10
+    assert len(set(proved)) == len(proved)
 
 
 def test_a_probe_of_what_was_not_served_here_earns_all_of_it() -> None:

@@ -6,7 +6,7 @@ import struct
 
 from trickles.client.claims import Claim
 from trickles.client.greeting import Greeting
-from trickles.client.settling import adopt, close, learn
+from trickles.client.settling import adopt, close, learn, repeated
 from trickles.client.state import ConnectionState
 from trickles.client.verdicts import PATIENCE, piece_refused, refused
 from trickles.errors import BadPacket, ConnectionFailed, Forged
@@ -197,7 +197,20 @@ class Receiver:
         if flags & ResponseFlag.SHORT and claim is not None:
             claim.settle(number + 1, claim.stop)
             state.broken = state.broken or number >= state.board.episode.base
-        self._received(request, number, [nonce], fresh, source, now)
+        if flags & ResponseFlag.REPEATED:
+            self._repeated(claim, request, fresh, source, now)
+        else:
+            self._received(request, number, [nonce], fresh, source, now)
+
+    def _repeated(self, claim: Claim | None, request: int, fresh: int, source: Address, now: int) -> None:
+        """The answer to a repeat of what the same replica has answered before."""
+        if claim is None:
+            return
+        if fresh:
+            self._note_progress(source, 1, now)
+        if not claim.answered or claim.moved_from is not None:
+            self._first_answer(claim, request, source, now)
+        repeated(self._state, claim)
 
     def _stands(self, blob: bytes) -> bool:
         """False for an answer to a hello to another epoch than the first answer's: its numbers have other nonces."""

@@ -145,7 +145,7 @@ class Sender:
         state, board = self._state, self._state.board
         if state.transport is None:
             return
-        clean, course = board.clean and not state.timed_out, board.course
+        clean, course = board.clean and not state.timed_out and not state.tail_lost, board.course
         size = self._restart_size(clean=clean or state.transport.embryo)
         runs = board.proof()[: self._most_runs(size)]
         if state.timed_out and state.round_trip.backoff > 1:  # perhaps the proof is at fault: none is always valid

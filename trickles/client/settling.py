@@ -65,6 +65,19 @@ def learn(
             conversion.salt = salt
 
 
+def repeated(state: ConnectionState, claim: Claim) -> None:
+    """All of that claim was sent before, so what has not come is lost: no number is proved, its data is asked for anew.
+
+    When nothing above has arrived there is no proof that shows the loss; then only a restart goes on, and it is not
+    clean.
+    """
+    if not claim.done:
+        claim.lost = True
+        state.tail_lost = True
+        state.counters.hit("lost", claim.open_packets)
+    close(state, claim)
+
+
 def close(state: ConnectionState, claim: Claim) -> None:
     """Nothing more comes of that claim: what it wanted and did not bring is asked for again."""
     state.claims.remove(claim)

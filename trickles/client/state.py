@@ -65,6 +65,7 @@ class ConnectionState:
         self.pings: dict[int, int] = {}  # request number and size of those that await their pong
         self.conversions: dict[int, Conversion] = {}  # by the low half of the request number
         self.broken = False  # a grant was not used up: only a restart goes on
+        self.tail_lost = False  # a repeat said so of the episode in force: the next restart is not a clean one
         self.timed_out = False  # silence lasted: only a restart goes on, and not a clean one
         self.distrusted = False  # proofs went unanswered: none is shown until an episode begins
         self.renewed_at = 0  # when the continuation in use arrived
@@ -87,7 +88,7 @@ class ConnectionState:
         self.board.start_over(frame.episode)
         self.spoken = base
         self.next_number = max(self.next_number, base + start)
-        self.broken = self.distrusted = False
+        self.broken = self.distrusted = self.tail_lost = False
         self.begun_at = now
 
     def note_request(self, number: int, start: int, *, conversion: bool) -> None:

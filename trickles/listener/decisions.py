@@ -18,7 +18,7 @@ class Decision(NamedTuple):
     fresh: bool
     datagram_bytes: int
     taken: Taken | None  # for the case that it is not served; None for a repeat, which takes nothing
-    short: bool = False  # what lies above `stop` was granted before, and is void
+    repeated: bool = False  # all of the claim was sent from here before: one packet says so, and proves nothing
 
 
 class Refused(NamedTuple):

@@ -52,7 +52,7 @@ def _continue(
     if taken is None:
         if not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
             return CLAIMED
-        start = stop - 1  # served here before: one packet tells the client that the rest was lost
+        start = stop - 1
     if isinstance(followed, Episode):
-        return Decision(start, stop, followed, False, size, taken)
-    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, taken)
+        return Decision(start, stop, followed, False, size, taken, taken is None)
+    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, taken, taken is None)

@@ -20,7 +20,7 @@ from trickles.wire.response import SALT_BYTES, user_frame
 
 _NONCE_BYTES = 12
 _INPUT_END = RequestFlag.INPUT_END
-_TRANSPORT, _USER, _SHORT = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.SHORT
+_TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
@@ -69,7 +69,7 @@ class Replier:
         spooled: Spooled | None,
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
-        start, stop, episode, fresh, size, taken, short = decision
+        start, stop, episode, fresh, size, taken, repeated = decision
         flags, _, _, _, _, _, wants, user, offset, inline = body
         known = None
         if user:
@@ -82,7 +82,7 @@ class Replier:
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
-        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", _SHORT if short else 0
+        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", _REPEATED if repeated else 0
         aged = now - path.state.issued > self._old
         if fresh or aged:
             frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)

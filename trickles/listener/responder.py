@@ -15,7 +15,7 @@ from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_B
 
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
-_END, _SHORT = ResponseFlag.END, ResponseFlag.SHORT  # by short names, for they are looked up for every reply
+_END, _SHORT, _REPEATED = ResponseFlag.END, ResponseFlag.SHORT, ResponseFlag.REPEATED  # looked up for every reply
 _MOST_EMPTY = 10  # and no more than twice two, or than are full
 
 
@@ -24,7 +24,7 @@ class Grant:
     """All that turns a service's reply into datagrams, now or later.
 
     Packet numbers [start, stop) of `datagram_bytes` each, for one request; `flags` and `frames` are the control frames
-    that go with the first packets whatever the service says; `nonce` is 12 fresh random bytes, for the
+    that go with the first packets whatever the service says (of a repeat, one packet without a proof); `nonce` is 12 fresh random bytes, for the
     continuations that the reply brings (each has a key of its own); its beginning is the salt of the reply's packets.
     """
 
@@ -77,7 +77,7 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         flags |= _SHORT
         if grant.taken is not None:
             grant.taken.void(number + 1)
-    proof = path.nonces.run(number, number + 1)
+    proof = 0 if flags & _REPEATED else path.nonces.run(number, number + 1)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
     clear += frames
     if session.sealed:
@@ -99,12 +99,12 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
         cuts += range(len(pieces) - left + 1, len(pieces) + 1)
     session, first, stop = grant.path.session, grant.start, grant.start + len(pieces)
     marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
-    marks = [flags] * len(marked) + [0] * (len(pieces) - len(marked))
+    marks = [flags] * len(marked) + [flags & _REPEATED] * (len(pieces) - len(marked))
     marks[-1] = _closing(marks[-1], offsets[-1] + len(pieces[-1]), end, stop, grant.stop)
     if stop < grant.stop and grant.taken is not None:
         grant.taken.void(stop)
     kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
-    proofs = grant.path.nonces.proofs(first, stop)
+    proofs = [0] if flags & _REPEATED else grant.path.nonces.proofs(first, stop)
     heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))
     for index in marked:
         heads[index] += frames

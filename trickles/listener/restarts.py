@@ -73,4 +73,4 @@ def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decis
     if begun is None or not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
         return CLAIMED
     base = begun.episode.base
-    return Decision(base, base + 1, begun.episode, True, begun.datagram_bytes, None, short=True)
+    return Decision(base, base + 1, begun.episode, True, begun.datagram_bytes, None, repeated=True)

@@ -78,8 +78,9 @@ class Account:
 
     def _response(self, response: SeenResponse) -> None:
         number, stop = response.number, response.offset + response.data_bytes
-        self.twice += self.numbers.contains(number, number + 1)
-        self.numbers.add(number, number + 1)
+        if not response.flags & ResponseFlag.REPEATED:  # which bears the number of what was lost, and proves nothing
+            self.twice += self.numbers.contains(number, number + 1)
+            self.numbers.add(number, number + 1)
         self.data.add(response.offset, stop)
         self.data_bytes += response.data_bytes
         if response.flags & ResponseFlag.SHORT:

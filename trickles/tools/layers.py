@@ -185,7 +185,7 @@ def _reply_fields(kind: Kind, second: Any, number: str, proof: str) -> tuple[Any
     )
 
 
-_RESPONSE_FLAGS = FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END"])
+_RESPONSE_FLAGS = FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"])
 
 
 class TricklesResponse(Layer):
@@ -194,7 +194,10 @@ class TricklesResponse(Layer):
     name = "Trickles response"
     fields_desc = (
         *_reply_fields(
-            Kind.RESPONSE, FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END"]), "number", "proof"
+            Kind.RESPONSE,
+            FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"]),
+            "number",
+            "proof",
         ),
         ConditionalField(
             PacketField("transport", TricklesTransportFrame(), TricklesTransportFrame),

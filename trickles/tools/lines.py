@@ -148,6 +148,8 @@ def _response(seen: SeenResponse) -> Iterator[str]:
         yield "SHORT"
     if seen.flags & ResponseFlag.END:
         yield "END"
+    if seen.flags & ResponseFlag.REPEATED:
+        yield "REPEATED"
 
 
 def _transport(frame: TransportFrame) -> str:

@@ -42,7 +42,7 @@ class RequestFlag:
 
     RESTART: Final = 1  # begin a new episode at `restart_base`
     CLEAN: Final = 2  # with RESTART: everything that was sent has been proved
-    PROBE: Final = 4  # repeats an earlier claim: serve it, or one packet if it was served here before
+    PROBE: Final = 4  # repeats an earlier claim: serve it, or say that it was served here before
     INPUT: Final = 8  # carries input bytes, or the offset at which input ends
     INPUT_END: Final = 16  # the input stream ends after these bytes
     COMMIT: Final = 32  # the input lies in the spool: stop and receipt stand for it
@@ -55,6 +55,7 @@ class ResponseFlag:
     USER: Final = 2  # a user continuation and the output range it covers
     SHORT: Final = 4  # numbers of this claim above this packet are void
     END: Final = 8  # the output stream ends after this packet's data
+    REPEATED: Final = 16  # all of this claim was sent from here before; the packet proves nothing, its nonce is zero
 
 
 @dataclass(slots=True)
