@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from trickles.errors import BadPacket, ContinuationTooLarge, Forged
+from trickles.errors import BadPacket, ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.keyring import Keyring, Purpose, Sealer
 from trickles.limits import SECOND, Limits
 from trickles.service import Continuation
@@ -13,6 +13,7 @@ from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES, TransportState
 
 _USER = struct.Struct(">QQQQ")
 TRUSTED_FOR = 10 * SECOND  # an opened user continuation is not checked again for its age
+_ANY_TIME = 1 << 64
 _NONE_KNOWN = b"", Continuation(b"", 0, None, 0), -1
 
 
@@ -60,12 +61,14 @@ class Seals:
         self._known = blob, value, now + TRUSTED_FOR
         return blob
 
-    def open_user_untrusted(self, ring: Keyring, blob: bytes, now: int, life: int) -> Continuation:
+    def open_user_untrusted(
+        self, ring: Keyring, blob: bytes, now: int, life: int, skew: int = _ANY_TIME
+    ) -> Continuation:
         """As `open_user_untrusted`, but for its age, which is checked every ten seconds only."""
         known, value, until = self._known
         if blob == known and now <= until:
             return value
-        value = open_user_untrusted(ring, self._connection, blob, now=now, life=life)
+        value = open_user_untrusted(ring, self._connection, blob, now=now, life=life, skew=skew)
         self._known = blob, value, now + TRUSTED_FOR
         return value
 
@@ -98,8 +101,13 @@ def seal_user(
     return Seals(connection).user(ring, value, nonce, now, limits.max_user_continuation_bytes)
 
 
-def open_user_untrusted(ring: Keyring, connection: bytes, blob: bytes, *, now: int, life: int) -> Continuation:
-    """Undo `seal_user`; Forged when it is not this connection's, or older than `life` microseconds."""
+def open_user_untrusted(
+    ring: Keyring, connection: bytes, blob: bytes, *, now: int, life: int, skew: int = _ANY_TIME
+) -> Continuation:
+    """Undo `seal_user`; Forged when it is not this connection's, or older than `life` microseconds.
+
+    UnknownEpoch when it was issued more than `skew` ahead: of a time that this replica has not reached.
+    """
     plaintext = ring.open_untrusted(Purpose.USER, connection, blob)
     try:
         issued, start, field, consumed = _USER.unpack_from(plaintext)
@@ -107,5 +115,7 @@ def open_user_untrusted(ring: Keyring, connection: bytes, blob: bytes, *, now: i
         raise BadPacket("malformed user continuation") from None
     if now - issued > life:
         raise Forged("user continuation expired")
+    if issued - now > skew:
+        raise UnknownEpoch("user continuation of another time")
     stop, more = read_stop(field)
     return Continuation(plaintext[_USER.size :], start, stop, consumed, more)

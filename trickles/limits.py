@@ -35,7 +35,8 @@ class Limits:
     max_event_input_bytes: int = 1 << 17  # of spooled input, what an event brings at once
 
     # ages
-    continuation_life: int = 30 * SECOND  # replay filter remembers this long
+    continuation_life: int = 30 * SECOND  # replay filter remembers this long, and the skew
+    clock_skew: int = 10 * SECOND  # what was issued further ahead is refused as expired: a clock is wrong
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
     min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor; doubles without new proof

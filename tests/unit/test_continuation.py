@@ -8,13 +8,14 @@ from tests.support.fleetkeys import WALL, ring
 from trickles.continuation import open_transport_untrusted, open_user_untrusted, seal_transport, seal_user
 from trickles.errors import BadPacket, ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.keyring import Purpose
-from trickles.limits import DEFAULT_LIMITS
+from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.service import Continuation
 from trickles.trickle import Episode
 from trickles.wire.kinds import Suite
 from trickles.wire.transport import BLOB_BYTES, TransportState, decode_untrusted
 
 CONNECTION, NONCE, LIFE = b"12345678", bytes(12), 1000
+SKEW = 10 * SECOND
 U32, U64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 2)
 STATES = st.builds(
     TransportState,
@@ -106,6 +107,16 @@ def test_a_user_continuation_ages(age: int, opens: bool) -> None:
         return
     with pytest.raises(Forged, match="expired"):
         open_user_untrusted(ring(), CONNECTION, blob, now=WALL + age, life=LIFE)
+
+
+@pytest.mark.parametrize(("ahead", "opens"), [(0, True), (SKEW, True), (SKEW + 1, False), (3600 * SECOND, False)])
+def test_a_user_continuation_of_the_future_is_anothers_to_open(ahead: int, opens: bool) -> None:
+    blob = user(Continuation(b"s", 0, 10, 4))
+    if opens:
+        open_user_untrusted(ring(), CONNECTION, blob, now=WALL - ahead, life=LIFE, skew=SKEW)
+        return
+    with pytest.raises(UnknownEpoch):
+        open_user_untrusted(ring(), CONNECTION, blob, now=WALL - ahead, life=LIFE, skew=SKEW)
 
 
 def test_a_user_continuation_is_its_connections_own() -> None:

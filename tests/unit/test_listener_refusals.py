@@ -12,7 +12,7 @@ from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.wire.kinds import Kind, RequestFlag, Suite
 
 MOVED = ("198.51.100.9", 50_000)
-LIFE = DEFAULT_LIMITS.continuation_life
+LIFE, SKEW = DEFAULT_LIMITS.continuation_life, DEFAULT_LIMITS.clock_skew
 
 
 def connected(suite: Suite = Suite.SEALED) -> Desk:
@@ -41,6 +41,40 @@ def test_a_continuation_lives_as_long_as_promised() -> None:
     desk = connected()
     desk.now += LIFE
     assert len(desk.send(desk.peer.speak(9, 19))) == 20
+
+
+@pytest.mark.parametrize("ahead", [SKEW + 1, 3600 * SECOND])
+def test_a_continuation_of_the_future_is_refused_as_expired_and_mended(ahead: int) -> None:
+    desk = connected()
+    desk.now -= ahead
+    desk.peer.refusal(desk.send(desk.peer.speak(9, 19))[0])
+    assert desk.counted("refused.expired") == 1
+    desk.now += 50 * MILLISECOND
+    assert len(desk.ask(desk.peer.restart(desk.peer_bound()))) > 0
+
+
+@pytest.mark.parametrize("pause", [1, 7, 31, 41, 61, 97])
+def test_one_datagram_is_answered_by_data_at_most_once_whatever_a_clock_says(pause: int) -> None:
+    desk = connected()
+    datagram, answered, ends = desk.peer.speak(9, 19), 0, desk.now + LIFE
+    desk.now -= 3600 * SECOND
+    while desk.now <= ends:
+        desk.listener._claims.clear()  # the filter alone has to remember
+        answered += any(answer[0] == Kind.RESPONSE for answer in desk.send(datagram))
+        desk.now += pause * SECOND
+    assert answered <= 1
+
+
+def test_a_user_continuation_of_the_future_is_asked_for_elsewhere() -> None:
+    desk = Desk(File(CONTENT))
+    desk.connect()
+    user = desk.peer.user
+    desk.now -= 3600 * SECOND
+    desk.listener.drop_caches()
+    desk.peer.refusal(desk.send(desk.peer.speak(9, 19))[0])
+    (answer,) = desk.send(desk.peer.restart(desk.peer_bound()))
+    assert user is not None
+    assert desk.peer.refusal(answer).code is Refusal.EPOCH
 
 
 @pytest.mark.parametrize("idle", [3600 * SECOND, 30 * 24 * 3600 * SECOND])

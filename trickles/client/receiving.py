@@ -184,23 +184,28 @@ class Receiver:
                 state.counters.hit("dropped.unexpected")
                 return
             adopt(state, frames.transport, now, renews=state.board.awaits(number))
-        claim, fresh, salt = self._claim(request, number, number + 1), 0, datagram[4:12]
+        claim, salt = self._claim(request, number, number + 1), datagram[4:12]
         conversion = state.conversion(request, number)
         if frames.user is not None:
             learn(state, frames.user, salt, conversion=conversion, under=claim.user if claim is not None else b"")
         accepted = salt if conversion is None else conversion.salt
-        if accepted == salt:
-            fresh = state.output.add(offset, data)
+        fresh = state.output.add(offset, data) if accepted == salt else 0
         stands = accepted == salt or (accepted is None and offset + len(data) == (state.wants.tail or 0))
         if flags & ResponseFlag.END and stands:
             state.output_end = offset + len(data)
-        if flags & ResponseFlag.SHORT and claim is not None:
-            claim.settle(number + 1, claim.stop)
-            state.broken = state.broken or number >= state.board.episode.base
         if flags & ResponseFlag.REPEATED:
             self._repeated(claim, request, fresh, source, now)
-        else:
-            self._received(request, number, [nonce], fresh, source, now)
+            return
+        if flags & ResponseFlag.SHORT:
+            self._short(claim, number)
+        self._received(request, number, [nonce], fresh, source, now)
+
+    def _short(self, claim: Claim | None, number: int) -> None:
+        """Nothing of the claim comes above that number, and only a restart goes on, unless the episode is over."""
+        if claim is None:
+            return
+        claim.settle(number + 1, claim.stop)
+        self._state.broken = self._state.broken or number >= self._state.board.episode.base
 
     def _repeated(self, claim: Claim | None, request: int, fresh: int, source: Address, now: int) -> None:
         """The answer to a repeat of what the same replica has answered before."""

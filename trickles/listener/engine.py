@@ -63,7 +63,8 @@ class Listener:
 
     def _forget(self) -> None:
         limits = self._limits
-        self._replays = ReplayFilter(bits=limits.replay_bits, period=limits.continuation_life)
+        remembered = limits.continuation_life + limits.clock_skew  # so long one continuation can be shown
+        self._replays = ReplayFilter(bits=limits.replay_bits, period=remembered)
         self._claims = ClaimTable(limits.claims_cache)
 
     @property
@@ -133,8 +134,7 @@ class Listener:
         if self._replays.seen(datagram[-16:], now=now):
             self.counters.hit("dropped.replayed")
             return []
-        state = path.state
-        if state.address != address_bytes(source[0]) or now - state.issued > self._limits.continuation_life:
+        if self._stale(path, source, now):
             return self._challenge(path, source, number, now)
         decision = decide(path, body, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
@@ -165,8 +165,9 @@ class Listener:
         return [_pong(path, source, number, self._entropy(SALT_BYTES), len(datagram))]
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
-        elsewhere = path.state.address != address_bytes(source[0])
-        return elsewhere or now - path.state.issued > self._limits.continuation_life
+        state, limits = path.state, self._limits
+        timely = -limits.clock_skew <= now - state.issued <= limits.continuation_life
+        return not timely or state.address != address_bytes(source[0])
 
     def _challenge(self, path: Path, source: Address, number: int, now: int) -> list[Burst]:
         moved = path.state.address != address_bytes(source[0])

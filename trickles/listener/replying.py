@@ -43,7 +43,7 @@ class Replier:
         self._paths = paths
         self._service = service
         self._entropy = entropy
-        self._user_life = limits.user_continuation_life
+        self._user_ages = limits.user_continuation_life, limits.clock_skew
         self._most_user_bytes = limits.max_user_continuation_bytes
         self._old = limits.continuation_life // 4  # then a continuation is renewed although its episode goes on
         self._counters = counters
@@ -74,8 +74,8 @@ class Replier:
         known = None
         if user:
             try:
-                known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._user_life)
-            except UnknownEpoch:  # another replica may hold it: a rotation is under way
+                known = path.seals.open_user_untrusted(self._paths.keyring, user, now, *self._user_ages)
+            except UnknownEpoch:  # another replica may hold it: a rotation is under way, or a clock is behind
                 if taken is not None:
                     taken.give_back()
                 return self.refuse(path, source, number, Refusal.EPOCH)

@@ -24,8 +24,9 @@ class Grant:
     """All that turns a service's reply into datagrams, now or later.
 
     Packet numbers [start, stop) of `datagram_bytes` each, for one request; `flags` and `frames` are the control frames
-    that go with the first packets whatever the service says (of a repeat, one packet without a proof); `nonce` is 12 fresh random bytes, for the
-    continuations that the reply brings (each has a key of its own); its beginning is the salt of the reply's packets.
+    that go with the first packets whatever the service says, and whether it is a repeat: one packet without a proof;
+    `nonce` is 12 fresh random bytes, for the continuations that the reply brings (each has a key of its own); its
+    beginning is the salt of the reply's packets.
     """
 
     path: Path

@@ -185,7 +185,8 @@ def _reply_fields(kind: Kind, second: Any, number: str, proof: str) -> tuple[Any
     )
 
 
-_RESPONSE_FLAGS = FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"])
+_RESPONSE_MARKS = ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"]
+_RESPONSE_FLAGS = FlagsField("flags", 0, 8, _RESPONSE_MARKS)
 
 
 class TricklesResponse(Layer):
@@ -195,7 +196,7 @@ class TricklesResponse(Layer):
     fields_desc = (
         *_reply_fields(
             Kind.RESPONSE,
-            FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"]),
+            FlagsField("flags", 0, 8, _RESPONSE_MARKS),
             "number",
             "proof",
         ),
