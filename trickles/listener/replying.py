@@ -10,6 +10,7 @@ from trickles.limits import MILLISECOND, SECOND, Limits
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
+from trickles.listener.waiting import Waiting
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.trace import Counters
 from trickles.wire.hello import HelloInside
@@ -21,7 +22,6 @@ from trickles.wire.response import SALT_BYTES, user_frame
 _NONCE_BYTES = 12
 _INPUT_END = RequestFlag.INPUT_END
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
-NEVER = 1 << 62
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
 
@@ -49,7 +49,7 @@ class Replier:
         self._counters = counters
         self._deliver = deliver
         self.on_error: Callable[[Exception], None] | None = None
-        self._waiting: dict[Deferred, tuple[Grant, int]] = {}  # and when to say that work goes on
+        self._waiting = Waiting()
         self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
 
     def clear(self) -> None:
@@ -127,10 +127,10 @@ class Replier:
         if event.early:  # what is said to an unproved address is bounded: one notice takes the place of a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
-        self._waiting[deferred] = grant, grant.now + FIRST_NOTICE
+        self._waiting.add(deferred, grant, grant.now + FIRST_NOTICE)
 
         def resolved(value: Reply) -> None:
-            if self._waiting.pop(deferred, None) is not None:
+            if self._waiting.remove(deferred):
                 self._greeted.pop(event.connection, None)
                 self._deliver(self.reply(grant, value))
 
@@ -140,17 +140,15 @@ class Replier:
     @property
     def next_notice(self) -> int | None:
         """When the next waiting client should hear that its request is being worked on."""
-        due = min((due for _, due in self._waiting.values()), default=NEVER)
-        return due if due < NEVER else None
+        return self._waiting.next_due
 
     def notices(self, now: int) -> list[Burst]:
         """A word to every client whose request has been worked on for a while: it need not ask elsewhere."""
         bursts = []
-        for deferred, (grant, due) in list(self._waiting.items()):
-            if due <= now:
-                early = grant.path.connection in self._greeted
-                self._waiting[deferred] = grant, NEVER if early else now + min(now - grant.now, LAST_NOTICE)
-                bursts.append(self._working(grant, now))
+        for deferred, grant in self._waiting.pop_due(now):
+            early = grant.path.connection in self._greeted
+            self._waiting.add(deferred, grant, None if early else now + min(now - grant.now, LAST_NOTICE))
+            bursts.append(self._working(grant, now))
         return bursts
 
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
