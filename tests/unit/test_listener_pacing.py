@@ -7,10 +7,11 @@ import pytest
 from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.toys import Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
+from trickles.listener.claims import Claims
 from trickles.listener.pacing import RESTED, Begun, Pace, newly_proved
 from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.trickle import Episode
-from trickles.wire.kinds import RequestFlag
+from trickles.wire.kinds import RequestFlag, ResponseFlag
 
 CLEAN, PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
 LEAST, MOST = DEFAULT_LIMITS.min_restart_interval, DEFAULT_LIMITS.most_backoff
@@ -246,3 +247,47 @@ def test_a_restart_that_was_never_made_is_not_repeated() -> None:
         old.peer.number = desk.peer.number
         desk.now += SECOND // 10
         assert desk.send(old.peer.request(body)) == []
+
+
+# windows of packets that carry nothing
+
+
+def test_a_reply_to_many_tiny_wants_is_as_long_as_its_bytes_need() -> None:
+    desk = connected()
+    wants = tuple((1000 * at, 1000 * at + 1) for at in range(32))
+    packets = desk.ask(desk.peer.speak(9, 19, wants=wants))
+    assert len(packets) == 3  # of 20 that were earned
+    assert packets[-1].flags & ResponseFlag.SHORT
+
+
+def test_who_has_the_packet_that_ended_an_episode_may_only_restart() -> None:
+    desk = connected()
+    lost = desk.peer.spoken(10, 11)
+    (short,) = desk.ask(desk.peer.speak(9, 10, wants=((0, 5),)))
+    assert short.flags & ResponseFlag.SHORT
+    assert desk.send(desk.peer.speak(10, 12)) == []
+    assert desk.counted("dropped.ended") == 1
+    assert len(desk.send(desk.peer.request(lost))) == 2  # this one was on its way before
+    assert len(desk.ask(desk.peer.restart(desk.peer_bound()))) == 2
+
+
+def test_packets_with_nothing_in_them_grow_no_large_window() -> None:
+    desk, windows = connected(), list[int]()
+    assert desk.peer.transport is not None
+    for turn in range(3_000):
+        base, top = desk.peer.transport.episode.base, desk.peer.top
+        windows.append(desk.peer_bound() - top)
+        wants = tuple((1000 * at, 1000 * at + 1) for at in range(2))
+        if not desk.ask(desk.peer.speak(max(base, top - 1), top, wants=wants)):
+            desk.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN, wants=((turn, turn + 1),)))
+        desk.now += MILLISECOND
+    assert max(windows) <= DEFAULT_LIMITS.idle_window + 2 * Claims.MAX_THIN
+
+
+def test_full_packets_grow_the_window_as_ever() -> None:
+    desk = connected()
+    lo = 9
+    for _ in range(4):
+        top = desk.peer.top
+        assert len(desk.ask(desk.peer.speak(lo, top))) == 2 * (top - lo)
+        lo = top

@@ -144,6 +144,7 @@ def test_neighbouring_chunks_share_packets_and_distant_ones_do_not() -> None:
 
     desk = Desk(Pieces())
     desk.connect()
+    desk.listener.drop_caches()
     packets = desk.ask(desk.peer.speak(9, desk.peer.top))
     assert [(packet.offset, packet.data) for packet in packets] == [
         (0, b"a" * 700 + b"b" * 452),
@@ -156,6 +157,7 @@ def test_neighbouring_chunks_share_packets_and_distant_ones_do_not() -> None:
 def test_the_end_is_marked_on_the_packet_that_reaches_it() -> None:
     desk = Desk(File(CONTENT[:3000]))
     desk.connect()
+    desk.listener.drop_caches()
     whole = desk.ask(desk.peer.speak(9, 11, wants=((0, 3000),)))
     assert [bool(packet.flags & ResponseFlag.END) for packet in whole] == [False, False, True]
     part = desk.ask(desk.peer.speak(11, 12, wants=((0, 2999),)))

@@ -202,9 +202,8 @@ class Receiver:
 
     def _short(self, claim: Claim | None, number: int) -> None:
         """Nothing of the claim comes above that number, and only a restart goes on, unless the episode is over."""
-        if claim is None:
-            return
-        claim.settle(number + 1, claim.stop)
+        if claim is not None:
+            claim.settle(number + 1, claim.stop)
         self._state.broken = self._state.broken or number >= self._state.board.episode.base
 
     def _repeated(self, claim: Claim | None, request: int, fresh: int, source: Address, now: int) -> None:

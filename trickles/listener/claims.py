@@ -34,17 +34,23 @@ class Taken(NamedTuple):
         if paces is not None and claims.pace is paces[1]:
             claims.pace = paces[0]
 
-    def void(self, start: int) -> None:
-        """Numbers from `start` on are not sent: a client that proves all below has proved all."""
+    def void(self, start: int, base: int) -> None:
+        """Numbers from `start` on are not sent: a client that proves all below has proved all.
+
+        The packet before is marked so, and ends the episode that began at `base`.
+        """
         if self.claims.top == self.stop:
             self.claims.top = start
+        if self.claims.ended < base:
+            self.claims.ended = start - 1
 
 
 class Claims:
     """Which packet numbers one connection has claimed here, and what its restarts have used up."""
 
     MAX_RANGES = 32  # a window in flight, as every second request of a client that alternates between two replicas
-    __slots__ = ("_bounds", "_repeats", "_repeats_shown", "pace", "top")
+    MAX_THIN = 32  # packets with hardly anything in them that an episode may have beyond those that are full
+    __slots__ = ("_bounds", "_repeats", "_repeats_shown", "_thin", "ended", "pace", "top")
 
     def __init__(self) -> None:
         self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
@@ -52,6 +58,8 @@ class Claims:
         self._repeats_shown = 0  # numbers below were proved when the back-off of repeats was ended last
         self.pace = Pace()
         self.top = 0  # one past the highest number that was sent from here, or is to be
+        self.ended = -1  # the packet that ended the episode (SHORT): who has it may only restart
+        self._thin = 0
 
     @property
     def held(self) -> int:
@@ -94,7 +102,7 @@ class Claims:
         if not self.claim(base, stop):
             return None
         bounds[: bisect_right(bounds, base)] = [0]
-        self.pace = after
+        self.pace, self._thin = after, 0
         if after.shown > before.shown:
             self._repeats = RESTED
         return Taken(self, base, stop, top, (before, after))
@@ -106,6 +114,15 @@ class Claims:
             before, after = bounds[at - 1], bounds[at]
             bounds[at - 1 : at + 1] = [each for a, b in ((before, start), (stop, after)) if a < b for each in (a, b)]
             self._bound()
+
+    def thinned(self, packets: int, halves: int) -> bool:
+        """Note that many packets were sent with so many times half of what fits one; True when the episode must end.
+
+        A window grows by packets, and must not grow large by those that carry nothing.
+        """
+        thin = self._thin + packets - halves
+        self._thin = thin if 0 < thin <= self.MAX_THIN else 0
+        return thin > self.MAX_THIN
 
     def may_repeat(self, runs: Sequence[Run], *, now: int, limits: Limits) -> bool:
         """True when what was served here may be answered again: less often each time, until more is proved."""

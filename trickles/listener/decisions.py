@@ -29,6 +29,7 @@ class Refused(NamedTuple):
 
 BAD_PROOF = Refused("dropped.bad_proof")
 CLAIMED = Refused("dropped.claimed")
+ENDED = Refused("dropped.ended")
 IMPATIENT = Refused("dropped.impatient")
 NOTHING = Refused("dropped.nothing_earned")
 

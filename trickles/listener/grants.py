@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trickles.limits import Limits
 from trickles.listener.claims import Claims, ClaimTable
-from trickles.listener.decisions import BAD_PROOF, CLAIMED, IMPATIENT, NOTHING, Decision, Refused, most_packets
+from trickles.listener.decisions import BAD_PROOF, CLAIMED, ENDED, IMPATIENT, NOTHING, Decision, Refused, most_packets
 from trickles.listener.paths import Path
 from trickles.listener.restarts import restart
 from trickles.trickle import Course, Episode, course
@@ -41,8 +41,11 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
 def _continue(
     path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
-    if body.lo < path.state.episode.base:
+    base, ended = path.state.episode.base, claims.ended
+    if body.lo < base:
         return BAD_PROOF
+    if ended >= base and any(first <= ended < stop for first, stop, _ in body.runs):
+        return ENDED
     start, stop = followed.edge(body.lo), followed.edge(body.hi)
     size = path.state.datagram_bytes
     stop = min(stop, start + most_packets(size, limits), limits.max_number)

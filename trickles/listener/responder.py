@@ -74,10 +74,8 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         return _many(grant, chunks, flags, frames, end)
     if offset + len(data) == end:
         flags |= _END
-    if number + 1 < grant.stop:
+    if _ends(grant, number + 1, 1, 2 * len(data) // room):
         flags |= _SHORT
-        if grant.taken is not None:
-            grant.taken.void(number + 1)
     proof = 0 if flags & _REPEATED else path.nonces.run(number, number + 1)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
     clear += frames
@@ -93,17 +91,19 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     offsets, pieces, cuts = _cut(coalesced(chunks), grant, flags, frames)
     if not pieces:
         offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
+    size, room = sum(map(len, pieces)), grant.datagram_bytes - HEADER_BYTES - TAG_BYTES
     left = grant.stop - grant.start - len(pieces)
-    if grant.more and left <= min(max(len(pieces), 2), _MOST_EMPTY):
+    if grant.more and size and left <= min(max(len(pieces), 2), _MOST_EMPTY):
         offsets += left * [offsets[-1] + len(pieces[-1])]
         pieces += left * [b""]
         cuts += range(len(pieces) - left + 1, len(pieces) + 1)
     session, first, stop = grant.path.session, grant.start, grant.start + len(pieces)
     marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
     marks = [flags] * len(marked) + [flags & _REPEATED] * (len(pieces) - len(marked))
-    marks[-1] = _closing(marks[-1], offsets[-1] + len(pieces[-1]), end, stop, grant.stop)
-    if stop < grant.stop and grant.taken is not None:
-        grant.taken.void(stop)
+    if offsets[-1] + len(pieces[-1]) == end:
+        marks[-1] |= _END
+    if _ends(grant, stop, len(pieces), 2 * size // room):
+        marks[-1] |= _SHORT
     kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
     proofs = [0] if flags & _REPEATED else grant.path.nonces.proofs(first, stop)
     heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))
@@ -118,6 +118,22 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     return [
         _burst(grant, heads[a:b], bodies[a:b]) for a, b in zip([0, *cuts], [*cuts, len(pieces)], strict=True) if a < b
     ]
+
+
+def _ends(grant: Grant, stop: int, packets: int, halves: int) -> bool:
+    """True when the packet before number `stop`, the last of the reply, ends the episode."""
+    taken = grant.taken
+    ended = taken is not None and taken.claims.thinned(packets, halves)
+    if stop == grant.stop and not ended:
+        return False
+    if taken is not None:
+        taken.void(stop, grant.path.state.episode.base)
+    return True
+
+
+def _most_pieces(size_bytes: int, room_bytes: int) -> int:
+    """Packets that so much data may fill: twice what it needs, for it may come in scattered ranges."""
+    return 2 * -(-size_bytes // room_bytes) + 1
 
 
 def _burst(grant: Grant, heads: list[bytes], bodies: list[Buffer]) -> Burst:
@@ -150,6 +166,7 @@ def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tu
     """
     room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
     small, copies = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames), CONTROL_COPIES if frames else 0
+    limit = min(limit, _most_pieces(sum(len(data) for _, data in chunks), small))
     offsets: list[int] = []
     pieces: list[Buffer] = []
     cuts: list[int] = []
@@ -165,10 +182,3 @@ def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tu
         if at > size or (stop == size and (stop - at) % room):
             cuts.append(len(pieces))
     return offsets, pieces, cuts
-
-
-def _closing(flags: int, reached: int, end: int | None, number: int, stop: int) -> int:
-    """The reply's last packet says whether the output ends with it and whether numbers are left over."""
-    if reached == end:
-        flags |= _END
-    return flags | _SHORT if number < stop else flags
