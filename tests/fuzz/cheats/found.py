@@ -21,6 +21,7 @@ _BOTH = _PROBE | _CLEAN
 _ONE = Plan()
 _LOSSY = Plan(20, loss=200)
 _PAUSE: Action = Wait(50 * MILLISECOND)
+_LONG: Action = Wait(40 * SECOND)
 _CRUMBS: Action = Speak(span=Span.FEW, wants=Wants.CRUMBS)
 
 
@@ -72,6 +73,10 @@ FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
             Restart(held=-2, show=Show.ONE, skip=5, flags=_BOTH),
         ),
     ),
+    "a restart for each number": (
+        _ONE,
+        (GoOn(), *(Restart(show=Show.ONE, place=Place.ABOVE, flags=_BOTH), GoOn()) * 40),
+    ),
     "restarts given back by one that is refused": (
         _ONE,
         (
@@ -100,7 +105,7 @@ FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
         (
             *[GoOn(replica=1)] * 2,
             *[Speak(flags=_PROBE)] * 2,
-            *(*[Wait(40 * SECOND)] * 2, Again(fresh=False)) * 3,
+            *(_LONG, _LONG, Again(fresh=False)) * 3,
         ),
     ),
     "a window of crumbs": (

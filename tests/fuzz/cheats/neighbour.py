@@ -57,6 +57,7 @@ def _hoard(held: int) -> Restart:
     return Restart(held=held, show=Show.WHOLE, place=Place.ABOVE, flags=RequestFlag.CLEAN)
 
 
+_LOUD = Restart(show=Show.WHOLE, place=Place.ABOVE)
 _GROW = Habit((GoOn(),), packets=2, until=500 * MILLISECOND)
 _HIDE = _since(2 * SECOND, Speak(show=Show.WHOLE, span=Span.ONWARD), packets=2)
 CHEATS = {
@@ -74,6 +75,11 @@ CHEATS = {
         _HIDE,
         SAVING,
         _since(0, REFETCH[0], every=5_000),
+    ),
+    "a restart for each packet": (
+        replace(_GROW, until=400 * MILLISECOND),
+        _since(400 * MILLISECOND, *[replace(_LOUD, held=held) for held in range(3)], packets=1),
+        SAVING,
     ),
     "repeats": (HONEST[0], SAVING, _since(0, REFETCH[2], every=5_000)),
 }
@@ -228,13 +234,18 @@ def habits(seed: int) -> list[Habit]:
         actions = [rng.choice(kinds)() for _ in range(rng.randrange(1, 4))]
         if rng.random() < 0.5:
             actions = [_apart(each, rng) if isinstance(each, Restart) else each for each in actions]
-        every = rng.choice((5, 10, 20, 30, 50, 60, 200)) * MILLISECOND
-        drawn.append(Habit(tuple(actions), every=every, since=0 if until == NEVER else until))
+        drawn.append(Habit(tuple(actions), *_pace(rng), since=0 if until == NEVER else until))
     return drawn
+
+
+def _pace(rng: Random) -> tuple[int, int]:
+    """After how many packets, or every how many microseconds."""
+    if rng.random() < 0.5:
+        return rng.choice((1, 1, 2, 4)), 0
+    return 0, rng.choice((5, 10, 20, 30, 50, 60, 200)) * MILLISECOND
 
 
 def _apart(restart: Restart, rng: Random) -> Restart:
     """The same from one of the first continuations, at a place where nothing was yet."""
-    return replace(
-        restart, held=-1 - rng.randrange(6), show=Show.WHOLE, place=Place.ABOVE, size=SMALL, wants=Wants.MUCH
-    )
+    held = rng.choice((-1 - rng.randrange(6), rng.randrange(4)))
+    return replace(restart, held=held, show=Show.WHOLE, place=Place.ABOVE, size=SMALL, wants=Wants.MUCH)

@@ -182,7 +182,8 @@ class Watch:
         if count and datagram:
             life.answered[datagram[-16:]] += 1
             saw("replayed", life.answered[datagram[-16:]] - 1 if datagram[0] == Kind.REQUEST else 0)
-        saw("at once", life.at_once.add(true, paid, count))
+        if datagram:  # what a service put off was granted before, and comes when the service likes
+            saw("at once", life.at_once.add(true, paid, count))
         saw("in 10 s", life.lately.add(true, paid, count))
         saw("bytes in 10 s", life.bytes_lately.add(true, paid_bytes, size))
 
