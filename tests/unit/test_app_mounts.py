@@ -1,10 +1,11 @@
 """Folders and applications below a prefix: files with ranges, URLs from both sides, bodies that the outer one finds."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from tests.support.site_folder import LATER_NS
+from tests.support.site_folder import LATER_NS, refuse
 from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
 from trickleweb.app import filing
@@ -255,3 +256,18 @@ def test_groups_bring_their_folders_and_mounts(folder: Path) -> None:
     app.include("/deep", group)
     assert Client(app).get("/deep/files/css/site.css").text == "body {}"
     assert app.url_for("files", path="big") == "/deep/files/big"
+
+
+def test_a_file_that_cannot_be_read_now_is_503_and_logged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App()
+    app.mount("/files", folder)
+    with Client(app) as client:
+        refuse(monkeypatch, errno.EIO)
+        answer = client.get("/files/css/site.css")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert "css/site.css" in caplog.text
+        assert "Input/output error" in caplog.text
+        monkeypatch.undo()
+        assert client.get("/files/css/site.css").text == "body {}"

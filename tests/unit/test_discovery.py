@@ -196,3 +196,18 @@ def test_hurrying_asks_at_once() -> None:
         assert used == [[B]]
 
     run(test())
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), ValueError("odd"), OverflowError("far")])
+def test_a_resolver_that_raises_anything_is_heard_of(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """It works on a thread, for whose answer somebody waits."""
+
+    def failing(*_: object, **__: object) -> object:
+        raise error
+
+    async def test() -> None:
+        monkeypatch.setattr("trickles.drivers.discovery.resolving.socket.getaddrinfo", failing)
+        with pytest.raises(DiscoveryError, match=type(error).__name__):
+            await addresses("replica.test", 5)
+
+    run(test())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ from trickleweb.messages import Plan, Slice
 from trickleweb.messages import Request as Head
 from trickleweb.responses import Response
 
+_LOGGER = logging.getLogger("trickleweb.app")
 _READ = frozenset({"GET", "HEAD"})
 _REMEMBERED = 4096  # contents whose folder is known
 
@@ -71,7 +73,12 @@ class Folders:
 
     def plan(self, body: FileBody, head: Head) -> Plan:
         """The response for a file; `HTTPError` if it is not there, `HashPending` when it is worth asking again soon."""
-        plan = self.site(body.folder).plan(head if head.method in _READ else plain_get(head), f"/{body.path}")
+        try:
+            plan = self.site(body.folder).plan(head if head.method in _READ else plain_get(head), f"/{body.path}")
+        except HTTPError as error:
+            if isinstance(error.__cause__, FilesError):
+                _LOGGER.error("the file %r cannot be read now: %s", body.path, error.__cause__)
+            raise
         if plan.status == 301 and not head.path.endswith(f"/{body.path}"):
             raise HTTPError(404)  # a folder is moved to its own slash; the handler that names one has another path
         content_type = plan.headers.get("content-type") or ""

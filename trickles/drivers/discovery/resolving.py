@@ -29,7 +29,10 @@ async def addresses(host: str, port: int) -> list[Address]:
             found.set_result(result)
 
     def look_up() -> None:
-        result = _looked_up(host, port)
+        try:
+            result = _looked_up(host, port)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits for ever
+            result = OSError(0, f"{type(error).__name__}: {error}")
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(tell, result)
 

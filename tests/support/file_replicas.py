@@ -1,0 +1,55 @@
+"""Replicas over one folder, each with a store and a clock of its own; they hash when a test says so."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.site_folder import LATER_NS, store
+from trickleweb.files import HashPending, StoreLimits
+from trickleweb.files.hashing import HashJob
+from trickleweb.files.store import Version
+
+TINY = StoreLimits(small_bytes=0)
+DATA = bytes(at * 7 % 251 for at in range(20_000))
+
+
+def dated(path: Path) -> Path:
+    """A file as a kernel dates it: its time has nanoseconds."""
+    path.write_bytes(DATA)
+    os.utime(path, ns=(10**18 + 1, 10**18 + 1))
+    return path
+
+
+def written_over(file: Path) -> None:
+    """Other bytes in the middle of the file."""
+    with file.open("r+b") as out:
+        out.seek(10_000)
+        out.write(b"other bytes")
+
+
+def written_and_dated_back(file: Path) -> None:
+    """The same, and the time set back to what it was."""
+    written_over(file)
+    os.utime(file, ns=(10**18 + 1, 10**18 + 1))
+
+
+class Replica:
+    """A store over a folder that leaves hashes to `jobs`, with a clock of its own."""
+
+    def __init__(self, root: Path, now_ns: Callable[[], int] = lambda: LATER_NS) -> None:
+        self.jobs: list[HashJob] = []
+        self.files = store(root, limits=TINY, clock_ns=now_ns, defer=self.jobs.append, inline_bytes=0)
+
+    def look(self, path: str = "a") -> Version:
+        found = self.files.look(path)
+        assert isinstance(found, Version)
+        return found
+
+    def hash(self) -> None:
+        while self.jobs:
+            with suppress(HashPending):  # changed since
+                self.jobs.pop().run()
+
+    def read(self, content: str, start: int = 0, stop: int = len(DATA)) -> bytes:
+        return bytes(self.files.read(content, start, stop))
