@@ -339,6 +339,24 @@ def test_a_locked_or_closed_index_knows_nothing(tmp_path: Path) -> None:
     assert index.get(STAMP) is None
 
 
+def test_an_index_that_others_hold_locked_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trickleweb.files.index._PATIENCE_SECONDS", 0.01)
+    one = DigestIndex(tmp_path / "index")
+    one.put(STAMP, KNOWN)
+    with_lock = sqlite3.connect(tmp_path / "index", isolation_level=None)
+    with_lock.execute("PRAGMA locking_mode = EXCLUSIVE")
+    one.close()
+    with_lock.execute("BEGIN EXCLUSIVE")
+    late = DigestIndex(tmp_path / "index")
+    assert late.get(STAMP) is None
+    late.close()
+    with_lock.execute("ROLLBACK")
+    with_lock.close()
+    again = DigestIndex(tmp_path / "index")
+    assert again.get(STAMP) == KNOWN
+    again.close()
+
+
 def test_forged_rows_are_no_digests(tmp_path: Path) -> None:
     index = DigestIndex(tmp_path / "index")
     for wrong in (b"short", b"x" * 21, "text", None, 7):

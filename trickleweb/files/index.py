@@ -14,6 +14,8 @@ from trickleweb.files.stamps import Stamp, same_bytes, stamp_of_state
 
 _FILE = "device INTEGER, inode INTEGER, state BLOB, digest BLOB"
 _TABLE = "CREATE TABLE IF NOT EXISTS"
+_WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is worked out again instead
+_PATIENCE_SECONDS = 2.0  # when it is opened: all replicas of a machine may do that at once
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -21,6 +23,7 @@ _SCHEMA = (
     "DROP TABLE IF EXISTS blocks",
     f"{_TABLE} hashed ({_FILE}, blocks BLOB, PRIMARY KEY (device, inode)) WITHOUT ROWID",
     f"{_TABLE} hashed_blocks ({_FILE}, number INTEGER, PRIMARY KEY (device, inode, number)) WITHOUT ROWID",
+    f"PRAGMA busy_timeout = {int(_WAIT_SECONDS * 1000)}",
 )
 _GET = "SELECT state, digest, blocks FROM hashed WHERE device = ? AND inode = ?"
 _PUT = "INSERT OR REPLACE INTO hashed VALUES (?, ?, ?, ?, ?)"
@@ -28,17 +31,20 @@ _GET_BLOCK = "SELECT state, digest FROM hashed_blocks WHERE device = ? AND inode
 _PUT_BLOCK = "INSERT OR REPLACE INTO hashed_blocks VALUES (?, ?, ?, ?, ?)"
 _FORGET_BLOCKS = "DELETE FROM hashed_blocks WHERE device = ? AND inode = ?"
 _BLOCK_DIGEST_BYTES = 32
-_WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is worked out again instead
 _SIGN = 1 << 63  # SQLite's integers are signed: device and inode numbers are not
 
 
 class DigestIndex:
-    """An index file that may be lost, spoilt or locked at any time: it then knows nothing. Threads may share it."""
+    """An index file that may be lost, spoilt or locked at any time: it then knows nothing. Threads may share it.
+
+    Reads have a connection of their own, so that none waits for a write, which may wait for other processes.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._lock = Lock()
-        self._base = self._opened()
+        self._writing, self._reading = Lock(), Lock()
+        self._writer = self._opened()
+        self._reader = None if self._writer is None else self._connected()
 
     def get(self, stamp: Stamp) -> Hashes | None:
         """The hashes noted for a file that, by its stamp, has the same bytes; from now on for this stamp."""
@@ -70,39 +76,41 @@ class DigestIndex:
 
     def _row(self, query: str, *values: int) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = None
-        if self._base is not None:
-            with self._lock, suppress(sqlite3.Error):
-                row = self._base.execute(query, values).fetchone()
+        with self._reading, suppress(sqlite3.Error):
+            if self._reader is not None:
+                row = self._reader.execute(query, values).fetchone()
         return row
 
     def _note(self, statement: str, *values: object) -> None:
-        if self._base is not None:
-            with self._lock, suppress(sqlite3.Error):
-                self._base.execute(statement, values)
+        with self._writing, suppress(sqlite3.Error):
+            if self._writer is not None:
+                self._writer.execute(statement, values)
 
     def close(self) -> None:
         """Let go of the file; nothing is known from then on."""
-        with self._lock:
-            base, self._base = self._base, None
-            if base is not None:
+        with self._reading, self._writing:
+            for base in filter(None, (self._reader, self._writer)):
                 base.close()
+            self._reader = self._writer = None
 
     def _opened(self) -> sqlite3.Connection | None:
-        """The table, made anew if what is there is none; None where nothing can be written."""
-        try:
-            return self._connected()
-        except sqlite3.DatabaseError:
-            with suppress(OSError):
-                self._path.unlink()
-        except OSError:
-            return None
-        with suppress(OSError, sqlite3.Error):
-            return self._connected()
+        """A connection to the tables, made anew if what is there holds none; None where nothing can be written."""
+        for _ in range(2):
+            try:
+                return self._prepared()
+            except (
+                OSError,
+                sqlite3.OperationalError,
+            ):  # locked by others, or nothing can be written: no reason to drop it
+                return None
+            except sqlite3.DatabaseError:
+                with suppress(OSError):
+                    self._path.unlink()
         return None
 
-    def _connected(self) -> sqlite3.Connection:
+    def _prepared(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # who can write it can forge tags
-        base = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+        base = self._connected(_PATIENCE_SECONDS)
         try:
             for statement in _SCHEMA:
                 base.execute(statement).close()
@@ -110,6 +118,9 @@ class DigestIndex:
             base.close()
             raise
         return base
+
+    def _connected(self, wait_seconds: float = _WAIT_SECONDS) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
 
 
 def _key(stamp: Stamp) -> tuple[int, int]:
