@@ -9,8 +9,11 @@ import pytest
 
 from tests.support.site_folder import body, fill, packed, request, store
 from trickleweb.files import SiteOptions, StaticSite, StoreLimits, tree
+from trickleweb.files.contents import parse_content_name
+from trickleweb.files.digests import digest_of
 from trickleweb.files.folders import entries
 from trickleweb.files.listing import Entry
+from trickleweb.files.resolve import Place, resolve
 
 GZIP = ("accept-encoding", "gzip")
 JSON = ("accept", "application/json")
@@ -75,6 +78,24 @@ def test_a_link_that_is_switched_all_the_time_gives_one_release_or_the_other(
         seen.add(data)
         assert body(files, folder.plan(request(f"{above}/d/"))) in {b"one", b"two"}
         assert folder.plan(request(f"{above}/d")).status == 301
+    files.close()
+
+
+@SIZES
+@pytest.mark.parametrize("inside", [False, True], ids=["the root", "a folder in it"])
+def test_a_file_and_its_siblings_are_of_one_release(
+    tmp_path: Path, switch: Callable[[Path], None], limits: StoreLimits, inside: bool
+) -> None:
+    link = tmp_path / "site"
+    link.symlink_to("release0")
+    root = tree.Root(tmp_path if inside else link)
+    files, path = store(tmp_path, limits=limits), "site/a.css" if inside else "a.css"
+    releases = [[digest_of(each["a.css"]), digest_of(packed(each["a.css"]))] for each in RELEASES]
+    switch(link)
+    for _ in range(12):
+        place = Place.of(root.tree(), path)
+        found = resolve(files, place, place.look(files), SiteOptions())
+        assert [parse_content_name(each.content)[0] for each in found.resource.variants] in releases
     files.close()
 
 
