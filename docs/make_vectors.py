@@ -21,7 +21,7 @@ from trickles.limits import DEFAULT_LIMITS
 from trickles.nonce import NonceSequence
 from trickles.rtt import RoundTrip
 from trickles.service import Continuation, Refusal
-from trickles.session import Session, connection_id
+from trickles.session import Session, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
 from trickles.trickle import Episode, Recovery, course, rescaled, restarted
@@ -48,9 +48,9 @@ EPOCH_KEY, IDENTITY = fixed("epoch key", 32), fixed("identity", 32)
 SECRET, SALT, NONCE = fixed("secret", 32), fixed("salt", 8), fixed("nonce", 12)
 EPOCH = certify(Epoch(0x01020304, EPOCH_KEY, NOW - 1_000_000), IDENTITY)
 RING = Keyring((EPOCH,))
-CONNECTION = connection_id(SECRET)
+CONNECTION, OWNER = connection_id(SECRET), connection_identity(SECRET)
 STORE_TAG = store_tag(fixed("store", 32))
-FIRST_NONCE_KEY = EPOCH.derive(Purpose.NONCE, CONNECTION, 12) + STORE_TAG
+FIRST_NONCE_KEY = EPOCH.derive(Purpose.NONCE, OWNER, 12) + STORE_TAG
 NONCE_KEY = expand(FIRST_NONCE_KEY, Purpose.NONCE, NOW.to_bytes(8, "big"), 12) + STORE_TAG
 EPISODE = Episode(9, 10, 65_536)
 
@@ -70,7 +70,7 @@ def blob(suite: Suite, *, embryo: bool = False) -> bytes:
 def user_blob() -> bytes:
     """A user continuation, sealed."""
     value = Continuation(b"file 7", 0, 300_000, 14)
-    return seal_user(RING, CONNECTION, value, nonce=NONCE, now=NOW, limits=DEFAULT_LIMITS)
+    return seal_user(RING, OWNER, value, nonce=NONCE, now=NOW, limits=DEFAULT_LIMITS)
 
 
 # keys
@@ -80,9 +80,10 @@ def keys() -> Json:
     """Derived keys, by purpose."""
     table = [
         ("epoch", EPOCH_KEY, Purpose.TRANSPORT, CONNECTION, 32),
-        ("epoch", EPOCH_KEY, Purpose.USER, CONNECTION, 32),
+        ("epoch", EPOCH_KEY, Purpose.USER, OWNER, 32),
         ("epoch", EPOCH_KEY, Purpose.HELLO, b"", 32),
-        ("epoch", EPOCH_KEY, Purpose.NONCE, CONNECTION, 12),
+        ("epoch", EPOCH_KEY, Purpose.NONCE, OWNER, 12),
+        ("secret", SECRET, Purpose.IDENTITY, b"", 32),
         ("secret", SECRET, Purpose.TO_SERVER, CONNECTION, 32),
         ("secret", SECRET, Purpose.TO_CLIENT, CONNECTION, 32),
     ]
@@ -95,6 +96,7 @@ def keys() -> Json:
         "secret": SECRET,
         "connection": CONNECTION,
         "store": fixed("store", 32),
+        "identity": OWNER,
         "nonce_key_after_first_restart": NONCE_KEY,
         "derived": rows,
         "receipt_0_1000": f"{receipt(NONCE_KEY, 0, 1000):016x}",

@@ -18,11 +18,15 @@ _NONE_KNOWN = b"", Continuation(b"", 0, None, 0), -1
 
 
 class Seals:
-    """Seals and opens the continuations of one connection; the ciphers of the epoch in force are made once."""
+    """Seals and opens the continuations of one connection; the ciphers of the epoch in force are made once.
+
+    The label `connection` can be read before anything is opened; a user continuation belongs to the `identity`.
+    """
 
     __slots__ = (
         "_connection",
         "_head",
+        "_identity",
         "_known",
         "_prefix",
         "_ring",
@@ -34,8 +38,9 @@ class Seals:
         "_user_bound",
     )
 
-    def __init__(self, connection: bytes) -> None:
+    def __init__(self, connection: bytes, identity: bytes) -> None:
         self._connection = connection
+        self._identity = identity
         self._ring: Keyring | None = None
         self._known: tuple[bytes, Continuation, int] = _NONE_KNOWN  # the user continuation sealed or opened last
 
@@ -68,13 +73,14 @@ class Seals:
         known, value, until = self._known
         if blob == known and now <= until:
             return value
-        value = open_user_untrusted(ring, self._connection, blob, now=now, life=life, skew=skew)
+        value = open_user_untrusted(ring, self._identity, blob, now=now, life=life, skew=skew)
         self._known = blob, value, now + TRUSTED_FOR
         return value
 
     def _renew(self, ring: Keyring, now: int) -> None:
         epoch, self._start, self._stop = ring.period(now)
-        transport, user = (Sealer(epoch, each, self._connection) for each in (Purpose.TRANSPORT, Purpose.USER))
+        transport = Sealer(epoch, Purpose.TRANSPORT, self._connection)
+        user = Sealer(epoch, Purpose.USER, self._identity)
         self._ring, self._prefix, self._head = ring, transport.prefix, self._connection + transport.prefix
         self._transport, self._transport_bound = transport.encrypt, transport.bound
         self._user, self._user_bound = user.encrypt, user.bound
@@ -82,7 +88,7 @@ class Seals:
 
 def seal_transport(ring: Keyring, connection: bytes, state: TransportState, *, nonce: bytes, now: int) -> bytes:
     """The transport continuation of `connection`, 128 bytes."""
-    return Seals(connection).transport(ring, state, nonce, now)
+    return Seals(connection, b"").transport(ring, state, nonce, now)
 
 
 def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, TransportState]:
@@ -94,21 +100,19 @@ def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, Transpo
     return connection, decode_untrusted(plaintext)
 
 
-def seal_user(
-    ring: Keyring, connection: bytes, value: Continuation, *, nonce: bytes, now: int, limits: Limits
-) -> bytes:
+def seal_user(ring: Keyring, identity: bytes, value: Continuation, *, nonce: bytes, now: int, limits: Limits) -> bytes:
     """The sealed form of what a service wants back; ContinuationTooLarge when it would not fit a packet."""
-    return Seals(connection).user(ring, value, nonce, now, limits.max_user_continuation_bytes)
+    return Seals(b"", identity).user(ring, value, nonce, now, limits.max_user_continuation_bytes)
 
 
 def open_user_untrusted(
-    ring: Keyring, connection: bytes, blob: bytes, *, now: int, life: int, skew: int = _ANY_TIME
+    ring: Keyring, identity: bytes, blob: bytes, *, now: int, life: int, skew: int = _ANY_TIME
 ) -> Continuation:
     """Undo `seal_user`; Forged when it is not this connection's, or older than `life` microseconds.
 
     UnknownEpoch when it was issued more than `skew` ahead: of a time that this replica has not reached.
     """
-    plaintext = ring.open_untrusted(Purpose.USER, connection, blob)
+    plaintext = ring.open_untrusted(Purpose.USER, identity, blob)
     try:
         issued, start, field, consumed = _USER.unpack_from(plaintext)
     except struct.error:

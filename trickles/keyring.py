@@ -30,6 +30,7 @@ class Purpose(bytes, Enum):
 
     TRANSPORT = b"trickles 1 transport continuation"
     USER = b"trickles 1 user continuation"
+    IDENTITY = b"trickles 1 connection identity"
     NONCE = b"trickles 1 range nonces"
     COOKIE = b"trickles 1 hello cookie"
     HELLO = b"trickles 1 hello key"

@@ -50,7 +50,7 @@ class Spooled(NamedTuple):
 class Event(NamedTuple):
     """One request of a client, with everything that is needed to answer it now or later.
 
-    `wants` are output ranges in order; `budget` bounds the bytes of chunks that are of use in the reply. `early`
+    `connection` is 32 bytes that belong to this connection alone, at every replica. `wants` are output ranges in order; `budget` bounds the bytes of chunks that are of use in the reply. `early`
     means that the client's address is not proved and the event may be a replay: only safe work may be done.
     """
 

@@ -21,17 +21,29 @@ _REQUEST_NONCE_PREFIX = bytes(8)
 
 
 def connection_id(secret: bytes) -> bytes:
-    """The public name of the connection with that secret: a retransmitted hello names the same one."""
+    """The public label of the connection with that secret: a retransmitted hello carries the same one.
+
+    It is short, so two secrets with one label can be found: nothing that must belong to one connection hangs on it.
+    """
     return hashlib.sha256(b"trickles 1 connection" + secret).digest()[:CONNECTION_BYTES]
 
 
-class Session:
-    """Both directions' ciphers. Request nonces count (the client holds state), response nonces bring a random salt."""
+def connection_identity(secret: bytes) -> bytes:
+    """32 bytes that no other secret gives: what belongs to one connection is sealed, stored and claimed under them."""
+    return expand(secret, Purpose.IDENTITY)
 
-    __slots__ = ("_to_server", "connection", "open_data", "seal_data", "sealed")
+
+class Session:
+    """Both directions' ciphers. Request nonces count (the client holds state), response nonces bring a random salt.
+
+    `connection` is the label on the wire, `identity` what the connection owns things under.
+    """
+
+    __slots__ = ("_to_server", "connection", "identity", "open_data", "seal_data", "sealed")
 
     def __init__(self, secret: bytes, suite: Suite) -> None:
         self.connection = connection_id(secret)
+        self.identity = connection_identity(secret)
         self.sealed = suite is Suite.SEALED
         self._to_server = AESGCM(expand(secret, Purpose.TO_SERVER, self.connection))
         from_server = AESGCM(expand(secret, Purpose.TO_CLIENT, self.connection))

@@ -16,7 +16,7 @@ from trickles.handshake import EpochKeys, hello_public_key, valid_cookie, verify
 from trickles.keyring import Epoch, Keyring
 from trickles.nonce import NonceSequence
 from trickles.service import Continuation, Refusal
-from trickles.session import Session, connection_id
+from trickles.session import Session, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
 from trickles.wire.hello import NO_COOKIE, parse_hello_untrusted
@@ -29,6 +29,7 @@ from trickles.wire.response import HEADER, parse_frames_untrusted
 KEYS, SEALED, HANDSHAKE = VECTORS["keys"], VECTORS["sealed"], VECTORS["handshake"]
 EPOCH_ID, EPOCH_KEY = KEYS["epoch"]["id"], octets(KEYS["epoch"]["key"])
 SECRET, CONNECTION = octets(KEYS["secret"]), octets(KEYS["connection"])
+IDENTITY = octets(KEYS["identity"])
 RING = Keyring((Epoch(EPOCH_ID, EPOCH_KEY, KEYS["epoch"]["not_before"]),))
 BLOBS = {(each["suite"], each["embryo"]): octets(each["bytes"]) for each in SEALED["transport"]}
 OTHERS = {each["what"]: each for each in VECTORS["others"]}
@@ -56,12 +57,13 @@ def test_derived_keys(row: dict[str, Any]) -> None:
 
 def test_the_secret_names_the_connection() -> None:
     assert by_hand.connection_id(SECRET) == connection_id(SECRET) == CONNECTION
+    assert by_hand.identity(SECRET) == connection_identity(SECRET) == IDENTITY
 
 
 def first_nonce_key() -> bytes:
     """As the replica that greets makes it: with the tag of its store."""
     tag = sha256(b"trickles 1 store" + octets(KEYS["store"])).digest()[:4]
-    return by_hand.derived(EPOCH_KEY, "NONCE", CONNECTION, 12) + tag
+    return by_hand.derived(EPOCH_KEY, "NONCE", IDENTITY, 12) + tag
 
 
 def test_the_nonce_key_changes_with_the_first_restart_and_keeps_the_tag_of_the_store() -> None:
@@ -112,11 +114,11 @@ def test_user_continuation() -> None:
     fields = (vector["start"], vector["stop"], vector["consumed"])
     plaintext = by_hand.user_plaintext(vector["issued"], *fields, octets(vector["state"]))
     nonce, expected = octets(vector["nonce"]), octets(vector["bytes"])
-    assert by_hand.sealed_value(EPOCH_ID, EPOCH_KEY, "USER", CONNECTION, nonce, plaintext) == expected
-    value = open_user_untrusted(RING, CONNECTION, expected, now=vector["issued"] + 10, life=10)
+    assert by_hand.sealed_value(EPOCH_ID, EPOCH_KEY, "USER", IDENTITY, nonce, plaintext) == expected
+    value = open_user_untrusted(RING, IDENTITY, expected, now=vector["issued"] + 10, life=10)
     assert value == Continuation(octets(vector["state"]), *fields)
     with pytest.raises(Forged):
-        open_user_untrusted(RING, CONNECTION, expected, now=vector["issued"] + 11, life=10)
+        open_user_untrusted(RING, IDENTITY, expected, now=vector["issued"] + 11, life=10)
 
 
 def test_cookie() -> None:

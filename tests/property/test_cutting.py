@@ -21,7 +21,7 @@ Opened = tuple[int, int, int, int, bytes]  # flags, number, nonce, offset, data
 def grant(suite: Suite, count: int, flags: int, frames: bytes) -> Grant:
     session = Session(SECRET, suite)
     state = TransportState(suite, False, 0, bytes(16), SIZE, Episode(0, 10, 10), SECRET, KEY)
-    path = Path(session.connection, state, session, NonceSequence(KEY), Seals(session.connection))
+    path = Path(session.connection, state, session, NonceSequence(KEY), Seals(session.connection, session.identity))
     return Grant(path, ("192.0.2.7", 9), 70_000, FIRST, FIRST + count, SIZE, flags, frames, bytes(12), 0, None)
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 PURPOSES = {
     "TRANSPORT": b"trickles 1 transport continuation",
     "USER": b"trickles 1 user continuation",
+    "IDENTITY": b"trickles 1 connection identity",
     "NONCE": b"trickles 1 range nonces",
     "COOKIE": b"trickles 1 hello cookie",
     "HELLO": b"trickles 1 hello key",
@@ -34,6 +35,11 @@ def derived(key: bytes, purpose: str, context: bytes = b"", length: int = 32) ->
 def connection_id(secret: bytes) -> bytes:
     """The first 8 bytes of a hash."""
     return sha256(b"trickles 1 connection" + secret).digest()[:8]
+
+
+def identity(secret: bytes) -> bytes:
+    """What the connection's own things are sealed under."""
+    return derived(secret, "IDENTITY")
 
 
 def sealed_value(epoch: int, key: bytes, purpose: str, connection: bytes, nonce: bytes, plaintext: bytes) -> bytes:

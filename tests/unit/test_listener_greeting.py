@@ -36,7 +36,7 @@ def test_early_input_is_marked_early_and_told_with_all_that_is_known() -> None:
     desk = Desk(seen)
     desk.send(desk.peer.hello(epoch(), b"GET\n", wanted=500, ends=True))
     (event,) = seen.events
-    assert event[:8] == (desk.peer.session.connection, SOURCE[0], True, 0, b"GET\n", True, None, ((0, 500),))
+    assert event[:8] == (desk.peer.session.identity, SOURCE[0], True, 0, b"GET\n", True, None, ((0, 500),))
     assert 0 < event.budget <= 3 * 1200
 
 

@@ -276,4 +276,4 @@ def test_events_name_the_peer_and_its_connection() -> None:
     desk.now += 50 * MILLISECOND
     desk.send(desk.peer.restart(desk.peer_bound()), MOVED)
     assert [event.peer for event in seen.events] == [SOURCE[0], SOURCE[0], MOVED[0]]
-    assert {event.connection for event in seen.events} == {desk.peer.session.connection}
+    assert {event.connection for event in seen.events} == {desk.peer.session.identity}

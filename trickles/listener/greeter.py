@@ -66,11 +66,12 @@ class Greeter:
     ) -> list[Burst]:
         session = Session(inside.secret, suite)
         episode = Episode(0, self._limits.unproved_window, UNBOUNDED_SSTHRESH)
-        secret = keys.epoch.derive(Purpose.NONCE, session.connection, NONCE_SECRET_BYTES)
+        secret = keys.epoch.derive(Purpose.NONCE, session.identity, NONCE_SECRET_BYTES)
         nonce_key = secret + self._paths.store_tag
         size = min(size, self._limits.min_datagram_bytes)
         state = TransportState(suite, True, now, address_bytes(source[0]), size, episode, inside.secret, nonce_key)
-        path = Path(session.connection, state, session, NonceSequence(nonce_key), Seals(session.connection))
+        seals = Seals(session.connection, session.identity)
+        path = Path(session.connection, state, session, NonceSequence(nonce_key), seals)
         return self._replier.greet(path, source, inside, now)
 
     def _epoch(self, identifier: int) -> EpochKeys:

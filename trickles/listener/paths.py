@@ -62,7 +62,7 @@ class PathCache:
         known = self._connections.find(connection)
         if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
             session, nonces = Session(state.secret, state.suite), NonceSequence(state.nonce_key)
-            path = Path(connection, state, session, nonces, Seals(connection))
+            path = Path(connection, state, session, nonces, Seals(connection, session.identity))
             path.other_store = state.store_tag != self.store_tag
         else:
             nonces = known.nonces if known.state.nonce_key == state.nonce_key else NonceSequence(state.nonce_key)

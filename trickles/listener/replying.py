@@ -92,7 +92,7 @@ class Replier:
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, taken, again, more)
         ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         event = Event(
-            path.connection, source[0], False, offset, given, ends, known, wants, budget, spooled, path.other_store
+            path.session.identity, source[0], False, offset, given, ends, known, wants, budget, spooled, path.other_store
         )
         return self.ask(event, grant)
 
@@ -104,7 +104,8 @@ class Replier:
         grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, None)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
-        return self.ask(Event(path.connection, source[0], True, 0, inside.input, ends, None, wants, budget), grant)
+        event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
+        return self.ask(event, grant)
 
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
         """Put one event to the service; a hello that is repeated while it is worked on is asked for patience."""
@@ -146,7 +147,7 @@ class Replier:
         """A word to every client whose request has been worked on for a while: it need not ask elsewhere."""
         bursts = []
         for deferred, grant in self._waiting.pop_due(now):
-            early = grant.path.connection in self._greeted
+            early = grant.path.session.identity in self._greeted
             self._waiting.add(deferred, grant, None if early else now + min(now - grant.now, LAST_NOTICE))
             bursts.append(self._working(grant, now))
         return bursts

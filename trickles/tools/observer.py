@@ -107,7 +107,7 @@ class Observer:
             stop = None if start is None else start + len(data)
             return connection, SeenPiece(number, epoch, start, stop)
         parsed = parse_body_untrusted(body) if body else None
-        return connection, SeenRequest(number, epoch, opened, parsed, self._user(connection, parsed))
+        return connection, SeenRequest(number, epoch, opened, parsed, self._user(opened, parsed))
 
     def _body(self, opened: Opened | None, header: bytes, captured: Captured, suite: Suite) -> bytes | None:
         """The body in clear: checked with the keyring, only copied in suite open; None when it cannot be had."""
@@ -121,8 +121,10 @@ class Observer:
         except Forged:
             raise BadPacket("forged: its tag does not fit") from None
 
-    def _user(self, connection: bytes, body: RequestBody | None) -> Continuation | None:
-        return self._opener.user(connection, body.user) if self._opener and body and body.user else None
+    def _user(self, opened: Opened | None, body: RequestBody | None) -> Continuation | None:
+        if self._opener is None or opened is None or body is None or not body.user:
+            return None
+        return self._opener.user(opened.session.identity, body.user)
 
     # from a replica
 

@@ -48,10 +48,10 @@ class Opener:
             self._opened[blob] = opened
         return opened
 
-    def user(self, connection: bytes, blob: bytes) -> Continuation | None:
-        """A user continuation of that connection."""
+    def user(self, identity: bytes, blob: bytes) -> Continuation | None:
+        """A user continuation of the connection with that identity."""
         try:
-            return open_user_untrusted(self._keyring, connection, blob, now=0, life=_FOR_EVER)
+            return open_user_untrusted(self._keyring, identity, blob, now=0, life=_FOR_EVER)
         except BadPacket:
             return None
 
