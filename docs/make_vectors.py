@@ -46,6 +46,7 @@ def fixed(label: str, size: int) -> bytes:
 
 EPOCH_KEY, IDENTITY = fixed("epoch key", 32), fixed("identity", 32)
 SECRET, SALT, NONCE = fixed("secret", 32), fixed("salt", 8), fixed("nonce", 12)
+STORE = fixed("spool", 32)
 EPOCH = certify(Epoch(0x01020304, EPOCH_KEY, NOW - 1_000_000), IDENTITY)
 RING = Keyring((EPOCH,))
 CONNECTION, OWNER = connection_id(SECRET), connection_identity(SECRET)
@@ -99,8 +100,9 @@ def keys() -> Json:
         "identity": OWNER,
         "nonce_key_after_first_restart": NONCE_KEY,
         "derived": rows,
-        "receipt_0_1000": f"{receipt(NONCE_KEY, 0, 1000):016x}",
-        "receipt_1000_5000": f"{receipt(NONCE_KEY, 1000, 5000):016x}",
+        "spool": STORE,
+        "receipt_0_1000": f"{receipt(NONCE_KEY, STORE, 0, 1000):016x}",
+        "receipt_1000_5000": f"{receipt(NONCE_KEY, STORE, 1000, 5000):016x}",
     }
 
 
@@ -166,7 +168,7 @@ def requests() -> list[Json]:
     sequence = NonceSequence(NONCE_KEY)
     runs = ((9, 19, sequence.run(9, 19)), (20, 33, sequence.run(20, 33)))
     restart = RequestFlag.RESTART | RequestFlag.CLEAN
-    commit = commit_body(14, 6014, receipt(NONCE_KEY, 14, 6014))
+    commit = commit_body(14, 6014, receipt(NONCE_KEY, STORE, 14, 6014))
     bodies = {
         "speaks for numbers, wants two ranges": RequestBody(
             0, 1200, 20, 33, 0, runs, ((14_700, 15_852), (18_156, 30_000)), user_blob()
@@ -178,6 +180,9 @@ def requests() -> list[Json]:
         ),
         "commits spooled input": RequestBody(
             RequestFlag.INPUT | RequestFlag.COMMIT, 1200, 9, 19, 0, runs[:1], (), b"", 14, commit
+        ),
+        "has lost its input": RequestBody(
+            RequestFlag.INPUT | RequestFlag.INPUT_LOST, 1200, 9, 19, 0, runs[:1], ((0, 1152),), b"", 14
         ),
     }
     rows = []
@@ -234,7 +239,7 @@ def others() -> list[Json]:
     piece = request_header(Kind.PIECE, blob(Suite.SEALED), number)
     row = {"what": "piece", "offset": 1000, "data": b"input " * 20}
     rows.append(row | {"bytes": session.seal_request(piece, piece_body(1000, b"input " * 20))})
-    got = Receipt(number, 1000, 1120, receipt(NONCE_KEY, 1000, 1120)).clear(SALT)
+    got = Receipt(number, 1000, 1120, receipt(NONCE_KEY, STORE, 1000, 1120)).clear(SALT)
     rows.append({"what": "receipt", "start": 1000, "stop": 1120, "bytes": got + session.tag(got)})
     return [row | {"number": number} for row in rows]
 

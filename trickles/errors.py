@@ -51,6 +51,10 @@ class ContinuationTooLarge(LocalProtocolError):
     """A user continuation does not fit a packet: keep the state in a shared store and seal only its key."""
 
 
+class InputLost(TricklesError):
+    """Committed input is not, or no longer, in this replica's spool: the client has to send it again."""
+
+
 class ConnectionFailed(TricklesError):
     """The transfer cannot go on anywhere; `reason` is a short word for logs."""
 

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from trickles.errors import Forged, KeyringError, UnknownEpoch
+from trickles.service import Buffer
 
 KEY_BYTES = 32
 SEAL_OVERHEAD = 4 + 12 + 16
@@ -38,6 +39,7 @@ class Purpose(bytes, Enum):
     TO_SERVER = b"trickles 1 client to server"
     TO_CLIENT = b"trickles 1 server to client"
     SPOOL = b"trickles 1 spool receipts"
+    PIECE = b"trickles 1 spool pieces"
     SESSION = b"trickles 1 application sessions"
 
     __hash__ = bytes.__hash__  # a member is its bytes: it equals them, and hashes as fast as they do
@@ -127,6 +129,19 @@ class Sealer:
     def seal(self, nonce: bytes, plaintext: bytes) -> bytes:
         """Seal under 12 random bytes."""
         return self.prefix + nonce + self.encrypt(nonce, plaintext, self.bound)
+
+
+class Stamp:
+    """Tags for bytes that are stored in the clear: one fits these bytes at this place under this key alone (GMAC)."""
+
+    __slots__ = ("_seal",)
+
+    def __init__(self, key: bytes, purpose: Purpose, context: bytes) -> None:
+        self._seal = AESGCM(expand(key, purpose, context)).encrypt
+
+    def tag(self, place: bytes, data: Buffer) -> bytes:
+        """16 bytes; `place` is 12. For bytes that a stranger may write too the tags must be kept from him."""
+        return self._seal(place, _EMPTY, data)
 
 
 def with_epoch(ring: Keyring | None, fresh: Epoch, *, keep: int = 3) -> Keyring:

@@ -58,6 +58,7 @@ class Limits:
     max_requests_in_flight: int = 1024  # one a millisecond of the longest round trip
     max_continuations: int = 1024  # user continuations of output that is on its way
     max_pieces_in_flight: int = 4096  # of input, to the spool
+    kept_input_bytes: int = (16 << 20) + (1 << 16)  # of what the spool holds: it may have to be sent again
 
     # soft state of a listener, entries
     path_cache: int = 4096

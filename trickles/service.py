@@ -20,6 +20,7 @@ class Refusal(IntEnum):
     GONE = 6  # the transfer cannot be continued anywhere
     NO_SPOOL = 8  # input must fit its request here
     FULL = 9  # the spool takes no more of this connection's input
+    INPUT_LOST = 10  # this replica's spool does not hold what was committed: upload it again
     WORKING = 7  # not a refusal yet: the service is at work on it, be patient
 
 
@@ -40,7 +41,11 @@ class Continuation(NamedTuple):
 
 
 class Spooled(NamedTuple):
-    """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them."""
+    """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them, whole or not at all.
+
+    InputLost when the spool has not, or no longer, all of the part. A service need not catch it: the client then
+    uploads its input again.
+    """
 
     start: int
     stop: int
@@ -50,8 +55,10 @@ class Spooled(NamedTuple):
 class Event(NamedTuple):
     """One request of a client, with everything that is needed to answer it now or later.
 
-    `connection` is 32 bytes that belong to this connection alone, at every replica. `wants` are output ranges in order; `budget` bounds the bytes of chunks that are of use in the reply. `early`
-    means that the client's address is not proved and the event may be a replay: only safe work may be done.
+    `connection` is 32 bytes that belong to this connection alone, at every replica. `wants` are output ranges in order;
+    `budget` bounds the bytes of chunks that are of use in the reply. `early` means that the client's address is not
+    proved and the event may be a replay: only safe work may be done. `input_lost` means that the client's input was
+    lost on its way and cannot be sent again: nothing but an answer that says so is of use.
     """
 
     connection: bytes
@@ -65,6 +72,7 @@ class Event(NamedTuple):
     budget: int
     spooled: Spooled | None = None  # when the input came through the spool; `input` is its beginning
     other_store: bool = False  # the connection was greeted by a replica that shares another store than this one
+    input_lost: bool = False
 
     @property
     def input_stop(self) -> int:

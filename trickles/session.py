@@ -18,6 +18,7 @@ from trickles.wire.transport import CONNECTION_BYTES
 TAG_BYTES = 16
 NotAuthentic = InvalidTag  # what the raw ciphers below raise
 _REQUEST_NONCE_PREFIX = bytes(8)
+_LARGE = 4096
 
 
 def connection_id(secret: bytes) -> bytes:
@@ -63,7 +64,8 @@ class Session:
         nonce = _REQUEST_NONCE_PREFIX + header[-4:]
         try:
             if self.sealed:
-                return self._to_server.decrypt(nonce, datagram[len(header) :], header)
+                data: Buffer = datagram if len(datagram) < _LARGE else memoryview(datagram)  # to copy it costs more
+                return self._to_server.decrypt(nonce, data[len(header) :], header)
             body = datagram[len(header) : -TAG_BYTES]
             self._to_server.decrypt(nonce, datagram[-TAG_BYTES:], header + body)
             return body

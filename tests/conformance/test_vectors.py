@@ -87,8 +87,10 @@ def test_range_nonces() -> None:
 def test_spool_receipts() -> None:
     key = octets(KEYS["nonce_key_after_first_restart"])
     first, second = (int(KEYS[each], 16) for each in ("receipt_0_1000", "receipt_1000_5000"))
-    assert by_hand.receipt(key, 0, 1000) == first
-    assert by_hand.receipt(key, 0, 5000) == first ^ second == receipt(key, 0, 5000)
+    store = octets(KEYS["spool"])
+    assert by_hand.receipt(key, store, 0, 1000) == first
+    assert by_hand.receipt(key, store, 0, 5000) == first ^ second == receipt(key, store, 0, 5000)
+    assert by_hand.receipt(key, store[::-1], 0, 1000) != first
 
 
 def plaintext_by_hand(suite: int, embryo: bool) -> bytes:
@@ -247,7 +249,7 @@ def test_piece_and_receipt() -> None:
     opened = Session(SECRET, Suite.SEALED).open_request_untrusted(header, datagram)
     assert parse_piece_untrusted(opened) == (piece["offset"], data)
     answer, start, stop = octets(got["bytes"]), got["start"], got["stop"]
-    proof = by_hand.receipt(octets(KEYS["nonce_key_after_first_restart"]), start, stop)
+    proof = by_hand.receipt(octets(KEYS["nonce_key_after_first_restart"]), octets(KEYS["spool"]), start, stop)
     clear = by_hand.reply_header(Kind.RECEIPT, 0, number, answer[4:12], number, proof, start) + stop.to_bytes(8, "big")
     assert answer == by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True)
     parsed, _, _ = parse_receipt_untrusted(answer)

@@ -235,7 +235,7 @@ def test_an_upload_that_the_spool_cannot_hold_fails_visibly() -> None:
 
 def test_the_spool_refuses_what_does_not_fit() -> None:
     with pytest.raises(SpoolFull):
-        MemorySpool(10).write(b"c", 5, b"123456")
+        MemorySpool(10).write(b"c", b"h", 5, b"123456")
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ PURPOSES = {
     "TO_SERVER": b"trickles 1 client to server",
     "TO_CLIENT": b"trickles 1 server to client",
     "SPOOL": b"trickles 1 spool receipts",
+    "PIECE": b"trickles 1 spool pieces",
 }
 SEALED, OPEN = 1, 2
 OPEN_ENDED = (1 << 64) - 1
@@ -121,7 +122,7 @@ def range_nonce(key: bytes, number: int) -> int:
     return int.from_bytes(block[8:] if number % 2 else block[:8], "big")
 
 
-def receipt(key: bytes, start: int, stop: int) -> int:
-    """s(start) xor s(stop)."""
-    marks = [derived(key, "SPOOL", struct.pack(">Q", at), 8) for at in (start, stop)]
+def receipt(key: bytes, store: bytes, start: int, stop: int) -> int:
+    """s(start) xor s(stop), for a store."""
+    marks = [derived(key, "SPOOL", store + struct.pack(">Q", at), 8) for at in (start, stop)]
     return int.from_bytes(marks[0], "big") ^ int.from_bytes(marks[1], "big")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.site_folder import store
+from trickles.errors import InputLost
 from trickles.service import Continuation, Event, Reply, Spooled
 from trickleweb.files import FileStore, SiteOptions, StaticSite
 from trickleweb.origin import Origin
@@ -44,9 +45,15 @@ def event(
     return Event(b"12345678", "192.0.2.1", early, at, given, end, known, wants or ((0, 1 << 40),), budget, spooled)
 
 
-def spool(data: bytes) -> Spooled:
-    """All of that input lies in the spool."""
-    return Spooled(0, len(data), lambda start, stop: data[start:stop])
+def spool(data: bytes, *, kept: int | None = None) -> Spooled:
+    """All of that input lies in the spool; or did once, and `kept` bytes of it still do."""
+
+    def read(start: int, stop: int) -> bytes:
+        if stop > (len(data) if kept is None else kept):
+            raise InputLost
+        return data[start:stop]
+
+    return Spooled(0, len(data), read)
 
 
 def output(reply: Reply) -> bytes:

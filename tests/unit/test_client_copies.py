@@ -222,7 +222,7 @@ def upload() -> tuple[Told, list[bytes]]:
     for datagram in pieces:
         number = int.from_bytes(datagram[129:133], "big")
         (piece,) = [piece for piece in told.state.upload._pieces.values() if piece.number == number]
-        proof = receipt(bytes(16), piece.offset, piece.stop)
+        proof = receipt(bytes(16), bytes(32), piece.offset, piece.stop)
         clear = Receipt(number, piece.offset, piece.stop, proof).clear(number.to_bytes(8, "big"))
         receipts.append(clear + told.session.tag(clear))
     return told, receipts

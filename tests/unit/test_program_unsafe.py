@@ -299,15 +299,13 @@ def test_chunks_are_looked_at_once_however_they_arrive() -> None:
     assert sum(read) < 1.2 * len(data)
 
 
-def test_a_body_that_is_not_kept_any_more_is_not_here_and_was_not_claimed() -> None:
+def test_a_body_that_is_not_kept_any_more_is_asked_for_again_and_was_not_claimed() -> None:
     data = post("/echo", bytes(50_000))
 
     async def test(fleet: Fleet) -> None:
         shared(fleet)
-        gone = uploaded(data, len(data))
-        assert gone.spooled is not None
-        gone = gone._replace(spooled=gone.spooled._replace(read=lambda start, stop: b""))
-        assert await asked(fleet.replica(), gone) == Reply(refusal=Refusal.NOT_HERE)
+        gone = event(data[:1000], spooled=spool(data, kept=20_000))
+        assert await asked(fleet.replica(), gone) == Reply(refusal=Refusal.INPUT_LOST)
         assert fleet.memory.rows == {}
         response = output(await asked(fleet.replica(), uploaded(data, len(data))))
         assert body(response) == bytes(50_000)

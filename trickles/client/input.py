@@ -1,40 +1,38 @@
-"""The input stream on its way to the service: what was written, what lies in the spool, what was consumed."""
+"""The input stream on its way to the service: what was written, what lies in the spool, what was consumed.
+
+Offsets count from the connection's start: consumed <= held <= written. [consumed, held) lies in the spool, for which
+there are receipts; [held, written) waits here. What lies in the spool is kept here too, as long as it is little enough:
+a spool may lose it, and then it has to be sent again. `_base` is the first byte in memory: either `consumed`, and all
+can be sent again, or `held`, and what was dropped between the two cannot.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Input for one request: `data` itself, or a commit of spooled input up to `stop`."""
-
-    offset: int
-    stop: int
-    data: bytes
-    commit: bool
-    ends: bool
-
 
 class InputQueue:
-    """Offsets count from the connection's start: consumed <= held <= written; [consumed, held) lies in the spool."""
+    """All input that the service has not consumed; at most `kept_bytes` of what the spool holds are kept for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = 0) -> None:
         self.consumed = 0  # everything below was consumed by the service
-        self.held = 0  # the first byte still in memory
+        self.held = 0  # everything below is held by the spool
         self.in_flight = False
         self.ended = False
         self.end_told = False
+        self.lost = ""  # why input that the service has not consumed can never reach it
+        self._lost_told = False
+        self._kept_bytes = kept_bytes
+        self._base = 0
         self._data = bytearray()
         self._offered = -1  # the service has seen the input up to here and left what it did not consume
 
     def __len__(self) -> int:
-        return len(self._data)
+        """Bytes that wait here."""
+        return self.written - self.held
 
     @property
     def written(self) -> int:
         """The offset behind the last byte written."""
-        return self.held + len(self._data)
+        return self._base + len(self._data)
 
     def write(self, data: bytes) -> None:
         """Append input."""
@@ -49,24 +47,40 @@ class InputQueue:
         return bytes(self._data), self.ended
 
     def peek(self, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) of what is held."""
-        return bytes(self._data[start - self.held : stop - self.held])
+        """Bytes [start, stop) of what is in memory."""
+        return bytes(self._data[start - self._base : stop - self._base])
 
-    def drop_below(self, offset: int) -> None:
-        """Bytes below `offset` are safe elsewhere."""
-        if offset > self.held:
-            del self._data[: offset - self.held]
-            self.held = offset
+    def note_held(self, offset: int) -> None:
+        """Bytes below `offset` lie in the spool."""
+        self.held = max(self.held, offset)
+        if self.held - self.consumed > self._kept_bytes or self._base > self.consumed:
+            self._forget_below(self.held)
+
+    def rewind(self) -> bool:
+        """Take it that the spool holds nothing: all is to be sent again; False when it is not all here any more."""
+        if self._base > self.consumed:
+            return False
+        self.held = self.consumed
+        self._offered = -1
+        return True
 
     def note_consumed(self, offset: int) -> None:
         """The service has consumed everything below `offset`."""
         self.consumed = max(self.consumed, offset)
-        self.drop_below(offset)
+        self.held = max(self.held, self.consumed)
+        self._forget_below(self.consumed)
+
+    def _forget_below(self, offset: int) -> None:
+        if offset > self._base:
+            del self._data[: offset - self._base]
+            self._base = offset
 
     def is_due(self, available: int) -> bool:
-        """True when input up to `available`, or the input's end, can be offered and the service has not seen it."""
+        """True when there is something to tell the service that it has not seen: input, its end, or its loss."""
         if self.in_flight:
             return False
+        if self.lost:
+            return not self._lost_told
         fresh = available > self.consumed and available > self._offered
         return fresh or (self.ended and not self.end_told and available == self.written)
 
@@ -74,3 +88,11 @@ class InputQueue:
         """The service saw the input up to `stop`; what it left waits for more."""
         self._offered = max(self._offered, stop)
         self.end_told = self.end_told or ended
+
+    def lose(self, why: str) -> None:
+        """Nothing that the service has not consumed can reach it any more."""
+        self.lost = self.lost or why
+
+    def note_loss_seen(self) -> None:
+        """The service knows that the input is lost."""
+        self._lost_told = True

@@ -217,15 +217,19 @@ class Sender:
         claim.user = newest.blob if newest else b""
         claim.input_offset = state.input.consumed
         claim.flags |= RequestFlag.INPUT
-        if state.upload.active:
+        if state.input.lost:
+            claim.flags |= RequestFlag.INPUT_LOST
+            claim.input_stop = claim.input_offset
+        elif state.upload.active:
             upload = state.upload
             claim.flags |= RequestFlag.COMMIT
+            claim.replica = upload.pinned or claim.replica
             claim.input = commit_body(upload.start, upload.stop, upload.proof)
             claim.input_stop = upload.stop
         else:
-            claim.input = state.input.peek(state.input.held, state.input.held + self._inline_room(claim))
+            claim.input = state.input.peek(claim.input_offset, claim.input_offset + self._inline_room(claim))
             claim.input_stop = claim.input_offset + len(claim.input)
-        if state.input.ended and claim.input_stop == state.input.written:
+        if state.input.ended and claim.input_stop == state.input.written and not state.input.lost:
             claim.flags |= RequestFlag.INPUT_END
         state.input.in_flight = True
 
@@ -247,7 +251,7 @@ class Sender:
     def _upload(self, now: int, out: Outgoing) -> None:
         """Pieces for the spool, when the input does not fit a request."""
         state, upload = self._state, self._state.upload
-        if state.transport is None or not upload.engage(self._inline_room()):
+        if state.transport is None or state.input.lost or not upload.engage(self._inline_room()):
             return
         if state.transport.embryo:  # receipts hold for the keys of a proved path only
             return

@@ -101,6 +101,10 @@ def _note_input(state: ConnectionState, claim: Claim) -> None:
     """Settle what became of the input that a claim brought."""
     queue, ends = state.input, bool(claim.flags & RequestFlag.INPUT_END)
     queue.in_flight = False
+    if claim.flags & RequestFlag.INPUT_LOST:
+        if claim.answered and not claim.lost:
+            queue.note_loss_seen()
+        return
     if queue.consumed > claim.input_offset:  # the rest, if any, is due again, and the end with it
         queue.end_told = queue.end_told or (ends and queue.consumed >= claim.input_stop)
     elif claim.answered and not claim.lost and claim.blob:  # what rode on the hello may have been left for a proved one

@@ -51,7 +51,7 @@ class ConnectionState:
         self.board = Scoreboard(NOTHING_YET, config.limits)
         self.claims = Claims()
         self.wants = Wants(config.limits.max_continuations)
-        self.input = InputQueue()
+        self.input = InputQueue(config.limits.kept_input_bytes)
         self.upload = Uploader(self.input, config.limits)
         self.output = Reassembly(config.limits.receive_window_bytes, config.limits.most_out_of_order)
         self.round_trip = RoundTrip()
@@ -158,6 +158,11 @@ class ConnectionState:
         self.fleet.cling()
         self.upload.gather(self.fleet.home)
         self.striping = None
+
+    def lose_input(self, why: str) -> None:
+        """Give up on input that was not consumed: the service is told, and may still answer for its protocol."""
+        self.upload.give_up()
+        self.input.lose(why)
 
     def note_spurious(self) -> None:
         """Something declared lost came after all: tolerate more reordering from now on."""

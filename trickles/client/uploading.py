@@ -2,6 +2,10 @@
 
 The client is the sender here, so its window is ordinary Reno, counted in pieces (RFC 5681): slow start, one reduction
 per round trip for losses (three later receipts), one piece after a timeout.
+
+Receipts hold for one store. Pieces may have gone to several that are not one (machines with a spool each), or a store
+may have lost some: then a commit is refused, and the upload begins anew, with one replica to which all of it goes.
+Receipts of the attempt before count no more: they are told apart by the request numbers of their pieces.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from trickles.limits import Limits
 from trickles.rtt import RoundTrip
 from trickles.wire.kinds import Address
 from trickles.wire.piece import PIECE_OVERHEAD, Receipt, piece_body
+
+MOST_ATTEMPTS = 8  # at one stretch of input: one address may stand for machines whose stores differ
 
 
 @dataclass(slots=True)
@@ -47,6 +53,10 @@ class Uploader:
         self.doubted_at = -(1 << 62)  # when pieces were last moved because somebody unknown called their replica dead
         self.challenges = 0  # of the address or an expired continuation, since a receipt came
         self.silent: Address | None = None  # a replica that another one has just answered for
+        self.pinned: Address | None = None  # the replica that all of a repeated upload goes to
+        self._attempts = 0
+        self._last_number = 0
+        self._first_number = 0  # of this attempt
         self._threshold = 1 << 16
         self._grown = 0
         self._recover_until = 0
@@ -70,17 +80,33 @@ class Uploader:
                 self.active = False
         elif not self.refused and queue.written - queue.consumed > inline_room:
             self.active = True
-            self.start = self.stop = self._next = queue.consumed
-            self.proof = 0
-            self._early.clear()
+            self._attempts, self.pinned = 0, None
+            self._begin()
         return self.active
+
+    def _begin(self) -> None:
+        self.start = self.stop = self._next = self._queue.consumed
+        self.proof = 0
+        self._first_number = self._last_number + 1
+        self._early.clear()
+        self._pieces.clear()
+        self._numbers.clear()
+
+    def again(self, replica: Address) -> bool:
+        """Send all of it again, to that replica; False when it is not all here, or was sent too often."""
+        if self._attempts >= MOST_ATTEMPTS or not self._queue.rewind():
+            return False
+        self._attempts += 1
+        self.pinned = replica
+        self._begin()
+        return True
 
     def due(self, datagram_bytes: int, replica: Address) -> list[Piece]:
         """Pieces to send now: lost ones first, then new ones, as the window allows."""
         room = self.window - self.in_flight
         due = [piece for piece in self._pieces.values() if piece.lost][: max(room, 0)]
         room -= len(due)
-        size, queue = datagram_bytes - PIECE_OVERHEAD, self._queue
+        size, queue, replica = datagram_bytes - PIECE_OVERHEAD, self._queue, self.pinned or replica
         while room > 0 and self._next < queue.written:
             stop = min(self._next + size, queue.written)
             piece = Piece(self._next, stop, piece_body(self._next, queue.peek(self._next, stop)), replica)
@@ -96,6 +122,7 @@ class Uploader:
         piece.number, piece.sent_at, piece.lost, piece.sent_to = number, now, False, piece.replica
         piece.sends += 1
         self._numbers[number] = piece
+        self._last_number = number
 
     def take_refused(self, number: int, source: Address) -> Piece | None:
         """The piece in flight that was sent there under that number, which has no other answer from now on."""
@@ -106,16 +133,15 @@ class Uploader:
         return piece
 
     def awaits(self, receipt: Receipt) -> bool:
-        """True when the receipt is news: it settles a piece in flight."""
+        """True when the receipt is news: it settles a piece in flight, and answers this attempt at the upload."""
         piece = self._pieces.get(receipt.start)
-        return piece is not None and piece.stop == receipt.stop
+        return piece is not None and piece.stop == receipt.stop and receipt.request >= self._first_number
 
     def receipted(self, receipt: Receipt, now: int) -> int | None:
         """Take a receipt; the round trip it measures, if it does."""
-        piece = self._pieces.get(receipt.start)
-        if piece is None or piece.stop != receipt.stop:
+        if not self.awaits(receipt):
             return None
-        del self._pieces[receipt.start]
+        piece = self._pieces.pop(receipt.start)
         self._numbers.pop(piece.number, None)
         self.probes = self.challenges = 0
         self.counted += receipt.stop - receipt.start
@@ -123,7 +149,7 @@ class Uploader:
         while (following := self._early.pop(self.stop, None)) is not None:
             self.stop = following.stop
             self.proof ^= following.proof
-        self._queue.drop_below(self.stop)
+        self._queue.note_held(self.stop)
         self._grow()
         if receipt.request == piece.number:
             self.silent = piece.moved_from
@@ -151,11 +177,12 @@ class Uploader:
                     self._recover_until = max(self._numbers, default=number) + 1
                     self._threshold = self.window = max(self.window // 2, 2)
 
-    def give_up(self) -> None:
-        """This fleet has no spool: input goes in requests, as much as fits."""
+    def give_up(self) -> bool:
+        """This fleet has no spool: input goes in requests, as much as fits; False when some of it is not here."""
         self.refused, self.active = True, False
         self._pieces.clear()
         self._numbers.clear()
+        return self._queue.rewind()
 
     def numbers_at(self, replica: Address) -> list[int]:
         """Request numbers of the pieces under way to that replica."""
@@ -163,12 +190,14 @@ class Uploader:
 
     def move(self, replica: Address, other: Address) -> None:
         """That replica is gone: its pieces go to another one, at once."""
+        self.pinned = None if self.pinned == replica else self.pinned
         for piece in self._pieces.values():
             if piece.replica == replica:
                 piece.replica, piece.lost = other, True
 
     def gather(self, replica: Address) -> None:
         """Send what is lost to that replica, as all that follows."""
+        self.pinned = replica
         for piece in self._pieces.values():
             if piece.lost:
                 piece.replica = replica
@@ -197,6 +226,6 @@ class Uploader:
 
     def timed_out(self, elsewhere: Callable[[Address], Address]) -> None:
         """All in flight is lost; one piece goes first, to another replica (RFC 5681 section 3.1)."""
-        self._threshold, self.window, self.probes = max(self.window // 2, 2), 1, 0
+        self._threshold, self.window, self.probes, self.pinned = max(self.window // 2, 2), 1, 0, None
         for piece in self._pieces.values():
             piece.lost, piece.replica = True, elsewhere(piece.replica)

@@ -47,7 +47,7 @@ def refused(state: ConnectionState, head: RefusalHead, source: Address, now: int
 def _answered_no(state: ConnectionState, claim: Claim, sent: SentRequest, head: RefusalHead, now: int) -> None:
     code = head.code
     if code is Refusal.GONE:
-        raise ConnectionFailed("gone")
+        raise ConnectionFailed(state.input.lost or "gone")
     if code in (Refusal.EXPIRED, Refusal.ADDRESS) and head.transport is not None:
         state.challenges += claim is state.restarting or not _unproved(state)
         claim.lost = True
@@ -58,6 +58,8 @@ def _answered_no(state: ConnectionState, claim: Claim, sent: SentRequest, head: 
         claim.refusals += 1
     elif code in (Refusal.NOT_HERE, Refusal.EPOCH):
         _elsewhere(state, claim, sent, code, now)
+    elif code is Refusal.INPUT_LOST:
+        _input_lost(state, claim, sent, now)
 
 
 def _at_work(state: ConnectionState, claim: Claim, sent: SentRequest, worked_us: int, now: int) -> None:
@@ -76,9 +78,10 @@ def piece_refused(state: ConnectionState, piece: Piece, head: RefusalHead, now: 
     state.progress_at = now
     state.counters.hit(f"refused.{head.code.name.lower()}")
     if head.code is Refusal.NO_SPOOL:
-        state.upload.give_up()
+        if not state.upload.give_up():
+            state.lose_input("no spool")
     elif head.code is Refusal.FULL:
-        raise ConnectionFailed("spool full")
+        state.lose_input("spool full")
     elif head.transport is not None:
         piece.lost = True
         state.upload.challenges += not _unproved(state)
@@ -134,6 +137,24 @@ def _leave(state: ConnectionState, claim: Claim, sent: SentRequest, refusals: in
     claim.replica = state.fleet.other(sent.replica, now)
     claim.retry_at = now + state.fleet.pause(refusals, state.limits.busy_delay)
     return True
+
+
+def _input_lost(state: ConnectionState, claim: Claim, sent: SentRequest, now: int) -> None:
+    """That replica's spool lacks what was committed: ask the others, then upload it again, and in the end give up."""
+    claim.refusals += 1
+    fleet = state.fleet
+    if claim.refusals >= len(fleet.replicas):
+        again = state.upload.again(sent.replica)
+        if again or fleet.exhausted(claim.refusals):
+            state.counters.hit("uploads_repeated" if again else "uploads_lost")
+            if not again:
+                state.lose_input("input lost: upload it again")
+            claim.lost = True
+            close(state, claim)
+            return
+    if claim.requests[claim.newest] is sent:
+        claim.replica = fleet.other(sent.replica, now)
+        claim.retry_at = claim.sent_at = now + fleet.pause(claim.refusals, state.limits.busy_delay)
 
 
 def _give_up(state: ConnectionState, claim: Claim, since: int, code: Refusal, now: int) -> None:

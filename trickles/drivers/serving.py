@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import Replica, run
-from trickles.drivers.spooldir import SpoolDirectory
+from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import NoncePool
@@ -16,7 +16,6 @@ from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener import Listener
 from trickles.service import Service
 
-_SWEEP_EVERY = 60  # seconds
 _LOGGER = logging.getLogger("trickles.service")
 
 
@@ -48,14 +47,12 @@ def serve(
 
 
 def _chores(listener: Listener, keys: KeyringSource, spool: SpoolDirectory | None) -> Callable[[], None]:
-    """What a replica does every second: look at its keys, and now and then at what nobody will ask for again."""
-    watch, turns = KeyWatch(keys, listener.replace_keyring), 0
+    """What a replica does every second: look at its keys, and at a part of what nobody may ask for again."""
+    watch = KeyWatch(keys, listener.replace_keyring)
 
     def tick() -> None:
-        nonlocal turns
-        turns += 1
         watch.look()
-        if spool is not None and turns % _SWEEP_EVERY == 0:
-            spool.sweep()
+        if spool is not None:
+            spool.sweep(SWEPT_FOLDERS)
 
     return tick

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trickles.errors import BadPacket, Forged, UnknownEpoch
+from trickles.errors import BadPacket, Forged, InputLost, UnknownEpoch
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener.claims import ClaimTable
@@ -58,6 +58,7 @@ class Listener:
         self._paths = PathCache(keyring, limits, store_id)
         self._spooler = Spooler(spool, entropy, limits, self.counters)
         self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
+        self._replier.on_consumed = self._spooler.consumed
         self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
         self._forget()
 
@@ -87,6 +88,7 @@ class Listener:
         self._paths.clear()
         self._replier.clear()
         self._greeter.forget()
+        self._spooler.clear()
 
     def poll(self, now: int) -> list[Burst]:
         """Replies that services deferred and have since resolved, and word that others are still being worked on."""
@@ -140,7 +142,12 @@ class Listener:
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
-        given, spooled = self._spooler.input(path, body) if body.flags & _COMMIT else (body.input, None)
+        try:
+            given, spooled = self._spooler.input(path, body) if body.flags & _COMMIT else (body.input, None)
+        except InputLost:
+            if decision.taken is not None:
+                decision.taken.give_back()
+            return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:

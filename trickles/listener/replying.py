@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trickles.errors import ContinuationTooLarge, Forged, UnknownEpoch
+from trickles.errors import ContinuationTooLarge, Forged, InputLost, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
@@ -20,7 +20,7 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, user_frame
 
 _NONCE_BYTES = 12
-_INPUT_END = RequestFlag.INPUT_END
+_INPUT_END, _INPUT_LOST = RequestFlag.INPUT_END, RequestFlag.INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
@@ -49,6 +49,7 @@ class Replier:
         self._counters = counters
         self._deliver = deliver
         self.on_error: Callable[[Exception], None] | None = None
+        self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # input that came through the spool
         self._waiting = Waiting()
         self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
 
@@ -90,10 +91,11 @@ class Replier:
         again = known if aged and not inline else None  # a long transfer outlives its epoch
         more = known is not None and known.more
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, taken, again, more)
+        grant.spooled = spooled is not None
+        lost = grant.input_lost = flags & _INPUT_LOST != 0
         ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
-        event = Event(
-            path.session.identity, source[0], False, offset, given, ends, known, wants, budget, spooled, path.other_store
-        )
+        connection, foreign = path.session.identity, path.other_store
+        event = Event(connection, source[0], False, offset, given, ends, known, wants, budget, spooled, foreign, lost)
         return self.ask(event, grant)
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
@@ -113,6 +115,8 @@ class Replier:
             return [self._working(grant, grant.now)]
         try:
             reply = self._service.handle(event)
+        except InputLost:
+            reply = Reply(refusal=Refusal.INPUT_LOST)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
             self._counters.hit("service.errors")
             if self.on_error is not None:
@@ -155,6 +159,8 @@ class Replier:
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
         """The datagrams of a service's reply."""
         chunks, continuation, end, refusal = reply
+        if grant.input_lost and continuation is None and end is None:
+            refusal = refusal or Refusal.GONE  # the service has no answer to that, and nothing more will come
         continuation = continuation or grant.known
         grant.more = grant.more or (continuation is not None and continuation.more)
         flags, frames = grant.flags, grant.frames
@@ -170,6 +176,8 @@ class Replier:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
             flags |= _USER
+            if grant.spooled:
+                self.on_consumed(grant.path, continuation.consumed)
         self._counters["answered"] += 1
         return packets(grant, chunks, flags, frames, end)
 

@@ -42,6 +42,8 @@ class Grant:
     taken: Taken | None  # where the numbers are noted; a greeting takes none, a repeat none anew
     known: Continuation | None = None  # the client's own, sealed again when the service brings no other
     more: bool = False  # output goes on: a few numbers left over are used up by empty packets, to keep the clock going
+    spooled: bool = False  # the request committed input that lies in the spool
+    input_lost: bool = False  # the request says that input was lost
 
 
 def room_bytes(session: Session, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trickles.errors import BadPacket
+from trickles.errors import BadPacket, InputLost
 from trickles.limits import Limits
 from trickles.listener.paths import Path
+from trickles.listener.recent import Recent
 from trickles.service import Spooled
 from trickles.spool import Spool, SpoolFull, receipt
 from trickles.trace import Counters
@@ -14,6 +15,9 @@ from trickles.wire.kinds import Address, Burst
 from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_untrusted
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
+
+MOST_FIRSTS = 64  # beginnings of input that are kept, 128 KiB each
+_MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address (RFC 4291 section 2.5.5.2)
 
 
 class Spooler:
@@ -26,30 +30,65 @@ class Spooler:
         self._entropy = entropy
         self._limits = limits
         self._counters = counters
+        self._firsts: Recent[tuple[bytes, int], bytes] = Recent(MOST_FIRSTS)
+
+    def clear(self) -> None:
+        """Forget what was read."""
+        self._firsts.clear()
 
     def piece(self, path: Path, source: Address, number: int, body: bytes) -> Burst | None:
         """Keep one piece and give its receipt; None when the store is full."""
         assert self.spool is not None
         offset, data = parse_piece_untrusted(body)
         try:
-            self.spool.write(path.connection, offset, data)
+            store = self.spool.write(path.session.identity, host_of(path.state.address), offset, data)
         except SpoolFull:
             self._counters.hit("refused.spool_full")
             return None
         self._counters.hit("pieces")
         stop = offset + len(data)
-        proof = receipt(path.state.nonce_key, offset, stop)
+        proof = receipt(path.state.nonce_key, store, offset, stop)
         clear = Receipt(number, offset, stop, proof).clear(self._entropy(SALT_BYTES))
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
     def input(self, path: Path, body: RequestBody) -> tuple[bytes, Spooled]:
-        """The input of a request that commits: the beginning of what it commits, and access to all of it."""
+        """The input of a request that commits: the beginning of what it commits, and access to all of it.
+
+        InputLost when this replica's store did not give the receipts, or does not hold all that they stand for.
+        """
         origin, stop, proof = parse_commit_untrusted(body.input)
-        start = body.input_offset
-        proved = origin <= start <= stop and receipt(path.state.nonce_key, origin, stop) == proof
-        if self.spool is None or not proved:
-            raise BadPacket("commit without proof")
-        spool, connection = self.spool, path.connection
-        first = spool.read(connection, start, min(stop, start + self._limits.max_event_input_bytes))
-        return first, Spooled(start, stop, lambda a, b: spool.read(connection, a, b))
+        start, spool, owner = body.input_offset, self.spool, path.session.identity
+        if not origin <= start <= stop:
+            raise BadPacket("commit of other input than it offers")
+        if spool is None or receipt(path.state.nonce_key, spool.identity, origin, stop) != proof:
+            raise InputLost("the receipts are not of this store")
+        if not spool.holds(owner, start, stop):
+            raise InputLost("the store has a hole")
+
+        def read(a: int, b: int) -> bytes:
+            data = spool.read(owner, a, b)
+            if len(data) != b - a:
+                raise InputLost("the store does not hold it any more")
+            return data
+
+        return self._first(owner, start, stop, read), Spooled(start, stop, read)
+
+    def _first(self, owner: bytes, start: int, stop: int, read: Callable[[int, int], bytes]) -> bytes:
+        """The beginning of what is committed; every commit of a long upload has the same one."""
+        size = min(stop - start, self._limits.max_event_input_bytes)
+        known = self._firsts.find((owner, start)) or b""
+        if len(known) < size:
+            known += read(start + len(known), start + size)
+            self._firsts.add((owner, start), known)
+        return known[:size]
+
+    def consumed(self, path: Path, below: int) -> None:
+        """The service has consumed the connection's input below that offset."""
+        if self.spool is not None:
+            self.spool.discard(path.session.identity, below)
+
+
+def host_of(address: bytes) -> bytes:
+    """Whose share a client uses up: its IPv4 address, or the /64 of an IPv6 one, which one customer has; 8 bytes."""
+    return b"\0\0\0\0" + address[12:] if address.startswith(_MAPPED) else address[:8]

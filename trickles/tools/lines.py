@@ -132,7 +132,9 @@ def _verdict(body: RequestBody, opened: Opened | None) -> str:
 
 
 def _brought(body: RequestBody) -> Iterator[str]:
-    if body.flags & RequestFlag.COMMIT:
+    if body.flags & RequestFlag.INPUT_LOST:
+        yield f"has lost its input from {body.input_offset} on"
+    elif body.flags & RequestFlag.COMMIT:
         yield f"commits spooled input from {body.input_offset}"
     elif body.flags & RequestFlag.INPUT:
         yield _input(body.input_offset, body.input, bool(body.flags & RequestFlag.INPUT_END))

@@ -71,7 +71,7 @@ class TricklesRequestBody(Layer):
 
     name = "Trickles request body"
     fields_desc = (
-        FlagsField("flags", 0, 8, ["RESTART", "CLEAN", "PROBE", "INPUT", "INPUT_END", "COMMIT"]),
+        FlagsField("flags", 0, 8, ["RESTART", "CLEAN", "PROBE", "INPUT", "INPUT_END", "COMMIT", "INPUT_LOST"]),
         ShortField("datagram_bytes", 1200),
         IntField("lo", 0),
         IntField("hi", 0),

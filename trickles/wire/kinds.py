@@ -46,6 +46,7 @@ class RequestFlag:
     INPUT: Final = 8  # carries input bytes, or the offset at which input ends
     INPUT_END: Final = 16  # the input stream ends after these bytes
     COMMIT: Final = 32  # the input lies in the spool: stop and receipt stand for it
+    INPUT_LOST: Final = 64  # with INPUT: what was to come from the offset on is lost, and cannot be sent again
 
 
 class ResponseFlag:

@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 
 from trickles.errors import BadPacket
+from trickles.service import Buffer
 from trickles.wire.kinds import Kind
 from trickles.wire.request import HEADER_BYTES as REQUEST_HEADER_BYTES
 from trickles.wire.request import MIN_REQUEST_BYTES
@@ -47,13 +48,13 @@ def piece_body(offset: int, data: bytes) -> bytes:
     return (_OFFSET.pack(offset, len(data)) + data).ljust(_LEAST_BODY, b"\0")
 
 
-def parse_piece_untrusted(body: bytes) -> tuple[int, bytes]:
+def parse_piece_untrusted(body: Buffer) -> tuple[int, Buffer]:
     """Offset and bytes of a piece."""
     try:
         offset, length = _OFFSET.unpack_from(body)
     except struct.error:
         raise BadPacket("malformed piece") from None
-    data = body[_OFFSET.size : _OFFSET.size + length]
+    data = memoryview(body)[_OFFSET.size : _OFFSET.size + length]  # a piece may be large: it is not copied
     if not length or len(data) != length or offset >= 1 << 63:
         raise BadPacket("malformed piece")
     return offset, data

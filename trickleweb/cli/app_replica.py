@@ -8,12 +8,13 @@ import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import AsyncReplica
-from trickles.drivers.spooldir import MOST_BYTES, MOST_TOTAL_BYTES, SpoolDirectory
+from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolBounds, SpoolDirectory
 from trickles.drivers.world import NoncePool, fresh_secret, wall_us
 from trickles.listener import Listener
 from trickles.stores import store_name
@@ -85,7 +86,7 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         if admin is not None:
             chores.every(1.0, admin.alive)
         if spool is not None:
-            chores.every(60.0, spool.sweep)
+            chores.every(1.0, partial(spool.sweep, SWEPT_FOLDERS))
         chores.tick()
         print(f"replica on {shown(sock.address)}", flush=True)
         gc.freeze()  # what was imported stays: the collector need not look at it again
@@ -117,8 +118,10 @@ def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
     """Where large input lies: as much for a connection as one body may have, and never less than usual."""
     if args.spool is None:
         return None
-    most = max(MOST_BYTES, 2 * (args.max_body or 0) + _SLACK_BYTES)
-    return SpoolDirectory(args.spool, most_bytes=most, most_total_bytes=max(MOST_TOTAL_BYTES, 4 * most))
+    usual = SpoolBounds()
+    most = max(usual.most_bytes, 2 * (args.max_body or 0) + _SLACK_BYTES)
+    total, host = max(usual.most_total_bytes, 8 * most), max(usual.most_host_bytes, 4 * most)
+    return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
 
 
 def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:

@@ -12,13 +12,14 @@ import errno
 import gc
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.ownership import check_file
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
-from trickles.drivers.spooldir import SpoolDirectory
+from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import NoncePool
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     chores.every(1.0, reporter.forgive)
     chores.every(1.0, watch.look)
     if spool is not None:
-        chores.every(60.0, spool.sweep)  # input that nobody will ask for again
+        chores.every(1.0, partial(spool.sweep, SWEPT_FOLDERS))  # input that nobody will ask for again
 
     with ExitStack() as undo, told_to_stop() as stop:
         _open_admin(args, reporter, chores, undo)

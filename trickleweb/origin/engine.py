@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from trickles.errors import InputLost
 from trickles.service import Continuation, Event, Refusal, Reply
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.limits import Limits
 from trickleweb.messages import Length, Request
-from trickleweb.origin.given import Given, Unfinished, given_by, read_head_untrusted, taken_by
+from trickleweb.origin.given import NOT_WHOLE, Given, Unfinished, given_by, lost, read_head_untrusted, taken_by
 from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
 from trickleweb.origin.repeats import FORGETFUL, Repeats
@@ -71,6 +72,8 @@ class Origin:
             return self._repeated(event) or self._answer(event)
         except HashPending:  # before its address is proved a client can be told nothing: it comes again afterwards
             return Reply() if event.early else Reply(refusal=Refusal.BUSY)
+        except InputLost:
+            return Reply(refusal=Refusal.INPUT_LOST)
         except (ContentNotHere, FilesUnavailable, NotThisResponse, OSError):
             return Reply(refusal=Refusal.NOT_HERE)
 
@@ -81,7 +84,7 @@ class Origin:
             if known.stop is None or (event.wants and event.wants[0][0] < known.stop) or not goes_on(known.state):
                 return None
             start, consumed = known.stop, known.consumed
-        if consumed != event.input_offset or event.input_end or event.spooled is not None:
+        if consumed != event.input_offset or event.input_end or event.spooled is not None or event.input_lost:
             return None
         made = self._repeats.recall(event.input)
         if made is None:
@@ -101,7 +104,7 @@ class Origin:
         response = self._planner.resumed(known.state)
         chunks = tuple(response.chunks(known.start, event.wants, event.budget, self._read))
         stop = known.start + response.size_bytes
-        if response.last or not (event.input or event.input_end or event.spooled):
+        if response.last or not (event.input or event.input_end or event.spooled or event.input_lost):
             fresh = self._planner.firmer(known.state, response)
             renewed = None if fresh is None else known._replace(state=fresh)
             return Reply(chunks, renewed, stop if response.last else None)
@@ -109,6 +112,9 @@ class Origin:
 
     def _go_on(self, event: Event, start: int, consumed: int, chunks: tuple[Chunk, ...]) -> Reply:
         """Begin the next response at output offset `start`, if there is a request for it."""
+        if event.input_lost:
+            refused = self._planner.made_last(self._planner.refusal(lost(NOT_WHOLE)), has_body=True)
+            return self._begun(event, Turn(refused, event.input_stop), start, chunks)
         given = given_by(event, consumed)
         made = self._repeats.find(given)
         for _ in range(_TRIES):

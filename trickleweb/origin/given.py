@@ -14,13 +14,23 @@ from trickleweb.messages import Chunked, Length, NeedMore, Request
 
 LATE_SECONDS = 2  # by a clock of whole seconds: who broke off did so long before
 _REMEMBERED = 4096
+NOT_WHOLE = "Not all of the request could be kept on its way here, so nothing was done. Send it again."
+PERHAPS_DONE = "The server has lost the request: whether it was done is not known."
+BODY_LOST = "The server lost a part of the body while it was read. Send the request again, unless that does harm."
+_RETRY = (("Retry-After", "1"),)
+
+
+def lost(reason: str) -> HTTPError:
+    """The answer to a request of which the server has lost a part, and the client cannot send it again (503)."""
+    return HTTPError(503, reason, close=True, headers=_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """Input: `first` is its beginning, `size_bytes` what there is in all, `read(start, stop)` any part of it.
 
-    `ended` says that nothing will follow.
+    `ended` says that nothing will follow. What is not there any more is `InputLost` (a store has lost it): fewer bytes
+    than were asked for never come.
     """
 
     first: bytes

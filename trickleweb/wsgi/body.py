@@ -21,14 +21,21 @@ class _Pieces(io.RawIOBase):
         self._pieces = pieces
         self._on_loop = on_loop
         self._rest = memoryview(b"")
+        self._broken: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As `io.RawIOBase`: some bytes, 0 at the end."""
+        """As `io.RawIOBase`: some bytes, 0 at the end; once the body has broken off, that error each time."""
+        if self._broken is not None:
+            raise self._broken
         if not self._rest:
-            self._rest = memoryview(self._on_loop(_next(self._pieces)))
+            try:
+                self._rest = memoryview(self._on_loop(_next(self._pieces)))
+            except Exception as error:
+                self._broken = error
+                raise
         taken = self._rest[: len(buffer)]
         buffer[: len(taken)] = taken
         self._rest = self._rest[len(taken) :]

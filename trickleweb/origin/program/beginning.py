@@ -10,9 +10,10 @@ from trickleweb.bodies import Complete, FileBody, Stepped, Streamed
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending, PlanTooLarge
 from trickleweb.http1 import Delivery, decide_delivery, error_plan, render_head
-from trickleweb.ledger import Done, LedgerUnavailable, Lost, request_key
+from trickleweb.ledger import Done, LedgerUnavailable, Lost, New, request_key
 from trickleweb.messages import Plan
 from trickleweb.messages import Request as Head
+from trickleweb.origin.given import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.origin.program.bounds import MOST_KEPT_BYTES
 from trickleweb.origin.program.collecting import collected
 from trickleweb.origin.program.cursors import first_state, from_cursor
@@ -26,7 +27,7 @@ from trickleweb.origin.program.retelling import check_length, kept, told
 from trickleweb.origin.program.running import Body, Runner
 from trickleweb.origin.program.stretch import CURSOR, Again, framing_of, kind_check
 from trickleweb.origin.program.stretch import decode as decode_stretch
-from trickleweb.origin.program.taking import SAFE_METHODS, Taken
+from trickleweb.origin.program.taking import SAFE_METHODS, Taken, Where
 from trickleweb.origin.response import NotThisResponse, Response
 from trickleweb.origin.state import MAX_STATE_BYTES, decode, encode, exchange
 from trickleweb.plain import StateTooLarge
@@ -89,7 +90,7 @@ class Beginner:
     async def begin(self, turn: Turn) -> Begun:
         """Run the program, or find what came of it before.
 
-        `BodyGone`, `ContentNotHere`, `HashPending`, `LedgerUnavailable`, OSError: nothing has begun.
+        `InputLost`, `ContentNotHere`, `HashPending`, `LedgerUnavailable`, OSError: nothing has begun.
         """
         body = turn.taken.body()
         if turn.head.method in SAFE_METHODS:
@@ -209,6 +210,25 @@ class Beginner:
         delivery = decide_delivery(turn.head, plan.status, plan.body_bytes, close=close)
         value = exchange(plan, delivery, turn.date_s)
         return encode(value, value.response().head or b"", None, MOST_KEPT_BYTES, deflate=False)
+
+    async def lost(self, where: Where, *, date_s: int) -> Begun:
+        """The refusal of a request whose input was lost; from now on nobody acts on it. LedgerUnavailable."""
+        key = request_key(*where)
+        standing = await self._once.claim(key, repeatable=False)
+        reason = NOT_WHOLE if isinstance(standing, New) else PERHAPS_DONE
+        begun = refused(lost(reason), b"", None, date_s=date_s, taken_bytes=0, close=True)
+        if isinstance(standing, Done):
+            return self._said(standing.plan) or begun
+        assert isinstance(begun.what, Plain)
+        await self._once.complete(key, begun.what.state)
+        return begun
+
+    def _said(self, state: bytes) -> Begun | None:
+        """What a connection ended with, if that is what the ledger keeps."""
+        if state[0] == CURSOR or not isinstance(made := decode(state), Response) or not made.last:
+            return None
+        plain = Plain(made, state)
+        return Begun(plain, int((made.head or b"HTTP/1.1 500")[9:12]), 0, made.size_bytes - made.head_bytes)
 
     async def _kept(self, turn: Turn, key: bytes, state: bytes) -> bytes:
         try:

@@ -171,6 +171,8 @@ class AppOrigin:
         if known is not None and not (isinstance(known.what, Live) and known.what.production.closed):
             return self._begin(event, start, where, known)
         task = self._work.find(where)
+        if task is None and event.input_lost:
+            task = self._work.task(where, lambda: self._lose(event, where))
         if task is None:
             given = given_by(event, consumed)
             try:
@@ -191,6 +193,13 @@ class AppOrigin:
             whole = taken
             task = self._work.task(where, lambda: self._run(whole, event, where))
         return self._work.reply(task, lambda begun: self._begin(event, start, where, begun))
+
+    async def _lose(self, event: Event, where: Where) -> Begun:
+        """What there is to say to a request whose input was lost."""
+        now = self._clock_us()
+        begun = await self._beginner.lost(where, date_s=now // 1_000_000)
+        self._note(begun, where, None, event.peer, now)
+        return begun
 
     async def _look(self, look: Callable[[], Looked], where: Where) -> None:
         """What is wrong with the chunks is found again when the request is taken."""
@@ -273,7 +282,7 @@ async def _something_of(live: Live) -> None:
 
 
 def _is_incoming(event: Event) -> bool:
-    return bool(event.input or event.input_end or event.spooled)
+    return bool(event.input or event.input_end or event.spooled or event.input_lost)
 
 
 def _clipped(start: int, data: bytes, event: Event) -> tuple[tuple[int, bytes], ...]:

@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from trickles.errors import InputLost
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb.bodies import StateRefused
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.ledger import LedgerUnavailable, OtherLedger
 from trickleweb.origin.program.live import StreamBroke, StreamFailed
-from trickleweb.origin.program.taking import BodyGone
 from trickleweb.origin.program.tape import TapeCut
 from trickleweb.origin.response import NotThisResponse
 
 T = TypeVar("T")
 Answer = Reply | Deferred
 _AGAIN = (HashPending, LedgerUnavailable, TapeCut)
-_ELSEWHERE = (ContentNotHere, FilesUnavailable, NotThisResponse, StateRefused, BodyGone, OSError)
+_ELSEWHERE = (ContentNotHere, FilesUnavailable, NotThisResponse, StateRefused, OSError)
 
 
 class Busy(Exception):
@@ -80,8 +80,8 @@ class Work:
         except OtherLedger as error:
             self._on_error(error)
             return Reply(refusal=Refusal.NOT_HERE)
-        except _ELSEWHERE:
-            return Reply(refusal=Refusal.NOT_HERE)
+        except (InputLost, *_ELSEWHERE) as error:
+            return Reply(refusal=Refusal.INPUT_LOST if isinstance(error, InputLost) else Refusal.NOT_HERE)
         except (StreamBroke, StreamFailed) as error:
             if isinstance(error.__cause__, Exception):
                 self._on_error(error.__cause__)

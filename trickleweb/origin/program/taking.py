@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
+from trickles.errors import InputLost
 from trickleweb.application import Terms
-from trickleweb.errors import HTTPError, WebError
+from trickleweb.errors import HTTPError
 from trickleweb.files.recent import Recent
 from trickleweb.http1 import ChunkedState, Phase, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, NoBody, Request
-from trickleweb.origin.given import Given, Unfinished, read_head_untrusted
+from trickleweb.origin.given import BODY_LOST, Given, Unfinished, lost, read_head_untrusted
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READ_BYTES = 1 << 18
@@ -20,10 +21,6 @@ _SCANS = 1024  # bodies under way whose chunks were looked at up to somewhere
 Where = tuple[bytes, int]  # a connection, and an offset in its input
 Looked = tuple[ChunkedState, int]  # how far the chunks of a body were looked at
 LONG_BYTES = 1 << 22  # of chunks: looking at more takes so long that it is done on a thread
-
-
-class BodyGone(WebError):
-    """Input that was kept for the request is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +55,11 @@ class Taken:
         return self.given.upto(self.size_bytes)
 
     def body(self) -> bytes | AsyncIterator[bytes]:
-        """The body without its framing: bytes, or a stream of them. `BodyGone`, also while it is streamed."""
+        """The body without its framing: bytes, or a stream of them. `InputLost`; once it streams, `HTTPError` 503."""
         start, stop = self.head.head_bytes, self.size_bytes
         if stop - start > MAX_WHOLE_BYTES:
             return self._stream(start, stop)
         data = self.given.upto(stop)[start:]
-        if len(data) < stop - start:
-            raise BodyGone("the request's body is not kept any more")
         if isinstance(self.head.framing, Chunked):
             return b"".join(decode_chunked(data, limits=_ANY).pieces)
         return data
@@ -73,9 +68,10 @@ class Taken:
         """A window at a time; what is kept elsewhere is read as it is asked for."""
         state = ChunkedState()
         while start < stop:
-            data = self.given.read(start, min(start + _READ_BYTES, stop))
-            if not data:
-                raise BodyGone("the request's body is not kept any more")
+            try:
+                data = self.given.read(start, min(start + _READ_BYTES, stop))
+            except InputLost:
+                raise lost(BODY_LOST) from None
             if isinstance(self.head.framing, Chunked):
                 decoded = decode_chunked(data, state, _ANY)
                 state, start = decoded.state, start + decoded.consumed

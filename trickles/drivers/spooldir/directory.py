@@ -1,0 +1,154 @@
+"""The directory as a `Spool`: writes pieces to logs, finds and reads them, within bounds."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from trickles.drivers.spooldir.bounds import SpoolBounds
+from trickles.drivers.spooldir.identity import Identity, prepare
+from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
+from trickles.drivers.spooldir.log import Record, append
+from trickles.drivers.spooldir.uploads import Scratch, Upload
+from trickles.service import Buffer
+from trickles.spool import SpoolFull
+
+MOST_UPLOADS = 4096  # of which the places of pieces are known, however few
+NO_STORE = b""
+SWEPT_FOLDERS = 8  # a second: all of them in half a minute, none of it for long
+_FORGET_EVERY = 1024  # pieces and commits
+DEFAULT_BOUNDS = SpoolBounds()
+
+
+class SpoolDirectory:
+    """Input of connections in files of mode 0600, in a directory of mode 0700 that is made when it is not there.
+
+    SpoolError when the directory cannot be used or is open to others. Call `sweep` now and then, from any replica. Any
+    thread may call.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        bounds: SpoolBounds = DEFAULT_BOUNDS,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        prepare(Path(path))
+        self._root = os.fspath(path)
+        self._bounds = bounds
+        self._clock = clock
+        self._identity = Identity(Path(path), clock)
+        self._keeper = Keeper(self._root, bounds, clock)
+        self._keeper.visit_all()
+        self._lock = threading.Lock()
+        self._scratch = Scratch()
+        self._store = NO_STORE
+        self._uploads: dict[bytes, Upload] = {}  # the one that was used last comes last
+        self._asked = 0
+        self._pid = 0
+        self._writer = ""
+        self._current()
+
+    @property
+    def identity(self) -> bytes:
+        """The store's identity; nothing is in it when the directory cannot be read."""
+        with self._lock:
+            return self._current()
+
+    def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes:
+        """Append a piece to a log; SpoolFull when it does not fit, or the disk fails."""
+        if not len(data) or offset + len(data) > self._bounds.most_bytes:
+            raise SpoolFull
+        with self._lock:
+            store = self._current()
+            if store == NO_STORE:
+                raise SpoolFull
+            self._write(self._upload(owner), host.hex(), offset, data)
+            return store
+
+    def holds(self, owner: bytes, start: int, stop: int) -> bool:
+        """True when all of it is in logs that are there now."""
+        with self._lock:
+            return start >= stop or (self._current() != NO_STORE and self._upload(owner).holds(start, stop))
+
+    def read(self, owner: bytes, start: int, stop: int) -> bytes:
+        """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there."""
+        with self._lock:
+            if start >= stop or self._current() == NO_STORE:
+                return b""
+            return self._upload(owner).read(start, stop)
+
+    def discard(self, owner: bytes, below: int) -> None:
+        """Let the owner's logs go soon, unless there is more in them, or more comes."""
+        with self._lock:
+            upload = self._uploads.get(owner)
+            if upload is None:
+                return
+            upload.look()
+            if upload.extents.stop > below:
+                return
+            then = self._clock() - self._bounds.most_age + self._bounds.most_spent_age
+            for path in upload.logs():
+                with suppress(OSError):
+                    os.utime(path, (then, then))
+
+    def sweep(self, folders: int = FOLDERS) -> int:
+        """Remove the input of connections that have not sent any for long; how many logs it were.
+
+        With fewer than all 256 `folders` it is a part of that, each time the next one.
+        """
+        with self._lock:
+            return self._keeper.visit(folders) if folders < FOLDERS else self._keeper.visit_all()
+
+    def _write(self, upload: Upload, host: str, offset: int, data: Buffer) -> None:
+        path = upload.path(host, self._own_writer())
+        self._keeper.admit(upload.folder, host, len(data), fresh=upload.is_fresh(path))
+        try:
+            written, end = self._append(path, upload, offset, data)
+        except OSError:
+            self._pid = 0  # the log may be torn: another one from now on
+            raise SpoolFull from None
+        upload.note_written(path, written, end)
+
+    def _append(self, path: str, upload: Upload, offset: int, data: Buffer) -> tuple[Record, int]:
+        most_bytes = 2 * self._bounds.most_bytes  # repeated pieces and headers are in it too
+        try:
+            return append(path, upload.seal, offset, data, most_bytes)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                Path(path).parent.mkdir(0o700)
+            return append(path, upload.seal, offset, data, most_bytes)
+
+    def _own_writer(self) -> str:
+        """What names this process's logs: a process that was forked from another has a name of its own."""
+        if self._pid != os.getpid():
+            self._pid, self._writer = os.getpid(), os.urandom(8).hex()
+        return self._writer
+
+    def _current(self) -> bytes:
+        """The store's identity; with another one, nothing is known of where anything is."""
+        store = self._identity.current()
+        if store != self._store:
+            self._store = store
+            self._uploads.clear()
+            self._pid = 0
+        return store
+
+    def _upload(self, owner: bytes) -> Upload:
+        upload = self._uploads.pop(owner, None) or Upload(self._root, self._store, owner, self._scratch)
+        self._uploads[owner] = upload
+        self._asked += 1
+        if self._asked % _FORGET_EVERY == 0 or len(self._uploads) > MOST_UPLOADS:
+            self._forget_some()
+        return upload
+
+    def _forget_some(self) -> None:
+        """Keep those used last, as many as are within the bounds; the last one in any case."""
+        uploads, known = self._uploads, sum(upload.extents.count for upload in self._uploads.values())
+        while len(uploads) > 1 and (len(uploads) > MOST_UPLOADS or known > self._bounds.most_indexed):
+            known -= uploads.pop(next(iter(uploads))).extents.count
