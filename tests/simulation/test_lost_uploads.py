@@ -7,7 +7,8 @@ import pytest
 
 from tests.simulation.test_uploads import ANSWER, BODY, Streaming, Whole
 from tests.simulation.worlds import HOME, KEYS, SPRAY, client, content
-from trickles.client import ClientConfig
+from trickles.client import Client, ClientConfig
+from trickles.client.state import ConnectionState
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener import Listener
 from trickles.service import Continuation, Event, Reply
@@ -76,6 +77,11 @@ class Upload:
         return report
 
 
+def state_of(client: ClientHost) -> ConnectionState:
+    assert isinstance(client.engine, Client)
+    return client.engine.state
+
+
 def times_repeated(report: Report) -> int:
     assert isinstance(report.engine, Mapping)
     return int(report.engine.get("uploads_repeated", 0))
@@ -100,18 +106,13 @@ def test_a_machine_that_dies_with_its_store(service: type[Whole]) -> None:
 
 @both
 def test_a_store_that_loses_everything_now_and_then(service: type[Whole]) -> None:
-    for seed in range(5):
-        store = MemorySpool()
+    store = MemorySpool()
 
-        def arrange(simulation: Simulation, client: ClientHost, store: MemorySpool = store) -> None:
-            def lose() -> None:
-                store.lose(client.engine.state.session.identity)
+    def arrange(simulation: Simulation, client: ClientHost) -> None:
+        for at in (100, 180, 300):
+            simulation.clock.after(at * MILLISECOND, lambda: store.lose(state_of(client).session.identity))
 
-            for at in (100, 180, 300):
-                simulation.clock.after(at * MILLISECOND, lose)
-
-        upload = Upload(service, spool=lambda _index, store=store: store, arrange=arrange)
-        (report,) = for_seeds(upload.run, [seed])
+    for report in for_seeds(Upload(service, spool=lambda _: store, arrange=arrange).run, range(5)):
         assert report.completed, report.failure
 
 
@@ -130,7 +131,7 @@ def test_what_is_not_kept_costs_no_memory() -> None:
         simulation.clock.every(10 * MILLISECOND, lambda: sizes.append(kept(client)))
 
     def kept(client: ClientHost) -> int:
-        queue = client.engine.state.input
+        queue = state_of(client).input
         return len(queue.peek(0, queue.held))
 
     report = Upload(Whole, FEW, body=LARGE, arrange=arrange, spool=lambda _: STORE).run(Simulation(1))

@@ -18,6 +18,7 @@ from trickles.errors import BadPacket, IdentityError
 from trickles.wire.kinds import Address, Suite
 
 MOST_IDENTITIES = 64
+KEPT_WINDOWS = 5  # of input that lies in a spool: a connection whose share of memory is small keeps less of it
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 
@@ -55,7 +56,9 @@ class Dialer:
     def _config_for(self, first: int, window_bytes: int) -> ClientConfig:
         found = self._configs.get((first, window_bytes))
         if found is None:
-            limits = replace(self._config.limits, receive_window_bytes=window_bytes)
+            usual = self._config.limits
+            kept = min(usual.kept_input_bytes, KEPT_WINDOWS * window_bytes)
+            limits = replace(usual, receive_window_bytes=window_bytes, kept_input_bytes=kept)
             found = self._configs[first, window_bytes] = replace(self._config, first=first, limits=limits)
         return found
 
