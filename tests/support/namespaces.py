@@ -52,6 +52,14 @@ class Machines:
         ip("-n", full, "route", "add", f"10.9.{network}.0/24", "via", f"10.9.{via}.{number}")
         ip("-n", full, "-6", "route", "add", f"fd09:{network}::/64", "via", f"fd09:{via}::{number}")
 
+    def answer_for(self, machine: str, host: str) -> None:
+        """Give that machine one more address, of which others know only what is routed."""
+        ip("-n", self.name(machine), "address", "add", f"{host}/32", "dev", "lo")
+
+    def lead(self, machine: str, host: str, via: int, number: int) -> None:
+        """Send what is for that one address, from now on, through the neighbour of that number on the network `via`."""
+        ip("-n", self.name(machine), "route", "replace", f"{host}/32", "via", f"10.9.{via}.{number}")
+
     def set(self, machine: str, key: str, value: int) -> None:
         """A setting of the kernel for that machine."""
         path = f"/proc/sys/{key.replace('.', '/')}"
