@@ -3,8 +3,8 @@
 client - router - one
                \\- two
 
-The replicas share the keyring alone, as machines do. `python -m tests.e2e.test_split_spools N` runs N uploads of 8 MB for
-each way of moving, and prints how many were right or refused.
+The replicas share the keyring alone, as machines do. `python -m tests.e2e.test_split_spools N` runs N uploads of 8 MB
+for each way of moving, and prints how many were right or refused.
 """
 
 import subprocess

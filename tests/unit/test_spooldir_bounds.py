@@ -17,7 +17,6 @@ SMALL = SpoolBounds(
     most_total_logs=300,
     most_host_logs=100,
 )
-PLENTY = SpoolBounds(most_total_logs=1 << 20, most_host_logs=1 << 20, most_host_bytes=1 << 50)
 
 
 @pytest.fixture
@@ -135,3 +134,18 @@ def test_space_that_was_given_back_can_be_used(root: Path) -> None:
         log.unlink()
     clock.at += 1.0  # it counts again
     spool.write(TWO, OTHER_HOST, 0, b"x" * 9_000)
+
+
+def test_small_pieces_of_one_connection_are_bounded_until_they_are_consumed(root: Path) -> None:
+    clock = Clock()
+    spool = SpoolDirectory(root, SpoolBounds(most_small_pieces=10), clock=clock)
+    for offset in range(10):
+        spool.write(TWO, OTHER_HOST, offset, b"x")
+    with pytest.raises(SpoolFull):
+        spool.write(TWO, OTHER_HOST, 10, b"x")
+    spool.write(TWO, OTHER_HOST, 10, b"x" * 1_000)
+    spool.discard(TWO, 500)
+    with pytest.raises(SpoolFull):
+        spool.write(TWO, OTHER_HOST, 1_010, b"x")
+    spool.discard(TWO, 1_010)
+    spool.write(TWO, OTHER_HOST, 1_010, b"x")

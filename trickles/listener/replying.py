@@ -176,7 +176,7 @@ class Replier:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
             flags |= _USER
-            if grant.spooled:
+            if grant.spooled and reply.continuation is not None:
                 self.on_consumed(grant.path, continuation.consumed)
         self._counters["answered"] += 1
         return packets(grant, chunks, flags, frames, end)

@@ -19,6 +19,9 @@ class SpoolBounds:
     most_total_logs: int = 1 << 18  # inodes; and each costs time to count
     most_host_logs: int = 1 << 14  # of one host: 50 uploads a second that are done with
 
+    # time: to read a piece of some bytes takes as long as to read a large one
+    most_small_pieces: int = 1 << 14  # of under 256 bytes, of one connection's unconsumed input, for each replica
+
     # ages
     most_age: float = 3600.0  # since the last piece came
     most_crowded_age: float = 300.0  # the same, once half of the space or of the logs is used up

@@ -19,6 +19,7 @@ from trickles.spool import SpoolFull
 
 MOST_UPLOADS = 4096  # of which the places of pieces are known, however few
 NO_STORE = b""
+SMALL_BYTES = 256
 SWEPT_FOLDERS = 8  # a second: all of them in half a minute, none of it for long
 _FORGET_EVERY = 1024  # pieces and commits
 DEFAULT_BOUNDS = SpoolBounds()
@@ -87,11 +88,12 @@ class SpoolDirectory:
         """Let the owner's logs go soon, unless there is more in them, or more comes."""
         with self._lock:
             upload = self._uploads.get(owner)
-            if upload is None:
+            if upload is None or upload.extents.stop > below:
                 return
             upload.look()
             if upload.extents.stop > below:
                 return
+            upload.small_pieces = 0
             then = self._clock() - self._bounds.most_age + self._bounds.most_spent_age
             for path in upload.logs():
                 with suppress(OSError):
@@ -106,13 +108,16 @@ class SpoolDirectory:
             return self._keeper.visit(folders) if folders < FOLDERS else self._keeper.visit_all()
 
     def _write(self, upload: Upload, host: str, offset: int, data: Buffer) -> None:
-        path = upload.path(host, self._own_writer())
+        path, is_small = upload.path(host, self._own_writer()), len(data) < SMALL_BYTES
+        if is_small and upload.small_pieces >= self._bounds.most_small_pieces:
+            raise SpoolFull
         self._keeper.admit(upload.folder, host, len(data), fresh=upload.is_fresh(path))
         try:
             written, end = self._append(path, upload, offset, data)
         except OSError:
             self._pid = 0  # the log may be torn: another one from now on
             raise SpoolFull from None
+        upload.small_pieces += is_small
         upload.note_written(path, written, end)
 
     def _append(self, path: str, upload: Upload, offset: int, data: Buffer) -> tuple[Record, int]:

@@ -36,6 +36,7 @@ class Upload:
         self._place = f"{root}/{self.folder}"
         self._prefix = f"{name[2:]}."
         self.seal = Seal(store, owner)
+        self.small_pieces = 0  # that this process has written since all was consumed
         self._doubtful = False  # a piece did not fit its tag
         self._forget()
 
