@@ -3,7 +3,7 @@
 client - router - one
                \\- two
 
-The replicas share the keyring alone, as machines do. `python -m tests.e2e.test_split_spools N` runs N uploads of 8 MB
+The replicas share keyring and ledger. `python -m tests.e2e.test_split_spools N` runs N uploads of 8 MB
 for each way of moving, and prints how many were right or refused.
 """
 
@@ -50,7 +50,7 @@ class Bed:
             net.route(name, 1, via=network, number=1)
             net.answer_for(name, HOST)
             words = ("--udp", f"{HOST}:{PORT}", "--keyring", keys, "--app", "tests.support.hashing_program:app")
-            own = ("--ledger", place / f"ledger-{name}", "--spool", place / f"spool-{name}")
+            own = ("--ledger", place / "ledger", "--spool", place / f"spool-{name}")
             replica = undo.enter_context(Program("trickleweb", "replica", *words, *own, namespace=net.name(name)))
             assert replica.output.next().startswith("replica on")
         self.move("one")

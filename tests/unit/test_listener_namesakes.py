@@ -53,3 +53,12 @@ def test_services_tell_namesakes_apart() -> None:
         Desk(Noting(), name=name).greet()
     assert len(seen) == 2
     assert {len(name) for name in seen} == {32}
+
+
+def test_one_uses_up_no_numbers_of_its_namesake() -> None:
+    mine, other = Desk(File(CONTENT)), Desk(File(CONTENT), name="other")
+    other.listener = mine.listener
+    assert mine.connect()
+    assert other.connect()
+    assert mine.ask(mine.peer.speak(9, 19))
+    assert other.ask(other.peer.speak(9, 19))

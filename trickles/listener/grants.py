@@ -30,7 +30,7 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
         followed = course(episode, [(start, stop) for start, stop, _ in runs])
         if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
             return BAD_PROOF
-    claims = table.of(path.connection)
+    claims = table.of(path.session.identity)
     if flags & _RESTART:
         return restart(path, body, followed, claims, now=now, limits=limits)
     if path.state.embryo:
