@@ -17,7 +17,7 @@ from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.stream import connect
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import EntropyPool
+from trickles.drivers.world import NoncePool
 from trickles.handshake import certify, identity_public
 from trickles.keyring import Epoch, Keyring
 from trickles.listener import Listener
@@ -30,7 +30,7 @@ WARM_UP_SECONDS = 0.3
 
 async def serve() -> None:
     """Answer everybody."""
-    listener = Listener(KEYRING, Endless(), entropy=EntropyPool(), spool=MemorySpool(1 << 20))
+    listener = Listener(KEYRING, Endless(), entropy=NoncePool(), spool=MemorySpool(1 << 20))
     socket = BatchSocket.bind(LOOPBACK, 0)
     replica = AsyncReplica(listener, socket)
     await serve_until_told(socket.address[1])

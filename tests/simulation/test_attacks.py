@@ -7,7 +7,7 @@ import pytest
 from trickles.tools.attacks.sharing import SHARES, Share, alone, share, undefended
 
 BAR = 1.25
-OPEN = {"hoarded-window", "hoarded-window, two replicas", "hidden-loss, two replicas"}  # not yet defended against
+OPEN = {"hidden-loss, two replicas"}  # what another replica cannot see
 
 
 def cheats() -> list[object]:

@@ -40,7 +40,7 @@ BARS: dict[str, tuple[float, float]] = {
     "connection-flood": (300.0, 1000.0),
     "splitting": (1.25, 2.0),
 }
-OPEN = {"hidden-loss", "hoarded-window", "splitting"}  # not yet defended against
+OPEN = {"hidden-loss", "splitting"}  # not yet defended against
 
 
 def bars(*, defended: bool) -> list[object]:

@@ -73,7 +73,7 @@ def connection_flood(stage: Stage) -> float | None:
         memory.append(stage.target.memory_bytes())
     if len(memory) < 2 or memory[0] is None or memory[1] is None or not opened:
         return None
-    return (memory[1] - memory[0]) / opened
+    return max(memory[1] - memory[0], 0) / opened  # less than before: what is bounded was full
 
 
 def _open(stage: Stage, peers: Sequence[Peer]) -> int:

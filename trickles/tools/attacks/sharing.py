@@ -19,7 +19,7 @@ from trickles.testing.network import Node
 from trickles.testing.packet import Packet
 from trickles.tools.attacks import cheats
 from trickles.tools.attacks.catalogue import ATTACKS
-from trickles.tools.attacks.cheats import REQUEST, Cheat, honest
+from trickles.tools.attacks.cheating import REQUEST, Cheat, honest
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.undefended import Undefended
 from trickles.tools.peer import Peer
