@@ -23,7 +23,7 @@ from trickles.keyring import Epoch, Keyring
 from trickles.listener import Listener
 from trickles.spool import MemorySpool
 
-KEYRING = Keyring((certify(Epoch(1, b"endless".ljust(32, b".")), IDENTITY),))
+KEYRING = Keyring((certify(Epoch(1, b"endless".ljust(32, b".")), IDENTITY, life=1 << 62),))
 READ_BYTES = 1 << 20
 WARM_UP_SECONDS = 0.3
 

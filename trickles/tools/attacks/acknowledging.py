@@ -111,7 +111,7 @@ def _edge(frame: TransportFrame, runs: tuple[Run, ...]) -> Callable[[int], int]:
 def splitting(stage: Stage) -> float:
     """Grow a window by one-byte packets, then claim each number by itself; the next round over an honest peer's.
 
-    Both windows have then cost as many bytes received.
+    Both windows have then cost as many bytes received. A window that crumbs have spoiled is left for an honest one.
     """
     cheat, honest = Downloader(stage.connect("splitter")), Downloader(stage.connect("whole"))
     earned = plain = 0
@@ -121,11 +121,18 @@ def splitting(stage: Stage) -> float:
             if request is None or cheat.arrived_bytes >= CRUMB_BYTES:
                 break
             cheat.take(stage.strike([request]))
-        while honest.arrived_bytes < cheat.arrived_bytes:
-            honest.round(stage)
+        _grow(stage, honest, max(cheat.arrived_bytes, CRUMB_BYTES))
+        if len(cheat.unspoken) <= len(honest.unspoken):
+            cheat = Downloader(stage.connect("splitter again"))
+            _grow(stage, cheat, honest.arrived_bytes)
         peer, wants, rest = cheat.peer, wanting(cheat.peer), cheat.unspoken
         pieces = [peer.speak(number, number + 1, wants=wants) for number in rest]
         earned = sum(map(len, stage.strike([*pieces, peer.speak(rest.start, rest.stop, wants=wants)])))
         last = honest.request()
         plain = sum(map(len, stage.ask([last]))) if last else 0
     return earned / max(plain, 1)
+
+
+def _grow(stage: Stage, download: Downloader, size_bytes: int) -> None:
+    while download.arrived_bytes < size_bytes:
+        download.round(stage)
