@@ -70,7 +70,7 @@ def test_many_more_seeds(block: int) -> None:
     [
         ("earned twice", 3, "trickles.listener.claims.Claims.claim", lambda claims, start, stop: True),
         ("in 10 s", 14, "trickles.listener.pacing.Backoff.after", lambda backoff, now, least, most: backoff),
-        ("at once", 16, "trickles.listener.restarts.newly_proved", lambda runs, shown: 1_000),
+        ("at once", 43, "trickles.listener.restarts.newly_proved", lambda runs, shown: 1_000),
         ("replayed", 10, "trickles.replay.ReplayFilter.seen", lambda replays, tag, now: False),
     ],
     ids=["claims", "back-off", "proof", "replays"],

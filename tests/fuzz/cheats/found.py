@@ -5,7 +5,7 @@
 | a lost number is fetched again with its nonce, and never shows | hidden | 0 | 236 steps, 0.1 s |
 | one request walks an episode for each number that lies between two runs | work | 3 | 1,046 steps, 0.9 s |
 | claims are forgotten from below, and then served for ever | earned twice | 6 | 1,942 steps, 1.7 s |
-| pauses and restarts reset each other | restarted | 14 | 4,211 steps, 2.6 s |
+| pauses and restarts reset each other | restarted | 16 | 4,824 steps, 2.9 s |
 """
 
 from tests.fuzz.cheats.actions import Action, Again, Feel, GoOn, Mood, Resolve, Restart, Speak, Wait
@@ -14,7 +14,7 @@ from tests.fuzz.cheats.world import Plan
 from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.kinds import RequestFlag
 
-SEEDS = (0, 3, 6, 14, 65, 139)
+SEEDS = (0, 3, 6, 14, 16, 65, 139)
 
 _PROBE, _CLEAN = RequestFlag.PROBE, RequestFlag.CLEAN
 _BOTH = _PROBE | _CLEAN
@@ -63,19 +63,9 @@ FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
         ),
     ),
     "two continuations in turn": (_ONE, (*(GoOn(), _PAUSE) * 6, *_in_turn(-2), *(_PAUSE, *_in_turn(-2, -3)) * 6)),
-    "a restart after another at one moment": (
-        _ONE,
-        (
-            *[GoOn()] * 2,
-            _PAUSE,
-            Restart(show=Show.ONE),
-            Restart(),
-            Restart(held=-2, show=Show.ONE, skip=5, flags=_BOTH),
-        ),
-    ),
     "a restart for each number": (
         _ONE,
-        (GoOn(), *(Restart(show=Show.ONE, place=Place.ABOVE, flags=_BOTH), GoOn()) * 40),
+        (GoOn(), *(Restart(show=Show.ONE, place=Place.ABOVE, flags=_BOTH), GoOn()) * 90),
     ),
     "restarts given back by one that is refused": (
         _ONE,
