@@ -84,14 +84,31 @@ def test_a_connection_has_a_bound(root: Path) -> None:
         spool.write(ONE, HOST, 1 << 62, b"x")
 
 
-def test_repeating_one_piece_fills_no_disk(root: Path) -> None:
+def test_repeating_pieces_fills_no_disk(root: Path) -> None:
     spool = SpoolDirectory(root, SpoolBounds(most_bytes=10_000))
-    for _ in range(18):
+    for _ in range(100):
         spool.write(ONE, HOST, 0, b"x" * 1_000)
+    (log,) = logs(root)
+    assert log.stat().st_size < 1_100
+    for size in range(1_001, 1_018):
+        spool.write(ONE, HOST, 0, b"x" * size)
     with pytest.raises(SpoolFull):
         spool.write(ONE, HOST, 0, b"x" * 2_000)
-    assert logs(root)[0].stat().st_size <= 20_000
+    assert log.stat().st_size <= 20_000
     assert spool.read(ONE, 0, 1_000) == b"x" * 1_000
+
+
+def test_a_piece_that_was_lost_is_written_again(root: Path) -> None:
+    spool = SpoolDirectory(root)
+    for harm in (lambda log: log.unlink(), lambda log: os.truncate(log, 20), lambda log: log.write_bytes(bytes(600))):
+        spool.write(ONE, HOST, 0, b"piece")
+        harm(logs(root)[-1])
+        assert spool.read(ONE, 0, 5) == b""
+        spool.write(ONE, HOST, 0, b"piece")
+        assert spool.read(ONE, 0, 5) == SpoolDirectory(root).read(ONE, 0, 5) == b"piece"
+        for log in logs(root):
+            log.unlink()
+        assert not spool.holds(ONE, 0, 5)
 
 
 def test_a_full_disk_is_a_full_spool_and_leaves_no_torn_piece(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,14 +75,20 @@ class SpoolDirectory:
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
         """True when all of it is in logs that are there now."""
         with self._lock:
-            return start >= stop or (self._current() != NO_STORE and self._upload(owner).holds(start, stop))
+            if start >= stop:
+                return True
+            found = self._current() != NO_STORE and self._upload(owner).holds(start, stop)
+            return found or self._missed()
 
     def read(self, owner: bytes, start: int, stop: int) -> bytes:
         """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there."""
         with self._lock:
             if start >= stop or self._current() == NO_STORE:
                 return b""
-            return self._upload(owner).read(start, stop)
+            data = self._upload(owner).read(start, stop)
+            if len(data) < stop - start:
+                self._missed()
+            return data
 
     def discard(self, owner: bytes, below: int) -> None:
         """Let the owner's logs go soon, unless there is more in them, or more comes."""
@@ -108,6 +114,8 @@ class SpoolDirectory:
             return self._keeper.visit(folders) if folders < FOLDERS else self._keeper.visit_all()
 
     def _write(self, upload: Upload, host: str, offset: int, data: Buffer) -> None:
+        if upload.extents.has(offset, len(data)):  # it was repeated; should it be lost, a reading will find that out
+            return
         path, is_small = upload.path(host, self._own_writer()), len(data) < SMALL_BYTES
         if is_small and upload.small_pieces >= self._bounds.most_small_pieces:
             raise SpoolFull
@@ -115,7 +123,7 @@ class SpoolDirectory:
         try:
             written, end = self._append(path, upload, offset, data)
         except OSError:
-            self._pid = 0  # the log may be torn: another one from now on
+            self._missed()
             raise SpoolFull from None
         upload.small_pieces += is_small
         upload.note_written(path, written, end)
@@ -128,6 +136,11 @@ class SpoolDirectory:
             with suppress(FileExistsError):
                 Path(path).parent.mkdir(0o700)
             return append(path, upload.seal, offset, data, most_bytes)
+
+    def _missed(self) -> bool:
+        """Something is not there: perhaps a log was damaged, and what is appended to it would not be found."""
+        self._pid = 0
+        return False
 
     def _own_writer(self) -> str:
         """What names this process's logs: a process that was forked from another has a name of its own."""

@@ -43,6 +43,12 @@ class Extents:
         if start <= reached < stop:
             self._reached = first, stop
 
+    def has(self, start: int, size: int) -> bool:
+        """True when a record is known that begins there and is at least as long."""
+        stretch, key = self._stretches.get(start >> _STRETCH_BITS, ()), (start & _BELOW) << _START | size << _LENGTH
+        at = bisect_right(stretch, key - 1)
+        return at < len(stretch) and stretch[at] >> _START == start & _BELOW
+
     def reach(self, start: int, stop: int) -> int:
         """Where the first hole above `start` begins, or `stop`."""
         first, reached = self._reached
