@@ -73,6 +73,10 @@ class Listener:
         """The keyring in use."""
         return self._paths.keyring
 
+    def replace_store(self, store_id: bytes) -> None:
+        """Share another store from now on: connections that began with the old one are told from those to come."""
+        self._paths.replace_store(store_id)
+
     def report_errors(self, callback: Callable[[Exception], None]) -> None:
         """Tell what a service raised; the client is refused either way."""
         self._replier.on_error = callback

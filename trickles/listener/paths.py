@@ -43,6 +43,11 @@ class PathCache:
         self._paths.clear()
         self._connections.clear()
 
+    def replace_store(self, store_id: bytes) -> None:
+        """Share another store from now on."""
+        self.store_tag = store_tag(store_id)
+        self.clear()
+
     def replace_keyring(self, keyring: Keyring) -> None:
         """Seal and open with another keyring from now on."""
         self.keyring = keyring

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from weakref import WeakMethod
 
 from trickles.errors import ContinuationTooLarge, Forged, InputLost, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
@@ -40,6 +41,7 @@ class Replier:
         counters: Counters,
         deliver: Callable[[list[Burst]], None],
     ) -> None:
+        """`deliver` is a method of who has this; it is held weakly, so that both go without a collection of garbage."""
         self._paths = paths
         self._service = service
         self._entropy = entropy
@@ -47,7 +49,7 @@ class Replier:
         self._most_user_bytes = limits.max_user_continuation_bytes
         self._old = limits.continuation_life // 4  # then a continuation is renewed although its episode goes on
         self._counters = counters
-        self._deliver = deliver
+        self._deliver = WeakMethod(deliver)
         self.on_error: Callable[[Exception], None] | None = None
         self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # input that came through the spool
         self._waiting = Waiting()
@@ -137,7 +139,9 @@ class Replier:
         def resolved(value: Reply) -> None:
             if self._waiting.remove(deferred):
                 self._greeted.pop(event.connection, None)
-                self._deliver(self.reply(grant, value))
+                bursts = self.reply(grant, value)
+                if (deliver := self._deliver()) is not None:
+                    deliver(bursts)
 
         deferred.on_reply(resolved)
         return []
