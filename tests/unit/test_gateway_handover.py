@@ -1,7 +1,9 @@
 """The unix socket over which listening sockets pass to a successor, and who does not get them."""
 
 import asyncio
+import errno
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -13,6 +15,7 @@ import pytest
 
 from tests.support.loopfleet import run, until
 from trickles.errors import HandoverError
+from trickles.gateway import handover
 from trickles.gateway.handover import Control, Predecessor
 
 
@@ -145,3 +148,50 @@ def test_without_a_gateway_there_is_nothing_to_take_over(tmp_path: Path) -> None
         Predecessor(tmp_path / "control")
     with pytest.raises(HandoverError, match="No such file or directory"):
         Predecessor(tmp_path / "nowhere" / "control")
+
+
+def test_a_path_that_is_removed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "LOOK_SECONDS", 0.01)
+
+    async def test() -> None:
+        told = list[str]()
+        with listening() as sock:
+            control = Control(tmp_path / "run" / "control", lambda: {"a:1": [sock.fileno()]}, report=told.append)
+            waiting = asyncio.create_task(control.succeeded())
+            shutil.rmtree(tmp_path / "run")
+            await until((tmp_path / "run" / "control").exists)
+            found = await elsewhere(lambda: Predecessor(tmp_path / "run" / "control"))
+            assert isinstance(found, Predecessor)
+            for taken in found.take("a:1"):
+                taken.close()
+            found.relieve(bytes(32)).close()
+            (await waiting).sock.close()
+            control.close()
+        assert told == []
+
+    run(test())
+
+
+def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "LOOK_SECONDS", 0.01)
+    full, real = [True], handover._listening
+
+    def maybe(path: Path) -> socket.socket:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path)
+
+    monkeypatch.setattr(handover, "_listening", maybe)
+
+    async def test() -> None:
+        told = list[str]()
+        control = Control(tmp_path / "control", dict, report=told.append)
+        waiting = asyncio.create_task(control.succeeded())
+        await until(lambda: bool(told))
+        full[0] = False
+        await until((tmp_path / "control").exists)
+        waiting.cancel()
+        control.close()
+        assert told == ["no successor can ask now: No space left on device"]
+
+    run(test())

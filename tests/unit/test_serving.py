@@ -98,11 +98,12 @@ def test_an_address_in_use_is_an_error(client: socket.socket, tmp_path: Path) ->
         serve(Telling(), *client.getsockname(), keyring=tmp_path / "ring")
 
 
-def test_a_rotation_is_noticed(tmp_path: Path) -> None:
+def test_a_rotation_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_LOOK_EVERY", 0)
     save_keyring(ring(1), tmp_path / "ring")
     keys = KeyringSource(tmp_path / "ring")
     listener = Listener(keys.keyring, Telling(), entropy=os.urandom)
-    tick = serving._chores(listener, keys, None)
+    tick = serving._chores(listener, keys, None).tick
     tick()
     assert listener.keyring == ring(1)
     save_keyring(ring(1, 2), tmp_path / "ring")

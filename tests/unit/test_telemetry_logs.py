@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,19 @@ def test_what_this_framework_logs_is_told_too(
     (line,) = told
     assert "LookupError: behind the response" in line
     assert capsys.readouterr().err == "without an exception\n"
+
+
+def test_a_log_whose_reader_does_not_read_loses_lines_and_waits_for_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = LogFile(str(tmp_path / "pipe"))
+    line = "x" * 999
+    while not log.lost:
+        log.write(line)
+    assert os.read(reader, 1000) == line.encode() + b"\n"
+    log.write("y" * select.PIPE_BUF)  # more than a pipe that is ready takes at once
+    assert log.lost == 2
+    os.close(reader)
+    log.write(line)
+    assert log.lost == 3
+    log.close()

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -154,3 +155,17 @@ def test_the_port_is_on_loopback_unless_told_otherwise(host: str, bound: str) ->
 def test_a_port_that_is_taken_is_an_error(admin: AdminServer) -> None:
     with pytest.raises(OSError, match="in use"):
         AdminServer(*admin.address, lambda: "")
+
+
+def test_a_port_whose_threads_cannot_be_started_answers_again_later(
+    admin: AdminServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", start)
+        for _ in range(MOST_AT_ONCE + 1):
+            with pytest.raises((OSError, http.client.HTTPException)):
+                asked(admin, "/health")
+    assert asked(admin, "/health")[0] == 200

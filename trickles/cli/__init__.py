@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from trickles.cli.parser import Parser, VersionAction, one_line
+from trickles.drivers.bookkeeping import hold_standard_descriptors
 from trickles.errors import TricklesError
 
 # name -> (module, what it does in a few words); the module has what `Command` says
@@ -37,6 +38,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `trickles` with these arguments (the process's own by default); the exit code: 0, 1 failed, 2 misused."""
+    hold_standard_descriptors()
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)

@@ -13,29 +13,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import json
+import os
 import resource
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from trickles.cli.discovery_options import add_discovery_arguments, discovery, fleet_name, names_replicas
 from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
-from trickles.cli.handover_options import add_handover_arguments, drop_pid, handover, note_pid
+from trickles.cli.handover_options import add_handover_arguments, drop_pid, handover
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import Listening, add_mode_arguments, allowed_networks, listening
 from trickles.cli.parser import Parser, one_line, whole_number
 from trickles.cli.tls_options import add_tls_arguments, certificates
 from trickles.cli.watching_options import Watching, add_watching_arguments
+from trickles.drivers.bookkeeping import KeptFile, failures, flush_standard_streams, guard_standard_streams
+from trickles.drivers.chores import Chores
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
-from trickles.drivers.ownership import write_whole
+from trickles.errors import LocalProtocolError
 from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
-from trickles.gateway.life import Events, Life
+from trickles.gateway.life import Beside, Events, Life
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
 from trickles.gateway.program import Program
@@ -72,6 +78,7 @@ _IDLE_TIMEOUT = "close connections without anything under way after so long, 0: 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; each transfer that fails is one line on stderr."""
     keep_freed_memory()
+    guard_standard_streams()
     allow_descriptors()
     try:
         asyncio.run(_serve(args))
@@ -92,24 +99,24 @@ async def _serve(args: argparse.Namespace) -> None:
     hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
     hosts.load()
     watching = Watching(args, gateway, _tell)
-    await watching.begin()
-    succeeded = asyncio.Event()  # then the files are another's
+    with hint("choose another with --metrics [HOST]:PORT"):
+        await watching.begin()
+    files = _Files(args, gateway)
 
     def ready(bound: list[str]) -> None:
-        note_pid(args.pid_file)
+        files.ready()
         gc.freeze()  # what was imported stays: the collector need not look at it again
         print(f"gateway on {', '.join(bound)} for {_extent(dialer, hosts.size)}", flush=True)
 
-    def tick() -> None:
-        log.flush()
-        watching.tick()
-        if tls is not None:
-            tls.look()
-        if args.status_file and not succeeded.is_set():
-            write_whole(Path(args.status_file), json.dumps(gateway.figures()))
+    chores = Chores(_tell)
+    chores.every(0, "log", log.flush)
+    chores.every(0, "access log", watching.tick)
+    chores.every(0, "certificate", tls.look if tls is not None else lambda: None)
+    chores.every(0, "files", files.look)
+    chores.every(0, "log", flush_standard_streams)
 
     def left() -> None:
-        succeeded.set()
+        files.left()
         watching.left()
 
     def reload() -> None:
@@ -119,13 +126,14 @@ async def _serve(args: argparse.Namespace) -> None:
         if tls is not None:
             tls.reload()
 
-    beside = [hosts.keep]
+    beside: list[Beside] = [("host map", hosts.keep)]
     if replicas is not None and dialer is not None:
-        beside.append(partial(replicas.keep, dialer.replace))
-    events = Events(ready=ready, tick=tick, reload=reload, left=left)
+        beside.append(("discovery", partial(replicas.keep, dialer.replace)))
+    events = Events(ready=ready, tick=chores.tick, reload=reload, left=left)
     life = Life(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
     try:
-        await life.serve([_place(each, guide) for each in places])
+        with hint("choose another with --listen HOST:PORT"):
+            await life.serve([_place(each, guide) for each in places])
     finally:
         hosts.close()
         watching.close()
@@ -153,6 +161,17 @@ def _tell(text: str) -> None:
     print(f"trickles gateway: {one_line(text)}", file=sys.stderr, flush=True)
 
 
+@contextmanager
+def hint(way_out: str) -> Iterator[None]:
+    """Let errors of an address that cannot be had say which option mends them."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        raise LocalProtocolError(f"{error.strerror}: {way_out}") from None
+
+
 def allow_descriptors() -> None:
     """Use as many descriptors as the system allows: a busy connection takes two."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -166,3 +185,29 @@ def _limits(args: argparse.Namespace) -> GatewayLimits:
         request_timeout=args.request_timeout,
         idle_timeout=args.idle_timeout,
     )
+
+
+class _Files:
+    """The pid file and the status file; once a successor has taken over they are that one's."""
+
+    def __init__(self, args: argparse.Namespace, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._started = int(time.time())
+        self._pid = KeptFile(args.pid_file, _tell) if args.pid_file is not None else None
+        self._status = KeptFile(Path(args.status_file), _tell) if args.status_file else None
+
+    def ready(self) -> None:
+        if self._pid is not None:
+            self._pid.put(f"{os.getpid()}\n")
+
+    def look(self) -> None:
+        if self._pid is not None:
+            self._pid.look()
+        if self._status is not None:
+            figures = {"pid": os.getpid(), "started": self._started, **self._gateway.figures()}
+            self._status.put(json.dumps({**figures, "failures": dict(failures)}))
+
+    def left(self) -> None:
+        if self._pid is not None:
+            self._pid.leave()
+        self._status = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from trickles.cli.parser import Parser, whole_number
-from trickles.drivers.ownership import check_directory, write_whole
+from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError
 from trickles.gateway.life import Handover
 
@@ -41,16 +42,8 @@ def handover(args: argparse.Namespace) -> Handover | None:
     return None
 
 
-def note_pid(path: Path | None) -> None:
-    """This process is ready."""
-    if path is not None:
-        write_whole(path, f"{os.getpid()}\n")
-
-
 def drop_pid(path: Path | None) -> None:
     """This process ends; the file stays if it is a successor's by now."""
-    try:
+    with suppress(OSError):  # gone, or never written
         if path is not None and path.read_text() == f"{os.getpid()}\n":
             path.unlink()
-    except OSError:  # gone, or never written
-        pass

@@ -23,9 +23,11 @@ from trickles.cli.hook import hook_configuration
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import allowed_networks
 from trickles.cli.parser import one_line
+from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
+from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError
 from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
-from trickles.gateway.life import Events, Life
+from trickles.gateway.life import Beside, Events, Life
 from trickles.gateway.log import FailureLog
 from trickles.gateway.proxy import Front
 from trickles.gateway.routes import Routes
@@ -77,6 +79,7 @@ def _become_gateway(args: argparse.Namespace, watched: int, pipe: int) -> NoRetu
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
+        guard_standard_streams()
         asyncio.run(_serve(args, watched, Path(folder), tell))
         code = 0
     except (TricklesError, OSError) as error:
@@ -107,12 +110,15 @@ async def _serve(
         hook_file.write_text(hook_configuration(port))
         tell(asdict(Private(port, str(hook_file))))
 
-    beside = [hosts.keep]
+    beside: list[Beside] = [("host map", hosts.keep)]
     if replicas is not None and dialer is not None:
-        beside.append(partial(replicas.keep, dialer.replace))
+        beside.append(("discovery", partial(replicas.keep, dialer.replace)))
+    chores = Chores(_tell)
+    chores.every(0, "log", log.flush)
+    chores.every(0, "log", flush_standard_streams)
     place = Place("127.0.0.1", 0, lambda shared: Front(shared, guide), "proxy")
     try:
-        await Life(gateway, Events(ready=ready, tick=log.flush), beside=beside).serve([place])
+        await Life(gateway, Events(ready=ready, tick=chores.tick), beside=beside).serve([place])
     finally:
         hosts.close()
         asyncio.get_running_loop().remove_reader(descriptor)

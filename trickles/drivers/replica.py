@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import select
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trickles.drivers.batch import cut
+from trickles.drivers.bookkeeping import failures
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import wall_us
+from trickles.drivers.world import monotonic_us, wall_us
 from trickles.listener import Listener
 
 if TYPE_CHECKING:
     import asyncio
 
+_LOGGER = logging.getLogger("trickles.replica")
+_REPORT_EVERY_US = 1_000_000
+_PAUSE_SECONDS = 0.01  # after a failure to receive: what is short may come back
+
 
 class Replica:
     """Feeds a listener from a socket and sends what it answers; decides nothing.
 
-    `packets_in`, `packets_out` and `bytes_out` count datagrams and their bytes.
+    `packets_in`, `packets_out` and `bytes_out` count datagrams and their bytes. What handling one raises (no memory,
+    say) is logged, once a second, and counted: it costs that datagram, and nobody else notices.
     """
 
     def __init__(self, listener: Listener, socket: BatchSocket) -> None:
@@ -26,6 +34,7 @@ class Replica:
         self.socket = socket
         self.packets_in = 0
         self.bytes_out = 0
+        self._reported_at = -_REPORT_EVERY_US
 
     @property
     def packets_out(self) -> int:
@@ -39,38 +48,60 @@ class Replica:
             now = wall_us()
             for datagram in cut(buffer, size):
                 self.packets_in += 1
-                for burst in handle(bytes(datagram), source, now=now):
-                    send(burst)
-                    self.bytes_out += sum(map(len, burst.buffers))
+                try:
+                    for burst in handle(bytes(datagram), source, now=now):
+                        send(burst)
+                        self.bytes_out += sum(map(len, burst.buffers))
+                except Exception as error:  # noqa: BLE001 - no datagram may end the service of all others
+                    self.failed(error)
 
     def flush(self) -> None:
         """Send the replies that were deferred and are ready now."""
-        for burst in self.listener.poll(wall_us()):
-            self.socket.send(burst)
-            self.bytes_out += sum(map(len, burst.buffers))
+        try:
+            for burst in self.listener.poll(wall_us()):
+                self.socket.send(burst)
+                self.bytes_out += sum(map(len, burst.buffers))
+        except Exception as error:  # noqa: BLE001 - as above
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """Note an exception that nobody expected."""
+        failures["replica"] += 1
+        now = monotonic_us()
+        if now - self._reported_at >= _REPORT_EVERY_US:
+            self._reported_at = now
+            _LOGGER.error("a datagram could not be handled", exc_info=error)
 
 
 def run(replica: Replica, *, stop_fd: int = -1, tick: Callable[[], None] | None = None, every: float = 1.0) -> None:
     """Serve in a blocking loop, for services that never defer; returns when `stop_fd` becomes readable.
 
-    `tick` is called about every `every` seconds.
+    `tick` is called about every `every` seconds, whatever the wall clock does.
     """
     poller = select.poll()
     descriptor = replica.socket.fileno()
     poller.register(descriptor, select.POLLIN)
     if stop_fd >= 0:
         poller.register(stop_fd, select.POLLIN)
-    next_tick = wall_us()
+    next_tick = monotonic_us()
     while True:
         ready = poller.poll(every * 1000)
-        for each, _ in ready:
-            if each == stop_fd:
-                return
-            replica.drain()
+        if any(each == stop_fd for each, _ in ready):
+            return
+        if ready:
+            _receive(replica)
         replica.flush()
-        if tick is not None and wall_us() >= next_tick:
+        if tick is not None and monotonic_us() >= next_tick:
             tick()
-            next_tick = wall_us() + int(every * 1_000_000)
+            next_tick = monotonic_us() + int(every * 1_000_000)
+
+
+def _receive(replica: Replica) -> None:
+    try:
+        replica.drain()
+    except Exception as error:  # noqa: BLE001 - nothing but a signal ends a replica
+        replica.failed(error)
+        time.sleep(_PAUSE_SECONDS)
 
 
 class AsyncReplica(Replica):
@@ -108,7 +139,7 @@ class AsyncReplica(Replica):
             self._arm()
 
     def _readable(self) -> None:
-        self.drain()
+        _receive(self)
         self._arm()
 
     def _arm(self) -> None:

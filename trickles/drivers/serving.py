@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from functools import partial
 
+from trickles.drivers.chores import Chores
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import Replica, run
 from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolDirectory
@@ -16,6 +17,7 @@ from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener import Listener
 from trickles.service import Service
 
+_LOOK_EVERY = 1.0  # seconds
 _LOGGER = logging.getLogger("trickles.service")
 
 
@@ -43,16 +45,13 @@ def serve(
     with BatchSocket.bind(host, port, reuse_port=reuse_port) as socket, told_to_stop() as stop:
         listener = Listener(keys.keyring, service, entropy=NoncePool(socket.identity), limits=limits, spool=store)
         listener.report_errors(lambda error: _LOGGER.error("the service failed", exc_info=error))
-        run(Replica(listener, socket), stop_fd=stop.fileno(), tick=_chores(listener, keys, store))
+        run(Replica(listener, socket), stop_fd=stop.fileno(), tick=_chores(listener, keys, store).tick)
 
 
-def _chores(listener: Listener, keys: KeyringSource, spool: SpoolDirectory | None) -> Callable[[], None]:
-    """What a replica does every second: look at its keys, and at a part of what nobody may ask for again."""
-    watch = KeyWatch(keys, listener.replace_keyring)
-
-    def tick() -> None:
-        watch.look()
-        if spool is not None:
-            spool.sweep(SWEPT_FOLDERS)
-
-    return tick
+def _chores(listener: Listener, keys: KeyringSource, spool: SpoolDirectory | None) -> Chores:
+    """Look at the keys every second, and at a part of the input that nobody may ask for again."""
+    chores = Chores(_LOGGER.error)
+    chores.every(_LOOK_EVERY, "keys", KeyWatch(keys, listener.replace_keyring).look)
+    if spool is not None:
+        chores.every(_LOOK_EVERY, "spool", partial(spool.sweep, SWEPT_FOLDERS))
+    return chores

@@ -16,11 +16,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from trickles.drivers.bookkeeping import LATER
 from trickles.drivers.ownership import check_directory
-from trickles.errors import HandoverError, TricklesError
+from trickles.errors import HandoverError, TricklesError, UnsafePlace
 
 READY = b"ready\n"  # and a mark behind it: whether open connections may follow
 MARK_BYTES = 32
+LOOK_SECONDS = 1.0  # between looks at whether the path is still there
 READY_SECONDS = 60.0  # a successor may have names to look up
 ASK_SECONDS = 5.0
 MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
@@ -43,21 +45,26 @@ class Control:
     """Where a successor asks; users other than the gateway's own, and root, are turned away."""
 
     def __init__(self, path: Path, offer: Callable[[], Offer], *, report: Callable[[str], None]) -> None:
-        """Listen at `path`, in the place of whatever is there; OSError as bind(2) does.
+        """Listen at `path`, in the place of whatever is there, or later where that may be possible later.
 
-        UnsafePlace for a directory that others may write: they could put a socket of their own there.
+        Other errors are OSError, as of bind(2). UnsafePlace for a directory that others may write: they could put a
+        socket of their own there.
         """
         self._path = path
         self._offer = offer
         self._report = report
-        self._sock = _listening(path)
-        self._inode = path.stat().st_ino
+        self._sock: socket.socket | None = None
+        self._inode = 0
+        try:
+            self._listen_again()
+        except OSError as error:
+            if error.errno not in LATER:
+                raise
 
     async def succeeded(self) -> Heir:
         """Wait for a successor that is ready; whoever is not in time, or goes away, has changed nothing."""
-        loop = asyncio.get_running_loop()
         while True:
-            connected, _ = await loop.sock_accept(self._sock)
+            connected = await self._asked()
             try:
                 async with asyncio.timeout(READY_SECONDS):
                     if (mark := await self._handed(connected)) is not None:
@@ -68,6 +75,32 @@ class Control:
                 connected.close()
                 raise
             connected.close()
+
+    async def _asked(self) -> socket.socket:
+        """Who connects next. A path that was removed is made again; what keeps it from that is reported, once."""
+        loop, problem = asyncio.get_running_loop(), ""
+        while True:
+            try:
+                if self._sock is None or not self._path.exists():
+                    self._listen_again()
+                assert self._sock is not None
+                connected, _ = await asyncio.wait_for(loop.sock_accept(self._sock), LOOK_SECONDS)
+                return connected
+            except TimeoutError:
+                continue
+            except (OSError, UnsafePlace) as error:  # no descriptors, no folder: that may pass
+                if str(error) != problem:
+                    problem = str(error)
+                    self._report(f"no successor can ask now: {getattr(error, 'strerror', None) or error}")
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _listen_again(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = _listening(self._path)
+        if self._sock is not None:
+            self._sock.close()
+        self._sock = fresh
+        self._inode = self._path.stat().st_ino
 
     async def _handed(self, connected: socket.socket) -> bytes | None:
         user = _user_of(connected)
@@ -86,7 +119,8 @@ class Control:
 
     def close(self) -> None:
         """Listen no more; the path stays if a successor has it by now."""
-        self._sock.close()
+        if self._sock is not None:
+            self._sock.close()
         with suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()

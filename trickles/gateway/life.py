@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from trickles.drivers.addresses import shown
+from trickles.drivers.keeping import kept_going
 from trickles.gateway import moving
 from trickles.gateway.handover import Control, Heir, Predecessor
 from trickles.gateway.serving import Gateway, Place
 from trickles.gateway.successor import Successor
 
-Beside = Callable[[], Coroutine[Any, Any, None]]
+Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work that goes on as long
 _NOWHERE_TO_ASK = "without --control or --pid-file it could not ask for the sockets"
 DRAIN_LOOKS = 0.25  # seconds between looks at whether the last connection has ended
 
@@ -67,7 +68,8 @@ class Life:
     async def serve(self, listen: Sequence[Place]) -> None:
         """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
 
-        OSError as bind(2) does, HandoverError when there is nobody to take over from. What is `beside` runs as long.
+        OSError as bind(2) does, HandoverError when there is nobody to take over from. What is `beside` runs as long,
+        and is begun again when it fails.
         What breaks inside is reported as the gateway's own.
         """
         loop = asyncio.get_running_loop()
@@ -75,8 +77,8 @@ class Life:
         try:
             self._heed_signals(loop)
             await self._begin(listen)
-            for each in self._beside:
-                self._begin_beside(each())
+            for name, work in self._beside:
+                self._begin_beside(kept_going(name, work, self._tell))
             if (heir := await self._until_succeeded()) is not None:
                 with heir.sock:
                     await self._drain(heir, self._handover.drain if self._handover else 0.0)

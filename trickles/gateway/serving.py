@@ -179,8 +179,8 @@ class Gateway:
         await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
 
     def _sweep(self) -> None:
-        self._shared.live.look()
         self._sweeping = asyncio.get_running_loop().call_later(self._shared.limits.sweep_every, self._sweep)
+        self._shared.live.look()  # whatever it raises, the next look is due
 
     def broke(self, context: dict[str, Any]) -> None:
         """What the loop says of an exception that nobody caught: no other connection notices."""

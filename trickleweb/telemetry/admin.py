@@ -7,17 +7,20 @@ and is for this machine, or a network of one's own.
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from trickles.drivers.keeping import kept_thread
 from trickleweb.telemetry.metrics import CONTENT_TYPE
 
 LOOPBACK = "127.0.0.1"  # where no host is named
 STUCK_S = 5.0  # without a sign of life
 MOST_AT_ONCE = 16
+_ACCEPT_PAUSE_S = 0.1
 _TIMEOUT_S = 10.0  # a client of this port may take
 Page = tuple[int, str, str]  # status, type, text
 
@@ -36,8 +39,7 @@ class AdminServer:
         self._metrics = metrics
         self._server = _Server((host, port), _handler(self))
         self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
-        self._thread.start()
+        self._thread = kept_thread("admin port", self._server.serve_forever, _to_stderr)
 
     def alive(self) -> None:
         """The replica is at work."""
@@ -73,10 +75,22 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """On a thread, if one is free; else the client is turned away."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread can be started now
+            self._free.release()
+            raise
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; where that fails for want of descriptors, do not try again at once."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_ACCEPT_PAUSE_S)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """As the library does it; then the thread is free."""
@@ -87,6 +101,10 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went: nobody needs to know."""
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _handler(admin: AdminServer) -> type[BaseHTTPRequestHandler]:

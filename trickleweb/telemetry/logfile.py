@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import select
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from trickles.drivers.bookkeeping import is_ready
 
 STANDARD_OUTPUT = "-"
 
 
 class LogFile:
-    """Appends lines, each in one write, so that those of several replicas do not mix. Nothing about it raises.
+    """Appends lines, each in one write, so that those of several replicas do not mix. Nothing about it raises or waits.
 
-    `lost` counts lines that could not be written. Call `look_again` now and then: a file that was moved away, as log
-    rotation does, is begun anew.
+    `lost` counts lines that could not be written: the disk is full, or the reader of a pipe does not read. Call
+    `look_again` now and then: a file that was moved away, as log rotation does, is begun anew.
     """
 
     def __init__(self, path: str) -> None:
@@ -28,7 +32,7 @@ class LogFile:
         """Append a line."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            if os.write(self._descriptor, data) < len(data):
+            if not _takes(self._descriptor, len(data)) or os.write(self._descriptor, data) < len(data):
                 self.lost += 1
         except OSError:
             self.lost += 1
@@ -47,6 +51,13 @@ class LogFile:
         """Let go of the file."""
         if self._path is not None:
             os.close(self._descriptor)
+
+
+def _takes(descriptor: int, size_bytes: int) -> bool:
+    """Whether a write of that size does not wait: files never do, a pipe that is ready takes PIPE_BUF bytes."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return True
+    return size_bytes <= select.PIPE_BUF and is_ready(descriptor)
 
 
 def _opened(path: Path) -> int:

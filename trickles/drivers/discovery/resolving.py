@@ -49,4 +49,6 @@ def _looked_up(host: str, port: int) -> list[Address] | OSError | UnicodeError:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         return error
+    except Exception as error:  # noqa: BLE001 - somebody waits for this thread's answer, whatever it is
+        return OSError(None, f"{type(error).__name__}: {error}")
     return list(dict.fromkeys((str(info[4][0]), port) for info in infos))

@@ -102,5 +102,6 @@ def prepare(root: Path) -> None:
         raise SpoolError(f"{root} cannot hold a spool: {error.strerror}") from None
     except UnsafePlace as error:
         raise SpoolError(str(error)) from None
-    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+    read_only = os.statvfs(root).f_flag & os.ST_RDONLY  # which may pass: until then nothing is kept
+    if not os.access(root, os.R_OK | os.X_OK | (0 if read_only else os.W_OK)):
         raise SpoolError(f"{root} cannot hold a spool: it cannot be written")

@@ -87,6 +87,8 @@ class Lives:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        for where in [each for each, at in self._used_at.items() if at < loop.time() - MOST_IDLE_SECONDS]:
-            self.drop(where)
-        self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._lives else None
+        try:
+            for where in [each for each, at in self._used_at.items() if at < loop.time() - MOST_IDLE_SECONDS]:
+                self.drop(where)
+        finally:  # whatever closing one raises, the others are looked at again
+            self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._lives else None

@@ -1,0 +1,69 @@
+"""Work that must go on: a task or a thread that ends by an exception is reported, counted, and begun again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+from trickles.drivers import bookkeeping
+
+FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds before work is begun again, longer each time it fails soon
+STEADY = 10.0  # seconds after which work has gone well: the next pause is short again
+
+
+def pause(failures: int) -> float:
+    """Seconds before the next attempt, after so many failures in a row: none after none."""
+    return min(FIRST_PAUSE * 2 ** min(failures - 1, 16), LAST_PAUSE) if failures else 0.0
+
+
+async def kept_going(name: str, work: Callable[[], Awaitable[object]], report: Callable[[str], None]) -> None:
+    """Do the work until it returns; cancel this to end it before."""
+    import asyncio  # a replica in a blocking loop starts sooner without it
+
+    failures = _Failures(name, report)
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work must go on
+            await asyncio.sleep(failures.after(error))
+        else:
+            return
+
+
+def kept_thread(name: str, work: Callable[[], object], report: Callable[[str], None]) -> threading.Thread:
+    """Return a started daemon thread that does the work until it returns."""
+    failures = _Failures(name, report)
+
+    def run() -> None:
+        while True:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the work must go on
+                time.sleep(failures.after(error))
+            else:
+                return
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class _Failures:
+    """How often work has failed in a row."""
+
+    def __init__(self, name: str, report: Callable[[str], None]) -> None:
+        self._name = name
+        self._report = report
+        self._row = 0
+        self._begun = time.monotonic()
+
+    def after(self, error: Exception) -> float:
+        """Report a failure; the seconds to wait before the work is begun again."""
+        bookkeeping.failures[self._name] += 1
+        now = time.monotonic()
+        self._row = 1 if now - self._begun > STEADY else self._row + 1
+        wait = pause(self._row)
+        self._begun = now + wait
+        self._report(f"{self._name} failed, and is begun again: {type(error).__name__}: {error}")
+        return wait
