@@ -10,7 +10,7 @@ import pytest
 from docs.plot_demo import read, stretches, svg
 from trickleweb.cli.demo import recording
 from trickleweb.cli.demo.story import Kill, Sample, Story
-from trickleweb.cli.demo.view import View, line, picture, verdict
+from trickleweb.cli.demo.view import WAITING, View, line, picture, verdict
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 
@@ -53,6 +53,19 @@ def test_the_picture_is_drawn_over_the_last_one(story: Story, monkeypatch: pytes
     assert all(
         len(each.replace("\x1b[31m", "").replace("\x1b[1m", "").split("\x1b")[0]) < 40 for each in first.split("\n")
     )
+
+
+def test_a_kill_that_waits_is_told(story: Story) -> None:
+    story.is_held_up = True
+    assert picture(story)[-1][1].strip() == WAITING
+    terminal, out = Terminal(), io.StringIO()
+    view = View(terminal, story)
+    view.sampled()
+    story.is_held_up = False
+    view.sampled()
+    assert terminal.getvalue().endswith("\x1b[K\n\x1b[K\n")  # the line is wiped
+    View(out, story).held_up()
+    assert out.getvalue() == f"  2.0 s  {WAITING}\n"
 
 
 def test_no_color_where_none_is_wanted(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def _interrupt(*_: object) -> None:
 def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
     site, target, log = folder / "site", folder / "download", folder / "client.log"
     site.mkdir()
-    print(f"a file of {args.size / 1e6:.0f} MB of noise is made ...", flush=True)
+    print(f"making {args.size / 1e6:.0f} MB of random bytes ...", flush=True)
     source = write_noise(site / "noise.bin", args.size)
     run_dir, story = RunDir(folder / "run"), Story(args.size, args.replicas)
     rate_bytes = args.limit_rate or max(1, args.size // _SECONDS)
@@ -113,7 +113,7 @@ def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_
             next_sample += _SAMPLE_SECONDS
             story.add(watcher.look(now, received))
             view.sampled()
-        if now >= next_kill and (kill := _kill(story, watcher, now)):
+        if now >= next_kill and (kill := _kill(story, watcher, now, view)):
             next_kill = now + kill_every
             view.killed(kill)
         time.sleep(_LOOK_SECONDS)
@@ -122,12 +122,18 @@ def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_
     return code
 
 
-def _kill(story: Story, watcher: Watcher, now: float) -> Kill | None:
-    """Kill the replica at work, if it is known and alive."""
+def _kill(story: Story, watcher: Watcher, now: float, view: View) -> Kill | None:
+    """Kill the replica at work, if it is known and alive, and another is ready."""
     victim = story.samples[-1].at_work
     pid = None if victim is None else watcher.pid(victim)
     if victim is None or pid is None:
         return None
+    if not watcher.others_ready(victim):
+        if not story.is_held_up:
+            view.held_up()
+        story.is_held_up = True
+        return None
+    story.is_held_up = False
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         kill = Kill(now, victim)

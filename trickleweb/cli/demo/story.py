@@ -38,6 +38,7 @@ class Story:
     replicas: int
     samples: list[Sample] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
+    is_held_up: bool = False  # a kill is due, and no other replica is ready
     longest_pause: float = 0.0  # seconds in which nothing arrived, from the first byte to the last
     served_bytes: list[int] = field(init=False)  # what arrived while each replica was at work
     _grown_at: float | None = None

@@ -10,6 +10,7 @@ from typing import TextIO
 from trickleweb.cli.demo.story import Kill, Sample, Story
 from trickleweb.cli.rundir import replica_name
 
+WAITING = "the next kill waits for another replica to be ready: this machine is busy"
 _BAR_CHARS = 24
 _PLAIN_SECONDS = 1.0
 _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
@@ -39,9 +40,15 @@ class View:
         if not self._live:
             print(f"{kill.seconds:5.1f} s  kill -9 {replica_name(kill.replica)}", file=self._out, flush=True)
 
+    def held_up(self) -> None:
+        """A kill is put off: nobody would be left."""
+        if not self._live:
+            print(f"{self._story.samples[-1].seconds:5.1f} s  {WAITING}", file=self._out, flush=True)
+
     def _draw(self) -> None:
         columns = shutil.get_terminal_size().columns
         lines = picture(self._story)
+        lines += [("", "")] * (self._drawn - len(lines))  # over what stood there
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         self._drawn = len(lines)
         self._out.write(up + "".join(f"{self._painted(paint, text[: columns - 1])}\x1b[K\n" for paint, text in lines))
@@ -59,7 +66,8 @@ def picture(story: Story) -> list[tuple[str, str]]:
     size = f"{_megabytes(sample.received_bytes)} of {_megabytes(story.size_bytes)} MB"
     rate = f"{story.rate_bytes / 1e6:.1f} MB/s"
     done = f"[{bar(share, _BAR_CHARS, '='):{_BAR_CHARS}}]"
-    return [*rows, ("", ""), ("", f"{share:10.0%} {done} {size}, {rate}, {len(story.kills)} kills")]
+    waiting = [("", f"{'':10} {WAITING}")] if story.is_held_up else []
+    return [*rows, ("", ""), ("", f"{share:10.0%} {done} {size}, {rate}, {len(story.kills)} kills"), *waiting]
 
 
 def _row(story: Story, sample: Sample, index: int) -> tuple[str, str]:
@@ -99,7 +107,7 @@ def verdict(story: Story, client: str, code: int, source: str, download: str) ->
         f"source    sha256 {source}",
         f"download  sha256 {download}  {equal}",
         f"{client:9} exit code {code}, after {taken:.1f} s",
-        f"kills     {len(story.kills)}, each of the replica then at work",
+        f"kills     {len(story.kills)}, each of the replica that was serving",
         f"pauses    {1000 * story.longest_pause:.0f} ms at most, those included that {client} makes to keep its rate",
     ]
 

@@ -32,6 +32,11 @@ class Watcher:
         """The pid of a replica, None while it is not ready."""
         return self._run_dir.pid(self._names[index])
 
+    def others_ready(self, replica: int) -> bool:
+        """Whether a kill of that replica leaves one that is ready; a fleet of one has no others."""
+        others = [index for index in range(len(self._names)) if index != replica]
+        return not others or any(self.pid(index) is not None for index in others)
+
     def _packets(self, index: int, name: str) -> int:
         figures, lives = self._run_dir.figures(name), self._told[index]
         pid, packets = figures.get("pid"), figures.get("packets_out")
