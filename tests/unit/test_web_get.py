@@ -95,7 +95,7 @@ def test_who_did_not_answer_is_told() -> None:
         async def ask() -> None:
             stream = await connect([(host, port)], config=config)
             try:
-                await _answered(stream, [(host, port)], io.StringIO())
+                await _answered(stream, [(host, port)], io.StringIO(), by_url=False)
             finally:
                 stream.close()
 

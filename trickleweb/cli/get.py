@@ -20,6 +20,7 @@ from trickles.client import ClientConfig, Policy
 from trickles.drivers.stream import Stream, connect
 from trickles.errors import ConnectionFailed
 from trickleweb.cli.download import Answer, body, read_answer, request
+from trickleweb.cli.mistaken import speaks_http
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
 from trickleweb.cli.progress import Progress
 from trickleweb.cli.whom import client_config, fleet_of, replicas_of
@@ -47,13 +48,14 @@ def run(args: argparse.Namespace) -> int:
     """Download; `CommandFailed` for every status but 200, and for a body that ends too soon."""
     url = _parsed(args.url)
     args.run_dir = args.run_dir or fleet_of(url.netloc, args)
+    by_url = not (args.run_dir or args.replica)
     replicas = replicas_of(url.netloc, args)
     wanted = request(_target(url), url.netloc)
     output = args.output or _last_name(url)
     show = None if args.quiet or not sys.stderr.isatty() else sys.stderr
     config = client_config(replicas, args)
     with destination(output) as file:
-        asyncio.run(_download(replicas, config, wanted, file, show))
+        asyncio.run(_download(replicas, config, wanted, file, show, by_url=by_url))
     return 0
 
 
@@ -99,12 +101,12 @@ def _target(url: SplitResult) -> str:
 
 
 async def _download(
-    replicas: list[Address], config: ClientConfig, wanted: bytes, file: BinaryIO, show: TextIO | None
+    replicas: list[Address], config: ClientConfig, wanted: bytes, file: BinaryIO, show: TextIO | None, *, by_url: bool
 ) -> None:
     stream = await connect(replicas, config=config)
     try:
         stream.write(wanted)
-        answer = await _answered(stream, replicas, show)
+        answer = await _answered(stream, replicas, show, by_url=by_url)
         if answer.status != 200:
             raise CommandFailed(f"the server answers {answer.status} {phrase(answer.status)}".rstrip())
         await _save(stream, answer, file, show)
@@ -112,8 +114,30 @@ async def _download(
         stream.close()
 
 
-async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None) -> Answer:
-    """The response's head; who has to wait is told for whom, and `CommandFailed` says who did not answer."""
+async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None, *, by_url: bool) -> Answer:
+    """The response's head; who has to wait is told for whom, and `CommandFailed` says who did not answer.
+
+    An address out of a URL may be a gateway's, as a browser has it: that is found out beside the waiting.
+    """
+    answering = asyncio.create_task(_waited_for(stream, replicas, show))
+    trying = asyncio.create_task(speaks_http(replicas[0])) if by_url else None
+    try:
+        if trying is not None:
+            await asyncio.wait({answering, trying}, return_when=asyncio.FIRST_COMPLETED)
+            if trying.done() and trying.result() and not answering.done():
+                place = shown(replicas[0])
+                raise CommandFailed(
+                    f"{place} speaks HTTP: it is a gateway, or another web server, and no replica. "
+                    "Use any HTTP client there, or name a replica by --replica, or its fleet by --run-dir"
+                )
+        return await answering
+    finally:
+        for task in (answering, trying):
+            if task is not None:
+                task.cancel()
+
+
+async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | None) -> Answer:
     places = ", ".join(map(shown, replicas))
     patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _tell, show, f"waiting for {places} (UDP)")
     try:
