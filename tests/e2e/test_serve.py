@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.error import HTTPError
@@ -183,13 +184,14 @@ def test_a_port_in_use_is_told_in_one_line(folder: Path, run_dir: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         code, told = failure("serve", folder, "--run-dir", run_dir, "--listen", ANY_PORT, "--udp", place)
-    assert (code, told) == (1, f"trickleweb serve: replica-0 did not start: UDP {place} is in use\n")
+    hint = "choose another with --udp HOST:PORT (make serve: UDP_PORT=...)"
+    assert (code, told) == (1, f"trickleweb serve: replica-0 did not start: UDP {place} is in use: {hint}\n")
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         code, told = failure("serve", folder, "--run-dir", run_dir, "--listen", place, "--udp", ANY_PORT)
     assert code == 1
     assert told.startswith("trickleweb serve: gateway did not start: ")
-    assert "in use" in told
+    assert told.endswith("Address already in use: choose another with --listen HOST:PORT\n")
     assert not list(run_dir.glob("*.pid"))
 
 
@@ -208,6 +210,75 @@ def test_get_downloads_without_the_gateway(fleet: Served, run_dir: Path, tmp_pat
     code, told = failure("get", "http://fleet/nothing", "--run-dir", run_dir, "-o", tmp_path / "not")
     assert (code, told) == (1, "trickleweb get: the server answers 404 Not Found\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["got", "run"]
+
+
+def test_get_of_a_gateway_says_soon_what_it_is(fleet: Served, tmp_path: Path) -> None:
+    place = fleet.url.removeprefix("http://")
+    code, told = failure("get", f"{fleet.url}/hello.txt", "-o", tmp_path / "got")
+    assert code == 1
+    assert told.startswith(
+        f"trickleweb get: {place} speaks HTTP: it is a gateway, or another web server, and no replica"
+    )
+    assert not (tmp_path / "got").exists()
+
+
+def test_the_access_log_has_a_line_for_each_response(folder: Path, run_dir: Path, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    with served(folder, run_dir, "--access-log", log, "--access-log-format", "common") as fleet:
+        fleet.get("/hello.txt")
+        with pytest.raises(HTTPError, match="404"):
+            fleet.get("/nothing?x=%22")
+        lines = log.read_text().splitlines()
+    assert [line.partition("] ")[2] for line in lines] == [
+        '"GET /hello.txt HTTP/1.1" 200 13',
+        f'"GET /nothing?x=%22 HTTP/1.1" 404 {lines[1].rpartition(" ")[2]}',
+    ]
+
+
+def test_totals_outlive_processes(fleet: Served) -> None:
+    fleet.get("/hello.txt")
+
+    def requests() -> int:
+        return sum(each["totals"].get("requests", 0) for each in fleet.status()["processes"])
+
+    def accepted() -> int:
+        return sum(each["totals"].get("accepted", 0) for each in fleet.status()["processes"])
+
+    assert until(lambda: requests() == accepted() == 1)
+    for name in ("replica-0", "replica-1", "replica-2", "gateway"):
+        os.kill(fleet.pid(name), signal.SIGKILL)
+        assert fleet.program.errors.next() == f"trickleweb serve: {name} ended"
+        assert fleet.program.errors.next() == f"trickleweb serve: {name} is back"
+    fleet.get("/hello.txt")
+    assert until(lambda: requests() == accepted() == 2)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait until something is so; whether it was in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_hangup_ends_nobody(fleet: Served) -> None:
+    pids = fleet.pids()
+    for pid in (fleet.program.pid, *pids):
+        os.kill(pid, signal.SIGHUP)
+    assert fleet.get("/hello.txt") == HELLO
+    assert fleet.pids() == pids
+
+
+def test_status_is_watched_until_the_fleet_ends(fleet: Served, run_dir: Path) -> None:
+    with Program("trickleweb", "status", "--run-dir", run_dir, "--watch", "0.05") as status:
+        for _ in range(2):
+            assert status.output.next().startswith(f"{fleet.url}/, up ")
+            for _ in range(6):  # the head, four processes, the replicas together
+                status.output.next()
+        fleet.program.terminate()
+        assert status.wait() == 0
+        assert status.output.rest().endswith("the fleet has ended\n")
 
 
 def test_get_asks_for_the_identity_it_is_told(fleet: Served, run_dir: Path, tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """What input leads to: requests taken one by one, connections kept or closed, half-closes, early data, errors."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from tests.support.http_heads import HOPELESS, HOSTILE, VALID
 from tests.support.origins import NOW_S, begun, body, event, fields, get, origin, output, spool, status
-from tests.support.site_folder import fill
+from tests.support.site_folder import fill, store
 from trickles.service import Reply
-from trickleweb.origin import Origin
+from trickleweb.files import StaticSite
+from trickleweb.origin import Answered, Origin, Repeats
 
 HELLO = b"Hello, world\n"
 
@@ -191,3 +193,34 @@ def test_a_head_from_the_spool_is_read_whole(server: Origin) -> None:
     assert body(output(reply)) == HELLO
     assert reply.continuation is not None
     assert reply.continuation.consumed == len(request)
+
+
+def test_who_observes_is_told_of_each_response_that_begins(tmp_path: Path) -> None:
+    contents, seen, clock = store(fill(tmp_path, {"a": b"text"})), list[Answered](), itertools.count(5_000_000, 100)
+    server = Origin(
+        StaticSite(contents),
+        contents,
+        now_s=lambda: NOW_S,
+        repeats=Repeats(lambda: 10**18),
+        observe=seen.append,
+        clock_us=lambda: next(clock),
+    )
+    server.handle(event(get("/a")))
+    server.handle(event(get("/a")))  # from the memory of a moment ago
+    server.handle(event(get("/b")))
+    server.handle(event(b"nonsense\r\n\r\n"))
+    told = [(each.head and each.head.target, each.status, each.body_bytes, each.took_us) for each in seen]
+    assert told[:3] == [("/a", 200, 4, 100), ("/a", 200, 4, 100), ("/b", 404, told[2][2], 100)]
+    assert (told[3][:2], len(seen)) == ((None, 400), 4)
+    assert seen[0].began_us == 5_000_000
+
+
+def test_a_log_that_cannot_be_written_is_no_reason_to_fail_a_request(tmp_path: Path) -> None:
+    def observe(_: Answered) -> None:
+        raise OSError("full")
+
+    contents, errors = store(fill(tmp_path, {"a": b"text"})), list[Exception]()
+    server = Origin(StaticSite(contents), contents, now_s=lambda: NOW_S, observe=observe)
+    server.report_errors(errors.append)
+    assert b"200 OK" in output(server.handle(event(get("/a"))))
+    assert [str(error) for error in errors] == ["full"]

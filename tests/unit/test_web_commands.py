@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from trickleweb.cli import COMMANDS, build_parser, command, main
-from trickleweb.cli.child import pause
 from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.progress import line
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
@@ -69,8 +68,6 @@ def test_misuse_is_one_line_and_exit_code_2(words: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serve", "/nowhere\n"], "trickleweb serve: /nowhere\\n is no folder that can be read"),
-        (["replica", "/nowhere", "--udp", ":0"], "trickleweb replica: /nowhere is no folder that can be read"),
         (["serve", "/", "--fallback", "no.html"], "trickleweb serve: there is no page no.html in / to fall back to"),
         (["serve", "/", "--udp", "[::1]:65534"], "trickleweb serve: there are no 3 ports from [::1]:65534 on"),
         (["status", "--run-dir", "/nowhere"], "trickleweb status: no fleet runs under /nowhere"),
@@ -84,6 +81,30 @@ def test_what_cannot_be_done_is_told_in_one_line(
 ) -> None:
     assert main(words) == 1
     assert capsys.readouterr().err == told + "\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "/nowhere\n"], "trickleweb serve: no such folder: /nowhere\\n"),
+        (["serve", "/etc/passwd"], "trickleweb serve: not a folder: /etc/passwd"),
+        (["replica", "/nowhere", "--udp", ":0"], "trickleweb replica: no such folder: /nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == told + "\n"
+
+
+def test_a_folder_that_may_not_be_read_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, wanted: not wanted & os.R_OK)  # root may read all
+    assert main(["serve", str(tmp_path)]) == 2
+    told = f"trickleweb serve: {tmp_path} may not be read by this user: chmod u+rx {tmp_path}, or run as its owner\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(
@@ -151,8 +172,9 @@ def test_status_shows_who_is_dead(tmp_path: Path, capsys: pytest.CaptureFixture[
     run_dir.note(replica_name(0), {"packets_in": 5, "packets_out": 6, "bytes_out": 7, "requests": 8, "refusals": 9})
     assert main(["status", "--run-dir", str(tmp_path)]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[2].split() == ["replica-0", str(os.getpid()), "3", "5", "6", "7", "8", "9"]
+    assert table[2].split() == ["replica-0", str(os.getpid()), "3", "5", "6", "0.0", "8", "9"]
     assert table[3].split() == ["replica-1", "dead", "0"]
+    assert table[4].split() == ["replicas", "3", "5", "6", "0.0", "8", "9"]
     assert main(["status", "--run-dir", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(each["name"], each["pid"]) for each in told["processes"]] == [
@@ -171,10 +193,6 @@ def test_status_tells_of_the_gateway_what_it_has(tmp_path: Path, capsys: pytest.
     _, _, nothing, _, _, row = capsys.readouterr().out.splitlines()
     assert nothing.split() == ["gateway", str(os.getpid()), "0"]
     assert row.endswith("  0    live 2, accepted 9, completed 6, failed 0, reset 1, failovers 3")
-
-
-def test_pauses_grow_only_with_failures() -> None:
-    assert [pause(failures) for failures in range(8)] == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
 
 
 def test_progress_names_the_replica_at_work() -> None:

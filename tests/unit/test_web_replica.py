@@ -11,11 +11,11 @@ import pytest
 from tests.support.fleetkeys import entropy, ring
 from tests.support.origins import event, get, origin
 from tests.support.site_folder import LATER_NS, fill
+from trickles.drivers.chores import Chores
 from trickles.drivers.replica import Replica
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.listener import Listener
-from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.replica import bound
 from trickleweb.cli.reporting import Reporter
@@ -55,9 +55,9 @@ def test_figures_are_written_when_they_have_changed(tmp_path: Path) -> None:
 
 def test_chores_are_done_every_so_often() -> None:
     done, times = list[str](), iter((5.0, 5.0, 5.0, 5.5, 6.0, 6.5, 65.0, 65.5))
-    chores = Chores(lambda: next(times))
-    chores.every(1.0, lambda: done.append("often"))
-    chores.every(60.0, lambda: done.append("rarely"))
+    chores = Chores(clock=lambda: next(times))
+    chores.every(1.0, "often", lambda: done.append("often"))
+    chores.every(60.0, "rarely", lambda: done.append("rarely"))
     for _ in range(6):
         chores.tick()
     assert done == ["often", "rarely", "often", "often", "rarely"]
@@ -110,9 +110,23 @@ def test_a_signal_makes_a_socket_readable_and_nothing_else() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_other_signals_stop_nothing() -> None:
+    heard = list[int]()
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    try:
+        with told_to_stop() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            stop.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                stop.recv(1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert heard == [signal.SIGHUP]
+
+
 def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
     sock = bound(("127.0.0.1", 0), reuse_port=False)
-    with pytest.raises(CommandFailed, match=r"^UDP 127\.0\.0\.1:\d+ is in use$"):
+    with pytest.raises(CommandFailed, match=r"^UDP 127\.0\.0\.1:\d+ is in use: choose another with --udp HOST:PORT"):
         bound(sock.address, reuse_port=False)
     sock.close()
     with pytest.raises(CommandFailed, match="cannot be used"):

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+from trickles.drivers.bookkeeping import hold_standard_descriptors
 from trickles.errors import TricklesError
-from trickleweb.cli.parser import Parser, VersionAction, one_line
+from trickleweb.cli.parser import CommandMisused, Parser, VersionAction, one_line
 from trickleweb.errors import WebError
 
 # name -> (module, what it does in a few words); the module has what `Command` says
@@ -23,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "get": ("trickleweb.cli.get", "download a file over Trickles itself"),
     "demo": ("trickleweb.cli.demo", "download a large file while its replicas are killed"),
 }
-FAILED, INTERRUPTED = 1, 130
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
 class Command(Protocol):
@@ -40,6 +41,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `trickleweb` with these arguments (the process's own by default); the exit code: 0, 1 failed, 2 misused."""
+    hold_standard_descriptors()
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except (WebError, TricklesError, OSError) as exc:
         print(f"trickleweb {args.command}: {one_line(exc)}", file=sys.stderr)
-        return FAILED
+        return MISUSED if isinstance(exc, CommandMisused) else FAILED
     return code
 
 

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from trickles.drivers.bookkeeping import flush_standard_streams
+from trickles.drivers.chores import Chores
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.replica import AsyncReplica
 from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolBounds, SpoolDirectory
@@ -21,13 +23,11 @@ from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
-from trickleweb.cli.chores import Chores
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.parser import CommandFailed, one_line, shown
 from trickleweb.cli.replica import bound
 from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.telling import Telling, admin_server
-from trickleweb.ledger import Ledger
 from trickleweb.origin import AppOrigin
 from trickleweb.stores import SqliteLedger
 
@@ -66,8 +66,8 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         )
         undo.push_async_callback(origin.close)
         origin.report_errors(telling.errors)
-        nonces, store_id = NoncePool(sock.identity), ledger.store_id
-        listener = Listener(keys.keyring, origin, entropy=nonces, spool=spool, store_id=store_id)
+        nonces = NoncePool(sock.identity)
+        listener = Listener(keys.keyring, origin, entropy=nonces, spool=spool, store_id=ledger.store_id)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
         watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
@@ -75,22 +75,33 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         reporter.more = lambda: {
             **telling.figures(),
             **watch.figures(),
-            "ledger": {"store": store_name(store_id), "refused_other": origin.other_ledger},
+            "ledger": {"store": store_name(ledger.store_id), "refused_other": origin.other_ledger},
         }
         admin = admin_server(args.admin, reporter, within, telling.meter)
 
-        chores = Chores()
-        chores.every(args.status_every, lambda: reporter.write(None))
-        chores.every(1.0, watch.look)
-        chores.every(1.0, telling.look_again)
+        chores = Chores(to_stderr)
+        chores.every(args.status_every, "figures", lambda: reporter.write(None))
+        chores.every(1.0, "keys", watch.look)
+        chores.every(1.0, "ledger", lambda: _look_at_ledger(ledger, listener))
+        chores.every(1.0, "log", telling.look_again)
+        chores.every(1.0, "log", flush_standard_streams)
         if admin is not None:
-            chores.every(1.0, admin.alive)
+            chores.every(1.0, "admin", admin.alive)
         if spool is not None:
-            chores.every(1.0, partial(spool.sweep, SWEPT_FOLDERS))
+            chores.every(1.0, "spool", partial(spool.sweep, SWEPT_FOLDERS))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, chores.hurry)
         chores.tick()
         print(f"replica on {shown(sock.address)}", flush=True)
         gc.freeze()  # what was imported stays: the collector need not look at it again
         await _until(stop, chores, min(args.status_every, 1.0))
+
+
+def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
+    """Go on with the one that has the name: connections that began with another run nothing unsafe here."""
+    known = ledger.store_id
+    ledger.look()
+    if ledger.store_id != known:
+        listener.replace_store(ledger.store_id)
 
 
 async def _until(stop: asyncio.Event, chores: Chores, every: float) -> None:
@@ -124,9 +135,9 @@ def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
     return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
 
 
-def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
+def _ledger(args: argparse.Namespace, undo: ExitStack) -> SqliteLedger:
     """What was done once; without --ledger it is this replica's own, and goes with it."""
     path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
-    ledger = SqliteLedger(path)
+    ledger = SqliteLedger(path, patient=True)
     undo.callback(ledger.close)
     return ledger

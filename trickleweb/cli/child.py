@@ -5,33 +5,40 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from trickles.drivers.keeping import pause
+from trickleweb.cli.launch import READ_BYTES, Process
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import RunDir
-from trickleweb.cli.tied import tie
+from trickleweb.cli.warmstart import Command
 
 SOON = 1.0  # seconds: who ends by itself within them is likely to do so again
-FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds between attempts at what does not stay up
 LOOK = 0.5  # seconds between looks at whether a process has made another its successor
 GRACE = 5.0  # seconds to end in when asked to
-_BLOCK_BYTES = 1 << 16
+LAST_WORDS = 0.5  # seconds that a dead process's pipes may still be read for
+START_SECONDS = 120.0  # to say that it is ready: a program may import much; one that is stopped meanwhile is replaced
+
+Start = Callable[[Command], Awaitable[Process]]
 
 
 class Child:
-    """A process and its successors; `argv` is asked for each time anew."""
+    """A process and its successors; `command` is asked for each time anew, and `start` makes a process of it."""
 
-    def __init__(self, name: str, argv: Callable[[], Sequence[str]], run_dir: RunDir) -> None:
+    def __init__(self, name: str, command: Callable[[], Command], run_dir: RunDir, start: Start) -> None:
         self.name = name
         self.restarts = 0
-        self._argv = argv
+        self._command = command
         self._run_dir = run_dir
-        self._process: asyncio.subprocess.Process | None = None
+        self._start = start
+        self._process: Process | None = None
         self._relays: list[asyncio.Task[None]] = []
         self._left: list[asyncio.Task[None]] = []  # relays of processes that gave way
+        self._past: set[int] = set()  # pids that have ended, which a file that cannot be written may still tell
         self._said = b""  # on stderr, before it was ready
         self._ready = False
         self._ready_at = 0.0
@@ -40,29 +47,34 @@ class Child:
     async def start(self) -> str:
         """Start it; the line it says when it is ready. `CommandFailed` with what it says if it ends instead."""
         self._said, self._ready = b"", False
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *self._argv(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=pipe,
-            preexec_fn=tie(),
-            process_group=0,  # a Ctrl-C is for the supervisor, which ends its children itself
-        )
-        self._process = process
-        assert process.stdout is not None
-        assert process.stderr is not None
-        telling = asyncio.create_task(self._relay(process.stderr))
-        line = await process.stdout.readline()
+        try:
+            process = self._process = await self._start(self._command())
+        except (OSError, subprocess.SubprocessError) as error:
+            raise CommandFailed(f"{self.name} did not start: {error}") from None
+        telling = asyncio.create_task(self._relay(process.errors))
+        try:
+            line = await self._first_line(process)
+        except BaseException:
+            process.kill()
+            raise
         if not line.endswith(b"\n"):
-            await telling
             await process.wait()
+            await self._settled([telling])
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
+        self._past.discard(process.pid)  # numbers come round
         self._run_dir.note_pid(self.name, process.pid)
         self._up.set()
-        self._relays = [telling, asyncio.create_task(self._relay(process.stdout))]
+        self._relays = [telling, asyncio.create_task(self._relay(process.output))]
         return line.decode("utf-8", "replace").strip()
+
+    async def _first_line(self, process: Process) -> bytes:
+        """What it says when it is ready; less than a line if it ends before, or is ended because it takes too long."""
+        try:
+            return await asyncio.wait_for(process.output.readline(), START_SECONDS)
+        except (TimeoutError, ValueError):  # a line without an end
+            process.kill()
+            return b""
 
     async def ended(self) -> bool:
         """Wait for its end; whether it ended by itself soon after it was ready: something is wrong with it.
@@ -75,74 +87,88 @@ class Child:
         while True:
             over = asyncio.create_task(process.wait() if watched == process.pid else gone(watched))
             try:
-                while not over.done() and self._run_dir.pid(self.name) in (None, watched):
+                while not over.done() and self._successor() in (None, watched):
                     await asyncio.wait({over}, timeout=LOOK)
             finally:
                 over.cancel()
-            successor = self._run_dir.pid(self.name)
+            successor = self._successor()
             if successor is None or successor == watched:
                 break
             watched = successor
+            self._run_dir.note_pid(self.name, watched)
+        self._past.add(watched)
         self._run_dir.drop_pid(self.name)
         if watched != process.pid:  # whoever it succeeded may still serve connections, and say something
             self._left += self._relays
             return False
-        for relay in self._relays:
-            await relay
+        await self._settled(self._relays)
         return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
+
+    def _successor(self) -> int | None:
+        """The process that has the pid file."""
+        pid = self._run_dir.pid(self.name)
+        return None if pid in self._past else pid
 
     async def keep(self, tell: Callable[[str], None]) -> None:
         """Start it again whenever it ends, for good; `tell` hears of it."""
         failures = 0
         while True:
-            failures = failures + 1 if await self.ended() else 0
-            tell(f"{self.name} ended")
-            while True:
-                await asyncio.sleep(pause(failures))
-                self.restarts += 1
-                try:
-                    await self.start()
-                except CommandFailed as exc:
-                    failures += 1
-                    tell(str(exc))
-                    continue
+            if self._process is not None and self._ready:
+                failures = failures + 1 if await self.ended() else 0
+                tell(f"{self.name} ended")
+            await asyncio.sleep(pause(failures))
+            self.restarts += 1
+            try:
+                await self.start()
+            except CommandFailed as exc:
+                failures += 1
+                tell(str(exc))
+            else:
                 tell(f"{self.name} is back")
-                break
 
     async def replaced(self) -> None:
         """Kill it, and return when its successor is ready; only while somebody keeps it."""
         self._up.clear()
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            self._process.kill()
         await self._up.wait()
 
     async def stop(self) -> None:
         """End it, and its successor if it has one: they are asked to, and made to if they do not."""
-        successor = self._run_dir.pid(self.name)
+        successor = self._successor()
         if successor is not None and (self._process is None or successor != self._process.pid):
             await ended_by_request(successor)
         process = self._process
-        if process is None or process.returncode is not None:
-            self._run_dir.drop_pid(self.name)
-            return
-        with suppress(ProcessLookupError):
+        if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), GRACE)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
+            try:
+                await asyncio.wait_for(process.wait(), GRACE)
+            except TimeoutError:
                 process.kill()
-            await process.wait()
+                await process.wait()
         self._run_dir.drop_pid(self.name)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to whoever serves now, the process or its successor."""
+        pid = self._successor()
+        if self._process is not None and pid in (None, self._process.pid):
+            self._process.send_signal(number)
+        elif pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+    async def _settled(self, relays: list[asyncio.Task[None]]) -> None:
+        """Wait for its last words, but not for long: what it has started may hold its pipes open."""
+        _, going_on = await asyncio.wait(relays, timeout=LAST_WORDS)
+        self._left = [each for each in self._left if not each.done()] + list(going_on)
+
     async def _relay(self, source: asyncio.StreamReader) -> None:
-        while data := await source.read(_BLOCK_BYTES):
+        while data := await source.read(READ_BYTES):
             if self._ready:
                 sys.stderr.buffer.write(data)
                 sys.stderr.buffer.flush()
             else:
-                self._said = (self._said + data)[-_BLOCK_BYTES:]
+                self._said = (self._said + data)[-READ_BYTES:]
 
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
@@ -171,8 +197,3 @@ async def ended_by_request(pid: int) -> None:
             os.kill(pid, number)
             await asyncio.wait_for(gone(pid), GRACE)
             return
-
-
-def pause(failures: int) -> float:
-    """Seconds before the next attempt, after so many failures in a row: none after a kill from outside."""
-    return min(FIRST_PAUSE * 2 ** (failures - 1), LAST_PAUSE) if failures else 0.0

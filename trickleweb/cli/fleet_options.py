@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trickleweb.cli.fleet import FleetOptions
+from trickleweb.cli.fleet_commands import FleetOptions
 from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, shown, whole_number
-from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS
+from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS, RunDir
 
 MAX_REPLICAS = 64
 POLICIES = ("home", "spray", "stripe", "lowest-rtt")
@@ -31,7 +31,7 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, which no other user may read")
     parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
-    parser.add_argument("--no-respawn", action="store_true", help="leave the dead dead")
+    parser.add_argument("--no-respawn", action="store_true", help="do not restart a process that dies")
     parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
 
 
@@ -57,7 +57,7 @@ def fleet_options(
 ) -> FleetOptions:
     """The choices as a value, the rest as `FleetOptions` says; `CommandFailed` if they clash."""
     _check_ports(args)
-    tls = _tls_words(args)
+    tls, spool = _tls_words(args), args.spool or RunDir(args.run_dir).spool
     return FleetOptions(
         command=command,
         what=what,
@@ -66,8 +66,9 @@ def fleet_options(
         listen=None if args.no_gateway else args.listen,
         udp=args.udp,
         run_dir=args.run_dir,
+        spool=spool,
         keyring=args.keyring,
-        replica_words=("--spool", str(args.spool or args.run_dir / "spool"), "--status-every", str(args.status_every)),
+        replica_words=("--spool", str(spool), "--status-every", str(args.status_every)),
         gateway_words=(*_gateway_words(args), *tls),
         scheme="https" if tls else "http",
         reuse_port=args.reuse_port,

@@ -17,6 +17,10 @@ class CommandFailed(WebError):
     """The command cannot do what it was asked for; the text says why, in one line."""
 
 
+class CommandMisused(CommandFailed):
+    """What the command was given cannot be what is meant: exit code 2, as for wrong options."""
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that takes no abbreviated options, and says what is wrong in one line."""
 

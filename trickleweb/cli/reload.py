@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickleweb.cli.child import Child
+from trickleweb.cli.launch import READ_BYTES, launched
 from trickleweb.cli.parser import one_line
 
 SUFFIXES = frozenset({".py", ".html", ".jinja", ".jinja2", ".j2", ".toml"})
@@ -55,18 +56,29 @@ class Reloader:
 
     async def _problem(self) -> str:
         """Why the code as it is now cannot be loaded; "" if it can."""
-        nowhere, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
-        trial = await asyncio.create_subprocess_exec(*self._try_words, stdin=nowhere, stdout=nowhere, stderr=pipe)
+        trial = await launched(self._try_words)
+        finished = False
         try:
-            _, told = await asyncio.wait_for(trial.communicate(), _LOAD_S)
+            saying = asyncio.gather(_last_of(trial.errors), _last_of(trial.output))
+            told, _ = await asyncio.wait_for(saying, _LOAD_S)
+            finished = True
         except TimeoutError:
             return f"loading takes more than {_LOAD_S:.0f} s"
         finally:
-            if trial.returncode is None:
+            if not finished:
                 trial.kill()
-                await trial.wait()
+            await trial.wait()
+            trial.close()
         lines = told.decode("utf-8", "replace").strip().splitlines()
         return one_line(lines[-1].partition(": ")[2] if lines else "it ended") if trial.returncode else ""
+
+
+async def _last_of(source: asyncio.StreamReader) -> bytes:
+    """The end of what a process says."""
+    said = b""
+    while data := await source.read(READ_BYTES):
+        said = (said + data)[-READ_BYTES:]
+    return said
 
 
 def snapshot(folder: Path) -> Snapshot:

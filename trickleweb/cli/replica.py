@@ -10,11 +10,15 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
+import signal
 import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
+from trickles.drivers.chores import Chores
 from trickles.drivers.keystore import KeyringSource, KeyWatch
 from trickles.drivers.ownership import check_file
 from trickles.drivers.replica import Replica
@@ -22,10 +26,9 @@ from trickles.drivers.replica import run as run_replica
 from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolDirectory
 from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
-from trickles.drivers.world import NoncePool
+from trickles.drivers.world import NoncePool, wall_us
 from trickles.listener import Listener
 from trickleweb.cli.app_options import add_app_arguments
-from trickleweb.cli.chores import Chores
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, seconds, shown
 from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
@@ -34,6 +37,9 @@ from trickleweb.cli.telemetry_options import add_telemetry_arguments
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.origin import Origin, Repeats
+
+if TYPE_CHECKING:
+    from trickleweb.cli.telling import Requests
 
 
 def add_arguments(parser: Parser) -> None:
@@ -61,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; UnsafePlace where others could write what it writes or believes."""
     if (args.app is None) == (args.directory is None):
         raise CommandFailed("say what to serve: a folder, or --app MODULE:ATTRIBUTE")
+    guard_standard_streams()
     for path in (args.status_file, args.digests):
         if path is not None:
             check_file(path)
@@ -68,6 +75,12 @@ def run(args: argparse.Namespace) -> int:
         from trickleweb.cli.app_replica import run_app
 
         return run_app(args)
+    with ExitStack() as undo:
+        _serve_folder(args, undo)
+    return 0
+
+
+def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     directory = checked_directory(args)
     keys = KeyringSource(args.keyring)
     sock = bound(args.udp, reuse_port=args.reuse_port)
@@ -76,7 +89,15 @@ def run(args: argparse.Namespace) -> int:
     hasher = Hasher(time.time_ns, index, defer=background.submit)
     store = FileStore(directory, hasher)
     site = StaticSite(store, site_options(args))
-    origin = Origin(site, store, now_s=hasher.now_s, repeats=Repeats(time.time_ns))
+    log = _access_log(args, undo)
+    origin = Origin(
+        site,
+        store,
+        now_s=hasher.now_s,
+        repeats=Repeats(time.time_ns),
+        observe=log.observe if log is not None else None,
+        clock_us=wall_us,
+    )
     spool = SpoolDirectory(args.spool) if args.spool else None
     listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
     replica = Replica(listener, sock)
@@ -87,20 +108,32 @@ def run(args: argparse.Namespace) -> int:
     background.report_errors(reporter.error)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
 
-    chores = Chores()
-    chores.every(args.status_every, lambda: reporter.write(warming))
-    chores.every(1.0, reporter.forgive)
-    chores.every(1.0, watch.look)
+    chores = Chores(to_stderr)
+    chores.every(args.status_every, "figures", lambda: reporter.write(warming))
+    chores.every(1.0, "log", reporter.forgive)
+    chores.every(1.0, "log", flush_standard_streams)
+    chores.every(1.0, "keys", watch.look)
+    if log is not None:
+        reporter.more = lambda: {**watch.figures(), **log.figures()}
+        chores.every(1.0, "log", log.look_again)
     if spool is not None:
-        chores.every(1.0, partial(spool.sweep, SWEPT_FOLDERS))  # input that nobody will ask for again
+        chores.every(1.0, "spool", partial(spool.sweep, SWEPT_FOLDERS))  # input that nobody will ask for again
 
-    with ExitStack() as undo, told_to_stop() as stop:
+    with told_to_stop() as stop:
         _open_admin(args, reporter, chores, undo)
+        signal.signal(signal.SIGHUP, lambda *_: chores.hurry())
         chores.tick()
         print(f"replica on {shown(sock.address)}", flush=True)
         gc.freeze()  # what was imported stays: the collector need not look at it again
         run_replica(replica, stop_fd=stop.fileno(), tick=chores.tick, every=min(args.status_every, 1.0))
-    return 0
+
+
+def _access_log(args: argparse.Namespace, undo: ExitStack) -> Requests | None:
+    if args.access_log is None:
+        return None
+    from trickleweb.cli.telling import Requests
+
+    return Requests(args, undo)
 
 
 def _open_admin(args: argparse.Namespace, reporter: Reporter, chores: Chores, undo: ExitStack) -> None:
@@ -109,7 +142,7 @@ def _open_admin(args: argparse.Namespace, reporter: Reporter, chores: Chores, un
 
         admin = admin_server(args.admin, reporter, undo)
         assert admin is not None
-        chores.every(1.0, admin.alive)
+        chores.every(1.0, "admin", admin.alive)
 
 
 def bound(place: Address, *, reuse_port: bool) -> BatchSocket:
@@ -118,4 +151,5 @@ def bound(place: Address, *, reuse_port: bool) -> BatchSocket:
         return BatchSocket.bind(*place, reuse_port=reuse_port)
     except OSError as exc:
         why = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
-        raise CommandFailed(f"UDP {shown(place)} {why}") from None
+        hint = "choose another with --udp HOST:PORT (make serve: UDP_PORT=...)"
+        raise CommandFailed(f"UDP {shown(place)} {why}: {hint}") from None

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from trickles.drivers.ownership import write_whole
+from trickles.drivers import bookkeeping
+from trickles.drivers.bookkeeping import KeptFile
 from trickles.drivers.replica import Replica
 from trickleweb.cli.parser import one_line
 from trickleweb.cli.warming import Warming
@@ -32,10 +33,9 @@ class Reporter:
     def __init__(self, replica: Replica, origin: Counting, path: Path | None) -> None:
         self._replica = replica
         self._origin = origin
-        self._path = path
+        self._file = None if path is None else KeptFile(path, to_stderr)
         self._started = time.time()
         self._errors = 0
-        self._told = ""
         self.admin = ""  # where it tells its figures by HTTP
         self.more: Callable[[], dict[str, object]] = dict  # figures of this kind of replica alone
 
@@ -52,19 +52,17 @@ class Reporter:
             "refusals": sum(count for name, count in counters.items() if name.startswith("refused.")),
             "statuses": {str(status): count for status, count in sorted(statuses.items())},
             "transport": dict(sorted(counters.items())),
+            "failures": dict(bookkeeping.failures),
             **({"admin": self.admin} if self.admin else {}),
             **self.more(),
         }
 
     def write(self, warming: Warming | None) -> None:
-        """Write the figures, if a file was named and they have changed."""
-        if self._path is None:
+        """Write the figures, if a file was named and they have changed, or it is gone."""
+        if self._file is None:
             return
         looked_through = {} if warming is None else {"hashed_files": warming.progress.files, "hashed": warming.done}
-        figures = json.dumps({**self.figures(), **looked_through})
-        if figures != self._told:
-            write_whole(self._path, figures)
-            self._told = figures
+        self._file.put(json.dumps({**self.figures(), **looked_through}))
 
     def forgive(self) -> None:
         """A second has passed: errors may be told again."""

@@ -15,12 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from trickleweb.cli.app_options import add_app_arguments, app_words
-from trickleweb.cli.fleet import Fleet, python_module
+from trickleweb.cli.fleet import Fleet
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.telemetry_options import add_telemetry_arguments, telemetry_words
+from trickleweb.cli.warmstart import python_module
 
 
 def add_arguments(parser: Parser) -> None:
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         return [*shared, *telemetry_words(args, index), *app_words(args.program, args)]
 
     options = fleet_options(args, command="run", what=args.program, words=words)
-    asyncio.run(Fleet(replace(options, reloader=_reloader(args) if args.reload else None)).serve())
+    reloader = _reloader(args) if args.reload else None
+    asyncio.run(Fleet(replace(options, reloader=reloader, modules=("trickleweb.cli.app_replica",))).serve())
     return 0
 
 

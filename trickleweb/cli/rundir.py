@@ -1,15 +1,20 @@
-"""The run directory of a fleet: pid files, status files, the fleet's identity; one fleet at a time."""
+"""The run directory of a fleet: pid files, status files, the fleet's identity; one fleet at a time.
+
+Once the fleet runs nothing about its directory raises: what cannot be written now, or has been removed, is written by
+a later `look`.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trickles.drivers.ownership import check_directory, write_whole
+from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
+from trickles.drivers.ownership import check_directory
 from trickleweb.cli.parser import CommandFailed
 
 DEFAULT = ".run"
@@ -32,6 +37,10 @@ class RunDir:
         self.server_key = self.path / "server.pub"
         self.digests = self.path / "digests.sqlite"
         self.ledger = self.path / "ledger.sqlite"
+        self.spool = self.path / "spool"
+        self.report: Callable[[str], None] = unreported
+        self._kept: dict[Path, KeptFile] = {}
+        self._lock = -1  # a descriptor, while it is held
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -39,18 +48,41 @@ class RunDir:
 
         UnsafePlace for a directory that others may write.
         """
+        try:
+            self._lock = self._locked()
+        except OSError as error:
+            raise CommandFailed(
+                f"cannot write the run directory {self.path}: {error.strerror}: choose another with --run-dir DIR"
+            ) from None
+        try:
+            self.sweep()
+            yield
+        finally:
+            os.close(self._lock)
+
+    def look(self) -> None:
+        """Write what could not be written, or is gone; OSError, and `CommandFailed` if another fleet is there."""
+        if not _is_at(self.path / "lock", self._lock):
+            fresh = self._locked()
+            os.close(self._lock)
+            self._lock = fresh
+        for each in list(self._kept.values()):
+            each.look()
+
+    def _locked(self) -> int:
+        """A descriptor that keeps the directory, made if it is not there, for this process."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_directory(self.path)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise CommandFailed(f"{self.path} is in use by another fleet: say --run-dir OTHER") from None
-            self.sweep()
-            yield
-        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
             os.close(descriptor)
+            raise CommandFailed(f"{self.path} is in use by another fleet: say --run-dir OTHER") from None
+        return descriptor
+
+    def _keeping(self, path: Path) -> KeptFile:
+        return self._kept.setdefault(path, KeptFile(path, self.report))
 
     def check(self) -> None:
         """Return if what lies here can be believed: UnsafePlace where others could have written it."""
@@ -67,15 +99,15 @@ class RunDir:
 
     def note_pid(self, name: str, pid: int) -> None:
         """That process is ready."""
-        write_whole(self.pid_file(name), f"{pid}\n")
+        self._keeping(self.pid_file(name)).put(f"{pid}\n")
 
     def drop_pid(self, name: str) -> None:
         """That process is gone: its pid may soon be another's."""
-        self.pid_file(name).unlink(missing_ok=True)
+        self._keeping(self.pid_file(name)).drop()
 
     def note(self, name: str, figures: dict[str, object]) -> None:
         """Tell what that process has done."""
-        write_whole(self.status_file(name), json.dumps(figures))
+        self._keeping(self.status_file(name)).put(json.dumps(figures))
 
     def pid(self, name: str) -> int | None:
         """The pid of that process, None while it is not ready."""
@@ -94,9 +126,11 @@ class RunDir:
 
     def sweep(self) -> None:
         """Remove what tells of processes: none is running."""
+        self._kept.clear()
         for pattern in ("*.pid", "*.json", "*.sock", ".*.new"):
-            for path in self.path.glob(pattern):
-                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                for path in list(self.path.glob(pattern)):
+                    remove_file(path)
 
 
 def is_alive(pid: object) -> bool:
@@ -110,3 +144,10 @@ def is_alive(pid: object) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

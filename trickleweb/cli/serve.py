@@ -16,7 +16,7 @@ from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.parser import Parser
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
-from trickleweb.cli.telemetry_options import add_admin_argument, admin_words
+from trickleweb.cli.telemetry_options import access_words, add_access_arguments, add_admin_argument, admin_words
 
 
 def add_arguments(parser: Parser) -> None:
@@ -24,17 +24,19 @@ def add_arguments(parser: Parser) -> None:
     add_site_arguments(parser)
     add_fleet_arguments(parser)
     add_admin_argument(parser)
+    add_access_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    directory = checked_directory(args)
     checked_fallback(args)
     digests = RunDir(args.run_dir).digests
 
     def words(index: int) -> Sequence[str]:
         warm = ["--warm"] if index == 0 else []
-        return [*warm, *admin_words(args, index), "--digests", str(digests), *site_words(args)]
+        return [*warm, *admin_words(args, index), *access_words(args), "--digests", str(digests), *site_words(args)]
 
-    options = fleet_options(args, command="serve", what=str(checked_directory(args)), words=words)
+    options = fleet_options(args, command="serve", what=str(directory), words=words)
     asyncio.run(Fleet(options).serve())
     return 0

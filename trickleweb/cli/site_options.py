@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 from pathlib import Path
 
-from trickleweb.cli.parser import CommandFailed, Parser
+from trickleweb.cli.parser import CommandFailed, CommandMisused, Parser
 from trickleweb.files import CacheRule, SiteOptions
 
 
@@ -50,8 +52,16 @@ def checked_fallback(args: argparse.Namespace) -> None:
 
 
 def checked_directory(args: argparse.Namespace) -> Path:
-    """The folder; `CommandFailed` if it is none."""
+    """The folder; `CommandMisused` if it is none, or may not be read."""
     path = Path(args.directory)
-    if not path.is_dir():
-        raise CommandFailed(f"{path} is no folder that can be read")
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise CommandMisused(f"no such folder: {path}") from None
+    except OSError as error:
+        raise CommandMisused(f"{path} cannot be served: {error.strerror}") from None
+    if not is_folder:
+        raise CommandMisused(f"not a folder: {path}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise CommandMisused(f"{path} may not be read by this user: chmod u+rx {path}, or run as its owner")
     return path

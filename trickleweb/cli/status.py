@@ -1,30 +1,40 @@
-"""Show the processes of a fleet that `trickleweb serve` started: pids, packets, bytes, requests, refusals."""
+"""Show the processes of a fleet that `trickleweb serve` started: pids, restarts, and what was done since its start.
+
+Figures are those of a process and of all before it of the same name: they outlive it, but for what it counted in its
+last quarter of a second.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
 from trickles.drivers.keystore.validity import warning_of
 from trickles.limits import SECOND
-from trickleweb.cli.parser import CommandFailed, Parser
+from trickleweb.cli.parser import CommandFailed, Parser, seconds
 from trickleweb.cli.rundir import DEFAULT, FLEET, GATEWAY, RunDir, is_alive, replica_name
+from trickleweb.cli.totals import total
 
 _FIGURES = ("packets_in", "packets_out", "bytes_out", "requests", "refusals")
 _CONNECTIONS = ("live", "accepted", "completed", "failed", "reset", "failovers")
+_CLEAR = "\x1b[H\x1b[J"
+_MEGABYTE = 10**6
 
 
 class Row(TypedDict):
-    """One process: its pid (None while it is dead), restarts, and what it told."""
+    """One process: its pid (None while it is dead), restarts, what it told, and that with all before it."""
 
     name: str
     pid: int | None
     restarts: int
     figures: dict[str, object]
+    totals: dict[str, int]
 
 
 def add_arguments(parser: Parser) -> None:
@@ -33,40 +43,69 @@ def add_arguments(parser: Parser) -> None:
         "--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help="as of serve (default: .run)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with all that the processes tell")
+    parser.add_argument("--watch", metavar="SECONDS", type=seconds, nargs="?", const=1.0, help=_WATCH)
+
+
+_WATCH = "show it again every so often (default: 1), until it is interrupted or the fleet has ended"
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the files under the run directory say; `CommandFailed` if no fleet runs there."""
     run_dir = RunDir(args.run_dir)
+    shown = list(_lines(run_dir, as_json=args.json))
+    while True:
+        clear = _CLEAR if args.watch and sys.stdout.isatty() else ""
+        print(clear + "\n".join(shown), flush=True)
+        if not args.watch:
+            return 0
+        time.sleep(args.watch)
+        try:
+            shown = list(_lines(run_dir, as_json=args.json))
+        except CommandFailed:
+            print("the fleet has ended")
+            return 0
+
+
+def _lines(run_dir: RunDir, *, as_json: bool) -> Iterator[str]:
     run_dir.check()
     fleet = run_dir.figures(FLEET)
     if not is_alive(fleet.get("pid")):
         raise CommandFailed(f"no fleet runs under {run_dir.path}")
     rows = list(_rows(run_dir, fleet))
-    if args.json:
-        print(json.dumps({**fleet, "processes": rows}, indent=2))
-        return 0
-    print(f"{fleet.get('url') or 'no gateway'}, up {int(time.time()) - (_whole(fleet.get('started')) or 0)} s")
-    for line in [*_table(rows), *_warnings(rows, time.time()), *_apart(rows)]:
-        print(line)
-    return 0
+    if as_json:
+        yield json.dumps({**fleet, "processes": rows}, indent=2)
+        return
+    yield f"{fleet.get('url') or 'no gateway'}, up {since(fleet.get('started'))}"
+    yield from _table(rows)
+    yield from _warnings(rows, time.time())
+    yield from _apart(rows)
 
 
 def _rows(run_dir: RunDir, fleet: dict[str, object]) -> Iterator[Row]:
-    udp, restarts = fleet.get("udp"), fleet.get("restarts")
+    udp, restarts, dead = fleet.get("udp"), fleet.get("restarts"), fleet.get("dead")
     replicas = [replica_name(index) for index in range(len(udp) if isinstance(udp, list) else 0)]
     for name in [*replicas, *([GATEWAY] if fleet.get("url") else [])]:
-        pid = run_dir.pid(name)
+        pid, figures = run_dir.pid(name), run_dir.figures(name)
         begun = _whole(restarts.get(name)) if isinstance(restarts, dict) else None
-        yield Row(name=name, pid=pid if is_alive(pid) else None, restarts=begun or 0, figures=run_dir.figures(name))
+        before = dead.get(name) if isinstance(dead, dict) else None
+        totals = total(before, figures)
+        yield Row(name=name, pid=pid if is_alive(pid) else None, restarts=begun or 0, figures=figures, totals=totals)
 
 
 def _table(rows: list[Row]) -> Iterator[str]:
-    yield f"{'process':12}{'pid':>9}{'restarts':>10}" + "".join(f"{each.replace('_', ' '):>14}" for each in _FIGURES)
+    heads = "".join(f"{each.replace('_', ' ').replace('bytes', 'MB'):>13}" for each in _FIGURES)
+    yield f"{'process':12}{'pid':>9}{'up':>9}{'restarts':>10}{heads}"
     for row in rows:
         pid = "dead" if row["pid"] is None else str(row["pid"])
-        figures = _connections(row["figures"]) if row["name"] == GATEWAY else _counts(row["figures"])
-        yield f"{row['name']:12}{pid:>9}{row['restarts']:>10}{figures}".rstrip()
+        up = "" if row["pid"] is None else since(row["figures"].get("started"))
+        told = _connections(row) if row["name"] == GATEWAY else _counts(row["totals"])
+        yield f"{row['name']:12}{pid:>9}{up:>9}{row['restarts']:>10}{told}".rstrip()
+    replicas = [row for row in rows if row["name"] != GATEWAY]
+    if len(replicas) > 1:
+        together = Counter[str]()
+        for row in replicas:
+            together.update(row["totals"])
+        yield f"{'replicas':30}{sum(row['restarts'] for row in replicas):>10}{_counts(together)}"
 
 
 def _warnings(rows: list[Row], now: float) -> Iterator[str]:
@@ -96,15 +135,33 @@ def _apart(rows: list[Row]) -> Iterator[str]:
         yield f"WARNING: {refused} unsafe requests refused: replicas of this fleet have another ledger than {here}"
 
 
-def _counts(figures: dict[str, object]) -> str:
-    told = (_whole(figures.get(each)) for each in _FIGURES)
-    return "".join(f"{'' if each is None else each:>14}" for each in told)
+def _counts(figures: dict[str, int]) -> str:
+    return "".join(f"{_shown(name, figures.get(name)):>13}" for name in _FIGURES)
 
 
-def _connections(figures: dict[str, object]) -> str:
+def _shown(name: str, value: int | None) -> str:
+    if value is None:
+        return ""
+    return f"{value / _MEGABYTE:.1f}" if name.startswith("bytes") else str(value)
+
+
+def _connections(row: Row) -> str:
     """What a gateway has instead: its programs' connections, and how often replicas had to be left for others."""
-    told = {name: value for name in _CONNECTIONS if (value := _whole(figures.get(name))) is not None}
+    known = {**row["totals"], "live": _whole(row["figures"].get("live"))}
+    told = {name: value for name in _CONNECTIONS if (value := known.get(name)) is not None}
     return "    " + ", ".join(f"{name} {value}" for name, value in told.items()) if told else ""
+
+
+def since(started: object) -> str:
+    """How long ago that was, in the largest unit that says enough: `41 s`, `12 min`, `30 h`, `9 d`; "" if unknown."""
+    begun = _whole(started)
+    if begun is None:
+        return ""
+    age = max(int(time.time()) - begun, 0)
+    for unit, length in (("s", 1), ("min", 60), ("h", 3600)):
+        if age < 100 * length:
+            return f"{age // length} {unit}"
+    return f"{age // 86_400} d"
 
 
 def _whole(value: object) -> int | None:

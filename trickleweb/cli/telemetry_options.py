@@ -17,9 +17,14 @@ def add_admin_argument(parser: Parser) -> None:
 def add_telemetry_arguments(parser: Parser) -> None:
     """Declare what replicas of a program tell."""
     add_admin_argument(parser)
+    add_access_arguments(parser)
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of errors (default: text)")
+
+
+def add_access_arguments(parser: Parser) -> None:
+    """Declare the access log of all replicas."""
     parser.add_argument("--access-log", metavar="FILE", help="a line for each response there; - for standard output")
     parser.add_argument("--access-log-format", choices=ACCESS_FORMATS, default=ACCESS_FORMATS[1], help=_FORMAT)
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of errors (default: text)")
     parser.add_argument("--forwarded-allow-ips", metavar="ADDRESS,...", default="", help=_FORWARDED)
 
 
@@ -38,6 +43,11 @@ def admin_words(args: argparse.Namespace, index: int) -> list[str]:
 
 def telemetry_words(args: argparse.Namespace, index: int) -> list[str]:
     """All of the choices, as words for the command line of a replica."""
+    return [*admin_words(args, index), *access_words(args), "--log-format", args.log_format]
+
+
+def access_words(args: argparse.Namespace) -> list[str]:
+    """Those about the access log."""
     log = [] if args.access_log is None else [f"--access-log={args.access_log}"]
-    formats = ["--access-log-format", args.access_log_format, "--log-format", args.log_format]
-    return [*admin_words(args, index), *log, *formats, f"--forwarded-allow-ips={args.forwarded_allow_ips}"]
+    form = ["--access-log-format", args.access_log_format]
+    return [*log, *form, f"--forwarded-allow-ips={args.forwarded_allow_ips}"]

@@ -25,6 +25,27 @@ from trickleweb.telemetry import (
 )
 
 
+class Requests:
+    """The access log; `undo` closes it, `CommandFailed` if it cannot be written."""
+
+    def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
+        self._file = _log_file(args.access_log)
+        self._log = AccessLog(self._file.write, args.access_log_format, trusted(args.forwarded_allow_ips))
+        undo.callback(self._file.close)
+
+    def observe(self, answered: Answered) -> None:
+        """A response begins."""
+        self._log(answered)
+
+    def look_again(self) -> None:
+        """To be called now and then, for logs that are rotated."""
+        self._file.look_again()
+
+    def figures(self) -> dict[str, object]:
+        """What is counted here."""
+        return {"log_lines_lost": self._file.lost}
+
+
 class Telling:
     """The listeners to what happens in a replica; `undo` closes what was opened."""
 
@@ -35,10 +56,7 @@ class Telling:
         logger.propagate = False
         self.meter = Meter()
         self._peers = trusted(args.forwarded_allow_ips)
-        self._log = _log_file(args.access_log)
-        self._access = AccessLog(self._log.write, args.access_log_format, self._peers) if self._log else None
-        if self._log is not None:
-            undo.callback(self._log.close)
+        self._log = Requests(args, undo) if args.access_log is not None else None
 
     def around(self, application: Application) -> Application:
         """The application as its clients are seen, and with its requests known to the logs."""
@@ -47,12 +65,12 @@ class Telling:
     def observe(self, answered: Answered) -> None:
         """A response begins."""
         self.meter(answered)
-        if self._access is not None:
-            self._access(answered)
+        if self._log is not None:
+            self._log.observe(answered)
 
     def figures(self) -> dict[str, object]:
         """What is counted here."""
-        lost = {} if self._log is None else {"log_lines_lost": self._log.lost}
+        lost = {} if self._log is None else self._log.figures()
         return {"errors": self.errors.count, "resumed": self.meter.resumed, **lost}
 
     def look_again(self) -> None:
@@ -70,15 +88,17 @@ def admin_server(
     try:
         server = AdminServer(*place, lambda: exposition(reporter.figures(), meter.families() if meter else ()))
     except OSError as error:
-        raise CommandFailed(f"the admin port {shown(place)} cannot be used: {error.strerror}") from None
+        raise CommandFailed(
+            f"the admin port {shown(place)} cannot be used: {error.strerror}: choose another with --admin"
+        ) from None
     undo.callback(server.close)
     reporter.admin = shown(server.address)
     return server
 
 
-def _log_file(path: str | None) -> LogFile | None:
+def _log_file(path: str) -> LogFile:
     try:
-        return None if path is None else LogFile(path)
+        return LogFile(path)
     except OSError as error:
         raise CommandFailed(f"the access log {path} cannot be written: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from trickles.drivers.keeping import kept_thread
 from trickleweb.cli.parser import one_line
 from trickleweb.files import Hasher, Progress, StoreLimits, warm, yield_to_others
 from trickleweb.files.stamps import Stamp
@@ -27,8 +28,7 @@ class Warming:
         self.done = False
         self._directory = directory
         self._hasher = hasher
-        self._thread = threading.Thread(target=self._work, name="warming", daemon=True)
-        self._thread.start()
+        self._thread = kept_thread("looking through the folder", self._work, self._tell)
 
     def wait(self) -> None:
         """Return when all is done."""

@@ -16,6 +16,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 from trickleweb.limits import Limits
 from trickleweb.messages import Length, Request
+from trickleweb.origin.answered import Answered, Observe
 from trickleweb.origin.given import NOT_WHOLE, Given, Unfinished, given_by, lost, read_head_untrusted, taken_by
 from trickleweb.origin.planning import Made, Planner
 from trickleweb.origin.ports import Contents, Site
@@ -38,7 +39,8 @@ class Turn(NamedTuple):
 class Origin:
     """A `trickles` service that serves a site; `statuses` counts the responses it began, those of repeats too.
 
-    `repeats` is for sites that answer equal requests alike, as long as nothing changes.
+    `repeats` is for sites that answer equal requests alike, as long as nothing changes. `observe` is called when a
+    response begins, with times of `clock_us`.
     """
 
     def __init__(
@@ -49,7 +51,12 @@ class Origin:
         now_s: Callable[[], int],
         limits: Limits = READ_ONLY,
         repeats: Repeats = FORGETFUL,
+        observe: Observe | None = None,
+        clock_us: Callable[[], int] | None = None,
     ) -> None:
+        self._observe = observe
+        self._clock_us = clock_us or (lambda: now_s() * 1_000_000)
+        self._began_us = 0  # of the event at hand, if it is observed
         self.statuses: Counter[int] = Counter()
         self._repeats = repeats
         self._planner = Planner(site, now_s, contents.strong_name)
@@ -68,6 +75,8 @@ class Origin:
 
     def handle(self, event: Event) -> Reply:
         """Answer one event; never raises for what a client sends or a disk does."""
+        if self._observe is not None:
+            self._began_us = self._clock_us()
         try:
             return self._repeated(event) or self._answer(event)
         except HashPending:  # before its address is proved a client can be told nothing: it comes again afterwards
@@ -89,12 +98,12 @@ class Origin:
         made = self._repeats.recall(event.input)
         if made is None:
             return None
-        response, state, status = made
+        response, state = made.response, made.state
         try:
             chunks = tuple(response.chunks(start, event.wants, event.budget, self._read))
         except (ContentNotHere, FilesUnavailable):
             return None
-        self.statuses[status] += 1
+        self._count(made, event)
         return Reply(chunks, Continuation(state, start, start + response.size_bytes, consumed + len(event.input)))
 
     def _answer(self, event: Event) -> Reply:
@@ -130,13 +139,30 @@ class Origin:
         return Reply(refusal=Refusal.BUSY)
 
     def _begun(self, event: Event, turn: Turn, start: int, chunks: tuple[Chunk, ...]) -> Reply:
-        response, state, status = turn.made
+        response, state = turn.made.response, turn.made.state
         budget = event.budget - sum(len(data) for _, data in chunks)
         found = response.chunks(start, event.wants, budget, self._read)
-        self.statuses[status] += 1
+        self._count(turn.made, event)
         stop = start + response.size_bytes
         consumed = event.input_stop if response.last else turn.consumed
         return Reply((*chunks, *found), Continuation(state, start, stop, consumed), stop if response.last else None)
+
+    def _count(self, made: Made, event: Event) -> None:
+        self.statuses[made.status] += 1
+        if self._observe is not None:
+            self._tell(self._observe, made, event)
+
+    def _tell(self, observe: Observe, made: Made, event: Event) -> None:
+        began = self._began_us
+        took = max(self._clock_us() - began, 0)
+        answered = Answered(
+            head=made.head, peer=event.peer, status=made.status, body_bytes=made.body_bytes, began_us=began,
+            took_us=took, resumed=False,
+        )  # fmt: skip
+        try:
+            observe(answered)
+        except Exception as error:  # noqa: BLE001 - a log that cannot be written is no reason to fail a request
+            self._planner.on_error(error)
 
     def _turn(self, event: Event, given: Given, consumed: int) -> Turn | None:
         """What the input leads to; None while it is not a whole request, or is one that may not run early."""
@@ -169,6 +195,8 @@ class Origin:
             taken = None
         close = taken is None or (given.ended and taken == given.size_bytes)
         made = self._planner.made(plan, request, close=close)
+        if self._observe is not None:
+            made = made._replace(head=request)
         if taken == given.size_bytes and not made.response.last:
             made = self._repeats.note(given, asked_ns, made, self._read)
         return Turn(made, consumed + (taken or 0))

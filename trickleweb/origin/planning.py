@@ -25,6 +25,8 @@ class Made(NamedTuple):
     response: Response
     state: bytes
     status: int
+    body_bytes: int = 0
+    head: Request | None = None  # of the request, if somebody wants to know
 
 
 def _ignore(_error: Exception) -> None:
@@ -123,7 +125,7 @@ class Planner:
     def _encoded(self, value: Exchange, request: Callable[[], bytes] | None) -> Made:
         response = value.response()
         state = encode(value, response.head or b"", request)
-        return Made(self._remember(state, response), state, value.plan.status)
+        return Made(self._remember(state, response), state, value.plan.status, value.plan.body_bytes)
 
     def _remember(self, state: bytes, response: Response) -> Response:
         self._states.put(state, response, response.inline_bytes + _OVERHEAD_BYTES)

@@ -16,10 +16,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from trickles.drivers.bookkeeping import LATER
 from trickles.drivers.ownership import PRIVATE, check_directory, check_file
 from trickles.errors import UnsafePlace
-from trickles.stores import STORE_ID_BYTES
+from trickles.stores import NO_STORE, STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
@@ -41,7 +43,10 @@ class SqliteLedger:
 
     A copy of the file is another ledger: it has another `store_id`. (One on a copy of the whole file system has not.)
 
-    Each process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write.
+    Each process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write. A file
+    that was removed or replaced is used no more: calls raise `LedgerUnavailable` until `look` has gone on to the one
+    that has the name, whose `store_id` is another. With `patient` a file that cannot be opened now (the disk is full)
+    may be opened by a later `look`.
     """
 
     def __init__(
@@ -53,8 +58,11 @@ class SqliteLedger:
         max_bytes: int = 1 << 30,
         max_plan_bytes: int = 1 << 20,
         keep: int = KEEP,
+        patient: bool = False,
     ) -> None:
         self._path = Path(path)
+        self._wait_s = wait_s
+        self._max_bytes = max_bytes
         self._max_plan_bytes = max_plan_bytes
         self._keep = keep
         self._durable = durable
@@ -62,21 +70,19 @@ class SqliteLedger:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._owners = self._path.with_name(self._path.name + "-owners")
-        with self._translated():
-            check_file(self._path, PRIVATE)
-            self._owners.mkdir(mode=0o700, exist_ok=True)
-            check_directory(self._owners, PRIVATE)
-            with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
-                self._database = _opened(self._path, wait_s=wait_s, max_bytes=max_bytes)
-                self.store_id = _identity(self._database, self._path)
-                sweep(self._owners)
-                self._owner = Owner(self._owners)
+        self._open: _Open | None = None
+        self._closed = False
+        try:
+            self.look()
+        except LedgerUnavailable as exc:
+            if not (patient and _may_pass(exc.__cause__)):
+                raise
 
     def close(self) -> None:
         """Let go of the file; what this process has claimed and not completed is lost to all."""
         with self._lock:
-            self._database.close()
-            self._owner.close()
+            self._closed = True
+            self._let_go()
 
     def claim(self, key: bytes, *, now: int) -> Claim:
         """As `Ledger.claim`."""
@@ -85,7 +91,7 @@ class SqliteLedger:
             self._sync("FULL")
             while True:
                 claimed = self._execute(
-                    "INSERT OR IGNORE INTO claims (key, owner, at) VALUES (?, ?, ?)", key, self._owner.name, now
+                    "INSERT OR IGNORE INTO claims (key, owner, at) VALUES (?, ?, ?)", key, self._owner, now
                 )
                 if claimed.rowcount == 1:
                     return New()
@@ -121,7 +127,7 @@ class SqliteLedger:
             self._execute(
                 "INSERT INTO claims (key, owner, at, plan) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET plan = excluded.plan, at = excluded.at WHERE plan IS NULL",
-                key, self._owner.name, now, plan,
+                key, self._owner, now, plan,
             )  # fmt: skip
             row = self._execute("SELECT plan FROM claims WHERE key = ?", key).fetchone()
             return plan if row is None else bytes(row[0])
@@ -129,7 +135,7 @@ class SqliteLedger:
     def release(self, key: bytes) -> None:
         """As `Ledger.release`."""
         with self._exclusive():
-            self._execute("DELETE FROM claims WHERE key = ? AND owner = ? AND plan IS NULL", key, self._owner.name)
+            self._execute("DELETE FROM claims WHERE key = ? AND owner = ? AND plan IS NULL", key, self._owner)
 
     def expire(self, *, before: int) -> int:
         """As `Ledger.expire`; claims do it by themselves, some rows at a time, after `keep` microseconds."""
@@ -139,12 +145,12 @@ class SqliteLedger:
     def _standing(self, owner: str, plan: bytes | None) -> Claim:
         if plan is not None:
             return Done(bytes(plan))
-        return Pending() if owner == self._owner.name or is_alive(self._owners, owner) else Lost()
+        return Pending() if owner == self._owner or is_alive(self._owners, owner) else Lost()
 
     def _take_over(self, key: bytes, owner: str, now: int) -> bool:
         taken = self._execute(
             "UPDATE claims SET owner = ?, at = ? WHERE key = ? AND owner = ? AND plan IS NULL",
-            self._owner.name, now, key, owner,
+            self._owner, now, key, owner,
         )  # fmt: skip
         return taken.rowcount == 1
 
@@ -161,13 +167,56 @@ class SqliteLedger:
             self._execute(f"PRAGMA synchronous = {level}")
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-        return self._database.execute(statement, values)
+        assert self._open is not None
+        return self._open.database.execute(statement, values)
+
+    @property
+    def _owner(self) -> str:
+        assert self._open is not None
+        return self._open.owner.name
+
+    @property
+    def store_id(self) -> bytes:
+        """As `Ledger.store_id`; that of no store while no file could be opened."""
+        opened = self._open
+        return NO_STORE if opened is None else opened.store_id
+
+    def look(self) -> None:
+        """Open the file that has the name, unless it is open; to be called every second or so. `LedgerUnavailable`."""
+        with self._lock, self._translated():
+            if not (self._closed or (self._open is not None and self._open.is_at(self._path))):
+                self._let_go()
+                self._open_anew()
+
+    def _open_anew(self) -> None:
+        check_file(self._path, PRIVATE)
+        self._owners.mkdir(mode=0o700, exist_ok=True)
+        check_directory(self._owners, PRIVATE)
+        with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
+            database = _opened(self._path, wait_s=self._wait_s, max_bytes=self._max_bytes)
+            try:
+                sweep(self._owners)
+                identity = _identity(database, self._path)
+                self._open = _Open(database, Owner(self._owners), identity, self._path.stat())
+            except BaseException:
+                database.close()
+                raise
+
+    def _let_go(self) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.database.close()
+            opened.owner.close()
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         if os.getpid() != self._process:
             raise LedgerUnavailable("a ledger was carried through a fork: open one in each process")
         with self._lock, self._translated():
+            if self._closed:
+                raise LedgerUnavailable("the ledger is closed")
+            if self._open is None or not self._open.is_at(self._path):
+                raise LedgerUnavailable(f"{self._path} was removed or replaced, or cannot be opened yet")
             yield
 
     @contextmanager
@@ -178,6 +227,27 @@ class SqliteLedger:
             raise LedgerUnavailable(str(exc)) from exc
         except (sqlite3.Error, OSError) as exc:
             raise LedgerUnavailable(f"{self._path}: {exc}") from exc
+
+
+class _Open(NamedTuple):
+    """The file that is open, this process's mark beside it, and who and which file it is."""
+
+    database: sqlite3.Connection
+    owner: Owner
+    store_id: bytes
+    status: os.stat_result
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the path still leads to it."""
+        try:
+            return os.path.samestat(path.stat(), self.status)
+        except OSError:
+            return False
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether that is no fault of the file, but of the disk or the machine as they are now."""
+    return isinstance(cause, sqlite3.OperationalError) or (isinstance(cause, OSError) and cause.errno in LATER)
 
 
 def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:

@@ -76,6 +76,8 @@ def _families(figures: Mapping[str, object]) -> Iterator[str]:
             yield from family(f"{name}_total", "counter", text, [("", {}, value)])
     statuses = _counts(figures.get("statuses"), "status")
     yield from family("responses_total", "counter", "Responses begun, by status.", statuses)
+    failed = _counts(figures.get("failures"), "of")
+    yield from family("failures_total", "counter", "What failed and was tried again: writes, chores, work.", failed)
     transport = _counts(figures.get("transport"), "event")
     yield from family("transport_total", "counter", "Events of the transport: see the manual.", transport)
     started = figures.get("started")

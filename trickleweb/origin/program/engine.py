@@ -23,8 +23,8 @@ from trickleweb.http1 import CONTINUE
 from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.messages import Request as Head
+from trickleweb.origin.answered import Answered, Observe, unobserved
 from trickleweb.origin.given import Given, given_by
-from trickleweb.origin.program.answered import Answered, Observe, unobserved
 from trickleweb.origin.program.beginning import Beginner, Begun, Turn, refused
 from trickleweb.origin.program.bounds import MOST_REMEMBERED_BYTES, MOST_RUNNING
 from trickleweb.origin.program.known import Known, known_by
@@ -76,7 +76,7 @@ class AppOrigin:
         self._observe = observe
         self._on_error: Callable[[Exception], None] = lambda _: None
         self._once = Once(ledger, clock_us)
-        self._elsewhere = _ELSEWHERE % store_name(ledger.store_id)
+        self._ledger = ledger
         self._work = Work(MOST_RUNNING, self._report)
         runner = Runner(application, ring, ledger, self._report)
         self._taker = Taker(application.terms, limits, lambda: clock_us() // 1_000_000)
@@ -224,7 +224,7 @@ class AppOrigin:
         began = self._clock_us()
         if event.other_store and taken.head.method not in SAFE_METHODS and not taken.terms.repeatable:
             self.other_ledger += 1
-            raise OtherLedger(self._elsewhere)
+            raise OtherLedger(_ELSEWHERE % store_name(self._ledger.store_id))
         close = taken.given.ended and taken.size_bytes == taken.given.size_bytes
         moment = Moment(began, where[1], self._entropy(SEED_BYTES))
         begun = await self._beginner.begin(Turn(taken, where[0], event.peer, moment, close))

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from trickles.service import Deferred, Event, Reply
 from trickleweb.files.recent import Recent
-from trickleweb.origin.program.answered import Answered, Observe
+from trickleweb.origin.answered import Answered, Observe
 from trickleweb.origin.program.bounds import MOST_PARKED, MOST_PARKED_EACH, MOST_PARKED_SECONDS
 from trickleweb.origin.program.known import Known
 from trickleweb.origin.program.later import Busy, Work

@@ -1,4 +1,4 @@
-"""What is told of each request that a program answered: for access logs and figures."""
+"""What is told of each request that was answered: for access logs and figures."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""The file of a ledger: removed, replaced, not to be opened now, open to others."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from trickles.stores import NO_STORE, STORE_ID_BYTES
+from trickleweb.ledger import LedgerUnavailable, New, Pending, ledger_key
+from trickleweb.stores import SqliteLedger, sqlite
+
+KEY = ledger_key("test", b"1")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger"
+
+
+def test_a_file_that_is_removed_is_one_for_all_again(path: Path) -> None:
+    one, two = SqliteLedger(path, durable=False), SqliteLedger(path, durable=False)
+    one.claim(KEY, now=1)
+    for each in path.parent.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    before = one.store_id
+    with pytest.raises(LedgerUnavailable, match="was removed or replaced"):
+        one.claim(KEY, now=2)
+    one.look()
+    assert one.claim(KEY, now=2) == New()
+    with pytest.raises(LedgerUnavailable, match="was removed or replaced"):
+        two.claim(KEY, now=3)
+    two.look()
+    assert two.claim(KEY, now=3) == Pending()
+    assert one.store_id == two.store_id != before
+    assert two.complete(KEY, b"plan", now=4) == one.complete(KEY, b"other", now=5) == b"plan"
+    one.close()
+    two.close()
+
+
+def test_who_is_patient_opens_the_file_once_that_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = sqlite._opened
+
+    def full(*_: object, **__: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(sqlite, "_opened", full)
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        SqliteLedger(path)
+    ledger = SqliteLedger(path, patient=True)
+    with pytest.raises(LedgerUnavailable, match="cannot be opened yet"):
+        ledger.claim(KEY, now=1)
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        ledger.look()
+    assert ledger.store_id == NO_STORE
+    monkeypatch.setattr(sqlite, "_opened", real)
+    ledger.look()
+    assert len(ledger.store_id) == STORE_ID_BYTES
+    assert ledger.claim(KEY, now=1) == New()
+    ledger.close()
+    with pytest.raises(LedgerUnavailable, match="closed"):
+        ledger.claim(KEY, now=1)
+
+
+def test_nobody_is_patient_with_a_file_that_others_can_read(path: Path) -> None:
+    path.touch(0o644)
+    path.chmod(0o644)
+    with pytest.raises(LedgerUnavailable, match="open to other users"):
+        SqliteLedger(path, patient=True)

@@ -1,0 +1,228 @@
+"""What a supervisor keeps for its fleet: its directory, its keys, its totals, and who its children are."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.hosting import on_loop
+from trickles.drivers.keystore import init_keystore, load_keyring, rotate_keystore
+from trickleweb.cli import child as child_module
+from trickleweb.cli.child import Child
+from trickleweb.cli.keycopy import KeyCopy
+from trickleweb.cli.launch import Process, launched
+from trickleweb.cli.parser import CommandFailed
+from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.tied import IS_LINUX
+from trickleweb.cli.totals import Totals, total
+from trickleweb.cli.warmstart import Command
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+
+
+def test_keys_that_are_removed_are_put_back_as_they_were(tmp_path: Path) -> None:
+    ring = init_keystore(tmp_path / "run" / "keys")
+    copy, before = KeyCopy(tmp_path / "run" / "keys"), modes(tmp_path / "run" / "keys")
+    assert not copy.look()
+    shutil.rmtree(tmp_path / "run")
+    assert copy.look()
+    assert load_keyring(tmp_path / "run" / "keys") == ring
+    assert modes(tmp_path / "run" / "keys") == before
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["keys"]
+    assert not copy.look()
+
+
+def test_a_rotation_is_copied_once_it_rests(tmp_path: Path) -> None:
+    init_keystore(tmp_path / "keys")
+    copy = KeyCopy(tmp_path / "keys")
+    ring = rotate_keystore(tmp_path / "keys").keyring
+    copy.look()
+    copy.look()
+    shutil.rmtree(tmp_path / "keys")
+    assert copy.look()
+    assert load_keyring(tmp_path / "keys") == ring
+
+
+def test_a_removal_under_way_is_not_copied(tmp_path: Path) -> None:
+    init_keystore(tmp_path / "keys")
+    ring = rotate_keystore(tmp_path / "keys").keyring
+    copy = KeyCopy(tmp_path / "keys")
+    for path in sorted((tmp_path / "keys").glob("epoch-*.key")):
+        path.unlink()
+        copy.look()
+    copy.look()  # it rests, and is no keyring
+    shutil.rmtree(tmp_path / "keys")
+    assert copy.look()
+    assert load_keyring(tmp_path / "keys") == ring
+
+
+def test_a_run_directory_that_is_removed_is_made_again_and_held(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / "run")
+    with run_dir.held():
+        run_dir.note_pid("replica-0", 7)
+        run_dir.note("fleet", {"pid": 1})
+        shutil.rmtree(tmp_path / "run")
+        run_dir.look()
+        assert run_dir.pid("replica-0") == 7
+        assert run_dir.figures("fleet") == {"pid": 1}
+        with pytest.raises(CommandFailed, match="in use by another fleet"), RunDir(tmp_path / "run").held():
+            pass
+    with RunDir(tmp_path / "run").held():
+        pass
+
+
+def test_a_fleet_that_took_the_directory_meanwhile_keeps_it(tmp_path: Path) -> None:
+    run_dir, other = RunDir(tmp_path / "run"), RunDir(tmp_path / "run")
+    with run_dir.held():
+        shutil.rmtree(tmp_path / "run")
+        with other.held(), pytest.raises(CommandFailed, match="in use by another fleet"):
+            run_dir.look()
+        run_dir.look()
+
+
+def test_totals_outlive_processes() -> None:
+    totals = Totals()
+    totals.look("replica-0", {"pid": 1, "requests": 5, "bytes_out": 10, "hashed": True})
+    totals.look("replica-0", {"pid": 1, "requests": 7, "bytes_out": 20})
+    assert totals.dead() == {}
+    totals.look("replica-0", {"pid": 2, "requests": 1, "bytes_out": 1})
+    totals.look("replica-0", {})  # the file cannot be read just now
+    totals.look("replica-0", {"pid": 3, "requests": 0, "bytes_out": 0})
+    assert totals.dead() == {"replica-0": {"requests": 8, "bytes_out": 21}}
+    together = total(totals.dead()["replica-0"], {"pid": 3, "requests": 2, "bytes_out": 0, "packets_in": 4})
+    assert together == {"requests": 10, "bytes_out": 21, "packets_in": 4}
+
+
+@pytest.mark.parametrize("dead", [None, [], "x", {"requests": "many"}])
+def test_totals_that_cannot_be_read_are_none(dead: object) -> None:
+    assert total(dead, {"pid": 1, "requests": 2}) == {"requests": 2}
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+READY = "print('replica on 127.0.0.1:1', flush=True); "
+
+
+def child_of(tmp_path: Path, *codes: str) -> tuple[Child, RunDir]:
+    """A child whose successive processes run these."""
+    turns, run_dir = iter(codes), RunDir(tmp_path)
+
+    async def start(command: Command) -> Process:
+        return await launched(python(next(turns)))
+
+    return Child("replica-0", lambda: Command("", (), ""), run_dir, start), run_dir
+
+
+def test_a_process_that_ends_before_it_is_ready_says_why(tmp_path: Path) -> None:
+    child, _ = child_of(tmp_path, "import sys; sys.exit('trickleweb replica: no luck')")
+    with pytest.raises(CommandFailed, match=r"^replica-0 did not start: no luck$"):
+        on_loop(child.start())
+
+
+def test_a_process_that_cannot_be_started_is_a_failure_like_others(tmp_path: Path) -> None:
+    async def start(_: Command) -> Process:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    child = Child("replica-0", lambda: Command("", (), ""), RunDir(tmp_path), start)
+    with pytest.raises(CommandFailed, match=r"did not start: .*temporarily unavailable"):
+        on_loop(child.start())
+
+
+def first_child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_a_process_that_is_killed_is_started_again_whatever_holds_its_pipes_open(tmp_path: Path) -> None:
+    holding = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    wait = "import time; time.sleep(60)"
+    child, run_dir = child_of(tmp_path, holding + READY + wait, READY + wait)
+    told = list[str]()
+
+    async def test() -> None:
+        await child.start()
+        first = run_dir.pid("replica-0")
+        assert first is not None
+        holder = first_child(first)
+        keeping = asyncio.create_task(child.keep(told.append))
+        try:
+            os.kill(first, signal.SIGKILL)
+            while run_dir.pid("replica-0") in (None, first):  # noqa: ASYNC110 - a file says nothing
+                await asyncio.sleep(0.01)
+        finally:
+            os.kill(holder, signal.SIGKILL)
+            keeping.cancel()
+            await child.stop()
+
+    on_loop(test())
+    assert told == ["replica-0 ended", "replica-0 is back"]
+    assert child.restarts == 1
+
+
+def test_a_pid_file_that_cannot_be_removed_is_no_successors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that is read-only the file goes on telling the pid of the one that was killed."""
+    wait = "import time; time.sleep(60)"
+    child, run_dir = child_of(tmp_path, READY + wait, READY + wait)
+
+    async def test() -> None:
+        await child.start()
+        first = run_dir.pid("replica-0")
+        assert first is not None
+        monkeypatch.setattr(RunDir, "note_pid", lambda *_: None)
+        monkeypatch.setattr(RunDir, "drop_pid", lambda *_: None)
+        os.kill(first, signal.SIGKILL)
+        await child.ended()
+        await child.start()
+        assert run_dir.pid("replica-0") == first
+        watching = asyncio.create_task(child.ended())
+        await asyncio.sleep(0)
+        await asyncio.wait({watching}, timeout=3 * child_module.LOOK)
+        assert not watching.done()
+        watching.cancel()
+        await child.stop()
+
+    on_loop(test())
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="needs prctl(2)")
+def test_orphans_are_let_go_of_and_children_are_not(tmp_path: Path) -> None:
+    """In a process of its own, as all descendants are adopted."""
+    code = """
+import asyncio, os, sys
+from trickleweb.cli.launch import launched, reap_orphans
+from trickleweb.cli.tied import adopt_orphans
+async def test():
+    assert adopt_orphans()
+    own = await launched([sys.executable, "-c", "raise SystemExit(3)"])
+    reader, writer = os.pipe()
+    if (between := os.fork()) == 0:
+        if (orphan := os.fork()) == 0:
+            os._exit(0)
+        os.write(writer, str(orphan).encode())
+        os._exit(0)
+    os.waitpid(between, 0)
+    orphan = int(os.read(reader, 32))
+    while os.path.exists(f"/proc/{orphan}"):
+        reap_orphans()
+        await asyncio.sleep(0.01)
+    assert await own.wait() == 3
+asyncio.run(test())
+"""
+    process = on_loop(ended(code))
+    assert process.returncode == 0
+
+
+async def ended(code: str) -> Process:
+    process = await launched(python(code))
+    said = await process.errors.read()
+    await process.wait()
+    process.close()
+    assert not said, said.decode()
+    return process
