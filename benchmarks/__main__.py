@@ -30,6 +30,7 @@ NAMES = (
     "memory",
     "attacks",
     "floods",
+    "bad_days",
     "conformance",
 )
 
@@ -48,6 +49,7 @@ FULL = (
     ("memory", ""),
     ("attacks", ""),
     ("floods", ""),
+    ("bad_days", ""),
 )
 QUICK = (
     ("transfer", "--megabytes 50 --slow-megabytes 5 --rounds 1"),
@@ -61,6 +63,7 @@ QUICK = (
     ("memory", "--connections 500 --native 5000"),
     ("attacks", "--seeds 1 --seconds 3 --rounds 8"),
     ("floods", "--connections 2000 --seconds 1 --rounds 1"),
+    ("bad_days", "--seconds 1.5"),
 )
 
 
