@@ -11,29 +11,47 @@ UDP_PORT ?= 8443
 RUN_DIR ?= .run
 ARGS ?=
 
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 WORKERS ?= 2
+
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-FAST = -m "not slow and not e2e"
+FAST = -m "not slow and not e2e" --ignore=tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint format types bench demo docs clean
+.PHONY: help serve test check fast lint format types bench demo docs clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+# An environment whose Python is too old, or is gone, is made anew.
+ifneq ($(wildcard $(VENV)/.made),)
+ifneq ($(shell $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null && echo usable),usable)
+.PHONY: $(VENV)/.made
+endif
+endif
+
 # One stamp for each set of packages; done again when pyproject.toml changes.
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; say PYTHON=/path/to/python" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "make: $(PYTHON) is no Python 3.11 or newer; say PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
-	@touch $@
+	$(call install,.)
 
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
-	@touch $@
+	$(call install,.[$*])
+
+# What pip says matters only when it fails, and without a network it says the same thing fifteen times.
+define install
+@echo "make: installing $(1) into $(VENV), once"
+@$(BIN)/python -m pip install --retries 2 --editable '$(1)' >$(VENV)/pip.log 2>&1 || { \
+  if grep -Eq 'NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|name resolution' $(VENV)/pip.log; \
+  then echo "make: pip reaches no package index: the network is needed once, to fill $(VENV)" >&2; \
+  else cat $(VENV)/pip.log >&2; fi; exit 1; }
+@touch $@
+endef
 
 .PRECIOUS: $(VENV)/.installed-%
 
@@ -43,7 +61,9 @@ serve: $(VENV)/.installed  ## serve SITE= on http://127.0.0.1:PORT/ through REPL
 test: $(VENV)/.installed-test  ## run every test (under 15 minutes on 2 cores)
 	$(PYTEST) $(ARGS)
 
-check: lint types  ## the fast suite: style, types, and all tests that are neither slow nor e2e
+check: lint types fast  ## the fast suite: style, types, and all tests that are neither slow nor e2e
+
+fast: $(VENV)/.installed-test  ## the tests of the fast suite alone
 	$(PYTEST) $(FAST) $(ARGS)
 
 lint: $(VENV)/.installed-test  ## check style
