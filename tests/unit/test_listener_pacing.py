@@ -26,13 +26,11 @@ def connected(**options: object) -> Desk:
 
 
 def begun(base: int) -> Begun:
-    return Begun(Episode(base, 2, 2), 1200)
+    return Episode(base, 2, 2), 1200
 
 
 def restarted(pace: Pace, now: int, *, new: int = 0, issued: int | None = None) -> Pace | None:
-    return pace.restarted(
-        begun=begun(now), issued=issued, proved=pace.shown + new, new=new, now=now, limits=DEFAULT_LIMITS
-    )
+    return pace.restarted(begun(now), issued, pace.shown + new, new, now, DEFAULT_LIMITS)
 
 
 # the pace itself

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from trickles.limits import Limits
-from trickles.listener.pacing import RESTED, Pace, newly_proved
+from trickles.listener.pacing import RESTED, UNUSED, Pace, newly_proved
 from trickles.listener.recent import Recent
 from trickles.wire.request import Run
 
@@ -56,7 +56,7 @@ class Claims:
         self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
         self._repeats = RESTED
         self._repeats_shown = 0  # numbers below were proved when the back-off of repeats was ended last
-        self.pace = Pace()
+        self.pace = UNUSED
         self.top = 0  # one past the highest number that was sent from here, or is to be
         self.ended = -1  # the packet that ended the episode (SHORT): who has it may only restart
         self._thin = 0
@@ -99,9 +99,13 @@ class Claims:
         All numbers below are used up: whoever restarts has given up what it did not claim.
         """
         top, before, bounds = self.top, self.pace, self._bounds
-        if not self.claim(base, stop):
+        if not bounds or base >= bounds[-1]:  # as for any client that is at work
+            bounds[:] = 0, stop
+            self.top = stop
+        elif self.claim(base, stop):
+            bounds[: bisect_right(bounds, base)] = [0]
+        else:
             return None
-        bounds[: bisect_right(bounds, base)] = [0]
         self.pace, self._thin = after, 0
         if after.shown > before.shown:
             self._repeats = RESTED

@@ -18,11 +18,7 @@ _LONG_AGO = -(1 << 62)
 _REMEMBERED = 4  # restarts whose repeats are known; a client repeats the latest only
 
 
-class Begun(NamedTuple):
-    """A restart that was granted: its episode and its datagram size."""
-
-    episode: Episode
-    datagram_bytes: int
+Begun = tuple[Episode, int]  # a restart that was granted: its episode and its datagram size
 
 
 class Backoff(NamedTuple):
@@ -52,7 +48,7 @@ class Pace(NamedTuple):
     begun: tuple[Begun, ...] = ()  # the latest
 
     def restarted(
-        self, *, begun: Begun, issued: int | None, proved: int, new: int, now: int, limits: Limits
+        self, begun: Begun, issued: int | None, proved: int, new: int, now: int, limits: Limits
     ) -> Pace | None:
         """The state after a restart; None when it comes too early.
 
@@ -64,19 +60,25 @@ class Pace(NamedTuple):
         if credit >= limits.substantial_proof:
             credit, backoff = 0, RESTED
         if issued is not None:
-            used = max(used, issued)
+            used = issued if issued > used else used
         elif not new:
             waits = backoff.after(now, limits.min_restart_interval, limits.most_backoff)
             if waits is None:
                 return None
             backoff = waits
-        return Pace(used, max(shown, proved), credit, backoff, (*earlier[1 - _REMEMBERED :], begun))
+        return Pace(used, proved if proved > shown else shown, credit, backoff, (*earlier[1 - _REMEMBERED :], begun))
 
     def find(self, base: int) -> Begun | None:
         """The restart that was granted at exactly that base, if it is one of the latest."""
-        return next((each for each in self.begun if each.episode.base == base), None)
+        return next((each for each in self.begun if each[0].base == base), None)
+
+
+UNUSED = Pace()
 
 
 def newly_proved(runs: Sequence[Run], shown: int) -> int:
     """How many numbers from `shown` on the runs prove."""
+    if len(runs) == 1:  # as in most requests
+        start, stop, _ = runs[0]
+        return stop - start if start >= shown else max(stop - shown, 0)
     return sum(stop - max(start, shown) for start, stop, _ in runs if stop > shown)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from trickles.limits import Limits
 from trickles.listener.claims import Claims
 from trickles.listener.decisions import BAD_PROOF, CLAIMED, IMPATIENT, Decision, Refused, most_packets
-from trickles.listener.pacing import Begun, newly_proved
+from trickles.listener.pacing import newly_proved
 from trickles.listener.paths import Path
 from trickles.trickle import Course, Episode, paused, rescaled, timed_out
 from trickles.wire.kinds import RequestFlag
@@ -32,7 +32,8 @@ def restart(
     path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, *, now: int, limits: Limits
 ) -> Decision | Refused:
     """The decision on a request that restarts, its proof checked and followed."""
-    state, base, runs = path.state, body.restart_base, body.runs
+    state = path.state
+    flags, size, _, _, base, runs, _, _, _, _ = body
     whole, proved = followed is state.episode, runs[-1][1] if runs else state.episode.base
     window = followed.window(proved)
     bound = proved + window if whole else followed.edge(proved)
@@ -41,23 +42,27 @@ def restart(
     if claims.claimed(base, base + 1):
         return _again(body, claims, now, limits)
     last = followed if isinstance(followed, Episode) else followed.episode
-    clean = bool(body.flags & _CLEAN) and whole and proved >= claims.top
-    new, kept = newly_proved(runs, claims.pace.shown), 0
-    if (state.embryo or clean) and state.issued > claims.pace.used:
-        kept = _kept(claims, new, limits, ended_here=whole and proved == claims.top)
-    if kept and state.embryo:
+    pace, top, kept = claims.pace, claims.top, 0
+    new = newly_proved(runs, pace.shown)
+    if state.issued > pace.used and (state.embryo or (flags & _CLEAN and whole and proved >= top)):
+        kept = _kept(claims, new, limits, ended_here=whole and proved == top)
+    if not kept:
+        episode = timed_out(last, window, base)
+    elif state.embryo:
         episode = Episode(base, max(2, min(kept, limits.initial_window)), state.episode.ssthresh, state.episode.law)
     else:
-        episode = paused(last, window, base, kept) if kept else timed_out(last, window, base)
-    size = max(limits.min_datagram_bytes, min(body.datagram_bytes, limits.max_datagram_bytes))
-    begun = Begun(rescaled(episode, state.datagram_bytes, size), size)
-    issued = state.issued if kept else None
-    after = claims.pace.restarted(begun=begun, issued=issued, proved=proved, new=new, now=now, limits=limits)
+        episode = paused(last, window, base, kept)
+    if size != state.datagram_bytes:
+        size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
+        episode = rescaled(episode, state.datagram_bytes, size)
+    after = pace.restarted((episode, size), state.issued if kept else None, proved, new, now, limits)
     if after is None:
         return IMPATIENT
-    stop = base + min(begun.episode.start, most_packets(size, limits))
+    stop = base + episode.start
+    if episode.start > limits.max_burst_packets:
+        stop = min(stop, base + most_packets(size, limits))
     taken = claims.restart(base, stop, after)
-    return Decision(base, stop, begun.episode, True, size, taken) if taken else CLAIMED
+    return Decision(base, stop, episode, True, size, taken) if taken else CLAIMED
 
 
 def _kept(claims: Claims, new: int, limits: Limits, *, ended_here: bool) -> int:
@@ -72,5 +77,5 @@ def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decis
     begun = claims.pace.find(body.restart_base)
     if begun is None or not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
         return CLAIMED
-    base = begun.episode.base
-    return Decision(base, base + 1, begun.episode, True, begun.datagram_bytes, None, repeated=True)
+    episode, size = begun
+    return Decision(episode.base, episode.base + 1, episode, True, size, None, repeated=True)
