@@ -12,23 +12,15 @@ class Arrivals:
     brought is asked for again.
     """
 
-    __slots__ = ("_arrived", "_heap", "_most")
+    __slots__ = ("_arrived", "_most", "numbers")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._arrived: dict[int, tuple[int, int]] = {}  # number -> nonce and time, oldest arrival first
-        self._heap: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._heap)
+        self.numbers: list[int] = []  # a heap, to look at only: the lowest comes first
 
     def __contains__(self, number: int) -> bool:
         return number in self._arrived
-
-    @property
-    def lowest(self) -> int:
-        """The lowest number; IndexError when there is none."""
-        return self._heap[0]
 
     @property
     def since(self) -> int:
@@ -37,16 +29,16 @@ class Arrivals:
 
     def add(self, number: int, nonce: int, now: int) -> None:
         """Keep a number; the first nonce that came with it stands."""
-        if len(self._heap) < self._most and number not in self._arrived:
+        if len(self.numbers) < self._most and number not in self._arrived:
             self._arrived[number] = nonce, now
-            heappush(self._heap, number)
+            heappush(self.numbers, number)
 
     def take_lowest(self) -> tuple[int, int]:
         """Take out the lowest number; returns it and its nonce."""
-        number = heappop(self._heap)
+        number = heappop(self.numbers)
         return number, self._arrived.pop(number)[0]
 
     def discard_below(self, bound: int) -> None:
         """Forget all numbers below `bound`."""
-        while self._heap and self._heap[0] < bound:
+        while self.numbers and self.numbers[0] < bound:
             self.take_lowest()

@@ -23,11 +23,12 @@ _Run = list[int]  # start, stop, nonce
 class Scoreboard:
     """The proof of one episode and of those that follow from it by loss, until a fresh continuation rebases it."""
 
-    __slots__ = ("_course", "_most_holes", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
+    __slots__ = ("_course", "_most_holes", "_numbers", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
 
     def __init__(self, episode: Episode, limits: Limits = DEFAULT_LIMITS) -> None:
         self._most_holes = limits.max_runs
         self._waiting = Arrivals(limits.most_out_of_order)
+        self._numbers = self._waiting.numbers
         self.start_over(episode)
 
     def start_over(self, episode: Episode) -> None:
@@ -38,8 +39,9 @@ class Scoreboard:
         self._runs: list[_Run] = []
         self._splits: set[int] = set()
         self._course: Course | None = None
-        self._waiting.discard_below(episode.base)
-        self._absorb()
+        if self._numbers:
+            self._waiting.discard_below(episode.base)
+            self._absorb()
 
     def rebase(self, episode: Episode) -> None:
         """Adopt the fresh continuation of an episode that this scoreboard has already followed into."""
@@ -55,7 +57,7 @@ class Scoreboard:
 
     def received(self, start: int, nonces: list[int], now: int = 0) -> None:
         """Packets start, start + 1, ... have arrived with these nonces."""
-        if start == self.cursor and not self._waiting and not self._splits:
+        if start == self.cursor and not self._numbers and not self._splits:
             stop = start + len(nonces)
             self._extend(start, stop, reduce(xor, nonces))
             return
@@ -76,8 +78,8 @@ class Scoreboard:
             self._course = None
 
     def _absorb(self) -> None:
-        waiting = self._waiting
-        while waiting and waiting.lowest == self.cursor:
+        numbers, waiting = self._numbers, self._waiting
+        while numbers and numbers[0] == self.cursor:
             number, nonce = waiting.take_lowest()
             self._extend(number, number + 1, nonce)
 
@@ -88,12 +90,12 @@ class Scoreboard:
     @property
     def arrived(self) -> int:
         """A number that changes whenever a packet arrives which is neither decided nor here already."""
-        return self.cursor + len(self._waiting)
+        return self.cursor + len(self._numbers)
 
     @property
     def waiting(self) -> int:
         """How many numbers above the first undeclared hole have arrived."""
-        return len(self._waiting)
+        return len(self._numbers)
 
     @property
     def hole_since(self) -> int:
@@ -102,7 +104,7 @@ class Scoreboard:
 
     def hole(self) -> Range | None:
         """The first hole that is not declared yet, if something above it has arrived."""
-        return (self.cursor, self._waiting.lowest) if self._waiting and not self.shattered else None
+        return (self.cursor, self._numbers[0]) if self._numbers and not self.shattered else None
 
     @property
     def shattered(self) -> bool:
@@ -158,4 +160,4 @@ class Scoreboard:
     @property
     def clean(self) -> bool:
         """True when at least one packet is proved and no hole shows."""
-        return bool(self._runs) and not self.holes and not self._waiting
+        return bool(self._runs) and not self.holes and not self._numbers

@@ -129,11 +129,8 @@ class Claims:
         if len(claim.requests) > MOST_REPEATS_NAMED:
             oldest = next(iter(claim.requests))
             del claim.requests[oldest]
-            self._forget(claim, oldest)
-
-    def _forget(self, claim: Claim, request: int) -> None:
-        if self._by_request.get(request & 0xFFFF) is claim:
-            del self._by_request[request & 0xFFFF]
+            if self._by_request.get(oldest & 0xFFFF) is claim:
+                del self._by_request[oldest & 0xFFFF]
 
     def find(self, request: int) -> Claim | None:
         """The claim in flight with a request of that number, of which responses carry the low half only."""
@@ -149,7 +146,8 @@ class Claims:
         """Nothing more is expected of that claim."""
         self._claims.pop(claim, None)
         for request in claim.requests:
-            self._forget(claim, request)
+            if self._by_request.get(request & 0xFFFF) is claim:
+                del self._by_request[request & 0xFFFF]
 
     def settle(self, start: int, stop: int) -> list[Claim]:
         """Numbers [start, stop) are lost: the claims that are done by it."""

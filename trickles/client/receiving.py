@@ -71,29 +71,34 @@ class Receiver:
             else:
                 data = view[at + 32 : end]
             if number != first + len(nonces) or request != answers:
-                self._received(answers, first, nonces, fresh, source, now)
+                self._run(answers, first, nonces, fresh, source, now)
                 first, answers, nonces, fresh = number, request, [], 0
             nonces.append(nonce)
             fresh += add(offset, data)
             at = end
-        self._received(answers, first, nonces, fresh, source, now)
+        self._run(answers, first, nonces, fresh, source, now)
         return min(at, total)
 
-    def _received(self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int) -> None:
-        """Packets start, start + 1, ... answered `request` and brought `fresh` new bytes."""
-        if not nonces:
-            return
+    def _run(self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int) -> None:
+        if nonces:
+            claim = self._claim(request, start, start + len(nonces))
+            self._received(claim, request, start, nonces, fresh, source, now)
+
+    def _received(
+        self, claim: Claim | None, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int
+    ) -> None:
+        """Packets start, start + 1, ... answered `request`, that is `claim`, and brought `fresh` new bytes."""
         state, stop = self._state, start + len(nonces)
         if stop > state.next_number:  # nobody claimed that far
             state.counters.hit("dropped.beyond")
             return
         if state.doubted:
             state.note_answered(request, source, now)
-        claim = self._claim(request, start, stop)
-        late, known = start < state.board.cursor, state.board.arrived
-        state.board.received(start, nonces, now)
-        if state.board.arrived != known:
-            state.challenges = 0
+        late = start < state.board.cursor
+        if state.challenges:
+            self._receive_challenged(start, nonces, now)
+        else:
+            state.board.received(start, nonces, now)
         settled = claim.settle(start, stop) if claim is not None else 0
         if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
             self._note_progress(source, len(nonces), now)
@@ -106,10 +111,13 @@ class Receiver:
         if claim.done:
             close(state, claim)
 
-    def _claim(self, request: int, start: int, stop: int) -> Claim | None:
-        """The claim that packets [start, stop) answer; None for copies from before its request number came round."""
-        claim = self._state.claims.find(request)
-        return claim if claim is not None and start < claim.stop and claim.start < stop else None
+    def _receive_challenged(self, start: int, nonces: list[int], now: int) -> None:
+        """As Scoreboard.received; a packet that is news ends a row of challenges."""
+        board = self._state.board
+        known = board.arrived
+        board.received(start, nonces, now)
+        if board.arrived != known:
+            self._state.challenges = 0
 
     def _note_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
         state = self._state
@@ -117,6 +125,11 @@ class Receiver:
             state.striping.heard(state.claims, claim, source, now)
         if not claim.answered or claim.moved_from is not None:
             self._first_answer(claim, request, source, now)
+
+    def _claim(self, request: int, start: int, stop: int) -> Claim | None:
+        """The claim that packets [start, stop) answer; None for copies from before its request number came round."""
+        claim = self._state.claims.find(request)
+        return claim if claim is not None and start < claim.stop and claim.start < stop else None
 
     def _first_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
         state = self._state
@@ -183,9 +196,10 @@ class Receiver:
             if frames.transport.embryo and not self._stands(frames.transport.blob):
                 state.counters.hit("dropped.unexpected")
                 return
-            adopt(state, frames.transport, now, renews=state.board.awaits(number))
+            adopt(state, frames.transport, now, number)
         claim, salt = self._claim(request, number, number + 1), datagram[4:12]
-        conversion = state.conversion(request, number)
+        found = state.conversions.get(request)
+        conversion = found if found is not None and number >= found.start else None  # below it is a copy, of long ago
         if frames.user is not None:
             learn(state, frames.user, salt, conversion=conversion, under=claim.user if claim is not None else b"")
         accepted = salt if conversion is None else conversion.salt
@@ -198,7 +212,7 @@ class Receiver:
             return
         if flags & ResponseFlag.SHORT:
             self._short(claim, number)
-        self._received(request, number, [nonce], fresh, source, now)
+        self._received(claim, request, number, [nonce], fresh, source, now)
 
     def _short(self, claim: Claim | None, number: int) -> None:
         """Nothing of the claim comes above that number, and only a restart goes on, unless the episode is over."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from trickles.client.claims import Claim
 from trickles.client.state import ConnectionState, Conversion
-from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.response import TransportFrame, UserFrame
 
 SEALED_USER_BYTES = 64  # what sealing adds to the state that a service wants back
 
 
-def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bool = True) -> None:
+def adopt(state: ConnectionState, frame: TransportFrame, now: int, number: int | None = None) -> None:
     """Take a fresh transport continuation, unless it belongs to an episode that is over.
 
-    One of the episode in force takes the older one's place only if it `renews`: came with a packet that is news.
+    One of the episode in force takes the older one's place only if packet `number`, that it came with, is news.
     """
     episode, restarting = frame.episode, state.restarting
-    if not _plausible(state, episode):
-        return
+    base, start, _, _ = episode
+    if base > state.last_base or start > state.limits.max_window or (base > state.next_number and state.transport):
+        return  # it begins above all that was claimed, or allows more than any window
     if restarting is not None:
         if episode.base < restarting.start:
             return
@@ -32,19 +32,12 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int, *, renews: bo
         if episode.base > state.board.episode.base:
             state.board.rebase(episode)
             state.spoken = max(state.spoken, episode.base)
-        elif not renews:
+        elif number is not None and not state.board.awaits(number):
             return
         state.transport = frame
     else:
         return
     state.renewed_at = now
-
-
-def _plausible(state: ConnectionState, episode: Episode) -> bool:
-    """False for an episode that begins above all that was claimed, or allows more than any window."""
-    limits = state.limits
-    asked = state.transport is None or episode.base <= state.next_number
-    return asked and episode.base <= limits.max_number - limits.max_window and episode.start <= limits.max_window
 
 
 def learn(

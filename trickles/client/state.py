@@ -60,6 +60,7 @@ class ConnectionState:
         self.output_end: int | None = None
         self.taken_bytes = 0
         self.spoken = 0  # numbers below were spoken for
+        self.last_base = config.limits.max_number - config.limits.max_window  # above no episode can begin
         self.next_number = 0  # above everything that can have been granted
         self.restarting: Claim | None = None
         self.pings: dict[int, int] = {}  # request number and size of those that await their pong
@@ -99,11 +100,6 @@ class ConnectionState:
             self.conversions[number] = Conversion(start)
             if len(self.conversions) > MOST_CONVERSIONS:
                 del self.conversions[next(iter(self.conversions))]
-
-    def conversion(self, request: int, number: int) -> Conversion | None:
-        """The conversion that packet `number` answers, if it answers one."""
-        found = self.conversions.get(request)
-        return found if found is not None and number >= found.start else None
 
     def note_asked(self, now: int) -> None:
         """Something is sent that wants an answer: silence lasts from the first time on."""

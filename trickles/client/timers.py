@@ -81,19 +81,15 @@ class Timers:
             start, stop = state.board.declare_lost()
             state.counters.hit("lost", stop - start)
             over += state.claims.settle(start, stop)
-        state.broken = state.broken or state.board.shattered
-        if now >= state.begun_at + self._reorder_window():
-            known = set(over)
-            for claim in self._passed():
-                if claim.patience < now and claim not in known:
-                    claim.lost = True
-                    over.append(claim)
+        if state.board.shattered:
+            state.broken = True
+        base, known = state.board.episode.base, set(over)
+        for claim in state.claims:
+            passed = claim.stop <= base and claim.patience < now and claim is not state.restarting
+            if passed and claim not in known and now >= state.begun_at + self._reorder_window():
+                claim.lost = True
+                over.append(claim)
         return over
-
-    def _passed(self) -> list[Claim]:
-        """The claims of episodes that are over."""
-        state, base = self._state, self._state.board.episode.base
-        return [claim for claim in state.claims if claim.stop <= base and claim is not state.restarting]
 
     def _of_next_episode(self, hole: Range) -> bool:
         """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.

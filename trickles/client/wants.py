@@ -66,7 +66,8 @@ class Wants:
 
     def _append(self, frame: UserFrame) -> bool:
         """Add the newest; False when there are too many: what it vouches for is asked for again when some are done."""
-        del self.frames[bisect_left(self.frames, frame.start, key=_START) :]
+        if self.frames and self.frames[-1].start >= frame.start:
+            del self.frames[bisect_left(self.frames, frame.start, key=_START) :]
         if len(self.frames) >= self._most_frames:
             return False
         if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
@@ -84,13 +85,13 @@ class Wants:
         """
         self._lost.discard_below(offset)
         self.asked = max(self.asked, offset)
-        done = 0
-        while len(self.frames) > done + 1 and (stop := self.frames[done].stop) is not None and stop <= offset:
-            done += 1
-        del self.frames[:done]
+        while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
+            del self.frames[0]
 
     def lost(self, ranges: list[Range]) -> None:
         """These ranges were asked for and will not come."""
+        if not ranges:
+            return
         for start, stop in ranges if len(ranges) <= MOST_LOST else [(ranges[0][0], ranges[-1][1])]:
             self._lost.add(start, stop)
         if len(self._lost) > MOST_LOST:
@@ -139,8 +140,14 @@ class Wants:
         return Selection(tuple(chosen), frame.blob if frame and chosen else b"", used, extends)
 
     def _covering(self, offset: int) -> UserFrame | None:
-        if at := bisect_right(self.frames, offset, key=_START):
-            stop = self.frames[at - 1].stop
-            if stop is None or offset < stop:
-                return self.frames[at - 1]
-        return self.frames[-1] if self.frames and self.frames[-1].more and not self.extending else None
+        frames, found = self.frames, None
+        if not frames:
+            return None
+        newest = frames[-1]
+        if newest.start <= offset:
+            found = newest
+        elif at := bisect_right(frames, offset, key=_START):
+            found = frames[at - 1]
+        if found is not None and (found.stop is None or offset < found.stop):
+            return found
+        return newest if newest.more and not self.extending else None
