@@ -92,8 +92,6 @@ class Receiver:
         if stop > state.next_number:  # nobody claimed that far
             state.counters.hit("dropped.beyond")
             return
-        if state.doubted:
-            state.note_answered(request, source, now)
         late = start < state.board.cursor
         if state.challenges:
             self._receive_challenged(start, nonces, now)
@@ -102,6 +100,8 @@ class Receiver:
         settled = claim.settle(start, stop) if claim is not None else 0
         if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
             self._note_progress(source, len(nonces), now)
+            if state.doubted:
+                state.note_answered(request, source, now)
         if claim is None:
             if late and fresh:
                 state.note_spurious()
