@@ -12,7 +12,7 @@ from trickles.tools.attacks.flooding import connection_of
 from trickles.tools.attacks.stage import restart, wanting
 from trickles.tools.peer import Packet, Peer
 from trickles.wire.hello import Certificate
-from trickles.wire.kinds import Address, Kind, RequestFlag
+from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag
 from trickles.wire.request import request_header, split_untrusted
 from trickles.wire.response import HEADER, TransportFrame
 
@@ -207,6 +207,16 @@ class Splitter(Cheat):
     """Grows its window by crumbs while it is small, and claims every number by itself once more."""
 
     SMALL_WINDOW = 24  # packets: half its fair share
+    TRIES = 3  # requests for crumbs that were not answered in full, and it takes no more of them
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._short = 0
+
+    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+        """Look whether crumbs pay."""
+        self._short += bool(packet.flags & ResponseFlag.SHORT)
+        super().incoming(packet, datagram, now)
 
     def outgoing(self, datagram: bytes) -> Iterator[bytes]:
         """The request for crumbs or as it was, then its parts."""
@@ -215,10 +225,8 @@ class Splitter(Cheat):
             yield datagram
             return
         course = self.client.state.board.course
-        crumbs = course.window(body.hi) < self.SMALL_WINDOW and course.edge(body.hi) - course.edge(body.lo) <= len(
-            CRUMBS
-        )
-        if crumbs:
+        small = course.window(body.hi) < self.SMALL_WINDOW
+        if small and course.edge(body.hi) - course.edge(body.lo) <= len(CRUMBS) and self._short < self.TRIES:
             _, blob, number = split_untrusted(datagram)
             altered = body._replace(wants=CRUMBS).encode()
             datagram = self.peer.session.seal_request(request_header(Kind.REQUEST, blob, number), altered)
