@@ -8,14 +8,13 @@ from pathlib import Path
 
 ONE, TWO = bytes.fromhex("ab" + 31 * "01"), bytes.fromhex("ab" + 31 * "02")
 HOST, OTHER_HOST = b"\0\0\0\0\xc0\0\x02\x01", b"\0\0\0\0\xc0\0\x02\x02"
-NOON = float(int(time.time()))  # the files' own times are the system's, and a clock must not be far from them
 
 
 class Clock:
     """Seconds that pass when told."""
 
-    def __init__(self, at: float = NOON) -> None:
-        self.at = at
+    def __init__(self, at: float | None = None) -> None:
+        self.at = float(int(time.time())) if at is None else at  # files have the system's times: not far from them
 
     def __call__(self) -> float:
         return self.at

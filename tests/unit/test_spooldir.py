@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.spools import HOST, NOON, ONE, OTHER_HOST, TWO, Clock, age, logs
+from tests.support.spools import HOST, ONE, OTHER_HOST, TWO, Clock, age, logs
 from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory, SpoolError
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES
 from trickles.spool import MemorySpool, Spool, SpoolFull
@@ -158,11 +158,12 @@ def test_a_process_that_was_forked_writes_logs_of_its_own(root: Path) -> None:
 
 def test_what_is_old_is_swept_and_cannot_be_mistaken_for_zeros(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SpoolBounds(most_age=60), clock=clock)
     spool.write(ONE, HOST, 0, b"old")
     spool.write(TWO, HOST, 0, b"young")
-    age(root, NOON, ONE)
-    age(root, NOON + 30, TWO)
+    age(root, noon, ONE)
+    age(root, noon + 30, TWO)
     clock.at += 61
     assert (spool.sweep(), spool.sweep()) == (1, 0)
     assert (spool.read(ONE, 0, 9), spool.read(TWO, 0, 9)) == (b"", b"young")
@@ -173,27 +174,30 @@ def test_what_is_old_is_swept_and_cannot_be_mistaken_for_zeros(root: Path) -> No
 
 def test_a_part_of_the_folders_is_swept_at_a_time(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SpoolBounds(most_age=60), clock=clock)
     for number in range(32):
         spool.write(bytes((number,)) * 32, HOST, 0, b"old")
-    age(root, NOON - 100)
+    age(root, noon - 100)
     assert [spool.sweep(8) for _ in range(6)] == [8, 8, 8, 8, 0, 0]
 
 
 def test_a_clock_that_was_set_back_keeps_nothing_for_ever(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SpoolBounds(most_age=60), clock=clock)
     spool.write(ONE, HOST, 0, b"from the future")
-    age(root, NOON + 100_000)
+    age(root, noon + 100_000)
     assert spool.sweep() == 1
 
 
 def test_what_was_consumed_goes_soon_but_not_at_once(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SpoolBounds(most_age=3600, most_spent_age=300), clock=clock)
     spool.write(ONE, HOST, 0, b"consumed")
     spool.write(TWO, HOST, 0, b"consumed, and more")
-    age(root, NOON)
+    age(root, noon)
     spool.discard(ONE, 8)
     spool.discard(TWO, 8)
     clock.at += 299

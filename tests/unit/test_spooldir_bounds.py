@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.spools import NOON, OTHER_HOST, TWO, Clock, age, logs
+from tests.support.spools import OTHER_HOST, TWO, Clock, age, logs
 from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
 from trickles.drivers.spooldir.keeping import FOLDERS, LEAST_LOG_BYTES
 from trickles.spool import SpoolFull
@@ -69,13 +69,14 @@ def test_one_host_fills_its_share_and_keeps_nobody_out(root: Path) -> None:
 
 def test_many_hosts_that_fill_it_keep_others_out_for_five_minutes(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SMALL, clock=clock)
     taken = fill(spool, hosts(), owners())
     assert 200 <= taken <= SMALL.most_total_logs
-    age(root, NOON)
+    age(root, noon)
     with pytest.raises(SpoolFull):
         spool.write(TWO, OTHER_HOST, 0, b"x")
-    clock.at = NOON + SMALL.most_crowded_age
+    clock.at = noon + SMALL.most_crowded_age
     assert spool.sweep() == 0
     clock.at += 1
     assert spool.sweep() > 0
@@ -84,10 +85,11 @@ def test_many_hosts_that_fill_it_keep_others_out_for_five_minutes(root: Path) ->
 
 def test_a_full_spool_is_swept_by_those_who_want_to_write(root: Path) -> None:
     clock = Clock()
+    noon = clock.at
     spool = SpoolDirectory(root, SMALL, clock=clock)
     fill(spool, hosts(), owners())
-    age(root, NOON)
-    clock.at = NOON + SMALL.most_crowded_age + 1
+    age(root, noon)
+    clock.at = noon + SMALL.most_crowded_age + 1
     for _ in range(2 * FOLDERS):  # a folder for each piece that comes, at most
         clock.at += 0.05
         try:
