@@ -178,11 +178,13 @@ class Machines:
             path.chmod(0o600)
 
     def stranger(self) -> None:
-        """Another machine's directory in the place of this one."""
+        """Another machine's directory in the place of this one: the client has sent something there, too."""
         root = self.chance.choice(self.roots)
         if root.exists():
             shutil.rmtree(root)
-            SpoolDirectory(root, clock=self.clock).write(self.me.session.identity, bytes(8), 0, bytes(5_000))
+            spool = SpoolDirectory(root, clock=self.clock)
+            spool.write(self.me.session.identity, bytes(8), 0, self.content[:2_000])
+            spool.write(self.other.session.identity, bytes(8), 0, bytes(5_000))
 
 
 def run(seed: int) -> tuple[int, int]:
