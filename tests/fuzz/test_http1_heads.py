@@ -32,7 +32,7 @@ SPLICES = [
     b"\xff",
     b"Transfer-Encoding: chunked\r\n",
 ]
-STATUSES = {301, 400, 413, 414, 417, 431, 501, 505}
+STATUSES = {301, 308, 400, 413, 414, 417, 431, 501, 505}
 
 
 def mutants(seed: int, rounds: int) -> Iterator[bytes]:

@@ -97,13 +97,14 @@ def test_ids_are_as_long_as_they_should_be_and_tags_differ() -> None:
 
 def test_a_ledgers_identity_is_that_of_its_file(tmp_path: Path) -> None:
     one, other = SqliteLedger(tmp_path / "ledger"), SqliteLedger(tmp_path / "ledger")
-    assert one.store_id == other.store_id
-    assert len(one.store_id) == STORE_ID_BYTES
+    known = one.store_id
+    assert other.store_id == known
+    assert len(known) == STORE_ID_BYTES
     assert one.claim(b"key", now=1) == New()
     for each in (one, other):
         each.close()
     again = SqliteLedger(tmp_path / "ledger")
-    assert again.store_id == one.store_id
+    assert again.store_id == known
     again.close()
     copies = [tmp_path / "a copy", tmp_path / "put back"]
     shutil.copy2(tmp_path / "ledger", copies[0])
@@ -114,18 +115,19 @@ def test_a_ledgers_identity_is_that_of_its_file(tmp_path: Path) -> None:
         ledger = SqliteLedger(path)
         found[path.name] = ledger.store_id
         ledger.close()
-    assert found["moved"] == one.store_id
+    assert found["moved"] == known
     assert len(set(found.values())) == 4
 
 
 def test_a_ledger_that_was_lost_is_another_one(tmp_path: Path) -> None:
     first = SqliteLedger(tmp_path / "ledger")
+    known = first.store_id
     first.close()
     (tmp_path / "kept").hardlink_to(tmp_path / "ledger")  # or its inode might be used again
     (tmp_path / "ledger").unlink()
     second = SqliteLedger(tmp_path / "ledger")
+    assert second.store_id != known
     second.close()
-    assert second.store_id != first.store_id
 
 
 @pytest.mark.parametrize(
