@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 SECOND = 1_000_000
 MILLISECOND = 1_000
-MOST_UNPROVED = 40  # packets that a connection gets from a replica in any 10 s without new proof, by these defaults
+# By these defaults a connection gets from a replica, in any 10 s:
+MOST_WITHOUT_PROOF = 40  # packets when it proves nothing new: a first window, 8 timeouts, a dozen repeats
+MOST_UNPROVED = 100  # packets beyond two for each it proves: a kept window, a timeout each 200 ms, a dozen repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Limits:
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
     min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor; doubles without new proof
+    proved_restart_interval: int = 200 * MILLISECOND  # what it doubles up to while each proves something: the RTO floor
     min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor; doubles without new proof
     most_backoff: int = 6400 * MILLISECOND  # what these intervals double up to
 

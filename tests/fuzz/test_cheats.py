@@ -3,9 +3,7 @@
 `python -m tests.fuzz.cheats --seeds 1000` looks further.
 """
 
-from collections.abc import Container, Iterable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -23,7 +21,6 @@ from trickles.limits import MILLISECOND, Limits
 from trickles.testing import TEN_MEGABIT, Application, Birth, Conversation, Fetch, Simulation, run_transfer
 
 QUICK = {"two continuations shown in turn", "a hoard beside its clock"}
-OPEN = {"a restart for each number", "a restart for each packet"}
 
 TestCheating = Cheating.TestCase
 TestCheating.settings = settings(max_examples=40, stateful_step_count=30, phases=(Phase.explicit, Phase.generate))
@@ -36,17 +33,7 @@ def test_the_bounds_hold_whatever_a_seed_draws(block: int) -> None:
         assert not broken, f"python -m tests.fuzz.cheats --first {seed} --seeds 1 shows how: {broken}"
 
 
-def unless_open(names: Iterable[str], quick: Container[str]) -> list[Any]:
-    """The names as parameters, those that are not quick marked so; what is not mended yet is expected to fail."""
-    parameters = []
-    for name in names:
-        marks = [] if name in quick else [pytest.mark.slow]
-        marks += [pytest.mark.xfail(reason="a restart that proves anything is not paced")] if name in OPEN else []
-        parameters.append(pytest.param(name, marks=marks))
-    return parameters
-
-
-@pytest.mark.parametrize("name", unless_open(found.FOUND, found.FOUND))
+@pytest.mark.parametrize("name", found.FOUND)
 def test_what_was_found_once_is_found_no_more(name: str) -> None:
     plan, actions = found.FOUND[name]
     outcome = run(actions, plan)
@@ -71,7 +58,7 @@ def test_many_more_seeds(block: int) -> None:
         ("earned twice", 3, "trickles.listener.claims.Claims.claim", lambda claims, start, stop: True),
         ("in 10 s", 14, "trickles.listener.pacing.Backoff.after", lambda backoff, now, least, most: backoff),
         ("at once", 43, "trickles.listener.restarts.newly_proved", lambda runs, shown: 1_000),
-        ("replayed", 10, "trickles.replay.ReplayFilter.seen", lambda replays, tag, now: False),
+        ("replayed", 1_066, "trickles.replay.ReplayFilter.seen", lambda replays, tag, now: False),
     ],
     ids=["claims", "back-off", "proof", "replays"],
 )
@@ -109,7 +96,9 @@ def test_an_honest_client_breaks_no_bound(kind: str, config: ClientConfig) -> No
         assert not findings.broken(), {name: findings.worst[name] for name in BOUNDS}
 
 
-@pytest.mark.parametrize("name", unless_open(neighbour.CHEATS, QUICK))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in neighbour.CHEATS]
+)
 def test_no_cheat_takes_more_than_its_share(name: str) -> None:
     for seed in range(1 if name in QUICK else 3):
         share = neighbour.share(neighbour.CHEATS[name], seed, seconds=3)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
+from tests.fuzz.cheats.oracles import Debt
 from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.peer import SOURCE, Run
 from tests.support.toys import Tape
-from trickles.limits import MILLISECOND, MOST_UNPROVED, SECOND
+from trickles.limits import MILLISECOND, MOST_UNPROVED, MOST_WITHOUT_PROOF, SECOND
 from trickles.service import Refusal
 from trickles.wire.kinds import Address, Kind, RequestFlag
 from trickles.wire.request import RequestBody
@@ -131,7 +132,7 @@ def test_without_new_proof_a_connection_gets_a_fixed_number_of_packets_in_ten_se
         greedy.desk.now += pause * scale * MILLISECOND // 60
         act(greedy, which, proof, flags, ahead)
     target(greedy.most())
-    assert greedy.most() <= MOST_UNPROVED
+    assert greedy.most() <= MOST_WITHOUT_PROOF
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -142,5 +143,38 @@ def test_a_client_that_repeats_and_restarts_as_fast_as_it_may_stays_below_the_bo
         restart(greedy, 2, 0, 0, 4)
         restart(greedy, 2, 1, RequestFlag.PROBE, 0)
         speak(greedy, 2, 1, RequestFlag.PROBE, 3)
-    assert 20 <= greedy.most() <= MOST_UNPROVED
+    assert 20 <= greedy.most() <= MOST_WITHOUT_PROOF
     assert len(greedy.bases) > 8
+
+
+def worst_of_restarts_every(interval: int, proved: int) -> int:
+    """Packets beyond two for each number proved, in the worst 10 s of a client that times out so often.
+
+    It begins with a kept window, proves so many numbers each time, has spoken for each before, and repeats all it can.
+    """
+    desk, debt, worst = Desk(Tape()), Debt(WINDOW), 0
+    desk.connect()
+    for lo, hi in ((9, 19), (19, 39), (39, 79)):
+        desk.ask(desk.peer.speak(lo, hi))
+
+    def ask(datagram: bytes, paid: int = 0) -> list[bytes]:
+        nonlocal worst
+        answers = desk.send(datagram)
+        worst = max(worst, debt.add(desk.now, 2 * paid, len(answers)))
+        return answers
+
+    window = ask(desk.peer.restart(desk.peer_bound(), flags=RequestFlag.CLEAN))
+    for _ in range(15 * SECOND // interval):
+        desk.now += interval
+        received = desk.peer.read(window[:proved])
+        body = desk.peer.spoken(desk.peer.base, desk.peer.top)
+        ask(desk.peer.request(body), len(received))
+        ask(desk.peer.request(body._replace(flags=RequestFlag.PROBE)))
+        window = ask(desk.peer.restart(desk.peer_bound()))
+    return worst
+
+
+@pytest.mark.parametrize("proved", [1, 2, 3])
+@pytest.mark.parametrize("interval", [7, 50, 199, 200, 220])
+def test_timeouts_that_prove_a_little_each_are_paced(interval: int, proved: int) -> None:
+    assert 32 <= worst_of_restarts_every(interval * MILLISECOND, proved) <= MOST_UNPROVED

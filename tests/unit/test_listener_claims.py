@@ -273,7 +273,7 @@ def test_old_proof_earns_nothing_again_however_many_restarts_came_after_it(dista
     old, body = desk.peer.blob, desk.peer.spoken(9, 19)
     assert len(desk.ask(desk.peer.request(body))) == 20
     for _ in range(2 * Claims.MAX_RANGES):
-        desk.now += 100 * MILLISECOND
+        desk.now += DEFAULT_LIMITS.proved_restart_interval
         assert desk.ask(desk.peer.restart(desk.peer_bound() + distance))
     assert [desk.send(desk.peer.request(body, blob=old)) for _ in range(20)] == 20 * [[]]
 

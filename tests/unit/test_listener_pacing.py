@@ -8,13 +8,14 @@ from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.toys import Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
 from trickles.listener.claims import Claims
-from trickles.listener.pacing import RESTED, Begun, Pace, newly_proved
+from trickles.listener.pacing import Backoff, Begun, Pace, newly_proved
 from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag, ResponseFlag
 
 CLEAN, PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
 LEAST, MOST = DEFAULT_LIMITS.min_restart_interval, DEFAULT_LIMITS.most_backoff
+PROVED = DEFAULT_LIMITS.proved_restart_interval
 ELSEWHERE = ("198.51.100.9", 40_000)
 
 
@@ -30,7 +31,7 @@ def begun(base: int) -> Begun:
 
 
 def restarted(pace: Pace, now: int, *, new: int = 0, issued: int | None = None) -> Pace | None:
-    return pace.restarted(begun(now), issued, pace.shown + new, new, now, DEFAULT_LIMITS)
+    return pace.restarted(begun(now), issued, new, now, DEFAULT_LIMITS)
 
 
 # the pace itself
@@ -48,17 +49,19 @@ def test_restarts_without_new_proof_wait_twice_as_long_each_time_up_to_a_bound()
     assert set(waits[8:]) == {MOST}
 
 
-def test_new_proof_is_no_reason_to_wait_and_only_much_of_it_ends_the_back_off() -> None:
-    pace = Pace()
-    for now in (0, LEAST, 3 * LEAST):
+def test_new_proof_ends_the_doubling_and_only_much_of_it_all_waiting() -> None:
+    pace, now = Pace(), 0
+    for _ in range(6):
+        now = max(now, pace.backoff.due)
         pace = restarted(pace, now) or pytest.fail("too early")
-    now = 3 * LEAST
+    assert pace.backoff.wait > PROVED
     for _ in range(DEFAULT_LIMITS.substantial_proof - 1):
+        assert restarted(pace, now + PROVED - 1, new=1) is None
+        now += PROVED
         pace = restarted(pace, now, new=1) or pytest.fail("new proof was there")
-        assert restarted(pace, now) is None
-    pace = restarted(pace, now, new=1) or pytest.fail("new proof was there")
-    assert pace.backoff == RESTED
-    assert restarted(pace, now) is not None
+        assert pace.backoff.wait == 2 * PROVED  # for the next that proves nothing
+    pace = restarted(pace, now, new=1) or pytest.fail("much was proved")
+    assert pace.backoff == Backoff(now + LEAST, LEAST)
 
 
 def test_continuations_are_used_up_by_their_time_of_issue_whatever_the_order() -> None:
@@ -71,7 +74,7 @@ def test_continuations_are_used_up_by_their_time_of_issue_whatever_the_order() -
 def test_the_latest_restarts_are_known_by_their_exact_base() -> None:
     pace = Pace()
     for base in range(10, 70, 10):
-        pace = restarted(pace, base, new=1) or pytest.fail("new proof was there")
+        pace = restarted(pace, base, new=1, issued=base) or pytest.fail("new proof was there")
     assert pace.find(60) == begun(60)
     assert pace.find(55) is pace.find(10) is None
     assert len(pace.begun) == 4

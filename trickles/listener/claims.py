@@ -107,8 +107,6 @@ class Claims:
         else:
             return None
         self.pace, self._thin = after, 0
-        if after.shown > before.shown:
-            self._repeats = RESTED
         return Taken(self, base, stop, top, (before, after))
 
     def release(self, start: int, stop: int) -> None:

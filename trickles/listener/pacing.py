@@ -1,8 +1,10 @@
 """How often a connection may begin anew here without having proved more: soft state that is used up, never reset.
 
-A restart is worth what the client proves by it. What was shown by an earlier restart is no news: without new proof
-restarts and repeats wait twice as long each time, and only substantial new proof ends that, so that no cheat buys a
-free answer with each packet. An honest client's timers wait longer than this at every step.
+A restart is worth what the client proves by it. What was received before an earlier restart is no news: without new
+proof restarts after loss and repeats wait twice as long each time. New proof ends the doubling of restarts and no more:
+what it proves was mostly spoken for already and has earned its packets, and a restart with each packet would be a flow
+that never halves. Only substantial new proof ends all waiting, so that no cheat buys a free answer with each packet. An
+honest client's timers wait longer than this at every step.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ class Backoff(NamedTuple):
         wait = max(least, min(2 * self.wait, most))
         return Backoff(now + wait, wait)
 
+    def shortened(self, most: int) -> Backoff:
+        """The state in which the last time set a wait of at most that."""
+        due, wait = self
+        return self if wait <= most else Backoff(due - wait + most, most)
+
 
 RESTED = Backoff()
 
@@ -42,18 +49,16 @@ class Pace(NamedTuple):
     """What restarts have used up. A value: who takes one back compares, and puts the one before in its place."""
 
     used: int = -1  # the newest time of issue of a continuation that was good for a whole window
-    shown: int = 0  # numbers below were proved by a restart, or are lost
+    shown: int = 0  # numbers below were proved by a restart, or lie below one
     credit: int = 0  # numbers proved since the back-off was ended
     backoff: Backoff = RESTED
     begun: tuple[Begun, ...] = ()  # the latest
 
-    def restarted(
-        self, begun: Begun, issued: int | None, proved: int, new: int, now: int, limits: Limits
-    ) -> Pace | None:
+    def restarted(self, begun: Begun, issued: int | None, new: int, now: int, limits: Limits) -> Pace | None:
         """The state after a restart; None when it comes too early.
 
-        `issued` is of a continuation that it uses up, None for one after loss; `new` numbers below `proved` are proved
-        for the first time.
+        `issued` is of a continuation that it uses up, None for one after loss; `new` numbers are proved for the first
+        time.
         """
         used, shown, credit, backoff, earlier = self
         credit += new
@@ -61,12 +66,15 @@ class Pace(NamedTuple):
             credit, backoff = 0, RESTED
         if issued is not None:
             used = issued if issued > used else used
-        elif not new:
+        else:
+            if new:
+                backoff = backoff.shortened(limits.proved_restart_interval)
             waits = backoff.after(now, limits.min_restart_interval, limits.most_backoff)
             if waits is None:
                 return None
             backoff = waits
-        return Pace(used, proved if proved > shown else shown, credit, backoff, (*earlier[1 - _REMEMBERED :], begun))
+        base = begun[0].base
+        return Pace(used, base if base > shown else shown, credit, backoff, (*earlier[1 - _REMEMBERED :], begun))
 
     def find(self, base: int) -> Begun | None:
         """The restart that was granted at exactly that base, if it is one of the latest."""

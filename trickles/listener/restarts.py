@@ -55,7 +55,7 @@ def restart(
     if size != state.datagram_bytes:
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
         episode = rescaled(episode, state.datagram_bytes, size)
-    after = pace.restarted((episode, size), state.issued if kept else None, proved, new, now, limits)
+    after = pace.restarted((episode, size), state.issued if kept else None, new, now, limits)
     if after is None:
         return IMPATIENT
     stop = base + episode.start

@@ -14,7 +14,7 @@ from tests.fuzz.cheats.world import Plan
 from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.kinds import RequestFlag
 
-SEEDS = (0, 3, 6, 14, 16, 65, 139)
+SEEDS = (0, 3, 6, 14, 16, 65, 139, 1_228, 1_369)
 
 _PROBE, _CLEAN = RequestFlag.PROBE, RequestFlag.CLEAN
 _BOTH = _PROBE | _CLEAN
@@ -66,6 +66,10 @@ FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
     "a restart for each number": (
         _ONE,
         (GoOn(), *(Restart(show=Show.ONE, place=Place.ABOVE, flags=_BOTH), GoOn()) * 90),
+    ),
+    "a timeout that proves a number each 200 ms": (
+        _ONE,
+        (*[GoOn()] * 4, *_in_turn(0), *(Wait(200 * MILLISECOND), GoOn(), Restart(place=Place.ABOVE)) * 120),
     ),
     "restarts given back by one that is refused": (
         _ONE,
