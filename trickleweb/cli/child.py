@@ -37,7 +37,7 @@ class Child:
         self._start = start
         self._process: Process | None = None
         self._relays: list[asyncio.Task[None]] = []
-        self._left: list[asyncio.Task[None]] = []  # relays of processes that gave way
+        self._left: list[Process] = []  # that gave way, or whose pipes others hold open
         self._past: set[int] = set()  # pids that have ended, which a file that cannot be written may still tell
         self._said = b""  # on stderr, before it was ready
         self._ready = False
@@ -59,7 +59,7 @@ class Child:
             raise
         if not line.endswith(b"\n"):
             await process.wait()
-            await self._settled([telling])
+            await self._settled(process, [telling])
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
         self._past.discard(process.pid)  # numbers come round
@@ -99,9 +99,9 @@ class Child:
         self._past.add(watched)
         self._run_dir.drop_pid(self.name)
         if watched != process.pid:  # whoever it succeeded may still serve connections, and say something
-            self._left += self._relays
+            self._left.append(process)
             return False
-        await self._settled(self._relays)
+        await self._settled(process, self._relays)
         return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
 
     def _successor(self) -> int | None:
@@ -146,6 +146,10 @@ class Child:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        if process is not None and self._relays:
+            await self._settled(process, self._relays)
+        for each in self._left:
+            each.close()
         self._run_dir.drop_pid(self.name)
 
     def signal(self, number: int) -> None:
@@ -157,10 +161,14 @@ class Child:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 
-    async def _settled(self, relays: list[asyncio.Task[None]]) -> None:
-        """Wait for its last words, but not for long: what it has started may hold its pipes open."""
+    async def _settled(self, process: Process, relays: list[asyncio.Task[None]]) -> None:
+        """Wait for a dead process's last words, but not for long: what it has started may hold its pipes open."""
         _, going_on = await asyncio.wait(relays, timeout=LAST_WORDS)
-        self._left = [each for each in self._left if not each.done()] + list(going_on)
+        self._left = [each for each in self._left if not each.is_silent]
+        if going_on:
+            self._left.append(process)
+        else:
+            process.close()
 
     async def _relay(self, source: asyncio.StreamReader) -> None:
         while data := await source.read(READ_BYTES):

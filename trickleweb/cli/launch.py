@@ -48,6 +48,11 @@ class Process:
         _watched.add(pid)
         asyncio.get_running_loop().add_reader(self._descriptor, self._over)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing more can be read from it: all who held its pipes have ended."""
+        return self.output.at_eof() and self.errors.at_eof()
+
     async def wait(self) -> int:
         """Wait for its end; its exit status."""
         await self._ended.wait()

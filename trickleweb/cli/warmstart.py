@@ -95,10 +95,14 @@ class WarmStart:
                 if str(error):
                     self._report(str(error))
                 server.process.kill()
-                if self._server is server:
-                    self._server = None
-                    self._settled.clear()
+                self._lost(server)
         return await launched(command.argv(bytecode=self._bytecode))
+
+    def _lost(self, server: ForkServer) -> None:
+        """It is asked no more; who wants to start a process waits for the next one."""
+        if self._server is server:
+            self._server = None
+            self._settled.clear()
 
     async def _serve(self) -> None:
         """Have a fork server until it has ended."""
@@ -109,8 +113,7 @@ class WarmStart:
             self._settled.set()
             await server.process.wait()
         finally:
-            if self._server is server:
-                self._server = None
+            self._lost(server)
             await server.end()
         if server.process.returncode:
             self._report(f"the fork server ended, with {server.process.returncode}")
