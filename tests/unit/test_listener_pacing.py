@@ -204,7 +204,7 @@ def test_numbers_that_a_short_answer_left_over_need_no_proof() -> None:
     assert len(desk.ask(desk.peer.restart(bound, flags=CLEAN))) == 21
 
 
-def test_elsewhere_a_window_is_worth_an_initial_one_and_later_what_was_proved() -> None:
+def test_elsewhere_a_window_is_worth_an_initial_one_and_later_twice_what_was_proved() -> None:
     desk, other = connected(), Desk(Tape())
     desk.ask(desk.peer.speak(9, 19))
     desk.ask(desk.peer.speak(19, 39))
@@ -214,7 +214,7 @@ def test_elsewhere_a_window_is_worth_an_initial_one_and_later_what_was_proved() 
     other.now += ROUND_TRIP
     for number in [number for number in desk.peer.nonces if number > last.number + 3]:
         del desk.peer.nonces[number]  # four are received
-    assert len(other.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == 4
+    assert len(other.ask(desk.peer.restart(desk.peer_bound(), flags=CLEAN))) == 8
 
 
 def test_a_restart_uses_up_what_was_held_back_below_it() -> None:

@@ -29,6 +29,11 @@ def _in_turn(*held: int) -> tuple[Action, ...]:
     return tuple(Restart(held=each, show=Show.WHOLE, place=Place.ABOVE, flags=_CLEAN) for each in held)
 
 
+def _pause_at(replica: int) -> tuple[Action, ...]:
+    """A pause claimed where one packet was proved of what another replica sent."""
+    return _PAUSE, Restart(show=Show.ONE, place=Place.ABOVE, flags=_CLEAN, replica=replica)
+
+
 FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
     "an old continuation with runs far apart": (_ONE, (*[GoOn()] * 2, Restart(skip=17_743), Restart(held=1))),
     "an old continuation that is spoken for": (
@@ -71,6 +76,7 @@ FOUND: dict[str, tuple[Plan, tuple[Action, ...]]] = {
         _ONE,
         (*[GoOn()] * 4, *_in_turn(0), *(Wait(200 * MILLISECOND), GoOn(), Restart(place=Place.ABOVE)) * 120),
     ),
+    "pauses at two replicas in turn": (Plan(clocks=(0, 0)), (*[GoOn()] * 2, *(*_pause_at(0), *_pause_at(1)) * 100)),
     "restarts given back by one that is refused": (
         _ONE,
         (
