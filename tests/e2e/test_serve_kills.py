@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,6 +48,17 @@ def begun(fleet: Served, path: str) -> tuple[http.client.HTTPConnection, http.cl
     connection = http.client.HTTPConnection(urlsplit(fleet.url).netloc, timeout=PATIENCE_SECONDS)
     connection.request("GET", path)
     return connection, connection.getresponse()
+
+
+def hashed(fleet: Served, path: str) -> None:
+    """Ask for a file until its ETag is strong: from then on it is known by its content."""
+    deadline, etag = time.monotonic() + PATIENCE_SECONDS, "W/"
+    while etag.startswith("W/"):
+        assert time.monotonic() < deadline, "the file is not hashed"
+        connection, response = begun(fleet, path)
+        etag = response.headers["ETag"]
+        response.read()
+        connection.close()
 
 
 def all_of(response: http.client.HTTPResponse) -> bytes:
@@ -118,7 +130,7 @@ def test_a_transfer_goes_on_while_a_replica_still_has_the_old_file(tmp_path: Pat
     path = tmp_path / "site" / "file"
     path.write_bytes(old)
     with served(tmp_path / "site", tmp_path / "run", "--replicas", 1) as fleet:
-        fleet.get("/file")
+        hashed(fleet, "/file")
         connection, response = begun(fleet, "/file")
         replaced(path, new)
         assert response.read() == old
