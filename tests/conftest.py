@@ -5,6 +5,8 @@
 
 import ctypes
 import gc
+import resource
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,25 @@ from hypothesis import settings
 settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True, database=None)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=10_000)
 settings.load_profile("suite")
+
+
+MUCH_BYTES = 64 << 20
+_least = [0]  # resident memory behind the last collection
+
+
+def resident_bytes() -> int:
+    """Of this process; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def grown() -> bool:
+    """Whether much memory has come into use since the least that was seen lately."""
+    now = resident_bytes()
+    _least[0] = min(_least[0] or now, now)
+    return now > _least[0] + MUCH_BYTES
 
 
 def pytest_collection_finish() -> None:
@@ -25,8 +46,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Collect what a file's tests have left, and give the memory back, where the C library can: it would keep it."""
-    if nextitem is None or nextitem.path != item.path:
+    """Collect what tests have left, behind each file or when it is much, and give the memory back where that can be."""
+    if nextitem is None or nextitem.path != item.path or grown():
         gc.collect()
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
             trim(0)
+        _least[0] = resident_bytes()
