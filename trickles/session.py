@@ -18,7 +18,6 @@ from trickles.wire.transport import CONNECTION_BYTES
 TAG_BYTES = 16
 NotAuthentic = InvalidTag  # what the raw ciphers below raise
 _REQUEST_NONCE_PREFIX = bytes(8)
-_LARGE = 4096
 
 
 def connection_id(secret: bytes) -> bytes:
@@ -59,14 +58,13 @@ class Session:
             return header + self._to_server.encrypt(nonce, body, header)
         return header + body + self._to_server.encrypt(nonce, b"", header + body)
 
-    def open_request_untrusted(self, header: bytes, datagram: bytes) -> bytes:
-        """The request's body; Forged when the tag does not fit."""
+    def open_request_untrusted(self, header: bytes, datagram: Buffer) -> bytes:
+        """The request's body; Forged when the tag does not fit. To cut a large datagram costs less in a view of it."""
         nonce = _REQUEST_NONCE_PREFIX + header[-4:]
         try:
             if self.sealed:
-                data: Buffer = datagram if len(datagram) < _LARGE else memoryview(datagram)  # to copy it costs more
-                return self._to_server.decrypt(nonce, data[len(header) :], header)
-            body = datagram[len(header) : -TAG_BYTES]
+                return self._to_server.decrypt(nonce, datagram[len(header) :], header)
+            body = bytes(datagram[len(header) : -TAG_BYTES])
             self._to_server.decrypt(nonce, datagram[-TAG_BYTES:], header + body)
             return body
         except InvalidTag:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickles.continuation import Seals
+from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path
 from trickles.listener.responder import Grant, budget_bytes, coalesced, packets, room_bytes
 from trickles.nonce import NonceSequence
@@ -22,7 +23,9 @@ def grant(suite: Suite, count: int, flags: int, frames: bytes) -> Grant:
     session = Session(SECRET, suite)
     state = TransportState(suite, False, 0, bytes(16), SIZE, Episode(0, 10, 10), SECRET, KEY)
     path = Path(session.connection, state, session, NonceSequence(KEY), Seals(session.connection, session.identity))
-    return Grant(path, ("192.0.2.7", 9), 70_000, FIRST, FIRST + count, SIZE, flags, frames, bytes(12), 0, None)
+    stop, source = FIRST + count, ("192.0.2.7", 9)
+    decision = Decision(FIRST, stop, state.episode, False, SIZE, None)
+    return Grant(path, source, 70_000, FIRST, stop, SIZE, flags, frames, bytes(12), 0, decision)
 
 
 def opened(suite: Suite, burst: Burst, frames: bytes) -> list[Opened]:

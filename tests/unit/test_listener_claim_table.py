@@ -1,6 +1,8 @@
 """Which numbers a connection has claimed: nothing is granted twice, and what is remembered is bounded."""
 
 from trickles.listener.claims import ClaimTable
+from trickles.listener.decisions import Decision
+from trickles.trickle import Episode
 
 
 def test_overlapping_claims_of_one_connection_are_caught_and_those_of_others_are_not() -> None:
@@ -23,9 +25,10 @@ def test_a_claim_that_was_caught_leaves_no_trace() -> None:
 def test_a_claim_taken_back_may_be_made_again() -> None:
     claims = ClaimTable(10)
     claims.of(b"a").claim(0, 10)
-    taken = claims.of(b"a").take(10, 20)
-    assert taken is not None
-    assert claims.of(b"a").claim(20, 30)
+    of_a = claims.of(b"a")
+    taken = Decision(10, 20, Episode(0, 10, 10), False, 1200, of_a, of_a.top)
+    assert of_a.claim(10, 20)
+    assert of_a.claim(20, 30)
     taken.give_back()
     assert claims.of(b"a").claim(10, 20)
     assert not claims.of(b"a").claim(0, 1)

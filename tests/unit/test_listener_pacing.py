@@ -8,7 +8,7 @@ from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.toys import Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
 from trickles.listener.claims import Claims
-from trickles.listener.pacing import Backoff, Begun, Pace, newly_proved
+from trickles.listener.pacing import Backoff, Pace, newly_proved
 from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag, ResponseFlag
@@ -26,12 +26,8 @@ def connected(**options: object) -> Desk:
     return desk
 
 
-def begun(base: int) -> Begun:
-    return Episode(base, 2, 2), 1200
-
-
-def restarted(pace: Pace, now: int, *, new: int = 0, issued: int | None = None) -> Pace | None:
-    return pace.restarted(begun(now), issued, new, now, DEFAULT_LIMITS)
+def timed_out(pace: Pace, now: int, *, new: int = 0) -> Pace | None:
+    return pace.timed_out(now, new, now, DEFAULT_LIMITS)
 
 
 # the pace itself
@@ -40,7 +36,7 @@ def restarted(pace: Pace, now: int, *, new: int = 0, issued: int | None = None) 
 def test_restarts_without_new_proof_wait_twice_as_long_each_time_up_to_a_bound() -> None:
     pace, times = Pace(), list[int]()
     for now in range(0, 60 * SECOND, 10 * MILLISECOND):
-        after = restarted(pace, now)
+        after = timed_out(pace, now)
         if after is not None:
             pace = after
             times.append(now)
@@ -53,31 +49,35 @@ def test_new_proof_ends_the_doubling_and_only_much_of_it_all_waiting() -> None:
     pace, now = Pace(), 0
     for _ in range(6):
         now = max(now, pace.backoff.due)
-        pace = restarted(pace, now) or pytest.fail("too early")
+        pace = timed_out(pace, now) or pytest.fail("too early")
     assert pace.backoff.wait > PROVED
     for _ in range(DEFAULT_LIMITS.substantial_proof - 1):
-        assert restarted(pace, now + PROVED - 1, new=1) is None
+        assert timed_out(pace, now + PROVED - 1, new=1) is None
         now += PROVED
-        pace = restarted(pace, now, new=1) or pytest.fail("new proof was there")
+        pace = timed_out(pace, now, new=1) or pytest.fail("new proof was there")
         assert pace.backoff.wait == 2 * PROVED  # for the next that proves nothing
-    pace = restarted(pace, now, new=1) or pytest.fail("much was proved")
+    pace = timed_out(pace, now, new=1) or pytest.fail("much was proved")
     assert pace.backoff == Backoff(now + LEAST, LEAST)
 
 
 def test_continuations_are_used_up_by_their_time_of_issue_whatever_the_order() -> None:
     pace = Pace()
-    for issued, used in ((5, 5), (9, 9), (7, 9), (10, 10)):
-        pace = restarted(pace, 0, new=1, issued=issued) or pytest.fail("new proof was there")
-        assert pace.used == used
+    for base, (issued, used) in enumerate(((5, 5), (9, 9), (7, 9), (10, 10))):
+        pace = pace.paused(issued, base, 1, DEFAULT_LIMITS)
+        assert (pace.used, pace.shown) == (used, base)
 
 
-def test_the_latest_restarts_are_known_by_their_exact_base() -> None:
-    pace = Pace()
+def test_the_latest_two_restarts_are_known_by_their_exact_base() -> None:
+    claims = Claims()
     for base in range(10, 70, 10):
-        pace = restarted(pace, base, new=1, issued=base) or pytest.fail("new proof was there")
-    assert pace.find(60) == begun(60)
-    assert pace.find(55) is pace.find(10) is None
-    assert len(pace.begun) == 4
+        assert claims.restart((Episode(base, 2, 2), 1200), base + 2, Pace(used=base))
+    assert claims.find(60) == (Episode(60, 2, 2), 1200)
+    assert claims.find(50) is not None
+    assert claims.find(55) is claims.find(40) is None
+    claims.undo(Pace(used=50))
+    assert claims.find(60) is None
+    assert claims.find(50) is not None
+    assert claims.pace == Pace(used=50)
 
 
 @pytest.mark.parametrize(("shown", "new"), [(0, 15), (5, 10), (7, 8), (10, 8), (12, 8), (19, 1), (20, 0), (99, 0)])

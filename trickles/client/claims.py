@@ -132,9 +132,13 @@ class Claims:
             if self._by_request.get(oldest & 0xFFFF) is claim:
                 del self._by_request[oldest & 0xFFFF]
 
-    def find(self, request: int) -> Claim | None:
-        """The claim in flight with a request of that number, of which responses carry the low half only."""
-        return self._by_request.get(request & 0xFFFF)
+    def find(self, request: int, start: int = 0, stop: int = 1 << 62) -> Claim | None:
+        """The claim in flight that packets [start, stop) answer, which name a request by the low half of its number.
+
+        None for copies from before that half came round.
+        """
+        claim = self._by_request.get(request & 0xFFFF)
+        return claim if claim is not None and start < claim.stop and claim.start < stop else None
 
     def sent(self, request: int, source: Address) -> tuple[Claim, SentRequest] | None:
         """The claim and the request of exactly that number, if it is in flight and went to `source`."""

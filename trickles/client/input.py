@@ -13,6 +13,7 @@ class InputQueue:
     """All input that the service has not consumed; at most `kept_bytes` of what the spool holds are kept for it."""
 
     def __init__(self, kept_bytes: int = 0) -> None:
+        self.written = 0  # the offset after the last byte written
         self.consumed = 0  # everything below was consumed by the service
         self.held = 0  # everything below is held by the spool
         self.in_flight = False
@@ -29,14 +30,10 @@ class InputQueue:
         """Bytes that wait here."""
         return self.written - self.held
 
-    @property
-    def written(self) -> int:
-        """The offset behind the last byte written."""
-        return self._base + len(self._data)
-
     def write(self, data: bytes) -> None:
         """Append input."""
         self._data += data
+        self.written += len(data)
 
     def end(self) -> None:
         """Nothing follows what was written."""
@@ -66,9 +63,10 @@ class InputQueue:
 
     def note_consumed(self, offset: int) -> None:
         """The service has consumed everything below `offset`."""
-        self.consumed = max(self.consumed, offset)
-        self.held = max(self.held, self.consumed)
-        self._forget_below(self.consumed)
+        if offset > self.consumed:
+            self.consumed = offset
+            self.held = max(self.held, offset)
+            self._forget_below(offset)
 
     def _forget_below(self, offset: int) -> None:
         if offset > self._base:

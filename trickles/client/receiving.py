@@ -81,7 +81,7 @@ class Receiver:
 
     def _run(self, request: int, start: int, nonces: list[int], fresh: int, source: Address, now: int) -> None:
         if nonces:
-            claim = self._claim(request, start, start + len(nonces))
+            claim = self._state.claims.find(request, start, start + len(nonces))
             self._received(claim, request, start, nonces, fresh, source, now)
 
     def _received(
@@ -106,8 +106,10 @@ class Receiver:
             if late and fresh:
                 state.note_spurious()
             return
-        if settled:
-            self._note_answer(claim, request, source, now)
+        if settled and state.striping is not None:
+            state.striping.heard(state.claims, claim, source, now)
+        if settled and (not claim.answered or claim.moved_from is not None):
+            self._first_answer(claim, request, source, now)
         if claim.done:
             close(state, claim)
 
@@ -118,18 +120,6 @@ class Receiver:
         board.received(start, nonces, now)
         if board.arrived != known:
             self._state.challenges = 0
-
-    def _note_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
-        state = self._state
-        if state.striping is not None:
-            state.striping.heard(state.claims, claim, source, now)
-        if not claim.answered or claim.moved_from is not None:
-            self._first_answer(claim, request, source, now)
-
-    def _claim(self, request: int, start: int, stop: int) -> Claim | None:
-        """The claim that packets [start, stop) answer; None for copies from before its request number came round."""
-        claim = self._state.claims.find(request)
-        return claim if claim is not None and start < claim.stop and claim.start < stop else None
 
     def _first_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
         state = self._state
@@ -197,7 +187,7 @@ class Receiver:
                 state.counters.hit("dropped.unexpected")
                 return
             adopt(state, frames.transport, now, number)
-        claim, salt = self._claim(request, number, number + 1), datagram[4:12]
+        claim, salt = state.claims.find(request, number, number + 1), datagram[4:12]
         found = state.conversions.get(request)
         conversion = found if found is not None and number >= found.start else None  # below it is a copy, of long ago
         if frames.user is not None:
@@ -218,7 +208,8 @@ class Receiver:
         """Nothing of the claim comes above that number, and only a restart goes on, unless the episode is over."""
         if claim is not None:
             claim.settle(number + 1, claim.stop)
-        self._state.broken = self._state.broken or number >= self._state.board.episode.base
+        if number >= self._state.board.episode.base:
+            self._state.broken = True
 
     def _repeated(self, claim: Claim | None, request: int, fresh: int, source: Address, now: int) -> None:
         """The answer to a repeat of what the same replica has answered before."""

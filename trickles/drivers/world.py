@@ -22,15 +22,15 @@ import hashlib
 import os
 import struct
 import time
+from array import array
 from collections.abc import Callable
 from weakref import WeakSet
 
 BLOCK_NONCES = 341  # 4 KiB: what a busy replica uses in some hundredths of a second
 HELD_NS = 100_000_000  # then what an idle one has left of a block is dropped
-SHORT_BYTES = 8
+NONCE_BYTES, SHORT_BYTES = 12, 8
 MOST_SECRET_BYTES = 32
-_NONCE = struct.Struct(">QI")  # 12 bytes
-_pack, _unpack = _NONCE.pack, _NONCE.unpack_from
+_pack = struct.Struct(">QI").pack
 
 
 def monotonic_us() -> int:
@@ -53,7 +53,7 @@ def fresh_secret(size: int) -> bytes:
 class NoncePool:
     """Nonces of 12 bytes, or of their first 8; `identity` is of the socket they are for, `clock` counts nanoseconds."""
 
-    __slots__ = ("__weakref__", "_block", "_clock", "_drawn", "_identity", "_rest", "_until")
+    __slots__ = ("__weakref__", "_clock", "_drawn", "_first", "_identity", "_second", "_until")
 
     def __init__(self, identity: bytes = b"", *, clock: Callable[[], int] = time.time_ns) -> None:
         self._identity = identity
@@ -63,28 +63,28 @@ class NoncePool:
 
     def forget(self) -> None:
         """Drop what was drawn ahead."""
-        self._block = b""
-        self._rest = self._drawn = self._until = 0
+        self._first, self._second = array("Q"), array("I")  # of each nonce 8 bytes and 4
+        self._drawn = self._until = 0
 
     def __call__(self, size: int) -> bytes:
         """A nonce of `size` bytes: never the same twice, here or in a copy of this pool."""
         now = self._clock()
-        if not self._rest or not self._drawn <= now < self._until:
+        if not self._first or not self._drawn <= now < self._until:
             self._draw(now)
-        self._rest = rest = self._rest - 12
-        first, second = _unpack(self._block, rest)
-        return _pack(first ^ now, second) if size == 12 else _short(first ^ now, size)
+        if size == NONCE_BYTES:
+            return _pack(self._first.pop() ^ now, self._second.pop())
+        return _short(self._first.pop() ^ now, size)
 
     def _draw(self, now: int) -> None:
         seed = os.urandom(MOST_SECRET_BYTES) + _here(now) + self._identity
-        self._block = hashlib.shake_256(seed).digest(BLOCK_NONCES * 12)
-        self._rest = len(self._block)
+        block, middle = hashlib.shake_256(seed).digest(BLOCK_NONCES * NONCE_BYTES), BLOCK_NONCES * SHORT_BYTES
+        self._first, self._second = array("Q", block[:middle]), array("I", block[middle:])
         self._drawn, self._until = now, now + HELD_NS
 
 
 def _short(value: int, size: int) -> bytes:
     if size != SHORT_BYTES:
-        raise ValueError(f"a nonce has {SHORT_BYTES} or 12 bytes: what is secret is not drawn ahead")
+        raise ValueError(f"a nonce has {SHORT_BYTES} or {NONCE_BYTES} bytes: what is secret is not drawn ahead")
     return value.to_bytes(SHORT_BYTES, "big")
 
 

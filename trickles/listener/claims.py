@@ -8,41 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from trickles.limits import Limits
 from trickles.listener.pacing import RESTED, UNUSED, Pace, newly_proved
 from trickles.listener.recent import Recent
+from trickles.trickle import Episode
 from trickles.wire.request import Run
 
-
-class Taken(NamedTuple):
-    """What one request took here, so that exactly this can be given back."""
-
-    claims: Claims
-    start: int
-    stop: int
-    top: int  # before
-    paces: tuple[Pace, Pace] | None = None  # of a restart: the one before, and the one that it left
-
-    def give_back(self) -> None:
-        """It is not served, so a repeat of it may be; a restart since then stands, and what it used up."""
-        claims, start, stop, top, paces = self
-        claims.release(start, stop)
-        if claims.top == stop:
-            claims.top = top
-        if paces is not None and claims.pace is paces[1]:
-            claims.pace = paces[0]
-
-    def void(self, start: int, base: int) -> None:
-        """Numbers from `start` on are not sent: a client that proves all below has proved all.
-
-        The packet before is marked so, and ends the episode that began at `base`.
-        """
-        if self.claims.top == self.stop:
-            self.claims.top = start
-        if self.claims.ended < base:
-            self.claims.ended = start - 1
+Begun = tuple[Episode, int]  # a restart that was granted: its episode and its datagram size
 
 
 class Claims:
@@ -50,13 +23,27 @@ class Claims:
 
     MAX_RANGES = 32  # a window in flight, as every second request of a client that alternates between two replicas
     MAX_THIN = 32  # packets with hardly anything in them that an episode may have beyond those that are full
-    __slots__ = ("_bounds", "_repeats", "_repeats_shown", "_thin", "ended", "pace", "top")
+    __slots__ = (
+        "_begun_before",
+        "_bounds",
+        "_repeats",
+        "_repeats_shown",
+        "_thin",
+        "above",
+        "begun",
+        "ended",
+        "pace",
+        "top",
+    )
 
     def __init__(self) -> None:
         self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
         self._repeats = RESTED
         self._repeats_shown = 0  # numbers below were proved when the back-off of repeats was ended last
         self.pace = UNUSED
+        self.begun: Begun | None = None  # the latest
+        self._begun_before: Begun | None = None  # and the one before: a client repeats the latest only
+        self.above = 0  # one past the highest number that was claimed
         self.top = 0  # one past the highest number that was sent from here, or is to be
         self.ended = -1  # the packet that ended the episode (SHORT): who has it may only restart
         self._thin = 0
@@ -71,11 +58,11 @@ class Claims:
         bounds = self._bounds
         top = bounds[-1] if bounds else -1
         if start == top:
-            bounds[-1] = self.top = stop
+            bounds[-1] = self.top = self.above = stop
             return True
         if start > top:
             bounds += start, stop
-            self.top = stop
+            self.top = self.above = stop
         elif self.claimed(start, stop):
             return False
         else:
@@ -88,26 +75,41 @@ class Claims:
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         return bool(at & 1) or (at < len(bounds) and bounds[at] < stop)
 
-    def take(self, start: int, stop: int) -> Taken | None:
-        """As `claim`, with what it takes to give it back."""
-        top = self.top
-        return Taken(self, start, stop, top) if self.claim(start, stop) else None
-
-    def restart(self, base: int, stop: int, after: Pace) -> Taken | None:
-        """Take [base, stop) and go on at that pace; None when any of it was claimed before.
+    def restart(self, begun: Begun, stop: int, after: Pace) -> bool:
+        """Note the numbers from that episode's base to `stop`, and the pace; False when any were claimed before.
 
         All numbers below are used up: whoever restarts has given up what it did not claim.
         """
-        top, before, bounds = self.top, self.pace, self._bounds
-        if not bounds or base >= bounds[-1]:  # as for any client that is at work
+        bounds, base = self._bounds, begun[0][0]
+        if base >= self.above:  # as for any client that is at work
             bounds[:] = 0, stop
-            self.top = stop
+            self.top = self.above = stop
         elif self.claim(base, stop):
             bounds[: bisect_right(bounds, base)] = [0]
         else:
-            return None
+            return False
         self.pace, self._thin = after, 0
-        return Taken(self, base, stop, top, (before, after))
+        self.begun, self._begun_before = begun, self.begun
+        return True
+
+    def find(self, base: int) -> Begun | None:
+        """The restart that was granted at exactly that base, if it is one of the latest two."""
+        return next((each for each in (self.begun, self._begun_before) if each and each[0].base == base), None)
+
+    def undo(self, before: Pace) -> None:
+        """The latest restart is not served; its numbers are given back apart."""
+        self.pace, self.begun, self._begun_before = before, self._begun_before, None
+
+    def shortened(self, stop: int, sent: int, base: int) -> None:
+        """Of a claim that reached to `stop` only the numbers below `sent` were sent: the others are void.
+
+        A client that proves all below has proved all. The packet before is marked so, and ends the episode that began
+        at `base`.
+        """
+        if self.top == stop:
+            self.top = sent
+        if self.ended < base:
+            self.ended = sent - 1
 
     def release(self, start: int, stop: int) -> None:
         """Forget a claim, and nothing of any other."""
@@ -115,6 +117,7 @@ class Claims:
         if at & 1 and bounds[at] >= stop:  # in a range of its own, or joined to others
             before, after = bounds[at - 1], bounds[at]
             bounds[at - 1 : at + 1] = [each for a, b in ((before, start), (stop, after)) if a < b for each in (a, b)]
+            self.above = bounds[-1] if bounds else 0
             self._bound()
 
     def thinned(self, packets: int, halves: int) -> bool:

@@ -5,20 +5,36 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from trickles.limits import Limits
-from trickles.listener.claims import Taken
+from trickles.listener.claims import Claims
+from trickles.listener.pacing import Pace
 from trickles.trickle import Episode
 
 
 class Decision(NamedTuple):
-    """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode."""
+    """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode.
+
+    It knows what the request took here, so that exactly this can be given back.
+    """
 
     start: int
     stop: int
     episode: Episode
     fresh: bool
     datagram_bytes: int
-    taken: Taken | None  # for the case that it is not served; None for a repeat, which takes nothing
-    repeated: bool = False  # all of the claim was sent from here before: one packet says so, and proves nothing
+    claims: Claims | None  # where the numbers are noted; None when nothing is taken: a greeting, a repeat
+    top: int = 0  # of the claims, before
+    paces: tuple[Pace, Pace] | None = None  # of a restart: the one before, and the one that it left
+
+    def give_back(self) -> None:
+        """It is not served, so a repeat of it may be; a restart since then stands, and what it used up."""
+        start, stop, _, _, _, claims, top, paces = self
+        if claims is None:
+            return
+        claims.release(start, stop)
+        if claims.top == stop:
+            claims.top = top
+        if paces is not None and claims.pace is paces[1]:
+            claims.undo(paces[0])
 
 
 class Refused(NamedTuple):

@@ -53,6 +53,7 @@ class Listener:
         self.counters = Counters()
         self.on_ready: Callable[[], None] | None = None
         self._limits = limits
+        self._life, self._skew = limits.continuation_life, limits.clock_skew
         self._entropy = entropy
         self._ready: list[Burst] = []
         self._paths = PathCache(keyring, limits, store_id)
@@ -140,7 +141,8 @@ class Listener:
         if self._replays.seen(datagram[-16:], now=now):
             self.counters.hit("dropped.replayed")
             return []
-        if self._stale(path, source, now):
+        state = path.state
+        if state.address != address_bytes(source[0]) or not -self._skew <= now - state.issued <= self._life:
             return self._challenge(path, source, number, now)
         decision = decide(path, body, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
@@ -149,15 +151,14 @@ class Listener:
         try:
             given, spooled = self._spooler.input(path, body) if body.flags & _COMMIT else (body.input, None)
         except InputLost:
-            if decision.taken is not None:
-                decision.taken.give_back()
+            decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
         header, blob, number = split_untrusted(datagram)
         path = self._paths.open_untrusted(blob)
-        body = path.session.open_request_untrusted(header, datagram)
+        body = path.session.open_request_untrusted(header, memoryview(datagram))  # it may be large
         if self._stale(path, source, now):
             return self._challenge(path, source, number, now)
         if self._spooler.spool is None:
@@ -176,9 +177,8 @@ class Listener:
         return [_pong(path, source, number, self._entropy(SALT_BYTES), len(datagram))]
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
-        state, limits = path.state, self._limits
-        timely = -limits.clock_skew <= now - state.issued <= limits.continuation_life
-        return not timely or state.address != address_bytes(source[0])
+        timely = -self._skew <= now - path.state.issued <= self._life
+        return not timely or path.state.address != address_bytes(source[0])
 
     def _challenge(self, path: Path, source: Address, number: int, now: int) -> list[Burst]:
         moved = path.state.address != address_bytes(source[0])

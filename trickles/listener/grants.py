@@ -9,33 +9,46 @@ from trickles.listener.paths import Path
 from trickles.listener.restarts import restart
 from trickles.trickle import Course, Episode, course
 from trickles.wire.kinds import RequestFlag
-from trickles.wire.request import RequestBody
+from trickles.wire.request import RequestBody, Run
 
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
 
 
 def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
     """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
-    episode = path.state.episode
     flags, _, _, _, _, runs, wants, _, _, _ = body  # taken apart at once: this is asked of every request
-    if len(runs) > limits.max_runs or len(wants) > limits.max_wants:
+    if len(wants) > limits.max_wants:
         return BAD_PROOF
-    base, proof = episode.base, path.nonces.run
-    for start, stop, nonce in runs:
-        if start < base or proof(start, stop) != nonce:
+    episode = path.state.episode
+    followed: Episode | Course = episode
+    if len(runs) == 1 and runs[0][0] == episode.base:  # nothing was lost: the episode goes on
+        start, stop, nonce = runs[0]
+        if path.nonces.run(start, stop) != nonce:
             return BAD_PROOF
-    if len(runs) == 1 and runs[0][0] == base:  # nothing was lost: the episode goes on
-        followed: Episode | Course = episode
+    elif (lossy := _course(path, runs, limits)) is None:
+        return BAD_PROOF
     else:
-        followed = course(episode, [(start, stop) for start, stop, _ in runs])
-        if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
-            return BAD_PROOF
+        followed = lossy
     claims = table.of(path.session.identity)
     if flags & _RESTART:
-        return restart(path, body, followed, claims, now=now, limits=limits)
+        return restart(path, body, followed, claims, now, limits)
     if path.state.embryo:
         return IMPATIENT
     return _continue(path, body, followed, claims, now, limits)
+
+
+def _course(path: Path, runs: tuple[Run, ...], limits: Limits) -> Course | None:
+    """What follows when exactly these runs were received; None when they prove nothing."""
+    episode, proof = path.state.episode, path.nonces.run
+    if len(runs) > limits.max_runs:
+        return None
+    for start, stop, nonce in runs:
+        if start < episode.base or proof(start, stop) != nonce:
+            return None
+    followed = course(episode, [(start, stop) for start, stop, _ in runs])
+    if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
+        return None
+    return followed
 
 
 def _continue(
@@ -51,11 +64,12 @@ def _continue(
     stop = min(stop, start + most_packets(size, limits), limits.max_number)
     if stop <= start:
         return NOTHING
-    taken = claims.take(start, stop)
-    if taken is None:
+    top = claims.top
+    noted: Claims | None = claims
+    if not claims.claim(start, stop):
         if not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
             return CLAIMED
-        start = stop - 1
+        start, noted = stop - 1, None
     if isinstance(followed, Episode):
-        return Decision(start, stop, followed, False, size, taken, taken is None)
-    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, taken, taken is None)
+        return Decision(start, stop, followed, False, size, noted, top)
+    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, noted, top)

@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from trickles.limits import Limits
-from trickles.trickle import Episode
 from trickles.wire.request import Run
 
 _LONG_AGO = -(1 << 62)
-_REMEMBERED = 4  # restarts whose repeats are known; a client repeats the latest only
-
-
-Begun = tuple[Episode, int]  # a restart that was granted: its episode and its datagram size
+_new = tuple.__new__  # the short way, for what is made for every small exchange
 
 
 class Backoff(NamedTuple):
@@ -49,36 +45,28 @@ class Pace(NamedTuple):
     """What restarts have used up. A value: who takes one back compares, and puts the one before in its place."""
 
     used: int = -1  # the newest time of issue of a continuation that was good for a whole window
-    shown: int = 0  # numbers below were proved by a restart, or lie below one
+    shown: int = 0  # where the last restart began: what was received below is no news
     credit: int = 0  # numbers proved since the back-off was ended
     backoff: Backoff = RESTED
-    begun: tuple[Begun, ...] = ()  # the latest
 
-    def restarted(self, begun: Begun, issued: int | None, new: int, now: int, limits: Limits) -> Pace | None:
-        """The state after a restart; None when it comes too early.
+    def paused(self, issued: int, base: int, new: int, limits: Limits) -> Pace:
+        """The state after a restart at `base` for a whole window, which uses up the continuation of that time of issue.
 
-        `issued` is of a continuation that it uses up, None for one after loss; `new` numbers are proved for the first
-        time.
+        `new` numbers are proved for the first time.
         """
-        used, shown, credit, backoff, earlier = self
+        used, _, credit, backoff = self
         credit += new
         if credit >= limits.substantial_proof:
             credit, backoff = 0, RESTED
-        if issued is not None:
-            used = issued if issued > used else used
-        else:
-            if new:
-                backoff = backoff.shortened(limits.proved_restart_interval)
-            waits = backoff.after(now, limits.min_restart_interval, limits.most_backoff)
-            if waits is None:
-                return None
-            backoff = waits
-        base = begun[0].base
-        return Pace(used, base if base > shown else shown, credit, backoff, (*earlier[1 - _REMEMBERED :], begun))
+        return _new(Pace, (issued if issued > used else used, base, credit, backoff))
 
-    def find(self, base: int) -> Begun | None:
-        """The restart that was granted at exactly that base, if it is one of the latest."""
-        return next((each for each in self.begun if each[0].base == base), None)
+    def timed_out(self, base: int, new: int, now: int, limits: Limits) -> Pace | None:
+        """The state after a restart at `base` after loss; None when it comes too early."""
+        used, _, credit, backoff = self.paused(-1, base, new, limits)
+        if new:
+            backoff = backoff.shortened(limits.proved_restart_interval)
+        waits = backoff.after(now, limits.min_restart_interval, limits.most_backoff)
+        return None if waits is None else Pace(used, base, credit, waits)
 
 
 UNUSED = Pace()

@@ -12,7 +12,7 @@ from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
-from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service, Spooled
+from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.trace import Counters
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
@@ -21,7 +21,9 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, user_frame
 
 _NONCE_BYTES = 12
+_new = tuple.__new__
 _INPUT_END, _INPUT_LOST = RequestFlag.INPUT_END, RequestFlag.INPUT_LOST
+_UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
@@ -45,7 +47,7 @@ class Replier:
         self._paths = paths
         self._service = service
         self._entropy = entropy
-        self._user_ages = limits.user_continuation_life, limits.clock_skew
+        self._life, self._skew = limits.user_continuation_life, limits.clock_skew
         self._most_user_bytes = limits.max_user_continuation_bytes
         self._old = limits.continuation_life // 4  # then a continuation is renewed although its episode goes on
         self._counters = counters
@@ -72,40 +74,41 @@ class Replier:
         spooled: Spooled | None,
     ) -> list[Burst]:
         """The datagrams for an accepted request, or none yet when the service defers."""
-        start, stop, episode, fresh, size, taken, repeated = decision
+        start, stop, episode, fresh, size, claims, _, _ = decision
         flags, _, _, _, _, _, wants, user, offset, inline = body
         known = None
         if user:
             try:
-                known = path.seals.open_user_untrusted(self._paths.keyring, user, now, *self._user_ages)
+                known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._life, self._skew)
             except UnknownEpoch:  # another replica may hold it: a rotation is under way, or a clock is behind
-                if taken is not None:
-                    taken.give_back()
+                decision.give_back()
                 return self.refuse(path, source, number, Refusal.EPOCH)
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
-        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", _REPEATED if repeated else 0
+        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", 0 if claims else _REPEATED
         aged = now - path.state.issued > self._old
         if fresh or aged:
             frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)
             sent |= _TRANSPORT
         again = known if aged and not inline else None  # a long transfer outlives its epoch
         more = known is not None and known.more
-        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, taken, again, more)
-        grant.spooled = spooled is not None
-        lost = grant.input_lost = flags & _INPUT_LOST != 0
+        grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, decision, again, more)
+        lost = flags & _INPUT_LOST != 0
+        if flags & _UNUSUAL:
+            grant.spooled, grant.input_lost = spooled is not None, lost
         ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
         connection, foreign = path.session.identity, path.other_store
-        event = Event(connection, source[0], False, offset, given, ends, known, wants, budget, spooled, foreign, lost)
-        return self.ask(event, grant)
+        told = connection, source[0], False, offset, given, ends, known, wants, budget, spooled, foreign, lost
+        return self.ask(_new(Event, told), grant)  # by the short way, for this is done for every request
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
         """The first packets of a connection, whose address is not proved: early input may be a replay."""
         state, nonce = path.state, self._entropy(_NONCE_BYTES)
         size, stop = state.datagram_bytes, state.episode.start
         frame, _ = self._paths.renew(path, state.episode, True, state.address, size, nonce, now)
-        grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, None)
+        nothing_taken = Decision(0, stop, state.episode, True, size, None)
+        grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, nothing_taken)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
         event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
@@ -170,15 +173,17 @@ class Replier:
         flags, frames = grant.flags, grant.frames
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")
-            if grant.taken is not None:
-                grant.taken.give_back()
+            grant.decision.give_back()
             return [self._refused(grant.path, grant.destination, grant.request, refusal)]
         if continuation is not None:
             try:
-                frames += self._user_frame(grant, continuation)
+                ring, most = self._paths.keyring, self._most_user_bytes
+                blob = grant.path.seals.user(ring, continuation, grant.nonce, grant.now, most)
             except ContinuationTooLarge:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
+            _, start, stop, consumed, more = continuation
+            frames += user_frame(start, stop, consumed, blob, more)
             flags |= _USER
             if grant.spooled and reply.continuation is not None:
                 self.on_consumed(grant.path, continuation.consumed)
@@ -207,8 +212,3 @@ class Replier:
         clear = refusal_header(why, number, self._entropy(SALT_BYTES), worked_us) + frame
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
-
-    def _user_frame(self, grant: Grant, value: Continuation) -> bytes:
-        blob = grant.path.seals.user(self._paths.keyring, value, grant.nonce, grant.now, self._most_user_bytes)
-        _, start, stop, consumed, more = value
-        return user_frame(start, stop, consumed, blob, more=more)

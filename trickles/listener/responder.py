@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from trickles.listener.claims import Taken
+from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path
 from trickles.service import Buffer, Continuation
 from trickles.session import Session
@@ -16,6 +16,7 @@ from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_B
 Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
 _END, _SHORT, _REPEATED = ResponseFlag.END, ResponseFlag.SHORT, ResponseFlag.REPEATED  # looked up for every reply
+_OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES
 _MOST_EMPTY = 10  # and no more than twice two, or than are full
 
 
@@ -39,7 +40,7 @@ class Grant:
     frames: bytes
     nonce: bytes
     now: int
-    taken: Taken | None  # where the numbers are noted; a greeting takes none, a repeat none anew
+    decision: Decision
     known: Continuation | None = None  # the client's own, sealed again when the service brings no other
     more: bool = False  # output goes on: a few numbers left over are used up by empty packets, to keep the clock going
     spooled: bool = False  # the request committed input that lies in the spool
@@ -55,7 +56,7 @@ def room_bytes(session: Session, datagram_bytes: int, flags: int = 0, frames: by
 def budget_bytes(session: Session, datagram_bytes: int, count: int, frames: bytes) -> int:
     """Bytes of data that fit `count` packets, the first of which carry those frames."""
     if session.sealed:
-        room, lost = datagram_bytes - HEADER_BYTES - TAG_BYTES, len(frames)
+        room, lost = datagram_bytes - _OVERHEAD_BYTES, len(frames)
     else:
         room, lost = datagram_bytes - HEADER_BYTES, len(frames) + TAG_BYTES if frames else 0
     return count * room - (CONTROL_COPIES if count > CONTROL_COPIES else count) * lost
@@ -71,12 +72,12 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         return _many(grant, chunks, flags, frames, end)
     offset, data = chunks[0] if chunks else (end or 0, b"")
     path, number, nonce = grant.path, grant.start, grant.nonce
-    session, room = path.session, grant.datagram_bytes - HEADER_BYTES - TAG_BYTES - len(frames)
+    session, room = path.session, grant.datagram_bytes - _OVERHEAD_BYTES - len(frames)
     if len(data) > room or (grant.more and number + 1 < grant.stop):
         return _many(grant, chunks, flags, frames, end)
     if offset + len(data) == end:
         flags |= _END
-    if _ends(grant, number + 1, 1, 2 * len(data) // room):
+    if _ends(grant, number + 1, 1, len(data), room):
         flags |= _SHORT
     proof = 0 if flags & _REPEATED else path.nonces.run(number, number + 1)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
@@ -90,10 +91,10 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
     """Each step is done for all packets at once: what is built in does the loops."""
-    offsets, pieces, cuts = _cut(coalesced(chunks), grant, flags, frames)
+    offsets, pieces, cuts, size = _cut(coalesced(chunks), grant, flags, frames)
     if not pieces:
         offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
-    size, room = sum(map(len, pieces)), grant.datagram_bytes - HEADER_BYTES - TAG_BYTES
+    room = grant.datagram_bytes - _OVERHEAD_BYTES
     left = grant.stop - grant.start - len(pieces)
     if grant.more and size and left <= min(max(len(pieces), 2), _MOST_EMPTY):
         offsets += left * [offsets[-1] + len(pieces[-1])]
@@ -104,7 +105,7 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     marks = [flags] * len(marked) + [flags & _REPEATED] * (len(pieces) - len(marked))
     if offsets[-1] + len(pieces[-1]) == end:
         marks[-1] |= _END
-    if _ends(grant, stop, len(pieces), 2 * size // room):
+    if _ends(grant, stop, len(pieces), size, room):
         marks[-1] |= _SHORT
     kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
     proofs = [0] if flags & _REPEATED else grant.path.nonces.proofs(first, stop)
@@ -122,14 +123,14 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     ]
 
 
-def _ends(grant: Grant, stop: int, packets: int, halves: int) -> bool:
-    """True when the packet before number `stop`, the last of the reply, ends the episode."""
-    taken = grant.taken
-    ended = taken is not None and taken.claims.thinned(packets, halves)
-    if stop == grant.stop and not ended:
+def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: int) -> bool:
+    """True when the reply's last packet, before number `sent`, ends the episode: numbers from there on are void."""
+    stop, claims = grant.stop, grant.decision.claims
+    if claims is None:
+        return sent < stop
+    if sent == stop and not claims.thinned(packets, 2 * size_bytes // room_bytes):
         return False
-    if taken is not None:
-        taken.void(stop, grant.path.state.episode.base)
+    claims.shortened(stop, sent, grant.path.state.episode.base)
     return True
 
 
@@ -161,14 +162,18 @@ def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
     return [(start, parts[0] if len(parts) == 1 else b"".join(parts)) for start, _, parts in groups]
 
 
-def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tuple[list[int], list[Buffer], list[int]]:
-    """Offset and data of each packet, the first ones smaller by the control frames; and behind which a burst ends.
+def _cut(
+    chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes
+) -> tuple[list[int], list[Buffer], list[int], int]:
+    """Offset and data of each packet, the first ones smaller by the control frames; after which a burst ends; bytes.
 
     A burst ends with a packet that is not full: that is where a chunk ends.
     """
     room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
     small, copies = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames), CONTROL_COPIES if frames else 0
-    limit = min(limit, _most_pieces(sum(len(data) for _, data in chunks), small))
+    if len(chunks) > 1:
+        limit = min(limit, _most_pieces(sum(len(data) for _, data in chunks), small))
+    total = 0
     offsets: list[int] = []
     pieces: list[Buffer] = []
     cuts: list[int] = []
@@ -179,8 +184,9 @@ def _cut(chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes) -> tu
             pieces.append(view[at : at + small])
             at += small
         stop = min(size, at + (limit - len(pieces)) * room)
+        total += stop
         offsets += range(offset + at, offset + stop, room)
         pieces += [view[start : start + room] for start in range(at, stop, room)]
         if at > size or (stop == size and (stop - at) % room):
             cuts.append(len(pieces))
-    return offsets, pieces, cuts
+    return offsets, pieces, cuts, total

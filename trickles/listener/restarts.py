@@ -29,56 +29,63 @@ from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
 
 _CLEAN, _PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
+_new = tuple.__new__  # the short way, for what is made for every small exchange
 
 
 def restart(
-    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, *, now: int, limits: Limits
+    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
     """The decision on a request that restarts, its proof checked and followed."""
-    state = path.state
+    state, pace, top, kept = path.state, claims.pace, claims.top, 0
     flags, size, _, _, base, runs, _, _, _, _ = body
-    whole, proved = followed is state.episode, runs[-1][1] if runs else state.episode.base
-    window = followed.window(proved)
-    bound = proved + window if whole else followed.edge(proved)
+    last = state.episode
+    if isinstance(followed, Episode):  # one run from its base on
+        first, proved, _ = runs[0]
+        window = last.window(proved)
+        bound, whole = proved + window, True
+        new = proved - first if first >= pace.shown else max(proved - pace.shown, 0)
+    else:
+        proved = runs[-1][1] if runs else last.base
+        window, bound, whole = followed.window(proved), followed.edge(proved), False
+        new, last = newly_proved(runs, pace.shown), followed.episode
     if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
         return BAD_PROOF
-    if claims.claimed(base, base + 1):
+    if base < claims.above and claims.claimed(base, base + 1):
         return _again(body, claims, now, limits)
-    last = followed if isinstance(followed, Episode) else followed.episode
-    pace, top, kept = claims.pace, claims.top, 0
-    new = newly_proved(runs, pace.shown)
-    if state.issued > pace.used and (state.embryo or (flags & _CLEAN and whole and proved >= top)):
-        kept = _kept(claims, new, limits, ended_here=whole and proved == top)
+    if state.issued > pace.used and (state.embryo or (whole and flags & _CLEAN and proved >= top)):
+        kept = limits.idle_window if whole and proved == top and new else _elsewhere(claims, new, limits)
     if not kept:
         episode = timed_out(last, window, base)
-    elif state.embryo:
-        episode = Episode(base, max(2, min(kept, limits.initial_window)), state.episode.ssthresh, state.episode.law)
+        after = pace.timed_out(base, new, now, limits)
+        if after is None:
+            return IMPATIENT
     else:
-        episode = paused(last, window, base, kept)
+        episode = paused(last, window, base, kept) if not state.embryo else _first(state.episode, base, kept, limits)
+        after = pace.paused(state.issued, base, new, limits)
     if size != state.datagram_bytes:
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
         episode = rescaled(episode, state.datagram_bytes, size)
-    after = pace.restarted((episode, size), state.issued if kept else None, new, now, limits)
-    if after is None:
-        return IMPATIENT
-    stop = base + episode.start
-    if episode.start > limits.max_burst_packets:
-        stop = min(stop, base + most_packets(size, limits))
-    taken = claims.restart(base, stop, after)
-    return Decision(base, stop, episode, True, size, taken) if taken else CLAIMED
+    start = episode.start
+    stop = base + (start if start <= limits.max_burst_packets else min(start, most_packets(size, limits)))
+    if not claims.restart((episode, size), stop, after):
+        return CLAIMED
+    return _new(Decision, (base, stop, episode, True, size, claims, top, (pace, after)))
 
 
-def _kept(claims: Claims, new: int, limits: Limits, *, ended_here: bool) -> int:
-    """How large a window may be that begins without a loss, 0 when there is nothing to show for it."""
-    if ended_here and new:
-        return limits.idle_window
-    return min(limits.initial_window, 2 * new) if claims.pace.begun else limits.initial_window
+def _elsewhere(claims: Claims, new: int, limits: Limits) -> int:
+    """How large a window may be that was not filled from here of late; 0 when there is nothing to show for it."""
+    return min(limits.initial_window, 2 * new) if claims.begun else limits.initial_window
+
+
+def _first(unproved: Episode, base: int, kept: int, limits: Limits) -> Episode:
+    """The episode at `base` of a client whose address is proved by the restart."""
+    return Episode(base, max(2, min(kept, limits.initial_window)), unproved.ssthresh, unproved.law)
 
 
 def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decision | Refused:
     """A repeat of a restart that was granted here; any other number in use cannot be a base."""
-    begun = claims.pace.find(body.restart_base)
+    begun = claims.find(body.restart_base)
     if begun is None or not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
         return CLAIMED
     episode, size = begun
-    return Decision(episode.base, episode.base + 1, episode, True, size, None, repeated=True)
+    return Decision(episode.base, episode.base + 1, episode, True, size, None)

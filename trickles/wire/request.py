@@ -21,14 +21,17 @@ _FIXED = struct.Struct(">BHIIIBBHH")  # flags, mss, lo, hi, restart base, runs, 
 _HEADER = struct.Struct(f">x{BLOB_BYTES}sI")
 _RUN = struct.Struct(">IIQ")
 _WANT = struct.Struct(">QI")
-_ONE_EACH = struct.Struct(">IIQQI")
+_ONE_EACH = struct.Struct(">BHIIIBBHHIIQQI")  # all of that with one run and one want
+_COUNTS, _ONE_OF_EACH = slice(15, 17), b"\1\1"
 _OFFSET = struct.Struct(">Q")
+_plain, _ONE_EACH_BYTES = _ONE_EACH.unpack_from, _ONE_EACH.size
 BODY_FIXED_BYTES = _FIXED.size
 RUN_BYTES = _RUN.size
 WANT_BYTES = _WANT.size
 OFFSET_BYTES = _OFFSET.size
 MOST_OFFSET = 1 << 62
 _PADDING = bytes(MIN_REQUEST_BYTES)
+_new = tuple.__new__
 Run = tuple[int, int, int]
 
 
@@ -74,15 +77,15 @@ class RequestBody(NamedTuple):
 def parse_body_untrusted(body: bytes) -> RequestBody:
     """Undo `RequestBody.encode`; BadPacket for truncation, counts that do not fit, or ranges out of order."""
     try:
-        flags, size, lo, hi, base, n_runs, n_wants, n_user, n_input = _FIXED.unpack_from(body)
-        if n_runs == 1 and n_wants == 1:  # as in most requests
-            first, proved, nonce, want, length = _ONE_EACH.unpack_from(body, BODY_FIXED_BYTES)
-            at = BODY_FIXED_BYTES + RUN_BYTES + WANT_BYTES
+        if body[_COUNTS] == _ONE_OF_EACH:  # as in most requests
+            flags, size, lo, hi, base, _, _, n_user, n_input, first, proved, nonce, want, length = _plain(body)
+            at = _ONE_EACH_BYTES
             runs: tuple[Run, ...] = ((first, proved, nonce),)
             wants: tuple[Range, ...] = ((want, want + length),)
             if proved <= first or want > MOST_OFFSET - length:
                 raise BadPacket("range out of order or beyond any stream")
         else:
+            flags, size, lo, hi, base, n_runs, n_wants, n_user, n_input = _FIXED.unpack_from(body)
             at, runs, wants = _lists_untrusted(body, n_runs, n_wants)
             proved = runs[-1][1] if runs else -1
         data_at, offset = at + n_user, 0
@@ -97,7 +100,8 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
         raise BadPacket("truncated request body, or input without its flag or beyond any stream")
     if lo > hi or (hi > lo and hi > proved):
         raise BadPacket("speaks for numbers beyond its proof")
-    return RequestBody(flags, size, lo, hi, base, runs, wants, user, offset, body[data_at:end])
+    fields = flags, size, lo, hi, base, runs, wants, user, offset, body[data_at:end]
+    return _new(RequestBody, fields)  # by the short way, for this is done for every request
 
 
 def _lists_untrusted(body: bytes, n_runs: int, n_wants: int) -> tuple[int, tuple[Run, ...], tuple[Range, ...]]:

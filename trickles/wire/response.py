@@ -66,7 +66,7 @@ def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
     return _LAW.pack(base, start, ssthresh, law, embryo) + blob
 
 
-def user_frame(start: int, stop: int | None, consumed: int, blob: bytes, *, more: bool = False) -> bytes:
+def user_frame(start: int, stop: int | None, consumed: int, blob: bytes, more: bool = False) -> bytes:
     """The bytes of a UserFrame."""
     field = stop_field(stop, more=more) if more or stop is None else stop
     return _USER.pack(start, field, consumed, len(blob)) + blob
