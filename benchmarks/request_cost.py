@@ -21,10 +21,11 @@ from trickles.client import Client, ClientConfig, Data, Failed
 from trickles.drivers.world import NoncePool, fresh_secret
 from trickles.handshake import certify
 from trickles.keyring import Epoch, Keyring
-from trickles.limits import MILLISECOND, SECOND
+from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
 from trickles.listener import Listener
+from trickles.listener.sizes import size_proof
 from trickles.service import Continuation, Event, Reply
-from trickles.wire.kinds import Address, Burst, Kind, Suite
+from trickles.wire.kinds import Address, Burst, Kind, Suite, address_bytes
 
 REPLICA, SOURCE = ("192.0.2.1", 8443), ("192.0.2.7", 40_000)
 REQUEST = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
@@ -74,7 +75,9 @@ class Talk:
 
     def __init__(self, listener: Listener, suite: Suite, samples: Samples) -> None:
         certificate = RING.newest(WALL).certificate
-        config = ClientConfig(suite=suite, certificate=certificate, datagram_bytes=PACKET_BYTES, probe_sizes=())
+        proof = size_proof(RING, address_bytes(SOURCE[0]), PACKET_BYTES, now=WALL, limits=DEFAULT_LIMITS)
+        known = {"datagram_bytes": PACKET_BYTES, "size_proof": proof}
+        config = ClientConfig(suite=suite, certificate=certificate, **known, probe_sizes=())
         self.client = Client([REPLICA], entropy=fresh_secret, config=config)
         self.listener = listener
         self.now = 0

@@ -18,6 +18,7 @@ from trickles.handshake import certify, hello_public_key, identity_public, make_
 from trickles.keyring import Epoch, Keyring, Purpose, expand
 from trickles.law import RENO
 from trickles.limits import DEFAULT_LIMITS
+from trickles.listener.sizes import size_proof
 from trickles.nonce import NonceSequence
 from trickles.rtt import RoundTrip
 from trickles.service import Continuation, Refusal
@@ -168,12 +169,13 @@ def requests() -> list[Json]:
     sequence = NonceSequence(NONCE_KEY)
     runs = ((9, 19, sequence.run(9, 19)), (20, 33, sequence.run(20, 33)))
     restart = RequestFlag.RESTART | RequestFlag.CLEAN
+    proof = divmod(size_proof(RING, address_bytes(CLIENT), 1472, now=NOW, limits=DEFAULT_LIMITS), 1 << 32)
     commit = commit_body(14, 6014, receipt(NONCE_KEY, STORE, 14, 6014))
     bodies = {
         "speaks for numbers, wants two ranges": RequestBody(
             0, 1200, 20, 33, 0, runs, ((14_700, 15_852), (18_156, 30_000)), user_blob()
         ),
-        "restarts after a pause": RequestBody(restart, 1472, 33, 33, 64, runs[:1], ((30_000, 60_000),), user_blob()),
+        "restarts after a pause": RequestBody(restart, 1472, *proof, 64, runs[:1], ((30_000, 60_000),), user_blob()),
         "repeats a claim": RequestBody(RequestFlag.PROBE, 1200, 19, 19, 0, runs[:1]),
         "brings the last input": RequestBody(
             RequestFlag.INPUT | RequestFlag.INPUT_END, 1200, 9, 19, 0, runs[:1], ((0, 1152),), b"", 14, b"PING\n"
@@ -234,8 +236,16 @@ def others() -> list[Json]:
         rows.append(row | {"bytes": clear + session.tag(clear)})
     ping = request_header(Kind.PING, blob(Suite.SEALED), number)
     rows.append({"what": "ping", "bytes": session.seal_request(ping, bytes(300 - len(ping) - 16))})
-    pong = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, SALT, number, 0, 0)
-    rows.append({"what": "pong", "bytes": b"".join(session.seal_response(pong, bytes(300 - 48), tagged=True))})
+    proof = size_proof(RING, address_bytes(CLIENT), 300, now=NOW, limits=DEFAULT_LIMITS)
+    pong = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, SALT, number, proof, 0)
+    rows.append(
+        {
+            "what": "pong",
+            "address": address_bytes(CLIENT),
+            "time": NOW,
+            "bytes": b"".join(session.seal_response(pong, bytes(300 - 48), tagged=True)),
+        }
+    )
     piece = request_header(Kind.PIECE, blob(Suite.SEALED), number)
     row = {"what": "piece", "offset": 1000, "data": b"input " * 20}
     rows.append(row | {"bytes": session.seal_request(piece, piece_body(1000, b"input " * 20))})

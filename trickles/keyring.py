@@ -34,6 +34,7 @@ class Purpose(bytes, Enum):
     IDENTITY = b"trickles 1 connection identity"
     NONCE = b"trickles 1 range nonces"
     COOKIE = b"trickles 1 hello cookie"
+    SIZE = b"trickles 1 datagram size"
     HELLO = b"trickles 1 hello key"
     ONE_TIME = b"trickles 1 hello one-time key"
     TO_SERVER = b"trickles 1 client to server"

@@ -41,6 +41,7 @@ class Limits:
     clock_skew: int = 10 * SECOND  # what was issued further ahead is refused as expired: a clock is wrong
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
+    size_proof_period: int = 3600 * SECOND  # one that a size passes is good for one to two of these
     min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor; doubles without new proof
     proved_restart_interval: int = 200 * MILLISECOND  # what it doubles up to while each proves something: the RTO floor
     min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor; doubles without new proof

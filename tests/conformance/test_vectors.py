@@ -234,9 +234,17 @@ def test_ping_and_pong() -> None:
     ping, pong, number = octets(OTHERS["ping"]["bytes"]), octets(OTHERS["pong"]["bytes"]), OTHERS["ping"]["number"]
     zeros = bytes(len(ping) - 133 - 16)
     assert ping == by_hand.to_server(Kind.PING, by_hand.SEALED, SECRET, BLOBS[1, False], number, zeros)
-    clear = by_hand.reply_header(Kind.PONG, 0, number, pong[4:12], number, 0, 0)
+    shown = OTHERS["pong"]
+    proof = by_hand.size_proof(EPOCH_KEY, octets(shown["address"]), len(pong), shown["time"] // 3_600_000_000)
+    clear = by_hand.reply_header(Kind.PONG, 0, number, pong[4:12], number, proof, 0)
     assert pong == by_hand.to_client(by_hand.SEALED, SECRET, clear, bytes(len(pong) - 48), tagged=True)
     assert len(pong) == len(ping)
+
+
+def test_a_restart_shows_the_proof_of_the_size_that_it_raises() -> None:
+    raised = [each["body"] for each in VECTORS["requests"] if each["what"] == "restarts after a pause"]
+    proof = by_hand.size_proof(EPOCH_KEY, octets(OTHERS["pong"]["address"]), 1472, ISSUED // 3_600_000_000)
+    assert {(each["datagram_bytes"], each["lo"] << 32 | each["hi"]) for each in raised} == {(1472, proof)}
 
 
 def test_piece_and_receipt() -> None:

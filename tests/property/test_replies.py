@@ -53,6 +53,7 @@ def asked(suite: Suite, reply: Reply, size: int, hi: int) -> list[Packet]:
     desk = Desk(service, suite=suite)
     desk.greet()
     desk.now += 10_000
+    desk.ping(size)
     desk.ask(desk.peer.restart(desk.peer_bound(), datagram_bytes=size))
     desk.listener.drop_caches()  # where the restart was answered short, only another restart would go on
     service.reply = reply

@@ -18,6 +18,7 @@ PURPOSES = {
     "NONCE": b"trickles 1 range nonces",
     "COOKIE": b"trickles 1 hello cookie",
     "HELLO": b"trickles 1 hello key",
+    "SIZE": b"trickles 1 datagram size",
     "TO_SERVER": b"trickles 1 client to server",
     "TO_CLIENT": b"trickles 1 server to client",
     "SPOOL": b"trickles 1 spool receipts",
@@ -120,6 +121,12 @@ def range_nonce(key: bytes, number: int) -> int:
     encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
     block = encryptor.update(struct.pack(">QQ", 0, number // 2))
     return int.from_bytes(block[8:] if number % 2 else block[:8], "big")
+
+
+def size_proof(epoch_key: bytes, address: bytes, size: int, hour: int) -> int:
+    """What a pong says of its size to that address, in that hour."""
+    context = address + size.to_bytes(4, "big") + hour.to_bytes(8, "big")
+    return int.from_bytes(derived(epoch_key, "SIZE", context, 8), "big")
 
 
 def receipt(key: bytes, store: bytes, start: int, stop: int) -> int:

@@ -57,6 +57,11 @@ class Desk:
         self.now += ROUND_TRIP
         return self.ask(self.peer.restart(self.peer_bound()))
 
+    def ping(self, size: int) -> None:
+        """The peer gets a proof that datagrams of that size pass."""
+        (pong,) = self.send(self.peer.ping(size))
+        self.peer.receive(pong)
+
     def peer_bound(self) -> int:
         """The least base that a restart may have: the edge of what the peer has proved."""
         assert self.peer.transport is not None

@@ -74,18 +74,6 @@ def test_a_path_that_becomes_narrower_stops_nothing_for_long(since: int) -> None
     assert net.now < 30 * SECOND
 
 
-def test_a_known_size_is_used_from_the_first_restart_on() -> None:
-    narrow = Narrow(70_000)
-    net = Toynet(
-        fleet(File(CONTENT), 1),
-        config=ClientConfig(datagram_bytes=8972, probe_sizes=()),
-        jitter_us=1,
-        tamper=narrow,
-    )
-    assert net.run() == CONTENT
-    assert narrow.largest == 8972
-
-
 # input
 
 

@@ -13,9 +13,10 @@ from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
 from tests.support.replica_program import tape
 from trickles import Dialer, Keyring, Stream, connect
 from trickles.drivers.addresses import shown
-from trickles.drivers.dialer import is_numeric, parse_address, resolve
+from trickles.drivers.dialer import SIZE_PROOF_LIFE, is_numeric, parse_address, resolve
 from trickles.drivers.health import FIRST_REST, LONGEST_REST, Health
 from trickles.drivers.ports import Port, Ports
+from trickles.drivers.world import monotonic_us
 from trickles.errors import ConnectionFailed
 from trickles.handshake import DAY
 from trickles.wire.kinds import Address, Suite
@@ -230,6 +231,25 @@ def test_over_ipv6_probes_leave_room_for_its_longer_header() -> None:
             stream = await asked(dialer, 1_000_000)
             assert stream.statistics()["datagram_bytes"] == 8_952
             assert dialer.ports._family == socket.AF_INET6
+
+    run(test())
+
+
+def test_a_size_is_used_at_once_by_the_next_connection_as_long_as_replicas_believe_its_proof(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        with LoopFleet() as fleet:
+            dialer = Dialer(fleet.addresses, config(probe_sizes=(8_972,)))
+            first = await asked(dialer, 1_000_000)
+            assert (first.statistics()["datagram_bytes"], fleet.counted("pings")) == (8_972, 1)
+            again = await asked(dialer, 5_000)
+            assert (again.statistics()["datagram_bytes"], fleet.counted("pings")) == (8_972, 1)
+            later = monotonic_us() + SIZE_PROOF_LIFE
+            monkeypatch.setattr("trickles.drivers.dialer.monotonic_us", lambda: later)
+            await asked(dialer, 1_000_000)
+            assert (dialer.config.datagram_bytes, fleet.counted("pings")) == (8_972, 2)
+            assert dialer.config.size_proof
 
     run(test())
 

@@ -167,15 +167,17 @@ def test_the_end_is_marked_on_the_packet_that_reaches_it() -> None:
 def test_a_restart_may_ask_for_larger_datagrams_and_begins_with_fewer() -> None:
     desk = Desk(Tape())
     desk.greet()
+    desk.ping(9000)
     packets = desk.ask(desk.peer.restart(desk.peer_bound(), datagram_bytes=9000))
     assert {packet.size_bytes for packet in packets} == {9000}
     assert sum(packet.size_bytes for packet in packets) <= 10 * 1200
 
 
-@pytest.mark.parametrize(("asked", "given"), [(0, 1200), (1199, 1200), (65_535, 65_507)])
+@pytest.mark.parametrize(("asked", "given"), [(0, 1200), (1199, 1200), (65_507, 65_507), (65_535, 1200)])
 def test_the_size_of_datagrams_is_kept_between_its_bounds(asked: int, given: int) -> None:
     desk = Desk(Tape())
     desk.greet()
+    desk.ping(65_507)
     assert desk.ask(desk.peer.restart(desk.peer_bound(), datagram_bytes=asked))[0].size_bytes == given
 
 

@@ -6,17 +6,18 @@ import pytest
 
 from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.fleetkeys import WALL, epoch
-from tests.support.peer import Peer
+from tests.support.peer import SOURCE, Peer
 from tests.support.toys import Tape
 from trickles.errors import BadPacket, Forged
 from trickles.limits import DEFAULT_LIMITS, SECOND, Limits
 from trickles.listener import Listener
+from trickles.listener.sizes import size_proof
 from trickles.service import Refusal
 from trickles.spool import MemorySpool
 from trickles.tools.peer import Cookie, Packet, Pong
 from trickles.tools.received import Received
 from trickles.wire.hello import Certificate
-from trickles.wire.kinds import Kind, Suite
+from trickles.wire.kinds import Kind, Suite, address_bytes
 from trickles.wire.piece import Receipt
 from trickles.wire.refusal import RefusalHead
 from trickles.wire.request import Run
@@ -94,7 +95,9 @@ def test_it_opens_every_kind_of_reply_and_takes_over_what_mends_a_refusal() -> N
     desk.connect()
     peer = desk.peer
     (pong,) = desk.send(peer.ping(500))
-    assert peer.receive(pong) == Pong(peer.number, 500)
+    proof = size_proof(desk.keyring, address_bytes(SOURCE[0]), 500, now=desk.now, limits=DEFAULT_LIMITS)
+    assert peer.receive(pong) == Pong(peer.number, 500, proof)
+    assert peer.sizes == {500: proof}
     (answer,) = desk.send(peer.piece(0, b"input"))
     receipt = peer.receive(answer)
     assert isinstance(receipt, Receipt)

@@ -37,5 +37,6 @@ class ClientConfig:
     policy: Policy = Policy.HOME
     first: int = 0  # index of the replica to begin with
     datagram_bytes: int = 0  # known to pass this path; 0: find out
+    size_proof: int = 0  # what a replica said of that size within the last hour; 0: it has to be asked
     probe_sizes: tuple[int, ...] = (1472, 8972, 65_507)  # Ethernet, jumbo frames, loopback (IPv4 payloads)
     limits: Limits = DEFAULT_LIMITS

@@ -186,7 +186,7 @@ class Receiver:
             if frames.transport.embryo and not self._stands(frames.transport.blob):
                 state.counters.hit("dropped.unexpected")
                 return
-            adopt(state, frames.transport, now, number)
+            adopt(state, frames.transport, now, number, small=bool(flags & ResponseFlag.SMALL))
         claim, salt = state.claims.find(request, number, number + 1), datagram[4:12]
         found = state.conversions.get(request)
         conversion = found if found is not None and number >= found.start else None  # below it is a copy, of long ago
@@ -290,8 +290,8 @@ class Receiver:
         if len(datagram) < HEADER_BYTES + TAG_BYTES:
             raise BadPacket("truncated pong")
         state.session.open_response_untrusted(datagram[:HEADER_BYTES], datagram[HEADER_BYTES:], tagged=True)
-        _, _, _, number, _, _ = _FIELDS.unpack_from(datagram)
+        _, _, _, number, proof, _ = _FIELDS.unpack_from(datagram)
         if state.pings.pop(number, 0) != len(datagram):  # of one ping one pong counts
             state.counters.hit("dropped.repeated")
             return
-        state.proven_bytes = max(state.proven_bytes, len(datagram))
+        state.note_size(len(datagram), proof)

@@ -159,7 +159,8 @@ class Sender:
             raise ConnectionFailed("packet numbers used up")
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
         stop = base + self._expected_window(course.window(proved), clean=clean)
-        claim = Claim(base, stop, proved, proved, self._to(stop - base, now), now, flags=flags, runs=runs)
+        high, low = divmod(state.size_proof if size > state.datagram_bytes else 0, 1 << 32)
+        claim = Claim(base, stop, high, low, self._to(stop - base, now), now, flags=flags, runs=runs)
         claim.datagram_bytes = size
         self._fill(claim)
         state.restarting, state.timed_out = claim, False
@@ -169,9 +170,9 @@ class Sender:
         """Datagram size of the episode to come: larger when a larger one is proven, the least when nothing passes."""
         state = self._state
         if state.timed_out and state.round_trip.backoff > 2:
-            state.proven_bytes = state.limits.min_datagram_bytes
+            state.note_size_lost(state.limits.min_datagram_bytes)
             return state.proven_bytes
-        return max(state.proven_bytes, state.datagram_bytes) if clean else state.datagram_bytes
+        return state.proven_bytes if clean and state.widens else state.datagram_bytes
 
     def _expected_window(self, window: int, *, clean: bool) -> int:
         """What the server will start with, as far as this side can tell."""

@@ -10,10 +10,13 @@ from trickles.wire.response import TransportFrame, UserFrame
 SEALED_USER_BYTES = 64  # what sealing adds to the state that a service wants back
 
 
-def adopt(state: ConnectionState, frame: TransportFrame, now: int, number: int | None = None) -> None:
+def adopt(
+    state: ConnectionState, frame: TransportFrame, now: int, number: int | None = None, *, small: bool = False
+) -> None:
     """Take a fresh transport continuation, unless it belongs to an episode that is over.
 
     One of the episode in force takes the older one's place only if packet `number`, that it came with, is news.
+    `small`: the size that the restart named was not believed.
     """
     episode, restarting = frame.episode, state.restarting
     base, start, _, _ = episode
@@ -25,6 +28,8 @@ def adopt(state: ConnectionState, frame: TransportFrame, now: int, number: int |
         restarting.resize(min(restarting.stop, episode.base + max(episode.start, 1)))
         state.begin(frame, now)
         state.datagram_bytes = restarting.datagram_bytes
+        if small:
+            state.note_other_path()
         state.restarting = None
     elif state.transport is None or episode.base > state.board.cursor:
         state.begin(frame, now)

@@ -56,7 +56,9 @@ class ConnectionState:
         self.output = Reassembly(config.limits.receive_window_bytes, config.limits.most_out_of_order)
         self.round_trip = RoundTrip()
         self.datagram_bytes = config.limits.min_datagram_bytes
-        self.proven_bytes = max(config.datagram_bytes, config.limits.min_datagram_bytes)
+        self.proven_bytes = max(config.datagram_bytes, config.limits.min_datagram_bytes)  # passes, from here at least
+        self.size_proof = config.size_proof  # by which a replica believes it
+        self.paths = 0  # how often a size was given up because the path is another one
         self.output_end: int | None = None
         self.taken_bytes = 0
         self.spoken = 0  # numbers below were spoken for
@@ -169,7 +171,27 @@ class ConnectionState:
     @property
     def draining(self) -> bool:
         """True while larger datagrams wait for what is under way: then a restart will use them."""
-        return self.proven_bytes > self.datagram_bytes and len(self.claims) > 0 and self.board.clean
+        return self.widens and len(self.claims) > 0 and self.board.clean
+
+    @property
+    def widens(self) -> bool:
+        """True when a replica would believe that larger datagrams pass than those in use."""
+        return self.proven_bytes > self.datagram_bytes and self.size_proof != 0
+
+    def note_size(self, size: int, proof: int) -> None:
+        """Datagrams of that size pass, and that is the proof of it; only the largest counts."""
+        if size > self.proven_bytes or (size == self.proven_bytes and not self.size_proof):
+            self.proven_bytes, self.size_proof = size, proof
+
+    def note_size_lost(self, size: int) -> None:
+        """No datagrams above that size pass any more."""
+        self.proven_bytes, self.size_proof = size, 0
+
+    def note_other_path(self) -> None:
+        """What was known of sizes holds no more: the address is another one, or its proof has aged."""
+        self.datagram_bytes = self.limits.min_datagram_bytes
+        self.note_size_lost(self.datagram_bytes)
+        self.paths += 1
 
     @property
     def burst_packets(self) -> int:

@@ -62,7 +62,7 @@ class Timers:
         if edge(state.spoken) >= edge(state.board.cursor):  # what arrived earns nothing, and nothing more will come
             return not state.board.waiting
         idle = now - state.progress_at > state.round_trip.timeout(state.limits)
-        return idle or (state.proven_bytes > state.datagram_bytes and state.board.clean)
+        return idle or (state.widens and state.board.clean)
 
     # losses
 
@@ -229,7 +229,7 @@ class Timers:
         state.round_trip = state.round_trip.backed_off()
         state.probes = 0
         if state.restarting is not None and state.restarting.datagram_bytes > state.datagram_bytes:
-            state.proven_bytes = state.datagram_bytes  # larger ones have passed once, but do not now
+            state.note_size_lost(state.datagram_bytes)  # larger ones have passed once, but do not now
         for claim in list(state.claims):
             claim.lost = True
             close(state, claim)

@@ -99,6 +99,8 @@ def _challenged(state: ConnectionState, code: Refusal, frame: TransportFrame, in
     Each is bound to the address that the replica saw. Where every replica sees another one (a balancer with many
     addresses, a pool of translators) no continuation of one is good at the next: cling to one, then give up.
     """
+    if code is Refusal.ADDRESS:
+        state.note_other_path()
     adopt(state, frame, now)
     if in_a_row > 2 * CHALLENGES:
         expired = code is Refusal.EXPIRED

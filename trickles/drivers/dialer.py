@@ -15,10 +15,12 @@ from trickles.drivers.health import Health
 from trickles.drivers.ports import IDLE_AFTER, Ports
 from trickles.drivers.world import fresh_secret, monotonic_us, wall_us
 from trickles.errors import BadPacket, IdentityError
+from trickles.limits import SECOND
 from trickles.wire.kinds import Address, Suite
 
 MOST_IDENTITIES = 64
 KEPT_WINDOWS = 5  # of input that lies in a spool: a connection whose share of memory is small keeps less of it
+SIZE_PROOF_LIFE = 45 * 60 * SECOND  # replicas believe one for an hour at least
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 
@@ -45,7 +47,8 @@ class Dialer:
         self._health = Health(self.replicas, config.first)
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
-        self._learned: tuple[int, int] | None = None
+        self._learned: tuple[int, int, int] | None = None
+        self._size_learned_at = 0
         config = _with_clock(config)
         self._use(replace(config, probe_sizes=_fitting(config.probe_sizes)) if self._wide else config)
 
@@ -123,6 +126,9 @@ class Dialer:
         self._use(replace(self._config, probe_sizes=_fitting(self._config.probe_sizes)))
 
     def _client(self, first: int, window_bytes: int) -> Client:
+        if self._config.size_proof and monotonic_us() - self._size_learned_at > SIZE_PROOF_LIFE:
+            self._learned = None
+            self._use(replace(self._config, size_proof=0))
         try:
             config = self._config_for(first, window_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
@@ -140,10 +146,14 @@ class Dialer:
         if not state.established:
             self._doubt(client)
             return
-        learned = certificate.epoch, state.proven_bytes
+        if state.size_proof != self._config.size_proof:
+            self._size_learned_at = monotonic_us()
+        size, proof = state.proven_bytes, state.size_proof
+        learned = certificate.epoch, size, proof
         if learned != self._learned:
             self._learned = learned
-            self._use(replace(self._config, certificate=certificate.encode(), datagram_bytes=state.proven_bytes))
+            encoded = certificate.encode()
+            self._use(replace(self._config, certificate=encoded, datagram_bytes=size, size_proof=proof))
 
     def _note_health(self, client: Client, now: int) -> None:
         state = client.state

@@ -17,6 +17,7 @@ from trickles.listener.grants import decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
+from trickles.listener.sizes import size_proof, size_proved
 from trickles.listener.spooling import Spooler
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
@@ -25,7 +26,7 @@ from trickles.stores import NO_STORE
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
 from trickles.wire.refusal import refusal_header
-from trickles.wire.request import parse_body_untrusted, split_untrusted
+from trickles.wire.request import RequestBody, parse_body_untrusted, split_untrusted
 from trickles.wire.response import HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
 
 Entropy = Callable[[int], bytes]
@@ -144,7 +145,8 @@ class Listener:
         state = path.state
         if state.address != address_bytes(source[0]) or not -self._skew <= now - state.issued <= self._life:
             return self._challenge(path, source, number, now)
-        decision = decide(path, body, self._claims, now=now, limits=self._limits)
+        asked = body if body.datagram_bytes <= state.datagram_bytes else self._sized(path, body, now)
+        decision = decide(path, asked, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
@@ -174,7 +176,17 @@ class Listener:
             self.counters.hit("dropped.ping")
             return []
         self.counters.hit("pings")
-        return [_pong(path, source, number, self._entropy(SALT_BYTES), len(datagram))]
+        ring, limits, size = self._paths.keyring, self._limits, len(datagram)
+        proof = size_proof(ring, path.state.address, size, now=now, limits=limits)
+        return [_pong(path, source, number, self._entropy(SALT_BYTES), size, proof)]
+
+    def _sized(self, path: Path, body: RequestBody, now: int) -> RequestBody:
+        """The request as it stands if the larger size that it names is proved; else with the least one."""
+        ring, address, limits = self._paths.keyring, path.state.address, self._limits
+        if size_proved(ring, body.size_proof, address, body.datagram_bytes, now=now, limits=limits):
+            return body
+        self.counters.hit("refused.size")
+        return body._replace(datagram_bytes=limits.min_datagram_bytes)
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
         timely = -self._skew <= now - path.state.issued <= self._life
@@ -190,8 +202,8 @@ def _hint(source: Address, number: int, salt: bytes) -> Burst:
     return Burst(source, len(clear), [clear])
 
 
-def _pong(path: Path, source: Address, number: int, salt: bytes, size: int) -> Burst:
+def _pong(path: Path, source: Address, number: int, salt: bytes, size: int, proof: int) -> Burst:
     """As large as the ping: the round trip proves that datagrams of this size pass both ways (RFC 8899)."""
-    clear = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, salt, number, 0, 0)
+    clear = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, salt, number, proof, 0)
     fill: Buffer = bytes(size - HEADER_BYTES - TAG_BYTES)
     return Burst(source, size, path.session.seal_response(clear, fill, tagged=True))

@@ -25,6 +25,7 @@ _new = tuple.__new__
 _INPUT_END, _INPUT_LOST = RequestFlag.INPUT_END, RequestFlag.INPUT_LOST
 _UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
+_SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
 
@@ -48,6 +49,7 @@ class Replier:
         self._service = service
         self._entropy = entropy
         self._life, self._skew = limits.user_continuation_life, limits.clock_skew
+        self._least = limits.min_datagram_bytes
         self._most_user_bytes = limits.max_user_continuation_bytes
         self._old = limits.continuation_life // 4  # then a continuation is renewed although its episode goes on
         self._counters = counters
@@ -90,7 +92,7 @@ class Replier:
         aged = now - path.state.issued > self._old
         if fresh or aged:
             frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)
-            sent |= _TRANSPORT
+            sent |= _TRANSPORT if size >= body.datagram_bytes else _TRANSPORT | _SMALL
         again = known if aged and not inline else None  # a long transfer outlives its epoch
         more = known is not None and known.more
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, decision, again, more)
@@ -194,7 +196,8 @@ class Replier:
         """Refuse an aged or foreign-address continuation; the fresh one, bound to `source`, proves the path."""
         self._counters.hit(f"refused.{why.name.lower()}")
         state, address, nonce = path.state, address_bytes(source[0]), self._entropy(_NONCE_BYTES)
-        frame, _ = self._paths.renew(path, state.episode, True, address, state.datagram_bytes, nonce, now)
+        size = state.datagram_bytes if address == state.address else self._least  # what passes there is not known yet
+        frame, _ = self._paths.renew(path, state.episode, True, address, size, nonce, now)
         return [self._refused(path, source, number, why, frame)]
 
     def refuse(self, path: Path, source: Address, number: int, why: Refusal) -> list[Burst]:

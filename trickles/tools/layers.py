@@ -185,7 +185,7 @@ def _reply_fields(kind: Kind, second: Any, number: str, proof: str) -> tuple[Any
     )
 
 
-_RESPONSE_MARKS = ["TRANSPORT", "USER", "SHORT", "END", "REPEATED"]
+_RESPONSE_MARKS = ["TRANSPORT", "USER", "SHORT", "END", "REPEATED", "SMALL"]
 _RESPONSE_FLAGS = FlagsField("flags", 0, 8, _RESPONSE_MARKS)
 
 
@@ -236,7 +236,7 @@ class TricklesPong(Layer):
     """Answers a ping with a datagram of its size."""
 
     name = "Trickles pong"
-    fields_desc = (*_reply_fields(Kind.PONG, ByteField("flags", 0), "number", "zero"), XStrField("sealed", b""))
+    fields_desc = (*_reply_fields(Kind.PONG, ByteField("flags", 0), "number", "proof"), XStrField("sealed", b""))
 
 
 class TricklesReceipt(Layer):

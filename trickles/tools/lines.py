@@ -152,6 +152,8 @@ def _response(seen: SeenResponse) -> Iterator[str]:
         yield "END"
     if seen.flags & ResponseFlag.REPEATED:
         yield "REPEATED"
+    if seen.flags & ResponseFlag.SMALL:
+        yield "SMALL"
 
 
 def _transport(frame: TransportFrame) -> str:

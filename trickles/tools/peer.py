@@ -69,10 +69,11 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to the ping of that request number."""
+    """The answer to the ping of that request number, with the proof that datagrams of this size pass."""
 
     request: int
     size_bytes: int
+    proof: int = 0
 
 
 Reply = Packet | RefusalHead | Receipt | Certificate | Cookie | Pong
@@ -91,6 +92,7 @@ class Peer:
         self.frames: deque[TransportFrame] = deque(maxlen=MAX_KEPT)  # all, oldest first
         self.users: deque[UserFrame] = deque(maxlen=MAX_KEPT)
         self.nonces = Received()
+        self.sizes: dict[int, int] = {}  # proofs that datagrams of these sizes pass
         self.output = Reassembly()
 
     @property
@@ -159,11 +161,9 @@ class Peer:
         return RequestBody(0, 1200, lo, hi, 0, runs, ((0, 1 << 20),), user)._replace(**fields)
 
     def restart(self, base: int, *, flags: int = 0, frame: TransportFrame | None = None, **fields: Any) -> bytes:
-        """A request for a new episode at `base`, with all that is known for proof."""
-        shown = frame or self.transport
-        proved = self.proof(shown.episode.base if shown else 0)
-        at = proved[-1][1] if proved else 0
-        return self.speak(at, at, frame=frame, flags=RequestFlag.RESTART | flags, restart_base=base, **fields)
+        """A request for a new episode at `base`, with all that is known for proof, also of the size that it names."""
+        high, low = divmod(self.sizes.get(fields.get("datagram_bytes", 0), 0), 1 << 32)
+        return self.speak(high, low, frame=frame, flags=RequestFlag.RESTART | flags, restart_base=base, **fields)
 
     def proof(self, base: int) -> tuple[Run, ...]:
         """Runs (start, stop, nonce) of everything received from `base` on."""
@@ -191,6 +191,8 @@ class Peer:
             self.remember(reply)
         elif isinstance(reply, RefusalHead):
             self._adopt(reply.transport, None)
+        elif isinstance(reply, Pong):
+            self.sizes[reply.size_bytes] = reply.proof
         return reply
 
     def remember(self, packet: Packet) -> None:
@@ -218,7 +220,8 @@ class Peer:
         if kind == Kind.PONG and len(datagram) >= HEADER_BYTES:
             clear = datagram[:HEADER_BYTES]
             self.session.open_response_untrusted(clear, datagram[HEADER_BYTES:], tagged=True)
-            return Pong(HEADER.unpack(clear)[4], len(datagram))
+            _, _, _, _, request, proof, _ = HEADER.unpack(clear)
+            return Pong(request, len(datagram), proof)
         raise BadPacket("not a reply")
 
     def open(self, datagram: bytes) -> Packet:

@@ -57,6 +57,7 @@ class ResponseFlag:
     SHORT: Final = 4  # numbers of this claim above this packet are void
     END: Final = 8  # the output stream ends after this packet's data
     REPEATED: Final = 16  # all of this claim was sent from here before; the packet proves nothing, its nonce is zero
+    SMALL: Final = 32  # the datagram size that the restart named was not proved: it is the least one
 
 
 @dataclass(slots=True)

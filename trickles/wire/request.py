@@ -36,7 +36,10 @@ Run = tuple[int, int, int]
 
 
 class RequestBody(NamedTuple):
-    """One request in clear. `lo`, `hi` are packet numbers; `runs` are (start, stop, nonce); `wants` byte ranges."""
+    """One request in clear. `lo`, `hi` are packet numbers; `runs` are (start, stop, nonce); `wants` byte ranges.
+
+    In a restart `lo` and `hi` are the halves of the proof that datagrams of `datagram_bytes` pass, see `size_proof`.
+    """
 
     flags: int
     datagram_bytes: int
@@ -48,6 +51,11 @@ class RequestBody(NamedTuple):
     user: bytes = b""
     input_offset: int = 0
     input: bytes = b""
+
+    @property
+    def size_proof(self) -> int:
+        """Of a restart: what shows that datagrams of the size that it names pass."""
+        return self.lo << 32 | self.hi
 
     def encode(self) -> bytes:
         """The body's bytes, padded so that the whole request reaches its least size."""
@@ -98,7 +106,7 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
     end = data_at + n_input
     if end > len(body) or (n_input and not flags & 8) or offset + n_input > MOST_OFFSET:
         raise BadPacket("truncated request body, or input without its flag or beyond any stream")
-    if lo > hi or (hi > lo and hi > proved):
+    if (lo > hi or (hi > lo and hi > proved)) and not flags & 1:  # RequestFlag.RESTART: there they are a proof of size
         raise BadPacket("speaks for numbers beyond its proof")
     fields = flags, size, lo, hi, base, runs, wants, user, offset, body[data_at:end]
     return _new(RequestBody, fields)  # by the short way, for this is done for every request

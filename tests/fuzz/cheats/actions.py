@@ -122,7 +122,7 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A request for a new episode, `skip` numbers from where `place` says."""
+    """A request for a new episode, `skip` numbers from where `place` says, with a proof of its size if one is held."""
 
     held: int = 0
     show: Show = Show.ALL
@@ -142,10 +142,10 @@ class Restart:
         if held is None:
             return
         runs = cheat.proof(held, self.show, self.pick)
-        at = runs[-1][1] if runs else 0
+        high, low = divmod(cheat.size_proof(self.size, self.pick), 1 << 32)
         base = cheat.base(held, runs, self.place, self.skip, self.pick)
         flags, wants = self.flags | RequestFlag.RESTART, cheat.wanted(self.wants, self.pick)
-        body = RequestBody(flags, self.size, at, at, base, runs, wants, cheat.user(self.user))
+        body = RequestBody(flags, self.size, high, low, base, runs, wants, cheat.user(self.user))
         stage.send(self.replica, cheat.say(held, body))
 
 

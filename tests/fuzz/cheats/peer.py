@@ -124,7 +124,7 @@ class Cheat:
         self.sent: list[Sent] = []
         self.bases: list[int] = []  # of restarts that were asked for
         self.top = 0  # one past the highest number that may be used
-        self.ponged_bytes = 0
+        self.sizes: dict[int, int] = {}  # proofs that datagrams of these sizes pass
         self._proofs = [Received()]
         self._families = {b"": 0}  # by the embryo that began each
         self._requests: dict[int, Sent] = {}
@@ -245,6 +245,10 @@ class Cheat:
         cost = measured(lambda: course(episode, ranges).edge(end), most_calls=_LAWFUL_CALLS, memory=False)
         return cost.result if cost.result is not None else end + 2 * episode.ssthresh % SKIP
 
+    def size_proof(self, size: int, pick: int) -> int:
+        """The proof that datagrams of that size pass; where none is held that of another size, or a false one."""
+        return self.sizes.get(size) or (chosen(list(self.sizes.values()), pick) if self.sizes else pick)
+
     def wanted(self, wants: Wants, pick: int) -> tuple[Range, ...]:
         """The ranges that `wants` chooses."""
         at = self._reached
@@ -284,7 +288,7 @@ class Cheat:
         elif kind == Kind.REFUSAL:
             self._hear_refusal(datagram)
         elif kind == Kind.PONG:
-            self.ponged_bytes = max(self.ponged_bytes, len(datagram))
+            self.sizes[len(datagram)] = int.from_bytes(datagram[16:24], "big")
 
     def _hear_response(self, datagram: bytes) -> None:
         _, flags, request, _, number, nonce, _ = HEADER.unpack_from(datagram)
