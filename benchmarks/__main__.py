@@ -31,6 +31,7 @@ NAMES = (
     "trees",
     "attacks",
     "floods",
+    "hostile",
     "bad_days",
     "conformance",
 )
@@ -51,6 +52,7 @@ FULL = (
     ("trees", ""),
     ("attacks", ""),
     ("floods", ""),
+    ("hostile", ""),
     ("bad_days", ""),
 )
 QUICK = (
@@ -66,6 +68,7 @@ QUICK = (
     ("trees", "--files 2000 --gigabytes 0.5"),
     ("attacks", "--seeds 1 --seconds 3 --rounds 8"),
     ("floods", "--connections 2000 --seconds 1 --rounds 1"),
+    ("hostile", "--rounds 3"),
     ("bad_days", "--seconds 1.5"),
 )
 

@@ -9,6 +9,7 @@ also faster than the library by a tenth. Tests exchange messages with the librar
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -57,9 +58,15 @@ def seal(one_time: bytes, public: bytes, info: bytes, plaintext: bytes) -> bytes
 def _schedule(shared: bytes, publics: bytes, info: bytes) -> tuple[bytes, bytes]:
     """Key and nonce of the one message, by ExtractAndExpand of section 4.1 and KeySchedule of section 5.1."""
     secret = _expand(_KEM, _extract(_KEM, b"", b"eae_prk", shared), b"shared_secret", publics, _HASH_BYTES)
-    context = _NO_PSK + _extract(_SUITE, b"", b"info_hash", info)
+    context = _NO_PSK + _info_hash(info)
     start = _extract(_SUITE, secret, b"secret", b"")
     return _expand(_SUITE, start, b"key", context, 16), _expand(_SUITE, start, b"base_nonce", context, 12)
+
+
+@lru_cache(maxsize=64)
+def _info_hash(info: bytes) -> bytes:
+    """Of the few things that all messages to one key say."""
+    return _extract(_SUITE, b"", b"info_hash", info)
 
 
 def _extract(suite: bytes, salt: bytes, label: bytes, value: bytes) -> bytes:

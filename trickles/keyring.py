@@ -48,7 +48,7 @@ class Purpose(bytes, Enum):
 
 def expand(key: bytes, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
     """HKDF-Expand with SHA-256 (RFC 5869 section 2.3), one block: at most 32 bytes."""
-    info = purpose.value + len(context).to_bytes(2, "big") + context
+    info = purpose + len(context).to_bytes(2, "big") + context
     return hmac.digest(key, info + b"\x01", "sha256")[:length]
 
 
@@ -83,14 +83,19 @@ class Keyring:
 
     def newest(self, now: int) -> Epoch:
         """The epoch that seals at `now`: the last one in force, or the first if none is yet."""
+        if len(self.epochs) == 1:
+            return self.epochs[0]
         in_force = [epoch for epoch in self.epochs if epoch.not_before <= now]
         return max(in_force, key=lambda epoch: (epoch.not_before, epoch.identifier)) if in_force else self.epochs[0]
 
     def period(self, now: int) -> tuple[Epoch, int, int]:
         """The epoch that seals at `now`, and the times [start, stop) from when until when it is that one."""
+        stop = _ALWAYS
+        for each in self.epochs:
+            if now < each.not_before < stop:
+                stop = each.not_before
         epoch = self.newest(now)
-        start = epoch.not_before if epoch.not_before <= now else -_ALWAYS
-        return epoch, start, min((each.not_before for each in self.epochs if each.not_before > now), default=_ALWAYS)
+        return epoch, epoch.not_before if epoch.not_before <= now else -_ALWAYS, stop
 
     def find(self, identifier: int) -> Epoch:
         """The epoch of that id; UnknownEpoch when it is not (or no longer) held."""

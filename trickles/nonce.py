@@ -7,6 +7,7 @@ counter order, 64 bits each, keyed per connection). The xor over a received run 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -41,6 +42,16 @@ class NonceSequence:
         self._start, self._stop, self._value = start, stop, value
         return value
 
+    def holds(self, runs: Sequence[tuple[int, int, int]]) -> bool:
+        """True when each nonce of the runs (start, stop, nonce) is what receiving all of [start, stop) gives."""
+        ends = [number >> 1 for start, stop, _ in runs for number in (start, stop)]
+        pack, unpack = _blocks(len(ends))
+        halves = iter(unpack(self._encrypt(pack(*ends))))
+        for (start, stop, nonce), a, b, c, d in zip(runs, halves, halves, halves, halves, strict=True):
+            if (b if start & 1 else a) ^ (d if stop & 1 else c) != nonce:
+                return False
+        return True
+
     def proofs(self, start: int, stop: int) -> list[int]:
         """The nonce of each packet in [start, stop), in one cipher call."""
         if stop - start == 1:
@@ -52,6 +63,12 @@ class NonceSequence:
         number = int.from_bytes(stream, "big")
         paired = (number ^ (number << 64)).to_bytes(16 * blocks + 8, "big")
         return list(struct.unpack_from(f">{stop - start}Q", paired, 8 + 8 * (start & 1)))
+
+
+@lru_cache(maxsize=128)
+def _blocks(count: int) -> tuple[Callable[..., bytes], Callable[[bytes], tuple[int, ...]]]:
+    """Packs so many numbers into counter blocks, and takes the encrypted blocks apart into halves."""
+    return struct.Struct(">" + count * "8xQ").pack, struct.Struct(f">{2 * count}Q").unpack
 
 
 @lru_cache(maxsize=128)

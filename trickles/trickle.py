@@ -50,7 +50,12 @@ class Recovery(NamedTuple):
 
     def rank(self, number: int) -> int:
         """How many packets in (hole, number) were received."""
-        return sum(min(stop, number) - start for start, stop in self.received if start < number)
+        rank = 0
+        for start, stop in self.received:
+            if start >= number:
+                break
+            rank += (stop if stop < number else number) - start
+        return rank
 
     def edge(self, number: int) -> int:
         """As Episode.edge, for hole < number <= last: `rank` packets delivered clock out rank * reduced / window."""

@@ -37,6 +37,19 @@ def test_every_parity_of_start_and_stop() -> None:
             assert reduce(xor, proofs, 0) == sequence.run(start, stop)
 
 
+@given(KEYS, st.lists(st.tuples(NUMBER, st.integers(1, 300)), max_size=33), st.integers(0, 32), st.integers(0, 63))
+def test_many_runs_are_checked_at_once_and_one_that_is_false_spoils_them(
+    key: bytes, spans: list[tuple[int, int]], at: int, bit: int
+) -> None:
+    sequence = NonceSequence(key)
+    runs = [(start, start + count, sequence.run(start, start + count)) for start, count in spans]
+    assert sequence.holds(runs)
+    if runs:
+        start, stop, nonce = runs[at % len(runs)]
+        runs[at % len(runs)] = start, stop, nonce ^ 1 << bit
+        assert not sequence.holds(runs)
+
+
 def test_values_are_64_bits_and_do_not_repeat() -> None:
     sequence = NonceSequence(KEY)
     values = {sequence.value(number) for number in range(5000)} | {

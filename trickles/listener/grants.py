@@ -39,12 +39,9 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
 
 def _course(path: Path, runs: tuple[Run, ...], limits: Limits) -> Course | None:
     """What follows when exactly these runs were received; None when they prove nothing."""
-    episode, proof = path.state.episode, path.nonces.run
-    if len(runs) > limits.max_runs:
+    episode = path.state.episode
+    if len(runs) > limits.max_runs or (runs and runs[0][0] < episode.base) or not path.nonces.holds(runs):
         return None
-    for start, stop, nonce in runs:
-        if start < episode.base or proof(start, stop) != nonce:
-            return None
     followed = course(episode, [(start, stop) for start, stop, _ in runs])
     if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
         return None

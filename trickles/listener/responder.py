@@ -172,12 +172,14 @@ def _cut(
     room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
     small, copies = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames), CONTROL_COPIES if frames else 0
     if len(chunks) > 1:
-        limit = min(limit, _most_pieces(sum(len(data) for _, data in chunks), small))
+        limit = min(limit, _most_pieces(sum([len(data) for _, data in chunks]), small))
     total = 0
     offsets: list[int] = []
     pieces: list[Buffer] = []
     cuts: list[int] = []
     for offset, data in chunks:
+        if len(pieces) >= limit:
+            break
         view, at, size = memoryview(data), 0, len(data)
         while at < size and len(pieces) < min(copies, limit):
             offsets.append(offset + at)

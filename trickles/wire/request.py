@@ -119,13 +119,13 @@ def _lists_untrusted(body: bytes, n_runs: int, n_wants: int) -> tuple[int, tuple
     if end > len(body):
         raise BadPacket("truncated request body")
     runs = tuple(_RUN.iter_unpack(body[BODY_FIXED_BYTES:middle]))
-    wants = tuple((start, start + length) for start, length in _WANT.iter_unpack(body[middle:end]))
+    wants = tuple([(start, start + length) for start, length in _WANT.iter_unpack(body[middle:end])])
     last = -1
     for start, stop, _ in runs:
         if start <= last or stop <= start:
             raise BadPacket("runs out of order")
         last = stop
-    if any(stop > MOST_OFFSET for _, stop in wants):
+    if wants and max([stop for _, stop in wants]) > MOST_OFFSET:
         raise BadPacket("offset beyond any stream")
     return end, runs, wants
 
