@@ -13,6 +13,7 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 NONCE_BYTES = 8
+_ECB = modes.ECB()
 _BLOCK_BITS = 128
 _ENDS = struct.Struct(">8xQ8xQ")  # two counter blocks
 _HALVES = struct.Struct(">4Q")
@@ -25,7 +26,7 @@ class NonceSequence:
 
     def __init__(self, key: bytes) -> None:
         # ECB over distinct counter blocks is the raw permutation, which is what a PRF on counters wants.
-        self._encrypt = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
+        self._encrypt = Cipher(algorithms.AES(key), _ECB).encryptor().update
         self._start = self._stop = self._value = 0
 
     def value(self, number: int) -> int:

@@ -39,24 +39,17 @@ class Session:
     `connection` is the label on the wire, `identity` what the connection owns things under.
     """
 
-    __slots__ = ("_secret", "_to_server", "connection", "identity", "open_data", "seal_data", "sealed")
+    __slots__ = ("_to_server", "connection", "identity", "open_data", "seal_data", "sealed")
 
     def __init__(self, secret: bytes, suite: Suite) -> None:
         self.connection = connection_id(secret)
         self.identity = connection_identity(secret)
         self.sealed = suite is Suite.SEALED
-        self._secret = secret
+        self._to_server = AESGCM(expand(secret, Purpose.TO_SERVER, self.connection))
         from_server = AESGCM(expand(secret, Purpose.TO_CLIENT, self.connection))
         # The raw AEAD for the hot loops: (nonce, data, clear) -> sealed, and back (InvalidTag when it does not fit).
         self.seal_data: Callable[[bytes, Buffer, bytes], bytes] = from_server.encrypt
         self.open_data: Callable[[Buffer, Buffer, Buffer], bytes] = from_server.decrypt
-
-    def __getattr__(self, name: str) -> AESGCM:
-        """The cipher of requests, made when the first one comes: a hello is answered without."""
-        if name != "_to_server":
-            raise AttributeError(name)
-        self._to_server = AESGCM(expand(self._secret, Purpose.TO_SERVER, self.connection))
-        return self._to_server
 
     def seal_request(self, header: bytes, body: bytes) -> bytes:
         """The whole datagram; the last four bytes of `header` are the request number, unique per connection."""

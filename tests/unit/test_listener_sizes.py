@@ -1,13 +1,11 @@
 """Datagrams above the least size go only where one of that size is known to have arrived."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.support.desk import ROUND_TRIP, Desk
 from tests.support.fleetkeys import WALL, ring
 from tests.support.toys import Tape
-from trickles.keyring import Epoch, Keyring, Purpose
+from trickles.keyring import Epoch, Keyring, Purpose, expand
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.listener.sizes import size_proof, size_proved
 from trickles.service import Refusal
@@ -58,16 +56,15 @@ def test_a_proof_outlives_a_rotation_and_a_false_one_costs_no_more_where_many_ep
     shown = proof(keyring=keyring, now=WALL)
     assert keyring.newest(WALL + HOUR) != keyring.newest(WALL)
     assert holds(shown, keyring=keyring, now=WALL + HOUR)
-    plain: Callable[..., bytes] = Epoch.derive
     derived: list[Purpose] = []
 
-    def counted(epoch: Epoch, purpose: Purpose, context: bytes, length: int) -> bytes:
+    def counted(key: bytes, purpose: Purpose, context: bytes, length: int) -> bytes:
         derived.append(purpose)
-        return plain(epoch, purpose, context, length)
+        return expand(key, purpose, context, length)
 
-    monkeypatch.setattr(Epoch, "derive", counted)
-    assert not holds(1, keyring=keyring)
-    assert 0 < len(derived) <= 12
+    monkeypatch.setattr("trickles.listener.sizes.expand", counted)
+    assert not holds(1, keyring=keyring, now=WALL + 1)
+    assert 0 < len(derived) <= 13
 
 
 # at a listener
