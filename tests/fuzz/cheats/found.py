@@ -14,7 +14,7 @@ from tests.fuzz.cheats.world import Plan
 from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.kinds import RequestFlag
 
-SEEDS = (0, 3, 6, 14, 16, 65, 139, 1_228, 1_369)
+SEEDS = (0, 3, 6, 14, 16, 65, 139, 1_228, 1_369, 6_289)
 
 _PROBE, _CLEAN = RequestFlag.PROBE, RequestFlag.CLEAN
 _BOTH = _PROBE | _CLEAN

@@ -102,7 +102,7 @@ class Watch:
         paid, paid_bytes = 0, len(datagram)
         if datagram[0] == Kind.HELLO and bursts:
             paid, paid_bytes = INITIAL + 3, paid_bytes + (INITIAL + 3) * 1_200
-        if asked is not None and not dropped:
+        if asked is not None and not dropped and not _repeated(bursts):  # such an answer uses nothing up
             fresh = self._newly_used(asked)
             paid, paid_bytes = 2 * len(fresh), paid_bytes + 2 * sum(fresh)
             self._findings.proved.add(host)
@@ -224,3 +224,9 @@ class Watch:
         traffic[0] += received
         traffic[1] += sum(len(buffer) for burst in bursts for buffer in burst.buffers)
         self._findings.saw("unproved", traffic[1] / traffic[0])
+
+
+def _repeated(bursts: Sequence[Burst]) -> bool:
+    """True when the answer is one packet that says that all was sent before."""
+    packets = [each for burst in bursts for each in burst.datagrams() if each[0] == Kind.RESPONSE]
+    return len(packets) == 1 and bool(packets[0][1] & REPEATED)
