@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import count
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,9 +23,15 @@ from trickles.listener import Listener
 from trickles.wire.kinds import Suite
 
 
-def ticking(start: int) -> Callable[[], int]:
+class Ticking:
     """A clock that goes on by ten nanoseconds whenever it is read."""
-    return count(start, 10).__next__
+
+    def __init__(self, start: int) -> None:
+        self._at = start - 10
+
+    def __call__(self) -> int:
+        self._at += 10
+        return self._at
 
 
 def told_by_child(fork: Callable[[], int], make: Callable[[], bytes]) -> bytes:
@@ -72,11 +77,11 @@ def test_a_child_and_its_parent_give_out_others(raw: bool) -> None:
 
 
 def test_copies_of_one_state_never_meet_a_nanosecond_apart() -> None:
-    pool = NoncePool(clock=ticking(WALL * 1000))
+    pool = NoncePool(clock=Ticking(WALL * 1000))
     pool(12)
     copies = [copy.deepcopy(pool) for _ in range(9)]
     for late, each in enumerate(copies):
-        each._clock = ticking(WALL * 1000 + 10 + late)
+        each._clock = Ticking(WALL * 1000 + 10 + late)
     drawn = [each(12) for each in copies for _ in range(BLOCK_NONCES - 1)]  # all from the block that was copied
     assert len({each[:8] for each in drawn}) == len(drawn)
 
@@ -170,10 +175,10 @@ def sealings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sealings]:
 @pytest.mark.parametrize("suite", Suite)
 def test_two_copies_of_a_replica_seal_nothing_under_one_key_and_nonce(sealings: Sealings, suite: Suite) -> None:
     """The same requests reach both, microseconds apart; what each seals holds its own time, so it differs."""
-    pools = [NoncePool(clock=ticking(WALL * 1000))]
+    pools = [NoncePool(clock=Ticking(WALL * 1000))]
     pools[0](12)
     pools.append(copy.deepcopy(pools[0]))
-    pools[1]._clock = ticking(WALL * 1000 + 3)
+    pools[1]._clock = Ticking(WALL * 1000 + 3)
     contents = (b"a" * 400_000, b"b" * 400_000)  # two machines need not have the same
     replicas = [Listener(ring(), File(each), entropy=pool) for each, pool in zip(contents, pools, strict=True)]
     for number in range(8):
