@@ -84,7 +84,8 @@ class Control:
                 if self._sock is None or not self._path.exists():
                     self._listen_again()
                 assert self._sock is not None
-                connected, _ = await asyncio.wait_for(loop.sock_accept(self._sock), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    connected, _ = await loop.sock_accept(self._sock)
                 return connected
             except TimeoutError:
                 continue

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,9 @@ class Life:
             self._events.tick()
             if moves and not (moves := await self._move(heir)):
                 self._gateway.stay()
-            try:
-                await asyncio.wait_for(self._stop.wait(), DRAIN_LOOKS)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_LOOKS):
+                    await self._stop.wait()
 
     async def _move(self, heir: Heir) -> bool:
         """Move what is ready for it; whether there is still somebody to move it to."""

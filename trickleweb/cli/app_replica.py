@@ -107,7 +107,8 @@ def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
 async def _until(stop: asyncio.Event, chores: Chores, every: float) -> None:
     while not stop.is_set():
         try:
-            await asyncio.wait_for(stop.wait(), every)
+            async with asyncio.timeout(every):
+                await stop.wait()
         except TimeoutError:
             chores.tick()
 

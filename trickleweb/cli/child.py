@@ -71,7 +71,8 @@ class Child:
     async def _first_line(self, process: Process) -> bytes:
         """What it says when it is ready; less than a line if it ends before, or is ended because it takes too long."""
         try:
-            return await asyncio.wait_for(process.output.readline(), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                return await process.output.readline()
         except (TimeoutError, ValueError):  # a line without an end
             process.kill()
             return b""
@@ -142,7 +143,8 @@ class Child:
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), GRACE)
+                async with asyncio.timeout(GRACE):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
@@ -203,5 +205,6 @@ async def ended_by_request(pid: int) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, TimeoutError):
             os.kill(pid, number)
-            await asyncio.wait_for(gone(pid), GRACE)
+            async with asyncio.timeout(GRACE):
+                await gone(pid)
             return

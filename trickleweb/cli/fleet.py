@@ -92,7 +92,7 @@ class Fleet:
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for each in tasks:
+        for each in reversed(tasks):  # the fork server last: others use it
             await _cancelled(each)
 
     async def _start(self) -> None:

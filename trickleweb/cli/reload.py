@@ -60,7 +60,8 @@ class Reloader:
         finished = False
         try:
             saying = asyncio.gather(_last_of(trial.errors), _last_of(trial.output))
-            told, _ = await asyncio.wait_for(saying, _LOAD_S)
+            async with asyncio.timeout(_LOAD_S):
+                told, _ = await saying
             finished = True
         except TimeoutError:
             return f"loading takes more than {_LOAD_S:.0f} s"

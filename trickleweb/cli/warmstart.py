@@ -76,7 +76,8 @@ class WarmStart:
     async def ready(self) -> None:
         """Wait until the fork server can be asked, or does not become ready soon."""
         try:
-            await asyncio.wait_for(self._settled.wait(), PATIENCE_SECONDS)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._settled.wait()
         except TimeoutError:
             return
 
@@ -182,7 +183,8 @@ async def _said_pid(leash: socket.socket) -> int:
     """The pid of what was forked, which is this process's child by now."""
     leash.setblocking(False)
     try:
-        said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(leash, _PID_BYTES), ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            said = await asyncio.get_running_loop().sock_recv(leash, _PID_BYTES)
     except TimeoutError:
         raise Cold("the fork server does not answer, and is replaced") from None
     if not said.isdigit():

@@ -172,7 +172,8 @@ class VirtualFleet:
         elif any(life.origin.busy for life in self._lives):
             began = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await self._stirred.wait()
             self._now += int((time.monotonic() - began) * 1_000_000)
         else:
             due = [each for each in (client.next_timeout(), *self._timeouts()) if each is not None]

@@ -51,7 +51,8 @@ class Discovery:
         while True:
             wait = max(min(self._due) - self._clock(), 0.0)
             try:
-                await asyncio.wait_for(self._hurry.wait(), None if wait == float("inf") else wait)
+                async with asyncio.timeout(None if wait == float("inf") else wait):
+                    await self._hurry.wait()
             except TimeoutError:
                 pass
             else:
