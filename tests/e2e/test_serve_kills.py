@@ -136,3 +136,13 @@ def test_a_transfer_goes_on_while_a_replica_still_has_the_old_file(tmp_path: Pat
         assert response.read() == old
         connection.close()
         assert fleet.get("/file") == new
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 60, 6))
+def test_a_fleet_ends_when_asked_to_though_a_replica_is_just_being_started(tmp_path: Path, milliseconds: int) -> None:
+    (tmp_path / "site").mkdir()
+    with served(tmp_path / "site", tmp_path / "run") as fleet:
+        os.kill(fleet.pid("replica-0"), signal.SIGKILL)
+        time.sleep(milliseconds / 1000)
+        assert fleet.program.terminate() == 0
+        assert fleet.pids() == []

@@ -16,18 +16,21 @@ KILL_SECONDS = 0.5
 class Killer(threading.Thread):
     """Kills a random replica every so often, until the block ends; gently, only when all others are there."""
 
-    def __init__(self, fleet: Served, seed: int = 1, *, replicas: int = 3, gently: bool = False) -> None:
+    def __init__(
+        self, fleet: Served, seed: int = 1, *, replicas: int = 3, gently: bool = False, every: float = KILL_SECONDS
+    ) -> None:
         super().__init__(daemon=True)
         self.kills = 0
         self._fleet = fleet
         self._replicas = replicas
         self._gently = gently
+        self._every = every
         self._random = Random(seed)
         self._over = threading.Event()
         self.struck = threading.Event()
 
     def run(self) -> None:
-        while not self._over.wait(KILL_SECONDS):
+        while not self._over.wait(self._every):
             if self._gently and len(list(self._fleet.run_dir.glob("replica-*.pid"))) < self._replicas:
                 continue
             if kill(self._fleet, self._random.randrange(self._replicas)):
