@@ -93,8 +93,10 @@ def test_old_proof_is_used_up_however_many_restarts_came_after_it(line: Line) ->
     peer = line.peer
     old, body = peer.blob, peer.spoken(9, 19)
     assert len(line.ask(peer.request(body))) == 20
-    for _ in range(2 * Claims.MAX_RANGES):
-        assert line.ask(peer.restart(peer.top + 1000, flags=RequestFlag.CLEAN, wants=((0, 2_000),)))
+    answered = 0
+    for _ in range(1000):  # one that comes too early is not answered
+        answered += bool(line.ask(peer.restart(peer.top + 1000, flags=RequestFlag.CLEAN, wants=((0, 2_000),))))
+    assert answered > 2 * Claims.MAX_RANGES
     assert line.send(*(peer.request(body, blob=old) for _ in range(50))) == []
 
 
