@@ -130,8 +130,7 @@ def test_a_transfer_goes_on_while_a_replica_still_has_the_old_file(tmp_path: Pat
     path = tmp_path / "site" / "file"
     path.write_bytes(old)
     with served(tmp_path / "site", tmp_path / "run", "--replicas", 1) as fleet:
-        hashed(fleet, "/file")
-        connection, response = begun(fleet, "/file")
+        connection, response = begun(fleet, "/file")  # before it is hashed, or while it is
         replaced(path, new)
         assert response.read() == old
         connection.close()

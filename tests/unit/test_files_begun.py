@@ -1,5 +1,6 @@
 """Large files are sent before they are hashed, and never as a mix of two versions, whatever happens to them."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ from tests.support.file_replicas import DATA, Replica, dated, written_and_dated_
 from tests.support.origins import begun, event, fields, get, origin, output
 from tests.support.site_folder import replace
 from trickles.service import Refusal
-from trickleweb.files import ContentNotHere, HashPending
+from trickleweb.files import ContentNotHere, HashPending, disk
 from trickleweb.files import store as stores
 from trickleweb.files.contents import content_name
 from trickleweb.files.digests import digest_of
-from trickleweb.files.errors import BadContentName
+from trickleweb.files.errors import BadContentName, FilesUnavailable
 from trickleweb.files.snapshots import Match, is_snapshot, match, parse_snapshot, snapshot_of
 from trickleweb.files.stamps import Stamp, same_bytes
 
@@ -42,6 +43,10 @@ def _other(file: Path) -> Iterator[Replica]:
     replica = Replica(file.parent)
     yield replica
     replica.files.close()
+
+
+def _no_descriptor(descriptor: int) -> int:
+    raise FilesUnavailable("no descriptor", errno.EMFILE)
 
 
 def is_lost(replica: Replica, content: str) -> bool:
@@ -156,6 +161,15 @@ def test_modes_and_links_stop_nothing(file: Path, one: Replica, other: Replica, 
     assert not other.jobs
 
 
+def test_a_file_that_is_renamed_is_read_on_where_it_is_open(file: Path, one: Replica, other: Replica) -> None:
+    content = one.look().content
+    file.rename(file.parent / "b")
+    assert one.read(content) == DATA
+    assert is_lost(other, content)
+    (file.parent / "b").rename(file)
+    assert one.read(content) == DATA
+
+
 def test_a_file_that_grows_is_what_it_was(file: Path, one: Replica, other: Replica) -> None:
     content = one.look().content
     for replica in (one, other, one):
@@ -176,6 +190,26 @@ def test_a_hash_gives_the_strong_name(one: Replica, other: Replica) -> None:
     assert one.files.strong_name(content) == content_name(digest_of(DATA), "a")
     assert one.look().digest == digest_of(DATA)
     assert other.files.strong_name(content) is None  # it does not know the file
+
+
+def test_a_strong_name_is_that_of_the_file_which_is_open_whatever_lies_at_its_path(file: Path, one: Replica) -> None:
+    content = one.look().content
+    replace(file, DATA[::-1], 10**9)
+    assert one.read(content) == DATA
+    one.hash()
+    strong = one.files.strong_name(content)
+    assert strong is not None
+    assert one.read(strong) == DATA
+    assert one.look().content != strong
+
+
+def test_without_a_descriptor_there_is_no_strong_name_yet(one: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = one.look().content
+    one.hash()
+    with monkeypatch.context() as shortage:
+        shortage.setattr(disk, "duplicate", _no_descriptor)
+        assert one.files.strong_name(content) is None
+    assert one.files.strong_name(content) is not None
 
 
 def test_a_file_that_grew_has_no_strong_name(file: Path, one: Replica) -> None:

@@ -64,6 +64,14 @@ def mark_of(path_or_descriptor: str | int, folder: int | None = None) -> Mark | 
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def path_of(descriptor: int) -> str:
+    """Where an open file lies now, as the system tells it; "" where it does not."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - of text, as all here
+    except OSError:
+        return ""
+
+
 def exists(path: str, folder: int | None = None) -> bool:
     """Whether anything seems to be there; cheaper than a stamp where the answer is mostly no."""
     return os.access(path, os.F_OK, dir_fd=folder)

@@ -7,7 +7,7 @@ touch, the bytes are those of the version. When it has changed otherwise:
   touched, renamed or appended to is read on, at the cost of hashing what is read, and one that was written is noticed.
 - a file that is not hashed yet is read on if it has only grown (`snapshots`), else it is another version.
 
-A file that was replaced or removed can be read as long as it is open here. (Out of reach: `stamps` says what is.)
+A file that was replaced, renamed or removed can be read as long as it is open here. (Out of reach: `stamps` says what is.)
 """
 
 from __future__ import annotations
@@ -108,13 +108,14 @@ class HashedFile:
 class SnapshotFile:
     """A file that was not hashed when it was first looked at."""
 
-    __slots__ = ("_descriptor", "_machine", "_snapshot", "_stamp")
+    __slots__ = ("_descriptor", "_machine", "_path", "_snapshot", "_stamp")
 
     def __init__(self, descriptor: int, stamp: Stamp, snapshot: Snapshot, machine: bytes) -> None:
         self._descriptor = descriptor
         self._stamp = stamp
         self._snapshot = snapshot
         self._machine = machine
+        self._path = disk.path_of(descriptor)
 
     @property
     def stamp(self) -> Stamp:
@@ -135,13 +136,21 @@ class SnapshotFile:
         matched = match(self._snapshot, stamp, self._machine, held=held)
         if matched is Match.GROWN and self._is_witnessed():
             matched = Match.SAME
-        if matched is not Match.SAME:
+        if matched is not Match.SAME and not (held and self._is_renamed(stamp)):
             raise ContentNotHere("the file was written over")
-        self._stamp = stamp
+        self._stamp, self._path = stamp, disk.path_of(self._descriptor)
+
+    def duplicate(self) -> int:
+        """Another descriptor of the file; `FilesUnavailable` when there are no more."""
+        return disk.duplicate(self._descriptor)
 
     def close(self) -> None:
         """As `OpenFile.close`."""
         disk.close(self._descriptor)
+
+    def _is_renamed(self, stamp: Stamp) -> bool:
+        """Whether nothing but its name explains the change of the file."""
+        return stamp[:4] == self._stamp[:4] and disk.path_of(self._descriptor) != self._path
 
     def _is_witnessed(self) -> bool:
         def read(start: int, stop: int) -> bytes:

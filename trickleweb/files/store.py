@@ -127,13 +127,24 @@ class FileStore:
         return data
 
     def strong_name(self, content: str) -> str | None:
-        """The name by which every machine knows these bytes, once a file that was begun without a hash has one."""
+        """The name by which every machine knows these bytes, once a file that was begun without a hash has one.
+
+        It is read on from the file that is open here, even if another lies at its path by now.
+        """
         file = self._files.get(content)
         if not isinstance(file, SnapshotFile):
             return None
         snapshot, path = parse_snapshot(content)
         hashes = self._hasher.recall(file.stamp) if file.stamp.size_bytes == snapshot.size_bytes else None
-        return None if hashes is None else content_name(hashes.digest, path)
+        if hashes is None:
+            return None
+        strong = content_name(hashes.digest, path)
+        try:
+            if self._files.get(strong) is None:
+                self._keep_hashed(strong, file.duplicate(), file.stamp, hashes)
+        except FilesUnavailable:  # no descriptor is left: later, then
+            return None
+        return strong
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster; versions that are no longer at their path are lost."""
@@ -200,9 +211,11 @@ class FileStore:
 
     def _hashed(self, path: str, descriptor: int, stamp: Stamp, hashes: Hashes) -> Version:
         content = content_name(hashes.digest, path)
-        file = HashedFile(disk.duplicate(descriptor), stamp, hashes, self._hasher, self._files.verified)
-        self._files.put(content, file)
+        self._keep_hashed(content, disk.duplicate(descriptor), stamp, hashes)
         return Version(content, hashes.digest, stamp, settled=True)
+
+    def _keep_hashed(self, content: str, descriptor: int, stamp: Stamp, hashes: Hashes) -> None:
+        self._files.put(content, HashedFile(descriptor, stamp, hashes, self._hasher, self._files.verified))
 
     def _begun(self, path: str, descriptor: int, stamp: Stamp, *, settled: bool) -> Version:
         """The version of a file that is not hashed yet."""
