@@ -191,7 +191,7 @@ def test_a_port_in_use_is_told_in_one_line(folder: Path, run_dir: Path) -> None:
         code, told = failure("serve", folder, "--run-dir", run_dir, "--listen", place, "--udp", ANY_PORT)
     assert code == 1
     assert told.startswith("trickleweb serve: gateway did not start: ")
-    assert told.endswith("Address already in use: choose another with --listen HOST:PORT\n")
+    assert told.endswith("Address already in use: choose another with --listen HOST:PORT (make serve: PORT=...)\n")
     assert not list(run_dir.glob("*.pid"))
 
 

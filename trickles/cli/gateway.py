@@ -132,7 +132,7 @@ async def _serve(args: argparse.Namespace) -> None:
     events = Events(ready=ready, tick=chores.tick, reload=reload, left=left)
     life = Life(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
     try:
-        with hint("choose another with --listen HOST:PORT"):
+        with hint("choose another with --listen HOST:PORT (make serve: PORT=...)"):
             await life.serve([_place(each, guide) for each in places])
     finally:
         hosts.close()
