@@ -15,12 +15,14 @@ from trickles.testing import (
     SECOND,
     TEN_MEGABIT,
     Birth,
+    ClientHost,
     Fetch,
     LinkSpec,
     Report,
     Scenario,
     Simulation,
     for_seeds,
+    kill_at,
     run_transfer,
 )
 
@@ -37,6 +39,7 @@ def refusing(
     *,
     wire: LinkSpec = TEN_MEGABIT,
     replicas: int = 2,
+    arrange: Callable[[Simulation, ClientHost], None] | None = None,
 ) -> Scenario:
     """A download from replicas that refuse by a rule, which sees the process, the event and how many came before."""
 
@@ -53,6 +56,7 @@ def refusing(
             up=wire,
             down=wire,
             max_time=120 * SECOND,
+            arrange=arrange,
         )
 
     return refused
@@ -81,6 +85,29 @@ def test_content_that_nobody_has_ends_the_connection(config: ClientConfig, wire:
         report = refusing(lambda *_: Refusal.NOT_HERE, config, wire=wire)(Simulation(seed))
         assert (report.failure, report.bytes_received) == ("no replica can continue", 0)
         assert report.duration < 10 * SECOND
+
+
+@policies
+@wires
+@pytest.mark.parametrize("unreachable", [False, True])
+@pytest.mark.parametrize("after", [0, 4])
+def test_content_that_only_a_dead_replica_had_ends_the_connection(
+    config: ClientConfig, wire: LinkSpec, unreachable: bool, after: int
+) -> None:
+    """Those that live say no, and the one that had it never answers again."""
+
+    def killed(simulation: Simulation, client: ClientHost) -> None:
+        kill_at(simulation, simulation.replicas[0], 150 * MILLISECOND, unreachable=unreachable)
+
+    def rule(birth: Birth, event: Event, number: int) -> Refusal | None:
+        if birth.index:
+            return Refusal.NOT_HERE
+        return None if number < after else Refusal.BUSY
+
+    for seed in range(4):
+        report = refusing(rule, config, wire=wire, arrange=killed)(Simulation(seed))
+        assert report.failure == "no replica can continue"
+        assert report.duration < 40 * SECOND
 
 
 @policies

@@ -93,8 +93,8 @@ class Receiver:
             state.counters.hit("dropped.beyond")
             return
         late = start < state.board.cursor
-        if state.challenges:
-            self._receive_challenged(start, nonces, now)
+        if state.challenges or state.lacking_since is not None:
+            self._receive_refused(start, nonces, now)
         else:
             state.board.received(start, nonces, now)
         settled = claim.settle(start, stop) if claim is not None else 0
@@ -113,13 +113,14 @@ class Receiver:
         if claim.done:
             close(state, claim)
 
-    def _receive_challenged(self, start: int, nonces: list[int], now: int) -> None:
-        """As Scoreboard.received; a packet that is news ends a row of challenges."""
-        board = self._state.board
+    def _receive_refused(self, start: int, nonces: list[int], now: int) -> None:
+        """As Scoreboard.received; a packet that is news ends a row of challenges or refusals."""
+        state = self._state
+        board = state.board
         known = board.arrived
         board.received(start, nonces, now)
         if board.arrived != known:
-            self._state.challenges = 0
+            state.challenges, state.lacking_since = 0, None
 
     def _first_answer(self, claim: Claim, request: int, source: Address, now: int) -> None:
         state = self._state

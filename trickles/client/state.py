@@ -77,6 +77,7 @@ class ConnectionState:
         self.asked_at = 0  # when something was first asked for after that
         self.probes = 0  # since then
         self.challenges = 0  # of the address or an expired continuation, since a packet last came
+        self.lacking_since: int | None = None  # when a replica first said, since then, that it cannot continue
         self.reorder_packets = 3
         self.reorder_steps = 1
         self.doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown

@@ -114,6 +114,8 @@ def _elsewhere(state: ConnectionState, claim: Claim, sent: SentRequest, code: Re
     claim.refusals += 1
     if claim.refused_at is None:
         claim.refused_at = now
+    if state.lacking_since is None:
+        state.lacking_since = now
     _give_up(state, claim, claim.refused_at, code, now)
     if _leave(state, claim, sent, claim.refusals, now) and claim.retry_at is not None:
         claim.sent_at = claim.retry_at
@@ -160,7 +162,11 @@ def _input_lost(state: ConnectionState, claim: Claim, sent: SentRequest, now: in
 
 
 def _give_up(state: ConnectionState, claim: Claim, since: int, code: Refusal, now: int) -> None:
-    """ConnectionFailed when all have been asked often enough, and had the time to learn of a new epoch."""
+    """ConnectionFailed when all have been asked often enough, and had the time to learn of a new epoch.
+
+    Restarts take the place of claims while a replica is silent that could continue: then time counts.
+    """
     learned = code is not Refusal.EPOCH or now - since >= state.limits.rotation_patience
-    if learned and state.fleet.exhausted(claim.refusals):
+    too_long = state.lacking_since is not None and now - state.lacking_since > state.limits.give_up_after
+    if too_long or (learned and state.fleet.exhausted(claim.refusals)):
         raise ConnectionFailed("no replica can continue")
