@@ -7,7 +7,7 @@ touch, the bytes are those of the version. When it has changed otherwise:
   touched, renamed or appended to is read on, at the cost of hashing what is read, and one that was written is noticed.
 - a file that is not hashed yet is read on if it has only grown (`snapshots`), else it is another version.
 
-A file that was replaced, renamed or removed can be read as long as it is open here. (Out of reach: `stamps` says what is.)
+A file that was replaced, renamed or removed can be read as long as it is open here; `stamps` says what is out of reach.
 """
 
 from __future__ import annotations
