@@ -56,8 +56,8 @@ class Native:
         self._poller.poll(1000 if due is None else max(0, (due - now + 999) // 1000))
         for buffer, size, source in self._socket.receive():
             client.receive_burst(buffer, size, source, now=monotonic_us())
-        if self._certificate is None and client.greeting.certificate is not None:
-            self._certificate = client.greeting.certificate.encode()
+        if self._certificate is None and client.certificate is not None:
+            self._certificate = client.certificate.encode()
 
 
 class NativeConnection:

@@ -46,7 +46,7 @@ def test_two_replicas_that_share_only_a_keyring_serve_one_download(fleet: Fleet,
     async def download() -> None:
         async with await connect(fleet.addresses, config=config(policy=policy, suite=suite)) as stream:
             assert await fetched(stream, size_bytes) == tape_digest(size_bytes)
-            served = stream._connection.client.state.served
+            served = stream._connection.client.delivery.served
             assert set(served) == set(fleet.addresses if policy is Policy.SPRAY else fleet.addresses[:1])
             if policy is Policy.SPRAY:
                 assert min(served.values()) * 4 > max(served.values())

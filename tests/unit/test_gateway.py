@@ -180,7 +180,7 @@ def test_a_program_that_writes_fast_is_held_back() -> None:
             writer.write(bytes(30_000_000))
             [forwarder] = home.gateway._shared.live
             await until(lambda: not forwarder._reading)  # type: ignore[attr-defined]
-            held = len(forwarder._connection.client.state.input)  # type: ignore[attr-defined]
+            held = forwarder._connection.client.input_waiting  # type: ignore[attr-defined]
             assert SMALL < held < 1_000_000
             assert writer.transport.get_write_buffer_size() > 10_000_000
             writer.transport.abort()

@@ -173,11 +173,14 @@ def test_what_the_replicas_deaths_cost_is_told() -> None:
             [member] = home.gateway._shared.live
             assert isinstance(member, Forwarder)
             assert member._connection is not None
-            state = member._connection.client.state
+            client = member._connection.client
             home.fleet.kill(0)
             assert await reader.read() == tape(5, 20_000_000)
             await until(lambda: bool(accounts))
-            assert (accounts[0].failovers, accounts[0].longest_stall_us) == (state.failovers, state.stall_us)
+            assert (accounts[0].failovers, accounts[0].longest_stall_us) == (
+                client.delivery.failovers,
+                client.delivery.longest_stall_us,
+            )
             assert set(accounts[0].replicas) == set(home.fleet.addresses)
 
     run(test())

@@ -6,10 +6,11 @@ Feed it datagrams, unreachable replicas and timeouts; send what `datagrams_to_se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from trickles.client.claims import Claim
 from trickles.client.config import ClientConfig
-from trickles.client.events import ClientEvent, Connected, Data, End, Failed
+from trickles.client.events import ClientEvent, Connected, Data, Delivery, End, Failed
 from trickles.client.fleet import Fleet
 from trickles.client.greeting import Greeting
 from trickles.client.receiving import Receiver
@@ -17,6 +18,8 @@ from trickles.client.sending import Sender
 from trickles.client.state import ConnectionState
 from trickles.errors import BadPacket, ConnectionFailed, Forged, IdentityError
 from trickles.service import Buffer
+from trickles.trickle import Course
+from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Address
 
 DEFAULT_CONFIG = ClientConfig()
@@ -133,6 +136,70 @@ class Client:
             self._ended = True
             return End()
         return None
+
+    # what drivers ask
+
+    @property
+    def is_established(self) -> bool:
+        """True once the fleet has answered the handshake."""
+        return self.state.established
+
+    @property
+    def is_idle(self) -> bool:
+        """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
+        state = self.state
+        delivered = state.output.next_offset - state.output.ready_bytes
+        return state.input.consumed == state.input.written and delivered == state.wants.tail
+
+    @property
+    def input_waiting(self) -> int:
+        """Bytes of input that neither the service nor the spool has taken."""
+        return len(self.state.input)
+
+    @property
+    def input_taken(self) -> int:
+        """The offset below which the service or the spool has taken all input."""
+        return self.state.input.held
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The fleet's certificate, once one is known."""
+        return self.greeting.certificate
+
+    @property
+    def hello_unanswered(self) -> bool:
+        """True when the hello had to be repeated: perhaps its epoch is gone."""
+        return bool(self.greeting.wanted) and self.greeting.sent_at is None
+
+    @property
+    def proven_size(self) -> tuple[int, int]:
+        """The largest size of datagrams that passed, and the proof by which replicas believe it (0: none)."""
+        return self.state.proven_bytes, self.state.size_proof
+
+    @property
+    def receive_window_bytes(self) -> int:
+        """Output bytes that are kept for a slow reader."""
+        return self.state.limits.receive_window_bytes
+
+    @property
+    def delivery(self) -> Delivery:
+        """Figures of the replicas at work, for logs and accounts."""
+        state = self.state
+        return Delivery(state.served, state.fleet.latencies(), state.failovers, state.stall_us)
+
+    @property
+    def in_flight(self) -> Iterable[Claim]:
+        """The requests in flight, oldest first, to look at only."""
+        return self.state.claims
+
+    @property
+    def course(self) -> Course:
+        """The episodes that follow from the proof at hand."""
+        return self.state.board.course
+
+    def suspects(self, replica: Address, now: int) -> bool:
+        """True while that replica is left alone because it did not answer."""
+        return self.state.fleet.suspect(replica, now)
 
     def statistics(self) -> dict[str, int | str]:
         """Figures for people and logs."""

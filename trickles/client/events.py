@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trickles.service import Buffer
+from trickles.wire.kinds import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class Failed:
     """The connection cannot go on; `reason` is a short word for logs."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Figures of a connection's replicas: packets that brought something, round trips, and the cost of their deaths."""
+
+    served: Mapping[Address, int]
+    latencies_us: Mapping[Address, int]
+    failovers: int
+    longest_stall_us: int
 
 
 ClientEvent = Connected | Data | End | Failed

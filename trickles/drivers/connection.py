@@ -61,7 +61,7 @@ class Connection:
         self._due: int | None = None
         self._active_at = 0
         self._scheduled = False
-        self._held = 0
+        self._taken = 0
 
     @property
     def has_socket(self) -> bool:
@@ -71,9 +71,7 @@ class Connection:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way: all input was consumed, and the whole output of it was delivered."""
-        state = self.client.state
-        delivered = state.output.next_offset - state.output.ready_bytes
-        return state.input.consumed == state.input.written and delivered == state.wants.tail
+        return self.client.is_idle
 
     def start(self) -> None:
         """Begin the handshake with the next flush; what is written before rides on it."""
@@ -176,8 +174,8 @@ class Connection:
         client, consumer = self.client, self._consumer
         if consumer is None:
             return
-        if client.state.input.held != self._held:
-            self._held = client.state.input.held
+        if (taken := client.input_taken) != self._taken:
+            self._taken = taken
             consumer.consumed()
         while not self.paused and not self.closed:
             event = client.next_event()

@@ -139,16 +139,16 @@ class Dialer:
 
     def learn(self, client: Client) -> None:
         """Keep what a connection found out: the certificate, the path's size, which replicas answer."""
-        state, certificate = client.state, client.greeting.certificate
+        certificate = client.certificate
         self._note_health(client, monotonic_us())
         if certificate is None:
             return
-        if not state.established:
+        if not client.is_established:
             self._doubt(client)
             return
-        if state.size_proof != self._config.size_proof:
+        size, proof = client.proven_size
+        if proof != self._config.size_proof:
             self._size_learned_at = monotonic_us()
-        size, proof = state.proven_bytes, state.size_proof
         learned = certificate.epoch, size, proof
         if learned != self._learned:
             self._learned = learned
@@ -156,17 +156,16 @@ class Dialer:
             self._use(replace(self._config, certificate=encoded, datagram_bytes=size, size_proof=proof))
 
     def _note_health(self, client: Client, now: int) -> None:
-        state = client.state
+        served = client.delivery.served
         for replica in self.replicas:
-            if state.fleet.suspect(replica, now):
+            if client.suspects(replica, now):
                 self._health.silent(replica, now)
-            elif replica in state.served:
+            elif replica in served:
                 self._health.answered(replica)
 
     def _doubt(self, client: Client) -> None:
         """A hello to the epoch of this certificate went unanswered: the next connection asks for a fresh one."""
-        repeated = client.greeting.wanted and client.greeting.sent_at is None
-        if repeated and self._config.certificate is not None:
+        if client.hello_unanswered and self._config.certificate is not None:
             self._learned = None
             self._use(replace(self._config, certificate=None))
 

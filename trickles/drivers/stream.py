@@ -75,7 +75,7 @@ class Stream:
 
         Nobody needs to: it is for those who must know before they write. What is written first rides on the handshake.
         """
-        while not self._connection.client.state.established:
+        while not self._connection.client.is_established:
             if self._failure is not None:
                 raise ConnectionFailed(self._failure)
             self._arrived.clear()
@@ -122,7 +122,7 @@ class Stream:
 
         What the server does not want any more, because its answer is complete, counts as sent.
         """
-        while not self._ended and len(self._connection.client.state.input) > WRITE_HIGH_WATER:
+        while not self._ended and self._connection.client.input_waiting > WRITE_HIGH_WATER:
             if self._failure is not None:
                 raise ConnectionFailed(self._failure)
             self._drained.clear()

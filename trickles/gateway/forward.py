@@ -107,7 +107,7 @@ class Forwarder(Program):
         connection.flush_now()
 
     def _waiting_bytes(self) -> int:
-        return len(self._connection.client.state.input) if self._connection is not None else 0
+        return self._connection.client.input_waiting if self._connection is not None else 0
 
     # Trickles side
 
@@ -154,7 +154,7 @@ class Forwarder(Program):
         known = self._apology is None and self._descriptor >= 0 and dialer is self._dialer
         if not known or not self.moves or self._over or connection is None or transport is None:
             return False
-        if not connection.client.state.established or connection.closed or transport.is_closing():
+        if not connection.client.is_established or connection.closed or transport.is_closing():
             return False
         if not self._leaving:
             self._leaving = connection.paused = True
@@ -195,7 +195,7 @@ class Forwarder(Program):
         self._began = asyncio.get_running_loop().time() - (time.time() - standing.began)
         self.bytes_in, self.bytes_out, self._input_ended = standing.bytes_in, standing.bytes_out, standing.input_ended
         assert self._transport is not None
-        self._high_water = min(self._shared.limits.output_high_water, client.state.limits.receive_window_bytes)
+        self._high_water = min(self._shared.limits.output_high_water, client.receive_window_bytes)
         self._transport.set_write_buffer_limits(high=self._high_water)
         self._connection = self._dialer.adopt(client, self)
         self._connection.wake()
@@ -204,20 +204,20 @@ class Forwarder(Program):
 
     def packets(self) -> Mapping[Address, int]:
         """Packets that brought something, by replica."""
-        return self._connection.client.state.served if self._connection is not None else {}
+        return self._connection.client.delivery.served if self._connection is not None else {}
 
     def account(self, completion: Completion, reason: str) -> Account:
         """With the replicas at work, and what their deaths cost."""
         account = super().account(completion, reason)
         if self._connection is None:
             return account
-        state = self._connection.client.state
+        delivery = self._connection.client.delivery
         return replace(
             account,
-            replicas=dict(state.served),
-            latencies_us=state.fleet.latencies(),
-            failovers=state.failovers,
-            longest_stall_us=state.stall_us,
+            replicas=dict(delivery.served),
+            latencies_us=dict(delivery.latencies_us),
+            failovers=delivery.failovers,
+            longest_stall_us=delivery.longest_stall_us,
         )
 
     # what the crowd asks and does
@@ -245,5 +245,5 @@ class Forwarder(Program):
         """Forget the connection, of which no server knows."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._shared.tally.failovers += connection.client.state.failovers
+            self._shared.tally.failovers += connection.client.delivery.failovers
             connection.close()

@@ -124,7 +124,7 @@ class Hider(Cheat):
 
     def _asked_for(self, number: int) -> Claim | None:
         """The request of the engine that it was granted for: numbers that a new beginning skips have none."""
-        return next((claim for claim in self.client.state.claims if claim.start <= number < claim.stop), None)
+        return next((claim for claim in self.client.in_flight if claim.start <= number < claim.stop), None)
 
     def _next_repeat(self) -> tuple[int, int]:
         """When the next number may be asked for, and which."""
@@ -224,7 +224,7 @@ class Splitter(Cheat):
         if body is None or body.flags or body.hi <= body.lo or self.peer.transport is None:
             yield datagram
             return
-        course = self.client.state.board.course
+        course = self.client.course
         small = course.window(body.hi) < self.SMALL_WINDOW
         if small and course.edge(body.hi) - course.edge(body.lo) <= len(CRUMBS) and self._short < self.TRIES:
             _, blob, number = split_untrusted(datagram)
