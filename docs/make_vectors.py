@@ -20,7 +20,7 @@ from trickles.law import RENO
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener.sizes import size_proof
 from trickles.nonce import NonceSequence
-from trickles.rtt import RoundTrip
+from trickles.client.rtt import RoundTrip
 from trickles.service import Continuation, Refusal
 from trickles.session import Session, connection_id, connection_identity
 from trickles.spool import receipt

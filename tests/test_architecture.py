@@ -23,8 +23,8 @@ FACE = Place(6, core=False)  # the package itself: its public names
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
         (Place(0), "errors limits ranges trace service law nonce stores"),
-        (Place(1), "arrivals hpke keyring replay reassembly rtt trickle"),
-        (Place(2), "wire scoreboard"),
+        (Place(1), "hpke keyring replay trickle"),
+        (Place(2), "wire"),
         (Place(3), "session continuation handshake spool"),
         (Place(4), "listener"),
         (Place(4), "client"),

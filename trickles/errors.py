@@ -43,6 +43,10 @@ class HandoverError(TricklesError):
     """A running gateway's sockets cannot be taken over: none runs there, or it is of another kind."""
 
 
+class UnknownSnapshot(TricklesError):
+    """A connection's snapshot in the form of another release, which this one does not read."""
+
+
 class CertificateError(TricklesError):
     """A TLS certificate or its key that cannot be used: missing, malformed, no pair, or a key readable by others."""
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.desk import CONTENT, Desk
 from tests.support.fleetkeys import epoch
+from tests.support.inside import parts
 from tests.support.mutation import mutants
 from tests.support.toynet import HOME, Toynet, fleet
 from tests.support.toys import File, Tape
@@ -144,7 +145,7 @@ class ToClient:
             assert replica == REPLICA
 
     def sealed(self, data: bytes) -> bytes:
-        session, clear = self.client.state.session, data.ljust(HEADER_BYTES, b"\0")
+        session, clear = parts(self.client).session, data.ljust(HEADER_BYTES, b"\0")
         # The number stays near: that far ones are believed is known.
         clear = clear[:12] + bytes(3) + clear[15:]
         if clear[0] in (Kind.REFUSAL, Kind.RECEIPT):

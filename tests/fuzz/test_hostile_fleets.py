@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tests.support.hostile_fleet import MOVES, HostileFleet
+from tests.support.inside import parts
 from trickles.client import Policy
 from trickles.limits import Limits
 from trickles.wire.kinds import Suite
@@ -20,23 +21,23 @@ MEAN_LINES = 4_000
 
 def sizes(fleet: HostileFleet) -> None:
     """Everything that grows has its bound."""
-    state, limits = fleet.client.state, fleet.limits
-    board = state.board
+    state, limits = parts(fleet.client), fleet.limits
+    board = state.flight.board
     bounds = {
         "waiting": (board.waiting, limits.most_out_of_order),
         "holes": (board.holes, limits.max_runs + 1),
         "runs": (len(board._runs), 3 * limits.max_runs),
-        "claims": (len(state.claims), limits.max_requests_in_flight),
-        "numbers": (max((each.stop - each.start for each in state.claims), default=0), 64),
-        "repeats": (max((len(each.requests) for each in state.claims), default=0), 16),
-        "frames": (len(state.wants.frames), limits.max_continuations),
-        "lost": (len(state.wants._lost), 1024),
-        "pieces of output": (len(state.output._pieces), limits.most_out_of_order),
-        "output": (state.output.ready_bytes, limits.receive_window_bytes),
+        "claims": (len(state.requests), limits.max_requests_in_flight),
+        "numbers": (max((each.stop - each.start for each in state.requests), default=0), 64),
+        "repeats": (max((len(each.datagrams) for each in state.requests), default=0), 16),
+        "frames": (len(state.output.requested.frames), limits.max_continuations),
+        "lost": (len(state.output.requested._lost), 1024),
+        "pieces of output": (len(state.output.arrived._pieces), limits.most_out_of_order),
+        "output": (state.output.arrived.ready_bytes, limits.receive_window_bytes),
         "pieces of input": (len(state.upload._pieces), limits.max_pieces_in_flight),
-        "conversions": (len(state.conversions), 1024),
-        "doubted": (len(state.doubted), 256),
-        "pings": (len(state.pings), 6),
+        "conversions": (len(state.output.conversions), 1024),
+        "doubted": (len(state.recovery._doubted), 256),
+        "pings": (len(state.path.pings), 6),
     }
     for name, (size, most) in bounds.items():
         assert size <= most, f"{name}: {size}, at most {most}"

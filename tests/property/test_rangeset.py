@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trickles.client.reassembly import Reassembly
 from trickles.ranges import Range, RangeSet
-from trickles.reassembly import Reassembly
 
 SPAN = st.tuples(st.integers(0, 60), st.integers(0, 9)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 DOINGS = st.lists(st.tuples(st.sampled_from(["add", "discard", "discard_below"]), SPAN), max_size=30)

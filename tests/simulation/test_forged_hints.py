@@ -8,6 +8,7 @@ import pytest
 from tests.simulation.test_uploads import ANSWER, Whole
 from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files, listener
 from tests.support.fleetkeys import entropy
+from tests.support.inside import parts
 from tests.support.toynet import Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import Client, ClientConfig
@@ -129,7 +130,7 @@ def test_forged_hints_bring_an_authentic_refusal_no_nearer_to_the_end() -> None:
     """Hints were counted with the refusals of which eight end a transfer."""
     net = Toynet(fleet(File(body(100_000)), 1), config=HOME, jitter_us=1)
     net.run(until_us=40_000)
-    claim = next(iter(net.client.state.claims))
+    claim = next(iter(parts(net.client).requests))
     for now in range(40_000, 4 * SECOND, 100_000):
         hint = refusal_header(Refusal.EPOCH, claim.newest, bytes(8))
         net.client.receive_datagram(hint, A, now=now)

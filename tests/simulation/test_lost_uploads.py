@@ -7,8 +7,9 @@ import pytest
 
 from tests.simulation.test_uploads import ANSWER, BODY, Streaming, Whole
 from tests.simulation.worlds import HOME, KEYS, SPRAY, client, content
+from tests.support.inside import parts
 from trickles.client import Client, ClientConfig
-from trickles.client.state import ConnectionState
+from trickles.client.parts import Parts
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener import Listener
 from trickles.service import Continuation, Event, Reply
@@ -77,9 +78,9 @@ class Upload:
         return report
 
 
-def state_of(client: ClientHost) -> ConnectionState:
+def state_of(client: ClientHost) -> Parts:
     assert isinstance(client.engine, Client)
-    return client.engine.state
+    return parts(client.engine)
 
 
 def times_repeated(report: Report) -> int:

@@ -9,6 +9,7 @@ from random import Random
 
 from tests.support.counting import lines
 from tests.support.fleetkeys import entropy, epoch
+from tests.support.inside import parts
 from trickles.client import Client, ClientConfig, Data, Failed, Policy
 from trickles.limits import MILLISECOND, Limits
 from trickles.service import Refusal
@@ -46,12 +47,12 @@ class HostileFleet:
         self.client.connect(now=0)
         self.client.datagrams_to_send(now=0)
         self.say(0, 0, b"hi", [self.transport(0, 3, embryo=True), UserFrame(0, None, 4, b"u" * 64)])
-        assert self.client.state.established
+        assert self.client.is_established
         self.work.clear()
 
     @property
     def session(self) -> Session:
-        return self.client.state.session
+        return parts(self.client).session
 
     def transport(self, base: int, start: int, ssthresh: int = 1 << 16, *, embryo: bool = False) -> TransportFrame:
         """A transport frame of this connection."""
@@ -136,7 +137,7 @@ class HostileFleet:
     def establish(self, start: int = 10) -> int:
         """Answer the restart with its first packet and a window of `start`; returns the episode's base."""
         self.turn()
-        claim = self.client.state.restarting
+        claim = parts(self.client).flight.restarting
         assert claim is not None
         self.now += 10 * MILLISECOND
         self.say(claim.newest, claim.start, b"x", [self.transport(claim.start, start)], offset=2)
@@ -148,42 +149,44 @@ Move = Callable[[HostileFleet, Random], None]
 
 def somewhere(fleet: HostileFleet, rng: Random) -> int:
     """A packet number of some interest."""
-    state = fleet.client.state
-    cursor, top = state.board.cursor, max(state.next_number, 1)
-    near = [cursor, cursor + 1, cursor + 2, top - 1, top, state.board.episode.base, max(cursor - 1, 0)]
+    state = parts(fleet.client)
+    cursor, top = state.flight.board.cursor, max(state.flight.next_number, 1)
+    near = [cursor, cursor + 1, cursor + 2, top - 1, top, state.flight.board.episode.base, max(cursor - 1, 0)]
     far = [rng.randrange(top), min(cursor + rng.randrange(200), top), top + rng.randrange(1 << 20), (1 << 32) - 1]
     return max(rng.choice(near + far), 0)
 
 
 def some_request(fleet: HostileFleet, rng: Random) -> tuple[int, Address]:
     """A request under way and where it went, or any."""
-    claims = list(fleet.client.state.claims)
+    claims = list(parts(fleet.client).requests)
     if claims and rng.random() < 0.9:
         claim = rng.choice(claims)
-        number = rng.choice(list(claim.requests))
-        return number, claim.requests[number].replica
+        number = rng.choice(list(claim.datagrams))
+        return number, claim.datagrams[number].replica
     return rng.choice([0, 1, rng.randrange(1 << 16), (1 << 32) - 1]), rng.choice(REPLICAS)
 
 
 def some_offset(fleet: HostileFleet, rng: Random) -> int:
     """An output offset of some interest."""
-    state = fleet.client.state
-    here, limit = state.output.next_offset, state.output_limit
+    state = parts(fleet.client)
+    here, limit = state.output.arrived.next_offset, state.output.limit
     return max(rng.choice([here, here + 1, here + 2 * rng.randrange(5_000), limit - 1, limit, here - 1, 1 << 62]), 0)
 
 
 def some_transport(fleet: HostileFleet, rng: Random) -> TransportFrame:
     """A transport frame that may be absurd."""
-    state = fleet.client.state
-    restart = state.restarting.start if state.restarting is not None else state.board.cursor
-    base = rng.choice([restart, restart, restart, state.board.episode.base, somewhere(fleet, rng), state.next_number])
+    state = parts(fleet.client)
+    restart = state.flight.restarting.start if state.flight.restarting is not None else state.flight.board.cursor
+    base = rng.choice(
+        [restart, restart, restart, state.flight.board.episode.base, somewhere(fleet, rng), state.flight.next_number]
+    )
     start = rng.choice([0, 1, 2, 10, 10, 1000, 1 << 16, (1 << 16) + 1, (1 << 32) - 1])
     return fleet.transport(base, start, rng.choice([0, 1, 64, 1 << 16, (1 << 32) - 1]), embryo=rng.random() < 0.1)
 
 
 def some_user(fleet: HostileFleet, rng: Random) -> UserFrame:
     """A user frame that may be absurd."""
-    state = fleet.client.state
+    state = parts(fleet.client)
     start = some_offset(fleet, rng)
     stop = rng.choice([None, start, start + 1, start + 1000, 0, (1 << 63) - 1])
     consumed = rng.choice([0, 4, state.input.written, state.input.written + 1, (1 << 64) - 1])
@@ -213,7 +216,7 @@ def refuse(fleet: HostileFleet, rng: Random) -> None:
 
 def receipt(fleet: HostileFleet, rng: Random) -> None:
     """A receipt for a piece under way, or for none."""
-    pieces = list(fleet.client.state.upload._pieces.values())
+    pieces = list(parts(fleet.client).upload._pieces.values())
     if pieces:
         piece = rng.choice(pieces)
         stop = rng.choice([piece.stop, piece.stop, piece.stop, piece.offset, 1 << 63])
@@ -224,7 +227,7 @@ def receipt(fleet: HostileFleet, rng: Random) -> None:
 
 def pong(fleet: HostileFleet, rng: Random) -> None:
     """A pong for a ping under way, or for none, of a right or wrong size."""
-    pings = fleet.client.state.pings
+    pings = parts(fleet.client).path.pings
     request = rng.choice([*pings, 7])
     fleet.pong(request, rng.choice([pings.get(request, 300), 1500, 60_000]), rng.choice(REPLICAS))
 
@@ -246,8 +249,8 @@ def use(fleet: HostileFleet, rng: Random) -> None:
 def obey(fleet: HostileFleet, rng: Random) -> None:
     """Answer what is under way as an honest fleet would, more or less, or under the number of no request."""
     honest = rng.random() < 0.7
-    for claim in list(fleet.client.state.claims)[: rng.choice([1, 5])]:
-        offset = claim.wants[0][0] if claim.wants else fleet.client.state.output.next_offset
+    for claim in list(parts(fleet.client).requests)[: rng.choice([1, 5])]:
+        offset = claim.wants[0][0] if claim.wants else parts(fleet.client).output.arrived.next_offset
         for number in range(claim.start, claim.stop):
             frames = [fleet.transport(claim.start, claim.stop - claim.start)] if claim.flags & 1 else []
             size = rng.choice([1, 1000])
@@ -257,7 +260,7 @@ def obey(fleet: HostileFleet, rng: Random) -> None:
 
 def restart(fleet: HostileFleet, rng: Random) -> None:
     """Answer a restart with a huge window."""
-    claim = fleet.client.state.restarting
+    claim = parts(fleet.client).flight.restarting
     if claim is not None:
         frame = fleet.transport(claim.start, rng.choice([1, 1 << 12, 1 << 16]), rng.choice([1, 1 << 16]))
         fleet.say(claim.newest, claim.start, b"x", [frame], offset=some_offset(fleet, rng))
@@ -265,8 +268,8 @@ def restart(fleet: HostileFleet, rng: Random) -> None:
 
 def scatter(fleet: HostileFleet, rng: Random) -> None:
     """Many numbers above a hole: every second one, or any, upwards or downwards."""
-    state = fleet.client.state
-    low, high = state.board.cursor + 1, max(state.next_number, state.board.cursor + 2)
+    state = parts(fleet.client)
+    low, high = state.flight.board.cursor + 1, max(state.flight.next_number, state.flight.board.cursor + 2)
     numbers = [*range(low, high, rng.choice([2, 2, 3]))][-60:] if rng.random() < 0.5 else [*range(low, low + 120, 2)]
     for number in sorted(numbers, reverse=rng.random() < 0.5):
         fleet.say(50_000, number)
@@ -274,20 +277,20 @@ def scatter(fleet: HostileFleet, rng: Random) -> None:
 
 def fill(fleet: HostileFleet, rng: Random) -> None:
     """The number that is missing."""
-    fleet.say(50_000, fleet.client.state.board.cursor)
+    fleet.say(50_000, parts(fleet.client).flight.board.cursor)
 
 
 def crumbs(fleet: HostileFleet, rng: Random) -> None:
     """Output in single bytes, in order or every second one."""
-    state = fleet.client.state
-    at, step = state.output.next_offset + rng.choice([0, 1, 1000]), rng.choice([1, 2])
+    state = parts(fleet.client)
+    at, step = state.output.arrived.next_offset + rng.choice([0, 1, 1000]), rng.choice([1, 2])
     for index in range(100):
-        fleet.say(50_000, state.board.cursor, b"c", offset=at + step * index)
+        fleet.say(50_000, state.flight.board.cursor, b"c", offset=at + step * index)
 
 
 def stretches(fleet: HostileFleet, rng: Random) -> None:
     """Continuations without end."""
-    newest = fleet.client.state.wants.newest
+    newest = parts(fleet.client).output.requested.newest
     at, consumed = (newest.start, newest.consumed) if newest is not None else (0, 4)
     for index in range(50):
         stop = at + index + rng.choice([1, 2])

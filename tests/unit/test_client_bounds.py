@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from tests.support.hostile_fleet import REPLICAS, HostileFleet
+from tests.support.inside import parts
+from trickles.client.reassembly import Reassembly
 from trickles.limits import MILLISECOND, SECOND, Limits
-from trickles.reassembly import Reassembly
 from trickles.service import Refusal
 from trickles.wire.kinds import Kind
 from trickles.wire.response import UserFrame
@@ -57,21 +58,21 @@ def test_numbers_that_wait_are_bounded_and_each_costs_the_same(step: int) -> Non
     numbers = range(base + 2, base + 12_000, abs(step))
     for number in numbers if step > 0 else reversed(numbers):
         fleet.say(NOBODY, number)
-        assert fleet.client.state.board.waiting <= SMALL.most_out_of_order
+        assert parts(fleet.client).flight.board.waiting <= SMALL.most_out_of_order
     assert max(fleet.work) < 4_000
     fleet.wait(2 * SECOND)
-    assert fleet.client.state.board.holes <= SMALL.max_runs + 1
+    assert parts(fleet.client).flight.board.holes <= SMALL.max_runs + 1
 
 
 def test_a_hole_that_fills_at_last_costs_no_more_than_what_waited_for_it() -> None:
     fleet = HostileFleet(limits=SMALL)
     base = fleet.establish(start=1 << 12)
-    fleet.client.state.reorder_packets = 1 << 30  # and the clock stands still: nothing is declared lost
+    parts(fleet.client).losses.reorder_packets = 1 << 30  # and the clock stands still: nothing is declared lost
     for number in range(base + 2, base + 1000):
         fleet.say(NOBODY, number)
-    assert fleet.client.state.board.waiting == 998
+    assert parts(fleet.client).flight.board.waiting == 998
     fleet.say(NOBODY, base + 1)
-    assert fleet.client.state.board.cursor == base + 1000
+    assert parts(fleet.client).flight.board.cursor == base + 1000
     assert fleet.work[-1] < 40 * 1000
 
 
@@ -82,7 +83,7 @@ def test_requests_in_flight_are_bounded() -> None:
     base = fleet.establish(start=1 << 12)
     for number in range(base + 1, base + 1000):
         fleet.say(NOBODY, number)
-        assert len(fleet.client.state.claims) <= limits.max_requests_in_flight
+        assert len(parts(fleet.client).requests) <= limits.max_requests_in_flight
     assert max(fleet.answers) <= limits.max_requests_in_flight
 
 
@@ -91,7 +92,7 @@ def test_output_out_of_order_in_single_bytes_is_bounded_by_number() -> None:
     fleet.establish()
     for offset in range(10, 10_000, 2):
         fleet.say(NOBODY, 0, b"c", offset=offset)
-    output = fleet.client.state.output
+    output = parts(fleet.client).output.arrived
     assert len(output._pieces) == len(output._held) == SMALL.most_out_of_order
     assert max(fleet.work) < 2_000
     fleet.say(NOBODY, 0, bytes(10), offset=output.next_offset)  # what comes first is always taken
@@ -120,7 +121,7 @@ def test_continuations_are_bounded() -> None:
     fleet.establish()
     for at in range(1, 1_000):
         fleet.say(NOBODY, 0, b"", [UserFrame(at, at + 1, 4, bytes(100))])
-        assert len(fleet.client.state.wants.frames) <= limits.max_continuations
+        assert len(parts(fleet.client).output.requested.frames) <= limits.max_continuations
     assert max(fleet.work) < 2_000
 
 
@@ -131,22 +132,22 @@ def test_nothing_is_consumed_that_was_not_written(consumed: int) -> None:
     fleet.say(NOBODY, 0, b"", [UserFrame(0, 10, consumed, bytes(100))])
     fleet.client.write(b"more\n")
     fleet.wait(5 * SECOND)
-    assert (fleet.client.state.input.consumed, fleet.client.state.input.written) == (4, 9)
+    assert (parts(fleet.client).input.consumed, parts(fleet.client).input.written) == (4, 9)
 
 
 def test_a_claim_that_is_refused_for_ever_is_not_remembered_by_each_of_its_requests() -> None:
     fleet = HostileFleet()
     fleet.turn()
-    claim = fleet.client.state.restarting
+    claim = parts(fleet.client).flight.restarting
     assert claim is not None
     for _ in range(200):
-        fleet.refuse(Refusal.BUSY, claim.newest, source=claim.requests[claim.newest].replica)
+        fleet.refuse(Refusal.BUSY, claim.newest, source=claim.datagrams[claim.newest].replica)
         before = claim.newest
         while claim.newest == before:
             fleet.wait(5 * MILLISECOND)
     assert claim.refusals == 200
-    assert len(claim.requests) <= 16
-    assert len(fleet.client.state.claims._by_request) <= 2 * 16
+    assert len(claim.datagrams) <= 16
+    assert len(parts(fleet.client).requests._by_number) <= 2 * 16
 
 
 def test_pieces_in_flight_are_bounded() -> None:
@@ -155,7 +156,7 @@ def test_pieces_in_flight_are_bounded() -> None:
     fleet.establish()
     fleet.client.write(bytes(2_000_000))
     fleet.turn()
-    upload = fleet.client.state.upload
+    upload = parts(fleet.client).upload
     for _ in range(500):
         piece = min(upload._pieces.values(), key=lambda each: each.number)
         fleet.acknowledge(piece.number, piece.offset, piece.stop, piece.replica)
@@ -170,4 +171,4 @@ def test_the_bounds_hold_for_each_replica_that_speaks() -> None:
     base = fleet.establish(start=1 << 12)
     for number in range(base + 2, base + 4_000, 2):
         fleet.say(NOBODY, number, source=REPLICAS[number % 3])
-    assert fleet.client.state.board.waiting <= SMALL.most_out_of_order
+    assert parts(fleet.client).flight.board.waiting <= SMALL.most_out_of_order

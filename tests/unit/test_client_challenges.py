@@ -7,10 +7,11 @@ from itertools import count
 import pytest
 
 from tests.support.fleetkeys import entropy, ring
+from tests.support.inside import parts
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig, Policy
-from trickles.client.verdicts import CHALLENGES
+from trickles.client.refusals import CHALLENGES
 from trickles.limits import SECOND, Limits
 from trickles.listener import Listener
 from trickles.service import Continuation, Event, Reply
@@ -119,8 +120,8 @@ def test_challenges_now_and_then_are_nothing() -> None:
     last, hosts = [0], count(1)
 
     def move() -> None:
-        if net.client.state.output.next_offset != last[0]:
-            last[0] = net.client.state.output.next_offset
+        if parts(net.client).output.arrived.next_offset != last[0]:
+            last[0] = parts(net.client).output.arrived.next_offset
             net.source = (f"192.0.2.{next(hosts) % 200 + 1}", 40_000)
 
     net.before_step = move

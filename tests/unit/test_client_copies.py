@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support.fleetkeys import entropy, epoch
+from tests.support.inside import parts
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import Client, ClientConfig, Failed, Policy
+from trickles.client.requests import InFlight
 from trickles.limits import SECOND
 from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.session import Session
 from trickles.spool import receipt
 from trickles.trickle import Episode
-from trickles.wire.kinds import Address, Kind, ResponseFlag
+from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag
 from trickles.wire.piece import Receipt
 from trickles.wire.refusal import refusal_header
 from trickles.wire.response import HEADER, TransportFrame, UserFrame
@@ -78,7 +80,7 @@ class Told:
         self.client.write(b"GET\n")
         self.client.connect(now=0)
         self.client.datagrams_to_send(now=0)
-        self.state, self.salt = self.client.state, 0
+        self.state, self.salt = parts(self.client), 0
         embryo = TransportFrame(Episode(0, 3, 100), True, self.session.connection + bytes(120))
         self.answer(0, 0, 0, b"hi", embryo, UserFrame(0, None, 4, b"user"))
         self.sent = self.client.datagrams_to_send(now=2_000)  # the restart, under number 1
@@ -117,7 +119,7 @@ class Told:
 
     def restarted(self) -> None:
         """Let the first packet of the restart arrive."""
-        claim = self.state.restarting
+        claim = self.state.flight.restarting
         assert claim is not None
         fresh = TransportFrame(Episode(claim.start, 10, 100), False, self.session.connection + bytes(120))
         self.answer(1, claim.start, 2, b"a", fresh, now=12_000)
@@ -127,7 +129,7 @@ def test_a_refusal_of_another_request_with_the_same_low_half_refuses_nothing() -
     told = Told()
     for code in (Refusal.GONE, Refusal.NOT_HERE, Refusal.BUSY, Refusal.WORKING):
         told.hear(told.refusal(code, 0x1_0001, 5))
-    (claim,) = [claim for claim in told.state.claims if claim is told.state.restarting]
+    (claim,) = [claim for claim in told.state.requests if claim is told.state.flight.restarting]
     assert (claim.refusals, claim.patience, claim.retry_at) == (0, 0, None)
     assert told.client.next_event() is not None
     assert not any(isinstance(event, Failed) for event in iter(told.client.next_event, None))
@@ -140,7 +142,7 @@ def test_a_replica_that_was_not_asked_refuses_nothing() -> None:
     other = B if asked == A else A
     for code in (Refusal.GONE, Refusal.NOT_HERE, Refusal.BUSY, Refusal.WORKING):
         told.hear(told.refusal(code, 1, 5), other)
-    claim = told.state.restarting
+    claim = told.state.flight.restarting
     assert claim is not None
     assert (claim.refusals, claim.patience, claim.retry_at) == (0, 0, None)
     told.hear(told.refusal(Refusal.NOT_HERE, 1), asked)
@@ -149,7 +151,7 @@ def test_a_replica_that_was_not_asked_refuses_nothing() -> None:
 
 def test_word_that_work_goes_on_counts_when_it_says_more() -> None:
     told = Told()
-    claim = told.state.restarting
+    claim = told.state.flight.restarting
     assert claim is not None
     notices = [told.refusal(Refusal.WORKING, 1, worked_us) for worked_us in (4_000, 8_000, 500_000)]
     for notice in notices:
@@ -159,42 +161,55 @@ def test_word_that_work_goes_on_counts_when_it_says_more() -> None:
     for late in range(1, 50):
         for notice in notices:
             told.hear(notice, now=600_000 + 100_000 * late)
-    assert (claim.patience, told.state.progress_at) == (patience, 600_000)
+    assert (claim.patience, told.state.recovery.progress_at) == (patience, 600_000)
     told.hear(told.refusal(Refusal.WORKING, 1, 1_500_000), now=6_000_000)
     assert claim.patience > 6_000_000
 
 
 def test_a_copy_of_a_response_tells_nothing_new() -> None:
     told = Told(Policy.STRIPE)
-    claim = told.state.restarting
+    claim = told.state.flight.restarting
     assert claim is not None
     fresh = TransportFrame(Episode(claim.start, 10, 100), False, told.session.connection + bytes(120))
     old = told.answer(1, claim.start, 2, b"abc", fresh, now=12_000)
     renewed = fresh._replace(blob=told.session.connection + b"renewed".ljust(120))
     told.answer(1, claim.start + 1, 5, b"def", renewed, now=13_000)
     told.state.fleet.silent(A, 13_000)
-    before = told.state.progress_at, told.state.transport, told.state.renewed_at, told.state.round_trip
+    before = (
+        told.state.recovery.progress_at,
+        told.state.flight.transport,
+        told.state.flight.renewed_at,
+        told.state.recovery.round_trip,
+    )
     for now in range(20_000, 3_000_000, 100_000):
         told.hear(old, now=now)
-    assert (told.state.progress_at, told.state.transport, told.state.renewed_at, told.state.round_trip) == before
-    assert told.state.transport == renewed
+    assert (
+        told.state.recovery.progress_at,
+        told.state.flight.transport,
+        told.state.flight.renewed_at,
+        told.state.recovery.round_trip,
+    ) == before
+    assert told.state.flight.transport == renewed
     assert told.state.fleet.suspect(A, 20_000)
 
 
 def test_an_old_short_packet_voids_no_later_claim_whose_request_number_came_round() -> None:
     told = Told()
-    claim = told.state.restarting
+    claim = told.state.flight.restarting
     assert claim is not None
-    told.state.claims.name(claim, 0x5_0000)  # its low half is that of the hello
+    claim.retry(11_000)
+    told.state.requests.sent(claim, 0x5_0000, 11_000)  # its low half is that of the hello
     told.answer(0x5_0000, 1, 2, b"", flags=ResponseFlag.SHORT, now=12_000)
     assert (claim.done, claim.answered, claim.settled) == (False, False, 0)
 
 
 def test_an_old_answer_stands_for_no_later_conversion_whose_request_number_came_round() -> None:
     told = Told()
-    told.state.note_request(0x5_0000, 100, conversion=True)
+    late = InFlight(100, 101, 0, 0, A, 0, flags=RequestFlag.INPUT)
+    late.on_sent(0x5_0000, 2_000)
+    told.state.output.on_sent(late)
     told.answer(0, 0, 0, b"hi", UserFrame(0, None, 4, b"user"))
-    assert told.state.conversions[0].salt is None
+    assert told.state.output.conversions[0].salt is None
 
 
 def test_of_one_ping_one_pong_counts() -> None:
@@ -202,13 +217,13 @@ def test_of_one_ping_one_pong_counts() -> None:
     clear = HEADER.pack(Kind.PONG, 0, 77, bytes(8), 77, 0, 0)
     pong = b"".join(map(bytes, told.session.seal_response(clear, bytes(1400 - 48), tagged=True)))
     told.hear(pong)
-    assert told.state.proven_bytes == 1200  # nothing was asked
-    told.state.pings[77] = 1400
+    assert told.client.proven_size[0] == 1200  # nothing was asked
+    told.state.path.pings[77] = 1400
     told.hear(pong)
-    assert told.state.proven_bytes == 1400
-    told.state.proven_bytes = 1200  # larger ones have stopped to pass
+    assert told.client.proven_size[0] == 1400
+    told.state.path.on_larger_lost(1200)  # larger ones have stopped to pass
     told.hear(pong)
-    assert told.state.proven_bytes == 1200
+    assert told.client.proven_size[0] == 1200
 
 
 def upload() -> tuple[Told, list[bytes]]:
@@ -231,10 +246,10 @@ def upload() -> tuple[Told, list[bytes]]:
 def test_a_copy_of_a_receipt_is_no_sign_of_life() -> None:
     told, receipts = upload()
     told.hear(receipts[0], now=20_000)
-    assert told.state.progress_at == 20_000
+    assert told.state.recovery.progress_at == 20_000
     for now in range(30_000, 200_000, 10_000):
         told.hear(receipts[0], now=now)
-    assert told.state.progress_at == 20_000
+    assert told.state.recovery.progress_at == 20_000
     assert told.state.upload.counted < 1_200
 
 
@@ -246,7 +261,7 @@ def test_a_piece_has_one_refusal_and_from_where_it_went() -> None:
     assert told.state.upload.active
     told.hear(told.refusal(Refusal.BUSY, piece.number), piece.replica, now=21_000)
     told.hear(told.refusal(Refusal.BUSY, piece.number), piece.replica, now=22_000)
-    assert told.state.progress_at == 21_000
+    assert told.state.recovery.progress_at == 21_000
     assert told.state.counters["refused.busy"] == 1
 
 

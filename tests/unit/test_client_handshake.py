@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.desk import CONTENT, datagrams
 from tests.support.fleetkeys import IDENTITY, WALL, entropy, epoch, ring
+from tests.support.inside import parts
 from tests.support.peer import SOURCE
 from tests.support.toys import File, Patient, Seen
 from trickles.client import Client, ClientConfig, Connected, Data, Failed
@@ -187,7 +188,7 @@ def test_a_fleet_that_was_away_is_joined_although_a_stranger_spoke() -> None:
     made.datagrams_to_send(now=0)
     made.receive_datagram(stranger(), A, now=1)
     now = 0
-    while not made.state.established and now < 40 * SECOND:
+    while not made.is_established and now < 40 * SECOND:
         now = made.next_timeout() or now
         made.handle_timeout(now=now)
         if now < 20 * SECOND:
@@ -231,7 +232,7 @@ def test_a_false_cookie_keeps_the_right_one_from_nothing_but_haste() -> None:
         for answer in datagrams(served, datagram, SOURCE, now=WALL):
             made.receive_datagram(answer, replica, now=2)
     now = 2
-    while not made.state.established and now < 2 * SECOND:
+    while not made.is_established and now < 2 * SECOND:
         now = made.next_timeout() or now
         relay(made, served, now)
     assert made.next_event() == Connected(PIN)
@@ -288,7 +289,7 @@ def test_garbage_during_the_handshake_changes_nothing(garbage: bytes) -> None:
         assert made.next_event() is None
         served = listener()
         now = made.next_timeout() or 0
-        while not made.state.established and now < SECOND:
+        while not made.is_established and now < SECOND:
             made.handle_timeout(now=now)
             relay(made, served, now)
             now += MILLISECOND
@@ -311,7 +312,7 @@ def test_a_hello_key_that_is_no_key_ends_the_handshake_and_not_the_program() -> 
     made.datagrams_to_send(now=0)
     made.receive_datagram(CERTIFICATE + signed.encode(), A, now=1)
     made.datagrams_to_send(now=1)
-    assert not made.state.established
+    assert not made.is_established
 
 
 def test_a_certificate_that_has_ended_is_not_used() -> None:
@@ -334,7 +335,7 @@ def test_a_repeated_answer_to_the_hello_establishes_once() -> None:
     assert events[0] == Connected(PIN)
     assert isinstance(events[1], Data)
     assert events[2] is None
-    assert b"".join(events[1].chunks) == CONTENT[: made.state.output.next_offset]
+    assert b"".join(events[1].chunks) == CONTENT[: parts(made).output.arrived.next_offset]
 
 
 def test_late_handshake_datagrams_are_dropped_once_established() -> None:
@@ -343,10 +344,10 @@ def test_late_handshake_datagrams_are_dropped_once_established() -> None:
     served = listener()
     for now in (0, 1):
         relay(made, served, now)
-    before = made.state.transport
+    before = parts(made).flight.transport
     for late in (CERTIFICATE + epoch().certificate, stranger(), bytes([Kind.COOKIE]) + bytes(24)):
         made.receive_datagram(late, A, now=2)
-    assert made.state.transport is before
+    assert parts(made).flight.transport is before
     assert made.statistics()["dropped_unexpected"] == 3
 
 
@@ -357,7 +358,7 @@ def test_the_answer_to_another_clients_hello_is_forged() -> None:
     made.datagrams_to_send(now=0)
     for answer in datagrams(listener(), other.datagrams_to_send(now=0)[0][0], now=WALL):
         made.receive_datagram(answer, A, now=1)
-    assert not made.state.established
+    assert not made.is_established
     assert made.statistics()["dropped_forged"] == 1
 
 

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from tests.support.fleetkeys import entropy, epoch
+from tests.support.inside import parts
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import Client, ClientConfig, Data, Failed, Policy
@@ -158,13 +159,13 @@ class Liar:
         self.client.write(b"GET\n")
         self.client.connect(now=0)
         self.client.datagrams_to_send(now=0)
-        self.session = self.client.state.session
+        self.session = parts(self.client).session
         self.salt = 0
         frame = TransportFrame(Episode(0, 3, 100), True, self.session.connection + bytes(120))
         self.say(
             ResponseFlag.TRANSPORT | ResponseFlag.USER, 0, 0, 0, b"hi", frames=(frame, UserFrame(0, None, 4, b"u"))
         )
-        assert self.client.state.established
+        assert self.client.is_established
 
     def say(
         self,
@@ -199,7 +200,7 @@ def test_output_that_nobody_asked_for_is_not_kept(suite: Suite) -> None:
     for number in range(3, 500):
         liar.say(0, 1, number, 20_000 * number, bytes(1100))
         liar.say(0, 1, number, (1 << 64) - 1 - number, bytes(1100))
-    assert list(liar.client.state.output._held) == []
+    assert list(parts(liar.client).output.arrived._held) == []
     assert liar.received() == b"hi"
 
 
@@ -238,7 +239,7 @@ def test_a_packet_number_nobody_claimed_is_not_believed(suite: Suite) -> None:
     for now in range(4_000, 1_000_000, 50_000):
         liar.client.handle_timeout(now=now)
         liar.client.datagrams_to_send(now=now)
-    assert liar.client.state.board.cursor < 100
+    assert parts(liar.client).flight.board.cursor < 100
 
 
 def test_packet_numbers_that_are_used_up_end_the_connection() -> None:
@@ -249,7 +250,7 @@ def test_packet_numbers_that_are_used_up_end_the_connection() -> None:
         liar.client.handle_timeout(now=now)
         liar.client.datagrams_to_send(now=now)
     told = [liar.client.next_event() for _ in range(5)]
-    believed = liar.client.state.board.episode.base > 1 << 20
+    believed = parts(liar.client).flight.board.episode.base > 1 << 20
     assert (Failed("packet numbers used up") in told) == believed
 
 

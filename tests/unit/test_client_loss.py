@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from tests.support.fleetkeys import ring
+from tests.support.inside import parts
 from tests.support.replica_program import Lines, tape
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, Patient, Refusing, body
@@ -87,7 +88,7 @@ class Last:
 
 
 def window_of(net: Toynet) -> int:
-    board = net.client.state.board
+    board = parts(net.client).flight.board
     return board.course.window(board.cursor)
 
 

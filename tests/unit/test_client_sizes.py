@@ -8,12 +8,10 @@ from tests.support.fleetkeys import WALL, ring
 from tests.support.toynet import CLIENT, Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig
-from trickles.client.pathmtu import MOST_PATHS, TRIES, WORTHWHILE_BYTES, PathProbe
+from trickles.client.pathmtu import MOST_PATHS, TRIES, WORTHWHILE_BYTES, PathMtu
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.listener.sizes import size_proof
-from trickles.trickle import Episode
 from trickles.wire.kinds import Kind, address_bytes
-from trickles.wire.response import TransportFrame
 
 CONTENT = body(300_000)
 PONG = 0  # in place of a packet's size
@@ -70,11 +68,8 @@ def test_a_client_that_moves_begins_with_small_datagrams_and_finds_out_anew() ->
 
 
 def test_a_fleet_that_never_believes_a_size_does_not_make_its_client_ping_for_ever() -> None:
-    state = Toynet(fleet(File(CONTENT), 1), config=ClientConfig(probe_sizes=(8972,))).client.state
-    state.transport = TransportFrame(Episode(0, 10, 10), False, bytes(128))
-    state.output.add(0, bytes(WORTHWHILE_BYTES))
-    probe, pings = PathProbe(state), 0
+    path, pings = PathMtu(ClientConfig(probe_sizes=(8972,))), 0
     for now in range(0, 1000 * SECOND, SECOND):
-        pings += len(probe.sizes(now))
-        state.note_other_path()
+        pings += len(path.sizes(WORTHWHILE_BYTES, now))
+        path.on_other_path()
     assert 0 < pings <= (MOST_PATHS + 1) * TRIES

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trickles.client.claims import Claim, Claims
-from trickles.client.wants import Wants
+from trickles.client.requested import Requested
+from trickles.client.requests import InFlight, Requests
 from trickles.wire.response import UserFrame
 
 REPLICA = ("10.0.0.1", 443)
@@ -15,15 +15,15 @@ def frame(start: int, stop: int | None, consumed: int, blob: bytes = b"", *, mor
     return UserFrame(start, stop, consumed, blob or b"%d" % start, more)
 
 
-def wanting(*frames: UserFrame) -> Wants:
-    wants = Wants()
+def wanting(*frames: UserFrame) -> Requested:
+    wants = Requested()
     for each in frames:
         wants.learn(each, conversion=True)
     return wants
 
 
 def test_without_a_continuation_there_is_nothing_to_ask_for() -> None:
-    wants = Wants()
+    wants = Requested()
     assert wants.select(10, ROOM, 10_000, 8) == ((), b"", 0, False)
     assert (wants.newest, wants.tail, wants.largest_blob) == (None, 0, 0)
 
@@ -182,16 +182,16 @@ def test_whatever_is_lost_every_byte_is_asked_for_until_it_arrives(actions: list
     assert flying | set(range(below)) == set(range(600))
 
 
-# claims
+# requests in flight
 
 
-def claim(start: int, stop: int) -> Claim:
-    return Claim(start, stop, 0, 0, REPLICA, 0)
+def request(start: int, stop: int) -> InFlight:
+    return InFlight(start, stop, 0, 0, REPLICA, 0)
 
 
 @given(st.integers(0, 1000), st.integers(1, 40), st.lists(st.tuples(st.integers(-5, 50), st.integers(0, 20))))
 def test_settling_counts_each_number_once(start: int, size: int, spans: list[tuple[int, int]]) -> None:
-    found, settled = claim(start, start + size), set[int]()
+    found, settled = request(start, start + size), set[int]()
     for offset, count in spans:
         numbers = set(range(start + offset, start + offset + count)) & set(range(start, start + size))
         assert found.settle(start + offset, start + offset + count) == len(numbers - settled)
@@ -199,8 +199,8 @@ def test_settling_counts_each_number_once(start: int, size: int, spans: list[tup
         assert found.done == (len(settled) == size)
 
 
-def test_a_claim_that_was_granted_less_is_done_sooner() -> None:
-    found = claim(10, 20)
+def test_a_request_that_was_granted_less_is_done_sooner() -> None:
+    found = request(10, 20)
     found.settle(10, 12)
     found.settle(18, 20)
     found.resize(12)
@@ -209,35 +209,35 @@ def test_a_claim_that_was_granted_less_is_done_sooner() -> None:
     assert not found.done
 
 
-def test_claims_are_found_by_the_low_half_of_any_of_their_requests() -> None:
-    claims, first, second = Claims(), claim(0, 5), claim(5, 10)
+def test_requests_are_found_by_the_low_half_of_any_of_their_numbers() -> None:
+    requests, first, second = Requests(), request(0, 5), request(5, 10)
     for each in (first, second):
-        claims.add(each)
-    claims.name(first, 7)
-    claims.name(first, 0x1_0008)
-    claims.name(second, 9)
-    assert [claims.find(number) for number in (7, 8, 0x9_0008, 9, 10)] == [first, first, first, second, None]
-    claims.remove(first)
-    assert [claims.find(number) for number in (7, 8, 9)] == [None, None, second]
-    claims.remove(first)
-    assert list(claims) == [second]
+        requests.add(each)
+    requests.sent(first, 7, 0)
+    first.retry(0)
+    requests.sent(first, 0x1_0008, 0)
+    requests.sent(second, 9, 0)
+    assert [requests.find(number) for number in (7, 8, 0x9_0008, 9, 10)] == [first, first, first, second, None]
+    requests.remove(first)
+    assert [requests.find(number) for number in (7, 8, 9)] == [None, None, second]
+    requests.remove(first)
+    assert list(requests) == [second]
 
 
-def test_a_request_number_that_came_round_names_the_later_claim() -> None:
-    claims, first, second = Claims(), claim(0, 5), claim(5, 10)
+def test_a_request_number_that_came_round_names_the_later_request() -> None:
+    requests, first, second = Requests(), request(0, 5), request(5, 10)
     for number, each in ((3, first), (0x1_0003, second)):
-        claims.add(each)
-        claims.name(each, number)
-    claims.remove(first)
-    assert claims.find(3) is second
+        requests.add(each)
+        requests.sent(each, number, 0)
+    requests.remove(first)
+    assert requests.find(3) is second
 
 
-def test_lost_numbers_end_the_claims_that_waited_for_nothing_else() -> None:
-    claims, first, second, third = Claims(), claim(0, 5), claim(5, 10), claim(10, 15)
+def test_lost_numbers_end_the_requests_that_waited_for_nothing_else() -> None:
+    requests, first, second, third = Requests(), request(0, 5), request(5, 10), request(10, 15)
     for each in (first, second, third):
-        claims.add(each)
+        requests.add(each)
     first.settle(0, 4)
-    assert claims.settle(4, 7) == [first]
+    assert requests.lose(4, 7) == [first]
     assert [each.lost for each in (first, second, third)] == [True, True, False]
-    assert claims.clear() == [first, second, third]
-    assert len(claims) == 0
+    assert list(requests) == [first, second, third]

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.support.desk import Desk, datagrams
 from tests.support.fleetkeys import WALL, ring
+from tests.support.inside import parts
 from tests.support.peer import Peer
 from tests.support.toys import File
 from trickles import Dialer
@@ -113,7 +114,7 @@ def test_what_an_idle_process_has_drawn_ahead_is_dropped(asked: list[int]) -> No
 def test_secrets_come_from_the_system_when_they_are_needed(asked: list[int]) -> None:
     dialer = Dialer([("127.0.0.1", 9)], ClientConfig())
     with closing(dialer):
-        secrets = {dialer._client(0, 1 << 16).greeting.secret for _ in range(20)}
+        secrets = {parts(dialer._client(0, 1 << 16)).secret for _ in range(20)}
     assert len(secrets) == 20
     assert asked == [32] * 20
     assert [len(fresh_secret(size)) for size in (1, 16, 32)] == [1, 16, 32]

@@ -1,24 +1,18 @@
 """Live connections move to another gateway; what cannot move, or is no connection, does not."""
 
 import asyncio
-import pickle
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.loopfleet import LoopFleet, config, run, until
 from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
-from trickles.client import Client
-from trickles.errors import BadPacket
 from trickles.gateway import Gateway, moving
 from trickles.gateway.account import Account
-from trickles.gateway.freezing import frozen, thawed_untrusted
 from trickles.wire.kinds import Suite
 
 
@@ -163,23 +157,44 @@ def test_gateways_of_different_fleets_or_suites_do_not_go_on_with_each_other() -
     assert moving.mark(Dialer(fleet, replace(config(), identity=None))) == moving.mark(None) == moving.NO_MARK
 
 
-# an engine as bytes
+def test_a_successor_that_reads_no_such_snapshot_says_so_and_the_connection_stays() -> None:
+    async def test() -> None:
+        async with street() as here:
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
+            writer.write(b"get 3000000\n")
+            writer.write_eof()
+            got = await reader.readexactly(1000)
+            [member] = here.old.leaving()
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            with ours, theirs:
+                theirs.sendall(moving.UNKNOWN + b"a snapshot of version 1")
+                with pytest.raises(OSError, match="cannot go on with a snapshot of version 1"):
+                    await moving.moved(member, ours)
+            here.old.stay()
+            assert got + await reader.read() == tape(0, 3_000_000)
+            writer.close()
+
+    run(test())
 
 
-def engine() -> Client:
-    """One that has not begun."""
-    return Client([("192.0.2.1", 1), ("192.0.2.2", 1)], entropy=bytes, config=config())
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        (b"", b"-"),
+        (bytes(100), b"-"),
+        (bytes(25) + b"TRKS\0\x63", b"?a snapshot of version 99, and this release reads"),
+    ],
+)
+def test_what_is_no_connection_is_refused_in_a_word(state: bytes, answer: bytes) -> None:
+    async def test() -> None:
+        async with street() as here:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                socket.send_fds(here.heir, [len(state).to_bytes(4, "big")], [theirs.fileno()])
+                here.heir.setblocking(False)
+                await asyncio.get_running_loop().sock_sendall(here.heir, state)
+                assert (await asyncio.get_running_loop().sock_recv(here.heir, 256)).startswith(answer)
+            assert here.new.live == 0
 
-
-@given(st.integers(0, 3000), st.binary(max_size=40))
-def test_damaged_bytes_are_no_engine(at: int, junk: bytes) -> None:
-    data = frozen(engine())
-    damaged = data[:at] + junk + data[at + len(junk) + 1 :]
-    with suppress(BadPacket):
-        assert isinstance(thawed_untrusted(damaged, entropy=bytes, config=config()), Client)
-
-
-@pytest.mark.parametrize("value", [print, eval, socket.socket, pickle.Unpickler, Gateway, Dialer, Client, [], None])
-def test_only_an_engine_comes_out(value: object) -> None:
-    with pytest.raises(BadPacket):
-        thawed_untrusted(pickle.dumps(value), entropy=bytes, config=config())
+    run(test())

@@ -1,6 +1,6 @@
 """Bytes put back in order: what passes through, what is dropped, what is kept."""
 
-from trickles.reassembly import Reassembly
+from trickles.client.reassembly import Reassembly
 
 
 def test_pieces_in_order_pass_through_uncopied() -> None:

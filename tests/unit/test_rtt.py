@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trickles.client.rtt import RoundTrip
 from trickles.limits import MILLISECOND, SECOND, Limits
-from trickles.rtt import RoundTrip
 
 FREE = Limits(rto_floor=0, probe_floor=0, rto_ceiling=1 << 60)
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.model import Walk, walked
+from trickles.client.scoreboard import Scoreboard
 from trickles.nonce import NonceSequence
 from trickles.ranges import Range
-from trickles.scoreboard import Scoreboard
 from trickles.trickle import Episode, course
 
 NONCES = NonceSequence(bytes(16))

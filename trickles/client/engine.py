@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from trickles.client.claims import Claim
 from trickles.client.config import ClientConfig
 from trickles.client.events import ClientEvent, Connected, Data, Delivery, End, Failed
 from trickles.client.fleet import Fleet
-from trickles.client.greeting import Greeting
+from trickles.client.handshake import Handshake
+from trickles.client.packets import PacketBuilder
+from trickles.client.parts import Parts
 from trickles.client.receiving import Receiver
+from trickles.client.requests import InFlight
 from trickles.client.sending import Sender
-from trickles.client.state import ConnectionState
-from trickles.errors import BadPacket, ConnectionFailed, Forged, IdentityError
+from trickles.client.snapshot import MOST_REPLICAS, RESERVED_NUMBERS, Snapshot
+from trickles.errors import BadPacket, ConnectionFailed, Forged, IdentityError, LocalProtocolError
 from trickles.service import Buffer
 from trickles.trickle import Course
 from trickles.wire.hello import Certificate
@@ -33,28 +36,91 @@ class Client:
     ) -> None:
         fleet = Fleet(replicas, config.policy, config.first)
         secret = entropy(32)
-        self.state = ConnectionState(config, fleet, secret, entropy)
-        self.greeting = Greeting(config, fleet, secret)
-        self._sender = Sender(self.state)
-        self._receiver = Receiver(self.state, self.greeting)
+        self._parts = parts = Parts.new(config, fleet, secret)
+        self._handshake = Handshake(config, fleet, secret)
+        self._packets = PacketBuilder(parts)
+        self._sender = Sender(parts, self._packets)
+        self._receiver = Receiver(parts, self._handshake)
         self._events: deque[ClientEvent] = deque()
         self._failed = False
         self._ended = False
         self._announced = False
+        self._kept = 0, 0  # numbers used when the last snapshot was taken
+
+    @classmethod
+    def resume(cls, replicas: Sequence[Address], snapshot: Snapshot, config: ClientConfig = DEFAULT_CONFIG) -> Client:
+        """Go on with a connection; its output continues where it had been taken out, and no Connected comes again.
+
+        BadPacket when it is of another suite than `config`, IdentityError when of another fleet, or one not trusted.
+        """
+        if snapshot.suite is not config.suite:
+            raise BadPacket("a connection of another suite")
+        window = min(snapshot.window_bytes, config.limits.receive_window_bytes)
+        limits = replace(config.limits, receive_window_bytes=window)
+        config = replace(config, limits=limits, certificate=snapshot.certificate, wall=None)  # it may have ended since
+        client = cls(replicas, entropy=lambda _: snapshot.secret, config=config)
+        client._restore(snapshot)
+        return client
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        parts, flight = self._parts, snapshot.flight
+        parts.path.restore(*snapshot.sizes)
+        parts.flight.restore(flight._replace(next_number=flight.next_number + RESERVED_NUMBERS))
+        parts.input.restore(snapshot.input)
+        parts.upload.restore(snapshot.upload)
+        parts.output.restore(snapshot.output)
+        parts.recovery.restore(snapshot.round_trip, snapshot.failovers, snapshot.stall_us, dict(snapshot.served))
+        parts.fleet.prefer(snapshot.home)
+        self._packets.restore(snapshot.number + RESERVED_NUMBERS)
+        self._announced = True
+
+    def snapshot(self) -> Snapshot:
+        """This connection as a value; LocalProtocolError unless it is established, and neither complete nor failed.
+
+        The client may go on, until another one is resumed from the snapshot or `snapshot_is_stale`.
+        """
+        parts, certificate = self._parts, self._handshake.certificate
+        if not self.is_established or self._failed or self._ended or certificate is None:
+            raise LocalProtocolError("only a connection that is under way can be resumed")
+        self._kept = self._packets.number, parts.flight.next_number
+        path, recovery = parts.path, parts.recovery
+        return Snapshot(
+            parts.config.suite,
+            parts.secret,
+            certificate.encode(),
+            parts.limits.receive_window_bytes,
+            self._packets.number,
+            (path.datagram_bytes, path.proven_bytes, path.size_proof),
+            parts.flight.state(answered=not len(parts.requests)),
+            parts.input.state(),
+            parts.upload.state(),
+            parts.output.state(),
+            recovery.round_trip,
+            recovery.failovers,
+            recovery.stall_us,
+            parts.fleet.home,
+            dict(list(recovery.served.items())[-MOST_REPLICAS:]),
+        )
+
+    @property
+    def snapshot_is_stale(self) -> bool:
+        """True when half of the numbers are used that may be used after the last snapshot: take another one."""
+        used = self._packets.number - self._kept[0], self._parts.flight.next_number - self._kept[1]
+        return max(used) > RESERVED_NUMBERS // 2
 
     # input
 
     def write(self, data: bytes) -> None:
         """Queue input bytes."""
-        self.state.input.write(data)
+        self._parts.input.write(data)
 
     def write_eof(self) -> None:
         """No more input follows."""
-        self.state.input.end()
+        self._parts.input.end()
 
     def connect(self, *, now: int) -> None:
         """Begin the handshake; input written before rides on it."""
-        self.greeting.begin(now)
+        self._handshake.begin(now)
 
     # network
 
@@ -73,28 +139,28 @@ class Client:
         except ConnectionFailed as failure:
             self._fail(failure.reason)
         except (Forged, BadPacket):
-            self.state.counters.hit("dropped.malformed")
+            self._parts.counters.hit("dropped.malformed")
 
     def receive_unreachable(self, replica: Address, *, now: int) -> None:
         """The network says that nobody listens at `replica` any more."""
-        if self.state.established:
-            self._sender.unreachable(replica, now)
+        if self.is_established:
+            self._parts.recovery.on_unreachable(replica, now)
         else:
-            self.greeting.unreachable(replica, now)
+            self._handshake.unreachable(replica, now)
 
     def replace_replicas(self, replicas: Sequence[Address], *, now: int) -> None:
         """The fleet's members are others now: what is asked from here on goes to them. None: those known stay."""
-        self.state.fleet.replace(replicas, now)
+        self._parts.fleet.replace(replicas, now)
 
     def handle_timeout(self, *, now: int) -> None:
         """The time that `next_timeout` named has come."""
         if self._failed:
             return
         try:
-            if self.state.established:
-                self._sender.timeout(now)
+            if self.is_established:
+                self._parts.recovery.on_timeout(now)
             else:
-                self.greeting.timed_out(now)
+                self._handshake.timed_out(now)
         except ConnectionFailed as failure:
             self._fail(failure.reason)
 
@@ -103,10 +169,10 @@ class Client:
         if self._failed or self._ended:
             return []
         try:
-            if self.state.established:
+            if self.is_established:
                 return self._sender.datagrams(now)
-            wanted = 3 * self.state.config.limits.min_datagram_bytes
-            return self._note_hello(self.greeting.datagrams(now, self.state.input.early, wanted))
+            wanted = 3 * self._parts.limits.min_datagram_bytes
+            return self._note_hello(self._handshake.datagrams(now, self._parts.input.early, wanted))
         except ConnectionFailed as failure:
             self._fail(failure.reason)
         except IdentityError:
@@ -117,22 +183,20 @@ class Client:
         """When `handle_timeout` is due, or None."""
         if self._failed or self._ended:
             return None
-        return self._sender.deadline() if self.state.established else self.greeting.deadline
+        return self._sender.next_timeout() if self.is_established else self._handshake.deadline
 
     def next_event(self) -> ClientEvent | None:
         """What happened, one thing at a time; taking data out is what opens the receive window."""
         if self._events:
             return self._events.popleft()
-        state = self.state
-        if state.established and not self._announced:
+        output = self._parts.output
+        if not self._announced and self.is_established:
             self._announced = True
-            assert self.greeting.certificate is not None
-            return Connected(self.greeting.certificate.identity)
-        if state.output.ready_bytes:
-            state.taken_bytes += state.output.ready_bytes
-            state.output.limit = state.taken_bytes + state.limits.receive_window_bytes
-            return Data(state.output.take())
-        if state.output_end is not None and state.output.next_offset >= state.output_end and not self._ended:
+            assert self._handshake.certificate is not None
+            return Connected(self._handshake.certificate.identity)
+        if output.arrived.ready_bytes:
+            return Data(output.arrived.take())
+        if output.complete and not self._ended:
             self._ended = True
             return End()
         return None
@@ -142,73 +206,73 @@ class Client:
     @property
     def is_established(self) -> bool:
         """True once the fleet has answered the handshake."""
-        return self.state.established
+        return self._parts.flight.transport is not None
 
     @property
     def is_idle(self) -> bool:
         """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
-        state = self.state
-        delivered = state.output.next_offset - state.output.ready_bytes
-        return state.input.consumed == state.input.written and delivered == state.wants.tail
+        output, queue = self._parts.output, self._parts.input
+        return queue.consumed == queue.written and output.delivered == output.requested.tail
 
     @property
     def input_waiting(self) -> int:
         """Bytes of input that neither the service nor the spool has taken."""
-        return len(self.state.input)
+        return len(self._parts.input)
 
     @property
     def input_taken(self) -> int:
         """The offset below which the service or the spool has taken all input."""
-        return self.state.input.held
+        return self._parts.input.held
 
     @property
     def certificate(self) -> Certificate | None:
         """The fleet's certificate, once one is known."""
-        return self.greeting.certificate
+        return self._handshake.certificate
 
     @property
     def hello_unanswered(self) -> bool:
         """True when the hello had to be repeated: perhaps its epoch is gone."""
-        return bool(self.greeting.wanted) and self.greeting.sent_at is None
+        return bool(self._handshake.wanted) and self._handshake.sent_at is None
 
     @property
     def proven_size(self) -> tuple[int, int]:
         """The largest size of datagrams that passed, and the proof by which replicas believe it (0: none)."""
-        return self.state.proven_bytes, self.state.size_proof
+        return self._parts.path.proven_bytes, self._parts.path.size_proof
 
     @property
     def receive_window_bytes(self) -> int:
         """Output bytes that are kept for a slow reader."""
-        return self.state.limits.receive_window_bytes
+        return self._parts.limits.receive_window_bytes
 
     @property
     def delivery(self) -> Delivery:
         """Figures of the replicas at work, for logs and accounts."""
-        state = self.state
-        return Delivery(state.served, state.fleet.latencies(), state.failovers, state.stall_us)
+        recovery = self._parts.recovery
+        return Delivery(recovery.served, self._parts.fleet.latencies(), recovery.failovers, recovery.stall_us)
 
     @property
-    def in_flight(self) -> Iterable[Claim]:
+    def in_flight(self) -> Iterable[InFlight]:
         """The requests in flight, oldest first, to look at only."""
-        return self.state.claims
+        return self._parts.requests
 
     @property
     def course(self) -> Course:
         """The episodes that follow from the proof at hand."""
-        return self.state.board.course
+        return self._parts.flight.board.course
 
     def suspects(self, replica: Address, now: int) -> bool:
         """True while that replica is left alone because it did not answer."""
-        return self.state.fleet.suspect(replica, now)
+        return self._parts.fleet.suspect(replica, now)
 
     def statistics(self) -> dict[str, int | str]:
         """Figures for people and logs."""
-        return self.state.statistics()
+        return self._parts.statistics()
 
     def _note_hello(self, sent: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
         if sent:
-            self.state.input.in_flight = bool(self.greeting.early_flags)
-            self.state.counters.hit("hellos")
+            if self._handshake.early_flags:
+                self._parts.input.on_sent()
+            self._parts.counters.hit("hellos")
         return sent
 
     def _fail(self, reason: str) -> None:

@@ -68,6 +68,11 @@ class Fleet:
         """Stay with one replica for as long as it answers, whatever the policy was."""
         self.policy = Policy.HOME
 
+    def prefer(self, replica: Address) -> None:
+        """Be at home at that replica, if it is one of these."""
+        if replica in self.replicas:
+            self._home = self._turn = self.replicas.index(replica)
+
     def pick(self, now: int) -> Address:
         """Where the next request goes."""
         if self.spreads:

@@ -8,6 +8,30 @@ can be sent again, or `held`, and what was dropped between the two cannot.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from trickles.client.requests import InFlight
+from trickles.wire.kinds import RequestFlag
+
+
+class InputState(NamedTuple):
+    """An InputQueue as a value."""
+
+    base: int
+    consumed: int
+    held: int
+    offered: int
+    ended: bool
+    end_told: bool
+    loss_told: bool
+    lost: str
+    data: bytes
+
+    @property
+    def written(self) -> int:
+        """The offset after the last byte written."""
+        return self.base + len(self.data)
+
 
 class InputQueue:
     """All input that the service has not consumed; at most `kept_bytes` of what the spool holds are kept for it."""
@@ -18,9 +42,9 @@ class InputQueue:
         self.held = 0  # everything below is held by the spool
         self.in_flight = False
         self.ended = False
-        self.end_told = False
+        self._end_told = False
         self.lost = ""  # why input that the service has not consumed can never reach it
-        self._lost_told = False
+        self._loss_told = False
         self._kept_bytes = kept_bytes
         self._base = 0
         self._data = bytearray()
@@ -73,24 +97,42 @@ class InputQueue:
             del self._data[: offset - self._base]
             self._base = offset
 
+    def state(self) -> InputState:
+        """All there is to the queue, while no request is under way."""
+        marks = self.ended, self._end_told, self._loss_told
+        return InputState(self._base, self.consumed, self.held, self._offered, *marks, self.lost, bytes(self._data))
+
+    def restore(self, state: InputState) -> None:
+        """Go on with that queue."""
+        self._base, self.consumed, self.held, self._offered, *marks, self.lost, data = state
+        self.ended, self._end_told, self._loss_told = marks
+        self._data, self.written = bytearray(data), state.written
+
+    def on_sent(self) -> None:
+        """A request that brings input is under way."""
+        self.in_flight = True
+
+    def on_over(self, request: InFlight) -> None:
+        """A request that brought input is over: settle what became of it."""
+        self.in_flight = False
+        seen = request.answered and not request.lost
+        if request.flags & RequestFlag.INPUT_LOST:
+            self._loss_told = self._loss_told or seen
+        elif self.consumed > request.input_offset:  # the rest, if any, is due again, and the end with it
+            self._end_told = self._end_told or (request.ends_input and self.consumed >= request.input_stop)
+        elif seen and request.blob:  # what rode on the hello may have been left for a proved one
+            self._offered = max(self._offered, request.input_stop)
+            self._end_told = self._end_told or request.ends_input
+
     def is_due(self, available: int) -> bool:
         """True when there is something to tell the service that it has not seen: input, its end, or its loss."""
         if self.in_flight:
             return False
         if self.lost:
-            return not self._lost_told
+            return not self._loss_told
         fresh = available > self.consumed and available > self._offered
-        return fresh or (self.ended and not self.end_told and available == self.written)
-
-    def note_seen(self, stop: int, *, ended: bool) -> None:
-        """The service saw the input up to `stop`; what it left waits for more."""
-        self._offered = max(self._offered, stop)
-        self.end_told = self.end_told or ended
+        return fresh or (self.ended and not self._end_told and available == self.written)
 
     def lose(self, why: str) -> None:
         """Nothing that the service has not consumed can reach it any more."""
         self.lost = self.lost or why
-
-    def note_loss_seen(self) -> None:
-        """The service knows that the input is lost."""
-        self._lost_told = True

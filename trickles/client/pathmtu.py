@@ -1,49 +1,85 @@
 """Path-MTU discovery by pings of the size in question, answered by pongs of that size (RFC 8899, without ICMP).
 
-A pong brings a proof of its size; with it a restart may raise the size of the datagrams that replicas send.
+A pong brings a proof of its size; with it a restart may raise the size of the datagrams that replicas send. A size
+holds for one path: another address of this host, or a proof that has aged, begins all of it again.
 """
 
 from __future__ import annotations
 
-from trickles.client.state import ConnectionState
+from trickles.client.config import ClientConfig
 
 WORTHWHILE_BYTES = 32_768  # a shorter transfer does not pay for it
 RETRY = 400_000
 TRIES = 2
 MOST_PATHS = 8  # changes of the path after which it is probed anew: a hostile fleet can say so with each answer
+LARGE_BURST = 4  # packets one request may ask for when a single one is as large as a send
 
 
-class PathProbe:
-    """Probes every candidate size at once, a few times, as soon as the transfer is long enough to gain."""
+class PathMtu:
+    """The size of datagrams in use, the largest that is known to pass, and the pings under way."""
 
-    def __init__(self, state: ConnectionState) -> None:
-        self._state = state
+    def __init__(self, config: ClientConfig) -> None:
+        self._limits = limits = config.limits
+        self._probe_sizes = config.probe_sizes
+        self.datagram_bytes = limits.min_datagram_bytes
+        self.proven_bytes = max(config.datagram_bytes, limits.min_datagram_bytes)  # passes, from here at least
+        self.size_proof = config.size_proof  # by which a replica believes it
+        self.pings: dict[int, int] = {}  # request number and size of those that await their pong
+        self._paths = 0  # how often a size was given up because the path is another one
         self._tries = 0
-        self._paths = 0
         self._next_at = 0
 
-    def sizes(self, now: int) -> list[int]:
-        """Datagram sizes to ping with now."""
-        state = self._state
-        if state.paths != self._paths:
-            self._paths = state.paths
-            self._tries, self._next_at = (0, 0) if state.paths <= MOST_PATHS else (TRIES, 0)
-        if self._tries >= TRIES or now < self._next_at or not (self._unproved or self._worthwhile):
+    @property
+    def widens(self) -> bool:
+        """True when a replica would believe that larger datagrams pass than those in use."""
+        return self.proven_bytes > self.datagram_bytes and self.size_proof != 0
+
+    @property
+    def burst_packets(self) -> int:
+        """Packets of one GSO send at the current datagram size; a few when each fills a send by itself."""
+        limits, size = self._limits, self.datagram_bytes
+        return min(limits.max_burst_packets, max(limits.max_burst_bytes, LARGE_BURST * size) // size)
+
+    def use(self, size: int) -> None:
+        """An episode has begun with datagrams of that size."""
+        self.datagram_bytes = size
+
+    def restore(self, datagram_bytes: int, proven_bytes: int, proof: int) -> None:
+        """Go on with sizes that were in use before."""
+        self.datagram_bytes, self.proven_bytes, self.size_proof = datagram_bytes, proven_bytes, proof
+
+    def on_larger_lost(self, size: int) -> None:
+        """No datagrams above that size pass any more."""
+        self.proven_bytes, self.size_proof = size, 0
+
+    def on_other_path(self) -> None:
+        """The address is another one, or its proof has aged: what was known of sizes holds no more."""
+        self.datagram_bytes = self._limits.min_datagram_bytes
+        self.on_larger_lost(self.datagram_bytes)
+        self._paths += 1
+        self._tries, self._next_at = (0 if self._paths <= MOST_PATHS else TRIES), 0
+
+    def sizes(self, transferred_bytes: int, now: int) -> list[int]:
+        """Datagram sizes to ping with now: all candidates at once, a few times, once a transfer is long enough."""
+        if self._tries >= TRIES or now < self._next_at:
             return []
-        if state.transport is None or state.transport.embryo:
+        unproved = self.proven_bytes > self.datagram_bytes and not self.size_proof  # known from an earlier connection
+        if not unproved and transferred_bytes < WORTHWHILE_BYTES:
             return []
-        candidates = [
-            size for size in state.config.probe_sizes if state.proven_bytes < size <= state.limits.max_datagram_bytes
-        ]
+        most = self._limits.max_datagram_bytes
+        candidates = [size for size in self._probe_sizes if self.proven_bytes < size <= most]
         self._tries += 1
         self._next_at = now + RETRY
-        return [state.proven_bytes, *candidates] if self._unproved else candidates
+        return [self.proven_bytes, *candidates] if unproved else candidates
 
-    @property
-    def _unproved(self) -> bool:
-        """True when a size is known to pass, from an earlier connection, and replicas would not believe it."""
-        return self._state.proven_bytes > self._state.datagram_bytes and not self._state.size_proof
+    def on_ping(self, number: int, size: int) -> None:
+        """A ping of that size leaves, under that request number."""
+        self.pings[number] = size
 
-    @property
-    def _worthwhile(self) -> bool:
-        return self._state.output.next_offset + self._state.upload.counted >= WORTHWHILE_BYTES
+    def on_pong(self, number: int, size: int, proof: int) -> bool:
+        """Take a pong of that size; False when no ping awaits it, for of one ping one pong counts."""
+        if self.pings.pop(number, 0) != size:
+            return False
+        if size > self.proven_bytes or (size == self.proven_bytes and not self.size_proof):
+            self.proven_bytes, self.size_proof = size, proof
+        return True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from trickles.client.claims import Claim, Claims
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import Fleet, Policy
+from trickles.client.requests import InFlight, Requests
 from trickles.wire.kinds import Address
 
+_STRIPE = Policy.STRIPE
 SHIFT = 8  # of microseconds for a packet, which is a small number
 
 
@@ -27,13 +28,18 @@ class Striping:
         self._latest: dict[Address, int] = {}
         self._heard_at: dict[Address, int] = {}
 
-    def pick(self, claims: Claims, packets: int, now: int) -> Address:
+    @property
+    def active(self) -> bool:
+        """True while the policy is to stripe."""
+        return self._fleet.policy is _STRIPE
+
+    def pick(self, requests: Requests, packets: int, now: int) -> Address:
         """Where a request for so many packets goes."""
         fleet = self._fleet
         outstanding = dict.fromkeys(fleet.replicas, packets)
-        for claim in claims:
-            if claim.replica in outstanding:
-                outstanding[claim.replica] += claim.open_packets
+        for request in requests:
+            if request.replica in outstanding:
+                outstanding[request.replica] += request.open_packets
         healthy = [each for each in fleet.replicas if not fleet.suspect(each, now)] or fleet.replicas
         return min(healthy, key=lambda each: (self._waiting(each, outstanding[each]), outstanding[each]))
 
@@ -41,30 +47,30 @@ class Striping:
         expected = self._per_packet.get(replica, 0) * packets >> SHIFT
         return max(expected - self._least.get(replica, 0), 0)
 
-    def answered(self, claim: Claim, replica: Address, round_trip: int) -> None:
-        """The first packet that answers `claim` came from that replica, after so long."""
-        if not claim.ahead or claim.replica != replica:
+    def answered(self, request: InFlight, replica: Address, round_trip: int) -> None:
+        """The first packet that answers `request` came from that replica, after so long."""
+        if not request.ahead or request.replica != replica:
             return
         least = self._least[replica] = min(round_trip, self._least.get(replica, round_trip))
         self._latest[replica] = round_trip
-        sample = (round_trip << SHIFT) // claim.ahead
+        sample = (round_trip << SHIFT) // request.ahead
         old = self._per_packet.get(replica, sample)
         grown = (3 * old + sample) >> 2
         if 8 * round_trip <= 9 * least:  # nothing waited, so it may be faster than anybody has found out
             grown = min(grown, 31 * old >> 5)
         self._per_packet[replica] = grown
 
-    def heard(self, claims: Claims, newest: Claim, replica: Address, now: int) -> None:
+    def heard(self, requests: Requests, newest: InFlight, replica: Address, now: int) -> None:
         """Something that answers `newest` came from that replica: what it was asked before has been overtaken."""
         self._heard_at[replica] = now
-        for claim in claims:
-            earlier = claim.replica == replica and claim.sent_last <= newest.sent_last
-            if earlier and claim.overtaken_at < claim.sent_last and (claim is not newest or claim.gaping):
-                claim.overtaken_at = now
+        for each in requests:
+            earlier = each.replica == replica and each.sent_last <= newest.sent_last
+            if earlier and each.overtaken_at < each.sent_last and (each is not newest or each.gaping):
+                each.on_overtaken(now)
 
-    def overdue_at(self, claim: Claim, window: int) -> int:
-        """When numbers of that claim that are missing count as lost: soon once it was overtaken, else after silence."""
-        if claim.overtaken_at >= claim.sent_last:
-            return claim.overtaken_at + window
-        since = max(claim.sent_last, self._heard_at.get(claim.replica, 0))
-        return since + 2 * self._latest.get(claim.replica, window) + window
+    def overdue_at(self, request: InFlight, window: int) -> int:
+        """When missing numbers of that request count as lost: soon once it was overtaken, else after silence."""
+        if request.overtaken_at >= request.sent_last:
+            return request.overtaken_at + window
+        since = max(request.sent_last, self._heard_at.get(request.replica, 0))
+        return since + 2 * self._latest.get(request.replica, window) + window

@@ -93,11 +93,6 @@ class Dialer:
         return connection
 
     @property
-    def entropy(self) -> Callable[[int], bytes]:
-        """Where its connections have their random bytes from."""
-        return fresh_secret
-
-    @property
     def config(self) -> ClientConfig:
         """What its connections begin with, and what they have learned."""
         return self._config

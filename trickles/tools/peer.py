@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from trickles.client.reassembly import Reassembly
 from trickles.errors import BadPacket, Forged
 from trickles.handshake import seal_hello, verify_certificate_untrusted
 from trickles.keyring import Epoch
-from trickles.reassembly import Reassembly
 from trickles.session import Session
 from trickles.tools.received import Received
 from trickles.trickle import course

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trickles.client.claims import Claim
+from trickles.client.requests import InFlight
 from trickles.limits import MILLISECOND
 from trickles.tools.attacks.acknowledging import CRUMBS, repeated_claim
 from trickles.tools.attacks.cheating import NEVER, REQUEST, Cheat, Paced, Second
@@ -94,7 +94,7 @@ class Hider(Cheat):
         if asked is None or not packet.proves or packet.number in self.peer.nonces:
             return
         self.peer.nonces.add(packet.number, packet.nonce)
-        fields = next(reversed(asked.requests)), bytes(8), packet.number, packet.nonce, packet.offset
+        fields = next(reversed(asked.datagrams)), bytes(8), packet.number, packet.nonce, packet.offset
         clear = HEADER.pack(Kind.RESPONSE, 0, *fields)
         self._held[packet.number] = b"".join(self.peer.session.seal_response(clear, packet.data, tagged=False))
         self._release(now)
@@ -122,7 +122,7 @@ class Hider(Cheat):
             self.number()
             yield from repeated_claim(self.peer, number, self.peer.transport)
 
-    def _asked_for(self, number: int) -> Claim | None:
+    def _asked_for(self, number: int) -> InFlight | None:
         """The request of the engine that it was granted for: numbers that a new beginning skips have none."""
         return next((claim for claim in self.client.in_flight if claim.start <= number < claim.stop), None)
 

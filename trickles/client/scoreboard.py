@@ -12,10 +12,11 @@ from __future__ import annotations
 from functools import reduce
 from operator import xor
 
-from trickles.arrivals import Arrivals
+from trickles.client.arrivals import Arrivals
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.ranges import Range
 from trickles.trickle import Course, Episode, Leg, course
+from trickles.wire.request import Run
 
 _Run = list[int]  # start, stop, nonce
 
@@ -65,6 +66,10 @@ class Scoreboard:
             if number >= self.cursor:
                 self._waiting.add(number, nonce, now)
         self._absorb()
+
+    def restore(self, run: Run) -> None:
+        """Go on with a run from the episode's base on that was proved before."""
+        self._extend(*run)
 
     def _extend(self, start: int, stop: int, nonce: int) -> None:
         runs = self._runs

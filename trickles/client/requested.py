@@ -1,4 +1,4 @@
-"""What to ask for next: output ranges lost first, then new ones, as far as buffer and continuations reach."""
+"""Output ranges to ask for next: those lost first, then new ones, as far as buffer and continuations reach."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Selection(NamedTuple):
     wants: tuple[Range, ...]
     user: bytes
     packets: int
-    extends: bool = False  # they lie behind what the continuation covers: the answer brings the next one
+    extends: bool = False  # they lie beyond what the continuation covers: the answer brings the next one
 
 
-class Wants:
+class Requested:
     """The client's side of the user continuations: at most one per output range, newest wins."""
 
     def __init__(self, most_frames: int = 1 << 62) -> None:
         self.frames: list[UserFrame] = []  # by start, disjoint
         self._most_frames = most_frames
         self.asked = 0  # everything below was asked for at least once
-        self.extending = False  # what lies behind the newest continuation is being asked for
+        self.extending = False  # what lies beyond the newest continuation is being asked for
         self._lost = RangeSet()
 
     @property
     def newest(self) -> UserFrame | None:
-        """The continuation behind which the most input lies."""
+        """The continuation that answers the most input."""
         return self.frames[-1] if self.frames else None
 
     @property
@@ -51,7 +51,7 @@ class Wants:
     def learn(self, frame: UserFrame, *, conversion: bool, under: bytes = b"") -> bool:
         """Take a user continuation in, the answer to a request `under` one; True when it is the one that stands then.
 
-        A `conversion` (of input, or of what lies behind the newest continuation) that was answered twice (a repeated
+        A `conversion` (of input, or of what lies beyond the newest continuation) that was answered twice (a repeated
         hello, a probe) has two answers that may differ: the first one stands. A continuation that stands may be
         renewed by what derives from itself, not by another answer to the same request.
         """
@@ -77,6 +77,22 @@ class Wants:
         if frame.stop is not None:
             self.asked = min(self.asked, frame.stop)
         return True
+
+    def restore(self, frames: list[UserFrame], offset: int) -> None:
+        """Go on with these continuations, all output below `offset` being there: nothing above was asked for."""
+        self.frames, self.asked = frames, offset
+
+    def ask_up_to(self, offset: int) -> None:
+        """All below `offset` is asked for; above the tail nothing is known, so what was asked for there is no news."""
+        self.asked = offset
+
+    def ask_again_from(self, offset: int) -> None:
+        """What was asked for from `offset` on, it is not known under which continuation, is asked for again."""
+        self.asked = min(self.asked, offset)
+
+    def extension_over(self) -> None:
+        """The request for what lies beyond the newest continuation is over."""
+        self.extending = False
 
     def forget_below(self, offset: int) -> None:
         """All output below `offset` has arrived: continuations that end there are done, but for the newest.

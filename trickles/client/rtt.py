@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from trickles.limits import DEFAULT_LIMITS, Limits
 
+MOST_BACKOFF = 10  # doublings of the timeout
+
 
 class RoundTrip(NamedTuple):
     """Smoothed estimate; `srtt` is None before the first sample. Scaled by 8 and 4 as in RFC 6298 to stay exact."""
@@ -32,7 +34,7 @@ class RoundTrip(NamedTuple):
 
     def backed_off(self) -> RoundTrip:
         """The estimate after a timeout: the next one waits twice as long."""
-        return self._replace(backoff=min(self.backoff + 1, 10))
+        return self._replace(backoff=min(self.backoff + 1, MOST_BACKOFF))
 
     def hastened(self) -> RoundTrip:
         """The estimate when silence was explained by something else than congestion: no long waits."""

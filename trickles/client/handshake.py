@@ -25,7 +25,7 @@ FIRST_RETRY = 250 * MILLISECOND
 LAST_RETRY = 2000 * MILLISECOND
 
 
-class Greeting:
+class Handshake:
     """Until the first continuation arrives: one datagram at a time, repeated with growing pauses."""
 
     def __init__(self, config: ClientConfig, fleet: Fleet, secret: bytes) -> None:

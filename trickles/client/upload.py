@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickles.client.input import InputQueue
+from trickles.client.rtt import RoundTrip
 from trickles.limits import Limits
-from trickles.rtt import RoundTrip
 from trickles.wire.kinds import Address
 from trickles.wire.piece import PIECE_OVERHEAD, Receipt, piece_body
 
@@ -37,6 +38,36 @@ class Piece:
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     sent_to: Address | None = None  # by the last datagram
 
+    def on_sent(self, number: int, now: int) -> None:
+        """It leaves under that request number."""
+        self.number, self.sent_at, self.lost, self.sent_to = number, now, False, self.replica
+        self.sends += 1
+
+    def on_lost(self, replica: Address | None = None) -> None:
+        """It is to be sent again, to `replica` or where it went."""
+        self.lost, self.replica = True, replica or self.replica
+
+    def probe(self, other: Address) -> None:
+        """Send it to `other`: if that one answers, the one that was silent is dead."""
+        if other != self.replica:
+            self.moved_from = self.moved_from or self.replica
+        self.on_lost(other)
+
+
+class UploadState(NamedTuple):
+    """An Uploader as a value: what the spool holds for sure, and of which attempt."""
+
+    active: bool
+    refused: bool
+    start: int
+    stop: int
+    proof: int
+    counted: int
+    attempts: int
+    first_number: int
+    last_number: int
+    pinned: Address | None
+
 
 class Uploader:
     """Sends pieces, collects receipts; `start`, `stop` and `proof` say what the spool holds for sure."""
@@ -50,9 +81,8 @@ class Uploader:
         self.window = limits.initial_window
         self.counted = 0
         self.probes = 0  # since a receipt came
-        self.doubted_at = -(1 << 62)  # when pieces were last moved because somebody unknown called their replica dead
+        self._doubted_at = -(1 << 62)  # when pieces were last moved because somebody unknown called their replica dead
         self.challenges = 0  # of the address or an expired continuation, since a receipt came
-        self.silent: Address | None = None  # a replica that another one has just answered for
         self.pinned: Address | None = None  # the replica that all of a repeated upload goes to
         self._attempts = 0
         self._last_number = 0
@@ -71,6 +101,22 @@ class Uploader:
     def in_flight(self) -> int:
         """Pieces sent and neither receipted nor lost."""
         return sum(not piece.lost for piece in self._pieces.values())
+
+    @property
+    def available(self) -> int:
+        """The offset up to which a request could offer input now."""
+        return self.stop if self.active else self._queue.written
+
+    def state(self) -> UploadState:
+        """All that outlives the pieces in flight."""
+        held = self.active, self.refused, self.start, self.stop, self.proof, self.counted
+        return UploadState(*held, self._attempts, self._first_number, self._last_number, self.pinned)
+
+    def restore(self, state: UploadState) -> None:
+        """Go on with that upload: pieces without a receipt are sent again."""
+        self.active, self.refused, self.start, self.stop, self.proof, self.counted, *numbers, self.pinned = state
+        self._attempts, self._first_number, self._last_number = numbers
+        self._next = self.stop
 
     def engage(self, inline_room: int) -> bool:
         """Use the spool when what is written does not fit one request; stay with it until all is consumed."""
@@ -119,8 +165,7 @@ class Uploader:
     def sent(self, piece: Piece, number: int, now: int) -> None:
         """The piece left under that request number."""
         self._numbers.pop(piece.number, None)
-        piece.number, piece.sent_at, piece.lost, piece.sent_to = number, now, False, piece.replica
-        piece.sends += 1
+        piece.on_sent(number, now)
         self._numbers[number] = piece
         self._last_number = number
 
@@ -137,10 +182,13 @@ class Uploader:
         piece = self._pieces.get(receipt.start)
         return piece is not None and piece.stop == receipt.stop and receipt.request >= self._first_number
 
-    def receipted(self, receipt: Receipt, now: int) -> int | None:
-        """Take a receipt; the round trip it measures, if it does."""
-        if not self.awaits(receipt):
-            return None
+    def on_challenge(self) -> int:
+        """A piece was answered by a challenge; how many were since a receipt came."""
+        self.challenges += 1
+        return self.challenges
+
+    def receipted(self, receipt: Receipt, now: int) -> tuple[int | None, Address | None]:
+        """Take a receipt that `awaits` is true of; the round trip it measures, and the replica it shows to be dead."""
         piece = self._pieces.pop(receipt.start)
         self._numbers.pop(piece.number, None)
         self.probes = self.challenges = 0
@@ -151,11 +199,10 @@ class Uploader:
             self.proof ^= following.proof
         self._queue.note_held(self.stop)
         self._grow()
-        if receipt.request == piece.number:
-            self.silent = piece.moved_from
-            self._declare_lost(piece.number)
-            return now - piece.sent_at
-        return None
+        if receipt.request != piece.number:
+            return None, None
+        self._declare_lost(piece.number)
+        return now - piece.sent_at, piece.moved_from
 
     def _grow(self) -> None:
         if self.window >= self._most:
@@ -172,7 +219,7 @@ class Uploader:
         """Pieces sent three or more before one that arrived are lost."""
         for piece in self._pieces.values():
             if not piece.lost and piece.number + 3 <= number:
-                piece.lost = True
+                piece.on_lost()
                 if piece.number >= self._recover_until:
                     self._recover_until = max(self._numbers, default=number) + 1
                     self._threshold = self.window = max(self.window // 2, 2)
@@ -184,23 +231,28 @@ class Uploader:
         self._numbers.clear()
         return self._queue.rewind()
 
-    def numbers_at(self, replica: Address) -> list[int]:
-        """Request numbers of the pieces under way to that replica."""
-        return [piece.number for piece in self._pieces.values() if piece.sent_to == replica and not piece.lost]
-
     def move(self, replica: Address, other: Address) -> None:
         """That replica is gone: its pieces go to another one, at once."""
         self.pinned = None if self.pinned == replica else self.pinned
         for piece in self._pieces.values():
             if piece.replica == replica:
-                piece.replica, piece.lost = other, True
+                piece.on_lost(other)
+
+    def doubt(self, replica: Address, other: Address, since: int, now: int) -> list[int]:
+        """As `move`, on a word of somebody unknown, unless done after `since`; the request numbers of its pieces."""
+        numbers = [each.number for each in self._pieces.values() if each.sent_to == replica and not each.lost]
+        if not numbers or self._doubted_at > since:
+            return []
+        self._doubted_at = now
+        self.move(replica, other)
+        return numbers
 
     def gather(self, replica: Address) -> None:
         """Send what is lost to that replica, as all that follows."""
         self.pinned = replica
         for piece in self._pieces.values():
             if piece.lost:
-                piece.replica = replica
+                piece.on_lost(replica)
 
     def deadline(self, round_trip: RoundTrip, limits: Limits, progress_at: int) -> int | None:
         """When silence about the pieces in flight has lasted too long."""
@@ -214,10 +266,7 @@ class Uploader:
         """The oldest piece goes to another replica: if that one answers, the silent one has died."""
         self.probes += 1
         piece = min((piece for piece in self._pieces.values() if not piece.lost), key=lambda piece: piece.sent_at)
-        other = elsewhere(piece.replica)
-        if other != piece.replica:
-            piece.moved_from, piece.replica = piece.moved_from or piece.replica, other
-        piece.lost = True
+        piece.probe(elsewhere(piece.replica))
 
     @property
     def asked(self) -> set[Address]:
@@ -228,4 +277,4 @@ class Uploader:
         """All in flight is lost; one piece goes first, to another replica (RFC 5681 section 3.1)."""
         self._threshold, self.window, self.probes, self.pinned = max(self.window // 2, 2), 1, 0, None
         for piece in self._pieces.values():
-            piece.lost, piece.replica = True, elsewhere(piece.replica)
+            piece.on_lost(elsewhere(piece.replica))

@@ -16,13 +16,16 @@ _SMALL_BYTES, _JOINED_BYTES = 256, 4096
 
 
 class Reassembly:
-    """A stream of bytes from pieces in any order; in-order pieces pass through uncopied."""
+    """A stream of bytes from pieces in any order; in-order pieces pass through uncopied.
+
+    `limit` lies one window above what was taken out: nothing beyond was asked for, and what comes there is not kept.
+    """
 
     __slots__ = ("_held", "_most_pieces", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
 
     def __init__(self, limit: int = 1 << 62, most_pieces: int = 1 << 62) -> None:
         self._most_pieces = most_pieces  # out of order; another one is dropped, and so asked for again
-        self.limit = limit  # nothing beyond was asked for: what a hostile peer sends there is not kept
+        self.limit = limit
         self.next_offset = 0  # everything below has arrived
         self.ready_bytes = 0
         self._ready: deque[Buffer] = deque()
@@ -73,6 +76,16 @@ class Reassembly:
         else:
             self._ready.append(bytearray(data))
 
+    def peek(self) -> bytes:
+        """Everything in order that was not taken yet, in one piece; it stays."""
+        return b"".join(self._ready)
+
+    def restore(self, taken: int, ready: bytes) -> None:
+        """Go on at offset `taken`, with these bytes in order."""
+        self.next_offset = taken
+        self.limit += taken
+        self._push(ready, len(ready))
+
     def missing(self, start: int, stop: int) -> list[Range]:
         """The parts of [start, stop) that have not arrived."""
         return self._held.missing(max(start, self.next_offset), stop)
@@ -81,5 +94,6 @@ class Reassembly:
         """Everything in order that was not taken yet."""
         ready = list(self._ready)
         self._ready.clear()
+        self.limit += self.ready_bytes
         self.ready_bytes = 0
         return ready

@@ -1,0 +1,298 @@
+"""The flight: the episode in force, its proof, and which packet numbers may be claimed next.
+
+A client owns no window. It holds a transport continuation, which names an episode (base, first window, threshold), and
+a proof of what has arrived of it, the scoreboard. From both follows the course, and from the course what a request
+earns: one that acknowledges the numbers [lo, hi) claims exactly [edge(lo), edge(hi)). `acknowledged` is the hi of the
+last one; `next_number` lies above everything that can have been granted under any episode.
+
+Two ways lead from one episode to the next. A loss shows in the proof, and the server computes the same next episode
+from it; its continuation arrives with some answer and `rebase`s the scoreboard, which has followed already. Or a
+restart: when the window is stuck, one request claims a new base above `next_number`. While it is under way
+(`restarting`) nothing else is sent, and only its answer is taken up. A restart is needed
+
+- from an unvalidated continuation, which allows nothing else (RFC 9000 section 8.1);
+- when a reply was short, a proof has too many holes, or a repeat said that the tail is lost (`_broken`): that part of
+  the window is never granted again;
+- after a timeout (`_timed_out`); after two in a row perhaps the proof is at fault (an episode that another replica has
+  begun meanwhile), so `_distrusted` shows none until an episode begins: no proof is always valid, and earns least;
+- when all is answered and what arrived earns nothing more, the window is old, or larger datagrams wait to be used.
+
+A clean restart, after a pause and with a whole proof, keeps the window; any other begins with one or two packets.
+
+Invariants: `acknowledged` <= board.cursor; a number below `next_number` is never the base of a new episode; an answer
+is taken up only if its episode can have been asked for, so a hostile fleet cannot move the base far ahead. Tried and
+failed: to restart as soon as a reply was short (packets still out of order were taken for lost, so it waits for holes
+to show); and to take any later continuation of the same episode (a copy of an old packet brought back an expired one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from trickles.client.pathmtu import PathMtu
+from trickles.client.requests import InFlight
+from trickles.client.scoreboard import Scoreboard
+from trickles.errors import ConnectionFailed
+from trickles.limits import Limits
+from trickles.ranges import Range
+from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
+from trickles.wire.kinds import RequestFlag
+from trickles.wire.request import Run
+from trickles.wire.response import TransportFrame
+
+NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
+
+
+class Claim(NamedTuple):
+    """Packet numbers [start, stop) that follow from acknowledging [lo, hi) with that proof, or by a restart."""
+
+    start: int
+    stop: int
+    lo: int
+    hi: int
+    runs: tuple[Run, ...]
+    flags: int
+    datagram_bytes: int
+
+
+class FlightState(NamedTuple):
+    """A Flight as a value: what a restart needs. `clean` when all was answered, and `run` is the whole proof."""
+
+    frame: TransportFrame
+    next_number: int
+    run: Run | None
+    clean: bool
+
+
+class Flight:
+    """Owner of the transport continuation, the scoreboard and what may be claimed."""
+
+    def __init__(self, limits: Limits, path: PathMtu) -> None:
+        self._limits = limits
+        self._path = path
+        self.transport: TransportFrame | None = None
+        self.board = Scoreboard(NOTHING_YET, limits)
+        self.acknowledged = 0  # numbers below were acknowledged by some request
+        self.next_number = 0  # above everything that can have been granted
+        self.restarting: InFlight | None = None
+        self.renewed_at = 0  # when the continuation in use arrived
+        self.begun_at = 0  # when the episode in force began by a restart
+        self.challenges = 0  # of the address or an expired continuation, since a packet last came
+        self._lacking_since: int | None = None  # when a replica first said, since then, that it cannot continue
+        self._last_base = limits.max_number - limits.max_window  # above no episode can begin
+        self._broken = False  # a grant was not used up: only a restart goes on
+        self._tail_lost = False  # a repeat said so of the episode in force: the next restart is not a clean one
+        self._timed_out = False  # silence lasted: only a restart goes on, and not a clean one
+        self._distrusted = False  # proofs went unanswered: none is shown until an episode begins
+
+    @property
+    def unvalidated(self) -> bool:
+        """True while the continuation proves no address: only a restart may go out under it."""
+        return self.transport is not None and self.transport.embryo
+
+    # what answers bring
+
+    def received(self, start: int, nonces: list[int], now: int) -> None:
+        """Packets start, start + 1, ... have arrived; one that is news ends a row of challenges or refusals."""
+        board = self.board
+        if not self.challenges and self._lacking_since is None:
+            board.received(start, nonces, now)
+            return
+        known = board.arrived
+        board.received(start, nonces, now)
+        if board.arrived != known:
+            self.challenges, self._lacking_since = 0, None
+
+    def adopt(self, frame: TransportFrame, now: int, number: int | None = None, *, small: bool = False) -> None:
+        """Take a fresh transport continuation, unless it belongs to an episode that is over.
+
+        One of the episode in force takes the older one's place only if packet `number`, that it came with, is news.
+        `small`: the size that the restart named was not believed.
+        """
+        episode, restarting = frame.episode, self.restarting
+        base, start, _, _ = episode
+        beyond = base > self.next_number and self.transport is not None
+        if base > self._last_base or start > self._limits.max_window or beyond:
+            return  # it begins above all that was claimed, or allows more than any window
+        if restarting is not None:
+            if base < restarting.start:
+                return
+            restarting.resize(min(restarting.stop, base + max(start, 1)))
+            self._begin(frame, now)
+            self._path.use(restarting.datagram_bytes)
+            if small:
+                self._path.on_other_path()
+            self.restarting = None
+        elif self.transport is None or base > self.board.cursor:
+            self._begin(frame, now)
+        elif base >= self.board.episode.base:
+            if base > self.board.episode.base:
+                self.board.rebase(episode)
+                self.acknowledged = max(self.acknowledged, base)
+            elif number is not None and not self.board.awaits(number):
+                return
+            self.transport = frame
+        else:
+            return
+        self.renewed_at = now
+
+    def _begin(self, frame: TransportFrame, now: int) -> None:
+        """A new episode from its first number on: nothing of it is proved."""
+        self.transport = frame
+        base, start, _, _ = frame.episode
+        self.board.start_over(frame.episode)
+        self.acknowledged = base
+        self.next_number = max(self.next_number, base + start)
+        self._broken = self._distrusted = self._tail_lost = False
+        self.begun_at = now
+
+    def on_short(self, number: int) -> None:
+        """Nothing of a grant comes above that number: only a restart goes on, unless the episode is over."""
+        if number >= self.board.episode.base:
+            self._broken = True
+
+    def on_tail_lost(self) -> None:
+        """Packets were lost above which nothing has arrived: no proof can show it, so no restart is clean."""
+        self._tail_lost = True
+
+    def on_timeout(self) -> None:
+        """Silence has lasted: only a restart goes on."""
+        self._timed_out = True
+
+    def on_challenge(self) -> int:
+        """A request was answered by a challenge; how many were since a packet last came."""
+        self.challenges += 1
+        return self.challenges
+
+    def on_lacking(self, now: int) -> int:
+        """A replica cannot continue; for how long that has been the answer, since a packet last came."""
+        if self._lacking_since is None:
+            self._lacking_since = now
+        return now - self._lacking_since
+
+    def declare_lost(self) -> Range:
+        """Declare the first hole lost for good; returns it."""
+        lost = self.board.declare_lost()
+        if self.board.shattered:
+            self._broken = True
+        return lost
+
+    def on_over(self, request: InFlight) -> None:
+        """That request is over, perhaps the restart."""
+        if self.restarting is request:
+            self.restarting = None
+
+    # what may be claimed
+
+    @property
+    def drains(self) -> bool:
+        """True when a restart shall use larger datagrams as soon as nothing is under way."""
+        return self._path.widens and self.board.clean
+
+    def is_stuck(self, *, in_flight: bool, idle: Callable[[], bool]) -> bool:
+        """True when only a restart can go on; `idle` says whether silence has outlived the window."""
+        board = self.board
+        if self.transport is None:
+            return False
+        if self.transport.embryo or self._timed_out:
+            return True
+        if self._broken:  # with packets still out of order it is too early to tell a loss
+            return bool(board.holes or not board.waiting)
+        if in_flight:
+            return False
+        edge = board.course.edge
+        if edge(self.acknowledged) >= edge(board.cursor):  # what arrived earns nothing, and nothing more will come
+            return not board.waiting
+        return idle() or self.drains
+
+    @property
+    def broken(self) -> bool:
+        """True when part of the window is never granted: only a restart goes on, once losses show."""
+        return self._broken
+
+    def claim(self, packets: int, most_runs: int) -> Claim | None:
+        """Acknowledge what earns `packets`, or all that arrived; None when that is nothing, or no proof fits."""
+        board, edge, lo = self.board, self.board.course.edge, self.acknowledged
+        hi = self._least_earning(edge(lo) + packets)
+        start, stop = edge(lo), edge(hi)
+        if stop <= start:
+            return None
+        if stop > self._limits.max_number:
+            raise ConnectionFailed("packet numbers used up")
+        runs = board.proof()
+        if len(runs) > most_runs:
+            self._broken = True
+            return None
+        self.acknowledged = hi
+        self.next_number = max(self.next_number, stop)
+        return Claim(start, stop, lo, hi, runs, 0, self._path.datagram_bytes)
+
+    def _least_earning(self, target: int) -> int:
+        """The least number whose edge reaches `target`, or all that arrived."""
+        edge, low, high = self.board.course.edge, self.acknowledged + 1, self.board.cursor
+        while low < high:
+            middle = (low + high) // 2
+            if edge(middle) >= target:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def restart(self, backoff: int, most_runs: Callable[[int], int]) -> Claim:
+        """Claim a new episode above everything that can have been granted; `most_runs` fit a datagram of a size."""
+        board, limits, path = self.board, self._limits, self._path
+        clean, course = board.clean and not self._timed_out and not self._tail_lost, board.course
+        size = self._restart_size(backoff, clean=clean or self.unvalidated)
+        runs = board.proof()[: most_runs(size)]
+        if self._timed_out and backoff > 1:  # perhaps the proof is at fault: none is always valid
+            self._distrusted = True
+        if self._distrusted:
+            runs, clean = (), False
+        proved = runs[-1][1] if runs else board.episode.base
+        base = max(course.edge(proved), self.next_number, board.cursor)
+        self.next_number = base + max(limits.initial_window, limits.idle_window)
+        if self.next_number > self._last_base:
+            raise ConnectionFailed("packet numbers used up")
+        flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
+        stop = base + self._expected_window(course.window(proved), clean=clean)
+        high, low = divmod(path.size_proof if size > path.datagram_bytes else 0, 1 << 32)
+        return Claim(base, stop, high, low, runs, flags, size)
+
+    def on_restart(self, request: InFlight) -> None:
+        """The restart is under way."""
+        self.restarting, self._timed_out = request, False
+
+    def _restart_size(self, backoff: int, *, clean: bool) -> int:
+        """Datagram size of the episode to come: larger when a larger one is proven, the least when nothing passes."""
+        path = self._path
+        if self._timed_out and backoff > 2:
+            path.on_larger_lost(self._limits.min_datagram_bytes)
+            return path.proven_bytes
+        return path.proven_bytes if clean and path.widens else path.datagram_bytes
+
+    def _expected_window(self, window: int, *, clean: bool) -> int:
+        """The window that the server will start with, as far as this side can tell."""
+        if self.unvalidated:
+            return self._limits.initial_window
+        if clean:
+            return max(1, min(window, self._limits.idle_window))
+        return 2 if window > 2 else 1
+
+    # snapshots
+
+    def state(self, *, answered: bool) -> FlightState:
+        """All that a restart needs; a clean one, if all is `answered` and nothing was lost."""
+        assert self.transport is not None
+        first, base = self.board.proof()[:1], self.transport.episode.base
+        run = first[0] if first and first[0][0] == base and not self._distrusted else None
+        clean = answered and self.board.clean and not self._timed_out and not self._tail_lost
+        return FlightState(self.transport, self.next_number, run, clean and run is not None)
+
+    def restore(self, state: FlightState) -> None:
+        """Go on from there by a restart."""
+        self._begin(state.frame, 0)
+        if state.run is not None:
+            self.board.restore(state.run)
+        self.acknowledged, self.next_number = self.board.cursor, max(self.next_number, state.next_number)
+        self._broken, self._tail_lost = True, not state.clean

@@ -1,0 +1,118 @@
+"""Loss detection: a hole in what has arrived is a loss once three later packets or some time have passed (RFC 8985).
+
+To declare a hole lost is for good: each later request of the episode shows it, and the server answers by a smaller
+window. So a client that declares too early only slows itself down, and learns from it: what comes after all makes it
+tolerate more reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts,
+with the paths' unevenness added, and with striping each path is judged by its own order.
+
+A hole is not declared while the replica that it is expected from says that it is at work, nor when it lies above the
+base of a restart under way: that is proved in the episode which begins by it.
+"""
+
+from __future__ import annotations
+
+from trickles.client.fleet import Fleet
+from trickles.client.flight import Flight
+from trickles.client.recovery import NEVER, Recovery
+from trickles.client.requests import InFlight, Requests
+from trickles.client.striping import Striping
+from trickles.limits import MILLISECOND
+from trickles.ranges import Range
+from trickles.trace import Counters
+
+DUPLICATE_THRESHOLD = 3  # later packets that make a hole a loss (RFC 5681 section 3.2)
+MOST_REORDERING = 64  # packets
+MOST_STEPS = 4  # quarters of a round trip: a whole one
+
+
+class LossDetection:
+    """Owner of how much reordering is tolerated."""
+
+    def __init__(
+        self, counters: Counters, fleet: Fleet, requests: Requests, flight: Flight, recovery: Recovery, paths: Striping
+    ) -> None:
+        self._counters = counters
+        self._fleet = fleet
+        self._requests = requests
+        self._flight = flight
+        self._recovery = recovery
+        self._striping = paths
+        self.reorder_packets = DUPLICATE_THRESHOLD
+        self._reorder_steps = 1
+
+    def on_spurious(self) -> None:
+        """Something declared lost came after all: tolerate more reordering from now on."""
+        self._counters.hit("spurious_losses")
+        self.reorder_packets = min(self.reorder_packets * 2, MOST_REORDERING)
+        self._reorder_steps = min(self._reorder_steps + 1, MOST_STEPS)
+
+    def detect(self, now: int) -> list[InFlight]:
+        """Declare what is lost by count or by time; returns the requests that are over by it."""
+        flight, board, over = self._flight, self._flight.board, list[InFlight]()
+        while (hole := board.hole()) is not None:
+            if self._of_next_episode(hole):
+                break
+            if hole[1] >= board.reach:  # answers a restart that was given up: no proof of this episode
+                board.discard_waiting(flight.restarting.start if flight.restarting is not None else NEVER)
+                continue
+            by_count = not self._fleet.spreads and board.waiting >= self.reorder_packets
+            if self._patience() > now or not (by_count or now >= self._overdue_at()):
+                break
+            start, stop = flight.declare_lost()
+            self._counters.hit("lost", stop - start)
+            over += self._requests.lose(start, stop)
+        return over + self._passed(over, now)
+
+    def _passed(self, over: list[InFlight], now: int) -> list[InFlight]:
+        """Requests of an episode that is over, once their answers had the time to come."""
+        base, restarting, known = self._flight.board.episode.base, self._flight.restarting, set(over)
+        passed = []
+        for request in self._requests:
+            if request.stop > base or request.patience >= now or request is restarting or request in known:
+                continue
+            if now >= self._flight.begun_at + self._reorder_window():
+                request.on_lost()
+                passed.append(request)
+        return passed
+
+    def next_timeout(self) -> int | None:
+        """The earliest time at which `detect` may find something without anything arriving."""
+        flight, base = self._flight, self._flight.board.episode.base
+        times = [
+            max(flight.begun_at + self._reorder_window(), request.patience + 1)
+            for request in self._requests
+            if request.stop <= base and request is not flight.restarting
+        ]
+        if (hole := flight.board.hole()) is not None and not self._of_next_episode(hole):
+            times.append(max(self._overdue_at(), self._patience()))
+        return min(times, default=None)
+
+    def _of_next_episode(self, hole: Range) -> bool:
+        """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.
+
+        An unvalidated continuation is left by a restart only, and what comes after it is proved by other keys.
+        """
+        restarting = self._flight.restarting
+        return self._flight.unvalidated or (restarting is not None and hole[1] >= restarting.start)
+
+    def _holders(self) -> list[InFlight]:
+        """The requests that the first hole belongs to."""
+        cursor = self._flight.board.cursor
+        return [request for request in self._requests if request.start <= cursor < request.stop]
+
+    def _patience(self) -> int:
+        """Until when a replica is at work on what the first hole belongs to."""
+        return max((request.patience for request in self._holders()), default=0)
+
+    def _overdue_at(self) -> int:
+        """When the first hole counts as lost; with paths that differ, by what has come along its own."""
+        window = self._reorder_window()
+        if self._striping.active and (holders := self._holders()):
+            return self._striping.overdue_at(holders[0], window)
+        return self._flight.board.hole_since + window
+
+    def _reorder_window(self) -> int:
+        """How long a hole may stay open: a quarter of the round trip, more once that proved too short (RFC 8985)."""
+        srtt = self._recovery.round_trip.srtt or MILLISECOND
+        share = srtt >> 1 if self._fleet.spreads else srtt >> 2
+        return max(min(share * self._reorder_steps, srtt), MILLISECOND) + self._fleet.unevenness

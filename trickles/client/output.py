@@ -1,0 +1,131 @@
+"""Output: the bytes in order, the user continuations that lead to more of them, where they end.
+
+Two replies to one request may differ when it brings input, or asks for what lies beyond the newest continuation: a
+service need not be deterministic. Of such a conversion one reply stands, the first whose continuation is taken, known
+by its salt; data of any other is dropped. Copies from before the request number's low half came round are told apart
+by the packet numbers, which only rise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from trickles.client.reassembly import Reassembly
+from trickles.client.requested import Requested
+from trickles.client.requests import InFlight
+from trickles.limits import Limits
+from trickles.service import Buffer
+from trickles.wire.response import UserFrame
+
+MOST_CONVERSIONS = 1024
+SEALED_USER_BYTES = 64  # what sealing adds to the state that a service wants back
+
+
+@dataclass(slots=True)
+class Conversion:
+    """A request that brings input, or asks for what lies above the newest continuation: of two replies one stands."""
+
+    start: int  # its first packet number: one below it answers an earlier request with the same low half
+    salt: bytes | None = None  # of the reply whose continuation stands
+
+    def stand(self, salt: bytes) -> None:
+        """The continuation of the reply with that salt was taken; the first one stands."""
+        self.salt = salt if self.salt is None else self.salt
+
+
+class OutputState(NamedTuple):
+    """An Output as a value: what was taken out, what was not, and the continuations that lead on."""
+
+    taken: int
+    ready: bytes
+    end: int | None
+    frames: tuple[UserFrame, ...]
+
+
+class Output:
+    """Owner of what has arrived and of what is known of the rest."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.arrived = Reassembly(limits.receive_window_bytes, limits.most_out_of_order)
+        self.requested = Requested(limits.max_continuations)
+        self.conversions: dict[int, Conversion] = {}  # by the low half of the request number
+        self.end: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """Output offset up to which there is buffer."""
+        limit = self.arrived.limit
+        return limit if self.end is None else min(limit, self.end)
+
+    @property
+    def complete(self) -> bool:
+        """True when all has arrived."""
+        return self.end is not None and self.arrived.next_offset >= self.end
+
+    @property
+    def delivered(self) -> int:
+        """Offset up to which it was taken out."""
+        return self.arrived.next_offset - self.arrived.ready_bytes
+
+    def on_sent(self, request: InFlight) -> None:
+        """Remember a request that carries input, and its first packet number: of two replies the first stands."""
+        number = request.newest & 0xFFFF
+        self.conversions.pop(number, None)
+        if request.converts:
+            self.conversions[number] = Conversion(request.start)
+            if len(self.conversions) > MOST_CONVERSIONS:
+                del self.conversions[next(iter(self.conversions))]
+
+    def conversion(self, number: int, packet: int) -> Conversion | None:
+        """The conversion that this packet answers, if it is no copy, of long ago."""
+        found = self.conversions.get(number)
+        return found if found is not None and packet >= found.start else None
+
+    def is_possible(self, frame: UserFrame, written: int) -> bool:
+        """False for a continuation that consumed more than was `written`, covers nothing, or fits into no request."""
+        overlong = len(frame.blob) > self._limits.max_user_continuation_bytes + SEALED_USER_BYTES
+        return not (overlong or frame.consumed > written or (frame.stop is not None and frame.stop < frame.start))
+
+    def learn(self, frame: UserFrame, salt: bytes, *, conversion: Conversion | None, under: bytes = b"") -> bool:
+        """Take a user continuation, of the reply with that `salt` to a request `under` an earlier one; False if not."""
+        if not self.requested.learn(frame, conversion=conversion is not None, under=under):
+            return False
+        if conversion is not None:
+            conversion.stand(salt)
+        return True
+
+    def receive(self, conversion: Conversion | None, salt: bytes, offset: int, data: Buffer, *, ends: bool) -> int:
+        """Take the data of a reply if that reply stands, and note where the output ends; returns the new bytes."""
+        accepted = salt if conversion is None else conversion.salt
+        stop = offset + len(data)
+        fresh = self.arrived.add(offset, data) if accepted == salt else 0
+        if ends and (accepted == salt or (accepted is None and stop == (self.requested.tail or 0))):
+            self.end = stop
+        return fresh
+
+    def on_over(self, request: InFlight) -> None:
+        """That request is over: what it wanted and did not bring is asked for again."""
+        requested, arrived = self.requested, self.arrived
+        requested.forget_below(arrived.next_offset)
+        if request.extends:
+            requested.extension_over()
+        edge = requested.edge
+        bound = self.end if self.end is not None else edge
+        for start, stop in request.wants:
+            stop = stop if bound is None else min(stop, bound)
+            if start < stop:
+                requested.lost(arrived.missing(start, stop))
+        if request.converts and edge is not None:  # ask above what is covered once it is known whose it is
+            requested.ask_again_from(max(edge, arrived.next_offset))
+
+    def state(self) -> OutputState:
+        """All in order, and what leads on; what is out of order comes again."""
+        return OutputState(self.delivered, self.arrived.peek(), self.end, tuple(self.requested.frames))
+
+    def restore(self, state: OutputState) -> None:
+        """Go on with that output."""
+        self.arrived.restore(state.taken, state.ready)
+        self.end = state.end
+        self.requested.restore(list(state.frames), self.arrived.next_offset)

@@ -1,0 +1,221 @@
+"""Datagrams to the fleet: requests for what is claimed and wanted, pieces for the spool, pings; all under one count.
+
+A request number is the AEAD's nonce, so it is never used twice: this is the only place that counts them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trickles.client.flight import Claim
+from trickles.client.parts import Parts
+from trickles.client.requests import InFlight
+from trickles.client.upload import Piece
+from trickles.errors import ConnectionFailed
+from trickles.ranges import Range
+from trickles.wire.kinds import Address, Kind, RequestFlag
+from trickles.wire.piece import commit_body
+from trickles.wire.request import (
+    BODY_FIXED_BYTES,
+    HEADER_BYTES,
+    OFFSET_BYTES,
+    RUN_BYTES,
+    TAG_BYTES,
+    WANT_BYTES,
+    RequestBody,
+    request_header,
+)
+from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
+from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
+
+_FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
+_RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
+Datagram = tuple[bytes, Address]
+
+
+class Content(NamedTuple):
+    """Ranges of output that a request wants and input that it brings; to `replica` if only that one will do."""
+
+    wants: tuple[Range, ...]
+    user: bytes
+    extends: bool = False
+    flags: int = 0
+    input_offset: int = 0
+    input: bytes = b""
+    input_stop: int = 0
+    replica: Address | None = None
+
+
+def data_room(datagram_bytes: int) -> int:
+    """Output bytes that fit a response packet of that size."""
+    return datagram_bytes - RESPONSE_HEADER_BYTES - TAG_BYTES
+
+
+class PacketBuilder:
+    """Owner of the request number."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limits = parts.limits
+        self._requests = parts.requests
+        self._output = parts.output
+        self._requested = parts.output.requested
+        self.number = 0  # of the last datagram
+
+    def restore(self, number: int) -> None:
+        """Go on above that request number."""
+        self.number = number
+
+    # room
+
+    def most_runs(self, size: int) -> int:
+        """How many runs of a proof fit a request of that size, beside any continuation."""
+        room = size - _FIXED_BYTES - WANT_BYTES - self._requested.largest_blob
+        return max(1, min(room // RUN_BYTES, self._limits.max_runs))
+
+    def inline_room(self, claim: Claim | None = None) -> int:
+        """Input bytes that fit a request beside its proof and continuation."""
+        parts, newest = self._parts, self._requested.newest
+        used = _FIXED_BYTES + OFFSET_BYTES + WANT_BYTES
+        used += len(newest.blob) if newest else 0
+        used += RUN_BYTES * (len(claim.runs) if claim else min(parts.flight.board.holes + 1, self._limits.max_runs))
+        size = parts.path.datagram_bytes
+        return max((min(claim.datagram_bytes, size) if claim else size) - used, 0)
+
+    @property
+    def input_due(self) -> bool:
+        """True when there is input to offer, the place of its output is known, and all before it was asked for."""
+        parts = self._parts
+        if not parts.input.is_due(parts.upload.available):
+            return False
+        tail = self._requested.tail
+        return tail is not None and self._requested.asked >= tail
+
+    # requests
+
+    def request(self, claim: Claim, now: int) -> InFlight:
+        """The request for that claim, in flight from now on; input goes before data."""
+        parts, packets = self._parts, claim.stop - claim.start
+        assert parts.flight.transport is not None
+        room, reserve = data_room(claim.datagram_bytes), 0
+        if self._expects_continuation(claim, now):  # it takes room on the first packets; asking for more leaves scraps
+            reserve = min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
+        striping = parts.striping
+        replica = striping.pick(self._requests, packets, now) if striping.active else parts.fleet.pick(now)
+        content = self._input(claim, packets * room - reserve) if self.input_due else self._wants(claim, room, reserve)
+        replica = content.replica or replica
+        ahead = 0
+        if striping.active:
+            ahead = packets + sum(each.open_packets for each in self._requests if each.replica == replica)
+        request = InFlight(
+            claim.start,
+            claim.stop,
+            claim.lo,
+            claim.hi,
+            replica,
+            now,
+            content.wants,
+            content.user,
+            claim.flags | content.flags,
+            content.input_offset,
+            content.input,
+            content.input_stop,
+            claim.datagram_bytes,
+            parts.flight.transport.blob,
+            claim.runs,
+            content.extends,
+            ahead,
+        )
+        self._requests.add(request)
+        return request
+
+    def _expects_continuation(self, claim: Claim, now: int) -> bool:
+        """True when the answer will bring a fresh continuation: a new episode, or the old one has aged."""
+        flight = self._parts.flight
+        if claim.flags & _RESTART or len(flight.board.course.legs) > 1:
+            return True
+        return now - flight.renewed_at > self._limits.continuation_life // 4
+
+    def _wants(self, claim: Claim, room: int, reserve: int) -> Content:
+        requested = self._requested
+        spare = claim.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - requested.largest_blob
+        most, packets = min(spare // WANT_BYTES, self._limits.max_wants), claim.stop - claim.start
+        wants, user, _, extends = requested.select(packets, room, self._output.limit, most, reserve=reserve)
+        return Content(wants, user, extends)
+
+    def _input(self, claim: Claim, budget: int) -> Content:
+        requested, queue, upload = self._requested, self._parts.input, self._parts.upload
+        newest, tail = requested.newest, requested.tail
+        assert tail is not None
+        stop = min(tail + budget, max(self._output.limit, tail))
+        requested.ask_up_to(stop)  # above the tail nothing is known: what an earlier attempt asked for does not count
+        offset, flags, data, replica = queue.consumed, int(RequestFlag.INPUT), b"", None
+        input_stop = offset
+        if queue.lost:
+            flags |= RequestFlag.INPUT_LOST
+        elif upload.active:
+            flags |= RequestFlag.COMMIT
+            replica, input_stop = upload.pinned, upload.stop
+            data = commit_body(upload.start, upload.stop, upload.proof)
+        else:
+            data = queue.peek(offset, offset + self.inline_room(claim))
+            input_stop = offset + len(data)
+        if queue.ended and input_stop == queue.written and not queue.lost:
+            flags |= RequestFlag.INPUT_END
+        queue.on_sent()
+        wants, user = ((tail, stop),) if stop > tail else (), newest.blob if newest else b""
+        return Content(wants, user, False, flags, offset, data, input_stop, replica)
+
+    def transmit(self, request: InFlight, now: int) -> Datagram:
+        """A datagram of that request: the same numbers, under a new request number, for what is still wanted."""
+        flags = request.flags
+        if request.datagrams:
+            flags |= _PROBE
+            self._parts.counters.hit("repeats")
+        body = RequestBody(
+            flags,
+            request.datagram_bytes,
+            request.lo,
+            request.hi,
+            request.start if flags & _RESTART else 0,
+            request.runs,
+            self._still_wanted(request) if request.answered else request.wants,
+            request.user,
+            request.input_offset,
+            request.input,
+        )
+        self._parts.recovery.on_sent(now)
+        header = self._header(Kind.REQUEST, request.blob)
+        self._requests.sent(request, self.number, now)
+        self._output.on_sent(request)
+        self._parts.counters.hit("requests")
+        return self._parts.session.seal_request(header, body.encode()), request.replica
+
+    def _still_wanted(self, request: InFlight) -> tuple[Range, ...]:
+        return tuple(gap for want in request.wants for gap in self._output.arrived.missing(*want))
+
+    # other datagrams
+
+    def piece(self, piece: Piece, now: int) -> Datagram:
+        """A piece for the spool."""
+        transport = self._parts.flight.transport
+        assert transport is not None
+        header = self._header(Kind.PIECE, transport.blob)
+        self._parts.upload.sent(piece, self.number, now)
+        self._parts.recovery.on_sent(now)
+        return self._parts.session.seal_request(header, piece.body), piece.replica
+
+    def ping(self, size: int, now: int) -> Datagram:
+        """A ping of that size."""
+        transport = self._parts.flight.transport
+        assert transport is not None
+        header = self._header(Kind.PING, transport.blob)
+        self._parts.path.on_ping(self.number, size)
+        body = bytes(size - HEADER_BYTES - TAG_BYTES)
+        return self._parts.session.seal_request(header, body), self._parts.fleet.pick(now)
+
+    def _header(self, kind: Kind, blob: bytes) -> bytes:
+        self.number += 1
+        if self.number > self._limits.max_number:
+            raise ConnectionFailed("request numbers used up")
+        return request_header(kind, blob, self.number)

@@ -1,0 +1,72 @@
+"""The owners that make up one connection: each field of it has one, and only that one assigns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trickles.client.config import ClientConfig
+from trickles.client.fleet import Fleet
+from trickles.client.flight import Flight
+from trickles.client.input import InputQueue
+from trickles.client.losses import LossDetection
+from trickles.client.output import Output
+from trickles.client.pathmtu import PathMtu
+from trickles.client.recovery import Recovery
+from trickles.client.requests import Requests
+from trickles.client.striping import Striping
+from trickles.client.upload import Uploader
+from trickles.limits import Limits
+from trickles.session import Session
+from trickles.trace import Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All of a connection but its handshake; those further down know only those above them."""
+
+    config: ClientConfig
+    limits: Limits
+    secret: bytes
+    session: Session
+    counters: Counters
+    fleet: Fleet
+    striping: Striping
+    requests: Requests
+    path: PathMtu
+    flight: Flight
+    input: InputQueue
+    upload: Uploader
+    output: Output
+    recovery: Recovery
+    losses: LossDetection
+
+    @classmethod
+    def new(cls, config: ClientConfig, fleet: Fleet, secret: bytes) -> Parts:
+        """Those of a connection that has not begun."""
+        limits, counters, requests, striping = config.limits, Counters(), Requests(), Striping(fleet)
+        path = PathMtu(config)
+        flight, output = Flight(limits, path), Output(limits)
+        queue = InputQueue(limits.kept_input_bytes)
+        upload = Uploader(queue, limits)
+        recovery = Recovery(
+            limits, counters, fleet, requests, flight, path, output, queue, upload, striping
+        )  # fmt: skip
+        losses = LossDetection(counters, fleet, requests, flight, recovery, striping)
+        session = Session(secret, config.suite)
+        below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
+        return cls(*below, upload, output, recovery, losses)
+
+    def statistics(self) -> dict[str, int | str]:
+        """Figures for people and logs; times in microseconds."""
+        board, home = self.flight.board, self.fleet.home
+        return {
+            "bytes_received": self.output.arrived.next_offset,
+            "bytes_sent": self.input.consumed,
+            "datagram_bytes": self.path.datagram_bytes,
+            "window": board.course.window(board.cursor),
+            "srtt_us": self.recovery.round_trip.srtt or 0,
+            "failovers": self.recovery.failovers,
+            "longest_stall_us": self.recovery.stall_us,
+            "replica": f"{home[0]}:{home[1]}",
+            **{name.replace(".", "_"): count for name, count in self.counters.items()},
+        }

@@ -1,0 +1,290 @@
+"""Recovery from silence: round trips, probes, timeouts, replicas that die, giving up (RFC 6298, RFC 8985, RFC 9002).
+
+Only the client has timers. Three clocks run, and each is set by what was proved last:
+
+- `progress_at`, when something authentic and new last arrived. Copies are no progress, or an attacker who repeats old
+  packets could keep a dead connection waiting for ever.
+- the probe timeout (SRTT + 4 RTTVAR) after which the oldest request is repeated at *another* replica. The answer from
+  there proves the silent one dead, and everything else that it was asked is repeated at once (`abandon`): a death
+  costs a probe timeout, not a retransmission timeout.
+- the retransmission timeout: all requests are given up, and only a restart goes on, with a window of one or two.
+
+A repeat puts off the next probe but never the timeout, which counts from when the oldest request was first sent. A
+replica that says it is at work (`InFlight.patience`) is not silent. Pieces of an upload have a window of their own and
+the same clocks. Silence from every replica for `give_up_after` ends the connection.
+
+Signs of death that anybody can forge (ICMP, refusals without a tag) are followed, for they save a probe timeout, but at
+a bounded rate (`Fleet.heeds`), and the requests moved by them are remembered in `_doubted`: an answer from the replica
+that was called dead shows a forgery, and such signs count for less from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trickles.client.fleet import Fleet
+from trickles.client.flight import Flight
+from trickles.client.input import InputQueue
+from trickles.client.output import Output
+from trickles.client.pathmtu import PathMtu
+from trickles.client.requests import InFlight, Requests
+from trickles.client.rtt import RoundTrip
+from trickles.client.striping import Striping
+from trickles.client.upload import Uploader
+from trickles.errors import ConnectionFailed
+from trickles.limits import Limits
+from trickles.trace import Counters
+from trickles.wire.kinds import Address
+
+NEVER = 1 << 62
+MOST_DOUBTED = 256  # requests whose replica was called dead, by whoever
+
+
+class Recovery:
+    """Owner of the round trip, of the silence that lasts, and of what replicas' deaths have cost."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        counters: Counters,
+        fleet: Fleet,
+        requests: Requests,
+        flight: Flight,
+        path: PathMtu,
+        output: Output,
+        queue: InputQueue,
+        upload: Uploader,
+        striping: Striping,
+    ) -> None:
+        self._limits = limits
+        self._counters = counters
+        self._fleet = fleet
+        self._requests = requests
+        self._flight = flight
+        self._path = path
+        self._output = output
+        self._input = queue
+        self._upload = upload
+        self._striping = striping
+        self.round_trip = RoundTrip()
+        self.progress_at = 0  # when something authentic last arrived
+        self.failovers = 0
+        self.stall_us = 0  # the longest silence
+        self.served: dict[Address, int] = {}  # packets that brought something
+        self._asked_at = 0  # when something was first asked for after that
+        self._probes = 0  # since then
+        self._doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown
+
+    # what is sent and what arrives
+
+    def on_sent(self, now: int) -> None:
+        """Something is sent that wants an answer: silence lasts from the first time on."""
+        if self._asked_at <= self.progress_at:
+            self._asked_at = now
+
+    def on_authentic(self, now: int) -> None:
+        """The fleet has spoken, though it brought nothing."""
+        self.progress_at = now
+
+    def on_progress(self, source: Address, packets: int, now: int) -> None:
+        """Packets from that replica brought something new."""
+        if (oldest := self._requests.oldest) is not None:
+            self.stall_us = max(self.stall_us, now - max(self.progress_at, oldest.sent_at))
+        self.progress_at = now
+        self._probes = 0
+        self.served[source] = self.served.get(source, 0) + packets
+
+    def on_sample(self, sample: int) -> None:
+        """A round trip was measured."""
+        self.round_trip = self.round_trip.sampled(sample)
+
+    def on_answered(self, request: InFlight, number: int, source: Address, now: int) -> None:
+        """The first packet that answers a request came, or the first from the replica that it was moved to."""
+        newest = request.newest & 0xFFFF == number
+        sample = now - request.sent_last if newest and not request.patience else None
+        silent = request.on_answered(newest=newest)
+        if sample is not None:
+            self.on_sample(sample)
+            if self._striping.active:
+                self._striping.answered(request, source, sample)
+        self._fleet.answered(source, sample)
+        if silent is not None:
+            self.abandon(silent, now)
+
+    def not_dead(self, number: int, source: Address, now: int) -> None:
+        """Something authentic answered that request: if its replica was called dead, that was a forgery."""
+        if self._doubted and self._doubted.get(number & 0xFFFF) == source:
+            del self._doubted[number & 0xFFFF]
+            self._fleet.false_alarm(now, self.round_trip.probe_timeout(self._limits))
+
+    def close(self, request: InFlight) -> None:
+        """Nothing more comes of that request: what it wanted and did not bring is asked for again."""
+        self._flight.on_over(request)
+        if request.carries_input:
+            self._input.on_over(request)
+        self._output.on_over(request)
+        self._requests.remove(request)
+
+    def close_repeated(self, request: InFlight) -> None:
+        """All of it was sent before, so what has not come is lost: no number is proved, its data is asked for again.
+
+        When nothing above has arrived there is no proof that shows the loss; then only a restart goes on, and it is not
+        clean.
+        """
+        if not request.done:
+            request.on_lost()
+            self._flight.on_tail_lost()
+            self._counters.hit("lost", request.open_packets)
+        self.close(request)
+
+    def lose_input(self, why: str) -> None:
+        """Give up on input that was not consumed: the service is told, and may still answer for its protocol."""
+        self._upload.give_up()
+        self._input.lose(why)
+
+    # replicas that die
+
+    def abandon(self, replica: Address, now: int) -> None:
+        """That replica does not answer: repeat all it was asked at another one, at once."""
+        self._fleet.silent(replica, now)
+        self._upload.move(replica, self._fleet.other(replica, now))
+        self._move([each for each in self._requests if each.replica == replica], replica, now)
+
+    def on_unreachable(self, replica: Address, now: int) -> None:
+        """The network says so: its requests go to another replica at once, for a dead process is no congestion."""
+        if not self._fleet.heeds(replica, now, self.round_trip.probe_timeout(self._limits)):
+            return
+        for request in self._requests:
+            if request.replica == replica:
+                request.be_patient(0)  # it is not at work
+        self._fleet.silent(replica, now)
+        if not self.doubt(replica, now):  # all are gone: probes find out which one returns
+            self.round_trip = self.round_trip.hastened()
+
+    def doubt(self, replica: Address, now: int) -> bool:
+        """Somebody unknown says that this replica is dead: act as `abandon`; False when there is no other to turn to.
+
+        Whoever forges such words makes the client send requests twice, each once in a probe timeout. An answer to one
+        of them shows the forgery.
+        """
+        other = self._fleet.other(replica, now)
+        if self._fleet.suspect(other, now):
+            return False
+        since = now - self.round_trip.probe_timeout(self._limits)
+        moved = [each for each in self._requests if each.replica == replica and each.doubted_at <= since]
+        self._remember([each.newest for each in moved], replica)
+        for request in moved:
+            request.on_doubted(now)
+        self._move(moved, replica, now)
+        self._remember(self._upload.doubt(replica, self._fleet.other(replica, now), since, now), replica)
+        return True
+
+    def _remember(self, numbers: Iterable[int], replica: Address) -> None:
+        for number in numbers:
+            self._doubted[number & 0xFFFF] = replica
+            if len(self._doubted) > MOST_DOUBTED:
+                del self._doubted[next(iter(self._doubted))]
+
+    def _move(self, requests: list[InFlight], replica: Address, now: int) -> None:
+        """Repeat those requests elsewhere, but for what that replica has said it is at work on."""
+        other, impatient = self._fleet.other(replica, now), [each for each in requests if each.patience <= now]
+        for request in impatient:
+            request.retry(now, other)
+        self.failovers += bool(impatient)
+
+    def cling(self) -> None:
+        """Ask one replica only, for the others see this client under other addresses."""
+        self._fleet.cling()
+        self._upload.gather(self._fleet.home)
+
+    # silence
+
+    def next_timeout(self) -> int | None:
+        """The earliest time at which a repeat is due or `on_timeout` has something to do."""
+        times = [each.retry_at for each in self._requests if each.retry_at is not None]
+        if (silence := self._deadlines()) is not None:
+            times.append(silence[0])
+        if self._upload.active and (piece := self._piece_deadline()) is not None:
+            times.append(piece)
+        return min(times, default=None)
+
+    def idle(self, now: int) -> bool:
+        """True when nothing has arrived for longer than a timeout: the window is old."""
+        return now - self.progress_at > self.round_trip.timeout(self._limits)
+
+    def _deadlines(self) -> tuple[int, int] | None:
+        """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
+        first = repeated = NEVER
+        for request in self._requests:  # one pass: this is reckoned whenever something was sent
+            patience, at = request.patience, request.sent_at
+            at = patience if patience > at else at
+            first = at if at < first else first
+            if request.retry_at is None:
+                at = patience if patience > request.sent_last else request.sent_last
+                repeated = at if at < repeated else repeated
+        if first == NEVER:
+            return None
+        rto = max(self.progress_at, first) + self.round_trip.timeout(self._limits)
+        if repeated == NEVER:
+            return rto, rto
+        pause = self.round_trip.probe_timeout(self._limits) << self._probes
+        return min(max(self.progress_at, repeated) + pause, rto), rto
+
+    def _piece_deadline(self) -> int | None:
+        return self._upload.deadline(self.round_trip, self._limits, self.progress_at)
+
+    def on_timeout(self, now: int) -> None:
+        """Act on silence: a probe at another replica first, a restart in the end; ConnectionFailed if it lasts on."""
+        if self._upload.active and (piece := self._piece_deadline()) is not None and now >= piece:
+            self._pieces_overdue(now)
+        if len(self._requests):
+            self._give_up(now)
+        silence = self._deadlines()
+        if silence is None or now < silence[0]:
+            return
+        if now >= silence[1]:
+            self._time_out(now)
+        else:
+            self._probe(now)
+
+    def _give_up(self, now: int) -> None:
+        """Silence that has lasted too long ends the connection, whatever is still to be repeated."""
+        patience = max((request.patience for request in self._requests), default=0)
+        if now - max(self.progress_at, self._asked_at, patience) > self._limits.give_up_after:
+            raise ConnectionFailed("no replica answers")
+
+    def _pieces_overdue(self, now: int) -> None:
+        """No receipt came in time: one piece probes another replica, and in the end all are lost."""
+        self._give_up(now)
+        timeout = self.round_trip.timeout(self._limits)
+        if self.round_trip.probe_timeout(self._limits) << self._upload.probes < timeout:
+            self._upload.probe(lambda silent: self._fleet.other(silent, now))
+            return
+        self.round_trip = self.round_trip.backed_off()
+        for replica in self._upload.asked:
+            self._fleet.silent(replica, now)
+        self._upload.timed_out(lambda silent: self._fleet.other(silent, now))
+
+    def _probe(self, now: int) -> None:
+        waiting = [request for request in self._requests if request.retry_at is None]
+        request = min(waiting, key=lambda each: (each.patience > now, each.sent_at))
+        self._probes += 1
+        self._counters.hit("probes")
+        request.probe(self._fleet.other(request.replica, now), now)
+
+    def _time_out(self, now: int) -> None:
+        self._counters.hit("timeouts")
+        self.round_trip = self.round_trip.backed_off()
+        self._probes = 0
+        restarting, path = self._flight.restarting, self._path
+        if restarting is not None and restarting.datagram_bytes > path.datagram_bytes:
+            path.on_larger_lost(path.datagram_bytes)  # larger ones have passed once, but do not now
+        for request in list(self._requests):
+            request.on_lost()
+            self.close(request)
+        self._fleet.silent(self._fleet.home, now)
+        self._flight.on_timeout()
+
+    def restore(self, round_trip: RoundTrip, failovers: int, stall_us: int, served: dict[Address, int]) -> None:
+        """Go on with the figures of a connection that was in use before."""
+        self.round_trip, self.failovers, self.stall_us, self.served = round_trip, failovers, stall_us, served

@@ -1,0 +1,311 @@
+"""Requests in flight: the numbers that each claims, what it wants and brings, and how far its answer has come.
+
+A request is a small state machine, which only its own methods change; TRANSITIONS is the whole of it:
+
+    UNSENT --send--> SENT --answer--> ANSWERED          an honest network
+      ^                |                  |
+      |<----retry------+                  +--retry--> PARTIAL --send--> ANSWERED
+      +--answer--> PARTIAL                            (asks only for what its answer still lacks)
+
+and any of them ends in OVER. It is retried when a replica refused it, died, or stayed silent: each time under a new
+request number, perhaps at another replica, always for the same packet numbers with the same proof. So whichever copy a
+replica answers first, the others earn nothing more; that is why a retry may be sent on a mere suspicion.
+
+Beside the state stand facts that accumulate: `settled` is a bit mask over [start, stop) of packet numbers received,
+lost or void; `lost` says that some were declared lost; `moved_from` is a replica that was silent when the request was
+sent to another one, and is called dead when that one answers.
+
+`SentDatagram` remembers each datagram by itself, for answers name the one they belong to and copies of an answer must
+count for nothing. Of the datagrams of one request the newest MOST_REPEATS_NAMED are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum, auto
+
+from trickles.ranges import Range
+from trickles.wire.kinds import Address, RequestFlag
+from trickles.wire.request import Run
+
+MOST_REPEATS_NAMED = 16  # request numbers by which the answers to one request are known: its newest
+_LONG_AGO = -(1 << 62)
+
+
+class State(IntEnum):
+    """States of a request."""
+
+    UNSENT = auto()  # to be sent, perhaps again; nothing of its answer has come
+    SENT = auto()
+    ANSWERED = auto()  # under way, and something of its answer has come
+    PARTIAL = auto()  # to be sent again, for what its answer lacks
+    OVER = auto()  # nothing more comes of it
+
+
+class Signal(IntEnum):
+    """Events of a request."""
+
+    SEND = auto()
+    ANSWER = auto()
+    RETRY = auto()
+    END = auto()
+
+
+TRANSITIONS: dict[tuple[State, Signal], State] = {
+    (State.UNSENT, Signal.SEND): State.SENT,
+    (State.UNSENT, Signal.ANSWER): State.PARTIAL,
+    (State.UNSENT, Signal.RETRY): State.UNSENT,
+    (State.UNSENT, Signal.END): State.OVER,
+    (State.SENT, Signal.ANSWER): State.ANSWERED,
+    (State.SENT, Signal.RETRY): State.UNSENT,
+    (State.SENT, Signal.END): State.OVER,
+    (State.ANSWERED, Signal.ANSWER): State.ANSWERED,
+    (State.ANSWERED, Signal.RETRY): State.PARTIAL,
+    (State.ANSWERED, Signal.END): State.OVER,
+    (State.PARTIAL, Signal.SEND): State.ANSWERED,
+    (State.PARTIAL, Signal.ANSWER): State.PARTIAL,
+    (State.PARTIAL, Signal.RETRY): State.PARTIAL,
+    (State.PARTIAL, Signal.END): State.OVER,
+    (State.OVER, Signal.END): State.OVER,
+}
+
+
+@dataclass(slots=True, eq=False)
+class SentDatagram:
+    """One datagram of a request: where it went, and what of the answers to it counted."""
+
+    replica: Address
+    refused: bool = False
+    worked_us: int = -1  # how long the service had been at work by the newest notice
+
+    def on_refused(self) -> None:
+        """A refusal answered it; another one is a copy."""
+        self.refused = True
+
+    def on_notice(self, worked_us: int) -> bool:
+        """Take a notice that work goes on; False for a copy of an older one."""
+        newer = worked_us > self.worked_us
+        self.worked_us = max(worked_us, self.worked_us)
+        return newer
+
+
+@dataclass(slots=True, eq=False)
+class InFlight:
+    """One request: constant from `start` to `ahead`, but that a restart may be granted fewer numbers."""
+
+    start: int
+    stop: int
+    lo: int
+    hi: int
+    replica: Address
+    sent_at: int  # from when silence counts
+    wants: tuple[Range, ...] = ()
+    user: bytes = b""
+    flags: int = 0
+    input_offset: int = 0
+    input: bytes = b""
+    input_stop: int = 0
+    datagram_bytes: int = 0
+    blob: bytes = b""  # continuation and proof it was first sent with: a repeat claims the same numbers
+    runs: tuple[Run, ...] = ()
+    extends: bool = False  # wants what lies beyond the continuation it goes with
+    ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
+    patience: int = 0  # the server said it is at work: no probe before this time
+    state: State = State.UNSENT
+    settled: int = 0
+    lost: bool = False  # some of its numbers were declared lost
+    moved_from: Address | None = None  # repeated to another replica, which has not answered yet
+    refusals: int = 0
+    refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
+    hints: int = 0  # that its replica lacks the epoch, by whoever
+    doubted_at: int = _LONG_AGO  # when it was last moved because somebody unknown called its replica dead
+    retry_at: int | None = None
+    sent_last: int = 0  # when it was last sent, resends included
+    overtaken_at: int = 0  # when its replica first answered what it was asked later
+    datagrams: dict[int, SentDatagram] = field(default_factory=dict)  # by request number, oldest first
+    newest: int = 0  # number of the datagram that was sent last
+
+    @property
+    def answered(self) -> bool:
+        """True when something of its answer has come."""
+        return self.state is State.ANSWERED or self.state is State.PARTIAL
+
+    @property
+    def carries_input(self) -> bool:
+        """True when this request brings input (or its end)."""
+        return bool(self.flags & 8)  # RequestFlag.INPUT, as a number: this line is hot
+
+    @property
+    def converts(self) -> bool:
+        """True when the answer brings a continuation without which its data is worth nothing."""
+        return self.extends or self.carries_input
+
+    @property
+    def ends_input(self) -> bool:
+        """True when this request says that no more input follows."""
+        return bool(self.flags & RequestFlag.INPUT_END)
+
+    @property
+    def done(self) -> bool:
+        """True when every number of it is settled."""
+        return self.settled == (1 << (self.stop - self.start)) - 1
+
+    @property
+    def open_packets(self) -> int:
+        """Numbers of it that are not settled."""
+        return self.stop - self.start - self.settled.bit_count()
+
+    @property
+    def gaping(self) -> bool:
+        """True when a number is settled above one that is not."""
+        return self.settled & (self.settled + 1) != 0
+
+    def on_sent(self, number: int, now: int) -> None:
+        """A datagram of it leaves, under that request number."""
+        self._advance(Signal.SEND)
+        self.datagrams[number] = SentDatagram(self.replica)
+        self.newest, self.sent_last, self.retry_at = number, now, None
+
+    def forget_oldest(self) -> int | None:
+        """Forget the oldest datagram if there are too many; returns its number."""
+        if len(self.datagrams) <= MOST_REPEATS_NAMED:
+            return None
+        oldest = next(iter(self.datagrams))
+        del self.datagrams[oldest]
+        return oldest
+
+    def on_answered(self, *, newest: bool) -> Address | None:
+        """Something of the answer came, perhaps to the `newest` datagram; returns the replica that is dead by that."""
+        self._advance(Signal.ANSWER)
+        if not newest:
+            return None
+        silent, self.moved_from = self.moved_from, None
+        return silent
+
+    def retry(self, at: int, replica: Address | None = None, *, silence_from: int | None = None) -> None:
+        """Send it again at that time, to `replica` or where it went; silence counts from then on if so said."""
+        self._advance(Signal.RETRY)
+        self.retry_at = at
+        self.replica = replica or self.replica
+        self.sent_at = self.sent_at if silence_from is None else silence_from
+
+    def probe(self, other: Address, now: int) -> None:
+        """Send it to `other`: if that one answers, the one that was silent is dead."""
+        if other != self.replica:
+            self.moved_from = self.moved_from or self.replica
+        self.retry(now, other)
+
+    def on_doubted(self, now: int) -> None:
+        """Somebody unknown called its replica dead."""
+        self.doubted_at = now
+
+    def on_hint(self) -> None:
+        """Somebody unknown said that its replica lacks the epoch."""
+        self.hints += 1
+
+    def on_refused(self, now: int, *, elsewhere: bool = False) -> None:
+        """A replica refused it; `elsewhere` when another one may have what that one lacks."""
+        self.refusals += 1
+        if elsewhere and self.refused_at is None:
+            self.refused_at = now
+
+    def be_patient(self, until: int) -> None:
+        """Expect nothing before that time."""
+        self.patience = until
+
+    def on_lost(self) -> None:
+        """Numbers of it were declared lost."""
+        self.lost = True
+
+    def on_overtaken(self, now: int) -> None:
+        """Its replica has answered a later request."""
+        self.overtaken_at = now
+
+    def settle(self, start: int, stop: int) -> int:
+        """Mark [start, stop) settled; returns how many of them were not before."""
+        start, stop = max(start, self.start), min(stop, self.stop)
+        if start >= stop:
+            return 0
+        bits = ((1 << (stop - start)) - 1) << (start - self.start)
+        fresh = bits & ~self.settled
+        self.settled |= bits
+        return fresh.bit_count()
+
+    def resize(self, stop: int) -> None:
+        """The server granted up to `stop`, which differs from what was expected."""
+        self.stop = stop
+        self.settled &= (1 << (stop - self.start)) - 1
+
+    def end(self) -> None:
+        """Nothing more comes of it."""
+        self._advance(Signal.END)
+
+    def _advance(self, signal: Signal) -> None:
+        self.state = TRANSITIONS[self.state, signal]
+
+
+class Requests:
+    """All requests in flight, oldest first; the low half of a request number names one."""
+
+    __slots__ = ("_by_number", "_requests")
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, InFlight] = {}
+        self._requests: dict[InFlight, None] = {}  # in the order of adding
+
+    def __iter__(self) -> Iterator[InFlight]:
+        return iter(self._requests)
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    @property
+    def oldest(self) -> InFlight | None:
+        """The first of those in flight."""
+        return next(iter(self._requests), None)
+
+    def add(self, request: InFlight) -> None:
+        """A new request is in flight."""
+        self._requests[request] = None
+
+    def sent(self, request: InFlight, number: int, now: int) -> None:
+        """A datagram of that request leaves under that number, to the replica that it names."""
+        request.on_sent(number, now)
+        self._by_number[number & 0xFFFF] = request
+        oldest = request.forget_oldest()
+        if oldest is not None and self._by_number.get(oldest & 0xFFFF) is request:
+            del self._by_number[oldest & 0xFFFF]
+
+    def find(self, number: int, start: int = 0, stop: int = 1 << 62) -> InFlight | None:
+        """The request that packets [start, stop) answer, which name it by the low half of its number.
+
+        None for copies from before that half came round.
+        """
+        request = self._by_number.get(number & 0xFFFF)
+        return request if request is not None and start < request.stop and request.start < stop else None
+
+    def exactly(self, number: int, source: Address) -> tuple[InFlight, SentDatagram] | None:
+        """The request and its datagram of exactly that number, if it is in flight and went to `source`."""
+        request = self._by_number.get(number & 0xFFFF)
+        found = request.datagrams.get(number) if request is not None else None
+        return (request, found) if request is not None and found is not None and found.replica == source else None
+
+    def remove(self, request: InFlight) -> None:
+        """Nothing more is expected of that request."""
+        request.end()
+        self._requests.pop(request, None)
+        for number in request.datagrams:
+            if self._by_number.get(number & 0xFFFF) is request:
+                del self._by_number[number & 0xFFFF]
+
+    def lose(self, start: int, stop: int) -> list[InFlight]:
+        """Numbers [start, stop) are lost: the requests that are done by it."""
+        done = []
+        for request in self._requests:
+            if request.start < stop and request.stop > start:
+                if request.settle(start, stop):
+                    request.on_lost()
+                if request.done:
+                    done.append(request)
+        return done
