@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trickles import hpke
+from trickles.client.rtt import RoundTrip
 from trickles.continuation import seal_transport, seal_user
 from trickles.handshake import certify, hello_public_key, identity_public, make_cookie
 from trickles.keyring import Epoch, Keyring, Purpose, expand
@@ -20,7 +21,6 @@ from trickles.law import RENO
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener.sizes import size_proof
 from trickles.nonce import NonceSequence
-from trickles.client.rtt import RoundTrip
 from trickles.service import Continuation, Refusal
 from trickles.session import Session, connection_id, connection_identity
 from trickles.spool import receipt

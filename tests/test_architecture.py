@@ -94,10 +94,15 @@ def small(module: Module) -> Iterator[str]:
     yield from rules.is_small(module, MAX_FILE_LINES, MAX_FUNCTION_LINES)
 
 
+def owned(module: Module) -> Iterator[str]:
+    if module.name.startswith("trickles.client"):
+        yield from rules.owns_what_it_assigns(module)
+
+
 Rule = Callable[[Module], Iterator[str]]
 
 
-@pytest.mark.parametrize("rule", [layered, pure, few_strangers, apart, small], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", [layered, pure, few_strangers, apart, small, owned], ids=lambda rule: rule.__name__)
 def test_the_packages_keep_the_rule(rule: Rule) -> None:
     breaches = [breach for module in MODULES for breach in rule(module)]
     assert not breaches, "\n" + "\n".join(breaches)
@@ -150,6 +155,13 @@ BREACHES = [
     (apart, "trickleweb.origin", "from trickles.wire import Burst", "not a public face"),
     (apart, "trickleweb.origin", "from trickles import wire", "imports trickles.wire, which is not a public face"),
     (small, "trickles.wire", "x = 1\n" * 401, "401 lines"),
+    (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        b.x = 1", "assigns to b.x"),
+    (owned, "trickles.client.engine", "class A:\n    def f(self):\n        self.b.x += 1", "assigns to self.b.x"),
+    (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        b.x, y = 1, 2", "assigns to b.x"),
+    (owned, "trickles.client.engine", "class A:\n    def f(self):\n        self.b.x[0] = 1", "assigns to self.b.x"),
+    (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        del b.x", "assigns to b.x"),
+    (owned, "trickles.client.engine", "setattr(a, 'x', 1)", "uses setattr"),
+    (owned, "trickles.client.engine", "class B(A):\n    pass", "B inherits from A"),
     (small, "trickles.wire", LONG_FUNCTION, "trickles.wire.f:1 has 51 lines"),
     (small, "trickles.wire", "async " + LONG_FUNCTION, "has 51 lines"),
 ]
@@ -173,6 +185,8 @@ KEPT = [
     (few_strangers, "trickleweb.http1", "import h11"),
     (apart, "trickleweb.origin", "from trickles import connect, service\nfrom trickles.drivers.udp import serve"),
     (small, "trickles.wire", "x = 1\n" * 400),
+    (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        self.x, self.y[0] = b.x, b.y"),
+    (owned, "trickles.client.engine", "class A(NamedTuple):\n    x: int"),
     (small, "trickles.wire", DOCUMENTED_FUNCTION),
 ]
 

@@ -45,23 +45,30 @@ class Lines:
         data, self._pending = self._pending + self._pipe.read(), b""
         return data.decode()
 
+    def fileno(self) -> int:
+        """Of the pipe, to wait for it."""
+        return self._pipe.fileno()
+
     def close(self) -> None:
         """Close the pipe."""
         self._pipe.close()
 
 
 class Program:
-    """One process of this interpreter: a context manager that kills it. `namespace` is a network namespace."""
+    """One process of this interpreter: a context manager that kills it.
 
-    def __init__(self, module: str, *words: object, namespace: str | None = None) -> None:
+    `namespace` is a network namespace, `root` the folder that its sources lie in.
+    """
+
+    def __init__(self, module: str, *words: object, namespace: str | None = None, root: Path = ROOT) -> None:
         prefix = ["ip", "netns", "exec", namespace] if namespace else []  # which replaces itself: the pid is ours
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", module, *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"},
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None

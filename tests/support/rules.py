@@ -1,11 +1,13 @@
 """The rules of the house as functions: each takes a module and yields one line of text for each breach."""
 
+import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.sources import Module, functions, imports
 
+VALUE_BASES = frozenset({"NamedTuple", "StrEnum", "IntEnum"})  # of classes that hold values
 OWN = frozenset({"trickles", "trickleweb", "apps", "benchmarks", "tests"})
 
 
@@ -76,6 +78,21 @@ def never_imports(module: Module, packages: frozenset[str]) -> Iterator[str]:
     for each in imports(module):
         if each.root in packages:
             yield f"{module.name}:{each.line} imports {each.name}"
+
+
+def owns_what_it_assigns(module: Module) -> Iterator[str]:
+    """Attributes are assigned through `self` only, so by one class each; that class inherits from none of ours."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            target = node if isinstance(node, ast.Attribute) else node.value
+            owner = target.value if isinstance(target, ast.Attribute) else None
+            if owner is not None and not (isinstance(owner, ast.Name) and owner.id == "self"):
+                yield f"{module.name}:{node.lineno} assigns to {ast.unparse(target)}, which is another's"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
+            yield f"{module.name}:{node.lineno} uses {node.func.id}"
+        elif isinstance(node, ast.ClassDef):
+            strange = {ast.unparse(base) for base in node.bases} - VALUE_BASES
+            yield from (f"{module.name}:{node.lineno} {node.name} inherits from {base}" for base in sorted(strange))
 
 
 def is_small(module: Module, max_lines: int, max_function_lines: int) -> Iterator[str]:

@@ -66,23 +66,33 @@ class Toynet:
 
     def run(self, data: bytes = b"GET\n", *, ends: bool = False, until_us: int = 1 << 60) -> bytes:
         """Write that, connect, and go on until the connection ends or fails, or nothing moves, or it is late."""
+        self.begin(data, ends=ends)
+        return self.go_on(until_us)
+
+    def begin(self, data: bytes, *, ends: bool = False) -> None:
+        """Write that, and connect."""
         self.client.write(data)
         if ends:
             self.client.write_eof()
         self.client.connect(now=self.now)
-        return self.go_on(until_us)
 
     def go_on(self, until_us: int = 1 << 60) -> bytes:
         """Until the connection ends or fails, or nothing moves any more, or it is late."""
-        for _ in range(MAX_STEPS):
+        if self.walk(MAX_STEPS, until_us):
+            return bytes(self.received)
+        raise AssertionError(f"no end in sight: {self.client.statistics()}")
+
+    def walk(self, steps: int, until_us: int = 1 << 60) -> bool:
+        """Let at most so many things happen; True once the connection is over, or nothing moves, or it is late."""
+        for _ in range(steps):
             if self._taken():
-                return bytes(self.received)
+                return True
             for datagram, replica in self.client.datagrams_to_send(now=self.now):  # taking made room for more
                 self._launch(self.source, replica, datagram)
             self._check_timeout()
             if self.now >= until_us or (not self._taken() and not self.step()):
-                return bytes(self.received)
-        raise AssertionError(f"no end in sight: {self.client.statistics()}")
+                return True
+        return False
 
     def _check_timeout(self) -> None:
         """A deadline that has passed although all that is due was sent makes a driver spin."""

@@ -67,7 +67,7 @@ class Client:
         parts.path.restore(*snapshot.sizes)
         parts.flight.restore(flight._replace(next_number=flight.next_number + RESERVED_NUMBERS))
         parts.input.restore(snapshot.input)
-        parts.upload.restore(snapshot.upload)
+        parts.upload.restore(snapshot.upload, snapshot.number + RESERVED_NUMBERS)
         parts.output.restore(snapshot.output)
         parts.recovery.restore(snapshot.round_trip, snapshot.failovers, snapshot.stall_us, dict(snapshot.served))
         parts.fleet.prefer(snapshot.home)

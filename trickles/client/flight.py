@@ -75,6 +75,9 @@ class Flight:
         self.board = Scoreboard(NOTHING_YET, limits)
         self.acknowledged = 0  # numbers below were acknowledged by some request
         self.next_number = 0  # above everything that can have been granted
+        self.floor = (
+            0  # packets below answer this connection before it was resumed: another reply than is asked for now
+        )
         self.restarting: InFlight | None = None
         self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
@@ -294,5 +297,6 @@ class Flight:
         self._begin(state.frame, 0)
         if state.run is not None:
             self.board.restore(state.run)
-        self.acknowledged, self.next_number = self.board.cursor, max(self.next_number, state.next_number)
+        self.acknowledged = self.board.cursor
+        self.floor = self.next_number = max(self.next_number, state.next_number)
         self._broken, self._tail_lost = True, not state.clean

@@ -31,7 +31,7 @@ _GRANTED_UNPROVED = 3
 class Receiver:
     """Takes datagrams apart; everything it believes was authenticated by the connection's keys."""
 
-    def __init__(self, parts: Parts, handshake: Handshake | None) -> None:
+    def __init__(self, parts: Parts, handshake: Handshake) -> None:
         self._parts = parts
         self._handshake = handshake
         self._session = parts.session
@@ -60,13 +60,13 @@ class Receiver:
     def _plain_run(self, view: memoryview, at: int, size: int, source: Address, now: int) -> int:
         """The hot loop: neighbouring packets without flags; returns where it stopped."""
         sealed, open_data, unpack = self._session.sealed, self._session.open_data, _FIELDS.unpack_from
-        add, conversions = self._output.arrived.add, self._output.conversions
+        add, conversions, floor = self._output.arrived.add, self._output.conversions, self._flight.floor
         nonces: list[int] = []
         total, first, answers, fresh = len(view), -1, -1, 0
         data: Buffer
         while at + HEADER_BYTES <= total:
             kind, flags, request, number, nonce, offset = unpack(view, at)
-            if flags or kind != _RESPONSE or request in conversions:
+            if flags or kind != _RESPONSE or request in conversions or number < floor:
                 break
             end = at + size
             if sealed:
@@ -147,7 +147,6 @@ class Receiver:
 
     def _before(self, kind: int, datagram: bytes, now: int) -> None:
         """Answers to the handshake that are no continuation yet."""
-        assert self._handshake is not None
         if kind == Kind.CERTIFICATE:
             self._handshake.certified(datagram[1:], now)
         elif kind == Kind.COOKIE:
@@ -164,18 +163,16 @@ class Receiver:
             raise BadPacket("truncated response") from None
         frames = parse_frames_untrusted(datagram, flags)
         transport, first = frames.transport, flight.transport is None
+        if number < flight.floor:
+            self._hit("dropped.former")
+            return
         if first and (transport is None or transport.connection != self._session.connection):
             raise Forged("not an answer to this hello")
         clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
         data = self._session.open_response_untrusted(clear, memoryview(datagram)[frames.data_at :], tagged=tagged)
-        if transport is not None:
-            if transport.embryo and not self._stands(transport):
-                self._hit("dropped.unexpected")
-                return
-            flight.adopt(transport, now, number, small=bool(flags & ResponseFlag.SMALL))
-            if first and flight.transport is None:  # an episode that cannot be
-                self._hit("dropped.unexpected")
-                return
+        if transport is not None and not self._adopt(transport, now, number, small=bool(flags & ResponseFlag.SMALL)):
+            self._hit("dropped.unexpected")
+            return
         if first:
             self._established(source, now)
         request, salt = self._requests.find(answers, number, number + 1), datagram[4:12]
@@ -221,15 +218,21 @@ class Receiver:
             self._recovery.on_answered(request, number, source, now)
         self._recovery.close_repeated(request)
 
-    def _stands(self, frame: TransportFrame) -> bool:
-        """False for an answer to a hello to another epoch than the first answer's: its numbers have other nonces."""
-        self._first = self._first or frame.blob
-        return self._handshake is None or self._handshake.made == 1 or frame.blob == self._first
+    def _adopt(self, frame: TransportFrame, now: int, number: int, *, small: bool) -> bool:
+        """Take a continuation if it is news; False when there is none by now, or it answers another hello.
+
+        That is a hello to another epoch than the first answer's: its numbers have other nonces.
+        """
+        if frame.embryo:
+            self._first = self._first or frame.blob
+            if self._handshake.made > 1 and frame.blob != self._first:
+                return False
+        self._flight.adopt(frame, now, number, small=small)
+        return self._flight.transport is not None
 
     def _established(self, source: Address, now: int) -> None:
         """The first answer to the hello: its request is for the three packets that an unproved address may get."""
         handshake = self._handshake
-        assert handshake is not None
         if handshake.sample is not None:
             self._recovery.on_sample(handshake.sample)
         once = handshake.sent_at
@@ -264,7 +267,6 @@ class Receiver:
     def _hello_refused(self, head: RefusalHead, source: Address, now: int) -> None:
         """The service would not answer the hello's early input."""
         handshake = self._handshake
-        assert handshake is not None
         if head.request or not handshake.refused_by(source, head.tag, working=head.code is Refusal.WORKING):
             self._hit("dropped.repeated")
             return

@@ -47,7 +47,7 @@ _SECRET_BYTES = 32
 _CONNECTION = struct.Struct(f">B{_SECRET_BYTES}sIIIIQQQQBIQ")  # to `number`, sizes, round trip, failovers, stall
 _FLIGHT = struct.Struct(">I?IIQ")  # next number, clean, the run that is proved (up to 0: none)
 _INPUT = struct.Struct(">QQQq???")
-_UPLOAD = struct.Struct(">??QQQQIII")
+_UPLOAD = struct.Struct(">??QQQQI")
 _OUTPUT = struct.Struct(">QQ")  # taken, end
 _FRAME = struct.Struct(">QQQ")  # start, stop, consumed; the sealed continuation follows
 _ADDRESS = struct.Struct(">HQ")  # port, packets served; the host follows
@@ -90,7 +90,7 @@ class Snapshot:
             _INPUT.pack(*queue[:7]),
             queue.lost.encode(),
             queue.data,
-            _UPLOAD.pack(*upload[:9]),
+            _UPLOAD.pack(*upload[:7]),
             _address(upload.pinned) if upload.pinned is not None else b"",
             _OUTPUT.pack(output.taken, end),
             output.ready,
@@ -180,7 +180,7 @@ def _check(found: Snapshot, limits: Limits) -> None:
     for sound, name in (
         (_sizes_are_sound(found, limits), "sizes"),
         (_flight_is_sound(found, limits), "continuation or numbers"),
-        (_input_is_sound(found.input, found.upload, limits), "input"),
+        (_input_is_sound(found.input, found.upload), "input"),
         (_output_is_sound(found.output, found.input, limits), "output"),
     ):
         if not sound:
@@ -202,11 +202,11 @@ def _flight_is_sound(found: Snapshot, limits: Limits) -> bool:
     return room and proved and numbers and found.flight.frame.connection == connection_id(found.secret)
 
 
-def _input_is_sound(queue: InputState, upload: UploadState, limits: Limits) -> bool:
+def _input_is_sound(queue: InputState, upload: UploadState) -> bool:
     order = queue.consumed <= queue.held <= queue.written <= MOST_OFFSET and queue.base in (queue.consumed, queue.held)
-    pieces = queue.consumed <= upload.start <= upload.stop <= queue.held if upload.active else True
-    numbers = upload.attempts <= MOST_ATTEMPTS and max(upload.first_number, upload.last_number) <= limits.max_number
-    return order and pieces and numbers and upload.counted <= MOST_OFFSET and -1 <= queue.offered <= queue.written
+    pieces = upload.start <= upload.stop <= queue.held or not upload.active
+    counts = upload.attempts <= MOST_ATTEMPTS and upload.counted <= MOST_OFFSET
+    return order and pieces and counts and -1 <= queue.offered <= queue.written
 
 
 def _output_is_sound(output: OutputState, queue: InputState, limits: Limits) -> bool:

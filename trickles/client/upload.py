@@ -64,8 +64,6 @@ class UploadState(NamedTuple):
     proof: int
     counted: int
     attempts: int
-    first_number: int
-    last_number: int
     pinned: Address | None
 
 
@@ -110,13 +108,12 @@ class Uploader:
     def state(self) -> UploadState:
         """All that outlives the pieces in flight."""
         held = self.active, self.refused, self.start, self.stop, self.proof, self.counted
-        return UploadState(*held, self._attempts, self._first_number, self._last_number, self.pinned)
+        return UploadState(*held, self._attempts, self.pinned)
 
-    def restore(self, state: UploadState) -> None:
-        """Go on with that upload: pieces without a receipt are sent again."""
-        self.active, self.refused, self.start, self.stop, self.proof, self.counted, *numbers, self.pinned = state
-        self._attempts, self._first_number, self._last_number = numbers
-        self._next = self.stop
+    def restore(self, state: UploadState, number: int) -> None:
+        """Go on with that upload above that request number: pieces without a receipt are sent again."""
+        self.active, self.refused, self.start, self.stop, self.proof, self.counted, self._attempts, self.pinned = state
+        self._next, self._last_number, self._first_number = self.stop, number, number + 1
 
     def engage(self, inline_room: int) -> bool:
         """Use the spool when what is written does not fit one request; stay with it until all is consumed."""
@@ -124,6 +121,8 @@ class Uploader:
         if self.active:
             if not self._pieces and self.stop == queue.written == queue.consumed:
                 self.active = False
+            elif queue.consumed > self._next:  # by another way than this upload: what it had sent leads nowhere
+                self._begin()
         elif not self.refused and queue.written - queue.consumed > inline_room:
             self.active = True
             self._attempts, self.pinned = 0, None

@@ -1,0 +1,58 @@
+"""Transfers whose client dies at any point, again and again, and is resumed from a snapshot: the right bytes, once."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.fleetkeys import entropy, ring
+from tests.support.resuming import Echo, Numbers, resume
+from tests.support.toynet import Toynet, fleet
+from tests.support.toys import File, body
+from trickles.client import ClientConfig, Policy
+from trickles.listener import Listener
+from trickles.spool import MemorySpool
+
+CONTENT = body(150_000)
+UPLOAD = body(60_000, seed=2)
+DEATHS = st.lists(st.tuples(st.integers(1, 120), st.integers(0, 60)), min_size=1, max_size=4)
+CONFIGS = st.builds(ClientConfig, policy=st.sampled_from(list(Policy)), probe_sizes=st.sampled_from([(), (8972,)]))
+
+
+def die_and_resume(net: Toynet, config: ClientConfig, deaths: list[tuple[int, int]]) -> None:
+    """Let the client take a snapshot after so many steps, go on for some, and die, as often as that is listed."""
+    for steps, longer in deaths:
+        net.walk(steps)
+        if net.outcome or not net.client.is_established:
+            continue
+        snapshot, received_bytes = net.client.snapshot(), len(net.received)
+        net.walk(longer)
+        net.outcome = ""
+        resume(net, snapshot, config, received_bytes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(DEATHS, CONFIGS, st.integers(0, 1 << 32), st.sampled_from([0.0, 0.02, 0.1]))
+def test_a_download_gives_the_right_bytes_once(
+    deaths: list[tuple[int, int]], config: ClientConfig, seed: int, loss: float
+) -> None:
+    net = Toynet(fleet(File(CONTENT)), seed=seed, config=config, loss=loss, duplicate=loss, tamper=Numbers())
+    net.begin(b"GET\n")
+    die_and_resume(net, config, deaths)
+    assert net.go_on() == CONTENT
+    assert net.outcome == "end"
+
+
+@settings(max_examples=60, deadline=None)
+@given(DEATHS, CONFIGS, st.integers(0, 1 << 32), st.sampled_from([0.0, 0.02, 0.1]), st.booleans())
+def test_input_arrives_once_whether_in_requests_or_by_the_spool(
+    deaths: list[tuple[int, int]], config: ClientConfig, seed: int, loss: float, spooled: bool
+) -> None:
+    lines = UPLOAD.replace(b"\n", b" ")[: None if spooled else 3000]
+    text = b"".join(lines[at : at + 300] + b"\n" for at in range(0, len(lines), 300))
+    service, store = Echo(text), MemorySpool()
+    listeners = [Listener(ring(), service, entropy=entropy(1), spool=store if spooled else None) for _ in range(2)]
+    net = Toynet(listeners, seed=seed, config=config, loss=loss, duplicate=loss, tamper=Numbers())
+    net.begin(text)
+    die_and_resume(net, config, deaths)
+    assert net.go_on() == text
+    assert service.wrong == []
+    assert net.client.is_idle
