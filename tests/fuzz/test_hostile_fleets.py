@@ -36,7 +36,7 @@ def sizes(fleet: HostileFleet) -> None:
         "output": (state.output.arrived.ready_bytes, limits.receive_window_bytes),
         "pieces of input": (len(state.upload._pieces), limits.max_pieces_in_flight),
         "conversions": (len(state.output.conversions), 1024),
-        "doubted": (len(state.recovery._doubted), 256),
+        "doubted": (len(state.recovery.doubted), 256),
         "pings": (len(state.path.pings), 6),
     }
     for name, (size, most) in bounds.items():

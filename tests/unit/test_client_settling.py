@@ -25,8 +25,7 @@ def connection() -> Parts:
 
 def learn(state: Parts, user: UserFrame) -> None:
     """Take a user continuation as the receiving half does."""
-    if state.output.is_possible(user, state.input.written):
-        state.output.learn(user, bytes(8), conversion=None)
+    if state.output.learn(user, bytes(8), state.input.written, None):
         state.input.note_consumed(user.consumed)
 
 

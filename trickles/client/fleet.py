@@ -35,6 +35,7 @@ class Fleet:
         self.replicas = list(dict.fromkeys(replicas))
         self.members = frozenset(self.replicas)
         self.policy = policy
+        self.stripes = policy is Policy.STRIPE
         self._home = first % len(self.replicas)
         self._turn = self._home
         self._suspect_until: dict[Address, int] = {}
@@ -66,7 +67,7 @@ class Fleet:
 
     def cling(self) -> None:
         """Stay with one replica for as long as it answers, whatever the policy was."""
-        self.policy = Policy.HOME
+        self.policy, self.stripes = Policy.HOME, False
 
     def prefer(self, replica: Address) -> None:
         """Be at home at that replica, if it is one of these."""

@@ -41,6 +41,7 @@ from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import Run
 from trickles.wire.response import TransportFrame
 
+_new = tuple.__new__  # the short way, for what is made for every request
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
 
 
@@ -193,7 +194,7 @@ class Flight:
         """True when a restart shall use larger datagrams as soon as nothing is under way."""
         return self._path.widens and self.board.clean
 
-    def is_stuck(self, *, in_flight: bool, idle: Callable[[], bool]) -> bool:
+    def is_stuck(self, in_flight: int, idle: Callable[[int], bool], now: int) -> bool:
         """True when only a restart can go on; `idle` says whether silence has outlived the window."""
         board = self.board
         if self.transport is None:
@@ -207,7 +208,7 @@ class Flight:
         edge = board.course.edge
         if edge(self.acknowledged) >= edge(board.cursor):  # what arrived earns nothing, and nothing more will come
             return not board.waiting
-        return idle() or self.drains
+        return idle(now) or self.drains
 
     @property
     def broken(self) -> bool:
@@ -229,7 +230,7 @@ class Flight:
             return None
         self.acknowledged = hi
         self.next_number = max(self.next_number, stop)
-        return Claim(start, stop, lo, hi, runs, 0, self._path.datagram_bytes)
+        return _new(Claim, (start, stop, lo, hi, runs, 0, self._path.datagram_bytes))
 
     def _least_earning(self, target: int) -> int:
         """The least number whose edge reaches `target`, or all that arrived."""
@@ -245,8 +246,9 @@ class Flight:
     def restart(self, backoff: int, most_runs: Callable[[int], int]) -> Claim:
         """Claim a new episode above everything that can have been granted; `most_runs` fit a datagram of a size."""
         board, limits, path = self.board, self._limits, self._path
-        clean, course = board.clean and not self._timed_out and not self._tail_lost, board.course
-        size = self._restart_size(backoff, clean=clean or self.unvalidated)
+        course, unvalidated = board.course, self.unvalidated
+        clean = board.clean and not self._timed_out and not self._tail_lost
+        size = self._restart_size(backoff, clean=clean or unvalidated)
         runs = board.proof()[: most_runs(size)]
         if self._timed_out and backoff > 1:  # perhaps the proof is at fault: none is always valid
             self._distrusted = True
@@ -258,9 +260,11 @@ class Flight:
         if self.next_number > self._last_base:
             raise ConnectionFailed("packet numbers used up")
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
-        stop = base + self._expected_window(course.window(proved), clean=clean)
+        window = course.window(proved)
+        kept = max(1, min(window, limits.idle_window)) if clean else 2 if window > 2 else 1
+        stop = base + (limits.initial_window if unvalidated else kept)  # as far as this side can tell
         high, low = divmod(path.size_proof if size > path.datagram_bytes else 0, 1 << 32)
-        return Claim(base, stop, high, low, runs, flags, size)
+        return _new(Claim, (base, stop, high, low, runs, flags, size))
 
     def on_restart(self, request: InFlight) -> None:
         """The restart is under way."""
@@ -273,14 +277,6 @@ class Flight:
             path.on_larger_lost(self._limits.min_datagram_bytes)
             return path.proven_bytes
         return path.proven_bytes if clean and path.widens else path.datagram_bytes
-
-    def _expected_window(self, window: int, *, clean: bool) -> int:
-        """The window that the server will start with, as far as this side can tell."""
-        if self.unvalidated:
-            return self._limits.initial_window
-        if clean:
-            return max(1, min(window, self._limits.idle_window))
-        return 2 if window > 2 else 1
 
     # snapshots
 

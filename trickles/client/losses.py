@@ -75,17 +75,15 @@ class LossDetection:
                 passed.append(request)
         return passed
 
-    def next_timeout(self) -> int | None:
-        """The earliest time at which `detect` may find something without anything arriving."""
-        flight, base = self._flight, self._flight.board.episode.base
-        times = [
-            max(flight.begun_at + self._reorder_window(), request.patience + 1)
-            for request in self._requests
-            if request.stop <= base and request is not flight.restarting
-        ]
+    def next_timeout(self) -> int:
+        """The earliest time at which `detect` may find something without anything arriving, or NEVER."""
+        flight, base, due = self._flight, self._flight.board.episode.base, NEVER
+        for request in self._requests:
+            if request.stop <= base and request is not flight.restarting:
+                due = min(due, max(flight.begun_at + self._reorder_window(), request.patience + 1))
         if (hole := flight.board.hole()) is not None and not self._of_next_episode(hole):
-            times.append(max(self._overdue_at(), self._patience()))
-        return min(times, default=None)
+            due = min(due, max(self._overdue_at(), self._patience()))
+        return due
 
     def _of_next_episode(self, hole: Range) -> bool:
         """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.
@@ -107,7 +105,7 @@ class LossDetection:
     def _overdue_at(self) -> int:
         """When the first hole counts as lost; with paths that differ, by what has come along its own."""
         window = self._reorder_window()
-        if self._striping.active and (holders := self._holders()):
+        if self._fleet.stripes and (holders := self._holders()):
             return self._striping.overdue_at(holders[0], window)
         return self._flight.board.hole_since + window
 

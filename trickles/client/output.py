@@ -47,7 +47,7 @@ class Output:
     """Owner of what has arrived and of what is known of the rest."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._most_blob = limits.max_user_continuation_bytes + SEALED_USER_BYTES
         self.arrived = Reassembly(limits.receive_window_bytes, limits.most_out_of_order)
         self.requested = Requested(limits.max_continuations)
         self.conversions: dict[int, Conversion] = {}  # by the low half of the request number
@@ -83,13 +83,16 @@ class Output:
         found = self.conversions.get(number)
         return found if found is not None and packet >= found.start else None
 
-    def is_possible(self, frame: UserFrame, written: int) -> bool:
-        """False for a continuation that consumed more than was `written`, covers nothing, or fits into no request."""
-        overlong = len(frame.blob) > self._limits.max_user_continuation_bytes + SEALED_USER_BYTES
-        return not (overlong or frame.consumed > written or (frame.stop is not None and frame.stop < frame.start))
+    def learn(
+        self, frame: UserFrame, salt: bytes, written: int, conversion: Conversion | None, under: bytes = b""
+    ) -> bool | None:
+        """Take a user continuation, of the reply with that `salt` to a request `under` an earlier one; False if not.
 
-    def learn(self, frame: UserFrame, salt: bytes, *, conversion: Conversion | None, under: bytes = b"") -> bool:
-        """Take a user continuation, of the reply with that `salt` to a request `under` an earlier one; False if not."""
+        None for one that consumed more than was `written`, covers nothing, or fits into no request.
+        """
+        start, stop, consumed, blob, _ = frame
+        if consumed > written or len(blob) > self._most_blob or (stop is not None and stop < start):
+            return None
         if not self.requested.learn(frame, conversion=conversion is not None, under=under):
             return False
         if conversion is not None:

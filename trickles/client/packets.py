@@ -5,8 +5,6 @@ A request number is the AEAD's nonce, so it is never used twice: this is the onl
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from trickles.client.flight import Claim
 from trickles.client.parts import Parts
 from trickles.client.requests import InFlight
@@ -29,21 +27,13 @@ from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
+_REQUEST, _PIECE, _PING = Kind.REQUEST, Kind.PIECE, Kind.PING  # by short names, which are faster
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
 Datagram = tuple[bytes, Address]
 
 
-class Content(NamedTuple):
-    """Ranges of output that a request wants and input that it brings; to `replica` if only that one will do."""
-
-    wants: tuple[Range, ...]
-    user: bytes
-    extends: bool = False
-    flags: int = 0
-    input_offset: int = 0
-    input: bytes = b""
-    input_stop: int = 0
-    replica: Address | None = None
+# wants, user, extends, flags, input offset, input, input stop, the replica if only that one will do
+Content = tuple[tuple[Range, ...], bytes, bool, int, int, bytes, int, Address | None]
 
 
 def data_room(datagram_bytes: int) -> int:
@@ -100,32 +90,17 @@ class PacketBuilder:
         room, reserve = data_room(claim.datagram_bytes), 0
         if self._expects_continuation(claim, now):  # it takes room on the first packets; asking for more leaves scraps
             reserve = min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
-        striping = parts.striping
-        replica = striping.pick(self._requests, packets, now) if striping.active else parts.fleet.pick(now)
+        fleet, requests = parts.fleet, self._requests
+        replica = parts.striping.pick(requests, packets, now) if fleet.stripes else fleet.pick(now)
         content = self._input(claim, packets * room - reserve) if self.input_due else self._wants(claim, room, reserve)
-        replica = content.replica or replica
+        wants, user, extends, flags, offset, data, input_stop, pinned = content
+        replica = pinned or replica
+        start, stop, lo, hi, runs, claimed_flags, size = claim
         ahead = 0
-        if striping.active:
-            ahead = packets + sum(each.open_packets for each in self._requests if each.replica == replica)
-        request = InFlight(
-            claim.start,
-            claim.stop,
-            claim.lo,
-            claim.hi,
-            replica,
-            now,
-            content.wants,
-            content.user,
-            claim.flags | content.flags,
-            content.input_offset,
-            content.input,
-            content.input_stop,
-            claim.datagram_bytes,
-            parts.flight.transport.blob,
-            claim.runs,
-            content.extends,
-            ahead,
-        )
+        if fleet.stripes:
+            ahead = packets + sum(each.open_packets for each in requests if each.replica == replica)
+        begin = start, stop, lo, hi, replica, now, wants, user, claimed_flags | flags, offset, data, input_stop
+        request = InFlight(*begin, size, parts.flight.transport.blob, runs, extends, ahead)
         self._requests.add(request)
         return request
 
@@ -141,7 +116,7 @@ class PacketBuilder:
         spare = claim.datagram_bytes - _FIXED_BYTES - RUN_BYTES * len(claim.runs) - requested.largest_blob
         most, packets = min(spare // WANT_BYTES, self._limits.max_wants), claim.stop - claim.start
         wants, user, _, extends = requested.select(packets, room, self._output.limit, most, reserve=reserve)
-        return Content(wants, user, extends)
+        return wants, user, extends, 0, 0, b"", 0, None
 
     def _input(self, claim: Claim, budget: int) -> Content:
         requested, queue, upload = self._requested, self._parts.input, self._parts.upload
@@ -164,7 +139,7 @@ class PacketBuilder:
             flags |= RequestFlag.INPUT_END
         queue.on_sent()
         wants, user = ((tail, stop),) if stop > tail else (), newest.blob if newest else b""
-        return Content(wants, user, False, flags, offset, data, input_stop, replica)
+        return wants, user, False, flags, offset, data, input_stop, replica
 
     def transmit(self, request: InFlight, now: int) -> Datagram:
         """A datagram of that request: the same numbers, under a new request number, for what is still wanted."""
@@ -185,7 +160,7 @@ class PacketBuilder:
             request.input,
         )
         self._parts.recovery.on_sent(now)
-        header = self._header(Kind.REQUEST, request.blob)
+        header = self._header(_REQUEST, request.blob)
         self._requests.sent(request, self.number, now)
         self._output.on_sent(request)
         self._parts.counters.hit("requests")
@@ -200,7 +175,7 @@ class PacketBuilder:
         """A piece for the spool."""
         transport = self._parts.flight.transport
         assert transport is not None
-        header = self._header(Kind.PIECE, transport.blob)
+        header = self._header(_PIECE, transport.blob)
         self._parts.upload.sent(piece, self.number, now)
         self._parts.recovery.on_sent(now)
         return self._parts.session.seal_request(header, piece.body), piece.replica
@@ -209,7 +184,7 @@ class PacketBuilder:
         """A ping of that size."""
         transport = self._parts.flight.transport
         assert transport is not None
-        header = self._header(Kind.PING, transport.blob)
+        header = self._header(_PING, transport.blob)
         self._parts.path.on_ping(self.number, size)
         body = bytes(size - HEADER_BYTES - TAG_BYTES)
         return self._parts.session.seal_request(header, body), self._parts.fleet.pick(now)

@@ -39,6 +39,7 @@ class Receiver:
         self._flight = parts.flight
         self._output = parts.output
         self._recovery = parts.recovery
+        self._fleet = parts.fleet
         self._striping = parts.striping
         self._hit = parts.counters.hit
         self._refusals = Refusals(parts)
@@ -47,11 +48,12 @@ class Receiver:
     def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
         """Datagrams back to back; a bad one does not spoil its neighbours."""
         at, total = 0, len(view)
-        if size <= 0 or source not in self._parts.fleet.members:
+        if size <= 0 or source not in self._fleet.members:
             self._hit("dropped.stranger")
             return
         while at < total:
-            following = self._plain_run(view, at, size, source, now) if self._flight.transport is not None else at
+            plain = at + 1 < total and not view[at + 1] and self._flight.transport is not None  # no flags
+            following = self._plain_run(view, at, size, source, now) if plain else at
             if following == at:
                 self._single(bytes(view[at : at + size]), source, now)
                 following = at + size
@@ -112,13 +114,14 @@ class Receiver:
         settled = request.settle(start, stop) if request is not None else 0
         if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
             recovery.on_progress(source, len(nonces), now)
-            recovery.not_dead(number, source, now)
+            if recovery.doubted:
+                recovery.not_dead(number, source, now)
         if request is None:
             if late and fresh:
                 self._parts.losses.on_spurious()
             return
         if settled:
-            if self._striping.active:
+            if self._fleet.stripes:
                 self._striping.heard(self._requests, request, source, now)
             if not request.answered or request.moved_from is not None:
                 recovery.on_answered(request, number, source, now)
@@ -128,7 +131,7 @@ class Receiver:
     def _single(self, datagram: bytes, source: Address, now: int) -> None:
         kind = datagram[0]
         try:
-            if kind == Kind.RESPONSE:
+            if kind == _RESPONSE:
                 self._response(datagram, source, now)
             elif kind == Kind.REFUSAL:
                 self._refusal(datagram, source, now)
@@ -202,10 +205,11 @@ class Receiver:
         conversion = output.conversion(answers, number)
         if frame is not None:
             under = request.user if request is not None else b""
-            if not output.is_possible(frame, queue.written):
-                self._hit("dropped.malformed")
-            elif output.learn(frame, salt, conversion=conversion, under=under):
+            learned = output.learn(frame, salt, queue.written, conversion, under)
+            if learned:
                 queue.note_consumed(frame.consumed)
+            elif learned is None:
+                self._hit("dropped.malformed")
         return output.receive(conversion, salt, offset, data, ends=bool(flags & ResponseFlag.END))
 
     def _repeated(self, request: InFlight | None, number: int, fresh: int, source: Address, now: int) -> None:
@@ -289,7 +293,7 @@ class Receiver:
         sample, silent = self._parts.upload.receipted(receipt, now)
         if sample is not None:
             self._recovery.on_sample(sample)
-            self._parts.fleet.answered(source, sample)
+            self._fleet.answered(source, sample)
         if silent is not None:
             self._recovery.abandon(silent, now)
 

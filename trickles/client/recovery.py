@@ -14,7 +14,7 @@ replica that says it is at work (`InFlight.patience`) is not silent. Pieces of a
 the same clocks. Silence from every replica for `give_up_after` ends the connection.
 
 Signs of death that anybody can forge (ICMP, refusals without a tag) are followed, for they save a probe timeout, but at
-a bounded rate (`Fleet.heeds`), and the requests moved by them are remembered in `_doubted`: an answer from the replica
+a bounded rate (`Fleet.heeds`), and the requests moved by them are remembered in `doubted`: an answer from the replica
 that was called dead shows a forgery, and such signs count for less from then on.
 """
 
@@ -73,7 +73,7 @@ class Recovery:
         self.served: dict[Address, int] = {}  # packets that brought something
         self._asked_at = 0  # when something was first asked for after that
         self._probes = 0  # since then
-        self._doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown
+        self.doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown
 
     # what is sent and what arrives
 
@@ -105,7 +105,7 @@ class Recovery:
         silent = request.on_answered(newest=newest)
         if sample is not None:
             self.on_sample(sample)
-            if self._striping.active:
+            if self._fleet.stripes:
                 self._striping.answered(request, source, sample)
         self._fleet.answered(source, sample)
         if silent is not None:
@@ -113,8 +113,8 @@ class Recovery:
 
     def not_dead(self, number: int, source: Address, now: int) -> None:
         """Something authentic answered that request: if its replica was called dead, that was a forgery."""
-        if self._doubted and self._doubted.get(number & 0xFFFF) == source:
-            del self._doubted[number & 0xFFFF]
+        if self.doubted.get(number & 0xFFFF) == source:
+            del self.doubted[number & 0xFFFF]
             self._fleet.false_alarm(now, self.round_trip.probe_timeout(self._limits))
 
     def close(self, request: InFlight) -> None:
@@ -181,9 +181,9 @@ class Recovery:
 
     def _remember(self, numbers: Iterable[int], replica: Address) -> None:
         for number in numbers:
-            self._doubted[number & 0xFFFF] = replica
-            if len(self._doubted) > MOST_DOUBTED:
-                del self._doubted[next(iter(self._doubted))]
+            self.doubted[number & 0xFFFF] = replica
+            if len(self.doubted) > MOST_DOUBTED:
+                del self.doubted[next(iter(self.doubted))]
 
     def _move(self, requests: list[InFlight], replica: Address, now: int) -> None:
         """Repeat those requests elsewhere, but for what that replica has said it is at work on."""
@@ -199,21 +199,22 @@ class Recovery:
 
     # silence
 
-    def next_timeout(self) -> int | None:
-        """The earliest time at which a repeat is due or `on_timeout` has something to do."""
-        times = [each.retry_at for each in self._requests if each.retry_at is not None]
-        if (silence := self._deadlines()) is not None:
-            times.append(silence[0])
-        if self._upload.active and (piece := self._piece_deadline()) is not None:
-            times.append(piece)
-        return min(times, default=None)
+    def next_timeout(self) -> int:
+        """The earliest time at which a repeat is due or `on_timeout` has something to do, or NEVER."""
+        due = NEVER
+        if len(self._requests):
+            due, _ = self._deadlines()
+            for request in self._requests:
+                if request.retry_at is not None and request.retry_at < due:
+                    due = request.retry_at
+        return min(due, self._piece_deadline()) if self._upload.active else due
 
     def idle(self, now: int) -> bool:
         """True when nothing has arrived for longer than a timeout: the window is old."""
         return now - self.progress_at > self.round_trip.timeout(self._limits)
 
-    def _deadlines(self) -> tuple[int, int] | None:
-        """When to probe and when to restart, while something is awaited; a repeat puts off the next probe only."""
+    def _deadlines(self) -> tuple[int, int]:
+        """When to probe and when to restart, while requests are in flight; a repeat puts off the next probe only."""
         first = repeated = NEVER
         for request in self._requests:  # one pass: this is reckoned whenever something was sent
             patience, at = request.patience, request.sent_at
@@ -222,29 +223,27 @@ class Recovery:
             if request.retry_at is None:
                 at = patience if patience > request.sent_last else request.sent_last
                 repeated = at if at < repeated else repeated
-        if first == NEVER:
-            return None
         rto = max(self.progress_at, first) + self.round_trip.timeout(self._limits)
         if repeated == NEVER:
             return rto, rto
         pause = self.round_trip.probe_timeout(self._limits) << self._probes
         return min(max(self.progress_at, repeated) + pause, rto), rto
 
-    def _piece_deadline(self) -> int | None:
-        return self._upload.deadline(self.round_trip, self._limits, self.progress_at)
+    def _piece_deadline(self) -> int:
+        due = self._upload.deadline(self.round_trip, self._limits, self.progress_at)
+        return NEVER if due is None else due
 
     def on_timeout(self, now: int) -> None:
         """Act on silence: a probe at another replica first, a restart in the end; ConnectionFailed if it lasts on."""
-        if self._upload.active and (piece := self._piece_deadline()) is not None and now >= piece:
+        if self._upload.active and now >= self._piece_deadline():
             self._pieces_overdue(now)
-        if len(self._requests):
-            self._give_up(now)
-        silence = self._deadlines()
-        if silence is None or now < silence[0]:
+        if not len(self._requests):
             return
-        if now >= silence[1]:
+        self._give_up(now)
+        probe_at, restart_at = self._deadlines()
+        if now >= restart_at:
             self._time_out(now)
-        else:
+        elif now >= probe_at:
             self._probe(now)
 
     def _give_up(self, now: int) -> None:

@@ -41,7 +41,10 @@ class Requested:
     @property
     def tail(self) -> int | None:
         """Where the output of the next input will begin, or None while that is not known."""
-        return None if self.frames and self.frames[-1].more else self.edge
+        if not self.frames:
+            return 0
+        _, stop, _, _, more = self.frames[-1]
+        return None if more else stop
 
     @property
     def edge(self) -> int | None:
@@ -117,6 +120,8 @@ class Requested:
     @property
     def largest_blob(self) -> int:
         """Bytes of the largest continuation that a request might carry."""
+        if len(self.frames) == 1:  # as on most connections
+            return len(self.frames[0].blob)
         return max((len(frame.blob) for frame in self.frames), default=0)
 
     def any_below(self, limit: int) -> bool:

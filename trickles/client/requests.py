@@ -71,6 +71,10 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
 }
 
 
+_UNSENT, _, _ANSWERED, _PARTIAL, _ = State  # by short names, which are faster
+_SEND, _ANSWER, _RETRY, _END = Signal
+
+
 @dataclass(slots=True, eq=False)
 class SentDatagram:
     """One datagram of a request: where it went, and what of the answers to it counted."""
@@ -112,7 +116,7 @@ class InFlight:
     extends: bool = False  # wants what lies beyond the continuation it goes with
     ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
     patience: int = 0  # the server said it is at work: no probe before this time
-    state: State = State.UNSENT
+    state: State = _UNSENT
     settled: int = 0
     lost: bool = False  # some of its numbers were declared lost
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
@@ -129,17 +133,17 @@ class InFlight:
     @property
     def answered(self) -> bool:
         """True when something of its answer has come."""
-        return self.state is State.ANSWERED or self.state is State.PARTIAL
+        return self.state is _ANSWERED or self.state is _PARTIAL
 
     @property
     def carries_input(self) -> bool:
         """True when this request brings input (or its end)."""
-        return bool(self.flags & 8)  # RequestFlag.INPUT, as a number: this line is hot
+        return self.flags & 8 != 0  # RequestFlag.INPUT, as a number: this line is hot
 
     @property
     def converts(self) -> bool:
         """True when the answer brings a continuation without which its data is worth nothing."""
-        return self.extends or self.carries_input
+        return self.extends or self.flags & 8 != 0  # likewise
 
     @property
     def ends_input(self) -> bool:
@@ -163,21 +167,19 @@ class InFlight:
 
     def on_sent(self, number: int, now: int) -> None:
         """A datagram of it leaves, under that request number."""
-        self._advance(Signal.SEND)
+        self.state = TRANSITIONS[self.state, _SEND]
         self.datagrams[number] = SentDatagram(self.replica)
         self.newest, self.sent_last, self.retry_at = number, now, None
 
-    def forget_oldest(self) -> int | None:
-        """Forget the oldest datagram if there are too many; returns its number."""
-        if len(self.datagrams) <= MOST_REPEATS_NAMED:
-            return None
+    def forget_oldest(self) -> int:
+        """Forget the oldest datagram; returns its number."""
         oldest = next(iter(self.datagrams))
         del self.datagrams[oldest]
         return oldest
 
     def on_answered(self, *, newest: bool) -> Address | None:
         """Something of the answer came, perhaps to the `newest` datagram; returns the replica that is dead by that."""
-        self._advance(Signal.ANSWER)
+        self.state = TRANSITIONS[self.state, _ANSWER]
         if not newest:
             return None
         silent, self.moved_from = self.moved_from, None
@@ -185,7 +187,7 @@ class InFlight:
 
     def retry(self, at: int, replica: Address | None = None, *, silence_from: int | None = None) -> None:
         """Send it again at that time, to `replica` or where it went; silence counts from then on if so said."""
-        self._advance(Signal.RETRY)
+        self.state = TRANSITIONS[self.state, _RETRY]
         self.retry_at = at
         self.replica = replica or self.replica
         self.sent_at = self.sent_at if silence_from is None else silence_from
@@ -239,10 +241,7 @@ class InFlight:
 
     def end(self) -> None:
         """Nothing more comes of it."""
-        self._advance(Signal.END)
-
-    def _advance(self, signal: Signal) -> None:
-        self.state = TRANSITIONS[self.state, signal]
+        self.state = TRANSITIONS[self.state, _END]
 
 
 class Requests:
@@ -273,9 +272,10 @@ class Requests:
         """A datagram of that request leaves under that number, to the replica that it names."""
         request.on_sent(number, now)
         self._by_number[number & 0xFFFF] = request
-        oldest = request.forget_oldest()
-        if oldest is not None and self._by_number.get(oldest & 0xFFFF) is request:
-            del self._by_number[oldest & 0xFFFF]
+        if len(request.datagrams) > MOST_REPEATS_NAMED:
+            oldest = request.forget_oldest() & 0xFFFF
+            if self._by_number.get(oldest) is request:
+                del self._by_number[oldest]
 
     def find(self, number: int, start: int = 0, stop: int = 1 << 62) -> InFlight | None:
         """The request that packets [start, stop) answer, which name it by the low half of its number.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from trickles.client.packets import Datagram, PacketBuilder, data_room
 from trickles.client.parts import Parts
+from trickles.client.recovery import NEVER
 from trickles.limits import MILLISECOND
 
 SMALL_INPUT_BYTES = 200  # fits any request that proves one run
@@ -45,19 +46,19 @@ class Sender:
                 self._ask(now, out)
                 if flight.broken and self._is_stuck(now):  # more holes than a proof can show
                     self._restart(now, out)
-        if flight.transport is not None and not flight.unvalidated:
+        if flight.transport is not None and not flight.transport.embryo:
             transferred = parts.output.arrived.next_offset + parts.upload.counted
             out += [self._packets.ping(size, now) for size in parts.path.sizes(transferred, now)]
         return out
 
     def next_timeout(self) -> int | None:
         """The earliest time at which something is due without anything arriving."""
-        times = [self._recovery.next_timeout()]
+        due = self._recovery.next_timeout()
         if len(self._requests) or self._board.waiting:
-            times.append(self._parts.losses.next_timeout())
+            due = min(due, self._parts.losses.next_timeout())
             if self._ask_at is not None and self._may_ask_soon():
-                times.append(self._ask_at)
-        return min((each for each in times if each is not None), default=None)
+                due = min(due, self._ask_at)
+        return due if due < NEVER else None
 
     def _may_ask_soon(self) -> bool:
         flight = self._flight
@@ -72,7 +73,7 @@ class Sender:
         return self._parts.upload.active and self._flight.unvalidated
 
     def _is_stuck(self, now: int) -> bool:
-        return self._flight.is_stuck(in_flight=len(self._requests) > 0, idle=lambda: self._recovery.idle(now))
+        return self._flight.is_stuck(len(self._requests), self._recovery.idle, now)
 
     @property
     def _drains(self) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from trickles.client.fleet import Fleet, Policy
+from trickles.client.fleet import Fleet
 from trickles.client.requests import InFlight, Requests
 from trickles.wire.kinds import Address
 
-_STRIPE = Policy.STRIPE
 SHIFT = 8  # of microseconds for a packet, which is a small number
 
 
@@ -27,11 +26,6 @@ class Striping:
         self._least: dict[Address, int] = {}  # of round trips, microseconds; the latest is beside it
         self._latest: dict[Address, int] = {}
         self._heard_at: dict[Address, int] = {}
-
-    @property
-    def active(self) -> bool:
-        """True while the policy is to stripe."""
-        return self._fleet.policy is _STRIPE
 
     def pick(self, requests: Requests, packets: int, now: int) -> Address:
         """Where a request for so many packets goes."""
