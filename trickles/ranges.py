@@ -65,11 +65,6 @@ class RangeSet:
         index = bisect_right(self._starts, start) - 1
         return start >= stop or (index >= 0 and self._stops[index] >= stop)
 
-    def overlaps(self, start: int, stop: int) -> bool:
-        """True when any of [start, stop) is in the set."""
-        index = bisect_right(self._stops, start)
-        return start < stop and index < len(self._starts) and self._starts[index] < stop
-
     def missing(self, start: int, stop: int) -> list[Range]:
         """The parts of [start, stop) that are not in the set, in order."""
         gaps: list[Range] = []
@@ -82,7 +77,3 @@ class RangeSet:
         if start < stop:
             gaps.append((start, stop))
         return gaps
-
-    def pop_first(self) -> Range:
-        """Remove and return the lowest range; IndexError when empty."""
-        return self._starts.pop(0), self._stops.pop(0)

@@ -11,6 +11,8 @@ base of a restart under way: that is proved in the episode which begins by it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from trickles.client.fleet import Fleet
 from trickles.client.flight import Flight
 from trickles.client.recovery import NEVER, Recovery
@@ -25,20 +27,18 @@ MOST_REORDERING = 64  # packets
 MOST_STEPS = 4  # quarters of a round trip: a whole one
 
 
+@dataclass(slots=True, eq=False)
 class LossDetection:
     """Owner of how much reordering is tolerated."""
 
-    def __init__(
-        self, counters: Counters, fleet: Fleet, requests: Requests, flight: Flight, recovery: Recovery, paths: Striping
-    ) -> None:
-        self._counters = counters
-        self._fleet = fleet
-        self._requests = requests
-        self._flight = flight
-        self._recovery = recovery
-        self._striping = paths
-        self.reorder_packets = DUPLICATE_THRESHOLD
-        self._reorder_steps = 1
+    _counters: Counters
+    _fleet: Fleet
+    _requests: Requests
+    _flight: Flight
+    _recovery: Recovery
+    _striping: Striping
+    reorder_packets: int = DUPLICATE_THRESHOLD
+    _reorder_steps: int = 1
 
     def on_spurious(self) -> None:
         """Something declared lost came after all: tolerate more reordering from now on."""

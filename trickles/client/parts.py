@@ -48,10 +48,9 @@ class Parts:
         flight, output = Flight(limits, path), Output(limits)
         queue = InputQueue(limits.kept_input_bytes)
         upload = Uploader(queue, limits)
-        recovery = Recovery(
-            limits, counters, fleet, requests, flight, path, output, queue, upload, striping
-        )  # fmt: skip
-        losses = LossDetection(counters, fleet, requests, flight, recovery, striping)
+        shared = counters, fleet, requests, flight
+        recovery = Recovery(limits, *shared, path, output, queue, upload, striping)
+        losses = LossDetection(*shared, recovery, striping)
         session = Session(secret, config.suite)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
         return cls(*below, upload, output, recovery, losses)

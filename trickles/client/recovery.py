@@ -21,6 +21,7 @@ that was called dead shows a forgery, and such signs count for less from then on
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from trickles.client.fleet import Fleet
 from trickles.client.flight import Flight
@@ -28,7 +29,7 @@ from trickles.client.input import InputQueue
 from trickles.client.output import Output
 from trickles.client.pathmtu import PathMtu
 from trickles.client.requests import InFlight, Requests
-from trickles.client.rtt import RoundTrip
+from trickles.client.rtt import NO_SAMPLE, RoundTrip
 from trickles.client.striping import Striping
 from trickles.client.upload import Uploader
 from trickles.errors import ConnectionFailed
@@ -40,40 +41,30 @@ NEVER = 1 << 62
 MOST_DOUBTED = 256  # requests whose replica was called dead, by whoever
 
 
+@dataclass(slots=True, eq=False)
 class Recovery:
     """Owner of the round trip, of the silence that lasts, and of what replicas' deaths have cost."""
 
-    def __init__(
-        self,
-        limits: Limits,
-        counters: Counters,
-        fleet: Fleet,
-        requests: Requests,
-        flight: Flight,
-        path: PathMtu,
-        output: Output,
-        queue: InputQueue,
-        upload: Uploader,
-        striping: Striping,
-    ) -> None:
-        self._limits = limits
-        self._counters = counters
-        self._fleet = fleet
-        self._requests = requests
-        self._flight = flight
-        self._path = path
-        self._output = output
-        self._input = queue
-        self._upload = upload
-        self._striping = striping
-        self.round_trip = RoundTrip()
-        self.progress_at = 0  # when something authentic last arrived
-        self.failovers = 0
-        self.stall_us = 0  # the longest silence
-        self.served: dict[Address, int] = {}  # packets that brought something
-        self._asked_at = 0  # when something was first asked for after that
-        self._probes = 0  # since then
-        self.doubted: dict[int, Address] = {}  # low halves of requests: their replica is dead, says somebody unknown
+    _limits: Limits
+    _counters: Counters
+    _fleet: Fleet
+    _requests: Requests
+    _flight: Flight
+    _path: PathMtu
+    _output: Output
+    _input: InputQueue
+    _upload: Uploader
+    _striping: Striping
+    round_trip: RoundTrip = NO_SAMPLE
+    progress_at: int = 0  # when something authentic last arrived
+    failovers: int = 0
+    stall_us: int = 0  # the longest silence
+    served: dict[Address, int] = field(default_factory=dict)  # packets that brought something
+    doubted: dict[int, Address] = field(
+        default_factory=dict
+    )  # low halves of requests: their replica is dead, it is said
+    _asked_at: int = 0  # when something was first asked for after the last progress
+    _probes: int = 0  # since then
 
     # what is sent and what arrives
 

@@ -50,3 +50,6 @@ class RoundTrip(NamedTuple):
         if not self.srtt8:
             return limits.rto_initial
         return max((self.srtt8 >> 3) + self.rttvar4, limits.probe_floor)
+
+
+NO_SAMPLE = RoundTrip()
