@@ -44,6 +44,18 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (WORLD, "stores origin telemetry testing cli __main__"),
     ),
 }
+CLIENT_FLOORS = (
+    "requests fleet rtt arrivals reassembly events requested",
+    "config scoreboard input striping",
+    "pathmtu upload output handshake",
+    "flight",
+    "recovery",
+    "losses",
+    "parts",
+    "packets refusals",
+    "receiving sending snapshot",
+    "engine",
+)
 PLACES = {
     f"{package}.{name}": place for package, rows in LEVELS.items() for place, names in rows for name in names.split()
 }
@@ -99,10 +111,18 @@ def owned(module: Module) -> Iterator[str]:
         yield from rules.owns_what_it_assigns(module)
 
 
+def stacked(module: Module) -> Iterator[str]:
+    if module.name.startswith("trickles.client."):
+        yield from rules.imports_downwards(module, "trickles.client", CLIENT_FLOORS)
+
+
 Rule = Callable[[Module], Iterator[str]]
 
 
-@pytest.mark.parametrize("rule", [layered, pure, few_strangers, apart, small, owned], ids=lambda rule: rule.__name__)
+RULES = [layered, pure, few_strangers, apart, small, owned, stacked]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_packages_keep_the_rule(rule: Rule) -> None:
     breaches = [breach for module in MODULES for breach in rule(module)]
     assert not breaches, "\n" + "\n".join(breaches)
@@ -161,6 +181,9 @@ BREACHES = [
     (owned, "trickles.client.engine", "class A:\n    def f(self):\n        self.b.x[0] = 1", "assigns to self.b.x"),
     (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        del b.x", "assigns to b.x"),
     (owned, "trickles.client.engine", "setattr(a, 'x', 1)", "uses setattr"),
+    (stacked, "trickles.client.flight", "from trickles.client.recovery import Recovery", "not below it"),
+    (stacked, "trickles.client.flight", "def f():\n    from trickles.client import engine", "not below it"),
+    (stacked, "trickles.client.nowhere", "", "on none of the floors"),
     (owned, "trickles.client.engine", "class B(A):\n    pass", "B inherits from A"),
     (small, "trickles.wire", LONG_FUNCTION, "trickles.wire.f:1 has 51 lines"),
     (small, "trickles.wire", "async " + LONG_FUNCTION, "has 51 lines"),

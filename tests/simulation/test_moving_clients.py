@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.services import Lines, request
 from tests.simulation.worlds import HOME, SPRAY, client, content, download, listener
+from tests.support.inside import parts
 from trickles.client import Client, ClientConfig
 from trickles.testing import (
     MILLISECOND,
@@ -60,7 +61,7 @@ def test_a_proof_that_nobody_accepts_is_not_shown_for_ever() -> None:
 
             def spoil() -> None:
                 assert isinstance(host.engine, Client)
-                for run in host.engine.state.board._runs:
+                for run in parts(host.engine).flight.board._runs:
                     run[2] ^= 1
 
             def move() -> None:

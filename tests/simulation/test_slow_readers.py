@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files
+from tests.support.inside import parts
 from trickles.client import Client, ClientConfig
 from trickles.limits import Limits
 from trickles.testing import (
@@ -30,7 +31,7 @@ windows = pytest.mark.parametrize("window", [4 * KIBI, 16 * KIBI, 64 * KIBI, 256
 
 def held_bytes(engine: Client) -> int:
     """Bytes of output in a client's memory: in order and not taken, or waiting for what is missing before them."""
-    output = engine.state.output
+    output = parts(engine).output.arrived
     return output.ready_bytes + sum(map(len, output._pieces.values()))
 
 

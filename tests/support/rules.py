@@ -80,6 +80,18 @@ def never_imports(module: Module, packages: frozenset[str]) -> Iterator[str]:
             yield f"{module.name}:{each.line} imports {each.name}"
 
 
+def imports_downwards(module: Module, package: str, floors: Sequence[str]) -> Iterator[str]:
+    """A module of that package stands on one of its `floors`, lowest first, and imports lower ones of it only."""
+    floor = {f"{package}.{name}": at for at, names in enumerate(floors) for name in names.split()}
+    if module.name not in floor:
+        yield f"{module.name} is on none of the floors of {package}"
+        return
+    for each in imports(module):
+        target = each.name if each.name in floor else each.name.rpartition(".")[0]
+        if floor.get(target, -1) >= floor[module.name]:
+            yield f"{module.name}:{each.line} imports {target}, which is not below it"
+
+
 def owns_what_it_assigns(module: Module) -> Iterator[str]:
     """Attributes are assigned through `self` only, so by one class each; that class inherits from none of ours."""
     for node in ast.walk(module.tree):

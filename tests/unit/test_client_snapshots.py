@@ -104,12 +104,22 @@ def test_an_unsafe_request_under_way_is_asked_for_under_the_same_key_and_offset(
 def test_numbers_of_both_kinds_are_skipped_and_a_snapshot_that_is_outrun_is_stale() -> None:
     net = midway()
     snapshot, packets = net.client.snapshot(), parts(net.client).flight.next_number
-    assert not net.client.snapshot_is_stale
+    stale = [net.client.snapshot_is_stale]
     parts(net.client).flight.next_number += RESERVED_NUMBERS // 2 + 1
-    assert net.client.snapshot_is_stale
+    stale.append(net.client.snapshot_is_stale)
+    assert stale == [False, True]
     resumed = Client.resume([A], snapshot, HOME)
     assert parts(resumed).flight.next_number == packets + RESERVED_NUMBERS
-    assert resumed.snapshot().number == snapshot.number + RESERVED_NUMBERS
+    assert resumed.datagrams_to_send(now=0)
+    assert resumed.snapshot().number == snapshot.number + RESERVED_NUMBERS + 1
+
+
+def test_a_connection_that_moves_often_and_says_nothing_uses_no_numbers_up() -> None:
+    """A replica believes no base that lies very far above what is proved."""
+    net = midway()
+    for _ in range(1_000):
+        resume(net, net.client.snapshot(), HOME, len(net.received))
+    assert net.go_on() == CONTENT
 
 
 def test_what_was_sent_to_the_dead_is_not_taken_for_an_answer() -> None:

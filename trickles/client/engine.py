@@ -46,6 +46,7 @@ class Client:
         self._ended = False
         self._announced = False
         self._kept = 0, 0  # numbers used when the last snapshot was taken
+        self._resumed_at = -1  # the request number that it was resumed with
 
     @classmethod
     def resume(cls, replicas: Sequence[Address], snapshot: Snapshot, config: ClientConfig = DEFAULT_CONFIG) -> Client:
@@ -71,7 +72,8 @@ class Client:
         parts.output.restore(snapshot.output)
         parts.recovery.restore(snapshot.round_trip, snapshot.failovers, snapshot.stall_us, dict(snapshot.served))
         parts.fleet.prefer(snapshot.home)
-        self._packets.restore(snapshot.number + RESERVED_NUMBERS)
+        self._resumed_at = snapshot.number + RESERVED_NUMBERS
+        self._packets.restore(self._resumed_at)
         self._announced = True
 
     def snapshot(self) -> Snapshot:
@@ -83,15 +85,17 @@ class Client:
         if not self.is_established or self._failed or self._ended or certificate is None:
             raise LocalProtocolError("only a connection that is under way can be resumed")
         self._kept = self._packets.number, parts.flight.next_number
+        skipped = RESERVED_NUMBERS if self._packets.number == self._resumed_at else 0  # and nothing was sent since
+        flight = parts.flight.state(answered=not len(parts.requests))
         path, recovery = parts.path, parts.recovery
         return Snapshot(
             parts.config.suite,
             parts.secret,
             certificate.encode(),
             parts.limits.receive_window_bytes,
-            self._packets.number,
+            self._packets.number - skipped,
             (path.datagram_bytes, path.proven_bytes, path.size_proof),
-            parts.flight.state(answered=not len(parts.requests)),
+            flight._replace(next_number=flight.next_number - skipped),
             parts.input.state(),
             parts.upload.state(),
             parts.output.state(),

@@ -37,7 +37,7 @@ from trickles.wire.request import MOST_OFFSET
 from trickles.wire.response import TRANSPORT_FRAME_BYTES, UserFrame, parse_transport_untrusted
 
 VERSION = 1
-RESERVED_NUMBERS = 1 << 14  # that a client may use after its snapshot, of either kind; well below max_restart_skip
+RESERVED_NUMBERS = 1 << 16  # that a client may use after its snapshot, of either kind; well below max_restart_skip
 MOST_FRAMES = 1 << 16
 MOST_REPLICAS = 256
 MOST_HOST_BYTES = 64  # an IPv6 address with its zone
