@@ -11,7 +11,7 @@ restart: when the window is stuck, one request claims a new base above `next_num
 (`restarting`) nothing else is sent, and only its answer is taken up. A restart is needed
 
 - from an unvalidated continuation, which allows nothing else (RFC 9000 section 8.1);
-- when a reply was short, a proof has too many holes, or a repeat said that the tail is lost (`_broken`): that part of
+- when a reply was short, a proof has too many holes, or a repeat said that the tail is lost (`broken`): that part of
   the window is never granted again;
 - after a timeout (`_timed_out`); after two in a row perhaps the proof is at fault (an episode that another replica has
   begun meanwhile), so `_distrusted` shows none until an episode begins: no proof is always valid, and earns least;
@@ -85,7 +85,7 @@ class Flight:
         self.challenges = 0  # of the address or an expired continuation, since a packet last came
         self._lacking_since: int | None = None  # when a replica first said, since then, that it cannot continue
         self._last_base = limits.max_number - limits.max_window  # above no episode can begin
-        self._broken = False  # a grant was not used up: only a restart goes on
+        self.broken = False  # a grant was not used up: only a restart goes on
         self._tail_lost = False  # a repeat said so of the episode in force: the next restart is not a clean one
         self._timed_out = False  # silence lasted: only a restart goes on, and not a clean one
         self._distrusted = False  # proofs went unanswered: none is shown until an episode begins
@@ -148,13 +148,13 @@ class Flight:
         self.board.start_over(frame.episode)
         self.acknowledged = base
         self.next_number = max(self.next_number, base + start)
-        self._broken = self._distrusted = self._tail_lost = False
+        self.broken = self._distrusted = self._tail_lost = False
         self.begun_at = now
 
     def on_short(self, number: int) -> None:
         """Nothing of a grant comes above that number: only a restart goes on, unless the episode is over."""
         if number >= self.board.episode.base:
-            self._broken = True
+            self.broken = True
 
     def on_tail_lost(self) -> None:
         """Packets were lost above which nothing has arrived: no proof can show it, so no restart is clean."""
@@ -179,7 +179,7 @@ class Flight:
         """Declare the first hole lost for good; returns it."""
         lost = self.board.declare_lost()
         if self.board.shattered:
-            self._broken = True
+            self.broken = True
         return lost
 
     def on_over(self, request: InFlight) -> None:
@@ -201,7 +201,7 @@ class Flight:
             return False
         if self.transport.embryo or self._timed_out:
             return True
-        if self._broken:  # with packets still out of order it is too early to tell a loss
+        if self.broken:  # with packets still out of order it is too early to tell a loss
             return bool(board.holes or not board.waiting)
         if in_flight:
             return False
@@ -209,11 +209,6 @@ class Flight:
         if edge(self.acknowledged) >= edge(board.cursor):  # what arrived earns nothing, and nothing more will come
             return not board.waiting
         return idle(now) or self.drains
-
-    @property
-    def broken(self) -> bool:
-        """True when part of the window is never granted: only a restart goes on, once losses show."""
-        return self._broken
 
     def claim(self, packets: int, most_runs: int) -> Claim | None:
         """Acknowledge what earns `packets`, or all that arrived; None when that is nothing, or no proof fits."""
@@ -226,7 +221,7 @@ class Flight:
             raise ConnectionFailed("packet numbers used up")
         runs = board.proof()
         if len(runs) > most_runs:
-            self._broken = True
+            self.broken = True
             return None
         self.acknowledged = hi
         self.next_number = max(self.next_number, stop)
@@ -295,4 +290,4 @@ class Flight:
             self.board.restore(state.run)
         self.acknowledged = self.board.cursor
         self.floor = self.next_number = max(self.next_number, state.next_number)
-        self._broken, self._tail_lost = True, not state.clean
+        self.broken, self._tail_lost = True, not state.clean

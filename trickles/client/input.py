@@ -115,14 +115,14 @@ class InputQueue:
     def on_over(self, request: InFlight) -> None:
         """A request that brought input is over: settle what became of it."""
         self.in_flight = False
-        seen = request.answered and not request.lost
+        seen, ends = request.answered and not request.lost, bool(request.flags & RequestFlag.INPUT_END)
         if request.flags & RequestFlag.INPUT_LOST:
             self._loss_told = self._loss_told or seen
         elif self.consumed > request.input_offset:  # the rest, if any, is due again, and the end with it
-            self._end_told = self._end_told or (request.ends_input and self.consumed >= request.input_stop)
+            self._end_told = self._end_told or (ends and self.consumed >= request.input_stop)
         elif seen and request.blob:  # what rode on the hello may have been left for a proved one
             self._offered = max(self._offered, request.input_stop)
-            self._end_told = self._end_told or request.ends_input
+            self._end_told = self._end_told or ends
 
     def is_due(self, available: int) -> bool:
         """True when there is something to tell the service that it has not seen: input, its end, or its loss."""

@@ -60,9 +60,7 @@ class Recovery:
     failovers: int = 0
     stall_us: int = 0  # the longest silence
     served: dict[Address, int] = field(default_factory=dict)  # packets that brought something
-    doubted: dict[int, Address] = field(
-        default_factory=dict
-    )  # low halves of requests: their replica is dead, it is said
+    doubted: dict[int, Address] = field(default_factory=dict)  # by request: replicas called dead
     _asked_at: int = 0  # when something was first asked for after the last progress
     _probes: int = 0  # since then
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
 from trickles.ranges import Range
-from trickles.wire.kinds import Address, RequestFlag
+from trickles.wire.kinds import Address
 from trickles.wire.request import Run
 
 MOST_REPEATS_NAMED = 16  # request numbers by which the answers to one request are known: its newest
@@ -144,11 +144,6 @@ class InFlight:
     def converts(self) -> bool:
         """True when the answer brings a continuation without which its data is worth nothing."""
         return self.extends or self.flags & 8 != 0  # likewise
-
-    @property
-    def ends_input(self) -> bool:
-        """True when this request says that no more input follows."""
-        return bool(self.flags & RequestFlag.INPUT_END)
 
     @property
     def done(self) -> bool:
