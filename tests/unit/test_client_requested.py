@@ -1,10 +1,9 @@
-"""What to ask for, and which request answers it: user continuations, lost ranges, claims in flight."""
+"""What to ask for: user continuations, and ranges of output that are lost or new."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trickles.client.requested import Requested
-from trickles.client.requests import InFlight, Requests
 from trickles.wire.response import UserFrame
 
 REPLICA = ("10.0.0.1", 443)
@@ -180,64 +179,3 @@ def test_whatever_is_lost_every_byte_is_asked_for_until_it_arrives(actions: list
         for start, stop in chosen:
             flying |= set(range(start, stop))
     assert flying | set(range(below)) == set(range(600))
-
-
-# requests in flight
-
-
-def request(start: int, stop: int) -> InFlight:
-    return InFlight(start, stop, 0, 0, REPLICA, 0)
-
-
-@given(st.integers(0, 1000), st.integers(1, 40), st.lists(st.tuples(st.integers(-5, 50), st.integers(0, 20))))
-def test_settling_counts_each_number_once(start: int, size: int, spans: list[tuple[int, int]]) -> None:
-    found, settled = request(start, start + size), set[int]()
-    for offset, count in spans:
-        numbers = set(range(start + offset, start + offset + count)) & set(range(start, start + size))
-        assert found.settle(start + offset, start + offset + count) == len(numbers - settled)
-        settled |= numbers
-        assert found.done == (len(settled) == size)
-
-
-def test_a_request_that_was_granted_less_is_done_sooner() -> None:
-    found = request(10, 20)
-    found.settle(10, 12)
-    found.settle(18, 20)
-    found.resize(12)
-    assert found.done
-    found.resize(13)
-    assert not found.done
-
-
-def test_requests_are_found_by_the_low_half_of_any_of_their_numbers() -> None:
-    requests, first, second = Requests(), request(0, 5), request(5, 10)
-    for each in (first, second):
-        requests.add(each)
-    requests.sent(first, 7, 0)
-    first.retry(0)
-    requests.sent(first, 0x1_0008, 0)
-    requests.sent(second, 9, 0)
-    assert [requests.find(number) for number in (7, 8, 0x9_0008, 9, 10)] == [first, first, first, second, None]
-    requests.remove(first)
-    assert [requests.find(number) for number in (7, 8, 9)] == [None, None, second]
-    requests.remove(first)
-    assert list(requests) == [second]
-
-
-def test_a_request_number_that_came_round_names_the_later_request() -> None:
-    requests, first, second = Requests(), request(0, 5), request(5, 10)
-    for number, each in ((3, first), (0x1_0003, second)):
-        requests.add(each)
-        requests.sent(each, number, 0)
-    requests.remove(first)
-    assert requests.find(3) is second
-
-
-def test_lost_numbers_end_the_requests_that_waited_for_nothing_else() -> None:
-    requests, first, second, third = Requests(), request(0, 5), request(5, 10), request(10, 15)
-    for each in (first, second, third):
-        requests.add(each)
-    first.settle(0, 4)
-    assert requests.lose(4, 7) == [first]
-    assert [each.lost for each in (first, second, third)] == [True, True, False]
-    assert list(requests) == [first, second, third]
