@@ -1,4 +1,4 @@
-"""What a client is told before it starts."""
+"""Configuration of a client."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class Client:
             self._fail(failure.reason)
 
     def datagrams_to_send(self, *, now: int) -> list[tuple[bytes, Address]]:
-        """What goes out now, with where to."""
+        """The datagrams that are due now, each with its destination."""
         if self._failed or self._ended:
             return []
         try:
@@ -190,7 +190,7 @@ class Client:
         return self._sender.next_timeout() if self.is_established else self._handshake.deadline
 
     def next_event(self) -> ClientEvent | None:
-        """What happened, one thing at a time; taking data out is what opens the receive window."""
+        """The next event, or None; taking data out opens the receive window."""
         if self._events:
             return self._events.popleft()
         output = self._parts.output

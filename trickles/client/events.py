@@ -1,4 +1,4 @@
-"""What a client engine tells its driver."""
+"""Events that a client engine gives its driver."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Handshake:
         self.deadline = now
 
     def datagrams(self, now: int, early: Callable[[], tuple[bytes, bool]], wanted: int) -> list[tuple[bytes, Address]]:
-        """What is due; `early` gives the input at hand (and whether it ends) when the hello is made."""
+        """The datagrams that are due; `early` gives the input at hand (and whether it ends) when the hello is made."""
         if self.deadline is None or now < self.deadline:
             return []
         self._check_patience(now)
@@ -93,7 +93,9 @@ class Handshake:
     def timed_out(self, now: int) -> None:
         """Nobody answered in time: the next try goes to another replica."""
         due = self._started is not None and self.deadline is not None and now >= self.deadline
-        if due and not self._working and self._asked == self._replica:  # else its death was told: it was left already
+        if (
+            due and not self._working and self._asked == self._replica
+        ):  # else a sign of its death came: it was left already
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:

@@ -1,8 +1,8 @@
 """Loss detection: a hole in what has arrived is a loss once three later packets or some time have passed (RFC 8985).
 
 To declare a hole lost is for good: each later request of the episode shows it, and the server answers by a smaller
-window. So a client that declares too early only slows itself down, and learns from it: what comes after all makes it
-tolerate more reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts,
+window. So a client that declares too early only slows itself down; a packet that comes after all makes it tolerate more
+reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts,
 with the paths' unevenness added, and with striping each path is judged by its own order.
 
 A hole is not declared while the replica that it is expected from says that it is at work, nor when it lies above the

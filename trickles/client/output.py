@@ -2,8 +2,8 @@
 
 Two replies to one request may differ when it brings input, or asks for what lies beyond the newest continuation: a
 service need not be deterministic. Of such a conversion one reply stands, the first whose continuation is taken, known
-by its salt; data of any other is dropped. Copies from before the request number's low half came round are told apart
-by the packet numbers, which only rise.
+by its salt; data of any other is dropped. Copies from before the request number's low half came round are known by
+their packet numbers, which only rise.
 """
 
 from __future__ import annotations

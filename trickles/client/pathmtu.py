@@ -11,7 +11,7 @@ from trickles.client.config import ClientConfig
 WORTHWHILE_BYTES = 32_768  # a shorter transfer does not pay for it
 RETRY = 400_000
 TRIES = 2
-MOST_PATHS = 8  # changes of the path after which it is probed anew: a hostile fleet can say so with each answer
+MOST_PATHS = 8  # changes of the path after which it is probed again: a hostile fleet can say so with each answer
 LARGE_BURST = 4  # packets one request may ask for when a single one is as large as a send
 
 

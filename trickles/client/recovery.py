@@ -127,7 +127,7 @@ class Recovery:
         self.close(request)
 
     def lose_input(self, why: str) -> None:
-        """Give up on input that was not consumed: the service is told, and may still answer for its protocol."""
+        """Give up on input that was not consumed: the service is informed, and may still answer for its protocol."""
         self._upload.give_up()
         self._input.lose(why)
 

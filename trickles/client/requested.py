@@ -90,7 +90,7 @@ class Requested:
         self.asked = offset
 
     def ask_again_from(self, offset: int) -> None:
-        """What was asked for from `offset` on, it is not known under which continuation, is asked for again."""
+        """Ask again for output from `offset` on, of which it is not known to which continuation it belongs."""
         self.asked = min(self.asked, offset)
 
     def extension_over(self) -> None:

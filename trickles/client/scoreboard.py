@@ -1,4 +1,4 @@
-"""What the client can prove: received packet numbers, their nonces, and the holes it has declared lost.
+"""The proof that a client can show: received packet numbers, their nonces, and the holes it has declared lost.
 
 Numbers below `cursor` are decided: received (they are in the proof) or declared lost (they never will be, so that every
 request of the episode shows the same holes). Received numbers above a hole wait until the hole fills or is declared.

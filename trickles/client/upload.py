@@ -4,8 +4,8 @@ The client is the sender here, so its window is ordinary Reno, counted in pieces
 per round trip for losses (three later receipts), one piece after a timeout.
 
 Receipts hold for one store. Pieces may have gone to several that are not one (machines with a spool each), or a store
-may have lost some: then a commit is refused, and the upload begins anew, with one replica to which all of it goes.
-Receipts of the attempt before count no more: they are told apart by the request numbers of their pieces.
+may have lost some: then a commit is refused, and the upload begins again, with one replica to which all of it goes.
+Receipts of the attempt before count no more: they are distinguished by the request numbers of their pieces.
 """
 
 from __future__ import annotations
