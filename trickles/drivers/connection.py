@@ -15,7 +15,7 @@ from trickles.service import Buffer
 
 
 class Consumer(Protocol):
-    """Who takes what a connection brings."""
+    """The receiver of what a connection brings."""
 
     def data(self, chunks: list[Buffer]) -> None:
         """Output bytes in order."""
@@ -30,21 +30,15 @@ class Consumer(Protocol):
         """The connection cannot go on."""
 
 
-class Student(Protocol):
-    """Who wants to know what a connection found out about its fleet."""
-
-    def learn(self, client: Client) -> None:
-        """Called when a replica seems silent, and when the connection is over."""
-
-
 class Connection:
     """Drives one client engine; while `paused`, output stays in the engine and its receive window closes.
 
     It holds a UDP socket only while something is under way: a server knows nothing of an idle client, and for the
-    engine a new socket is a change of its port. What ends, fails or closes gives everything back.
+    engine a new socket is a change of its port. What ends, fails or closes gives everything back. `on_learned` is
+    called when a replica seems silent, and when the connection is over: the engine knows more of its fleet then.
     """
 
-    def __init__(self, client: Client, ports: Ports, consumer: Consumer, student: Student) -> None:
+    def __init__(self, client: Client, ports: Ports, consumer: Consumer, on_learned: Callable[[Client], None]) -> None:
         self.client = client
         self.paused = False
         self.closed = False
@@ -54,7 +48,7 @@ class Connection:
         self._ports = ports
         self._port: Port | None = None
         self._consumer: Consumer | None = consumer
-        self._student = student
+        self._on_learned = on_learned
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
@@ -65,12 +59,12 @@ class Connection:
 
     @property
     def has_socket(self) -> bool:
-        """Whether it holds a UDP socket now."""
+        """True while it holds a UDP socket."""
         return self._port is not None
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is under way: all input was consumed, and the whole output of it was delivered."""
+        """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
         return self.client.is_idle
 
     def start(self) -> None:
@@ -117,7 +111,7 @@ class Connection:
         """Forget the connection; nobody else has to know."""
         if not self.closed:
             self.closed = True
-            self._student.learn(self.client)
+            self._on_learned(self.client)
             self._consumer = None  # it may hold this connection: no cycle is left to collect
         self._rest()
 
@@ -136,7 +130,7 @@ class Connection:
         if unreachable:
             for replica in unreachable:
                 self.client.receive_unreachable(replica, now=now)
-            self._student.learn(self.client)
+            self._on_learned(self.client)
         self._step(now)
 
     def _flush_scheduled(self) -> None:
@@ -217,7 +211,7 @@ class Connection:
             self._arm(due, now)
         else:
             self.client.handle_timeout(now=now)
-            self._student.learn(self.client)
+            self._on_learned(self.client)
             self._step(now)
 
     def _idle(self, now: int) -> None:

@@ -1,4 +1,4 @@
-"""What connections to one fleet share and learn: replicas, identity, certificate, path size. All of it is soft."""
+"""State that connections to one fleet share: replicas, identity, certificate, path size. All of it is soft."""
 
 from __future__ import annotations
 
@@ -81,20 +81,20 @@ class Dialer:
     def dial(self, consumer: Consumer, window_bytes: int | None = None) -> Connection:
         """A new connection; it takes a socket when it has something to send. Call `start` on it."""
         client = self._client(self._health.pick(monotonic_us()), window_bytes or self.window_bytes)
-        connection = Connection(client, self.ports, consumer, self)
+        connection = Connection(client, self.ports, consumer, self._learn)
         self._live.add(connection)
         return connection
 
     def adopt(self, client: Client, consumer: Consumer) -> Connection:
         """A connection that began in another process, with the engine that it had; call `wake` on it."""
         client.replace_replicas(self.replicas, now=monotonic_us())
-        connection = Connection(client, self.ports, consumer, self)
+        connection = Connection(client, self.ports, consumer, self._learn)
         self._live.add(connection)
         return connection
 
     @property
     def config(self) -> ClientConfig:
-        """What its connections begin with, and what they have learned."""
+        """The configuration that its next connection begins with."""
         return self._config
 
     def replace(self, replicas: Sequence[Address]) -> None:
@@ -132,7 +132,7 @@ class Dialer:
             config = self._config_for(first, window_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
 
-    def learn(self, client: Client) -> None:
+    def _learn(self, client: Client) -> None:
         """Keep what a connection found out: the certificate, the path's size, which replicas answer."""
         certificate = client.certificate
         self._note_health(client, monotonic_us())
@@ -191,7 +191,7 @@ def newest_start() -> Callable[[bytes, int], int]:
 
 
 def _wide(replicas: Sequence[Address]) -> bool:
-    """Whether reaching them takes IPv6."""
+    """True when reaching them takes IPv6."""
     return any(":" in host for host, _ in replicas)
 
 
@@ -201,7 +201,7 @@ def _fitting(probe_sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def is_numeric(host: str) -> bool:
-    """Whether the host is an address, for which no resolver is needed."""
+    """True when the host is an address, for which no resolver is needed."""
     try:
         ip_address(host)
     except ValueError:
