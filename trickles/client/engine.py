@@ -24,6 +24,7 @@ from trickles.service import Buffer
 from trickles.trickle import Course
 from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Address
+from trickles.wire.response import TransportFrame
 
 DEFAULT_CONFIG = ClientConfig()
 
@@ -46,7 +47,7 @@ class Client:
         self._ended = False
         self._announced = False
         self._kept = 0, 0  # numbers used when the last snapshot was taken
-        self._resumed_at = -1  # the request number that it was resumed with
+        self._resumed_with: tuple[int, int, TransportFrame | None] = -1, 0, None  # numbers and continuation
 
     @classmethod
     def resume(cls, replicas: Sequence[Address], snapshot: Snapshot, config: ClientConfig = DEFAULT_CONFIG) -> Client:
@@ -72,8 +73,8 @@ class Client:
         parts.output.restore(snapshot.output)
         parts.recovery.restore(snapshot.round_trip, snapshot.failovers, snapshot.stall_us, dict(snapshot.served))
         parts.fleet.prefer(snapshot.home)
-        self._resumed_at = snapshot.number + RESERVED_NUMBERS
-        self._packets.restore(self._resumed_at)
+        self._packets.restore(snapshot.number + RESERVED_NUMBERS)
+        self._resumed_with = self._packets.number, parts.flight.next_number, parts.flight.transport
         self._announced = True
 
     def snapshot(self) -> Snapshot:
@@ -85,8 +86,8 @@ class Client:
         if not self.is_established or self._failed or self._ended or certificate is None:
             raise LocalProtocolError("only a connection that is under way can be resumed")
         self._kept = self._packets.number, parts.flight.next_number
-        skipped = RESERVED_NUMBERS if self._packets.number == self._resumed_at else 0  # and nothing was sent since
-        flight = parts.flight.state(answered=not len(parts.requests))
+        unused = self._resumed_with == (*self._kept, parts.flight.transport)  # nothing was sent or heard since
+        skipped, flight = RESERVED_NUMBERS if unused else 0, parts.flight.state(answered=not len(parts.requests))
         path, recovery = parts.path, parts.recovery
         return Snapshot(
             parts.config.suite,

@@ -212,9 +212,9 @@ def _input_is_sound(queue: InputState, upload: UploadState) -> bool:
 def _output_is_sound(output: OutputState, queue: InputState, limits: Limits) -> bool:
     arrived, at = output.taken + len(output.ready), 0
     for start, stop, consumed, blob, _ in output.frames:
-        ordered = at <= start and (stop is None or start <= stop <= MOST_OFFSET) and consumed <= queue.written
-        if not ordered or start > MOST_OFFSET or len(blob) > limits.max_user_continuation_bytes + SEALED_USER_BYTES:
+        ordered = at <= start and (stop is None or start <= stop) and consumed <= queue.written
+        if not ordered or len(blob) > limits.max_user_continuation_bytes + SEALED_USER_BYTES:
             return False
-        at = stop if stop is not None else MOST_OFFSET + 1
+        at = stop if stop is not None else _NO_END + 1
     frames = len(output.frames) <= limits.max_continuations
     return frames and arrived <= MOST_OFFSET and (output.end is None or arrived <= output.end <= MOST_OFFSET)
