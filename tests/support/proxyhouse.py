@@ -12,11 +12,9 @@ from tests.support.origins import origin
 from tests.support.site_folder import fill
 from trickles import Dialer, Limits
 from trickles.gateway import Gateway, GatewayLimits
-from trickles.gateway.guide import Guide, PassThrough
 from trickles.gateway.limits import DEFAULT_LIMITS as GATEWAY_LIMITS
-from trickles.gateway.proxy import Front
-from trickles.gateway.routes import Pattern, Routes
-from trickles.gateway.shared import Shared
+from trickles.gateway.proxy_front import proxied
+from trickles.gateway.routing import DirectAccess, Pattern, Router, RouteTable
 from trickles.limits import DEFAULT_LIMITS
 
 LARGE = bytes(range(256)) * 8_000
@@ -29,7 +27,7 @@ class ProxyHouse:
 
     fleets: dict[str, LoopFleet]
     gateway: Gateway
-    guide: Guide
+    router: Router
     port: int = 0
     told: list[str] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -67,7 +65,7 @@ def web_fleets(folder: Path) -> Iterator[dict[str, LoopFleet]]:
 async def proxy_house(
     folder: Path,
     *,
-    passing: PassThrough | None = None,
+    passing: DirectAccess | None = None,
     limits: GatewayLimits = GATEWAY_LIMITS,
     client: Limits = DEFAULT_LIMITS,
 ) -> AsyncIterator[ProxyHouse]:
@@ -76,20 +74,16 @@ async def proxy_house(
         dialers: dict[Pattern, Dialer] = {}
         for name, fleet in fleets.items():
             dialers[name, None] = Dialer(fleet.addresses, config(limits=client))
-        guide, told = Guide(Routes(dialers), passing), list[str]()
+        router, told = Router(RouteTable(dialers), passing), list[str]()
         gateway = Gateway(limits=limits, report=lambda _, reason: told.append(reason))
-        [(_, port)] = await gateway.listen("127.0.0.1", 0, partial(_front, guide))
-        home = ProxyHouse(fleets, gateway, guide, port, told)
+        [(_, port)] = await gateway.listen("127.0.0.1", 0, partial(proxied, router))
+        home = ProxyHouse(fleets, gateway, router, port, told)
         try:
             yield home
         finally:
             for writer in home.writers:
                 writer.transport.abort()
             await gateway.close()
-
-
-def _front(guide: Guide, shared: Shared) -> Front:
-    return Front(shared, guide)
 
 
 def request(host: str, path: str = "/name", *fields: str, method: str = "GET") -> bytes:

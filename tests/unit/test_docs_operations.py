@@ -7,7 +7,8 @@ import pytest
 
 from docs.limits_tables import page, value
 from tests.support.processes import ROOT
-from trickles.gateway.shared import Tally
+from trickles.gateway.context import Statistics
+from trickles.gateway.fleet_upstream import TOO_LATE
 from trickles.service import Refusal
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -63,12 +64,13 @@ def test_every_counter_of_a_replica_is_explained_and_no_other() -> None:
 
 def test_every_figure_of_a_gateway_is_explained() -> None:
     paragraph = PAGE.partition("A gateway tells ")[2].partition("\n\n")[0]
-    assert {field.name for field in fields(Tally)} - {"reasons"} <= set(re.findall(r"`(\w+)`", paragraph))
+    assert {field.name for field in fields(Statistics)} - {"reasons"} <= set(re.findall(r"`(\w+)`", paragraph))
 
 
 def test_every_reason_for_which_a_transfer_fails_is_explained() -> None:
     reasons = set(re.findall(r'ConnectionFailed\(f?"([^"{]+)', source("trickles/client")))
-    reasons |= set(re.findall(r'(?:_tell|stop|failed)\(f?"([^"{]+)', source("trickles/gateway", "trickles/drivers")))
+    text = source("trickles/gateway", "trickles/drivers")
+    reasons |= set(re.findall(r'(?:_tell|stop|failed|\.refuse)\(f?"([^"{]+)', text)) | {TOO_LATE}
     table = PAGE.partition("| reason | meaning |")[2].partition("\n\n")[0]
     missing = {reason for reason in reasons - {"closed"} if f"`{reason.strip()}" not in table}
     assert not missing

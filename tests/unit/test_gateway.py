@@ -178,9 +178,9 @@ def test_a_program_that_writes_fast_is_held_back() -> None:
             _, writer = await home.dial()
             writer.transport.set_write_buffer_limits(high=0)
             writer.write(bytes(30_000_000))
-            [forwarder] = home.gateway._shared.live
-            await until(lambda: not forwarder._reading)  # type: ignore[attr-defined]
-            held = forwarder._connection.client.input_waiting  # type: ignore[attr-defined]
+            [downstream] = home.gateway.context.table
+            await until(lambda: downstream.held_back)
+            held = downstream.upstream.waiting_bytes  # type: ignore[attr-defined]
             assert SMALL < held < 1_000_000
             assert writer.transport.get_write_buffer_size() > 10_000_000
             writer.transport.abort()
@@ -193,8 +193,8 @@ def test_a_program_that_goes_while_it_is_held_back_is_noticed() -> None:
         async with house(Deaf(), limits=GatewayLimits(input_high_water=SMALL, look_every=0.001)) as home:
             _, writer = await home.dial()
             writer.write(bytes(10_000_000))
-            [forwarder] = home.gateway._shared.live
-            await until(lambda: not forwarder._reading)  # type: ignore[attr-defined]
+            [downstream] = home.gateway.context.table
+            await until(lambda: downstream.held_back)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
             await until(lambda: home.gateway.live == 0)

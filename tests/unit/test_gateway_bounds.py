@@ -103,7 +103,7 @@ def test_one_client_too_many_takes_the_place_of_who_stands_still() -> None:
         async with house(limits=GatewayLimits(most_connections=2, still_after=0.0)) as home:
             idle, busy = await home.dial(), await home.dial(receive_bytes=SMALL)
             busy[1].write(b"get 100000000\n")
-            await until(lambda: any(each.held_back for each in home.gateway._shared.live))
+            await until(lambda: any(each.held_back for each in home.gateway.context.table))
             assert await home.ask(b"get 1\n") == tape(0, 1)
             assert await idle[0].read() == b""
             third, fourth = await home.dial(), await home.dial()
@@ -136,7 +136,7 @@ def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
         async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
             windows = []
             for number in range(40):
-                windows.append(home.gateway._shared.window_bytes(home.dialer))
+                windows.append(home.gateway.context.window_bytes(home.dialer))
                 reader, writer = await home.dial()
                 writer.write(b"get 5\n")
                 assert await reader.readexactly(5) == tape(0, 5)

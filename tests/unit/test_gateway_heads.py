@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trickles.gateway import headbuffer
-from trickles.gateway.headbuffer import HeadBuffer
+from trickles.gateway import heads
 from trickles.gateway.heads import (
     MOST_HEAD_BYTES,
     MOST_LINE_BYTES,
     BadHead,
+    HeadBuffer,
     RequestHead,
     error_answer,
     request_head_untrusted,
@@ -187,14 +187,14 @@ def test_a_head_byte_by_byte_is_not_read_anew_for_each(monkeypatch: pytest.Monke
         looked.append(len(data))
         return request_head_untrusted(data)
 
-    monkeypatch.setattr(headbuffer, "request_head_untrusted", look)
+    monkeypatch.setattr(heads, "request_head_untrusted", look)
     whole, buffer = b"GET http://h/ HTTP/1.1\r\n" + b"A: b\r\n" * 9_000 + b"\r\n", HeadBuffer()
-    heads = []
+    found = []
     for byte in whole:
         buffer.add(bytes((byte,)))
-        heads.append(buffer.head())
-    assert heads[-1] is not None
-    assert heads[:-1] == [None] * (len(whole) - 1)
+        found.append(buffer.head())
+    assert found[-1] is not None
+    assert found[:-1] == [None] * (len(whole) - 1)
     assert sum(looked) < 4 * len(whole)
     assert len(looked) < 20
 

@@ -8,19 +8,18 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from tests.support.loopfleet import run, until
-from trickles.gateway.account import Account, Completion
-from trickles.gateway.metrics import MOST_LABELS, Metrics
-from trickles.gateway.metrics_server import MOST_AT_ONCE, MOST_HEAD_BYTES, MetricsServer
-from trickles.gateway.shared import Tally
+from trickles.gateway.accesslog import Completion, ConnectionRecord
+from trickles.gateway.context import Statistics
+from trickles.gateway.metrics import MOST_AT_ONCE, MOST_HEAD_BYTES, MOST_LABELS, Metrics, MetricsServer
 
 A, B = ("192.0.2.1", 8443), ("2001:db8::1", 8443)
 SAMPLE = re.compile(r'trickles_gateway_[a-z_]+(\{[a-z]+="[^"\n]*"\})? -?[0-9.e+-]+')
 
 
-def account(**given: object) -> Account:
+def account(**given: object) -> ConnectionRecord:
     """Of a connection that is over."""
     usual: dict[str, object] = {"client": "c", "began": 0.0, "duration": 1.0, "completion": Completion.COMPLETE}
-    return Account(**{**usual, **given})  # type: ignore[arg-type]
+    return ConnectionRecord(**{**usual, **given})  # type: ignore[arg-type]
 
 
 def samples(text: str) -> dict[str, float]:
@@ -44,9 +43,9 @@ def test_what_has_ended_and_what_goes_on_are_counted_together() -> None:
     metrics = Metrics()
     metrics.note(account(replicas={A: 5}, latencies_us={A: 20_000}, longest_stall_us=30_000))
     metrics.note(account(replicas={A: 1, B: 2}, latencies_us={B: 1_000}, longest_stall_us=60_000_000))
-    tally = Tally(accepted=4, refused=1, completed=2, failed=3, bytes_in=7, bytes_out=9, failovers=1)
-    tally.reasons = {"gone": 1, "no socket: x": 1, "no socket: y": 1}
-    found = samples(metrics.render(tally, 2, [{A: 10}, {}]))
+    statistics = Statistics(accepted=4, refused=1, completed=2, failed=3, bytes_in=7, bytes_out=9, failovers=1)
+    statistics.reasons = {"gone": 1, "no socket: x": 1, "no socket: y": 1}
+    found = samples(metrics.render(statistics, 2, [{A: 10}, {}]))
     assert found["connections"] == 2
     assert found["accepted_total"] == 4
     assert found['failed_total{reason="no socket"}'] == 2
@@ -63,12 +62,12 @@ def test_what_has_ended_and_what_goes_on_are_counted_together() -> None:
 
 
 def test_labels_are_bounded_and_escaped() -> None:
-    metrics, tally = Metrics(), Tally()
+    metrics, statistics = Metrics(), Statistics()
     for port in range(2 * MOST_LABELS):
         metrics.note(account(replicas={("192.0.2.1", port): 1}))
-        tally.fail(f"reason {port}")
-    tally.reasons = {'a"b\\c\nd': 1, **tally.reasons}
-    text = metrics.render(tally, 0, [])
+        statistics.fail(f"reason {port}")
+    statistics.reasons = {'a"b\\c\nd': 1, **statistics.reasons}
+    text = metrics.render(statistics, 0, [])
     assert text.count("replica_packets_total{") == MOST_LABELS + 1
     assert f'replica_packets_total{{replica="other"}} {MOST_LABELS}\n' in text
     assert text.count("failed_total{") == MOST_LABELS + 1

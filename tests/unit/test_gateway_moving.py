@@ -12,7 +12,7 @@ from tests.support.loopfleet import LoopFleet, config, run, until
 from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
 from trickles.gateway import Gateway, moving
-from trickles.gateway.account import Account
+from trickles.gateway.accesslog import ConnectionRecord
 from trickles.wire.kinds import Suite
 
 
@@ -26,7 +26,7 @@ class Street:
     port: int
     heir: socket.socket
     receiving: asyncio.Task[None]
-    accounts: list[Account]
+    accounts: list[ConnectionRecord]
 
     async def move(self) -> int:
         """Move all that will; returns how many did."""
@@ -40,7 +40,7 @@ async def street(suite: Suite = Suite.SEALED) -> AsyncIterator[Street]:
     with LoopFleet(2) as fleet:
         dialers = [Dialer(fleet.addresses, config(suite=suite)) for _ in range(2)]
         old, new = map(Gateway, dialers)
-        accounts = list[Account]()
+        accounts = list[ConnectionRecord]()
         new.watch(accounts.append)
         [(_, port)] = await old.listen("127.0.0.1", 0)
         ours, theirs = socket.socketpair()
@@ -83,7 +83,7 @@ def test_an_upload_goes_on_elsewhere_with_every_byte() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
             writer.write(b"sum 3000000\n" + tape(0, 1_500_000))
             await writer.drain()
-            await until(lambda: here.old.tally.bytes_in > 500_000)
+            await until(lambda: here.old.statistics.bytes_in > 500_000)
             assert await here.move() == 1
             writer.write(tape(1_500_000, 3_000_000))
             assert await reader.readexactly(65) == tape_digest(3_000_000).encode() + b"\n"

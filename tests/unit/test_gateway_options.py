@@ -14,9 +14,7 @@ from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import server_key_text
 from trickles.errors import KeyringError, LocalProtocolError
 from trickles.gateway import Gateway
-from trickles.gateway.guide import NotReached, PassThrough
-from trickles.gateway.routes import FleetSpec
-from trickles.gateway.targets import networks
+from trickles.gateway.routing import DirectAccess, FleetSpec, Unreachable, networks
 
 ANY = "127.0.0.1:0"
 PROXY, MAPPED = ("--listen", f"proxy@{ANY}"), ("--map", "h=127.0.0.1:1")
@@ -119,8 +117,8 @@ def test_nobody_is_passed_through_to_the_metrics() -> None:
         await watching.begin()
         [port] = gateway.own_ports
         assert port > 0
-        with pytest.raises(NotReached, match="host not allowed"):
-            await PassThrough(networks(["127.0.0.0/8"]), gateway.own_ports).places(("127.0.0.1", port))
+        with pytest.raises(Unreachable, match="host not allowed"):
+            await DirectAccess(networks(["127.0.0.0/8"]), gateway.own_ports).places(("127.0.0.1", port))
         watching.close()
 
     run(test())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickles.gateway.reachability import is_global, unmapped
-from trickles.gateway.targets import is_open, networks
+from trickles.gateway.routing import is_open, networks
 
 ROOT = Path(__file__).parent.parent.parent
 

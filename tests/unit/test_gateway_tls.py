@@ -204,7 +204,7 @@ def test_handshakes_that_go_wrong_are_told_and_cost_nobody_else_anything(tmp_pat
             _, writer = await home.plain()
             writer.close()  # who says nothing has done nothing wrong
             assert home.told == ["TLS handshake: http request", "TLS handshake: it went away"]
-            assert home.gateway.tally.reasons == {"TLS handshake": 2}
+            assert home.gateway.statistics.reasons == {"TLS handshake": 2}
             await until(lambda: home.gateway.live == 0)
             distrustful = ssl.create_default_context()
             with pytest.raises(ssl.SSLCertVerificationError):

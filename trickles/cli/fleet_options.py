@@ -15,7 +15,7 @@ from trickles.client.config import forgetful
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts, Rules
-from trickles.gateway.routes import FleetSpec, Pattern
+from trickles.gateway.routing import FleetSpec, Pattern
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
 

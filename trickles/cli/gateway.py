@@ -40,16 +40,14 @@ from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
 from trickles.errors import LocalProtocolError
-from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
-from trickles.gateway.life import Beside, Events, Life
+from trickles.gateway.downstream import Downstream
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
-from trickles.gateway.program import Program
-from trickles.gateway.proxy import Front
-from trickles.gateway.routes import Routes
-from trickles.gateway.serving import Gateway, Place
-from trickles.gateway.shared import Shared
-from trickles.gateway.transparent import Transparent
+from trickles.gateway.process import Beside, Events, GatewayProcess
+from trickles.gateway.proxy_front import proxied
+from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, Router, RouteTable
+from trickles.gateway.server import Gateway, ListenAddress
+from trickles.gateway.transparent import redirected
 
 
 def add_arguments(parser: Parser) -> None:
@@ -94,9 +92,9 @@ async def _serve(args: argparse.Namespace) -> None:
     allowed = allowed_networks(args)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
-    passing = PassThrough(allowed, gateway.own_ports) if args.pass_through else None
-    guide = Guide(Routes({}), passing, dialer, tls)
-    hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell)
+    direct = DirectAccess(allowed, gateway.own_ports) if args.pass_through else None
+    router = Router(RouteTable({}), direct, dialer, tls)
+    hosts = HostMap(router, maker, args.map, args.map_file, report=_tell)
     hosts.load()
     watching = Watching(args, gateway, _tell)
     with hint("choose another with --metrics [HOST]:PORT"):
@@ -130,10 +128,10 @@ async def _serve(args: argparse.Namespace) -> None:
     if replicas is not None and dialer is not None:
         beside.append(("discovery", partial(replicas.keep, dialer.replace)))
     events = Events(ready=ready, tick=chores.tick, reload=reload, left=left)
-    life = Life(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
+    life = GatewayProcess(gateway, events, handover=handover(args), beside=beside, end_with=args.end_with)
     try:
         with hint("choose another with --listen HOST:PORT (make serve: PORT=...)"):
-            await life.serve([_place(each, guide) for each in places])
+            await life.serve([_place(each, router) for each in places])
     finally:
         hosts.close()
         watching.close()
@@ -145,10 +143,10 @@ def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | 
     return discovery(args) if needed or names_replicas(args) else None
 
 
-def _place(each: Listening, guide: Guide) -> Place:
-    kinds: dict[str, Callable[[Shared, Guide], Program]] = {"proxy": Front, "transparent": Transparent}
-    kind = kinds.get(each.mode)
-    return Place(*each.address, (lambda shared: kind(shared, guide)) if kind is not None else None, each.mode)
+def _place(each: Listening, router: Router) -> ListenAddress:
+    fronts: dict[str, Callable[[Router, Downstream], None]] = {"proxy": proxied, "transparent": redirected}
+    front = fronts.get(each.mode)
+    return ListenAddress(*each.address, partial(front, router) if front is not None else None, each.mode)
 
 
 def _extent(dialer: Dialer | None, mapped: int) -> str:

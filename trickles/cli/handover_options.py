@@ -10,7 +10,7 @@ from pathlib import Path
 from trickles.cli.parser import Parser, whole_number
 from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError
-from trickles.gateway.life import Handover
+from trickles.gateway.process import Handover
 
 _CONTROL = "a successor asks for the listening sockets here (default: beside --pid-file, with .sock for its ending)"
 _TAKEOVER = "take the listening sockets over from the gateway that runs with the same --control"

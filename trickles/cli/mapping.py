@@ -11,18 +11,17 @@ from trickles.cli.mode_options import mapped
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore.files import signature
 from trickles.errors import TricklesError
-from trickles.gateway.guide import Guide
-from trickles.gateway.routes import ANY, FleetSpec, Pattern, Routes
+from trickles.gateway.routing import ANY, FleetSpec, Pattern, Router, RouteTable
 
 LOOK_EVERY = 1.0  # seconds
 
 
 class HostMap:
-    """Keeps the routes of a guide as the map says; a map that cannot be used changes nothing, and is told of."""
+    """Keeps the routes of a router as the map says; a map that cannot be used changes nothing, and is told of."""
 
     def __init__(
         self,
-        guide: Guide,
+        router: Router,
         maker: FleetMaker,
         entries: Sequence[str],
         files: Sequence[Path],
@@ -30,7 +29,7 @@ class HostMap:
         report: Callable[[str], None],
         everywhere: Dialer | None = None,
     ) -> None:
-        self._guide = guide
+        self._router = router
         self._maker = maker
         self._entries = entries
         self._files = files
@@ -68,7 +67,7 @@ class HostMap:
 
     def _use(self, found: dict[Pattern, FleetSpec], dialers: dict[FleetSpec, Dialer]) -> None:
         old, self._dialers = self._dialers, dialers
-        self._guide.routes = Routes({**self._rest, **{pattern: dialers[spec] for pattern, spec in found.items()}})
+        self._router.routes = RouteTable({**self._rest, **{pattern: dialers[spec] for pattern, spec in found.items()}})
         self.size = len(found)
         for spec, dialer in old.items():
             if spec not in dialers:

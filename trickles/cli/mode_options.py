@@ -11,8 +11,7 @@ from trickles.cli.discovery_options import checked_address
 from trickles.cli.parser import Parser
 from trickles.drivers.keystore.files import WORLD_UNALTERED, errors_as, read_file
 from trickles.errors import LocalProtocolError
-from trickles.gateway.routes import FleetSpec, Pattern, parsed_map, specs
-from trickles.gateway.targets import Network, networks
+from trickles.gateway.routing import FleetSpec, Network, Pattern, networks, parsed_map, specs
 from trickles.wire.kinds import Address
 
 MODES = ("forward", "proxy", "transparent")

@@ -26,12 +26,11 @@ from trickles.cli.parser import one_line
 from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError
-from trickles.gateway.guide import MOST_LOOKUPS, Guide, PassThrough
-from trickles.gateway.life import Beside, Events, Life
 from trickles.gateway.log import FailureLog
-from trickles.gateway.proxy import Front
-from trickles.gateway.routes import Routes
-from trickles.gateway.serving import Gateway, Place
+from trickles.gateway.process import Beside, Events, GatewayProcess
+from trickles.gateway.proxy_front import proxied
+from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, Router, RouteTable
+from trickles.gateway.server import Gateway, ListenAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,8 @@ async def _serve(
     allowed = allowed_networks(args)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, report=log.failure)
-    guide = Guide(Routes({}), PassThrough(allowed, gateway.own_ports) if args.pass_through else None)
-    hosts = HostMap(guide, maker, args.map, args.map_file, report=_tell, everywhere=dialer)
+    router = Router(RouteTable({}), DirectAccess(allowed, gateway.own_ports) if args.pass_through else None)
+    hosts = HostMap(router, maker, args.map, args.map_file, report=_tell, everywhere=dialer)
     hosts.load()
     descriptor = os.pidfd_open(watched)
     asyncio.get_running_loop().add_reader(descriptor, _end)
@@ -116,9 +115,9 @@ async def _serve(
     chores = Chores(_tell)
     chores.every(0, "log", log.flush)
     chores.every(0, "log", flush_standard_streams)
-    place = Place("127.0.0.1", 0, lambda shared: Front(shared, guide), "proxy")
+    place = ListenAddress("127.0.0.1", 0, partial(proxied, router), "proxy")
     try:
-        await Life(gateway, Events(ready=ready, tick=chores.tick), beside=beside).serve([place])
+        await GatewayProcess(gateway, Events(ready=ready, tick=chores.tick), beside=beside).serve([place])
     finally:
         hosts.close()
         asyncio.get_running_loop().remove_reader(descriptor)

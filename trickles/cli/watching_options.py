@@ -11,9 +11,8 @@ from trickles.drivers.dialer import parse_address
 from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError
 from trickles.gateway.accesslog import FORMATS, AccessLog
-from trickles.gateway.metrics import Metrics
-from trickles.gateway.metrics_server import MetricsServer
-from trickles.gateway.serving import Gateway
+from trickles.gateway.metrics import Metrics, MetricsServer
+from trickles.gateway.server import Gateway
 from trickles.wire.kinds import Address
 
 _METRICS = "answer GET /metrics (Prometheus) and /health here; :PORT is on loopback"
@@ -49,7 +48,7 @@ class Watching:
             gateway.watch(metrics.note)
             self._server = MetricsServer(
                 {
-                    "/metrics": lambda: metrics.render(gateway.tally, gateway.live, gateway.packets()),
+                    "/metrics": lambda: metrics.render(gateway.statistics, gateway.live, gateway.packets()),
                     "/health": lambda: "ok\n",
                 }
             )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trickles.client import Client, Connected, Data, End, Failed
+from trickles.client.events import Delivery
 from trickles.drivers.addresses import Address
 from trickles.drivers.ports import Port, Ports
 from trickles.drivers.udp import Received
@@ -67,6 +68,29 @@ class Connection:
         """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
         return self.client.is_idle
 
+    @property
+    def is_established(self) -> bool:
+        """True once the fleet has answered the handshake."""
+        return self.client.is_established
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of input that neither the service nor the spool has taken."""
+        return self.client.input_waiting
+
+    @property
+    def delivery(self) -> Delivery:
+        """Figures of the replicas at work."""
+        return self.client.delivery
+
+    def write(self, data: bytes) -> None:
+        """Queue input; it leaves with the next flush."""
+        self.client.write(data)
+
+    def write_eof(self) -> None:
+        """End the input; that leaves with the next flush."""
+        self.client.write_eof()
+
     def start(self) -> None:
         """Begin the handshake with the next flush; what is written before rides on it."""
         self.started = True
@@ -83,6 +107,10 @@ class Connection:
         if not self.closed and not self._suspended:
             self._step(monotonic_us())
 
+    def pause(self) -> None:
+        """Bring no output for now."""
+        self.paused = True
+
     def resume(self) -> None:
         """The consumer has room again."""
         self.paused = False
@@ -97,10 +125,11 @@ class Connection:
             self._release()
             self._ports = ports
 
-    def suspend(self) -> None:
-        """Stand still, without a timer or a socket, so that another process may go on with the engine's state."""
+    def suspend(self) -> Client:
+        """Stand still, without a timer or a socket; return the engine, with whose state another process may go on."""
         self._suspended = True
         self._rest()
+        return self.client
 
     def wake(self) -> None:
         """Go on after all, or with an engine that had begun elsewhere."""

@@ -44,7 +44,7 @@ class Stream:
         self._chunks.extend(chunks)
         self._size += sum(map(len, chunks))
         if self._size > HIGH_WATER:
-            self._connection.paused = True
+            self._connection.pause()
         self._arrived.set()
 
     def consumed(self) -> None:
@@ -75,7 +75,7 @@ class Stream:
 
         Nobody needs to: it is for those who must know before they write. What is written first rides on the handshake.
         """
-        while not self._connection.client.is_established:
+        while not self._connection.is_established:
             if self._failure is not None:
                 raise ConnectionFailed(self._failure)
             self._arrived.clear()
@@ -114,7 +114,7 @@ class Stream:
         """Queue bytes to the server; LocalProtocolError after `write_eof` or `close`."""
         if self._wrote_eof:
             raise LocalProtocolError("nothing can be written after write_eof or close")
-        self._connection.client.write(data)
+        self._connection.write(data)
         self._connection.flush()
 
     async def drain(self) -> None:
@@ -122,7 +122,7 @@ class Stream:
 
         What the server does not want any more, because its answer is complete, counts as sent.
         """
-        while not self._ended and self._connection.client.input_waiting > WRITE_HIGH_WATER:
+        while not self._ended and self._connection.waiting_bytes > WRITE_HIGH_WATER:
             if self._failure is not None:
                 raise ConnectionFailed(self._failure)
             self._drained.clear()
@@ -132,7 +132,7 @@ class Stream:
         """Nothing more will be written; reading goes on."""
         if not self._wrote_eof:
             self._wrote_eof = True
-            self._connection.client.write_eof()
+            self._connection.write_eof()
             self._connection.flush()
 
     def close(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trickles.gateway.context import Statistics
 from trickles.gateway.limits import GatewayLimits
-from trickles.gateway.serving import Gateway
-from trickles.gateway.shared import Tally
+from trickles.gateway.server import Gateway
 
-__all__ = ["Gateway", "GatewayLimits", "Tally"]
+__all__ = ["Gateway", "GatewayLimits", "Statistics"]

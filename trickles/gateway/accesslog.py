@@ -1,20 +1,100 @@
-"""The access log: lines are gathered and written together, and whoever reads them never holds the gateway up."""
+"""The access log: one line for each connection that is over, gathered and written without waiting for its reader."""
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import stat
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
-from trickles.gateway.account import Account, as_json, as_text
+from trickles.drivers.addresses import Address, shown
 
-FORMATS: dict[str, Callable[[Account], str]] = {"text": as_text, "json": as_json}
 GATHERED_BYTES = 1 << 16  # then they are written before the next tick
-MOST_WAITING_BYTES = 1 << 20  # for a reader that is slow; more is left out, and how much is told
+MOST_WAITING_BYTES = 1 << 20  # for a reader that is slow; more is left out, and how much is reported
 _FILE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class Completion(StrEnum):
+    """How a connection ended."""
+
+    COMPLETE = "complete"  # the server ended its output, and all of it was handed on
+    CLOSED = "closed"  # in order, with nothing under way
+    RESET = "reset"  # by the program
+    FAILED = "failed"  # there is a reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRecord:
+    """One connection. Bytes are those of the program's side; `replicas` counts packets that brought something."""
+
+    client: str
+    began: float  # seconds since 1970
+    duration: float  # seconds
+    completion: Completion
+    reason: str = ""
+    target: str = ""  # where the program wanted to go, in the modes that know
+    bytes_in: int = 0
+    bytes_out: int = 0
+    replicas: Mapping[Address, int] = field(default_factory=dict)
+    latencies_us: Mapping[Address, int] = field(default_factory=dict)  # of those that could be measured
+    failovers: int = 0
+    longest_stall_us: int = 0
+
+
+def as_text(record: ConnectionRecord) -> str:
+    """One line of words and NAME=VALUE, for people and for `awk`; the reason is the last, and may have blanks."""
+    replicas = ",".join(f"{shown(replica)}*{packets}" for replica, packets in record.replicas.items())
+    words = [
+        timestamp(record.began),
+        record.client,
+        record.completion.value,
+        f"seconds={record.duration:.3f}",
+        f"in={record.bytes_in}",
+        f"out={record.bytes_out}",
+        f"replicas={replicas or '-'}",
+        f"failovers={record.failovers}",
+        f"stall_ms={record.longest_stall_us // 1000}",
+    ]
+    words += [f"target={record.target}"] if record.target else []
+    line = " ".join([*words, *([f"reason={record.reason}"] if record.reason else [])])
+    return line.encode("unicode_escape").decode() + "\n"  # it stays one line, whatever an error's text holds
+
+
+def as_json(record: ConnectionRecord) -> str:
+    """One line of JSON, ASCII throughout."""
+    return (
+        json.dumps(
+            {
+                "time": timestamp(record.began),
+                "client": record.client,
+                "completion": record.completion.value,
+                "reason": record.reason or None,
+                "target": record.target or None,
+                "seconds": round(record.duration, 6),
+                "bytes_in": record.bytes_in,
+                "bytes_out": record.bytes_out,
+                "replicas": {shown(replica): packets for replica, packets in record.replicas.items()},
+                "failovers": record.failovers,
+                "longest_stall_seconds": record.longest_stall_us / 1e6,
+            }
+        )
+        + "\n"
+    )
+
+
+def timestamp(seconds: float) -> str:
+    """In UTC, to the millisecond (RFC 3339)."""
+    milliseconds = int(seconds * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000)) + f".{milliseconds % 1000:03}Z"
+
+
+FORMATS: dict[str, Callable[[ConnectionRecord], str]] = {"text": as_text, "json": as_json}
 
 
 class AccessLog:
@@ -23,7 +103,9 @@ class AccessLog:
     OSError when the file cannot be opened. What cannot be written later is told to `report`, once until it can be.
     """
 
-    def __init__(self, path: Path | None, render: Callable[[Account], str], *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path | None, render: Callable[[ConnectionRecord], str], *, report: Callable[[str], None]
+    ) -> None:
         self._path = path
         self._render = render
         self._report = report
@@ -32,9 +114,9 @@ class AccessLog:
         self._left_out = 0
         self._failing = False
 
-    def write(self, account: Account) -> None:
+    def write(self, record: ConnectionRecord) -> None:
         """A connection is over."""
-        line = self._render(account).encode("ascii", "backslashreplace")
+        line = self._render(record).encode("ascii", "backslashreplace")
         if len(self._waiting) + len(line) > MOST_WAITING_BYTES:
             self._left_out += 1
             return

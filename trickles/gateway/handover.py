@@ -34,7 +34,7 @@ Offer = Mapping[str, Sequence[int]]  # descriptors by the name of the place wher
 
 
 @dataclass(frozen=True, slots=True)
-class Heir:
+class ReadySuccessor:
     """A successor that is ready, at the other end of `sock`; its mark says whose connections it can go on with."""
 
     sock: socket.socket
@@ -61,14 +61,14 @@ class Control:
             if error.errno not in LATER:
                 raise
 
-    async def succeeded(self) -> Heir:
+    async def succeeded(self) -> ReadySuccessor:
         """Wait for a successor that is ready; whoever is not in time, or goes away, has changed nothing."""
         while True:
             connected = await self._asked()
             try:
                 async with asyncio.timeout(READY_SECONDS):
                     if (mark := await self._handed(connected)) is not None:
-                        return Heir(connected, mark)
+                        return ReadySuccessor(connected, mark)
             except OSError as error:  # a timeout too
                 self._report(f"a successor has not become ready: {error.strerror or 'it took too long'}")
             except BaseException:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from trickles.errors import BadPacket
-from trickles.gateway.targets import Target, authority_untrusted
+from trickles.gateway.routing import Target, authority_untrusted
 
 MOST_LINE_BYTES = 16_000  # the request line
 MOST_HEAD_BYTES = 1 << 16  # all of it; what a server allows is its own affair
@@ -26,6 +26,7 @@ REASONS = {
     505: "HTTP Version Not Supported",
 }
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_END_OF_HEAD = b"\r\n\r\n"
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/([0-9])\.([0-9])")
 _FIELD_LINE = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
@@ -87,6 +88,40 @@ def request_head_untrusted(data: bytes | bytearray) -> RequestHead | None:
         return None
     fields = [_field(line) for line in lines]
     return _request(method, target, version, fields, end + 4)
+
+
+class HeadBuffer:
+    """An incomplete head is looked at again when its end came, or it has doubled: else each byte would cost all."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._looked_bytes = 0  # when it was last found incomplete
+        self._scanned_bytes = 0  # no end begins below
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def add(self, data: bytes) -> None:
+        """Append."""
+        self.data += data
+
+    def head(self) -> RequestHead | None:
+        """The head at the start, None while it is incomplete; BadHead for what is none. It stays until it is taken."""
+        if len(self.data) < 2 * self._looked_bytes:
+            end = self.data.find(_END_OF_HEAD, self._scanned_bytes)
+            self._scanned_bytes = max(len(self.data) - len(_END_OF_HEAD) + 1, 0)
+            if end < 0:
+                return None
+        found = request_head_untrusted(self.data)
+        self._looked_bytes = len(self.data) if found is None else 0
+        return found
+
+    def take(self, size_bytes: int | None = None) -> bytes:
+        """Remove so many bytes from the start, or all."""
+        taken = bytes(self.data[:size_bytes])
+        del self.data[:size_bytes]
+        self._looked_bytes = self._scanned_bytes = 0
+        return taken
 
 
 def error_answer(status: int, why: str) -> bytes:

@@ -1,19 +1,32 @@
-"""Figures of a gateway in the text format of Prometheus (version 0.0.4)."""
+"""Figures of a gateway in the text format of Prometheus (version 0.0.4), and the server of GET /metrics and /health.
+
+The server reads a request's first line, and no more than it must of the rest.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import accumulate
 
 from trickles.drivers.addresses import Address, shown
-from trickles.gateway.account import Account
-from trickles.gateway.shared import Tally
+from trickles.gateway.accesslog import ConnectionRecord
+from trickles.gateway.context import Statistics
 
 STALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MOST_LABELS = 512  # replicas, and reasons; what comes beyond is counted as `other`
 OTHER = "other"
+MOST_HEAD_BYTES = 4096
+MOST_AT_ONCE = 16  # scrapes; one more is closed
+PATIENCE_SECONDS = 5.0
+_LINE = re.compile(rb"([A-Z]+) (/[!-~]{0,255}) HTTP/1\.[01]\r\n")
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 _PREFIX = "trickles_gateway_"
 Labelled = Mapping[str, int | float]
 
@@ -27,7 +40,7 @@ class Metrics:
         self._stalls = [0] * (len(STALL_SECONDS) + 1)
         self._stalled_us = 0
 
-    def note(self, account: Account) -> None:
+    def note(self, account: ConnectionRecord) -> None:
         """A connection is over."""
         for replica, packets in account.replicas.items():
             self._packets[bounded(shown(replica), self._packets)] += packets
@@ -36,7 +49,7 @@ class Metrics:
         self._stalls[bisect_left(STALL_SECONDS, account.longest_stall_us / 1e6)] += 1
         self._stalled_us += account.longest_stall_us
 
-    def render(self, tally: Tally, connections: int, ongoing: Iterable[Mapping[Address, int]]) -> str:
+    def render(self, statistics: Statistics, connections: int, ongoing: Iterable[Mapping[Address, int]]) -> str:
         """All of it; `ongoing` are packets by replica of the `connections` that are open."""
         packets = Counter(self._packets)
         for each in ongoing:
@@ -45,14 +58,16 @@ class Metrics:
         return "".join(
             [
                 *_family("connections", "gauge", "Connections open now.", {"": connections}),
-                *_family("accepted_total", "counter", "Connections accepted.", {"": tally.accepted}),
-                *_family("refused_total", "counter", "Connections refused, over a bound.", {"": tally.refused}),
-                *_family("completed_total", "counter", "Connections ended by the server.", {"": tally.completed}),
-                *_family("reset_total", "counter", "Connections reset by the program.", {"": tally.reset}),
-                *_family("timed_out_total", "counter", "Requests not complete in time.", {"": tally.timed_out}),
-                *_family("failed_total", "counter", "Transfers that could not go on.", _reasons(tally), "reason"),
-                *_family("bytes_total", "counter", "Bytes from and to programs.", _bytes(tally), "direction"),
-                *_family("failovers_total", "counter", "Requests that another replica answered.", _failovers(tally)),
+                *_family("accepted_total", "counter", "Connections accepted.", {"": statistics.accepted}),
+                *_family("refused_total", "counter", "Connections refused, over a bound.", {"": statistics.refused}),
+                *_family("completed_total", "counter", "Connections ended by the server.", {"": statistics.completed}),
+                *_family("reset_total", "counter", "Connections reset by the program.", {"": statistics.reset}),
+                *_family("timed_out_total", "counter", "Requests not complete in time.", {"": statistics.timed_out}),
+                *_family("failed_total", "counter", "Transfers that could not go on.", _reasons(statistics), "reason"),
+                *_family("bytes_total", "counter", "Bytes from and to programs.", _bytes(statistics), "direction"),
+                *_family(
+                    "failovers_total", "counter", "Requests that another replica answered.", _failovers(statistics)
+                ),
                 *self._stall_family(),
                 *_family("replica_packets_total", "counter", "Packets from each replica.", packets, "replica"),
                 *_family(
@@ -85,17 +100,86 @@ def _labelled(label: str, value: str) -> str:
     return f'{{{label}="{escaped}"}}' if label else ""
 
 
-def _reasons(tally: Tally) -> dict[str, int]:
+def _reasons(statistics: Statistics) -> dict[str, int]:
     """By the part of the reason before its details: labels must stay few."""
     found: Counter[str] = Counter()
-    for reason, count in tally.reasons.items():
+    for reason, count in statistics.reasons.items():
         found[bounded(reason.partition(":")[0], found)] += count
     return dict(found)
 
 
-def _bytes(tally: Tally) -> dict[str, int]:
-    return {"in": tally.bytes_in, "out": tally.bytes_out}
+def _bytes(statistics: Statistics) -> dict[str, int]:
+    return {"in": statistics.bytes_in, "out": statistics.bytes_out}
 
 
-def _failovers(tally: Tally) -> dict[str, int]:
-    return {"": tally.failovers}
+def _failovers(statistics: Statistics) -> dict[str, int]:
+    return {"": statistics.failovers}
+
+
+class MetricsServer:
+    """`pages` makes the body of each path."""
+
+    def __init__(self, pages: dict[str, Callable[[], str]]) -> None:
+        self._pages = pages
+        self._server: asyncio.Server | None = None
+        self._busy = 0
+
+    async def listen(self, host: str, port: int) -> None:
+        """Answer there, on loopback if no host is named; OSError says what cannot be listened on.
+
+        A successor may listen there too before this one is closed.
+        """
+        host = host or "127.0.0.1"
+        try:
+            self._server = await asyncio.start_server(self._answer, host, port, limit=MOST_HEAD_BYTES, reuse_port=True)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._busy += 1
+        try:
+            if self._busy <= MOST_AT_ONCE:
+                with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                    async with asyncio.timeout(PATIENCE_SECONDS):
+                        writer.write(self._response(await _head(reader)))
+                        await writer.drain()
+        finally:
+            self._busy -= 1
+            writer.close()
+
+    def _response(self, head: bytes | None) -> bytes:
+        found = _LINE.match(head) if head is not None else None
+        if found is None:
+            return _rendered(400, "not a request that is understood here\n")
+        method, path = found[1].decode(), found[2].decode().partition("?")[0]
+        if path not in self._pages:
+            return _rendered(404, "there are /metrics and /health\n", empty=method == "HEAD")
+        if method not in ("GET", "HEAD"):
+            return _rendered(405, "GET it\n", "Allow: GET, HEAD\r\n")
+        return _rendered(200, self._pages[path](), empty=method == "HEAD")
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes | None:
+    """A request's head; None when it is too long."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        return None
+
+
+def _rendered(status: int, text: str, fields: str = "", *, empty: bool = False) -> bytes:
+    body = text.encode()
+    head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {_TEXT}\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}{fields}Cache-Control: no-store\r\nConnection: close\r\n\r\n".encode() + (b"" if empty else body)

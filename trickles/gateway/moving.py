@@ -20,8 +20,9 @@ from errno import EPROTONOSUPPORT
 from trickles.client import Client, parse_snapshot_untrusted
 from trickles.drivers.dialer import Dialer
 from trickles.errors import BadPacket, IdentityError, LocalProtocolError, UnknownSnapshot
-from trickles.gateway.forward import Forwarder, Standing
+from trickles.gateway.departure import Departure
 from trickles.gateway.handover import MARK_BYTES
+from trickles.gateway.stretch import ConnectionSnapshot
 
 NO_MARK = bytes(MARK_BYTES)  # nothing moves to, or from, who has none
 YES, NO, UNKNOWN = b"+", b"-", b"?"  # the last with the reason after it: no snapshot of this release is read there
@@ -40,7 +41,7 @@ def mark(dialer: Dialer | None) -> bytes:
     return hashlib.sha256(_FORM + dialer.config.identity + bytes([dialer.config.suite])).digest()
 
 
-async def moved(member: Forwarder, heir: socket.socket) -> bool:
+async def moved(member: Departure, heir: socket.socket) -> bool:
     """Move it; OSError when the successor cannot be reached any more, or reads no snapshot of this release.
 
     It stays here unless the successor said yes.
@@ -86,7 +87,7 @@ class NoSuccessor(OSError):
     """The successor is of a release that reads no snapshot of this one."""
 
 
-Adopt = Callable[[socket.socket, Client, Standing], Awaitable[None]]
+Adopt = Callable[[socket.socket, Client, ConnectionSnapshot], Awaitable[None]]
 
 
 async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> None:
@@ -114,14 +115,14 @@ async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> 
                 return
 
 
-def _resumed_untrusted(state: bytes, dialer: Dialer) -> tuple[Client, Standing]:
+def _resumed_untrusted(state: bytes, dialer: Dialer) -> tuple[Client, ConnectionSnapshot]:
     try:
         began, bytes_in, bytes_out, input_ended = _STANDING.unpack_from(state)
     except struct.error:
         raise BadPacket("not a connection") from None
     snapshot = parse_snapshot_untrusted(state[_STANDING.size :], dialer.config.limits)
     client = Client.resume(dialer.replicas, snapshot, dialer.config)
-    return client, Standing(began, bytes_in, bytes_out, input_ended)
+    return client, ConnectionSnapshot(began, bytes_in, bytes_out, input_ended)
 
 
 async def _exactly(sock: socket.socket, head: bytes) -> bytes:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from ipaddress import ip_address
 
 from trickles.errors import BadPacket
-from trickles.gateway.targets import Target, host_untrusted
+from trickles.gateway.routing import Target, host_untrusted
 
 VERSION = 5
 NO_AUTHENTICATION, NONE_ACCEPTABLE = 0, 0xFF
@@ -39,7 +39,7 @@ class BadSocks(BadPacket):
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class SocksGreeting:
     """The first message: which ways to authenticate the client knows (section 3)."""
 
     anonymous: bool
@@ -54,12 +54,12 @@ class SocksRequest:
     size_bytes: int
 
 
-def greeting_untrusted(data: bytes | bytearray) -> Greeting | None:
+def greeting_untrusted(data: bytes | bytearray) -> SocksGreeting | None:
     """The greeting at the start of `data`, None while it is incomplete; BadSocks for another version."""
     _check_version(data)
     if len(data) < 2 or len(data) < 2 + data[1]:
         return None
-    return Greeting(NO_AUTHENTICATION in data[2 : 2 + data[1]], 2 + data[1])
+    return SocksGreeting(NO_AUTHENTICATION in data[2 : 2 + data[1]], 2 + data[1])
 
 
 def request_untrusted(data: bytes | bytearray) -> SocksRequest | None:

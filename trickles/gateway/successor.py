@@ -10,7 +10,7 @@ from collections.abc import Callable
 TAKEOVER = "--takeover"
 
 
-class Successor:
+class SuccessorProcess:
     """At most one at a time; `report` is told when it ends before it has taken over."""
 
     def __init__(self, report: Callable[[str], None]) -> None:

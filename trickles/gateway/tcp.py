@@ -1,4 +1,4 @@
-"""What asyncio's transports do not offer about a TCP connection: resets, vectors, and what the other side has read."""
+"""Functions that asyncio's transports lack: resets, writes of vectors, and how much the other side has read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,23 @@ import sys
 import termios
 from contextlib import suppress
 
+from trickles.drivers.addresses import shown
 from trickles.service import Buffer
 
 MOST_VECTORS = 1024  # IOV_MAX of Linux
 _CLOSED = 7  # TCP_CLOSE of <linux/tcp_states.h>
 _AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
+
+
+def host(transport: asyncio.BaseTransport) -> str:
+    """Return the numeric address of the other side."""
+    return str((transport.get_extra_info("peername") or ("unknown client",))[0])
+
+
+def peer(transport: asyncio.BaseTransport | None) -> str:
+    """Return the other side's address and port, for logs."""
+    found = transport.get_extra_info("peername") if transport is not None else None
+    return shown(found) if found else "unknown client"
 
 
 def reset(transport: asyncio.Transport) -> None:

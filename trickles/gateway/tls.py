@@ -1,4 +1,4 @@
-"""TLS between a program and the gateway: a layer that is a protocol to TCP below and a transport to what is above.
+"""TLS between a user and the gateway: a layer that is a protocol to TCP below and a transport to what is above.
 
 asyncio's own layer knows no half-close, and cuts a slow reader off some seconds after the end of its answer. Here
 close_notify (RFC 8446 section 6.1) ends one direction, as FIN does for TCP, and an end without it is a broken
@@ -9,36 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from trickles.drivers.addresses import shown
 from trickles.errors import BadPacket
 from trickles.gateway import tcp
 from trickles.gateway.certificates import ALPN, Certificates
 from trickles.gateway.clienthello import MOST_HELLO_BYTES, NO_APPLICATION_PROTOCOL, protocols_untrusted
-from trickles.gateway.shared import Shared
+from trickles.gateway.context import GatewayContext
 from trickles.service import Buffer
 
 READ_BYTES = 1 << 16
 
 
 class TlsLayer(asyncio.Protocol):
-    """Shakes hands on one connection, then lets `above` use it; it is one of the crowd from its arrival."""
+    """Shakes hands on one connection, then makes what is above; it stands in the table from its arrival to then."""
 
-    def __init__(self, shared: Shared, certificates: Certificates, above: asyncio.Protocol) -> None:
-        self._shared = shared
+    def __init__(
+        self, context: GatewayContext, certificates: Certificates, make_above: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._context = context
         self.client = "unknown client"  # its host address
         self._certificates = certificates
-        self.above = above
+        self._make_above = make_above
+        self._above: asyncio.Protocol | None = None  # once the handshake is done
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._below: asyncio.Transport | None = None
         self._tls: ssl.SSLObject | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._hello: bytearray | None = bytearray()  # what came of it, until it is read
-        self._open = False  # the handshake is done
         self._heard = False  # anything at all
         self._paused = False
         self._their_end = False  # their close_notify came
@@ -47,18 +48,14 @@ class TlsLayer(asyncio.Protocol):
     # below
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A program connected."""
+        """Shake hands with it, if there is room."""
         assert isinstance(transport, asyncio.Transport)
         self._below = transport
-        self.client = (transport.get_extra_info("peername") or (self.client,))[0]
-        if (reason := self._shared.live.refusal(self.client)) is not None:
-            self._shared.tally.refused += 1
-            self._tell(reason)
-            tcp.reset(transport)
+        self.client = tcp.host(transport)
+        if not self._context.admit(self, transport):
             return
-        self._shared.live.join(self)
         self._tls = self._certificates.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._timer = asyncio.get_running_loop().call_later(self._shared.limits.handshake, self._too_slow)
+        self._timer = asyncio.get_running_loop().call_later(self._context.limits.handshake, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
         """Records, or pieces of them."""
@@ -68,7 +65,7 @@ class TlsLayer(asyncio.Protocol):
         self._incoming.write(data)
         if self._hello is not None and not self._is_spoken(self._hello, data):
             return
-        if self._open or self._shaken(self._tls):
+        if self._above is not None or self._is_shaken(self._tls):
             self.read()
 
     def eof_received(self) -> bool:
@@ -76,27 +73,27 @@ class TlsLayer(asyncio.Protocol):
         return self._their_end
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The program is gone."""
+        """The user is gone."""
         below, self._below = self._below, None
-        if self._open:
-            self.above.connection_lost(exc)
+        if self._above is not None:
+            self._above.connection_lost(exc)
         elif self._tls is not None:
             self._over(below, "it went away" if self._heard else None)
 
     def pause_writing(self) -> None:
-        """The program reads slowly."""
-        if self._open:
-            self.above.pause_writing()
+        """The user reads slowly."""
+        if self._above is not None:
+            self._above.pause_writing()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        if self._open:
-            self.above.resume_writing()
+        if self._above is not None:
+            self._above.resume_writing()
 
     # the handshake
 
-    def _shaken(self, tls: ssl.SSLObject) -> bool:
-        """Go on with the handshake; whether it is done."""
+    def _is_shaken(self, tls: ssl.SSLObject) -> bool:
+        """Go on with the handshake; return True once it is done."""
         below = self._below
         assert below is not None
         try:
@@ -111,12 +108,12 @@ class TlsLayer(asyncio.Protocol):
             return False
         self._flush()
         self._over(below, None)
-        self._open = True
-        self.above.connection_made(TlsTransport(self, below, tls))
+        self._above = self._make_above()
+        self._above.connection_made(TlsTransport(self, below, tls))
         return True
 
     def _is_spoken(self, hello: bytearray, data: bytes) -> bool:
-        """Whether the handshake may go on; not while its hello is incomplete, and not for other protocols than ours."""
+        """Return True if the handshake may go on: the hello is complete, and offers a protocol that is spoken here."""
         hello += data
         try:
             offered = protocols_untrusted(hello) if len(hello) <= MOST_HELLO_BYTES else ()
@@ -139,7 +136,7 @@ class TlsLayer(asyncio.Protocol):
             self._over(below, "too slow")
             tcp.reset(below)
 
-    # what the crowd asks and does, during the handshake
+    # the table of connections asks and does this, during the handshake
 
     @property
     def idle(self) -> bool:
@@ -163,27 +160,26 @@ class TlsLayer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._shared.live.leave(self)
+        self._context.table.leave(self)
         if problem is not None:
             self._tls = None
-            self._shared.tally.fail("TLS handshake")
+            self._context.statistics.fail("TLS handshake")
             self._tell(f"TLS handshake: {problem}", below)
 
     def _tell(self, reason: str, below: asyncio.Transport | None = None) -> None:
-        below = below or self._below
-        peer = below.get_extra_info("peername") if below is not None else None
-        self._shared.report(shown(peer) if peer else "unknown client", reason)
+        self._context.report(tcp.peer(below or self._below), reason)
 
     # what the transport above asks for
 
     def read(self) -> None:
         """Hand up what has arrived, unless reading is paused."""
         tls = self._tls
+        above = self._above
         try:
-            while tls is not None and not self._paused and not self.our_end and not self._their_end:
+            while tls and above and not self._paused and not self.our_end and not self._their_end:
                 data = tls.read(READ_BYTES)
                 if data:
-                    self.above.data_received(data)
+                    above.data_received(data)
                 else:
                     self._ended()
         except ssl.SSLWantReadError:
@@ -201,7 +197,7 @@ class TlsLayer(asyncio.Protocol):
 
     def _ended(self) -> None:
         self._their_end = True
-        if not self.above.eof_received() and self._below is not None:
+        if self._above is not None and not self._above.eof_received() and self._below is not None:
             self._below.close()
 
     def write(self, data: Buffer) -> None:
@@ -239,7 +235,7 @@ class TlsLayer(asyncio.Protocol):
 
 
 class TlsTransport(asyncio.Transport):
-    """What is above the layer sees of the connection: clear bytes, and ends of directions."""
+    """The connection as a downstream sees it: clear bytes, and ends of directions."""
 
     def __init__(self, layer: TlsLayer, below: asyncio.Transport, tls: ssl.SSLObject) -> None:
         super().__init__({"sslcontext": tls.context, "ssl_object": tls})
@@ -250,11 +246,6 @@ class TlsTransport(asyncio.Transport):
         """As asyncio's transports, those of the TCP connection too."""
         found = super().get_extra_info(name)
         return self._below.get_extra_info(name, default) if found is None else found
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another go on above."""
-        assert isinstance(protocol, asyncio.Protocol)
-        self._layer.above = protocol
 
     def write(self, data: Buffer) -> None:
         """Send; what cannot leave yet waits in the transport below."""

@@ -6,62 +6,43 @@ import socket
 import struct
 from asyncio.trsock import TransportSocket
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 
 from trickles.drivers.addresses import plain_address, shown
 from trickles.drivers.dialer import Dialer
-from trickles.gateway.forward import Forwarder, Opening
-from trickles.gateway.guide import HTTPS, NOT_ALLOWED, Guide, is_of_this_machine
-from trickles.gateway.program import Program
-from trickles.gateway.relay import Relay
-from trickles.gateway.shared import Shared
-from trickles.gateway.targets import Target
+from trickles.gateway.downstream import Downstream
+from trickles.gateway.fleet_upstream import FleetUpstream
+from trickles.gateway.forward_front import forwarded
+from trickles.gateway.routing import HTTPS, NOT_ALLOWED, Router, Target, is_of_this_machine
+from trickles.gateway.tcp_upstream import TcpUpstream
 
 SO_ORIGINAL_DST = 80  # <linux/netfilter_ipv4.h>; IP6T_SO_ORIGINAL_DST has the same number
 IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75  # <linux/in.h>, <linux/in6.h>
 _SOCKADDR_IN, _SOCKADDR_IN6 = 16, 28
 
 
-class Transparent(Program):
-    """A program that believes to have reached whom it dialed."""
-
-    def __init__(self, shared: Shared, guide: Guide) -> None:
-        super().__init__(shared)
-        self._guide = guide
-
-    def begin(self) -> None:
-        """Go where it was going."""
-        assert self._transport is not None
-        target = original_destination(self._transport.get_extra_info("socket"))
-        way = self._guide.find_redirected(target)
-        certificates = self._guide.certificates
-        self.target = name = shown(target)
-        if isinstance(way, Dialer) and certificates is not None and target[1] == HTTPS:
-            self.hand_over_secured(certificates, Forwarder(self._shared, way), target=name)
-        elif isinstance(way, Dialer):
-            self.hand_over(Forwarder(self._shared, way), target=name)
-        elif way is not None and not self._comes_from_here():
-            self.hand_over(SilentRelay(self._shared, way, target, Opening(b"", lambda _: b"")), target=name)
+def redirected(router: Router, downstream: Downstream) -> None:
+    """Connect a user, which believes to be connected to its original destination, to what stands for that."""
+    context, accepted = downstream.context, downstream.extra_info("socket")
+    target = original_destination(accepted)
+    route, certificates, name = router.find_redirected(target), router.certificates, shown(target)
+    if isinstance(route, Dialer):
+        if certificates is not None and target[1] == HTTPS:
+            downstream.secure(certificates, partial(forwarded, route), target=name)
         else:
-            self.failed(NOT_ALLOWED)
+            downstream.connect(FleetUpstream(context, route), target=name)
+    elif route is not None and not _comes_from_here(downstream):
+        downstream.connect(TcpUpstream(context, route, target), target=name)
+    else:
+        downstream.note_request(name, None)
+        downstream.failed(NOT_ALLOWED)
 
-    def _comes_from_here(self) -> bool:
-        """Whether this gateway itself dialed, and its own firewall sent it back: a loop without end."""
-        assert self._transport is not None
-        host, port = plain_address(self._transport.get_extra_info("peername"))
-        return port in self._shared.relaying and is_of_this_machine(host)
 
-
-class SilentRelay(Relay):
-    """A relay without a word for failure but a reset."""
-
-    def farewell(self, data: bytes = b"") -> None:
-        """Reset a program that was never connected to anyone."""
-        if self.was_reached:
-            super().farewell(data)
-        else:
-            self._finish()
-            self._reset()
+def _comes_from_here(downstream: Downstream) -> bool:
+    """Return True when this gateway itself dialed, and its own firewall sent it back: a loop without end."""
+    host, port = plain_address(downstream.extra_info("peername"))
+    return port in downstream.context.direct_ports and is_of_this_machine(host)
 
 
 def original_destination(accepted: TransportSocket | socket.socket) -> Target:

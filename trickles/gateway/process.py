@@ -1,4 +1,4 @@
-"""The life of a gateway process: it gets ready, serves, gives way to a successor or ends, each on a signal."""
+"""A gateway process: it gets ready, serves, gives way to a successor or ends, each on a signal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 from trickles.drivers.addresses import shown
 from trickles.drivers.keeping import kept_going
 from trickles.gateway import moving
-from trickles.gateway.handover import Control, Heir, Predecessor
-from trickles.gateway.serving import Gateway, Place
-from trickles.gateway.successor import Successor
+from trickles.gateway.handover import Control, Predecessor, ReadySuccessor
+from trickles.gateway.server import Gateway, ListenAddress
+from trickles.gateway.successor import SuccessorProcess
 
 Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work that goes on as long
 _NOWHERE_TO_ASK = "without --control or --pid-file it could not ask for the sockets"
@@ -42,7 +42,7 @@ class Events:
     left: Callable[[], None] = lambda: None
 
 
-class Life:
+class GatewayProcess:
     """One gateway's; `end_with` is a process whose end ends it."""
 
     def __init__(
@@ -64,9 +64,9 @@ class Life:
         self._stop = asyncio.Event()
         self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._successor = Successor(self._tell)
+        self._successor_process = SuccessorProcess(self._tell)
 
-    async def serve(self, listen: Sequence[Place]) -> None:
+    async def serve(self, listen: Sequence[ListenAddress]) -> None:
         """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
 
         OSError as bind(2) does, HandoverError when there is nobody to take over from. What is `beside` runs as long,
@@ -87,7 +87,7 @@ class Life:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._successor.forget()
+            self._successor_process.forget()
             if self._control is not None:
                 self._control.close()
             await self._gateway.close()
@@ -97,13 +97,13 @@ class Life:
             loop.add_signal_handler(number, self._stop.set)
         if self._events.reload is not None:
             loop.add_signal_handler(signal.SIGHUP, self._events.reload)
-        succeed = self._successor.start if self._handover is not None else self._cannot_be_succeeded
+        succeed = self._successor_process.start if self._handover is not None else self._cannot_be_succeeded
         loop.add_signal_handler(signal.SIGUSR2, succeed)
         if self._end_with is not None:
             watched = os.pidfd_open(self._end_with)
             loop.add_reader(watched, self._stop.set)
 
-    async def _begin(self, listen: Sequence[Place]) -> None:
+    async def _begin(self, listen: Sequence[ListenAddress]) -> None:
         handover = self._handover
         predecessor = Predecessor(handover.control) if handover is not None and handover.takeover else None
         bound = [text for place in listen for text in await self._listening(place, predecessor)]
@@ -117,16 +117,16 @@ class Life:
             else:
                 self._begin_beside(moving.received(connected, self._gateway.dialer, self._gateway.adopt))
 
-    async def _listening(self, place: Place, predecessor: Predecessor | None) -> list[str]:
+    async def _listening(self, place: ListenAddress, predecessor: Predecessor | None) -> list[str]:
         inherited = predecessor.take(place.name) if predecessor is not None else []
-        bound = await self._gateway.listen(place.host, place.port, place.accept, mode=place.mode, inherited=inherited)
+        bound = await self._gateway.listen(place.host, place.port, place.begin, mode=place.mode, inherited=inherited)
         return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
 
-    async def _until_succeeded(self) -> Heir | None:
+    async def _until_succeeded(self) -> ReadySuccessor | None:
         """Serve; the successor if it was one that ended it, not a signal."""
         loop = asyncio.get_running_loop()
         waiting: set[asyncio.Task[Any]] = {loop.create_task(self._stop.wait())}
-        succeeded: asyncio.Task[Heir] | None = None
+        succeeded: asyncio.Task[ReadySuccessor] | None = None
         if self._control is not None:
             succeeded = loop.create_task(self._control.succeeded())
             waiting.add(succeeded)
@@ -140,9 +140,9 @@ class Life:
             for task in waiting:
                 task.cancel()
 
-    async def _drain(self, heir: Heir, seconds: float) -> None:
+    async def _drain(self, heir: ReadySuccessor, seconds: float) -> None:
         """A successor accepts: let it go on with what it can, and wait for the rest to end, but not for ever."""
-        self._successor.forget()
+        self._successor_process.forget()
         if self._control is not None:
             self._control.close()
         self._events.left()
@@ -157,7 +157,7 @@ class Life:
                 async with asyncio.timeout(DRAIN_LOOKS):
                     await self._stop.wait()
 
-    async def _move(self, heir: Heir) -> bool:
+    async def _move(self, heir: ReadySuccessor) -> bool:
         """Move what is ready for it; whether there is still somebody to move it to."""
         try:
             for member in self._gateway.leaving():

@@ -10,7 +10,7 @@ from tests.support.certificates import Authority
 from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.proxyhouse import LARGE, proxy_house, request, response
 from trickles.gateway import GatewayLimits
-from trickles.gateway.account import Account
+from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.heads import ESTABLISHED
 from trickles.gateway.socks import CHOSEN, REJECTED, Code, reply
@@ -28,7 +28,7 @@ def socks_request(host: str, port: int = 80) -> bytes:
 def test_one_connection_reaches_one_fleet_after_another(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path) as home:
-            accounts = list[Account]()
+            accounts = list[ConnectionRecord]()
             home.gateway.watch(accounts.append)
             reader, writer = await home.dial()
             program = writer.get_extra_info("sockname")[1]
@@ -115,8 +115,8 @@ def test_tls_to_a_fleet_ends_at_the_proxy_if_it_has_certificates(tmp_path: Path,
         authority = Authority(tmp_path)
         pair, context = authority.issue(), ssl.create_default_context(cafile=str(authority.file))
         async with proxy_house(tmp_path) as home:
-            home.guide.certificates = Certificates(pair.certificate, pair.key, report=home.told.append)
-            accounts = list[Account]()
+            home.router.certificates = Certificates(pair.certificate, pair.key, report=home.told.append)
+            accounts = list[ConnectionRecord]()
             home.gateway.watch(accounts.append)
             reader, writer = await home.dial()
             writer.write(opening)

@@ -15,10 +15,9 @@ import pytest
 from tests.support.loopfleet import run, until
 from tests.support.proxyhouse import ProxyHouse, proxy_house, request, response
 from trickles.gateway import GatewayLimits
-from trickles.gateway.guide import PassThrough, is_of_this_machine
 from trickles.gateway.limits import DEFAULT_LIMITS
+from trickles.gateway.routing import DirectAccess, is_of_this_machine, networks
 from trickles.gateway.socks import CHOSEN, Code, reply
-from trickles.gateway.targets import networks
 
 HERE = networks(["127.0.0.0/8", "::1/128"])
 RESET = struct.pack("ii", 1, 0)
@@ -49,7 +48,7 @@ async def far_end(
     """A proxy that passes through, and the port of a far end."""
     own_ports = set[int]()
     server = await asyncio.start_server(tell, "127.0.0.1", 0)
-    passing = PassThrough(HERE if allowed else (), own_ports)
+    passing = DirectAccess(HERE if allowed else (), own_ports)
     async with server, proxy_house(folder, passing=passing, limits=limits) as home:
         own_ports |= home.gateway.own_ports
         yield home, server.sockets[0].getsockname()[1]
@@ -75,7 +74,7 @@ def test_bytes_and_half_closes_cross(tmp_path: Path) -> None:
             socks = HELLO + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + port.to_bytes(2)
             assert await home.say(socks + b"word") == CHOSEN + reply(Code.SUCCEEDED) + b"word"
             await until(lambda: home.gateway.live == 0)
-            assert home.gateway._shared.relaying == set()
+            assert home.gateway.context.direct_ports == set()
             assert home.told == []
             assert home.gateway.figures()["completed"] == 2
 
@@ -97,9 +96,9 @@ def test_who_reads_slowly_is_not_overtaken(tmp_path: Path) -> None:
         async with far_end(tmp_path) as (home, port):
             reader, writer = await opened(home, port)
             writer.write(b"many")
-            digest, [relay] = hashlib.sha256(), home.gateway._shared.live
+            digest, [downstream] = hashlib.sha256(), home.gateway.context.table
             for _ in range(BLOCKS):
-                waiting = relay._transport.get_write_buffer_size()  # type: ignore[attr-defined]
+                waiting = downstream._transport.get_write_buffer_size()  # type: ignore[attr-defined]
                 assert waiting < 1_000_000
                 digest.update(await reader.readexactly(len(BLOCK)))
             assert digest.digest() == hashlib.sha256(BLOCK * BLOCKS).digest()
@@ -122,7 +121,7 @@ def test_resets_cross(tmp_path: Path) -> None:
             assert home.told == [f"far end reset (127.0.0.1:{port})"]
             reader, writer = await opened(home, port)
             writer.transport.abort()
-            await until(lambda: home.gateway.live == 0 and not home.gateway._shared.relaying)
+            await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
             reader, writer = await opened(home, port)
             await home.gateway.close()
             with pytest.raises(ConnectionResetError):
@@ -222,7 +221,7 @@ def test_who_closed_before_the_refusal_is_left(tmp_path: Path, monkeypatch: pyte
             _, writer = await home.dial()
             monkeypatch.setattr(loop, "sock_connect", reach)
             writer.write(connect(1))
-            await until(lambda: len(home.gateway._shared.relaying) == 1)
+            await until(lambda: len(home.gateway.context.direct_ports) == 1)
             writer.close()
             await writer.wait_closed()
             told.set_exception(ConnectionRefusedError(errno.ECONNREFUSED, ""))
@@ -243,8 +242,8 @@ def test_an_address_never_waits_for_names(tmp_path: Path, monkeypatch: pytest.Mo
             _, writer = await home.dial()
             monkeypatch.setattr(loop, "getaddrinfo", names)
             writer.write(connect(80, "slow.test"))
-            await until(lambda: home.gateway._shared.live._of_client["127.0.0.1"] == 1)
-            passing = PassThrough(HERE)
+            await until(lambda: home.gateway.context.table._of_client["127.0.0.1"] == 1)
+            passing = DirectAccess(HERE)
             assert await passing.places(("127.0.0.1", port)) == [("127.0.0.1", port)]
             assert await passing.places(("::1", port)) == [("::1", port)]
 
@@ -260,7 +259,7 @@ def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypa
                 return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in asked]
 
             monkeypatch.setattr(loop, "getaddrinfo", names)
-            passing = PassThrough(HERE)
+            passing = DirectAccess(HERE)
             assert await passing.places(("many.test", port)) == [("127.0.0.9", port), ("127.0.0.1", port)]
             assert (await home.say(connect(port, "many.test") + b"word")).endswith(b"\r\n\r\nword")
             assert home.told == []
@@ -282,10 +281,10 @@ def test_who_goes_before_the_far_end_is_reached_leaves_nothing(tmp_path: Path, m
             with monkeypatch.context() as patch:
                 patch.setattr(loop, "sock_connect", reach)
                 writer.write(connect(port) + b"word")
-                await until(lambda: len(home.gateway._shared.relaying) == 1)
+                await until(lambda: len(home.gateway.context.direct_ports) == 1)
                 writer.transport.abort()
-                [member] = home.gateway._shared.live
+                [member] = home.gateway.context.table
                 member.stop("gateway ends")
-                await until(lambda: home.gateway.live == 0 and not home.gateway._shared.relaying)
+                await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
 
     run(test())

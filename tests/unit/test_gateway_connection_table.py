@@ -1,10 +1,10 @@
-"""Who stands still at a gateway, against a clock of the test's own."""
+"""Live connections of a gateway, and what happens to those that stand still, against a clock of the test's own."""
 
 from dataclasses import dataclass, field
 
 import pytest
 
-from trickles.gateway.crowd import Crowd
+from trickles.gateway.connection_table import ConnectionTable
 from trickles.gateway.limits import GatewayLimits
 
 HOST = "192.0.2.1"
@@ -26,10 +26,10 @@ class Clock:
 
 
 @dataclass(slots=True, eq=False)
-class Program:
+class User:
     """A member that notes what is done to it."""
 
-    crowd: Crowd
+    table: ConnectionTable
     client: str = HOST
     idle: bool = False
     held_back: bool = False
@@ -38,133 +38,133 @@ class Program:
     def stop(self, reason: str) -> None:
         """It leaves, as a connection does."""
         self.fate.append(reason)
-        self.crowd.leave(self)
+        self.table.leave(self)
 
     def end_input(self) -> None:
         """Nothing more is taken."""
         self.fate.append("input ended")
 
 
-def crowd(count: int, limits: GatewayLimits = LIMITS) -> tuple[Clock, Crowd, list[Program]]:
-    """So many programs that came a second after one another."""
+def table(count: int, limits: GatewayLimits = LIMITS) -> tuple[Clock, ConnectionTable, list[User]]:
+    """So many users that came a second after one another."""
     clock = Clock()
-    made = Crowd(limits, clock)
-    programs = [Program(made) for _ in range(count)]
-    for program in programs:
-        made.join(program)
+    made = ConnectionTable(limits, clock)
+    users = [User(made) for _ in range(count)]
+    for user in users:
+        made.join(user)
         clock.now += 1
-    return clock, made, programs
+    return clock, made, users
 
 
-def fates(programs: list[Program]) -> list[str]:
+def fates(users: list[User]) -> list[str]:
     """What was done to each, `-` for nothing."""
-    return [" ".join(program.fate) or "-" for program in programs]
+    return [" ".join(user.fate) or "-" for user in users]
 
 
 def test_a_request_that_does_not_get_on_has_its_input_ended_once() -> None:
-    clock, made, [slow, done, silent] = crowd(3)
-    for program in (slow, done):
-        made.asked(program, 10)
-    made.answered(done, more=False)
+    clock, made, [slow, done, silent] = table(3)
+    for user in (slow, done):
+        made.on_input(user, 10)
+    made.on_output(done, more=False)
     clock.now += 59
-    made.asked(slow, 10)  # which does not help
-    made.look()
+    made.on_input(slow, 10)  # which does not help
+    made.sweep()
     assert fates([slow, done, silent]) == ["-"] * 3
     clock.now += 1
-    made.look()
-    made.look()
+    made.sweep()
+    made.sweep()
     assert fates([slow, done, silent]) == ["input ended", "-", "-"]
 
 
 @pytest.mark.parametrize(("size_bytes", "fate"), [(ENOUGH_BYTES - 1, "input ended"), (ENOUGH_BYTES, "-")])
 def test_a_large_request_may_go_on_as_long_as_it_keeps_coming(size_bytes: int, fate: str) -> None:
-    clock, made, [upload] = crowd(1)
-    made.asked(upload, 1)
+    clock, made, [upload] = table(1)
+    made.on_input(upload, 1)
     for _ in range(3):
-        made.asked(upload, ENOUGH_BYTES)
+        made.on_input(upload, ENOUGH_BYTES)
         clock.now += 60
-        made.look()
+        made.sweep()
     assert fates([upload]) == ["-"]
-    made.asked(upload, size_bytes)
+    made.on_input(upload, size_bytes)
     clock.now += 60
-    made.look()
+    made.sweep()
     assert fates([upload]) == [fate]
 
 
 def test_who_is_held_back_is_not_to_blame() -> None:
-    clock, made, [upload] = crowd(1)
-    made.asked(upload, 1)
+    clock, made, [upload] = table(1)
+    made.on_input(upload, 1)
     upload.held_back = True
     for _ in range(3):
         clock.now += 60
-        made.look()
+        made.sweep()
     upload.held_back = False
     clock.now += 59
-    made.look()
+    made.sweep()
     assert fates([upload]) == ["-"]
     clock.now += 1
-    made.look()
+    made.sweep()
     assert fates([upload]) == ["input ended"]
 
 
 def test_half_a_request_behind_a_whole_one_has_its_time_from_the_answer_on() -> None:
-    clock, made, [program] = crowd(1)
-    made.asked(program, 100)
+    clock, made, [user] = table(1)
+    made.on_input(user, 100)
     clock.now += 50
-    made.answered(program, more=True)
+    made.on_output(user, more=True)
     clock.now += 50
-    made.look()
-    assert fates([program]) == ["-"]
+    made.sweep()
+    assert fates([user]) == ["-"]
     clock.now += 10
-    made.look()
-    assert fates([program]) == ["input ended"]
+    made.sweep()
+    assert fates([user]) == ["input ended"]
 
 
 def test_idle_programs_are_closed_and_busy_ones_stay() -> None:
-    clock, made, [idle, busy, stirred] = crowd(3)
-    idle.idle = stirred.idle = True
+    clock, made, [idle, busy, moved] = table(3)
+    idle.idle = moved.idle = True
     clock.now += 298
-    made.stirred(stirred)
-    made.look()
-    assert fates([idle, busy, stirred]) == ["idle", "-", "-"]
+    made.touch(moved)
+    made.sweep()
+    assert fates([idle, busy, moved]) == ["idle", "-", "-"]
     clock.now += 299
-    made.look()
-    assert fates([busy, stirred]) == ["-", "-"]
+    made.sweep()
+    assert fates([busy, moved]) == ["-", "-"]
     clock.now += 1
-    made.look()
-    assert fates([busy, stirred]) == ["-", "idle"]
+    made.sweep()
+    assert fates([busy, moved]) == ["-", "idle"]
     assert list(made) == [busy]
 
 
 def test_without_timeouts_nothing_happens() -> None:
-    clock, made, [program] = crowd(1, GatewayLimits(request_timeout=0.0, idle_timeout=0.0))
-    program.idle = True
-    made.asked(program, 1)
+    clock, made, [user] = table(1, GatewayLimits(request_timeout=0.0, idle_timeout=0.0))
+    user.idle = True
+    made.on_input(user, 1)
     clock.now += 1e9
-    made.look()
-    assert fates([program]) == ["-"]
+    made.sweep()
+    assert fates([user]) == ["-"]
 
 
 def test_whoever_stood_still_for_longest_makes_room() -> None:
-    clock, made, [first, second, third] = crowd(3)
+    clock, made, [first, second, third] = table(3)
     clock.now += 5
-    made.asked(first, 1)
+    made.on_input(first, 1)
     assert made.refusal(HOST) is None
     assert fates([first, second, third]) == ["-", "made room", "-"]
     assert list(made) == [third, first]
 
 
 def test_nobody_makes_room_who_moved_a_moment_ago() -> None:
-    clock, made, programs = crowd(3)
+    clock, made, users = table(3)
     clock.now += 1.5
     assert made.refusal(HOST) == "too many connections"
-    assert fates(programs) == ["-"] * 3
+    assert fates(users) == ["-"] * 3
     clock.now += 0.5
     assert made.refusal(HOST) is None
 
 
 def test_a_client_address_has_a_bound_of_its_own() -> None:
-    _, made, [first, _] = crowd(2, GatewayLimits(most_per_client=2))
+    _, made, [first, _] = table(2, GatewayLimits(most_per_client=2))
     assert made.refusal(HOST) == "too many connections of one client"
     assert made.refusal("192.0.2.2") is None
     made.leave(first)
@@ -174,13 +174,13 @@ def test_a_client_address_has_a_bound_of_its_own() -> None:
 
 
 def test_who_has_left_leaves_nothing_behind() -> None:
-    clock, made, programs = crowd(3)
-    for program in programs:
-        made.asked(program, 1)
-        made.leave(program)
-        made.stirred(program)
+    clock, made, users = table(3)
+    for user in users:
+        made.on_input(user, 1)
+        made.leave(user)
+        made.touch(user)
     clock.now += 1000
-    made.look()
-    assert (len(made), fates(programs)) == (0, ["-"] * 3)
-    assert not made._asking
+    made.sweep()
+    assert (len(made), fates(users)) == (0, ["-"] * 3)
+    assert not made._requests
     assert not made._of_client

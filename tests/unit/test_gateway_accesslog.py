@@ -12,11 +12,11 @@ import pytest
 from tests.support.gatewayhouse import house
 from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.replica_program import tape
-from trickles.gateway.accesslog import MOST_WAITING_BYTES, AccessLog
-from trickles.gateway.account import Account, Completion, as_json, as_text
-from trickles.gateway.forward import Forwarder
+from trickles.gateway.accesslog import MOST_WAITING_BYTES, AccessLog, Completion, ConnectionRecord, as_json, as_text
+from trickles.gateway.downstream import Downstream
+from trickles.gateway.fleet_upstream import FleetUpstream
 
-DONE = Account(
+DONE = ConnectionRecord(
     client="192.0.2.9:5555",
     began=1_700_000_000.25,
     duration=1.5,
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_at_first_and_told_later(tmp_pa
 def test_each_way_in_which_a_connection_ends_has_its_account() -> None:
     async def test() -> None:
         async with house(count=2, client=IMPATIENT) as home:
-            accounts = list[Account]()
+            accounts = list[ConnectionRecord]()
             home.gateway.watch(accounts.append)
             assert await home.ask(b"get 100000\n") == tape(0, 100_000)
             await until(lambda: len(accounts) == 1)
@@ -164,22 +164,23 @@ def test_each_way_in_which_a_connection_ends_has_its_account() -> None:
 def test_what_the_replicas_deaths_cost_is_told() -> None:
     async def test() -> None:
         async with house(count=2) as home:
-            accounts = list[Account]()
+            accounts = list[ConnectionRecord]()
             home.gateway.watch(accounts.append)
             reader, writer = await home.dial()
             writer.write(b"get 20000000\n")
             writer.write_eof()
             assert await reader.readexactly(5) == tape(0, 5)
-            [member] = home.gateway._shared.live
-            assert isinstance(member, Forwarder)
-            assert member._connection is not None
-            client = member._connection.client
+            [member] = home.gateway.context.table
+            assert isinstance(member, Downstream)
+            assert isinstance(member.upstream, FleetUpstream)
+            connection = member.upstream._connection
+            assert connection is not None
             home.fleet.kill(0)
             assert await reader.read() == tape(5, 20_000_000)
             await until(lambda: bool(accounts))
             assert (accounts[0].failovers, accounts[0].longest_stall_us) == (
-                client.delivery.failovers,
-                client.delivery.longest_stall_us,
+                connection.delivery.failovers,
+                connection.delivery.longest_stall_us,
             )
             assert set(accounts[0].replicas) == set(home.fleet.addresses)
 

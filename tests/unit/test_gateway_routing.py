@@ -3,8 +3,17 @@
 import pytest
 
 from trickles.errors import BadPacket, LocalProtocolError
-from trickles.gateway.routes import FleetSpec, Routes, parsed_entry, parsed_map, specs
-from trickles.gateway.targets import authority_untrusted, host_untrusted, is_open, networks
+from trickles.gateway.routing import (
+    FleetSpec,
+    RouteTable,
+    authority_untrusted,
+    host_untrusted,
+    is_open,
+    networks,
+    parsed_entry,
+    parsed_map,
+    specs,
+)
 
 MAP = """
 # the fleets
@@ -43,9 +52,9 @@ def test_entries_name_a_host_its_replicas_and_a_key() -> None:
 )
 def test_the_closest_entry_decides(host: str, port: int, fleet: str | None) -> None:
     entries = specs(parsed_map(MAP))
-    found = Routes(entries).find(host, port)
+    found = RouteTable(entries).find(host, port)
     assert (found.replicas[0] if found else None) == fleet
-    everywhere = Routes(specs([*parsed_map(MAP), "*=rest:1"])).find(host, port)
+    everywhere = RouteTable(specs([*parsed_map(MAP), "*=rest:1"])).find(host, port)
     assert everywhere == (found or FleetSpec(("rest:1",)))
 
 

@@ -1,0 +1,68 @@
+"""What the connections of one gateway have in common: bounds, the table of live ones, statistics, and who watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from trickles.drivers.dialer import Dialer
+from trickles.gateway import tcp
+from trickles.gateway.accesslog import ConnectionRecord
+from trickles.gateway.connection_table import ConnectionTable, Member
+from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts of a gateway since its start."""
+
+    accepted: int = 0
+    refused: int = 0  # over a bound of live connections
+    completed: int = 0
+    failed: int = 0
+    reset: int = 0  # by the user
+    timed_out: int = 0  # requests that were not complete in time
+    bytes_in: int = 0
+    bytes_out: int = 0
+    failovers: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Count a transfer that could not go on."""
+        self.failed += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+def no_report(_client: str, _reason: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayContext:
+    """One for each gateway; `report` gets a client's address and the reason why its transfer could not go on."""
+
+    table: ConnectionTable
+    limits: GatewayLimits = DEFAULT_LIMITS
+    report: Callable[[str, str], None] = no_report
+    statistics: Statistics = field(default_factory=Statistics)
+    watchers: list[Callable[[ConnectionRecord], None]] = field(default_factory=list)  # of each connection that is over
+    direct_ports: set[int] = field(default_factory=set)  # the local ports of plain TCP connections to hosts
+
+    def admit(self, member: Member, transport: asyncio.Transport) -> bool:
+        """Add a connection to the table; when there is no room, reset it and return False."""
+        if (reason := self.table.refusal(member.client)) is None:
+            self.table.join(member)
+            return True
+        self.statistics.refused += 1
+        self.report(tcp.peer(transport), reason)
+        tcp.reset(transport)
+        return False
+
+    def window_bytes(self, dialer: Dialer) -> int:
+        """The receive window of a new connection: its share of the memory for slow readers, as a power of two.
+
+        A connection may hold a little over twice its window, half of that in the buffer of its transport.
+        """
+        share = max(self.limits.output_bytes // (2 * len(self.table) + 2), self.limits.least_window_bytes)
+        return min(1 << share.bit_length() - 1, dialer.window_bytes)

@@ -1,0 +1,389 @@
+"""A user's connection: TCP or TLS, from its admission to its end.
+
+One class for all modes. It owns the transport towards the user and all that is counted of it; what it is connected to
+is an `Upstream` (see `upstream.py` for the calls between the two), and may change.
+
+States, by `_over`, `_upstream` and `_transport`:
+
+    new        not over, no upstream    made by a listening socket or above a TLS layer; the transport comes first
+    connected  not over, an upstream    from `connect` on; a front is one too; each `connect` begins a new stretch
+    lingering  over, a transport        the answer is complete: wait until the user has read it and closed
+    gone       over, no transport
+
+What holds:
+
+- It is over once, and `_finish` is the only way there: it writes the record of the stretch and closes the upstream.
+  Nothing crosses after that; what a user writes behind a complete answer is dropped.
+- A whole answer ends by a half-close (`linger.py`), one that is not whole by RST: after a plain close half an answer
+  would look like a whole one.
+- The user is not read from while the upstream has too much waiting (`readgate.py`).
+- A record covers a stretch: the time towards one upstream. A stretch that gave the user nothing leaves none, for the
+  connection was only on its way to another.
+- Writes go past the transport as long as its buffer is empty (`tcp.written_at_once`): one system call, and nothing is
+  joined or copied. Under TLS they do not; `_descriptor` is -1 there.
+
+Fronts and forwarders were subclasses of one class once, and a connection became another thing by changing the protocol
+of its transport; each class then had to know how far the other had got. A front that is an upstream has nothing to hand
+over but the bytes that it has not understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, final
+
+from trickles.drivers.addresses import Address
+from trickles.gateway import tcp
+from trickles.gateway.accesslog import Completion
+from trickles.gateway.certificates import Certificates
+from trickles.gateway.context import GatewayContext
+from trickles.gateway.linger import Linger
+from trickles.gateway.readgate import ReadGate
+from trickles.gateway.stretch import ConnectionSnapshot, Stretch
+from trickles.gateway.tls import TlsLayer
+from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Opening, Upstream
+from trickles.service import Buffer
+
+Begin = Callable[["Downstream"], None]
+
+
+@final
+class Downstream(asyncio.Protocol):
+    """One connection of a user; once it is admitted, `begin` connects it to an upstream.
+
+    Those that go on from somewhere else were admitted before: behind a TLS handshake, or in another process.
+    """
+
+    def __init__(self, context: GatewayContext, begin: Begin, stretch: Stretch | None = None) -> None:
+        self.context = context
+        self._begin = begin
+        self._admitted = stretch is not None
+        self._stretch = stretch or Stretch(context)
+        self.client = "unknown client"  # its host address
+        self._transport: asyncio.Transport | None = None
+        self._descriptor = -1  # of the user's socket, where bytes may be written past the transport
+        self._upstream: Upstream | None = None
+        self._opening: Opening | None = None  # as long as a failure can be said in its words
+        self._gate = ReadGate(context.limits.look_every)
+        self._linger: Linger | None = None
+        self._paused = False  # the upstream, because the user reads slowly
+        self._draining = False  # the upstream is paused, because the connection is about to move
+        self._half_closed = False  # by the user
+        self._input_ended = self._stretch.input_ended  # in the user's place: what it still writes is dropped
+        self._over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
+        self.client = tcp.host(transport)
+        if self._admitted:
+            self.context.table.join(self)
+        elif self.context.admit(self, transport):
+            self.context.statistics.accepted += 1
+        else:
+            self._over = True
+            return
+        self._begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The user is gone."""
+        if exc is not None and not self._over:
+            self.context.statistics.reset += 1
+        self._finish(Completion.CLOSED if exc is None else Completion.RESET)
+        self.context.table.leave(self)
+        if self._linger is not None:
+            self._linger.cancel()
+        self._gate.forget()
+        self._transport = None
+        self._descriptor = -1
+
+    # choosing an upstream
+
+    def connect(
+        self, upstream: Upstream, data: bytes = b"", *, target: str = "", opening: Opening | None = None
+    ) -> None:
+        """Go on with that upstream, beginning with `data`: input that the one before has not passed on."""
+        if self._upstream is not None:
+            self._change_upstream(self._upstream, len(data))
+        self._upstream, self._opening = upstream, opening
+        self._stretch.target = target or self._stretch.target
+        upstream.start(self)
+        if self._upstream is upstream:
+            self._limit_buffer()
+            if data:
+                self._send(data)
+            if self._half_closed and self._upstream is upstream:
+                upstream.send_eof()
+
+    def _change_upstream(self, upstream: Upstream, moving_bytes: int) -> None:
+        """Leave that one; input that moves on counts for the next stretch."""
+        self._gate.open()
+        self._stretch.bytes_in -= moving_bytes
+        if self._stretch.bytes_out:
+            self._record(Completion.CLOSED)
+        upstream.close()
+        self._stretch = Stretch(self.context, bytes_in=moving_bytes)
+        self.context.table.leave(self)
+        self.context.table.join(self)
+
+    def secure(self, certificates: Certificates, begin: Begin, data: bytes = b"", *, target: str) -> None:
+        """Go on behind a TLS handshake that `data` begins: another downstream, which `begin` connects."""
+        transport = self._transport
+        self._gate.open()
+        self._finish(None)
+        self.context.table.leave(self)
+        self._transport = None
+        if transport is not None and not transport.is_closing():
+            above = partial(Downstream, self.context, begin, Stretch(self.context, target))
+            layer = TlsLayer(self.context, certificates, above)
+            transport.set_protocol(layer)
+            layer.connection_made(transport)
+            if data:
+                layer.data_received(data)
+            if self._half_closed:
+                transport.close()
+
+    def note_request(self, target: str, opening: Opening | None) -> None:
+        """Another request goes up; with an opening its failure is said in words, until its answer begins."""
+        self._stretch.target = target
+        self._opening = opening or self._opening
+
+    # output
+
+    def connected(self) -> None:
+        """Say so to a user whose protocol has a word for it; a failure cannot be said any more."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            self.say(opening.success)
+
+    def data(self, chunks: list[Buffer]) -> None:
+        """Write output bytes; after them only a reset can tell that the answer does not go on."""
+        transport, upstream = self._transport, self._upstream
+        if transport is None or upstream is None:
+            return
+        self._opening = None
+        self._stretch.note_output(sum(map(len, chunks)))
+        self.context.table.on_output(self, more=upstream.waiting_bytes > 0)
+        if self._descriptor >= 0 and not transport.get_write_buffer_size():
+            chunks = tcp.written_at_once(self._descriptor, chunks)
+        if chunks:
+            transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def output_ended(self) -> None:
+        """Half-close; what the user still writes goes up."""
+        if self._transport is not None and not self._over:
+            tcp.half_close(self._transport)
+
+    def ended(self) -> None:
+        """End in order: the output is complete."""
+        self.context.statistics.completed += 1
+        self._finish(Completion.COMPLETE)
+        self._close_after_output()
+
+    def failed(self, reason: str) -> None:
+        """End in the words of the opening, if there are any, else by a reset: the user must notice."""
+        if self._opening is not None and not self._over:
+            self.refuse(reason, self._opening.failure(reason))
+            return
+        self._blame(reason)
+        if self._transport is not None:
+            tcp.reset(self._transport)
+
+    def refuse(self, reason: str, answer: bytes, detail: str = "") -> None:
+        """End with that answer; a detail is reported, but makes no reason of its own."""
+        if not self._over:
+            self._blame(reason, detail)
+            self.say(answer)
+            self._close_after_output()
+
+    def say(self, data: bytes) -> None:
+        """Write words of the gateway's own, which are not counted."""
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """What it is connected to, unless it is over."""
+        return self._upstream
+
+    def extra_info(self, name: str) -> Any:
+        """Return what the transport knows of its socket, as asyncio's `get_extra_info`."""
+        return self._transport.get_extra_info(name) if self._transport is not None else None
+
+    @property
+    def is_flushed(self) -> bool:
+        """True when the kernel has taken all output."""
+        return self._transport is not None and not self._transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        """The user reads slowly: ask for no more output."""
+        self._paused = True
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def resume_writing(self) -> None:
+        """The user has caught up."""
+        self._paused = False
+        if self._upstream is not None and not self._draining:
+            self.context.table.touch(self)
+            self._upstream.resume()
+
+    # input
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what the user wrote, unless nobody wants it any more."""
+        if not self._over and not self._input_ended:
+            self._stretch.note_input(len(data))
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self.context.table.on_input(self, len(data))
+        if self._upstream is not None:
+            self._upstream.send(data)
+        upstream = self._upstream  # perhaps another one by now
+        if upstream is not None and upstream.waiting_bytes > self.context.limits.input_high_water:
+            self._gate.shut(self._transport)
+
+    def consumed(self) -> None:
+        """Read on, if little enough is waiting."""
+        low_bytes = self.context.limits.input_high_water // 2
+        if self._gate.is_shut and self._upstream is not None and self._upstream.waiting_bytes < low_bytes:
+            self._gate.open()
+
+    def eof_received(self) -> bool:
+        """Pass on that the user closed its half; the answer still goes back."""
+        self._half_closed = True
+        if self._upstream is not None:
+            self._upstream.send_eof()
+        return not self._over
+
+    def ignore_input(self) -> None:
+        """Drop what the user writes from here on."""
+        self._input_ended = True
+
+    def refuse_input(self, reason: str) -> None:
+        """Drop what the user writes from here on, and report why."""
+        self.ignore_input()
+        self.context.statistics.timed_out += 1
+        self._report(reason)
+
+    # the table of connections asks and does this
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is known to be under way, and the user has read all."""
+        upstream, transport = self._upstream, self._transport
+        busy = upstream is None or upstream.activity is Activity.BUSY
+        return not busy and transport is not None and not tcp.unread_bytes(transport)
+
+    @property
+    def held_back(self) -> bool:
+        """True while it is not read from, or does not read itself."""
+        return self._gate.is_shut or self._paused
+
+    @property
+    def packets(self) -> Mapping[Address, int]:
+        """Packets that brought something, by replica."""
+        return self._upstream.delivery.served if self._upstream is not None else {}
+
+    def end_input(self) -> None:
+        """The request was not complete in time: the upstream knows what that means."""
+        if self._upstream is not None and not self._half_closed and not self._input_ended:
+            self._upstream.request_timed_out()
+
+    def stop(self, reason: str) -> None:
+        """Close it if nothing is under way, else let it fail."""
+        if self._upstream is not None and self._upstream.activity is Activity.IDLE:
+            self.close(reason)
+        else:
+            self.failed(reason)
+
+    # the end
+
+    def close(self, reason: str = "") -> None:
+        """Close in order."""
+        self._finish(Completion.CLOSED, reason)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _blame(self, reason: str, detail: str = "") -> None:
+        if not self._over:
+            self.context.statistics.fail(reason)
+            self._report(reason, detail)
+            self._finish(Completion.FAILED, reason)
+
+    def _finish(self, completion: Completion | None, reason: str = "") -> None:
+        """Let nothing cross any more; without a completion the connection goes on elsewhere."""
+        if self._over:
+            return
+        if completion is not None:
+            self._record(completion, reason)
+        self._over = True
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    def _close_after_output(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if self._half_closed:
+            transport.close()
+        else:
+            self._linger = Linger(transport, self.context.limits)
+            self._gate.open()
+
+    def _record(self, completion: Completion, reason: str = "") -> None:
+        if self.context.watchers:
+            delivery = self._upstream.delivery if self._upstream is not None else NOTHING_DELIVERED
+            self._stretch.end(tcp.peer(self._transport), completion, reason, delivery)
+
+    def _report(self, reason: str, detail: str = "") -> None:
+        detail = detail or self._stretch.target
+        self.context.report(tcp.peer(self._transport), f"{reason} ({detail})" if detail else reason)
+
+    # leaving for another process, see `departure.py`
+
+    def drain(self) -> bool:
+        """Ask for no more output; return True once all there was has left."""
+        transport = self._transport
+        if self._opening is not None or self._descriptor < 0 or transport is None or transport.is_closing():
+            return False
+        if not self._draining and self._upstream is not None:
+            self._draining = True
+            self._upstream.pause()
+            transport.set_write_buffer_limits(high=0)
+        return self.is_flushed
+
+    def snapshot(self) -> tuple[ConnectionSnapshot, int]:
+        """Stand still; return what another process needs to know, and a descriptor of the socket."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+        return self._stretch.snapshot(input_ended=self._input_ended), self._descriptor
+
+    def stay(self) -> bool:
+        """Go on here; return False if it was not about to leave."""
+        transport, was_draining = self._transport, self._draining
+        self._draining = False
+        if was_draining and transport is not None and self._upstream is not None:
+            self._limit_buffer()
+            if not self._gate.is_shut:
+                transport.resume_reading()
+        return was_draining
+
+    def gone(self) -> None:
+        """Forget it without a sign to the user: another process goes on with it."""
+        transport = self._transport
+        self._finish(None)
+        if transport is not None:
+            transport.abort()  # closes a descriptor, of which the other process has a duplicate
+
+    def _limit_buffer(self) -> None:
+        if self._transport is not None and self._upstream is not None:
+            high = min(self.context.limits.output_high_water, self._upstream.window_bytes)
+            self._transport.set_write_buffer_limits(high=high)

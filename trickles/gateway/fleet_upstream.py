@@ -1,0 +1,133 @@
+"""A fleet as an upstream: one Trickles connection for each connection of a user."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import final
+
+from trickles.client import Client
+from trickles.client.events import Delivery
+from trickles.drivers.connection import Connection
+from trickles.drivers.dialer import Dialer
+from trickles.gateway.context import GatewayContext
+from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks
+
+TOO_LATE = "request not complete in time"
+
+
+@final
+class FleetUpstream:
+    """Passes bytes, half-closes and back-pressure on; the connection calls the downstream back by itself.
+
+    The user's first bytes ride on the handshake, which waits for them for a moment; `at_once` it does not, and the
+    downstream is told when the fleet has answered. With a `client`, an engine that began elsewhere goes on.
+    """
+
+    __slots__ = ("_at_once", "_client", "_connection", "_context", "_dialer", "_downstream", "_timer", "window_bytes")
+
+    def __init__(
+        self, context: GatewayContext, dialer: Dialer, *, at_once: bool = False, client: Client | None = None
+    ) -> None:
+        self._context = context
+        self._dialer = dialer
+        self._at_once = at_once
+        self._client = client
+        self._downstream: Callbacks | None = None
+        self._connection: Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.window_bytes = context.window_bytes(dialer) if client is None else client.receive_window_bytes
+
+    @property
+    def activity(self) -> Activity:
+        """Idle when all input was answered, and all of that delivered."""
+        return Activity.IDLE if self._connection is not None and self._connection.idle else Activity.BUSY
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Input that no replica has taken."""
+        return self._connection.waiting_bytes if self._connection is not None else 0
+
+    @property
+    def delivery(self) -> Delivery:
+        """Figures of the replicas at work, and of what their deaths cost."""
+        return self._connection.delivery if self._connection is not None else NOTHING_DELIVERED
+
+    def start(self, downstream: Callbacks) -> None:
+        """Dial."""
+        self._downstream = downstream
+        if self._client is not None:
+            self._connection = self._dialer.adopt(self._client, downstream)
+            self._connection.wake()
+            return
+        self._connection = self._dialer.dial(downstream, self.window_bytes)
+        if self._at_once:
+            self._connection.on_connected = downstream.connected
+            self._flush()
+        else:
+            loop, patience = asyncio.get_running_loop(), self._context.limits.speak_first_after
+            self._timer = loop.call_later(patience, self._flush)
+
+    def send(self, data: bytes) -> None:
+        """Write; it leaves at once."""
+        if self._connection is not None:
+            self._connection.write(data)
+            self._flush()
+
+    def send_eof(self) -> None:
+        """End the input; the output may go on."""
+        if self._connection is not None:
+            self._connection.write_eof()
+            self._flush()
+
+    def pause(self) -> None:
+        """Ask the replicas for no more: their window closes."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Ask for more."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    def request_timed_out(self) -> None:
+        """Go on as if the user had closed its half, and let the server answer that."""
+        if self._downstream is not None:
+            self._downstream.refuse_input(TOO_LATE)
+            self.send_eof()
+
+    def close(self) -> None:
+        """Forget the connection, of which no server knows."""
+        connection, self._connection = self._connection, None
+        self._cancel()
+        if connection is not None:
+            self._context.statistics.failovers += connection.delivery.failovers
+            connection.close()
+
+    def can_move(self, dialer: Dialer) -> bool:
+        """Return True when another process can go on with the engine: the fleet is the same, and has answered."""
+        connection = self._connection
+        return dialer is self._dialer and connection is not None and connection.is_established and not connection.closed
+
+    def suspend(self) -> Client:
+        """Return the engine, which rests until `wake`."""
+        assert self._connection is not None
+        return self._connection.suspend()
+
+    def wake(self) -> None:
+        """Go on here."""
+        if self._connection is not None:
+            self._connection.resume()
+            self._connection.wake()
+
+    def _flush(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            if not connection.started:
+                self._cancel()
+                connection.start()
+            connection.flush_now()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

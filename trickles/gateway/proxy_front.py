@@ -1,0 +1,165 @@
+"""The proxy's port: HTTP (RFC 9110 section 3.7) and SOCKS version 5, told apart by the first byte."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import final
+
+from trickles.client.events import Delivery
+from trickles.drivers.addresses import shown
+from trickles.drivers.dialer import Dialer
+from trickles.gateway import routing, socks
+from trickles.gateway.downstream import Downstream
+from trickles.gateway.fleet_upstream import TOO_LATE, FleetUpstream
+from trickles.gateway.forward_front import forwarded
+from trickles.gateway.heads import ESTABLISHED, BadHead, HeadBuffer, RequestHead, error_answer
+from trickles.gateway.http_upstream import HttpUpstream
+from trickles.gateway.routing import HTTPS, Router, Target
+from trickles.gateway.socks import BadSocks, Code
+from trickles.gateway.tcp_upstream import TcpUpstream
+from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks, Opening
+
+_NO_ANSWER = ("no answer to the handshake", "no replica answers")
+_STATUSES = {routing.NOT_ALLOWED: 403, routing.NO_ANSWER: 504, **dict.fromkeys(_NO_ANSWER, 504)}
+_CODES = {
+    routing.NOT_ALLOWED: Code.NOT_ALLOWED,
+    routing.REFUSED: Code.REFUSED,
+    routing.NO_SUCH_HOST: Code.HOST_UNREACHABLE,
+    routing.NO_ANSWER: Code.HOST_UNREACHABLE,
+    _NO_ANSWER[0]: Code.HOST_UNREACHABLE,
+}
+
+
+def http_failure(reason: str) -> bytes:
+    """Return the response that says why there is none from the server."""
+    return error_answer(_STATUSES.get(reason, 502), reason)
+
+
+def socks_failure(reason: str) -> bytes:
+    """Return the same as a SOCKS reply."""
+    return socks.reply(_CODES.get(reason, Code.FAILED))
+
+
+TUNNEL = Opening(ESTABLISHED, http_failure)
+SOCKS = Opening(socks.reply(Code.SUCCEEDED), socks_failure)
+PLAIN = Opening(b"", http_failure)
+
+
+def proxied(router: Router, downstream: Downstream, data: bytes = b"") -> None:
+    """Ask a user where it wants to go; `data` is what it has said already."""
+    downstream.connect(ProxyFront(downstream, router), data)
+
+
+@final
+class ProxyFront:
+    """Reads where a user wants to go, and connects it: an upstream that puts another one in its place."""
+
+    window_bytes = 1 << 16
+    waiting_bytes = 0  # what a user says is short, or refused
+    delivery: Delivery = NOTHING_DELIVERED
+
+    def __init__(self, downstream: Downstream, router: Router) -> None:
+        self._downstream = downstream
+        self._router = router
+        self._said = HeadBuffer()
+        self._greeted = False  # by SOCKS
+
+    @property
+    def activity(self) -> Activity:
+        """Idle until the user says something."""
+        return Activity.BUSY if self._said or self._greeted else Activity.IDLE
+
+    def start(self, _downstream: Callbacks) -> None:
+        """Wait."""
+
+    def send(self, data: bytes) -> None:
+        """Read a piece of what the user says."""
+        self._said.add(data)
+        try:
+            if self._speaks_socks:
+                self._read_socks()
+            else:
+                self._read_http()
+        except BadHead as error:
+            self._refuse(str(error), error_answer(error.status, str(error)))
+        except BadSocks as error:
+            self._refuse(str(error), socks.reply(error.code))
+
+    def pause(self) -> None:
+        """Do nothing: no output comes from here."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def send_eof(self) -> None:
+        """The user says no more: whatever it began is not complete."""
+        if self._said:
+            self._refuse("half a request", b"" if self._speaks_socks else error_answer(400, "half a request"))
+        else:
+            self._downstream.close()
+
+    def request_timed_out(self) -> None:
+        """Refuse a user that takes too long to say where it wants to go."""
+        self._downstream.context.statistics.timed_out += 1
+        self._downstream.refuse(TOO_LATE, b"" if self._speaks_socks else error_answer(408, TOO_LATE))
+
+    @property
+    def _speaks_socks(self) -> bool:
+        return self._greeted or self._said.data[:1] == bytes((socks.VERSION,))
+
+    def _read_socks(self) -> None:
+        if not self._greeted:
+            greeting = socks.greeting_untrusted(self._said.data)
+            if greeting is None:
+                return
+            if not greeting.anonymous:
+                self._refuse("SOCKS with authentication only", socks.REJECTED)
+                return
+            self._downstream.say(socks.CHOSEN)
+            self._said.take(greeting.size_bytes)
+            self._greeted = True
+        request = socks.request_untrusted(self._said.data)
+        if request is not None:
+            self._said.take(request.size_bytes)
+            self._connect(request.target, SOCKS, self._said.take())
+
+    def _read_http(self) -> None:
+        head = self._said.head()
+        if head is None:
+            return
+        if head.tunnel:
+            self._said.take(head.size_bytes)
+            self._connect(head.target, TUNNEL, self._said.take())
+        else:
+            self._ask(head)
+
+    def _ask(self, head: RequestHead) -> None:
+        """Pass on a request in absolute form: a host that is no fleet gets one, a fleet as many as come for it."""
+        downstream, router = self._downstream, self._router
+        route = router.find(head.target)
+        if isinstance(route, Dialer):
+            upstream = HttpUpstream(downstream, router, route, PLAIN, lambda rest: proxied(router, downstream, rest))
+            downstream.connect(upstream, self._said.take(), opening=PLAIN)
+        else:
+            self._said.take(head.size_bytes)
+            self._connect(head.target, PLAIN, head.rendered(last=True) + self._said.take())
+
+    def _connect(self, target: Target, opening: Opening, data: bytes) -> None:
+        downstream, context, name = self._downstream, self._downstream.context, shown(target)
+        route, certificates = self._router.find(target), self._router.certificates
+        if isinstance(route, Dialer) and certificates is not None and target[1] == HTTPS:
+            downstream.say(opening.success)
+            downstream.secure(certificates, partial(forwarded, route), data, target=name)
+        elif isinstance(route, Dialer):
+            downstream.connect(FleetUpstream(context, route, at_once=True), data, target=name, opening=opening)
+        elif route is not None:
+            downstream.connect(TcpUpstream(context, route, target), data, target=name, opening=opening)
+        else:
+            downstream.note_request(name, None)
+            downstream.refuse(routing.NOT_ALLOWED, opening.failure(routing.NOT_ALLOWED))
+
+    def _refuse(self, why: str, answer: bytes) -> None:
+        self._downstream.refuse("bad request to the proxy", answer, why)

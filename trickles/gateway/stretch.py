@@ -1,0 +1,78 @@
+"""The time that a user's connection spends with one upstream: its bytes, its target, and the record of its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Self, final
+
+from trickles.client.events import Delivery
+from trickles.gateway.accesslog import Completion, ConnectionRecord
+from trickles.gateway.context import GatewayContext
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshot:
+    """A connection as it moves to another process: what is neither in its engine nor in its socket."""
+
+    began: float  # seconds since 1970
+    bytes_in: int
+    bytes_out: int
+    input_ended: bool
+
+
+@final
+class Stretch:
+    """Counts one stretch, for its record and for the gateway's statistics."""
+
+    def __init__(self, context: GatewayContext, target: str = "", bytes_in: int = 0) -> None:
+        self._context = context
+        self._began = asyncio.get_running_loop().time()
+        self.target = target  # where the user wants to go, in the modes that know
+        self.bytes_in = bytes_in  # from the user
+        self.bytes_out = 0
+        self.input_ended = False  # it began so
+
+    @classmethod
+    def resumed(cls, context: GatewayContext, snapshot: ConnectionSnapshot) -> Self:
+        """Go on with one that began in another process."""
+        found = cls(context, bytes_in=snapshot.bytes_in)
+        found._began -= time.time() - snapshot.began
+        found.bytes_out, found.input_ended = snapshot.bytes_out, snapshot.input_ended
+        return found
+
+    def snapshot(self, *, input_ended: bool) -> ConnectionSnapshot:
+        """Return it as another process goes on with it."""
+        began = time.time() - (asyncio.get_running_loop().time() - self._began)
+        return ConnectionSnapshot(began, self.bytes_in, self.bytes_out, input_ended)
+
+    def note_input(self, size_bytes: int) -> None:
+        """Count bytes that the user wrote."""
+        self.bytes_in += size_bytes
+        self._context.statistics.bytes_in += size_bytes
+
+    def note_output(self, size_bytes: int) -> None:
+        """Count bytes on their way to the user."""
+        self.bytes_out += size_bytes
+        self._context.statistics.bytes_out += size_bytes
+
+    def end(self, client: str, completion: Completion, reason: str, delivery: Delivery) -> None:
+        """Show its record to those who watch."""
+        lasted = asyncio.get_running_loop().time() - self._began
+        record = ConnectionRecord(
+            client=client,
+            began=time.time() - lasted,
+            duration=lasted,
+            completion=completion,
+            reason=reason,
+            target=self.target,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            replicas=dict(delivery.served),
+            latencies_us=dict(delivery.latencies_us),
+            failovers=delivery.failovers,
+            longest_stall_us=delivery.longest_stall_us,
+        )
+        for watcher in self._context.watchers:
+            watcher(record)
