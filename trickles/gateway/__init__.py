@@ -1,4 +1,4 @@
-"""The gateway: TCP on the client's side, Trickles towards the replicas, so that unmodified programs work."""
+"""The gateway: TCP on the client's side, Trickles towards the replicas, so that unmodified clients work."""
 
 from __future__ import annotations
 

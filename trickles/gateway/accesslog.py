@@ -21,24 +21,24 @@ _FILE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Completion(StrEnum):
-    """How a connection ended."""
+    """Ways in which a connection ends."""
 
     COMPLETE = "complete"  # the server ended its output, and all of it was handed on
     CLOSED = "closed"  # in order, with nothing under way
-    RESET = "reset"  # by the program
+    RESET = "reset"  # by the user
     FAILED = "failed"  # there is a reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRecord:
-    """One connection. Bytes are those of the program's side; `replicas` counts packets that brought something."""
+    """A connection that is over. Bytes are those of the user's side; `replicas` counts packets that brought something."""
 
     client: str
     began: float  # seconds since 1970
     duration: float  # seconds
     completion: Completion
     reason: str = ""
-    target: str = ""  # where the program wanted to go, in the modes that know
+    target: str = ""  # where the user wanted to go, in the modes that know
     bytes_in: int = 0
     bytes_out: int = 0
     replicas: Mapping[Address, int] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ConnectionRecord:
 
 
 def as_text(record: ConnectionRecord) -> str:
-    """One line of words and NAME=VALUE, for people and for `awk`; the reason is the last, and may have blanks."""
+    """Return a line of words and NAME=VALUE, for people and for `awk`; the reason is the last, and may have blanks."""
     replicas = ",".join(f"{shown(replica)}*{packets}" for replica, packets in record.replicas.items())
     words = [
         timestamp(record.began),
@@ -67,7 +67,7 @@ def as_text(record: ConnectionRecord) -> str:
 
 
 def as_json(record: ConnectionRecord) -> str:
-    """One line of JSON, ASCII throughout."""
+    """Return a line of JSON, ASCII throughout."""
     return (
         json.dumps(
             {
@@ -89,7 +89,7 @@ def as_json(record: ConnectionRecord) -> str:
 
 
 def timestamp(seconds: float) -> str:
-    """In UTC, to the millisecond (RFC 3339)."""
+    """Return a time in UTC, to the millisecond (RFC 3339)."""
     milliseconds = int(seconds * 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000)) + f".{milliseconds % 1000:03}Z"
 
@@ -98,9 +98,9 @@ FORMATS: dict[str, Callable[[ConnectionRecord], str]] = {"text": as_text, "json"
 
 
 class AccessLog:
-    """One line for each connection that is over, to a file (made with mode 0640) or to stdout.
+    """Lines in a file (made with mode 0640) or on stdout, one for each connection that is over.
 
-    OSError when the file cannot be opened. What cannot be written later is told to `report`, once until it can be.
+    OSError when the file cannot be opened. Later failures to write are reported, once until it works again.
     """
 
     def __init__(
@@ -115,7 +115,6 @@ class AccessLog:
         self._failing = False
 
     def write(self, record: ConnectionRecord) -> None:
-        """A connection is over."""
         line = self._render(record).encode("ascii", "backslashreplace")
         if len(self._waiting) + len(line) > MOST_WAITING_BYTES:
             self._left_out += 1
@@ -125,7 +124,7 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has been gathered, as far as that is possible at once."""
+        """Write the gathered lines, as far as that is possible at once."""
         try:
             while self._waiting and self._takes():
                 del self._waiting[: os.write(self._descriptor, self._piece())]
@@ -140,7 +139,7 @@ class AccessLog:
             self._left_out = 0
 
     def reopen(self) -> None:
-        """Go on in the file that has the name now, for the old one may have been renamed."""
+        """Go on in the file that has the name now: the old one may have been renamed."""
         self.flush()
         try:
             fresh = self._opened()
@@ -151,7 +150,7 @@ class AccessLog:
         self._descriptor = fresh
 
     def close(self) -> None:
-        """Write what is left, and no more."""
+        """Write the rest, and no more."""
         self.flush()
         self._shut()
 
@@ -163,13 +162,13 @@ class AccessLog:
             os.close(self._descriptor)
 
     def _takes(self) -> bool:
-        """Whether a write will not block; a pipe that is ready for any takes PIPE_BUF bytes."""
+        """Return True if a write will not block; a pipe that is ready for any takes PIPE_BUF bytes."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         return bool(poll.poll(0))
 
     def _piece(self) -> bytes:
-        """Whole lines, as many as may be written at once: another process may append to the same file."""
+        """Return whole lines, as many as may be written at once: another process may append to the same file."""
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode) or len(self._waiting) <= select.PIPE_BUF:
             return bytes(self._waiting)
         end = self._waiting.rfind(b"\n", 0, select.PIPE_BUF) + 1

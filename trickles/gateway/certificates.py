@@ -9,7 +9,7 @@ from pathlib import Path
 from trickles.drivers.keystore.files import PRIVATE, UNALTERED, errors_as, read_file, signature
 from trickles.errors import CertificateError
 
-ALPN = "http/1.1"  # what browsers may speak here; a program that offers nothing is served all the same
+ALPN = "http/1.1"  # what browsers may speak here; a user that offers nothing is served all the same
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: forward secret and authenticated; those of 1.3 all are
 MOST_BYTES = 1 << 20  # a chain of certificates is a few kB
 _HINT = {
@@ -22,8 +22,8 @@ _HINT = {
 class Certificates:
     """The TLS context for new connections; `look` is cheap enough to be called every second.
 
-    CertificateError when the files cannot be used at the start. Later ones that cannot be used are told to `report`,
-    once, and what was read before stays in use; so do connections that are under way.
+    CertificateError when the files cannot be used at the start. Later ones that cannot be used are reported, once;
+    what was read before stays in use, and so do connections that are under way.
     """
 
     def __init__(self, certificate: Path, key: Path, *, report: Callable[[str], None]) -> None:
@@ -34,7 +34,7 @@ class Certificates:
         self.context = server_context(certificate, key)
 
     def look(self) -> None:
-        """Read the files again if they have changed, and are as they were at the last look: nobody is writing them."""
+        """Read the files again if they have changed, and are as they were at the last look: not half written."""
         seen = self._signature()
         settled, self._seen = seen == self._seen, seen
         if settled and seen != self._read:

@@ -74,20 +74,19 @@ class _Reader:
 
     @property
     def left(self) -> int:
-        """How many bytes are left."""
         return len(self._data) - self._at
 
     def skip(self, size: int) -> bytes:
-        """The next so many bytes."""
+        """Return the next so many bytes."""
         if size > self.left:
             raise BadPacket("a ClientHello that is cut")
         self._at += size
         return self._data[self._at - size : self._at]
 
     def number(self, size: int) -> int:
-        """The next number, of so many bytes."""
+        """Return the next number, of so many bytes."""
         return int.from_bytes(self.skip(size), "big")
 
     def vector(self, size: int) -> bytes:
-        """The next vector, behind its length of so many bytes."""
+        """Return the next vector, which follows its length of so many bytes."""
         return self.skip(self.number(size))

@@ -16,22 +16,13 @@ class Member(Protocol):
     """A connection that a gateway may have to end."""
 
     @property
-    def client(self) -> str:
-        """The user's host address."""
-
+    def client(self) -> str: ...  # the user's host address
     @property
-    def idle(self) -> bool:
-        """True when nothing is known to be under way in either direction."""
-
+    def idle(self) -> bool: ...  # nothing is known to be under way in either direction
     @property
-    def held_back(self) -> bool:
-        """True while the gateway does not read from it, or it does not read itself."""
-
-    def stop(self, reason: str) -> None:
-        """End it: the user sees a reset where something was under way."""
-
-    def end_input(self) -> None:
-        """Take no more from the user, as if it had closed its half: the server decides what that means."""
+    def held_back(self) -> bool: ...  # the gateway does not read from it, or it does not read itself
+    def stop(self, reason: str) -> None: ...  # end it: the user sees a reset where something was under way
+    def end_input(self) -> None: ...  # take no more from the user: the server decides what that means
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What the connections of one gateway have in common: bounds, the table of live ones, statistics, and who watches."""
+"""The context of a gateway's connections: bounds, the table of live ones, statistics, and watchers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def no_report(_client: str, _reason: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """One for each gateway; `report` gets a client's address and the reason why its transfer could not go on."""
+    """Shared by a gateway's connections; `report` gets a client's address and the reason why a transfer could not go on."""
 
     table: ConnectionTable
     limits: GatewayLimits = DEFAULT_LIMITS

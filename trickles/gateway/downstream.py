@@ -13,7 +13,7 @@ States, by `_over`, `_upstream` and `_transport`:
 What holds:
 
 - It is over once, and `_finish` is the only way there: it writes the record of the stretch and closes the upstream.
-  Nothing crosses after that; what a user writes behind a complete answer is dropped.
+  Nothing crosses after that; what a user writes after a complete answer is dropped.
 - A whole answer ends by a half-close (`linger.py`), one that is not whole by RST: after a plain close half an answer
   would look like a whole one.
 - The user is not read from while the upstream has too much waiting (`readgate.py`).
@@ -53,7 +53,7 @@ Begin = Callable[["Downstream"], None]
 class Downstream(asyncio.Protocol):
     """One connection of a user; once it is admitted, `begin` connects it to an upstream.
 
-    Those that go on from somewhere else were admitted before: behind a TLS handshake, or in another process.
+    Those that go on from somewhere else were admitted before: to shake hands by TLS, or in another process.
     """
 
     def __init__(self, context: GatewayContext, begin: Begin, stretch: Stretch | None = None) -> None:
@@ -75,7 +75,6 @@ class Downstream(asyncio.Protocol):
         self._over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, if there is room."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if transport.get_extra_info("sslcontext") is None:
@@ -91,7 +90,6 @@ class Downstream(asyncio.Protocol):
         self._begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The user is gone."""
         if exc is not None and not self._over:
             self.context.statistics.reset += 1
         self._finish(Completion.CLOSED if exc is None else Completion.RESET)
@@ -132,7 +130,7 @@ class Downstream(asyncio.Protocol):
         self.context.table.join(self)
 
     def secure(self, certificates: Certificates, begin: Begin, data: bytes = b"", *, target: str) -> None:
-        """Go on behind a TLS handshake that `data` begins: another downstream, which `begin` connects."""
+        """Shake hands by TLS, beginning with `data`; then another downstream goes on, which `begin` connects."""
         transport = self._transport
         self._gate.open()
         self._finish(None)
@@ -180,7 +178,6 @@ class Downstream(asyncio.Protocol):
             tcp.half_close(self._transport)
 
     def ended(self) -> None:
-        """End in order: the output is complete."""
         self.context.statistics.completed += 1
         self._finish(Completion.COMPLETE)
         self._close_after_output()
@@ -208,7 +205,7 @@ class Downstream(asyncio.Protocol):
 
     @property
     def upstream(self) -> Upstream | None:
-        """What it is connected to, unless it is over."""
+        """The one that answers now; None once the connection is over."""
         return self._upstream
 
     def extra_info(self, name: str) -> Any:
@@ -221,13 +218,11 @@ class Downstream(asyncio.Protocol):
         return self._transport is not None and not self._transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
-        """The user reads slowly: ask for no more output."""
         self._paused = True
         if self._upstream is not None:
             self._upstream.pause()
 
     def resume_writing(self) -> None:
-        """The user has caught up."""
         self._paused = False
         if self._upstream is not None and not self._draining:
             self.context.table.touch(self)
@@ -236,7 +231,7 @@ class Downstream(asyncio.Protocol):
     # input
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what the user wrote, unless nobody wants it any more."""
+        """Pass on what the user wrote, unless it is not wanted any more."""
         if not self._over and not self._input_ended:
             self._stretch.note_input(len(data))
             self._send(data)

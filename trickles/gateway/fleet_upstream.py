@@ -10,7 +10,7 @@ from trickles.client.events import Delivery
 from trickles.drivers.connection import Connection
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.context import GatewayContext
-from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks
+from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks, InputReader
 
 TOO_LATE = "request not complete in time"
 
@@ -20,17 +20,35 @@ class FleetUpstream:
     """Passes bytes, half-closes and back-pressure on; the connection calls the downstream back by itself.
 
     The user's first bytes ride on the handshake, which waits for them for a moment; `at_once` it does not, and the
-    downstream is told when the fleet has answered. With a `client`, an engine that began elsewhere goes on.
+    downstream hears when the fleet has answered. `requests` read the input first. With a `client`, an engine that began
+    elsewhere goes on.
     """
 
-    __slots__ = ("_at_once", "_client", "_connection", "_context", "_dialer", "_downstream", "_timer", "window_bytes")
+    __slots__ = (
+        "_at_once",
+        "_client",
+        "_connection",
+        "_context",
+        "_dialer",
+        "_downstream",
+        "_requests",
+        "_timer",
+        "window_bytes",
+    )
 
     def __init__(
-        self, context: GatewayContext, dialer: Dialer, *, at_once: bool = False, client: Client | None = None
+        self,
+        context: GatewayContext,
+        dialer: Dialer,
+        *,
+        at_once: bool = False,
+        requests: InputReader | None = None,
+        client: Client | None = None,
     ) -> None:
         self._context = context
         self._dialer = dialer
         self._at_once = at_once
+        self._requests = requests
         self._client = client
         self._downstream: Callbacks | None = None
         self._connection: Connection | None = None
@@ -39,21 +57,18 @@ class FleetUpstream:
 
     @property
     def activity(self) -> Activity:
-        """Idle when all input was answered, and all of that delivered."""
         return Activity.IDLE if self._connection is not None and self._connection.idle else Activity.BUSY
 
     @property
     def waiting_bytes(self) -> int:
-        """Input that no replica has taken."""
-        return self._connection.waiting_bytes if self._connection is not None else 0
+        waiting = self._connection.waiting_bytes if self._connection is not None else 0
+        return waiting if self._requests is None else waiting + len(self._requests)
 
     @property
     def delivery(self) -> Delivery:
-        """Figures of the replicas at work, and of what their deaths cost."""
         return self._connection.delivery if self._connection is not None else NOTHING_DELIVERED
 
     def start(self, downstream: Callbacks) -> None:
-        """Dial."""
         self._downstream = downstream
         if self._client is not None:
             self._connection = self._dialer.adopt(self._client, downstream)
@@ -68,13 +83,18 @@ class FleetUpstream:
             self._timer = loop.call_later(patience, self._flush)
 
     def send(self, data: bytes) -> None:
-        """Write; it leaves at once."""
+        if self._requests is None:
+            self.write(data)
+        else:
+            self._requests.read(data, self)
+
+    def write(self, data: bytes) -> None:
+        """Send input that is not to be read; it leaves at once."""
         if self._connection is not None:
             self._connection.write(data)
             self._flush()
 
     def send_eof(self) -> None:
-        """End the input; the output may go on."""
         if self._connection is not None:
             self._connection.write_eof()
             self._flush()
@@ -85,7 +105,6 @@ class FleetUpstream:
             self._connection.pause()
 
     def resume(self) -> None:
-        """Ask for more."""
         if self._connection is not None:
             self._connection.resume()
 
@@ -96,7 +115,6 @@ class FleetUpstream:
             self.send_eof()
 
     def close(self) -> None:
-        """Forget the connection, of which no server knows."""
         connection, self._connection = self._connection, None
         self._cancel()
         if connection is not None:
@@ -106,7 +124,8 @@ class FleetUpstream:
     def can_move(self, dialer: Dialer) -> bool:
         """Return True when another process can go on with the engine: the fleet is the same, and has answered."""
         connection = self._connection
-        return dialer is self._dialer and connection is not None and connection.is_established and not connection.closed
+        known = dialer is self._dialer and self._requests is None
+        return known and connection is not None and connection.is_established and not connection.closed
 
     def suspend(self) -> Client:
         """Return the engine, which rests until `wake`."""

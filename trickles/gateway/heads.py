@@ -52,17 +52,17 @@ class RequestHead:
     target: Target
     size_bytes: int  # of the head as it came
     tunnel: bool = False  # CONNECT: nothing of it goes on
-    body: bool = False  # it says how long one is, which nobody here checks: nothing but this body may follow
-    closes: bool = False  # the program will have no other answer on this connection
+    body: bool = False  # it says how long one is, which is not checked here: nothing but this body may follow
+    closes: bool = False  # the user will have no other answer on this connection
     lines: bytes = b""
 
     @property
     def last(self) -> bool:
-        """Whether no other request is read behind it."""
+        """True when no other request is read after it."""
         return self.body or self.closes
 
     def rendered(self, *, last: bool) -> bytes:
-        """How it goes on to the server, which answers no other request behind the last one."""
+        """Return it as it goes on to the server, which answers no other request after the last one."""
         return self.lines + (b"Connection: close\r\n\r\n" if last else b"Connection: keep-alive\r\n\r\n")
 
 
@@ -177,7 +177,7 @@ def _values(fields: Fields, wanted: bytes) -> list[bytes]:
 
 
 def _nominated(fields: Fields) -> frozenset[bytes]:
-    """What the Connection fields name; what belongs to the message may not be among it, for it would be lost."""
+    """Return what the Connection fields name; fields of the message may not be among it, for they would be lost."""
     values = _values(fields, b"connection") + _values(fields, b"proxy-connection")
     named = frozenset(each.strip(b" \t").lower() for value in values for each in value.split(b","))
     if named & _OF_THE_MESSAGE:

@@ -1,4 +1,4 @@
-"""What went wrong, one line each, no more than a few a second: a flood of failures must not become a flood of log."""
+"""Failures, a line each, but only a few a second: a flood of failures must not become a flood of log."""
 
 from __future__ import annotations
 

@@ -41,7 +41,6 @@ class Metrics:
         self._stalled_us = 0
 
     def note(self, account: ConnectionRecord) -> None:
-        """A connection is over."""
         for replica, packets in account.replicas.items():
             self._packets[bounded(shown(replica), self._packets)] += packets
         for replica, latency in account.latencies_us.items():
@@ -50,7 +49,7 @@ class Metrics:
         self._stalled_us += account.longest_stall_us
 
     def render(self, statistics: Statistics, connections: int, ongoing: Iterable[Mapping[Address, int]]) -> str:
-        """All of it; `ongoing` are packets by replica of the `connections` that are open."""
+        """Return the page; `ongoing` are packets by replica of the `connections` that are open."""
         packets = Counter(self._packets)
         for each in ongoing:
             for replica, count in each.items():
@@ -138,12 +137,10 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """Answer no more."""
         if self._server is not None:
             self._server.close()
 

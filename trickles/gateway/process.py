@@ -25,7 +25,7 @@ DRAIN_LOOKS = 0.25  # seconds between looks at whether the last connection has e
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """How gateways follow each other: where a successor asks, whether this is one, and how long it then stays."""
+    """Succession of gateways: the socket where a successor asks, whether this is one, how long connections may stay."""
 
     control: Path
     takeover: bool = False
@@ -34,7 +34,7 @@ class Handover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """What is called when: `tick` at once and then every second or so, `reload` on SIGHUP, `left` once it gave way."""
+    """Callbacks: `tick` at once and then every second or so, `reload` on SIGHUP, `left` once it gave way."""
 
     ready: Callable[[list[str]], None]
     tick: Callable[[], None] = lambda: None
@@ -43,7 +43,7 @@ class Events:
 
 
 class GatewayProcess:
-    """One gateway's; `end_with` is a process whose end ends it."""
+    """Runs one gateway, until `end_with`, the id of a process, ends too."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class GatewayProcess:
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
         """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
 
-        OSError as bind(2) does, HandoverError when there is nobody to take over from. What is `beside` runs as long,
+        OSError as bind(2) does, HandoverError when there is no gateway to take over from. What is `beside` runs as long,
         and is begun again when it fails.
         What breaks inside is reported as the gateway's own.
         """

@@ -13,7 +13,7 @@ from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import TOO_LATE, FleetUpstream
 from trickles.gateway.forward_front import forwarded
 from trickles.gateway.heads import ESTABLISHED, BadHead, HeadBuffer, RequestHead, error_answer
-from trickles.gateway.http_upstream import HttpUpstream
+from trickles.gateway.http_requests import HttpRequests
 from trickles.gateway.routing import HTTPS, Router, Target
 from trickles.gateway.socks import BadSocks, Code
 from trickles.gateway.tcp_upstream import TcpUpstream
@@ -69,11 +69,12 @@ class ProxyFront:
         """Idle until the user says something."""
         return Activity.BUSY if self._said or self._greeted else Activity.IDLE
 
-    def start(self, _downstream: Callbacks) -> None:
-        """Wait."""
+    def start(self, downstream: Callbacks) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
 
     def send(self, data: bytes) -> None:
-        """Read a piece of what the user says."""
         self._said.add(data)
         try:
             if self._speaks_socks:
@@ -84,15 +85,6 @@ class ProxyFront:
             self._refuse(str(error), error_answer(error.status, str(error)))
         except BadSocks as error:
             self._refuse(str(error), socks.reply(error.code))
-
-    def pause(self) -> None:
-        """Do nothing: no output comes from here."""
-
-    def resume(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to give back."""
 
     def send_eof(self) -> None:
         """The user says no more: whatever it began is not complete."""
@@ -141,7 +133,8 @@ class ProxyFront:
         downstream, router = self._downstream, self._router
         route = router.find(head.target)
         if isinstance(route, Dialer):
-            upstream = HttpUpstream(downstream, router, route, PLAIN, lambda rest: proxied(router, downstream, rest))
+            requests = HttpRequests(downstream, router, route, PLAIN, partial(proxied, router, downstream))
+            upstream = FleetUpstream(downstream.context, route, requests=requests)
             downstream.connect(upstream, self._said.take(), opening=PLAIN)
         else:
             self._said.take(head.size_bytes)

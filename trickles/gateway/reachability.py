@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 
 
 class Reach(Enum):
-    """What a block of addresses is: global, not global, or as the IPv4 address at that bit of it."""
+    """Kind of a block of addresses: global, not global, or as the IPv4 address at that bit of it."""
 
     GLOBAL = -1
     NOT = -2
@@ -90,7 +90,7 @@ _TABLES: dict[int, Table] = {4: _table(_IPV4), 6: _table(_IPV6)}
 
 
 def is_global(address: Address) -> bool:
-    """Whether a packet to that address is for one host of the Internet at large."""
+    """Return True if a packet to that address is for one host of the Internet at large."""
     reach = _reach(address)
     if reach in (Reach.GLOBAL, Reach.NOT):
         return reach is Reach.GLOBAL

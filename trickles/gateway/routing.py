@@ -102,7 +102,7 @@ def parsed_map(text: str) -> list[str]:
 
 
 def specs(entries: Iterable[str]) -> dict[Pattern, FleetSpec]:
-    """All entries by what they match; LocalProtocolError for one that is none, that comes twice, or too many."""
+    """Return all entries by what they match; LocalProtocolError for one that is none, that comes twice, or too many."""
     found: dict[Pattern, FleetSpec] = {}
     for entry in entries:
         pattern, spec = parsed_entry(entry)

@@ -32,7 +32,7 @@ BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a gateway listens, and what connects its users to an upstream, as `Gateway.listen` takes it."""
+    """An address to listen on, and what connects its users to an upstream, as `Gateway.listen` takes it."""
 
     host: str
     port: int
@@ -63,7 +63,7 @@ class Gateway:
         self.context = GatewayContext(ConnectionTable(limits), limits, report)
         self._dialer = dialer
         self._certificates = certificates
-        self.own_ports: set[int] = set()  # where it listens: nobody is passed through to them
+        self.own_ports: set[int] = set()  # where it listens: never reached by plain TCP
         self._servers: list[asyncio.Server] = []
         self._descriptors: dict[str, list[int]] = {}  # of listening sockets, by the name of their place
         self._sweeping: asyncio.TimerHandle | None = None

@@ -19,7 +19,7 @@ _SIZES = {_IPV4: 4, _IPV6: 16}
 
 
 class Code(IntEnum):
-    """What a reply says (section 6)."""
+    """Codes of a reply (section 6)."""
 
     SUCCEEDED = 0
     FAILED = 1

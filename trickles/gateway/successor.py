@@ -11,14 +11,14 @@ TAKEOVER = "--takeover"
 
 
 class SuccessorProcess:
-    """At most one at a time; `report` is told when it ends before it has taken over."""
+    """At most one at a time; an end before it has taken over is reported."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
         self._watched: int | None = None  # a descriptor of the process
 
     def start(self) -> None:
-        """Start it, unless one is just starting; what keeps it from that is told, and changes nothing."""
+        """Start it, unless one is just starting; failures are reported, and change nothing."""
         if self._watched is not None:
             return
         words = [sys.executable, *sys.orig_argv[1:]]
@@ -36,7 +36,7 @@ class SuccessorProcess:
         self._report(f"the successor ended, with {os.waitstatus_to_exitcode(status)}: this gateway goes on")
 
     def forget(self) -> None:
-        """It is on its own from now on."""
+        """Leave it on its own from now on."""
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             os.close(self._watched)

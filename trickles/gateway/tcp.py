@@ -38,13 +38,13 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def half_close(transport: asyncio.Transport) -> None:
-    """Close our half behind what was written; if the other side has reset the connection, reading will tell."""
+    """Close our half after what was written; if the other side has reset the connection, reading will tell."""
     with suppress(OSError):
         transport.write_eof()
 
 
 def is_gone(transport: asyncio.Transport) -> bool:
-    """Whether the other side reset the connection (tcp(7), the first byte of TCP_INFO)."""
+    """Return True if the other side reset the connection (tcp(7), the first byte of TCP_INFO)."""
     return _socket(transport).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED
 
 

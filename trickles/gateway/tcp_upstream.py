@@ -16,7 +16,7 @@ from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks
 
 @final
 class TcpUpstream(asyncio.Protocol):
-    """One connection to a host; what the user writes before it stands waits here."""
+    """Connects to a host; what the user writes before it is reached waits here."""
 
     window_bytes = 1 << 17
     delivery: Delivery = NOTHING_DELIVERED
@@ -40,18 +40,15 @@ class TcpUpstream(asyncio.Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """Input that the kernel has not taken."""
         return len(self._early) if self._transport is None else self._transport.get_write_buffer_size()
 
     # from the user
 
     def start(self, downstream: Callbacks) -> None:
-        """Look the host up, and dial."""
         self._downstream = downstream
         self._dialing = asyncio.get_running_loop().create_task(self._dial())
 
     def send(self, data: bytes) -> None:
-        """Write, now or once the host is reached."""
         if self._transport is None:
             self._early += data
         else:
@@ -66,17 +63,14 @@ class TcpUpstream(asyncio.Protocol):
             tcp.half_close(self._transport)
 
     def pause(self) -> None:
-        """Do not read from the host."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
         if self._transport is not None:
             self._transport.resume_reading()
 
-    def request_timed_out(self) -> None:
-        """Do nothing: requests are not known here."""
+    def request_timed_out(self) -> None: ...  # requests are not known here
 
     def close(self) -> None:
         """Leave the host: in order if the user left so, else by a reset."""
@@ -133,7 +127,6 @@ class TcpUpstream(asyncio.Protocol):
     # from the host
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The host is reached."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if self._downstream is None:
@@ -150,7 +143,6 @@ class TcpUpstream(asyncio.Protocol):
             tcp.half_close(transport)
 
     def data_received(self, data: bytes) -> None:
-        """The host wrote."""
         if self._downstream is not None:
             self._downstream.data([data])
 
@@ -165,7 +157,6 @@ class TcpUpstream(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The host is gone."""
         self._context.direct_ports.discard(self._port)
         self._transport = None
         if self._downstream is not None:
@@ -175,6 +166,5 @@ class TcpUpstream(asyncio.Protocol):
                 self._downstream.ended()
 
     def resume_writing(self) -> None:
-        """The host has caught up."""
         if self._downstream is not None:
             self._downstream.consumed()

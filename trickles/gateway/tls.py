@@ -48,7 +48,6 @@ class TlsLayer(asyncio.Protocol):
     # below
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Shake hands with it, if there is room."""
         assert isinstance(transport, asyncio.Transport)
         self._below = transport
         self.client = tcp.host(transport)
@@ -73,7 +72,6 @@ class TlsLayer(asyncio.Protocol):
         return self._their_end
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The user is gone."""
         below, self._below = self._below, None
         if self._above is not None:
             self._above.connection_lost(exc)
@@ -81,12 +79,10 @@ class TlsLayer(asyncio.Protocol):
             self._over(below, "it went away" if self._heard else None)
 
     def pause_writing(self) -> None:
-        """The user reads slowly."""
         if self._above is not None:
             self._above.pause_writing()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
         if self._above is not None:
             self._above.resume_writing()
 
@@ -145,8 +141,7 @@ class TlsLayer(asyncio.Protocol):
 
     held_back = idle
 
-    def end_input(self) -> None:
-        """Nothing: no request has begun."""
+    def end_input(self) -> None: ...  # no request has begun
 
     def stop(self, reason: str) -> None:
         """Break the handshake off."""
@@ -216,7 +211,7 @@ class TlsLayer(asyncio.Protocol):
         """Say that nothing more follows."""
         if self._tls is not None and not self.our_end:
             self.our_end = True
-            with suppress(ssl.SSLError):  # it wants their close_notify, for which nobody waits
+            with suppress(ssl.SSLError):  # it wants their close_notify, which is not awaited
                 self._tls.unwrap()
             self._flush()
 
@@ -243,7 +238,6 @@ class TlsTransport(asyncio.Transport):
         self._below = below
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As asyncio's transports, those of the TCP connection too."""
         found = super().get_extra_info(name)
         return self._below.get_extra_info(name, default) if found is None else found
 
@@ -252,7 +246,6 @@ class TlsTransport(asyncio.Transport):
         self._layer.write(data)
 
     def writelines(self, chunks: Iterable[Buffer]) -> None:
-        """Send all of them."""
         self._layer.write(b"".join(chunks))
 
     def can_write_eof(self) -> bool:
@@ -265,7 +258,6 @@ class TlsTransport(asyncio.Transport):
         self._below.write_eof()
 
     def close(self) -> None:
-        """Close once all is sent."""
         self._layer.end()
         self._below.close()
 
@@ -274,29 +266,23 @@ class TlsTransport(asyncio.Transport):
         self._below.abort()
 
     def is_closing(self) -> bool:
-        """Whether the connection closes or is closed."""
         return self._below.is_closing()
 
     def is_reading(self) -> bool:
-        """Whether bytes are handed up."""
         return self._below.is_reading()
 
     def pause_reading(self) -> None:
-        """Hand nothing up."""
         self._layer.pause()
         self._below.pause_reading()
 
     def resume_reading(self) -> None:
-        """Hand up what comes again."""
         self._below.resume_reading()
         self._layer.go_on()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """When `pause_writing` and `resume_writing` are called."""
         self._below.set_write_buffer_limits(high, low)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Those bounds: low and high."""
         return self._below.get_write_buffer_limits()
 
     def get_write_buffer_size(self) -> int:

@@ -46,7 +46,7 @@ def _comes_from_here(downstream: Downstream) -> bool:
 
 
 def original_destination(accepted: TransportSocket | socket.socket) -> Target:
-    """Where a connection was going before the firewall changed that; its own local address if it did not (TPROXY)."""
+    """Return the destination that the firewall changed; if it did not (TPROXY), the local address."""
     family = accepted.family
     level, size = (
         (socket.IPPROTO_IPV6, _SOCKADDR_IN6) if family == socket.AF_INET6 else (socket.IPPROTO_IP, _SOCKADDR_IN)

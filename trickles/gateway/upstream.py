@@ -31,7 +31,7 @@ NOTHING_DELIVERED = Delivery({}, {}, 0, 0)
 
 
 class Activity(Enum):
-    """How much an upstream has to do for its user."""
+    """Amount of work of an upstream for its user."""
 
     BUSY = auto()
     IDLE = auto()  # nothing is under way: the connection may be closed in order
@@ -48,64 +48,47 @@ class Opening(NamedTuple):
 class Callbacks(Protocol):
     """A downstream, as its upstream sees it."""
 
-    def connected(self) -> None:
-        """Note that the other end has answered."""
-
-    def data(self, chunks: list[Buffer]) -> None:
-        """Take output bytes, in order."""
-
-    def consumed(self) -> None:
-        """Note that some of the waiting input was passed on."""
-
-    def output_ended(self) -> None:
-        """Half-close: no more output follows, while input is still wanted."""
-
-    def ended(self) -> None:
-        """End in order: the output is complete."""
-
-    def failed(self, reason: str) -> None:
-        """End as broken: the output cannot go on."""
-
-    def refuse_input(self, reason: str) -> None:
-        """Drop what the user still writes, because its request was not complete in time."""
+    def connected(self) -> None: ...  # the other end has answered
+    def data(self, chunks: list[Buffer]) -> None: ...  # output bytes, in order
+    def consumed(self) -> None: ...  # some of the waiting input was passed on
+    def output_ended(self) -> None: ...  # half-close: no more output follows, while input is still wanted
+    def ended(self) -> None: ...  # end in order: the output is complete
+    def failed(self, reason: str) -> None: ...  # end as broken: the output cannot go on
+    def refuse_input(self, reason: str) -> None: ...  # drop what the user still writes, and report why
 
 
 class Upstream(Protocol):
-    """What answers a user: a fleet, a host, or a front that chooses one of them."""
+    """The side that answers a user: a fleet, a host, or a front that chooses one of them."""
 
     @property
-    def activity(self) -> Activity:
-        """How much is under way."""
+    def activity(self) -> Activity: ...  # how much is under way
+    @property
+    def waiting_bytes(self) -> int: ...  # of input that is kept here and not passed on
+    @property
+    def window_bytes(self) -> int: ...  # of output that are worth keeping for a user that reads slowly
+    @property
+    def delivery(self) -> Delivery: ...  # figures of the replicas at work
+
+    def start(self, downstream: Callbacks) -> None: ...  # begin; everything is called back there
+    def send(self, data: bytes) -> None: ...  # pass input on
+    def send_eof(self) -> None: ...  # no more input follows
+    def pause(self) -> None: ...  # bring no more output for now
+    def resume(self) -> None: ...  # bring output again
+    def request_timed_out(self) -> None: ...  # end the input of a request that was late, as far as one is known here
+    def close(self) -> None: ...  # give everything back; nothing is called back any more
+
+
+class InputReader(Protocol):
+    """Reads input on its way to a fleet, and passes on what belongs there."""
+
+    def __len__(self) -> int: ...  # bytes that are kept here
+    def read(self, data: bytes, upstream: InputSink) -> None: ...
+
+
+class InputSink(Protocol):
+    """A fleet, as the reader of its input sees it."""
 
     @property
-    def waiting_bytes(self) -> int:
-        """Bytes of input that are kept here and not passed on."""
-
-    @property
-    def window_bytes(self) -> int:
-        """Output bytes worth keeping for a user that reads slowly."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """Figures of the replicas at work."""
-
-    def start(self, downstream: Callbacks) -> None:
-        """Begin; everything is called back on `downstream`."""
-
-    def send(self, data: bytes) -> None:
-        """Pass input on."""
-
-    def send_eof(self) -> None:
-        """Pass on that no more input follows."""
-
-    def pause(self) -> None:
-        """Bring no more output for now."""
-
-    def resume(self) -> None:
-        """Bring output again."""
-
-    def request_timed_out(self) -> None:
-        """End the input of a request that was not complete in time, as far as that is known here."""
-
-    def close(self) -> None:
-        """Give everything back; nothing is called back any more."""
+    def activity(self) -> Activity: ...
+    def write(self, data: bytes) -> None: ...
+    def send_eof(self) -> None: ...
