@@ -31,7 +31,7 @@ class Completion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRecord:
-    """A connection that is over. Bytes are those of the user's side; `replicas` counts packets that brought something."""
+    """A connection that is over. Bytes are the user's; `replicas` counts packets that brought something."""
 
     client: str
     began: float  # seconds since 1970

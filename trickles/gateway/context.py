@@ -40,7 +40,7 @@ def no_report(_client: str, _reason: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """Shared by a gateway's connections; `report` gets a client's address and the reason why a transfer could not go on."""
+    """Shared by a gateway's connections; `report` gets a client's address and why its transfer could not go on."""
 
     table: ConnectionTable
     limits: GatewayLimits = DEFAULT_LIMITS

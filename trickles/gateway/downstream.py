@@ -30,11 +30,10 @@ over but the bytes that it has not understood.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, final
 
-from trickles.drivers.addresses import Address
 from trickles.gateway import tcp
 from trickles.gateway.accesslog import Completion
 from trickles.gateway.certificates import Certificates
@@ -280,11 +279,6 @@ class Downstream(asyncio.Protocol):
     def held_back(self) -> bool:
         """True while it is not read from, or does not read itself."""
         return self._gate.is_shut or self._paused
-
-    @property
-    def packets(self) -> Mapping[Address, int]:
-        """Packets that brought something, by replica."""
-        return self._upstream.delivery.served if self._upstream is not None else {}
 
     def end_input(self) -> None:
         """The request was not complete in time: the upstream knows what that means."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import final
 
 from trickles.client import Client
@@ -16,6 +17,7 @@ TOO_LATE = "request not complete in time"
 
 
 @final
+@dataclass(slots=True, eq=False)
 class FleetUpstream:
     """Passes bytes, half-closes and back-pressure on; the connection calls the downstream back by itself.
 
@@ -24,36 +26,19 @@ class FleetUpstream:
     elsewhere goes on.
     """
 
-    __slots__ = (
-        "_at_once",
-        "_client",
-        "_connection",
-        "_context",
-        "_dialer",
-        "_downstream",
-        "_requests",
-        "_timer",
-        "window_bytes",
-    )
+    _context: GatewayContext
+    _dialer: Dialer
+    at_once: bool = field(default=False, kw_only=True)
+    requests: InputReader | None = field(default=None, kw_only=True)
+    client: Client | None = field(default=None, kw_only=True)
+    window_bytes: int = field(init=False)
+    _downstream: Callbacks | None = field(default=None, init=False)
+    _connection: Connection | None = field(default=None, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        context: GatewayContext,
-        dialer: Dialer,
-        *,
-        at_once: bool = False,
-        requests: InputReader | None = None,
-        client: Client | None = None,
-    ) -> None:
-        self._context = context
-        self._dialer = dialer
-        self._at_once = at_once
-        self._requests = requests
-        self._client = client
-        self._downstream: Callbacks | None = None
-        self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.window_bytes = context.window_bytes(dialer) if client is None else client.receive_window_bytes
+    def __post_init__(self) -> None:
+        client = self.client
+        self.window_bytes = self._context.window_bytes(self._dialer) if client is None else client.receive_window_bytes
 
     @property
     def activity(self) -> Activity:
@@ -62,7 +47,7 @@ class FleetUpstream:
     @property
     def waiting_bytes(self) -> int:
         waiting = self._connection.waiting_bytes if self._connection is not None else 0
-        return waiting if self._requests is None else waiting + len(self._requests)
+        return waiting if self.requests is None else waiting + len(self.requests)
 
     @property
     def delivery(self) -> Delivery:
@@ -70,12 +55,12 @@ class FleetUpstream:
 
     def start(self, downstream: Callbacks) -> None:
         self._downstream = downstream
-        if self._client is not None:
-            self._connection = self._dialer.adopt(self._client, downstream)
+        if self.client is not None:
+            self._connection = self._dialer.adopt(self.client, downstream)
             self._connection.wake()
             return
         self._connection = self._dialer.dial(downstream, self.window_bytes)
-        if self._at_once:
+        if self.at_once:
             self._connection.on_connected = downstream.connected
             self._flush()
         else:
@@ -83,10 +68,10 @@ class FleetUpstream:
             self._timer = loop.call_later(patience, self._flush)
 
     def send(self, data: bytes) -> None:
-        if self._requests is None:
+        if self.requests is None:
             self.write(data)
         else:
-            self._requests.read(data, self)
+            self.requests.read(data, self)
 
     def write(self, data: bytes) -> None:
         """Send input that is not to be read; it leaves at once."""
@@ -124,7 +109,7 @@ class FleetUpstream:
     def can_move(self, dialer: Dialer) -> bool:
         """Return True when another process can go on with the engine: the fleet is the same, and has answered."""
         connection = self._connection
-        known = dialer is self._dialer and self._requests is None
+        known = dialer is self._dialer and self.requests is None
         return known and connection is not None and connection.is_established and not connection.closed
 
     def suspend(self) -> Client:

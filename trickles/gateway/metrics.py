@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from trickles.drivers.addresses import Address, shown
 from trickles.gateway.accesslog import ConnectionRecord
@@ -28,6 +28,14 @@ _LINE = re.compile(rb"([A-Z]+) (/[!-~]{0,255}) HTTP/1\.[01]\r\n")
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
 _PREFIX = "trickles_gateway_"
+_COUNTERS = {
+    "accepted": "Connections accepted.",
+    "refused": "Connections refused, over a bound.",
+    "completed": "Connections ended by the server.",
+    "reset": "Connections reset by the program.",
+    "timed_out": "Requests not complete in time.",
+    "failovers": "Requests that another replica answered.",
+}
 Labelled = Mapping[str, int | float]
 
 
@@ -40,13 +48,13 @@ class Metrics:
         self._stalls = [0] * (len(STALL_SECONDS) + 1)
         self._stalled_us = 0
 
-    def note(self, account: ConnectionRecord) -> None:
-        for replica, packets in account.replicas.items():
+    def note(self, record: ConnectionRecord) -> None:
+        for replica, packets in record.replicas.items():
             self._packets[bounded(shown(replica), self._packets)] += packets
-        for replica, latency in account.latencies_us.items():
+        for replica, latency in record.latencies_us.items():
             self._latencies[bounded(shown(replica), self._latencies)] = latency / 1e6
-        self._stalls[bisect_left(STALL_SECONDS, account.longest_stall_us / 1e6)] += 1
-        self._stalled_us += account.longest_stall_us
+        self._stalls[bisect_left(STALL_SECONDS, record.longest_stall_us / 1e6)] += 1
+        self._stalled_us += record.longest_stall_us
 
     def render(self, statistics: Statistics, connections: int, ongoing: Iterable[Mapping[Address, int]]) -> str:
         """Return the page; `ongoing` are packets by replica of the `connections` that are open."""
@@ -54,26 +62,18 @@ class Metrics:
         for each in ongoing:
             for replica, count in each.items():
                 packets[bounded(shown(replica), packets)] += count
-        return "".join(
-            [
-                *_family("connections", "gauge", "Connections open now.", {"": connections}),
-                *_family("accepted_total", "counter", "Connections accepted.", {"": statistics.accepted}),
-                *_family("refused_total", "counter", "Connections refused, over a bound.", {"": statistics.refused}),
-                *_family("completed_total", "counter", "Connections ended by the server.", {"": statistics.completed}),
-                *_family("reset_total", "counter", "Connections reset by the program.", {"": statistics.reset}),
-                *_family("timed_out_total", "counter", "Requests not complete in time.", {"": statistics.timed_out}),
-                *_family("failed_total", "counter", "Transfers that could not go on.", _reasons(statistics), "reason"),
-                *_family("bytes_total", "counter", "Bytes from and to programs.", _bytes(statistics), "direction"),
-                *_family(
-                    "failovers_total", "counter", "Requests that another replica answered.", _failovers(statistics)
-                ),
-                *self._stall_family(),
-                *_family("replica_packets_total", "counter", "Packets from each replica.", packets, "replica"),
-                *_family(
-                    "replica_srtt_seconds", "gauge", "Smoothed round trip, as last seen.", self._latencies, "replica"
-                ),
-            ]
-        )
+        parts = [_family("connections", "gauge", "Connections open now.", {"": connections})]
+        for name, about in _COUNTERS.items():
+            parts.append(_family(f"{name}_total", "counter", about, {"": getattr(statistics, name)}))
+        octets = {"in": statistics.bytes_in, "out": statistics.bytes_out}
+        parts += [
+            _family("failed_total", "counter", "Transfers that could not go on.", _reasons(statistics), "reason"),
+            _family("bytes_total", "counter", "Bytes from and to programs.", octets, "direction"),
+            self._stall_family(),
+            _family("replica_packets_total", "counter", "Packets from each replica.", packets, "replica"),
+            _family("replica_srtt_seconds", "gauge", "Smoothed round trip, as last seen.", self._latencies, "replica"),
+        ]
+        return "".join(chain.from_iterable(parts))
 
     def _stall_family(self) -> Iterator[str]:
         name = f"{_PREFIX}stall_seconds"
@@ -105,14 +105,6 @@ def _reasons(statistics: Statistics) -> dict[str, int]:
     for reason, count in statistics.reasons.items():
         found[bounded(reason.partition(":")[0], found)] += count
     return dict(found)
-
-
-def _bytes(statistics: Statistics) -> dict[str, int]:
-    return {"in": statistics.bytes_in, "out": statistics.bytes_out}
-
-
-def _failovers(statistics: Statistics) -> dict[str, int]:
-    return {"": statistics.failovers}
 
 
 class MetricsServer:

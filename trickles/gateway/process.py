@@ -69,9 +69,8 @@ class GatewayProcess:
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
         """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
 
-        OSError as bind(2) does, HandoverError when there is no gateway to take over from. What is `beside` runs as long,
-        and is begun again when it fails.
-        What breaks inside is reported as the gateway's own.
+        OSError as bind(2) does, HandoverError when there is no gateway to take over from. What is `beside` runs
+        as long, and is begun again when it fails. What breaks inside is reported as the gateway's own.
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self._gateway.broke(context))

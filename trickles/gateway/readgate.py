@@ -12,6 +12,8 @@ from trickles.gateway import tcp
 class ReadGate:
     """Stops and resumes reading from one transport; the loop does not watch a shut one, so a timer looks for resets."""
 
+    __slots__ = ("_look_every", "_timer", "_transport")
+
     def __init__(self, look_every: float) -> None:
         self._look_every = look_every
         self._transport: asyncio.Transport | None = None  # while it is shut

@@ -199,7 +199,7 @@ class Gateway:
 
     def packets(self) -> Iterator[Mapping[Address, int]]:
         """Yield for each connection that is open the packets that brought something, by replica."""
-        return (each.packets for each in self._downstreams())
+        return (each.upstream.delivery.served for each in self._downstreams() if each.upstream is not None)
 
     def figures(self) -> dict[str, object]:
         """Return counts for status files and logs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, final
 
 from trickles.client.events import Delivery
@@ -23,24 +23,22 @@ class ConnectionSnapshot:
 
 
 @final
+@dataclass(slots=True, eq=False)
 class Stretch:
     """Counts one stretch, for its record and for the gateway's statistics."""
 
-    def __init__(self, context: GatewayContext, target: str = "", bytes_in: int = 0) -> None:
-        self._context = context
-        self._began = asyncio.get_running_loop().time()
-        self.target = target  # where the user wants to go, in the modes that know
-        self.bytes_in = bytes_in  # from the user
-        self.bytes_out = 0
-        self.input_ended = False  # it began so
+    _context: GatewayContext
+    target: str = ""  # where the user wants to go, in the modes that know
+    bytes_in: int = 0  # from the user
+    bytes_out: int = 0
+    input_ended: bool = False  # it began so
+    _began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @classmethod
     def resumed(cls, context: GatewayContext, snapshot: ConnectionSnapshot) -> Self:
         """Go on with one that began in another process."""
-        found = cls(context, bytes_in=snapshot.bytes_in)
-        found._began -= time.time() - snapshot.began
-        found.bytes_out, found.input_ended = snapshot.bytes_out, snapshot.input_ended
-        return found
+        began = asyncio.get_running_loop().time() - (time.time() - snapshot.began)
+        return cls(context, "", snapshot.bytes_in, snapshot.bytes_out, snapshot.input_ended, began)
 
     def snapshot(self, *, input_ended: bool) -> ConnectionSnapshot:
         """Return it as another process goes on with it."""
