@@ -227,3 +227,61 @@ def test_a_relative_import_in_a_package_starts_at_the_package() -> None:
 def test_bodies_of_protocols_do_not_count_as_functions() -> None:
     text = "class P:\n    def f(self): ...\n    def g(self):\n        return 1\n"
     assert [(each.name, each.lines) for each in functions(Module("m", text))] == [("m.g", 2)]
+
+
+# the gateway: composition, and closed doors
+
+GATEWAY = [module for module in MODULES if module.name.startswith("trickles.gateway")]
+INNER = frozenset({"client", "state", "_connection"})  # of a driver, of its engine, of an upstream to a fleet
+
+
+def test_no_class_of_the_gateway_inherits_from_another_of_it() -> None:
+    breaches = [each for module in GATEWAY for each in rules.inherits_from_no_class_of(module, "trickles.gateway")]
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+def test_the_gateway_reaches_through_no_driver_into_the_engine() -> None:
+    allowed = {"trickles.gateway.fleet_upstream": INNER - {"_connection"}}  # which owns the driver
+    breaches = [
+        each for module in GATEWAY for each in rules.reads_no_attribute_of(module, allowed.get(module.name, INNER))
+    ]
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+def test_the_gateways_modules_import_each_other_in_one_direction() -> None:
+    breaches = list(rules.acyclic(GATEWAY))
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A: ...\nclass B(A): ...",
+        "from trickles.gateway.downstream import Downstream\nclass B(Downstream): ...",
+        "from trickles.gateway import downstream\nclass B(asyncio.Protocol, downstream.Downstream): ...",
+        "class A(Generic[T]): ...\ndef f():\n    class B(A[int]): ...",
+    ],
+)
+def test_inheritance_in_the_gateway_is_found(text: str) -> None:
+    assert list(rules.inherits_from_no_class_of(Module("trickles.gateway.x", text), "trickles.gateway"))
+
+
+def test_inheritance_from_elsewhere_is_none_of_the_gateways() -> None:
+    text = (
+        "import asyncio\nfrom trickles.errors import BadPacket\nclass A(asyncio.Protocol): ...\nclass B(BadPacket): ..."
+    )
+    assert not list(rules.inherits_from_no_class_of(Module("trickles.gateway.x", text), "trickles.gateway"))
+
+
+def test_reaching_through_is_found() -> None:
+    text = "self.connection.client.write(data)\nmember.client\n"
+    assert list(rules.reads_no_attribute_of(Module("m", text), INNER)) == ["m:1 reaches through .client to .write"]
+
+
+def test_circles_of_modules_are_found() -> None:
+    circle = [
+        Module("p.a", "from p.b import x"),
+        Module("p.b", "def f():\n    import p.a"),
+        Module("p.c", "import p.d"),
+    ]
+    assert [each.partition(" ")[0] for each in rules.acyclic([*circle, Module("p.d", "")])] == ["p.a", "p.b"]

@@ -119,3 +119,37 @@ def is_small(module: Module, max_lines: int, max_function_lines: int) -> Iterato
 
 def _is_within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
+
+
+def inherits_from_no_class_of(module: Module, package: str) -> Iterator[str]:
+    """No class of `package` inherits from another of it: what they have in common they hold."""
+    local = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    brought = {each.name.rpartition(".")[2] for each in imports(module) if _is_within(each.name, package)}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef) and _is_within(module.name, package):
+            for base in node.bases:
+                name = ast.unparse(base).partition("[")[0]
+                if name.partition(".")[0] in local | brought:
+                    yield f"{module.name}:{node.lineno} {node.name} inherits from {name}"
+
+
+def reads_no_attribute_of(module: Module, names: frozenset[str]) -> Iterator[str]:
+    """Nothing is reached through an attribute of one of these names: its owner has a method for it."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr in names:
+            yield f"{module.name}:{node.lineno} reaches through .{node.value.attr} to .{node.attr}"
+
+
+def acyclic(modules: Sequence[Module]) -> Iterator[str]:
+    """Modules import each other in one direction, imports in functions and for type checking counted."""
+    names = {module.name for module in modules}
+    waiting = {module.name: _among(module, names) for module in modules}
+    while leaves := [name for name, targets in waiting.items() if not targets & waiting.keys()]:
+        for name in leaves:
+            del waiting[name]
+    yield from (f"{name} is on a circle, or leads to one: {sorted(waiting[name])}" for name in sorted(waiting))
+
+
+def _among(module: Module, names: set[str]) -> set[str]:
+    found = {each.name if each.name in names else each.name.rpartition(".")[0] for each in imports(module)}
+    return (found & names) - {module.name}

@@ -71,7 +71,7 @@ class FleetUpstream:
         if self.requests is None:
             self.write(data)
         else:
-            self.requests.read(data, self)
+            self.requests.read(data)
 
     def write(self, data: bytes) -> None:
         """Send input that is not to be read; it leaves at once."""
@@ -101,6 +101,7 @@ class FleetUpstream:
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
+        self.requests = None  # which knows this upstream: no cycle is left to collect
         self._cancel()
         if connection is not None:
             self._context.statistics.failovers += connection.delivery.failovers

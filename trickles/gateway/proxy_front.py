@@ -134,8 +134,7 @@ class ProxyFront:
         route = router.find(head.target)
         if isinstance(route, Dialer):
             requests = HttpRequests(downstream, router, route, PLAIN, partial(proxied, router, downstream))
-            upstream = FleetUpstream(downstream.context, route, requests=requests)
-            downstream.connect(upstream, self._said.take(), opening=PLAIN)
+            downstream.connect(requests.upstream, self._said.take(), opening=PLAIN)
         else:
             self._said.take(head.size_bytes)
             self._connect(head.target, PLAIN, head.rendered(last=True) + self._said.take())
