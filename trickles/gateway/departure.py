@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickles.client import Client
-from trickles.drivers.dialer import Dialer
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.stretch import ConnectionSnapshot
@@ -31,11 +30,3 @@ class Departure:
     def gone(self) -> None:
         """Forget it: the other process goes on."""
         self.downstream.gone()
-
-
-def movable(downstream: Downstream, dialer: Dialer) -> Departure | None:
-    """Return how it could leave, if it is connected to the fleet of that dialer and to nothing else."""
-    upstream = downstream.upstream
-    if isinstance(upstream, FleetUpstream) and upstream.can_move(dialer):
-        return Departure(downstream, upstream)
-    return None

@@ -107,7 +107,7 @@ class FleetUpstream:
             self._context.statistics.failovers += connection.delivery.failovers
             connection.close()
 
-    def can_move(self, dialer: Dialer) -> bool:
+    def can_move(self, dialer: Dialer | None) -> bool:
         """Return True when another process can go on with the engine: the fleet is the same, and has answered."""
         connection = self._connection
         known = dialer is self._dialer and self.requests is None

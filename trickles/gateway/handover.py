@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from trickles.drivers.bookkeeping import LATER
 from trickles.drivers.ownership import check_directory
 from trickles.errors import HandoverError, TricklesError, UnsafePlace
 
-READY = b"ready\n"  # and a mark behind it: whether open connections may follow
+READY = b"ready\n"  # and a mark after it: whether open connections may follow
 MARK_BYTES = 32
+TAKEOVER = "--takeover"
 LOOK_SECONDS = 1.0  # between looks at whether the path is still there
 READY_SECONDS = 60.0  # a successor may have names to look up
 ASK_SECONDS = 5.0
@@ -42,7 +44,7 @@ class ReadySuccessor:
 
 
 class Control:
-    """Where a successor asks; users other than the gateway's own, and root, are turned away."""
+    """The socket at which a successor asks; other users than the gateway's own, and root, are turned away."""
 
     def __init__(self, path: Path, offer: Callable[[], Offer], *, report: Callable[[str], None]) -> None:
         """Listen at `path`, in the place of whatever is there, or later where that may be possible later.
@@ -77,7 +79,7 @@ class Control:
             connected.close()
 
     async def _asked(self) -> socket.socket:
-        """Who connects next. A path that was removed is made again; what keeps it from that is reported, once."""
+        """Return the next that connects. A path that was removed is made again; failures of that are reported, once."""
         loop, problem = asyncio.get_running_loop(), ""
         while True:
             try:
@@ -163,7 +165,7 @@ class Predecessor:
     def relieve(self, mark: bytes) -> socket.socket:
         """This gateway is ready: the predecessor accepts no more, and may send connections on what is returned.
 
-        Sockets that nobody took are closed.
+        Sockets that were not taken are closed.
         """
         for sock in (each for sockets in self._sockets.values() for each in sockets):
             sock.close()
@@ -171,6 +173,39 @@ class Predecessor:
         with suppress(OSError):  # it has died since, which comes to the same
             self._connected.sendall(READY + mark)
         return self._connected
+
+
+class SuccessorProcess:
+    """Starts the running program again, from what is installed now; an end before it has taken over is reported."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._watched: int | None = None  # a descriptor of the process
+
+    def start(self) -> None:
+        """Start it, unless one is just starting; failures are reported, and change nothing."""
+        if self._watched is not None:
+            return
+        words = [sys.executable, *sys.orig_argv[1:]]
+        try:
+            pid = os.posix_spawn(sys.executable, [*words, *([] if TAKEOVER in words else [TAKEOVER])], os.environ)
+            self._watched = os.pidfd_open(pid)
+        except OSError as error:
+            self._report(f"no successor: {error.strerror}")
+            return
+        asyncio.get_running_loop().add_reader(self._watched, self._ended, pid)
+
+    def _ended(self, pid: int) -> None:
+        self.forget()
+        _, status = os.waitpid(pid, 0)
+        self._report(f"the successor ended, with {os.waitstatus_to_exitcode(status)}: this gateway goes on")
+
+    def forget(self) -> None:
+        """Leave it on its own from now on."""
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            os.close(self._watched)
+            self._watched = None
 
 
 def _user_of(connected: socket.socket) -> int:
@@ -182,9 +217,9 @@ def _user_of(connected: socket.socket) -> int:
 
 def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:
     try:
-        told = json.loads(message)
-        names = [(str(name), int(count)) for name, count in told["listen"]]
-        known = told["form"] == _FORM and sum(count for _, count in names) == len(descriptors)
+        said = json.loads(message)
+        names = [(str(name), int(count)) for name, count in said["listen"]]
+        known = said["form"] == _FORM and sum(count for _, count in names) == len(descriptors)
     except (ValueError, TypeError, KeyError):
         known, names = False, []
     if not known or not all(map(_listens, descriptors)):
@@ -194,7 +229,7 @@ def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[s
 
 
 def _listens(descriptor: int) -> bool:
-    """Whether it is a socket that listens."""
+    """Return True for a socket that listens."""
     duplicate = os.dup(descriptor)
     try:
         with socket.socket(fileno=duplicate) as sock:

@@ -13,13 +13,12 @@ from typing import Any
 
 from trickles.drivers.addresses import shown
 from trickles.drivers.keeping import kept_going
-from trickles.gateway import moving
-from trickles.gateway.handover import Control, Predecessor, ReadySuccessor
+from trickles.gateway import migration
+from trickles.gateway.handover import Control, Predecessor, ReadySuccessor, SuccessorProcess
 from trickles.gateway.server import Gateway, ListenAddress
-from trickles.gateway.successor import SuccessorProcess
 
 Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work that goes on as long
-_NOWHERE_TO_ASK = "without --control or --pid-file it could not ask for the sockets"
+_NO_SUCCESSOR = "no successor: without --control or --pid-file it could not ask for the sockets"
 DRAIN_LOOKS = 0.25  # seconds between looks at whether the last connection has ended
 
 
@@ -64,7 +63,7 @@ class GatewayProcess:
         self._stop = asyncio.Event()
         self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._successor_process = SuccessorProcess(self._tell)
+        self._successor_process = SuccessorProcess(self._report)
 
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
         """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
@@ -78,10 +77,10 @@ class GatewayProcess:
             self._heed_signals(loop)
             await self._begin(listen)
             for name, work in self._beside:
-                self._begin_beside(kept_going(name, work, self._tell))
-            if (heir := await self._until_succeeded()) is not None:
-                with heir.sock:
-                    await self._drain(heir, self._handover.drain if self._handover else 0.0)
+                self._begin_beside(kept_going(name, work, self._report))
+            if (successor := await self._until_succeeded()) is not None:
+                with successor.sock:
+                    await self._drain(successor, self._handover.drain if self._handover else 0.0)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -96,8 +95,10 @@ class GatewayProcess:
             loop.add_signal_handler(number, self._stop.set)
         if self._events.reload is not None:
             loop.add_signal_handler(signal.SIGHUP, self._events.reload)
-        succeed = self._successor_process.start if self._handover is not None else self._cannot_be_succeeded
-        loop.add_signal_handler(signal.SIGUSR2, succeed)
+        if self._handover is not None:
+            loop.add_signal_handler(signal.SIGUSR2, self._successor_process.start)
+        else:
+            loop.add_signal_handler(signal.SIGUSR2, self._report, _NO_SUCCESSOR)
         if self._end_with is not None:
             watched = os.pidfd_open(self._end_with)
             loop.add_reader(watched, self._stop.set)
@@ -107,14 +108,14 @@ class GatewayProcess:
         predecessor = Predecessor(handover.control) if handover is not None and handover.takeover else None
         bound = [text for place in listen for text in await self._listening(place, predecessor)]
         if handover is not None:
-            self._control = Control(handover.control, self._gateway.offer, report=self._tell)
+            self._control = Control(handover.control, self._gateway.offer, report=self._report)
         self._events.ready(bound)
         if predecessor is not None:
-            connected = predecessor.relieve(moving.mark(self._gateway.dialer))
+            connected = predecessor.relieve(migration.mark(self._gateway.dialer))
             if self._gateway.dialer is None:
                 connected.close()
             else:
-                self._begin_beside(moving.received(connected, self._gateway.dialer, self._gateway.adopt))
+                self._begin_beside(migration.received(connected, self._gateway.dialer, self._gateway.adopt))
 
     async def _listening(self, place: ListenAddress, predecessor: Predecessor | None) -> list[str]:
         inherited = predecessor.take(place.name) if predecessor is not None else []
@@ -139,7 +140,7 @@ class GatewayProcess:
             for task in waiting:
                 task.cancel()
 
-    async def _drain(self, heir: ReadySuccessor, seconds: float) -> None:
+    async def _drain(self, successor: ReadySuccessor, seconds: float) -> None:
         """A successor accepts: let it go on with what it can, and wait for the rest to end, but not for ever."""
         self._successor_process.forget()
         if self._control is not None:
@@ -147,23 +148,23 @@ class GatewayProcess:
         self._events.left()
         await self._gateway.retire()
         loop = asyncio.get_running_loop()
-        end, moves = loop.time() + seconds, heir.mark == moving.mark(self._gateway.dialer) != moving.NO_MARK
+        end, moves = loop.time() + seconds, successor.mark == migration.mark(self._gateway.dialer) != migration.NO_MARK
         while self._gateway.live and not self._stop.is_set() and loop.time() < end:
             self._events.tick()
-            if moves and not (moves := await self._move(heir)):
+            if moves and not (moves := await self._move(successor)):
                 self._gateway.stay()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_LOOKS):
                     await self._stop.wait()
 
-    async def _move(self, heir: ReadySuccessor) -> bool:
+    async def _move(self, successor: ReadySuccessor) -> bool:
         """Move what is ready for it; whether there is still somebody to move it to."""
         try:
             for member in self._gateway.leaving():
-                if not self._stop.is_set() and not await moving.moved(member, heir.sock):
+                if not self._stop.is_set() and not await migration.moved(member, successor.sock):
                     return False  # it said no: what is left is drained
         except OSError as error:
-            self._tell(f"connections stay here: {error.strerror or 'the successor takes too long'}")
+            self._report(f"connections stay here: {error.strerror or 'the successor takes too long'}")
             return False
         return True
 
@@ -176,8 +177,5 @@ class GatewayProcess:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._gateway.broke({"message": "it does not go on", "exception": error})
 
-    def _cannot_be_succeeded(self) -> None:
-        self._tell(f"no successor: {_NOWHERE_TO_ASK}")
-
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._gateway.broke({"message": text})

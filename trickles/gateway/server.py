@@ -17,7 +17,7 @@ from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.connection_table import ConnectionTable
 from trickles.gateway.context import GatewayContext, Statistics, no_report
-from trickles.gateway.departure import Departure, movable
+from trickles.gateway.departure import Departure
 from trickles.gateway.downstream import Begin, Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.forward_front import forwarded
@@ -132,10 +132,10 @@ class Gateway:
         """Return what another process could go on with now; connections that must be read from first get no more."""
         return [each for each in self._movable() if each.downstream.drain()]
 
-    def _movable(self) -> list[Departure]:
-        dialer = self._dialer
-        found = [movable(each, dialer) for each in self._downstreams()] if dialer is not None else []
-        return [each for each in found if each is not None]
+    def _movable(self) -> Iterator[Departure]:
+        for each in self._downstreams():
+            if isinstance(each.upstream, FleetUpstream) and each.upstream.can_move(self._dialer):
+                yield Departure(each, each.upstream)
 
     def _downstreams(self) -> list[Downstream]:
         return [member for member in self.context.table if isinstance(member, Downstream)]
@@ -143,10 +143,8 @@ class Gateway:
     async def adopt(self, sock: socket.socket, client: Client, snapshot: ConnectionSnapshot) -> None:
         """Go on with a connection that began in another process."""
         assert self._dialer is not None
-        upstream, stretch = (
-            FleetUpstream(self.context, self._dialer, client=client),
-            Stretch.resumed(self.context, snapshot),
-        )
+        upstream = FleetUpstream(self.context, self._dialer, client=client)
+        stretch = Stretch.resumed(self.context, snapshot)
         downstream = Downstream(self.context, lambda found: found.connect(upstream), stretch)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: downstream, sock)
 

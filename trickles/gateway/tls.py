@@ -54,7 +54,7 @@ class TlsLayer(asyncio.Protocol):
         if not self._context.admit(self, transport):
             return
         self._tls = self._certificates.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._timer = asyncio.get_running_loop().call_later(self._context.limits.handshake, self._too_slow)
+        self._timer = asyncio.get_running_loop().call_later(self._context.limits.handshake, self.stop, "too slow")
 
     def data_received(self, data: bytes) -> None:
         """Records, or pieces of them."""
@@ -126,12 +126,6 @@ class TlsLayer(asyncio.Protocol):
         below.close()
         return False
 
-    def _too_slow(self) -> None:
-        below = self._below
-        if below is not None:
-            self._over(below, "too slow")
-            tcp.reset(below)
-
     # the table of connections asks and does this, during the handshake
 
     @property
@@ -159,10 +153,7 @@ class TlsLayer(asyncio.Protocol):
         if problem is not None:
             self._tls = None
             self._context.statistics.fail("TLS handshake")
-            self._tell(f"TLS handshake: {problem}", below)
-
-    def _tell(self, reason: str, below: asyncio.Transport | None = None) -> None:
-        self._context.report(tcp.peer(below or self._below), reason)
+            self._context.report(tcp.peer(below or self._below), f"TLS handshake: {problem}")
 
     # what the transport above asks for
 

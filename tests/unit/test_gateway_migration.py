@@ -11,7 +11,7 @@ import pytest
 from tests.support.loopfleet import LoopFleet, config, run, until
 from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
-from trickles.gateway import Gateway, moving
+from trickles.gateway import Gateway, migration
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.wire.kinds import Suite
 
@@ -31,7 +31,7 @@ class Street:
     async def move(self) -> int:
         """Move all that will; returns how many did."""
         await asyncio.sleep(0)
-        return sum([await moving.moved(member, self.heir) for member in self.old.leaving()])
+        return sum([await migration.moved(member, self.heir) for member in self.old.leaving()])
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def street(suite: Suite = Suite.SEALED) -> AsyncIterator[Street]:
         [(_, port)] = await old.listen("127.0.0.1", 0)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        receiving = asyncio.create_task(moving.received(theirs, dialers[1], new.adopt))
+        receiving = asyncio.create_task(migration.received(theirs, dialers[1], new.adopt))
         try:
             yield Street(fleet, old, new, port, ours, receiving, accounts)
         finally:
@@ -121,12 +121,12 @@ def test_a_successor_that_says_no_or_nothing_leaves_it_where_it_is() -> None:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
             with ours, theirs:
-                theirs.sendall(moving.NO)
-                assert not await moving.moved(member, ours)
+                theirs.sendall(migration.NO)
+                assert not await migration.moved(member, ours)
             assert here.old.leaving() == [member]
             here.heir.close()
             with pytest.raises(OSError, match="Bad file descriptor"):
-                await moving.moved(member, here.heir)
+                await migration.moved(member, here.heir)
             assert got + await reader.read() == tape(0, 3_000_000)
             writer.close()
 
@@ -149,12 +149,12 @@ def test_what_has_not_shaken_hands_stays() -> None:
 def test_gateways_of_different_fleets_or_suites_do_not_go_on_with_each_other() -> None:
     fleet = [("192.0.2.1", 1)]
     marks = [
-        moving.mark(Dialer(fleet, config())),
-        moving.mark(Dialer(fleet, config(suite=Suite.OPEN))),
-        moving.mark(Dialer(fleet, replace(config(), identity=bytes(32)))),
+        migration.mark(Dialer(fleet, config())),
+        migration.mark(Dialer(fleet, config(suite=Suite.OPEN))),
+        migration.mark(Dialer(fleet, replace(config(), identity=bytes(32)))),
     ]
-    assert len({*marks, moving.NO_MARK}) == 4
-    assert moving.mark(Dialer(fleet, replace(config(), identity=None))) == moving.mark(None) == moving.NO_MARK
+    assert len({*marks, migration.NO_MARK}) == 4
+    assert migration.mark(Dialer(fleet, replace(config(), identity=None))) == migration.mark(None) == migration.NO_MARK
 
 
 def test_a_successor_that_reads_no_such_snapshot_says_so_and_the_connection_stays() -> None:
@@ -168,9 +168,9 @@ def test_a_successor_that_reads_no_such_snapshot_says_so_and_the_connection_stay
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
             with ours, theirs:
-                theirs.sendall(moving.UNKNOWN + b"a snapshot of version 1")
+                theirs.sendall(migration.UNKNOWN + b"a snapshot of version 1")
                 with pytest.raises(OSError, match="cannot go on with a snapshot of version 1"):
-                    await moving.moved(member, ours)
+                    await migration.moved(member, ours)
             here.old.stay()
             assert got + await reader.read() == tape(0, 3_000_000)
             writer.close()
