@@ -68,24 +68,20 @@ def as_text(record: ConnectionRecord) -> str:
 
 def as_json(record: ConnectionRecord) -> str:
     """Return a line of JSON, ASCII throughout."""
-    return (
-        json.dumps(
-            {
-                "time": timestamp(record.began),
-                "client": record.client,
-                "completion": record.completion.value,
-                "reason": record.reason or None,
-                "target": record.target or None,
-                "seconds": round(record.duration, 6),
-                "bytes_in": record.bytes_in,
-                "bytes_out": record.bytes_out,
-                "replicas": {shown(replica): packets for replica, packets in record.replicas.items()},
-                "failovers": record.failovers,
-                "longest_stall_seconds": record.longest_stall_us / 1e6,
-            }
-        )
-        + "\n"
-    )
+    values = {
+        "time": timestamp(record.began),
+        "client": record.client,
+        "completion": record.completion.value,
+        "reason": record.reason or None,
+        "target": record.target or None,
+        "seconds": round(record.duration, 6),
+        "bytes_in": record.bytes_in,
+        "bytes_out": record.bytes_out,
+        "replicas": {shown(replica): packets for replica, packets in record.replicas.items()},
+        "failovers": record.failovers,
+        "longest_stall_seconds": record.longest_stall_us / 1e6,
+    }
+    return json.dumps(values) + "\n"
 
 
 def timestamp(seconds: float) -> str:

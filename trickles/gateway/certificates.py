@@ -41,7 +41,6 @@ class Certificates:
             self.reload()
 
     def reload(self) -> None:
-        """Read the files again."""
         self._read = self._seen = self._signature()
         try:
             self.context = server_context(*self._files)

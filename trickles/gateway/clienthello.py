@@ -77,14 +77,12 @@ class _Reader:
         return len(self._data) - self._at
 
     def skip(self, size: int) -> bytes:
-        """Return the next so many bytes."""
         if size > self.left:
             raise BadPacket("a ClientHello that is cut")
         self._at += size
         return self._data[self._at - size : self._at]
 
     def number(self, size: int) -> int:
-        """Return the next number, of so many bytes."""
         return int.from_bytes(self.skip(size), "big")
 
     def vector(self, size: int) -> bytes:

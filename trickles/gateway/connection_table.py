@@ -69,12 +69,10 @@ class ConnectionTable:
         return None
 
     def join(self, member: Member) -> None:
-        """Add one."""
         self._moved_at[member] = self._clock()
         self._of_client[member.client] += 1
 
     def leave(self, member: Member) -> None:
-        """Remove one, if it is there."""
         if self._moved_at.pop(member, None) is not None:
             self._requests.pop(member, None)
             self._of_client[member.client] -= 1
@@ -82,7 +80,6 @@ class ConnectionTable:
                 del self._of_client[member.client]
 
     def on_input(self, member: Member, size_bytes: int) -> None:
-        """Note that the user wrote."""
         now = self.touch(member)
         request = self._requests.get(member)
         if request is None:

@@ -14,9 +14,9 @@ What holds:
 
 - It is over once, and `_finish` is the only way there: it writes the record of the stretch and closes the upstream.
   Nothing crosses after that; what a user writes after a complete answer is dropped.
-- A whole answer ends by a half-close (`linger.py`), one that is not whole by RST: after a plain close half an answer
+- A whole answer ends by a half-close (`Linger`), one that is not whole by RST: after a plain close half an answer
   would look like a whole one.
-- The user is not read from while the upstream has too much waiting (`readgate.py`).
+- The user is not read from while the upstream has too much waiting (`ReadGate`).
 - A record covers a stretch: the time towards one upstream. A stretch that gave the user nothing leaves none, for the
   connection was only on its way to another.
 - Writes go past the transport as long as its buffer is empty (`tcp.written_at_once`): one system call, and nothing is
@@ -38,9 +38,8 @@ from trickles.gateway import tcp
 from trickles.gateway.accesslog import Completion
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.context import GatewayContext
-from trickles.gateway.linger import Linger
-from trickles.gateway.readgate import ReadGate
 from trickles.gateway.stretch import ConnectionSnapshot, Stretch
+from trickles.gateway.tcp_timers import Linger, ReadGate
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Opening, Upstream
 from trickles.service import Buffer
@@ -244,7 +243,6 @@ class Downstream(asyncio.Protocol):
             self._gate.shut(self._transport)
 
     def consumed(self) -> None:
-        """Read on, if little enough is waiting."""
         low_bytes = self.context.limits.input_high_water // 2
         if self._gate.is_shut and self._upstream is not None and self._upstream.waiting_bytes < low_bytes:
             self._gate.open()
@@ -295,7 +293,6 @@ class Downstream(asyncio.Protocol):
     # the end
 
     def close(self, reason: str = "") -> None:
-        """Close in order."""
         self._finish(Completion.CLOSED, reason)
         if self._transport is not None:
             self._transport.close()

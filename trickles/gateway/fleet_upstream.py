@@ -119,7 +119,6 @@ class FleetUpstream:
         return self._connection.suspend()
 
     def wake(self) -> None:
-        """Go on here."""
         if self._connection is not None:
             self._connection.resume()
             self._connection.wake()

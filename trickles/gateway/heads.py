@@ -102,7 +102,6 @@ class HeadBuffer:
         return len(self.data)
 
     def add(self, data: bytes) -> None:
-        """Append."""
         self.data += data
 
     def head(self) -> RequestHead | None:

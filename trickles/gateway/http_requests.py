@@ -41,7 +41,6 @@ class HttpRequests:
         return len(self._heads)
 
     def read(self, data: bytes) -> None:
-        """Take requests, or pieces of them."""
         if self._in_body:
             self.upstream.write(data)
             return

@@ -26,7 +26,6 @@ class FailureLog:
         self._left_out = 0
 
     def failure(self, client: str, reason: str) -> None:
-        """A transfer could not go on."""
         now = self._clock()
         if int(now) != self._second:
             self.flush()

@@ -66,7 +66,6 @@ class ProxyFront:
 
     @property
     def activity(self) -> Activity:
-        """Idle until the user says something."""
         return Activity.BUSY if self._said or self._greeted else Activity.IDLE
 
     def start(self, downstream: Callbacks) -> None: ...

@@ -46,12 +46,10 @@ class Stretch:
         return ConnectionSnapshot(began, self.bytes_in, self.bytes_out, input_ended)
 
     def note_input(self, size_bytes: int) -> None:
-        """Count bytes that the user wrote."""
         self.bytes_in += size_bytes
         self._context.statistics.bytes_in += size_bytes
 
     def note_output(self, size_bytes: int) -> None:
-        """Count bytes on their way to the user."""
         self.bytes_out += size_bytes
         self._context.statistics.bytes_out += size_bytes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -57,7 +57,6 @@ class TlsLayer(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(self._context.limits.handshake, self.stop, "too slow")
 
     def data_received(self, data: bytes) -> None:
-        """Records, or pieces of them."""
         self._heard = True
         if self.our_end or self._tls is None:
             return
@@ -187,7 +186,6 @@ class TlsLayer(asyncio.Protocol):
             self._below.close()
 
     def write(self, data: Buffer) -> None:
-        """Seal and send."""
         tls, rest = self._tls, memoryview(data)
         if tls is None or self.our_end:
             return
@@ -236,13 +234,6 @@ class TlsTransport(asyncio.Transport):
         """Send; what cannot leave yet waits in the transport below."""
         self._layer.write(data)
 
-    def writelines(self, chunks: Iterable[Buffer]) -> None:
-        self._layer.write(b"".join(chunks))
-
-    def can_write_eof(self) -> bool:
-        """Return True: close_notify ends one direction only."""
-        return True
-
     def write_eof(self) -> None:
         """Nothing more follows; what still comes from them is dropped."""
         self._layer.end()
@@ -259,9 +250,6 @@ class TlsTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._below.is_closing()
 
-    def is_reading(self) -> bool:
-        return self._below.is_reading()
-
     def pause_reading(self) -> None:
         self._layer.pause()
         self._below.pause_reading()
@@ -272,9 +260,6 @@ class TlsTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._below.set_write_buffer_limits(high, low)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._below.get_write_buffer_limits()
 
     def get_write_buffer_size(self) -> int:
         """Sealed bytes that the kernel has not taken yet."""

@@ -1,4 +1,4 @@
-"""Back-pressure towards a user: it is not read from for a while, and noticed all the same if it goes meanwhile."""
+"""Timers on a user's TCP connection, for what the loop does not notice: a reset while it is not read from, the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import final
 
 from trickles.gateway import tcp
+from trickles.gateway.limits import GatewayLimits
 
 
 @final
@@ -25,14 +26,12 @@ class ReadGate:
         return self._transport is not None
 
     def shut(self, transport: asyncio.Transport | None) -> None:
-        """Read no more."""
         if transport is not None and self._transport is None:
             self._transport = transport
             transport.pause_reading()
             self._watch(transport)
 
     def open(self) -> None:
-        """Read on."""
         transport = self._transport
         self.forget()
         if transport is not None:
@@ -53,3 +52,34 @@ class ReadGate:
             self.open()  # which meets the reset
         else:
             self._watch(transport)
+
+
+@final
+class Linger:
+    """Half-closes, and waits for the user to close too; one that has had its time and takes no more is not waited for.
+
+    Closing at once would reset a user that still writes, and might cost it the end of the answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, limits: GatewayLimits) -> None:
+        tcp.half_close(transport)
+        self._transport = transport
+        self._limits = limits
+        self._unread_bytes = 0  # of the answer, when last looked at
+        self._taken_at = 0.0  # when the user last took some of them
+        self._timer = asyncio.get_running_loop().call_later(limits.linger, self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        loop, transport = asyncio.get_running_loop(), self._transport
+        unread = tcp.unread_bytes(transport)
+        if unread != self._unread_bytes:
+            self._unread_bytes, self._taken_at = unread, loop.time()
+        if unread == 0:
+            transport.close()
+        elif loop.time() - self._taken_at > self._limits.stuck:
+            tcp.reset(transport)
+        else:
+            self._timer = loop.call_later(self._limits.linger, self._look)
