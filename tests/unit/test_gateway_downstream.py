@@ -30,7 +30,7 @@ class Script:
     window_bytes: int = 1 << 16
     delivery: Delivery = NOTHING_DELIVERED
     calls: list[str] = field(default_factory=list)
-    got: bytearray = field(default_factory=bytearray)
+    got: bytes = b""
 
     def start(self, downstream: Callbacks) -> None:
         self.calls.append("start")
@@ -191,11 +191,10 @@ def test_a_user_is_read_from_again_once_half_of_what_waits_was_taken() -> None:
             writer.write(b"b")
             script.waiting_bytes = 500
             downstream.consumed()
-            assert downstream.held_back
-            assert script.got == b"a"
+            assert (downstream.held_back, script.got) == (True, b"a")
             script.waiting_bytes = 499
             downstream.consumed()
-            assert not downstream.held_back
+            assert (downstream.held_back, script.got) == (False, b"a")
             await until(lambda: script.got == b"ab")
             downstream.ended()
             writer.close()
@@ -213,11 +212,10 @@ def test_an_upstream_is_paused_while_the_user_does_not_read() -> None:
             while "pause" not in script.calls:
                 downstream.data([bytes(1 << 16)])
                 size += 1 << 16
-            assert downstream.held_back
-            assert not downstream.is_flushed
+            assert (downstream.held_back, downstream.is_flushed) == (True, False)
             await reader.readexactly(size)
             await until(lambda: script.calls == ["start", "pause", "resume"])
-            assert downstream.is_flushed
+            assert (downstream.held_back, downstream.is_flushed) == (False, True)
             downstream.ended()
             writer.close()
             await until(lambda: here.gateway.live == 0)
