@@ -14,7 +14,7 @@ from trickles import Dialer, Limits
 from trickles.gateway import Gateway, GatewayLimits
 from trickles.gateway.limits import DEFAULT_LIMITS as GATEWAY_LIMITS
 from trickles.gateway.proxy_front import proxied
-from trickles.gateway.routing import DirectAccess, Pattern, Router, RouteTable
+from trickles.gateway.routing import DirectAccess, Pattern, RouteTable, UpstreamRouter
 from trickles.limits import DEFAULT_LIMITS
 
 LARGE = bytes(range(256)) * 8_000
@@ -27,7 +27,7 @@ class ProxyHouse:
 
     fleets: dict[str, LoopFleet]
     gateway: Gateway
-    router: Router
+    router: UpstreamRouter
     port: int = 0
     told: list[str] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -74,7 +74,7 @@ async def proxy_house(
         dialers: dict[Pattern, Dialer] = {}
         for name, fleet in fleets.items():
             dialers[name, None] = Dialer(fleet.addresses, config(limits=client))
-        router, told = Router(RouteTable(dialers), passing), list[str]()
+        router, told = UpstreamRouter(RouteTable(dialers), passing), list[str]()
         gateway = Gateway(limits=limits, report=lambda _, reason: told.append(reason))
         [(_, port)] = await gateway.listen("127.0.0.1", 0, partial(proxied, router))
         home = ProxyHouse(fleets, gateway, router, port, told)

@@ -12,7 +12,7 @@ import pytest
 from tests.support.gatewayhouse import house
 from tests.support.loopfleet import IMPATIENT, run, until
 from tests.support.replica_program import tape
-from trickles.gateway.accesslog import MOST_WAITING_BYTES, AccessLog, Completion, ConnectionRecord, as_json, as_text
+from trickles.gateway.accesslog import MOST_WAITING_BYTES, Completion, ConnectionLog, ConnectionRecord, as_json, as_text
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 
@@ -65,7 +65,7 @@ def test_no_text_makes_more_than_a_line_or_anything_but_ascii(render: object) ->
 
 def test_lines_are_gathered_and_go_to_a_file_that_may_be_renamed(tmp_path: Path) -> None:
     told, path = list[str](), tmp_path / "log"
-    log = AccessLog(path, as_text, report=told.append)
+    log = ConnectionLog(path, as_text, report=told.append)
     assert stat.S_IMODE(path.stat().st_mode) & ~0o640 == 0
     log.write(DONE)
     assert path.read_text() == ""
@@ -82,7 +82,7 @@ def test_lines_are_gathered_and_go_to_a_file_that_may_be_renamed(tmp_path: Path)
 
 
 def test_many_lines_do_not_wait_for_a_flush(tmp_path: Path) -> None:
-    log = AccessLog(tmp_path / "log", as_text, report=print)
+    log = ConnectionLog(tmp_path / "log", as_text, report=print)
     for _ in range(1000):
         log.write(DONE)
     assert (tmp_path / "log").stat().st_size > 60_000
@@ -94,7 +94,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_misses_lines(tmp_path: 
     told, path = list[str](), tmp_path / "fifo"
     os.mkfifo(path)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    log = AccessLog(path, as_text, report=told.append)
+    log = ConnectionLog(path, as_text, report=told.append)
     count = 3 * MOST_WAITING_BYTES // len(as_text(DONE))
     for _ in range(count):
         log.write(DONE)
@@ -115,10 +115,10 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_misses_lines(tmp_path: 
 
 def test_a_file_that_cannot_be_opened_is_an_error_at_first_and_told_later(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        AccessLog(tmp_path / "nowhere" / "log", as_text, report=print)
+        ConnectionLog(tmp_path / "nowhere" / "log", as_text, report=print)
     told, folder = list[str](), tmp_path / "folder"
     folder.mkdir()
-    log = AccessLog(folder / "log", as_text, report=told.append)
+    log = ConnectionLog(folder / "log", as_text, report=told.append)
     (folder / "log").unlink()
     folder.rmdir()
     log.reopen()

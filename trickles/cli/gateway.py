@@ -45,7 +45,7 @@ from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
 from trickles.gateway.process import Beside, Events, GatewayProcess
 from trickles.gateway.proxy_front import proxied
-from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, Router, RouteTable
+from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
 from trickles.gateway.transparent import redirected
 
@@ -93,7 +93,7 @@ async def _serve(args: argparse.Namespace) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
     direct = DirectAccess(allowed, gateway.own_ports) if args.pass_through else None
-    router = Router(RouteTable({}), direct, dialer, tls)
+    router = UpstreamRouter(RouteTable({}), direct, dialer, tls)
     hosts = HostMap(router, maker, args.map, args.map_file, report=_tell)
     hosts.load()
     watching = Watching(args, gateway, _tell)
@@ -143,8 +143,8 @@ def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | 
     return discovery(args) if needed or names_replicas(args) else None
 
 
-def _place(each: Listening, router: Router) -> ListenAddress:
-    fronts: dict[str, Callable[[Router, Downstream], None]] = {"proxy": proxied, "transparent": redirected}
+def _place(each: Listening, router: UpstreamRouter) -> ListenAddress:
+    fronts: dict[str, Callable[[UpstreamRouter, Downstream], None]] = {"proxy": proxied, "transparent": redirected}
     front = fronts.get(each.mode)
     return ListenAddress(*each.address, partial(front, router) if front is not None else None, each.mode)
 

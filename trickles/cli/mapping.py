@@ -11,7 +11,7 @@ from trickles.cli.mode_options import mapped
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore.files import signature
 from trickles.errors import TricklesError
-from trickles.gateway.routing import ANY, FleetSpec, Pattern, Router, RouteTable
+from trickles.gateway.routing import ANY, FleetSpec, Pattern, RouteTable, UpstreamRouter
 
 LOOK_EVERY = 1.0  # seconds
 
@@ -21,7 +21,7 @@ class HostMap:
 
     def __init__(
         self,
-        router: Router,
+        router: UpstreamRouter,
         maker: FleetMaker,
         entries: Sequence[str],
         files: Sequence[Path],

@@ -29,7 +29,7 @@ from trickles.errors import LocalProtocolError, TricklesError
 from trickles.gateway.log import FailureLog
 from trickles.gateway.process import Beside, Events, GatewayProcess
 from trickles.gateway.proxy_front import proxied
-from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, Router, RouteTable
+from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
 
 
@@ -97,7 +97,7 @@ async def _serve(
     allowed = allowed_networks(args)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
     gateway = Gateway(dialer, report=log.failure)
-    router = Router(RouteTable({}), DirectAccess(allowed, gateway.own_ports) if args.pass_through else None)
+    router = UpstreamRouter(RouteTable({}), DirectAccess(allowed, gateway.own_ports) if args.pass_through else None)
     hosts = HostMap(router, maker, args.map, args.map_file, report=_tell, everywhere=dialer)
     hosts.load()
     descriptor = os.pidfd_open(watched)

@@ -10,7 +10,7 @@ from trickles.cli.parser import Parser
 from trickles.drivers.dialer import parse_address
 from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError
-from trickles.gateway.accesslog import FORMATS, AccessLog
+from trickles.gateway.accesslog import FORMATS, ConnectionLog
 from trickles.gateway.metrics import Metrics, MetricsServer
 from trickles.gateway.server import Gateway
 from trickles.wire.kinds import Address
@@ -37,11 +37,11 @@ class Watching:
             check_directory(Path(args.status_file).parent)
         self._place = _place(args.metrics) if args.metrics is not None else None
         self._own_ports = gateway.own_ports
-        self._log: AccessLog | None = None
+        self._log: ConnectionLog | None = None
         self._server: MetricsServer | None = None
         if args.access_log is not None:
             path = None if args.access_log == "-" else Path(args.access_log)
-            self._log = AccessLog(path, FORMATS[args.access_log_format], report=report)
+            self._log = ConnectionLog(path, FORMATS[args.access_log_format], report=report)
             gateway.watch(self._log.write)
         if self._place is not None:
             metrics = Metrics()

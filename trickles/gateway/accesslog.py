@@ -93,7 +93,7 @@ def timestamp(seconds: float) -> str:
 FORMATS: dict[str, Callable[[ConnectionRecord], str]] = {"text": as_text, "json": as_json}
 
 
-class AccessLog:
+class ConnectionLog:
     """Lines in a file (made with mode 0640) or on stdout, one for each connection that is over.
 
     OSError when the file cannot be opened. Later failures to write are reported, once until it works again.

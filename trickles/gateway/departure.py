@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickles.client import Client
+from trickles.gateway.accounting import ConnectionSnapshot
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
-from trickles.gateway.stretch import ConnectionSnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ is an `Upstream` (see `upstream.py` for the calls between the two), and may chan
 States, by `_over`, `_upstream` and `_transport`:
 
     new        not over, no upstream    made by a listening socket or above a TLS layer; the transport comes first
-    connected  not over, an upstream    from `connect` on; a front is one too; each `connect` begins a new stretch
+    connected  not over, an upstream    from `connect` on; a front is one too; `accounting.py` begins anew with each
     lingering  over, a transport        the answer is complete: wait until the user has read it and closed
     gone       over, no transport
 
 What holds:
 
-- It is over once, and `_finish` is the only way there: it writes the record of the stretch and closes the upstream.
+- It is over once, and `_finish` is the only way there: it writes the record and closes the upstream.
   Nothing crosses after that; what a user writes after a complete answer is dropped.
 - A whole answer ends by a half-close (`Linger`), one that is not whole by RST: after a plain close half an answer
   would look like a whole one.
 - The user is not read from while the upstream has too much waiting (`ReadGate`).
-- A record covers a stretch: the time towards one upstream. A stretch that gave the user nothing leaves none, for the
-  connection was only on its way to another.
+- A record covers the time towards one upstream. If that gave the user nothing before another took its place there is
+  none, for the connection was only on its way.
 - Writes go past the transport as long as its buffer is empty (`tcp.written_at_once`): one system call, and nothing is
   joined or copied. Under TLS they do not; `_descriptor` is -1 there.
 
@@ -36,9 +36,9 @@ from typing import Any, final
 
 from trickles.gateway import tcp
 from trickles.gateway.accesslog import Completion
+from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.context import GatewayContext
-from trickles.gateway.stretch import ConnectionSnapshot, Stretch
 from trickles.gateway.tcp_timers import Linger, ReadGate
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Opening, Upstream
@@ -54,11 +54,11 @@ class Downstream(asyncio.Protocol):
     Those that go on from somewhere else were admitted before: to shake hands by TLS, or in another process.
     """
 
-    def __init__(self, context: GatewayContext, begin: Begin, stretch: Stretch | None = None) -> None:
+    def __init__(self, context: GatewayContext, begin: Begin, accounting: Accounting | None = None) -> None:
         self.context = context
         self._begin = begin
-        self._admitted = stretch is not None
-        self._stretch = stretch or Stretch(context)
+        self._admitted = accounting is not None
+        self._accounting = accounting or Accounting(context)
         self.client = "unknown client"  # its host address
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1  # of the user's socket, where bytes may be written past the transport
@@ -69,7 +69,7 @@ class Downstream(asyncio.Protocol):
         self._paused = False  # the upstream, because the user reads slowly
         self._draining = False  # the upstream is paused, because the connection is about to move
         self._half_closed = False  # by the user
-        self._input_ended = self._stretch.input_ended  # in the user's place: what it still writes is dropped
+        self._input_ended = self._accounting.input_ended  # in the user's place: what it still writes is dropped
         self._over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,7 +107,7 @@ class Downstream(asyncio.Protocol):
         if self._upstream is not None:
             self._change_upstream(self._upstream, len(data))
         self._upstream, self._opening = upstream, opening
-        self._stretch.target = target or self._stretch.target
+        self._accounting.target = target or self._accounting.target
         upstream.start(self)
         if self._upstream is upstream:
             self._limit_buffer()
@@ -117,13 +117,13 @@ class Downstream(asyncio.Protocol):
                 upstream.send_eof()
 
     def _change_upstream(self, upstream: Upstream, moving_bytes: int) -> None:
-        """Leave that one; input that moves on counts for the next stretch."""
+        """Leave that one; input that moves on counts for the next."""
         self._gate.open()
-        self._stretch.bytes_in -= moving_bytes
-        if self._stretch.bytes_out:
+        self._accounting.bytes_in -= moving_bytes
+        if self._accounting.bytes_out:
             self._record(Completion.CLOSED)
         upstream.close()
-        self._stretch = Stretch(self.context, bytes_in=moving_bytes)
+        self._accounting = Accounting(self.context, bytes_in=moving_bytes)
         self.context.table.leave(self)
         self.context.table.join(self)
 
@@ -135,7 +135,7 @@ class Downstream(asyncio.Protocol):
         self.context.table.leave(self)
         self._transport = None
         if transport is not None and not transport.is_closing():
-            above = partial(Downstream, self.context, begin, Stretch(self.context, target))
+            above = partial(Downstream, self.context, begin, Accounting(self.context, target))
             layer = TlsLayer(self.context, certificates, above)
             transport.set_protocol(layer)
             layer.connection_made(transport)
@@ -146,7 +146,7 @@ class Downstream(asyncio.Protocol):
 
     def note_request(self, target: str, opening: Opening | None) -> None:
         """Another request goes up; with an opening its failure is said in words, until its answer begins."""
-        self._stretch.target = target
+        self._accounting.target = target
         self._opening = opening or self._opening
 
     # output
@@ -163,7 +163,7 @@ class Downstream(asyncio.Protocol):
         if transport is None or upstream is None:
             return
         self._opening = None
-        self._stretch.note_output(sum(map(len, chunks)))
+        self._accounting.note_output(sum(map(len, chunks)))
         self.context.table.on_output(self, more=upstream.waiting_bytes > 0)
         if self._descriptor >= 0 and not transport.get_write_buffer_size():
             chunks = tcp.written_at_once(self._descriptor, chunks)
@@ -231,7 +231,7 @@ class Downstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what the user wrote, unless it is not wanted any more."""
         if not self._over and not self._input_ended:
-            self._stretch.note_input(len(data))
+            self._accounting.note_input(len(data))
             self._send(data)
 
     def _send(self, data: bytes) -> None:
@@ -327,10 +327,10 @@ class Downstream(asyncio.Protocol):
     def _record(self, completion: Completion, reason: str = "") -> None:
         if self.context.watchers:
             delivery = self._upstream.delivery if self._upstream is not None else NOTHING_DELIVERED
-            self._stretch.end(tcp.peer(self._transport), completion, reason, delivery)
+            self._accounting.end(tcp.peer(self._transport), completion, reason, delivery)
 
     def _report(self, reason: str, detail: str = "") -> None:
-        detail = detail or self._stretch.target
+        detail = detail or self._accounting.target
         self.context.report(tcp.peer(self._transport), f"{reason} ({detail})" if detail else reason)
 
     # leaving for another process, see `departure.py`
@@ -350,7 +350,7 @@ class Downstream(asyncio.Protocol):
         """Stand still; return what another process needs to know, and a descriptor of the socket."""
         assert self._transport is not None
         self._transport.pause_reading()
-        return self._stretch.snapshot(input_ended=self._input_ended), self._descriptor
+        return self._accounting.snapshot(input_ended=self._input_ended), self._descriptor
 
     def stay(self) -> bool:
         """Go on here; return False if it was not about to leave."""

@@ -16,7 +16,7 @@ from trickles.drivers.dialer import Dialer
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.heads import BadHead, HeadBuffer, RequestHead
-from trickles.gateway.routing import Router
+from trickles.gateway.routing import UpstreamRouter
 from trickles.gateway.upstream import Activity, Opening
 
 
@@ -26,7 +26,7 @@ class HttpRequests:
     """Passes on the requests for one fleet by an upstream of its own; `turn_back` takes what goes elsewhere."""
 
     downstream: Downstream
-    router: Router
+    router: UpstreamRouter
     dialer: Dialer
     opening: Opening
     turn_back: Callable[[bytes], None]

@@ -20,9 +20,9 @@ from errno import EPROTONOSUPPORT
 from trickles.client import Client, parse_snapshot_untrusted
 from trickles.drivers.dialer import Dialer
 from trickles.errors import BadPacket, IdentityError, LocalProtocolError, UnknownSnapshot
+from trickles.gateway.accounting import ConnectionSnapshot
 from trickles.gateway.departure import Departure
 from trickles.gateway.handover import MARK_BYTES
-from trickles.gateway.stretch import ConnectionSnapshot
 
 NO_MARK = bytes(MARK_BYTES)  # nothing moves to, or from, who has none
 YES, NO, UNKNOWN = b"+", b"-", b"?"  # the last with the reason after it: no snapshot of this release is read there

@@ -14,7 +14,7 @@ from trickles.gateway.fleet_upstream import TOO_LATE, FleetUpstream
 from trickles.gateway.forward_front import forwarded
 from trickles.gateway.heads import ESTABLISHED, BadHead, HeadBuffer, RequestHead, error_answer
 from trickles.gateway.http_requests import HttpRequests
-from trickles.gateway.routing import HTTPS, Router, Target
+from trickles.gateway.routing import HTTPS, Target, UpstreamRouter
 from trickles.gateway.socks import BadSocks, Code
 from trickles.gateway.tcp_upstream import TcpUpstream
 from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks, Opening
@@ -45,7 +45,7 @@ SOCKS = Opening(socks.reply(Code.SUCCEEDED), socks_failure)
 PLAIN = Opening(b"", http_failure)
 
 
-def proxied(router: Router, downstream: Downstream, data: bytes = b"") -> None:
+def proxied(router: UpstreamRouter, downstream: Downstream, data: bytes = b"") -> None:
     """Ask a user where it wants to go; `data` is what it has said already."""
     downstream.connect(ProxyFront(downstream, router), data)
 
@@ -58,7 +58,7 @@ class ProxyFront:
     waiting_bytes = 0  # what a user says is short, or refused
     delivery: Delivery = NOTHING_DELIVERED
 
-    def __init__(self, downstream: Downstream, router: Router) -> None:
+    def __init__(self, downstream: Downstream, router: UpstreamRouter) -> None:
         self._downstream = downstream
         self._router = router
         self._said = HeadBuffer()

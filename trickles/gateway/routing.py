@@ -193,7 +193,7 @@ async def _looked_up(host: str, port: int) -> list[str]:
 
 
 @dataclass(slots=True)
-class Router:
+class UpstreamRouter:
     """Finds the upstream for a target; `routes` are replaced when the map changes.
 
     The default fleet, which has no name in the map, is only for users who did not choose a host by name themselves.

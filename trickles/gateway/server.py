@@ -14,6 +14,7 @@ from trickles.client import Client
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.accesslog import ConnectionRecord
+from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.connection_table import ConnectionTable
 from trickles.gateway.context import GatewayContext, Statistics, no_report
@@ -22,7 +23,6 @@ from trickles.gateway.downstream import Begin, Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.forward_front import forwarded
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
-from trickles.gateway.stretch import ConnectionSnapshot, Stretch
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.transparent import make_transparent
 from trickles.wire.kinds import Address
@@ -144,8 +144,8 @@ class Gateway:
         """Go on with a connection that began in another process."""
         assert self._dialer is not None
         upstream = FleetUpstream(self.context, self._dialer, client=client)
-        stretch = Stretch.resumed(self.context, snapshot)
-        downstream = Downstream(self.context, lambda found: found.connect(upstream), stretch)
+        accounting = Accounting.resumed(self.context, snapshot)
+        downstream = Downstream(self.context, lambda found: found.connect(upstream), accounting)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: downstream, sock)
 
     def stay(self) -> None:

@@ -14,7 +14,7 @@ from trickles.drivers.dialer import Dialer
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.forward_front import forwarded
-from trickles.gateway.routing import HTTPS, NOT_ALLOWED, Router, Target, is_of_this_machine
+from trickles.gateway.routing import HTTPS, NOT_ALLOWED, Target, UpstreamRouter, is_of_this_machine
 from trickles.gateway.tcp_upstream import TcpUpstream
 
 SO_ORIGINAL_DST = 80  # <linux/netfilter_ipv4.h>; IP6T_SO_ORIGINAL_DST has the same number
@@ -22,7 +22,7 @@ IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75  # <linux/in.h>, <linux/in6.h>
 _SOCKADDR_IN, _SOCKADDR_IN6 = 16, 28
 
 
-def redirected(router: Router, downstream: Downstream) -> None:
+def redirected(router: UpstreamRouter, downstream: Downstream) -> None:
     """Connect a user, which believes to be connected to its original destination, to what stands for that."""
     context, accepted = downstream.context, downstream.extra_info("socket")
     target = original_destination(accepted)

@@ -24,8 +24,8 @@ class ConnectionSnapshot:
 
 @final
 @dataclass(slots=True, eq=False)
-class Stretch:
-    """Counts one stretch, for its record and for the gateway's statistics."""
+class Accounting:
+    """Counts what crosses, for the record of its end and for the gateway's statistics."""
 
     _context: GatewayContext
     target: str = ""  # where the user wants to go, in the modes that know
