@@ -11,7 +11,7 @@ class GatewayLimits:
 
     most_connections: int = 8192  # live TCP connections; for one more the stillest is ended
     most_per_client: int = 0  # of them from one host address; 0: no bound of its own
-    still_after: float = 5.0  # an older one makes room after it stood still for so long; if none has, the new one is reset
+    still_after: float = 5.0  # a connection that stood still for so long makes room; else the new one is reset
     request_timeout: float = 60.0  # from the first byte of a request to its answer's, or its input is ended; 0: never
     least_bytes_per_second: int = 500  # unless so much of it keeps coming
     idle_timeout: float = 0.0  # connections without anything under way are closed; 0: never
