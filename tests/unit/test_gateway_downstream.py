@@ -146,6 +146,7 @@ def test_what_is_written_after_a_complete_answer_is_dropped_and_resets_nobody() 
             assert await reader.read() == b"answer"
             await until(lambda: here.gateway.live == 0)
             assert (script.got, len(here.records), here.told) == (b"", 1, [])
+            assert here.gateway.statistics.bytes_in == 0
             writer.close()
 
     run(test())

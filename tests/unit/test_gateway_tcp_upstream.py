@@ -288,3 +288,24 @@ def test_who_goes_before_the_far_end_is_reached_leaves_nothing(tmp_path: Path, m
                 await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
 
     run(test())
+
+
+def test_who_goes_while_its_host_is_dialed_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with far_end(tmp_path, limits=GatewayLimits(look_every=1e6, reach=1e6)) as (home, port):
+            loop = asyncio.get_running_loop()
+
+            async def reach(*_: object) -> None:
+                await loop.create_future()
+
+            _, writer = await home.dial()
+            with monkeypatch.context() as patch:
+                patch.setattr(loop, "sock_connect", reach)
+                writer.write(connect(port) + b"word")
+                await until(lambda: len(home.gateway.context.direct_ports) == 1)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                writer.transport.abort()
+                await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
+            assert home.gateway.figures()["reset"] == 1
+
+    run(test())

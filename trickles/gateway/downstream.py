@@ -172,6 +172,7 @@ class Downstream(asyncio.Protocol):
 
     def output_ended(self) -> None:
         """Half-close; what the user still writes goes up."""
+        self._opening = None
         if self._transport is not None and not self._over:
             tcp.half_close(self._transport)
 
