@@ -43,7 +43,7 @@ class Connection:
         self.client = client
         self.paused = False
         self.closed = False
-        self.started = False
+        self._started = False
         self._suspended = False
         self.on_connected: Callable[[], None] | None = None  # called once the fleet has answered
         self._ports = ports
@@ -91,9 +91,19 @@ class Connection:
         """End the input; that leaves with the next flush."""
         self.client.write_eof()
 
+    def send(self, data: bytes) -> None:
+        """Write, and send what is due: the consumer may be called back before this returns."""
+        self.client.write(data)
+        self.flush_now()
+
+    def send_eof(self) -> None:
+        """End the input, and send what is due."""
+        self.client.write_eof()
+        self.flush_now()
+
     def start(self) -> None:
         """Begin the handshake with the next flush; what is written before rides on it."""
-        self.started = True
+        self._started = True
         self.client.connect(now=monotonic_us())
 
     def flush(self) -> None:
@@ -103,8 +113,10 @@ class Connection:
             self._loop.call_soon(self._flush_scheduled)
 
     def flush_now(self) -> None:
-        """Send what is due; the consumer may be called back before this returns."""
+        """Send what is due, first the handshake; the consumer may be called back before this returns."""
         if not self.closed and not self._suspended:
+            if not self._started:
+                self.start()
             self._step(monotonic_us())
 
     def pause(self) -> None:
@@ -133,7 +145,7 @@ class Connection:
 
     def wake(self) -> None:
         """Go on after all, or with an engine that had begun elsewhere."""
-        self.started, self._suspended = True, False
+        self._started, self._suspended = True, False
         self.flush()
 
     def close(self) -> None:

@@ -62,10 +62,10 @@ class FleetUpstream:
         self._connection = self._dialer.dial(downstream, self.window_bytes)
         if self.at_once:
             self._connection.on_connected = downstream.connected
-            self._flush()
+            self._connection.flush_now()
         else:
             loop, patience = asyncio.get_running_loop(), self._context.limits.speak_first_after
-            self._timer = loop.call_later(patience, self._flush)
+            self._timer = loop.call_later(patience, self._connection.flush_now)
 
     def send(self, data: bytes) -> None:
         if self.requests is None:
@@ -76,13 +76,13 @@ class FleetUpstream:
     def write(self, data: bytes) -> None:
         """Send input that is not to be read; it leaves at once."""
         if self._connection is not None:
-            self._connection.write(data)
-            self._flush()
+            self._wait_no_more()
+            self._connection.send(data)
 
     def send_eof(self) -> None:
         if self._connection is not None:
-            self._connection.write_eof()
-            self._flush()
+            self._wait_no_more()
+            self._connection.send_eof()
 
     def pause(self) -> None:
         """Ask the replicas for no more: their window closes."""
@@ -102,7 +102,7 @@ class FleetUpstream:
     def close(self) -> None:
         connection, self._connection = self._connection, None
         self.requests = None  # which knows this upstream: no cycle is left to collect
-        self._cancel()
+        self._wait_no_more()
         if connection is not None:
             self._context.statistics.failovers += connection.delivery.failovers
             connection.close()
@@ -123,15 +123,7 @@ class FleetUpstream:
             self._connection.resume()
             self._connection.wake()
 
-    def _flush(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            if not connection.started:
-                self._cancel()
-                connection.start()
-            connection.flush_now()
-
-    def _cancel(self) -> None:
+    def _wait_no_more(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
