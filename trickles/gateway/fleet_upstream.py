@@ -76,7 +76,8 @@ class FleetUpstream:
     def write(self, data: bytes) -> None:
         """Send input that is not to be read; it leaves at once."""
         if self._connection is not None:
-            self._wait_no_more()
+            if self._timer is not None:
+                self._wait_no_more()
             self._connection.send(data)
 
     def send_eof(self) -> None:
