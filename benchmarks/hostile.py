@@ -12,13 +12,15 @@ import gc
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import median
 from benchmarks.support.tables import number, table
+from trickles.drivers.spooldir import SpoolDirectory
 from trickles.limits import Limits
 from trickles.listener import Listener
-from trickles.spool import MemorySpool
 from trickles.tools.attacks.costly import KINDS, costly, honest
 from trickles.tools.attacks.desk import ADDRESSES, KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.stage import Bounds, Stage
@@ -41,12 +43,11 @@ class Row:
         return self.worst_us / self.honest_us
 
 
-def stage() -> tuple[DeskTarget, Stage]:
+def stage(folder: str) -> tuple[DeskTarget, Stage]:
     """A fresh listener that serves without end and takes uploads, and who talks to it."""
     limits = Limits(replay_bits=1 << 16)  # or each round pays for pages of memory that it touches first
-    target = DeskTarget(
-        lambda entropy: Listener(KEYRING, Endless(), entropy=entropy, limits=limits, spool=MemorySpool())
-    )
+    spool = SpoolDirectory(Path(folder) / "spool")
+    target = DeskTarget(lambda entropy: Listener(KEYRING, Endless(), entropy=entropy, limits=limits, spool=spool))
     return target, Stage(target, Bounds(most_datagrams=1 << 20), "hostile")
 
 
@@ -68,12 +69,13 @@ def measure(kind: str, count: int, rounds: int) -> Row:
     good: list[list[float]] = []
     sizes: list[int] = []
     for _ in range(rounds):
-        target, place = stage()
-        made = costly(kind, place, count)
-        sizes = list(map(len, made))[WARM_UP:]
-        bad.append(times(target, made))
-        target, place = stage()
-        good.append(times(target, honest(place, max(sizes), count)))
+        with TemporaryDirectory() as folder:
+            target, place = stage(folder)
+            made = costly(kind, place, count)
+            sizes = list(map(len, made))[WARM_UP:]
+            bad.append(times(target, made))
+            target, place = stage(f"{folder}/honest")
+            good.append(times(target, honest(place, max(sizes), count)))
     least = [min(each) for each in zip(*bad, strict=True)]
     worst = max(range(len(least)), key=least.__getitem__)
     usual = median([min(each) for each in zip(*good, strict=True)])

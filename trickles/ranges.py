@@ -65,6 +65,11 @@ class RangeSet:
         index = bisect_right(self._starts, start) - 1
         return start >= stop or (index >= 0 and self._stops[index] >= stop)
 
+    def reach(self, start: int) -> int:
+        """The first integer from `start` on that is not in the set."""
+        index = bisect_right(self._starts, start) - 1
+        return max(start, self._stops[index]) if index >= 0 else start
+
     def missing(self, start: int, stop: int) -> list[Range]:
         """The parts of [start, stop) that are not in the set, in order."""
         gaps: list[Range] = []

@@ -24,6 +24,10 @@ class SpoolFull(Exception):
     """The store will not take that piece: the connection's, the host's or the whole store's share is used up."""
 
 
+class SpoolBusy(Exception):
+    """The store has not looked through all that may hold that input: ask again, and it goes on where it was."""
+
+
 class Spool(Protocol):
     """A store of input pieces, keyed by their owner, a connection's identity; writing a piece twice is harmless."""
 
@@ -38,10 +42,13 @@ class Spool(Protocol):
         """
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of the owner's input bytes [start, stop) are there."""
+        """True when all of the owner's input bytes [start, stop) are there; SpoolBusy when that is not known yet."""
 
-    def read(self, owner: bytes, start: int, stop: int) -> bytes:
-        """Input bytes from `start` on, up to `stop` or to the first that is not (or no longer) there."""
+    def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
+        """Input bytes from `start` on, up to `stop` or to the first that is not (or no longer) there.
+
+        With `most_pieces` as they were written, if there are more: fewer bytes then, and at least one that is there.
+        """
 
     def discard(self, owner: bytes, below: int) -> None:
         """Note that nobody needs the owner's input below that offset much longer."""
@@ -70,7 +77,7 @@ class MemorySpool:
         """True when all of it was written."""
         return start >= stop or (owner in self._inputs and self._inputs[owner][0].contains(start, stop))
 
-    def read(self, owner: bytes, start: int, stop: int) -> bytes:
+    def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:  # noqa: ARG002
         """What is there from `start` on without a gap."""
         if owner not in self._inputs or start >= stop:
             return b""

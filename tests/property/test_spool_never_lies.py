@@ -24,7 +24,9 @@ from trickles.limits import Limits
 from trickles.listener.paths import Path
 from trickles.listener.spooling import Spooler
 from trickles.nonce import NonceSequence
+from trickles.service import Spooled
 from trickles.session import Session
+from trickles.spool import SpoolBusy
 from trickles.trace import Counters
 from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag, Suite
@@ -94,7 +96,7 @@ class Machines:
             if self.chance.random() < 0.3:
                 spooler.clear()
             try:
-                first, spooled = spooler.input(self.me, body)
+                first, spooled = self.taken(spooler, body)
                 assert self.content.startswith(first, start)
                 assert (spooled.start, spooled.stop) == (start, stop)
                 a = self.chance.randint(start, stop)
@@ -103,6 +105,15 @@ class Machines:
                 self.right += 1
             except InputLost:
                 self.refused += 1
+
+    def taken(self, spooler: Spooler, body: RequestBody) -> tuple[bytes, Spooled]:
+        """What a commit brings that is repeated for as long as the store is not done with looking."""
+        for _ in range(1_000):
+            try:
+                return spooler.input(self.me, body)
+            except SpoolBusy:
+                continue
+        raise AssertionError("it looks for ever")
 
     def accident(self) -> None:
         kinds = [self.lose, self.cut_short, self.zero, self.overwrite, self.mix, self.backup, self.restore, self.vanish]

@@ -21,7 +21,7 @@ from trickles.listener.sizes import size_proof, size_proved
 from trickles.listener.spooling import Spooler
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
-from trickles.spool import Spool
+from trickles.spool import Spool, SpoolBusy
 from trickles.stores import NO_STORE
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
@@ -155,6 +155,9 @@ class Listener:
         except InputLost:
             decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
+        except SpoolBusy:
+            decision.give_back()
+            return self._replier.refuse(path, source, number, Refusal.BUSY)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:

@@ -16,7 +16,8 @@ from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_unt
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
 
-MOST_FIRSTS = 64  # beginnings of input that are kept, 128 KiB each
+MOST_FIRSTS = 64  # connections of whose input a beginning is kept, 128 KiB each
+MOST_PIECES = 12  # of a beginning that are read for one request; the service reads more if it needs it
 _MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address (RFC 4291 section 2.5.5.2)
 
 
@@ -30,7 +31,7 @@ class Spooler:
         self._entropy = entropy
         self._limits = limits
         self._counters = counters
-        self._firsts: Recent[tuple[bytes, int], bytes] = Recent(MOST_FIRSTS)
+        self._firsts: Recent[bytes, tuple[int, bytes]] = Recent(MOST_FIRSTS)
 
     def clear(self) -> None:
         """Forget what was read."""
@@ -55,7 +56,8 @@ class Spooler:
     def input(self, path: Path, body: RequestBody) -> tuple[bytes, Spooled]:
         """The input of a request that commits: the beginning of what it commits, and access to all of it.
 
-        InputLost when this replica's store did not give the receipts, or does not hold all that they stand for.
+        InputLost when this replica's store did not give the receipts, or does not hold all that they stand for;
+        SpoolBusy when that takes more requests to find out.
         """
         origin, stop, proof = parse_commit_untrusted(body.input)
         start, spool, owner = body.input_offset, self.spool, path.session.identity
@@ -72,15 +74,23 @@ class Spooler:
                 raise InputLost("the store does not hold it any more")
             return data
 
-        return self._first(owner, start, stop, read), Spooled(start, stop, read)
+        return self._first(spool, owner, start, stop), Spooled(start, stop, read)
 
-    def _first(self, owner: bytes, start: int, stop: int, read: Callable[[int, int], bytes]) -> bytes:
-        """The beginning of what is committed; every commit of a long upload has the same one."""
+    def _first(self, spool: Spool, owner: bytes, start: int, stop: int) -> bytes:
+        """The beginning of what is committed, or some of it; every commit of a long upload has the same one.
+
+        Whatever part of it a connection commits next, what was read is not read again, and one request reads so many
+        pieces.
+        """
         size = min(stop - start, self._limits.max_event_input_bytes)
-        known = self._firsts.find((owner, start)) or b""
+        at, data = self._firsts.find(owner) or (start, b"")
+        known = data[start - at :] if at <= start <= at + len(data) else b""
         if len(known) < size:
-            known += read(start + len(known), start + size)
-            self._firsts.add((owner, start), known)
+            more = spool.read(owner, start + len(known), start + size, MOST_PIECES)
+            if not more:
+                raise InputLost("the store does not hold it any more")
+            known += more
+            self._firsts.add(owner, (start, known))
         return known[:size]
 
     def consumed(self, path: Path, below: int) -> None:

@@ -18,6 +18,9 @@ class SpoolBounds:
     most_host_bytes: int = 4 << 30  # of clients with one IPv4 address, or in one /64 of IPv6: the half of it all
     most_total_logs: int = 1 << 18  # inodes; and each costs time to count
     most_host_logs: int = 1 << 14  # of one host: 50 uploads a second that are done with
+    most_host_folder_logs: int = (
+        1 << 9
+    )  # of those, in one of 256 folders: clients name connections, and a look lists one
 
     # time: to read a piece of some bytes takes as long as to read a large one
     most_small_pieces: int = 1 << 14  # of under 256 bytes, of one connection's unconsumed input, for each replica
@@ -28,4 +31,4 @@ class SpoolBounds:
     most_spent_age: float = 300.0  # since its input was consumed: a repeated request may still ask for it
 
     # soft state of a process
-    most_indexed: int = 1 << 20  # pieces whose places are known; 50 bytes each
+    most_indexed: int = 1 << 20  # pieces whose places are known, and holes between them; 70 bytes each

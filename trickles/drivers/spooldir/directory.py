@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from trickles.drivers.spooldir.bounds import SpoolBounds
 from trickles.drivers.spooldir.identity import Identity, prepare
 from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
-from trickles.drivers.spooldir.log import Record, append
+from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES, MOST_PIECE_BYTES, Record, append
 from trickles.drivers.spooldir.uploads import Scratch, Upload
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
@@ -21,7 +22,11 @@ MOST_UPLOADS = 4096  # of which the places of pieces are known, however few
 NO_STORE = b""
 SMALL_BYTES = 256
 SWEPT_FOLDERS = 8  # a second: all of them in half a minute, none of it for long
+MANY_PIECES = 64  # in one reading
+PIECE_RECORDS = 32  # that are read with each piece that comes, while a look was cut short
+SWEPT_RECORDS = 8192  # that are read with each sweep, for all whose look was cut short: some ms in each second
 _FORGET_EVERY = 1024  # pieces and commits
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT}  # the log is as it was
 DEFAULT_BOUNDS = SpoolBounds()
 
 
@@ -73,21 +78,24 @@ class SpoolDirectory:
             return store
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of it is in logs that are there now."""
+        """True when all of it is in logs that are there now; SpoolBusy when more records must be read to know that."""
         with self._lock:
             if start >= stop:
                 return True
-            found = self._current() != NO_STORE and self._upload(owner).holds(start, stop)
-            return found or self._missed()
+            return self._current() != NO_STORE and self._upload(owner).holds(start, stop)
 
-    def read(self, owner: bytes, start: int, stop: int) -> bytes:
-        """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there."""
+    def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
+        """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there.
+
+        Of many small pieces one is made, for the next reading.
+        """
         with self._lock:
             if start >= stop or self._current() == NO_STORE:
                 return b""
-            data = self._upload(owner).read(start, stop)
-            if len(data) < stop - start:
-                self._missed()
+            upload = self._upload(owner)
+            data, pieces = upload.read(start, stop, most_pieces)
+            if pieces >= MANY_PIECES and len(data) < pieces * LEAST_RECORD_BYTES:
+                self._join(upload, start, data)
             return data
 
     def discard(self, owner: bytes, below: int) -> None:
@@ -111,19 +119,33 @@ class SpoolDirectory:
         With fewer than all 256 `folders` it is a part of that, each time the next one.
         """
         with self._lock:
+            self._look_on()
             return self._keeper.visit(folders) if folders < FOLDERS else self._keeper.visit_all()
+
+    def _look_on(self) -> None:
+        """Go on where looks were cut short, for some milliseconds."""
+        left = SWEPT_RECORDS
+        for upload in list(self._uploads.values()):
+            if upload.is_behind and left > 0:
+                left -= upload.look(left)
 
     def _write(self, upload: Upload, host: str, offset: int, data: Buffer) -> None:
         if upload.extents.has(offset, len(data)):  # it was repeated; should it be lost, a reading will find that out
             return
+        if upload.is_behind:
+            upload.look(PIECE_RECORDS)
         path, is_small = upload.path(host, self._own_writer()), len(data) < SMALL_BYTES
         if is_small and upload.small_pieces >= self._bounds.most_small_pieces:
             raise SpoolFull
-        self._keeper.admit(upload.folder, host, len(data), fresh=upload.is_fresh(path))
+        fresh = upload.is_fresh(path)
+        if fresh and upload.has_most_logs:
+            raise SpoolFull
+        self._keeper.admit(upload.folder, host, len(data), fresh=fresh)
         try:
             written, end = self._append(path, upload, offset, data)
-        except OSError:
-            self._missed()
+        except OSError as error:
+            if error.errno not in _FULL_DISK:
+                upload.spoil(path)
             raise SpoolFull from None
         upload.small_pieces += is_small
         upload.note_written(path, written, end)
@@ -137,10 +159,20 @@ class SpoolDirectory:
                 Path(path).parent.mkdir(0o700)
             return append(path, upload.seal, offset, data, most_bytes)
 
-    def _missed(self) -> bool:
-        """Something is not there: perhaps a log was damaged, and what is appended to it would not be found."""
-        self._pid = 0
-        return False
+    def _join(self, upload: Upload, start: int, data: bytes) -> None:
+        """Write again, as one, what was read from many small pieces: so each of them is read once.
+
+        It takes no more space than they do, and is not refused for want of it.
+        """
+        host = upload.host_at(start)
+        with suppress(OSError, SpoolFull):
+            path = upload.path(host, self._own_writer())
+            fresh = upload.is_fresh(path)
+            for at in range(0, len(data), MOST_PIECE_BYTES):
+                piece = data[at : at + MOST_PIECE_BYTES]
+                written, end = self._append(path, upload, start + at, piece)
+                upload.note_written(path, written, end)
+                self._keeper.tally.add(upload.folder, host, len(piece), 1 if fresh and not at else 0)
 
     def _own_writer(self) -> str:
         """What names this process's logs: a process that was forked from another has a name of its own."""

@@ -1,8 +1,13 @@
 """Where the pieces of one connection's input are: in any order, overlaps, several logs; a hole stays a hole.
 
-Pieces are kept by the 64 KiB of the input in which they begin, each as one integer (50 bytes): a stretch of input is
-found without looking at the rest, whatever order a client has sent its pieces in. A piece is shorter than 64 KiB, so
-what covers an offset begins in its stretch or in the one before.
+Pieces are kept by the 64 KiB of the input in which they begin (a stretch), each as one integer (50 bytes), and none
+lies within another: so those that begin later end later, and the one that reaches furthest over an offset is the last
+that begins at it or before. A piece is shorter than 64 KiB, so what covers an offset begins in its stretch or in the
+one before.
+
+Beside them stands what they cover, as merged ranges in each stretch with holes and as ranges of whole stretches: how
+far one can read is found in two or three steps, wherever one begins and however many pieces there are. (The end of one
+reading, kept for the next, did that for an honest client; two commits far apart threw it away in turn.)
 """
 
 from __future__ import annotations
@@ -11,12 +16,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from trickles.drivers.spooldir.log import Record
+from trickles.ranges import RangeSet
 
 _STRETCH_BITS = 16
-_BELOW = (1 << _STRETCH_BITS) - 1
+_STRETCH_BYTES = 1 << _STRETCH_BITS
+_BELOW = _STRETCH_BYTES - 1
 _START, _LENGTH, _POSITION = 80, 64, 48  # where in the integer they begin: 16 bits each, the log's number 48 bits above
 _MOST_POSITION = (1 << _POSITION) - 1
-MOST_LOGS = 1 << 16
 
 
 class Extents:
@@ -24,39 +30,42 @@ class Extents:
 
     def __init__(self) -> None:
         self._stretches: dict[int, list[int]] = {}
-        self._reached = 0, 0  # from the first to the second there is no hole
-        self.count = 0
+        self._parts: dict[int, RangeSet] = {}  # what is covered of a stretch that has holes
+        self._whole = RangeSet()  # numbers of stretches without
+        self.count = 0  # of pieces, and of ranges in stretches that have holes
         self.stop = 0
 
     def add(self, record: Record, log: int) -> None:
-        """Note a record of log number `log`; one whose like is known already adds nothing."""
+        """Note a record of log number `log`; those within it go, and one within another is nothing."""
         start, stop, position = record
-        stretch = self._stretches.setdefault(start >> _STRETCH_BITS, [])
-        value = (start & _BELOW) << _START | (stop - start) << _LENGTH
-        at = bisect_right(stretch, value - 1)
-        if at < len(stretch) and stretch[at] >> _START == start & _BELOW:
-            return  # at least as long
-        stretch.insert(at, value | log << _POSITION | position)
-        self.count += 1
+        number, low = start >> _STRETCH_BITS, start & _BELOW
+        values = self._stretches.setdefault(number, [])
+        at = bisect_right(values, ((low + 1) << _START) - 1)
+        if self._stop_before(number, values, at) >= stop:
+            return
+        at -= bool(at and values[at - 1] >> _START == low)
+        gone = _within(values, at, number, stop)
+        if gone == len(values) and (after := self._stretches.get(number + 1)):
+            beyond = _within(after, 0, number + 1, stop)
+            self.count -= beyond
+            del after[:beyond]
+        self.count += 1 - (gone - at)
+        values[at:gone] = [low << _START | (stop - start) << _LENGTH | log << _POSITION | position]
         self.stop = max(self.stop, stop)
-        first, reached = self._reached
-        if start <= reached < stop:
-            self._reached = first, stop
+        self._cover(number, low, min(low + stop - start, _STRETCH_BYTES))
+        if stop > (number + 1) << _STRETCH_BITS:
+            self._cover(number + 1, 0, stop & _BELOW)
 
     def has(self, start: int, size: int) -> bool:
-        """True when a record is known that begins there and is at least as long."""
-        stretch, key = self._stretches.get(start >> _STRETCH_BITS, ()), (start & _BELOW) << _START | size << _LENGTH
-        at = bisect_right(stretch, key - 1)
-        return at < len(stretch) and stretch[at] >> _START == start & _BELOW
+        """True when all of those bytes are in records that are known."""
+        return self.reach(start, start + size) >= start + size
 
     def reach(self, start: int, stop: int) -> int:
         """Where the first hole above `start` begins, or `stop`."""
-        first, reached = self._reached
-        if not first <= start <= reached:
-            first = reached = start
-        for record, _ in self.covering(reached, stop):
-            reached = record.stop
-        self._reached = first, reached
+        reached = self._reach_in_stretch(start)
+        if reached > start and not reached & _BELOW:
+            number = self._whole.reach(reached >> _STRETCH_BITS)
+            reached = self._reach_in_stretch(number << _STRETCH_BITS)
         return min(reached, stop)
 
     def covering(self, start: int, stop: int) -> Iterator[tuple[Record, int]]:
@@ -75,16 +84,51 @@ class Extents:
 
     def _over(self, offset: int) -> tuple[int, int, list[int]] | None:
         """Which stretch, and which of its values, has the byte at `offset`."""
-        number, low = offset >> _STRETCH_BITS, offset & _BELOW
-        for stretch, below in ((number, low), (number - 1, _BELOW)):
-            values = self._stretches.get(stretch)
-            if values is None:
-                continue
-            for at in range(bisect_right(values, ((below + 1) << _START) - 1) - 1, -1, -1):
-                value, start = values[at], stretch << _STRETCH_BITS
-                if start + (value >> _START) + (value >> _LENGTH & _BELOW) > offset:
-                    return stretch, at, values
-        return None
+        number = offset >> _STRETCH_BITS
+        values = self._stretches.get(number, [])
+        at = bisect_right(values, (((offset & _BELOW) + 1) << _START) - 1)
+        if not at:
+            number -= 1
+            values = self._stretches.get(number, [])
+            at = len(values)
+        return (number, at - 1, values) if at and _stop_of(values[at - 1], number) > offset else None
+
+    def _stop_before(self, number: int, values: list[int], at: int) -> int:
+        """How far the record before that place reaches, in its stretch or in the one before it."""
+        if at:
+            return _stop_of(values[at - 1], number)
+        before = self._stretches.get(number - 1)
+        return _stop_of(before[-1], number - 1) if before else 0
+
+    def _cover(self, number: int, start: int, stop: int) -> None:
+        if self._whole.contains(number, number + 1):
+            return
+        part = self._parts.get(number) or self._parts.setdefault(number, RangeSet())
+        held = len(part)
+        part.add(start, stop)
+        self.count += len(part) - held
+        if part.contains(0, _STRETCH_BYTES):
+            self.count -= 1
+            del self._parts[number]
+            self._whole.add(number, number + 1)
+
+    def _reach_in_stretch(self, start: int) -> int:
+        number, low = start >> _STRETCH_BITS, start & _BELOW
+        part = self._parts.get(number)
+        if part is not None:
+            return start - low + part.reach(low)
+        return start - low + _STRETCH_BYTES if self._whole.contains(number, number + 1) else start
+
+
+def _within(values: list[int], at: int, stretch: int, stop: int) -> int:
+    """The place of the first record from place `at` on that ends above `stop`."""
+    while at < len(values) and _stop_of(values[at], stretch) <= stop:
+        at += 1
+    return at
+
+
+def _stop_of(value: int, stretch: int) -> int:
+    return (stretch << _STRETCH_BITS) + (value >> _START) + (value >> _LENGTH & _BELOW)
 
 
 def _unpacked(value: int, stretch: int) -> tuple[Record, int]:

@@ -39,12 +39,14 @@ class Keeper:
         bounds, total, own = self._bounds, self.tally.total, self.tally.of(host)
         byte_count = max(byte_count, LEAST_LOG_BYTES) if fresh else byte_count
         room = min(bounds.most_total_bytes - total.byte_count, bounds.most_host_bytes - own.byte_count)
-        if byte_count > room or (fresh and self._has_most_logs(total, own)):
+        if byte_count > room or (fresh and self._has_most_logs(total, own, self.tally.within(folder, host))):
             raise SpoolFull
         self.tally.add(folder, host, byte_count, 1 if fresh else 0)
 
-    def _has_most_logs(self, total: Usage, own: Usage) -> bool:
-        return total.logs >= self._bounds.most_total_logs or own.logs >= self._bounds.most_host_logs
+    def _has_most_logs(self, total: Usage, own: Usage, beside: Usage) -> bool:
+        most = self._bounds
+        has_most = own.logs >= most.most_host_logs or beside.logs >= most.most_host_folder_logs
+        return has_most or total.logs >= most.most_total_logs
 
     def _keep_up(self) -> None:
         now = self._clock()

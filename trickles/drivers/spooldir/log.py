@@ -149,12 +149,22 @@ def pieces(descriptor: int, seal: Seal, run: Sequence[Record], view: memoryview)
     return parts
 
 
-@contextmanager
-def opened(path: str, flags: int) -> Iterator[int]:
+def open_regular(path: str, flags: int) -> int:
     """A descriptor of a regular file; OSError for anything else."""
     descriptor = os.open(path, flags | FLAGS, 0o600)
     try:
         _regular(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def opened(path: str, flags: int) -> Iterator[int]:
+    """The same, closed in the end."""
+    descriptor = open_regular(path, flags)
+    try:
         yield descriptor
     finally:
         os.close(descriptor)

@@ -34,6 +34,10 @@ class Tally:
         """What that host uses."""
         return self._hosts.get(host, NOTHING)
 
+    def within(self, folder: str, host: Host) -> Usage:
+        """What that host uses of one folder."""
+        return self._folders.get(folder, {}).get(host, NOTHING)
+
     @property
     def folders(self) -> list[str]:
         """The folders that were counted and were not empty."""

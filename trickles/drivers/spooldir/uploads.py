@@ -1,16 +1,28 @@
-"""The uploads of which this process knows where their pieces are: soft state, bounded by the count of pieces."""
+"""The uploads of which this process knows where their pieces are: soft state, bounded by the count of pieces.
+
+What a client can cause by one datagram is bounded: a look at the logs reads what is new in them, and of that no more
+than a number of records, and goes on where it was; a reading has few files open at a time. A log whose end makes no
+sense (a crash has torn it, or somebody has written into it) is not appended to any more: this upload gets another one.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 
-from trickles.drivers.spooldir.extents import MOST_LOGS, Extents
+from trickles.drivers.spooldir.descriptors import Descriptors
+from trickles.drivers.spooldir.extents import Extents
 from trickles.drivers.spooldir.log import FIRST, Record, Seal, follows, opened, pieces, records, span
 from trickles.service import Buffer
+from trickles.spool import SpoolBusy, SpoolFull
 
+MOST_LOGS = 256  # of one upload: each replica has one, each address that the client came from
+LOOK_RECORDS = 64  # that are read to find out what one commit asks: as dear as two or three requests
+_MOST_SPOILT = 8  # logs of one upload that may turn out damaged, one after the other
+_ALL = 1 << 62
 _SCRATCH_BYTES = 1 << 19
 
 
@@ -37,7 +49,11 @@ class Upload:
         self._prefix = f"{name[2:]}."
         self.seal = Seal(store, owner)
         self.small_pieces = 0  # that this process has written since all was consumed
+        self.is_behind = False  # the last look was cut short
         self._doubtful = False  # a piece did not fit its tag
+        self._spoilt: set[str] = set()  # logs with an end that makes no sense
+        self._writers = 0
+        self._writer = ""  # of this upload's own log, once the process's usual one was damaged
         self._forget()
 
     def _forget(self) -> None:
@@ -46,8 +62,24 @@ class Upload:
         self._read: dict[str, tuple[int, int]] = {}  # each log's number, and how far it was read
 
     def path(self, host: str, writer: str) -> str:
-        """The log of that writer."""
-        return f"{self._stem}{host}.{writer}"
+        """The log of that writer, or another one in place of one that is damaged; SpoolFull when too many are."""
+        path = f"{self._stem}{host}.{self._writer or writer}"
+        if path in self._spoilt:
+            if self._writers >= _MOST_SPOILT:
+                raise SpoolFull
+            self._writers += 1
+            self._writer = os.urandom(8).hex()
+            path = f"{self._stem}{host}.{self._writer}"
+        return path
+
+    def spoil(self, path: str) -> None:
+        """Append nothing more to that log."""
+        self._spoilt.add(path)
+
+    @property
+    def has_most_logs(self) -> bool:
+        """True when no log may be added."""
+        return len(self._paths) >= MOST_LOGS
 
     def is_fresh(self, path: str) -> bool:
         """True for a log of which nothing is known: it may have to be made."""
@@ -59,10 +91,13 @@ class Upload:
             self._add(path, written, end)
 
     def holds(self, start: int, stop: int) -> bool:
-        """True when all of [start, stop) is in logs that are there now."""
+        """True when all of [start, stop) is in logs that are there now; SpoolBusy when too much was not looked at."""
         if self.extents.reach(start, stop) < stop or not all(map(self._stands, self._read)):
-            self.look()
-        return self.extents.reach(start, stop) >= stop
+            self.look(LOOK_RECORDS)
+        found = self.extents.reach(start, stop) >= stop
+        if not found and self.is_behind:
+            raise SpoolBusy
+        return found
 
     def _stands(self, path: str) -> bool:
         """True when that log is not shorter than it was read."""
@@ -71,38 +106,41 @@ class Upload:
         except OSError:
             return False
 
-    def read(self, start: int, stop: int) -> bytes:
-        """From `start` on as far as there is no hole."""
+    def read(self, start: int, stop: int, most_pieces: int | None = None) -> tuple[bytes, int]:
+        """From `start` on as far as there is no hole, or as so many pieces; and of how many pieces it is made."""
         if self.extents.reach(start, stop) < stop:
             self.look()
         try:
-            return self._gathered(start, stop)
+            return self._gathered(start, stop, most_pieces)
         except OSError:  # a log is gone, or is not what was written: see what is left, and take no header's word
             self._doubtful = True
             self._forget()
             self.look()
         with suppress(OSError):
-            return self._gathered(start, stop)
-        return b""
+            return self._gathered(start, stop, most_pieces)
+        return b"", 0
 
-    def _gathered(self, start: int, stop: int) -> bytes:
-        found = list(self.extents.covering(start, stop))
+    def _gathered(self, start: int, stop: int, most_pieces: int | None) -> tuple[bytes, int]:
+        found = list(islice(self.extents.covering(start, stop), most_pieces))
         runs = list(_runs(found))
         space = self._scratch.take(sum(span(run) for _, run in runs))
         parts: list[Buffer] = []
-        descriptors: dict[int, int] = {}
-        with ExitStack() as undo:
+        with closing(Descriptors()) as descriptors:
             for log, run in runs:
-                if log not in descriptors:
-                    descriptors[log] = undo.enter_context(opened(self._paths[log], os.O_RDONLY))
                 view, space = space[: span(run)], space[span(run) :]
-                parts += pieces(descriptors[log], self.seal, run, view)
+                parts += pieces(descriptors.of(self._paths[log]), self.seal, run, view)
         at = start
         for index, (record, _) in enumerate(found):  # each begins where the one before has ended
             if record.start < at or record.stop > stop:
                 parts[index] = parts[index][at - record.start : stop - record.start]
             at = record.stop
-        return b"".join(parts)
+        return b"".join(parts), len(found)
+
+    def host_at(self, offset: int) -> str:
+        """Whose share the piece with that byte uses up; empty when there is none."""
+        for _, log in self.extents.covering(offset, offset + 1):
+            return self._paths[log].split(".")[-2]
+        return ""
 
     def logs(self) -> list[str]:
         """The paths of all of this connection's logs."""
@@ -112,16 +150,26 @@ class Upload:
         except OSError:
             return []
 
-    def look(self) -> None:
-        """Read what was added to the logs; forget all where one has vanished."""
-        paths = self.logs()
+    def look(self, most_records: int = _ALL) -> int:
+        """Read at most so many records that were added to the logs; how many. All anew where one has vanished."""
+        paths, left = self.logs(), most_records
         if not all(map(self._stands, self._read)):
             self._forget()
         for path in paths[:MOST_LOGS]:
             with suppress(OSError), opened(path, os.O_RDONLY) as descriptor:
-                _, position = self._read.get(path, (0, 0))
-                for record, end in records(descriptor, self.seal, position, checked=self._doubtful):
-                    self._add(path, record, end)
+                left -= self._look_at(path, descriptor, left)
+        self.is_behind = not left
+        return most_records - left
+
+    def _look_at(self, path: str, descriptor: int, most_records: int) -> int:
+        _, end = self._read.get(path, (0, 0))
+        count, added = 0, records(descriptor, self.seal, end, checked=self._doubtful)
+        for record, end in islice(added, most_records):
+            self._add(path, record, end)
+            count += 1
+        if count < most_records and max(end, FIRST) != os.fstat(descriptor).st_size:
+            self.spoil(path)
+        return count
 
     def _add(self, path: str, record: Record, end: int) -> None:
         known = self._read.get(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from random import Random
 from typing import Any
 
@@ -14,9 +14,11 @@ from trickles.tools.attacks.bogus import datagrams as bogus_datagrams
 from trickles.tools.attacks.stage import Stage, received, restart, wanting
 from trickles.tools.peer import Peer
 from trickles.wire.kinds import Kind, RequestFlag
+from trickles.wire.piece import Receipt, commit_body
 from trickles.wire.request import OFFSET_BYTES, RequestBody, Run
 
 RUNS, WANTS, SKIP = DEFAULT_LIMITS.max_runs, DEFAULT_LIMITS.max_wants, DEFAULT_LIMITS.max_restart_skip
+PIECES = 600  # of an upload whose commits make work
 FAR = 1 << 30  # output offsets that nobody asks for otherwise
 
 
@@ -137,6 +139,38 @@ def _small_pieces(given: Holder, count: int) -> list[bytes]:
     return [given.peer.piece(2 * each, b"1") for each in range(count)]
 
 
+def _uploaded(given: Holder, offsets: range, size: int) -> int:
+    """Lay pieces of that size into the spool; the proof of them all."""
+    proof = 0
+    for offset in offsets:
+        for reply in received(given.peer, given.stage.setting(given.peer.piece(offset, bytes(size)))):
+            proof ^= reply.proof if isinstance(reply, Receipt) else 0
+    return proof
+
+
+def _commits(given: Holder, count: int, stretches: Sequence[tuple[int, int, int, int]]) -> list[bytes]:
+    """Commits of stretches (origin, start, stop, proof) in turn."""
+    peer, flags, made = given.peer, RequestFlag.INPUT | RequestFlag.COMMIT, []
+    for number, (origin, start, stop, proof) in zip(range(peer.base, peer.top), cycle(stretches), strict=False):
+        body = commit_body(origin, stop, proof)
+        made.append(peer.speak(number, number + 1, flags=flags, input_offset=start, input=body))
+    return made[-count:]
+
+
+def _commits_far_apart(given: Holder, count: int) -> list[bytes]:
+    """Of an upload's many pieces, and of one piece far from them, in turn."""
+    stop = 256 * PIECES
+    far = stop + (1 << 20)
+    whole, single = _uploaded(given, range(0, stop, 256), 256), _uploaded(given, range(far, far + 1), 256)
+    return _commits(given, count, ((0, 0, stop, whole), (far, far, far + 256, single)))
+
+
+def _commits_of_bytes(given: Holder, count: int) -> list[bytes]:
+    """Of pieces of one byte each, from another one on each time."""
+    proof = _uploaded(given, range(PIECES), 1)
+    return _commits(given, count, [(0, start, PIECES, proof) for start in range(2 * count)])
+
+
 def _pings(given: Holder, count: int) -> list[bytes]:
     return [given.peer.ping(200) for _ in range(count)]
 
@@ -160,6 +194,8 @@ MADE: dict[str, Make] = {
     "old continuations": _old_continuations,
     "piece": _pieces,
     "small piece": _small_pieces,
+    "commits far apart": _commits_far_apart,
+    "commits of single bytes": _commits_of_bytes,
     "small ping": _pings,
     "aged continuation": _aged,
 }
