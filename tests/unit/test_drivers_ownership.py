@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.spools import Clock
 from tests.support.system import require
 from trickles.cli import main as trickles
 from trickles.drivers.ownership import PRIVATE, check_directory, check_file, write_whole
@@ -120,6 +121,39 @@ def test_ledgers_and_digests_that_others_may_change_are_refused(tmp_path: Path) 
     ledger.chmod(0o666)
     with pytest.raises(UnsafePlace, match=f"chmod go-w {ledger}"):
         check_file(ledger)
+
+
+def test_a_link_in_the_place_of_a_file_is_refused_wherever_it_leads(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "a folder"
+    folder.mkdir(mode=0o700)
+    SqliteLedger(elsewhere).close()
+    (folder / "spool").mkdir(mode=0o700)
+    uses = {"ledger": SqliteLedger, "spool/identity": lambda _: SpoolDirectory(folder / "spool"), "digests": check_file}
+    for name, use in uses.items():
+        (folder / name).symlink_to(elsewhere)
+        with pytest.raises((TricklesError, WebError), match=r"is a symbolic link \(to .*elsewhere\): rm ") as refused:
+            use(folder / name)
+        mended(str(refused.value))
+        use(folder / name)
+        (folder / name).unlink(missing_ok=True)
+
+
+def test_an_identity_of_another_user_or_open_to_others_is_refused(tmp_path: Path) -> None:
+    clock, identity = Clock(), tmp_path / "spool" / "identity"
+    spool = SpoolDirectory(tmp_path / "spool", clock=clock)
+    assert spool.identity
+    identity.chmod(0o640)
+    with pytest.raises(TricklesError, match=f"is open to other users .mode 0640.: chmod go-rwx {identity}"):
+        SpoolDirectory(tmp_path / "spool")
+    identity.chmod(0o600)
+    SpoolDirectory(tmp_path / "spool")
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give a file away")
+    os.chown(identity, 12_345, 12_345)
+    with pytest.raises(TricklesError, match="belongs to user 12345, who could change it: chown 0 "):
+        SpoolDirectory(tmp_path / "spool")
+    clock.at += 2
+    assert not spool.identity, "a process that is at work keeps nothing there"
 
 
 def test_what_is_no_directory_is_none(tmp_path: Path) -> None:

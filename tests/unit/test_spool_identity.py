@@ -92,5 +92,6 @@ def test_a_directory_that_cannot_be_used_holds_nothing_and_stops_nobody(root: Pa
 def test_a_file_that_a_process_died_at_is_made_anew(root: Path, content: bytes) -> None:
     root.mkdir(mode=0o700)
     (root / "identity").write_bytes(content)
+    (root / "identity").chmod(0o600)
     assert len(SpoolDirectory(root).identity) == STORE_BYTES
     assert (root / "identity").stat().st_size == STORE_BYTES

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -35,11 +36,17 @@ def check_directory(path: str | os.PathLike[str], forbidden: int = UNALTERED) ->
 
 
 def check_file(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None:
-    """As `check_directory` for a file, which need not be there yet; nobody else may change its directory."""
+    """As `check_directory` for a file, which need not be there yet; nobody else may change its directory.
+
+    A link is refused: where it leads has a directory that was not looked at, and may be what somebody else uses.
+    """
     place = Path(path)
     check_directory(place.parent)
     with suppress(FileNotFoundError):
-        if wrong := fault(place.stat(), place, forbidden):
+        status = place.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            raise UnsafePlace(f"{place} is a symbolic link (to {place.readlink()}): rm {shlex.quote(str(place))}")
+        if wrong := fault(status, place, forbidden):
             raise UnsafePlace(wrong)
 
 

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trickles.drivers.ownership import PRIVATE, check_directory
+from trickles.drivers.keystore.files import fault
+from trickles.drivers.ownership import PRIVATE, check_directory, check_file
 from trickles.errors import TricklesError, UnsafePlace
 from trickles.spool import STORE_BYTES
 
@@ -48,7 +49,7 @@ class Identity:
             self._looked_at = now
             try:
                 self._value = self._look()
-            except OSError:
+            except (OSError, UnsafePlace):
                 self._value = b""
         return self._value
 
@@ -84,6 +85,8 @@ def _read(path: Path) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")
+        if wrong := fault(status, path, PRIVATE):
+            raise UnsafePlace(wrong)
         content = os.read(descriptor, STORE_BYTES + 1)
     finally:
         os.close(descriptor)
@@ -98,6 +101,7 @@ def prepare(root: Path) -> None:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_directory(root, PRIVATE)
+        check_file(root / _NAME, PRIVATE)
     except OSError as error:
         raise SpoolError(f"{root} cannot hold a spool: {error.strerror}") from None
     except UnsafePlace as error:
