@@ -45,6 +45,11 @@ class ReplayFilter:
         cells[at] = found | marks
         return cells[at ^ 1] & marks == marks
 
+    def set_back(self, step: int) -> None:
+        """The clock was set back by so much; each generation serves as long as it would have."""
+        if self._rotates_at is not None:
+            self._rotates_at -= step
+
     def _rotate(self, now: int) -> None:
         size = 8 * (self._mask + 1)
         if self._rotates_at is not None:

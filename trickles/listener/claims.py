@@ -137,6 +137,11 @@ class Claims:
         self._repeats = waits or self._repeats
         return waits is not None
 
+    def set_back(self, step: int, most_used: int) -> None:
+        """The clock was set back by so much: see `Pace.set_back`."""
+        self.pace = self.pace.set_back(step, most_used)
+        self._repeats = self._repeats.earlier(step)
+
     def _insert(self, start: int, stop: int) -> None:
         """Add a range that overlaps none, joined to the neighbours that it touches."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
@@ -165,6 +170,11 @@ class ClaimTable:
     def clear(self) -> None:
         """Forget everything; a client gains no more than by opening another connection."""
         self._claims.clear()
+
+    def set_back(self, step: int, most_used: int) -> None:
+        """The clock was set back by so much: see `Pace.set_back`."""
+        for claims in self._claims.values():
+            claims.set_back(step, most_used)
 
     def of(self, connection: bytes) -> Claims:
         """What that connection has claimed; with nothing in it when it is new, or was forgotten."""

@@ -62,6 +62,7 @@ class Listener:
         self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
         self._replier.on_consumed = self._spooler.consumed
         self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
+        self._latest = 0  # what the clock showed last
         self._forget()
 
     def _forget(self) -> None:
@@ -98,6 +99,9 @@ class Listener:
 
     def poll(self, now: int) -> list[Burst]:
         """Replies that services deferred and have since resolved, and word that others are still being worked on."""
+        if now < self._latest:
+            self._set_back(now)
+        self._latest = now
         ready, self._ready = self._ready, []
         return ready + self._replier.notices(now)
 
@@ -107,6 +111,9 @@ class Listener:
 
     def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
         """The datagrams that answer one datagram from `source`; `now` is microseconds since 1970."""
+        if now < self._latest:
+            self._set_back(now)
+        self._latest = now
         try:
             kind = datagram[0] if datagram else 0
             if kind == _REQUEST:
@@ -125,6 +132,14 @@ class Listener:
         except BadPacket:
             self.counters.hit("dropped.malformed")
         return []
+
+    def _set_back(self, now: int) -> None:
+        """The clock was set back: what soft state remembers is as long ago as it was, and delays nobody by the step."""
+        step, self._latest = self._latest - now, now
+        self.counters.hit("clock.set_back")
+        self._claims.set_back(step, now + self._skew)
+        self._replays.set_back(step)
+        self._replier.set_back(step)
 
     def _deliver(self, bursts: list[Burst]) -> None:
         self._ready += bursts

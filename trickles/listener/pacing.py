@@ -32,6 +32,10 @@ class Backoff(NamedTuple):
         wait = max(least, min(2 * self.wait, most))
         return Backoff(now + wait, wait)
 
+    def earlier(self, step: int) -> Backoff:
+        """The state on a clock that was set back by so much: what is left to wait stays."""
+        return self._replace(due=self.due - step)
+
     def shortened(self, most: int) -> Backoff:
         """The state in which the last time set a wait of at most that."""
         due, wait = self
@@ -67,6 +71,13 @@ class Pace(NamedTuple):
             backoff = backoff.shortened(limits.proved_restart_interval)
         waits = backoff.after(now, limits.min_restart_interval, limits.most_backoff)
         return None if waits is None else Pace(used, base, credit, waits)
+
+    def set_back(self, step: int, most_used: int) -> Pace:
+        """The state on a clock that was set back by so much, and now issues no continuation after `most_used`.
+
+        Else all that it issues until it is where it was would count as used up.
+        """
+        return self._replace(used=min(self.used, most_used), backoff=self.backoff.earlier(step))
 
 
 UNUSED = Pace()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -39,6 +41,10 @@ class Recent(Generic[Key, Value]):
         if len(self.newer) >= self._half:
             self._old, self.newer = self.newer, {}
         self.newer[key] = value
+
+    def values(self) -> Iterator[Value]:
+        """All that is remembered."""
+        return chain(self.newer.values(), self._old.values())
 
     def clear(self) -> None:
         """Forget all."""

@@ -151,6 +151,10 @@ class Replier:
         deferred.on_reply(resolved)
         return []
 
+    def set_back(self, step: int) -> None:
+        """The clock was set back by so much."""
+        self._waiting.set_back(step)
+
     @property
     def next_notice(self) -> int | None:
         """When the next waiting client should hear that its request is being worked on."""

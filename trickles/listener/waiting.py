@@ -56,6 +56,12 @@ class Waiting:
             ready.append((deferred, self._grants[deferred][0]))
         return ready
 
+    def set_back(self, step: int) -> None:
+        """The clock was set back by so much: all have waited as long, and are due as soon, as they were."""
+        self._due = [(due - step, serial, deferred) for due, serial, deferred in self._due]
+        for grant, _ in self._grants.values():
+            grant.now -= step
+
     def _stands(self, entry: tuple[int, int, Deferred]) -> bool:
         known = self._grants.get(entry[2])
         return known is not None and known[1] == entry[1]

@@ -48,6 +48,9 @@ class Stage(Protocol):
     def forget(self, replica: int) -> None:
         """Drop the soft state of a replica."""
 
+    def set_back(self, replica: int, step: int) -> None:
+        """Set the clock of a replica back."""
+
     def mood(self, replica: int, mood: Mood) -> None:
         """Set how a replica's service answers."""
 
@@ -216,6 +219,18 @@ class Forget:
     def do(self, stage: Stage) -> None:
         """Drop it."""
         stage.forget(self.replica)
+
+
+@dataclass(frozen=True, slots=True)
+class SetBack:
+    """A replica's clock is set back."""
+
+    step: int
+    replica: int = 0
+
+    def do(self, stage: Stage) -> None:
+        """Set it."""
+        stage.set_back(self.replica, self.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from tests.fuzz.cheats.actions import (
     Ping,
     Resolve,
     Restart,
+    SetBack,
     Speak,
     Wait,
 )
@@ -63,6 +64,7 @@ SELDOM = st.one_of(
     st.builds(Ping, size=st.sampled_from((SMALL, 1_452, 9_000)), held=BACK, replica=REPLICAS),
     st.builds(Move, place=REPLICAS),
     st.builds(Forget, replica=REPLICAS),
+    st.builds(SetBack, step=st.sampled_from((SECOND, 20 * SECOND, 3600 * SECOND)), replica=REPLICAS),
     st.builds(Feel, mood=st.sampled_from(Mood), replica=REPLICAS),
     st.builds(Resolve, count=st.integers(1, 20), replica=REPLICAS),
 )

@@ -163,6 +163,9 @@ class Habitual:
     def forget(self, replica: int) -> None:
         """See Stage: the fleet is well."""
 
+    def set_back(self, replica: int, step: int) -> None:
+        """See Stage: the fleet is well."""
+
     def mood(self, replica: int, mood: Mood) -> None:
         """See Stage: the fleet is well."""
 

@@ -25,6 +25,7 @@ from tests.fuzz.cheats.actions import (
     Ping,
     Resolve,
     Restart,
+    SetBack,
     Speak,
     Wait,
 )
@@ -72,6 +73,8 @@ class Swarm:
         self._pauses = _subset(rng, PAUSES)
         self._old = rng.choice((0.1, 0.5, 0.8))  # how often an old continuation is shown
         self._replicas = rng.choice((1, 1, 3))
+        self._clock = Random(f"clock {self.seed}")  # of its own, so that seeds without steps draw the same as before
+        self._steps = self._clock.choice((0.0, 0.0, 0.0, 0.05))  # how often a clock is set back
 
     def actions(self, earned: Callable[[], int]) -> Iterator[Action]:
         """Actions without end; `earned` gives the packets received so far."""
@@ -80,6 +83,9 @@ class Swarm:
             yield GoOn()
             yield Wait(ROUND_TRIP)
         while True:
+            if self._clock.random() < self._steps:
+                step = int(10 ** self._clock.uniform(4, 9.6))
+                yield SetBack(step, self._clock.randrange(self._replicas))
             for action in self._next(past):
                 before = earned()
                 yield action

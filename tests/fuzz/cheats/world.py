@@ -72,6 +72,7 @@ class World:
         self.services = [Moody() for _ in plan.clocks]
         listeners = [Listener(KEYS, each, entropy=entropy(at), limits=LIMITS) for at, each in enumerate(self.services)]
         self.replicas = [Watch(each, KEYS, self.findings) for each in listeners]
+        self.clocks = list(plan.clocks)
         self.steps = 0
         self._place = 0
         self._arrivals: dict[tuple[bytes, int], int] = {}  # how often a number was sent, by its nonce
@@ -101,7 +102,7 @@ class World:
         stop = self.now + duration
         for _ in range(_MOST_POLLS):
             due = [(each.next_timeout(), at) for at, each in enumerate(self.replicas)]
-            moments = [(when - self.plan.clocks[at], at) for when, at in due if when is not None]
+            moments = [(when - self.clocks[at], at) for when, at in due if when is not None]
             if not moments or min(moments)[0] > stop:
                 break
             moment, at = min(moments)
@@ -117,6 +118,10 @@ class World:
         """See Stage."""
         self.replicas[replica % len(self.replicas)].drop_caches()
 
+    def set_back(self, replica: int, step: int) -> None:
+        """See Stage."""
+        self.clocks[replica % len(self.clocks)] -= step
+
     def mood(self, replica: int, mood: Mood) -> None:
         """See Stage."""
         self.services[replica % len(self.services)].mood = mood
@@ -128,7 +133,7 @@ class World:
         self._arrive(self.replicas[at].poll(self._clock(at), true=self.now))
 
     def _clock(self, replica: int) -> int:
-        return self.now + self.plan.clocks[replica]
+        return self.now + self.clocks[replica]
 
     def _arrive(self, bursts: Sequence[Burst]) -> None:
         for burst in bursts:
