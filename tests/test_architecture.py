@@ -22,7 +22,7 @@ WORLD = Place(5, family="world", core=False)  # only here sockets, clocks and en
 FACE = Place(6, core=False)  # the package itself: its public names
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
-        (Place(0), "errors limits ranges trace service law nonce stores"),
+        (Place(0), "errors limits ranges shares trace service law nonce stores"),
         (Place(1), "hpke keyring replay trickle"),
         (Place(2), "wire"),
         (Place(3), "session continuation handshake spool"),
@@ -76,6 +76,7 @@ IMPORTERS = {
 PUBLIC_FACES = frozenset(
     {"trickles", "trickles.errors", "trickles.limits", "trickles.service", "trickles.keyring", "trickles.listener"}
     | {"trickles.client", "trickles.drivers", "trickles.gateway", "trickles.testing", "trickles.stores"}
+    | {"trickles.shares"}
 )
 
 MODULES = [module for package in LEVELS for module in load(ROOT, package)]

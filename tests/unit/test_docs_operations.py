@@ -12,7 +12,7 @@ from trickles.gateway.fleet_upstream import TOO_LATE
 from trickles.service import Refusal
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
-COUNTER = r"(?:answered|certificates|cookies|hellos|pieces|pings|(?:dropped|refused|service)\.[a-z_]+)"
+COUNTER = r"(?:answered|certificates|cookies|hellos|pieces|pings|(?:clock|dropped|refused|service)\.[a-z_]+)"
 
 
 def source(*folders: str) -> str:

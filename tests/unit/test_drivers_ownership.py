@@ -128,7 +128,11 @@ def test_a_link_in_the_place_of_a_file_is_refused_wherever_it_leads(tmp_path: Pa
     folder.mkdir(mode=0o700)
     SqliteLedger(elsewhere).close()
     (folder / "spool").mkdir(mode=0o700)
-    uses = {"ledger": SqliteLedger, "spool/identity": lambda _: SpoolDirectory(folder / "spool"), "digests": check_file}
+    uses: dict[str, Callable[[Path], object]] = {
+        "ledger": SqliteLedger,
+        "spool/identity": lambda _: SpoolDirectory(folder / "spool"),
+        "digests": check_file,
+    }
     for name, use in uses.items():
         (folder / name).symlink_to(elsewhere)
         with pytest.raises((TricklesError, WebError), match=r"is a symbolic link \(to .*elsewhere\): rm ") as refused:

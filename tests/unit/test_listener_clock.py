@@ -91,15 +91,15 @@ def test_a_connection_that_is_used_a_little_has_its_window_again_within_the_skew
 
 def test_repeats_wait_no_longer_either() -> None:
     desk = connected()
-    request = {"runs": desk.peer.proof(desk.peer.base)}
+    runs = desk.peer.proof(desk.peer.base)
     lo, hi = desk.peer.base, desk.peer.base + 2
-    assert desk.send(desk.peer.speak(lo, hi, **request))
+    assert desk.send(desk.peer.speak(lo, hi, runs=runs))
     for _ in range(6):
         desk.now += SECOND
-        desk.send(desk.peer.speak(lo, hi, flags=PROBE, **request))
+        desk.send(desk.peer.speak(lo, hi, flags=PROBE, runs=runs))
     desk.now -= 5 * SECOND  # its continuation is good still
     desk.now += DEFAULT_LIMITS.most_backoff
-    assert desk.send(desk.peer.speak(lo, hi, flags=PROBE, **request))
+    assert desk.send(desk.peer.speak(lo, hi, flags=PROBE, runs=runs))
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -258,6 +258,26 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.send(Peer("late").hello(desk.keyring.newest(desk.now))) == []
 
 
+def test_one_host_does_not_keep_others_from_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replier, "MAX_WAITING", 3)
+    service, other = Patient(), ("198.51.100.9", 40_000)
+    desk = Desk(service)
+    peers = [Peer(f"{n}") for n in range(3)]
+    for peer in peers:
+        assert desk.send(peer.hello(desk.keyring.newest(desk.now))) == []
+    late = Peer("late")
+    bursts = desk.listener.handle(late.hello(desk.keyring.newest(desk.now)), other, now=desk.now)
+    ((refusal,),) = [list(burst.datagrams()) for burst in bursts]
+    assert peers[0].refusal(bytes(refusal)).code is Refusal.BUSY  # the oldest of the host that has all places
+    assert bursts[0].destination == SOURCE
+    service.waiting[0][1].resolve(Reply())
+    service.waiting[3][1].resolve(Reply(((0, b"late"),)))
+    (burst,) = desk.listener.poll(desk.now)
+    assert burst.destination == other
+    assert len(desk.send(Peer("more").hello(desk.keyring.newest(desk.now)))) == 0, "a place is free again"
+    assert len(desk.send(Peer("too many").hello(desk.keyring.newest(desk.now)))) == 1
+
+
 def test_what_waited_when_the_caches_were_lost_is_not_answered() -> None:
     service = Patient()
     desk = Desk(service)

@@ -195,6 +195,28 @@ def test_too_much_under_way_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) 
     with_fleet(offered, test)
 
 
+def test_one_host_does_not_take_all_places_to_wait_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST_PARKED", 4)
+
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        _, known = await begun(origin, get("/silent"))
+        wanted = event(b"", known, (known.stop or 0, 1 << 20))
+        parked = [origin.handle(wanted) for _ in range(4)]
+        await settled()
+        assert await replied(origin.handle(wanted)) == Reply(refusal=Refusal.BUSY)
+        elsewhere = [origin.handle(wanted._replace(peer="198.51.100.9")) for _ in range(2)]
+        await settled()
+        turned_out = [await replied(each) for each in parked[:2]]
+        assert turned_out == 2 * [Reply(refusal=Refusal.BUSY)], "the oldest, one for each"
+        assert await replied(origin.handle(wanted._replace(peer="198.51.100.9"))) == Reply(refusal=Refusal.BUSY)
+        pass_time(bounds.MOST_PARKED_SECONDS + 1)
+        assert [await replied(each) for each in (*parked[2:], *elsewhere)] == 4 * [Reply()]
+        assert len(origin._streams._shares) == 0
+
+    with_fleet(offered, test)
+
+
 @pytest.mark.parametrize("path", ["/stream", "/rows", "/sync", "/odd"])
 def test_caches_may_be_dropped_at_any_moment(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     short_stretches(monkeypatch)

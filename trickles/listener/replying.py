@@ -13,6 +13,7 @@ from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
 from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
+from trickles.shares import NoRoom, Shares
 from trickles.trace import Counters
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
@@ -33,7 +34,7 @@ LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted tw
 class Replier:
     """Calls the service and cuts its replies into packets; waiting replies are bounded."""
 
-    MAX_WAITING = 4096
+    MAX_WAITING = 8192  # more than the server for programs lets wait, so that those who are parked keep no work out
 
     def __init__(
         self,
@@ -57,11 +58,13 @@ class Replier:
         self.on_error: Callable[[Exception], None] | None = None
         self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # input that came through the spool
         self._waiting = Waiting()
+        self._shares: Shares[Deferred] = Shares(self.MAX_WAITING)
         self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
 
     def clear(self) -> None:
         """Forget the replies that services have deferred."""
         self._waiting.clear()
+        self._shares.clear()
         self._greeted.clear()
 
     def answer(
@@ -134,22 +137,35 @@ class Replier:
         return self._wait(reply, event, grant)
 
     def _wait(self, deferred: Deferred, event: Event, grant: Grant) -> list[Burst]:
-        if len(self._waiting) >= self.MAX_WAITING:
+        try:
+            turned_out = self._turned_out(self._shares.in_the_way(event.peer))
+        except NoRoom:
             return self.reply(grant, Reply(refusal=Refusal.BUSY))
         if event.early:  # what is said to an unproved address is bounded: one notice takes the place of a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
         self._waiting.add(deferred, grant, grant.now + FIRST_NOTICE)
+        self._shares.add(event.peer, deferred)
 
         def resolved(value: Reply) -> None:
-            if self._waiting.remove(deferred):
+            if self._waiting.remove(deferred) is not None:
+                self._shares.remove(deferred)
                 self._greeted.pop(event.connection, None)
                 bursts = self.reply(grant, value)
                 if (deliver := self._deliver()) is not None:
                     deliver(bursts)
 
         deferred.on_reply(resolved)
-        return []
+        return turned_out
+
+    def _turned_out(self, deferred: Deferred | None) -> list[Burst]:
+        """Refuse one that has waited, to make room."""
+        grant = self._waiting.remove(deferred) if deferred is not None else None
+        if deferred is None or grant is None:
+            return []
+        self._shares.remove(deferred)
+        self._greeted.pop(grant.path.session.identity, None)
+        return self.reply(grant, Reply(refusal=Refusal.BUSY))
 
     def set_back(self, step: int) -> None:
         """The clock was set back by so much."""

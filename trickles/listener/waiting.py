@@ -37,9 +37,10 @@ class Waiting:
                 heapify(self._due)
             heappush(self._due, (due, serial, deferred))
 
-    def remove(self, deferred: Deferred) -> bool:
-        """It waits no more; False when it did not."""
-        return self._grants.pop(deferred, None) is not None
+    def remove(self, deferred: Deferred) -> Grant | None:
+        """It waits no more; its grant, None when it did not."""
+        known = self._grants.pop(deferred, None)
+        return known[0] if known is not None else None
 
     @property
     def next_due(self) -> int | None:

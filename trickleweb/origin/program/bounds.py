@@ -1,7 +1,7 @@
 """The bounds of the server for programs, each with its reason. What is soft leaves; everything else is told to wait."""
 
 MOST_RUNNING = 2048  # requests at work at once in one replica; one more is told to ask again
-MOST_PARKED = 4096  # requests that wait for a stream: as many as a listener lets wait
+MOST_PARKED = 4096  # requests that wait for a stream; with those at work fewer than a listener lets wait
 MOST_PARKED_EACH = 64  # of them for one response; some wait while a replica goes on with another's
 MOST_PARKED_SECONDS = 25.0  # then a client that waits for a slow stream asks again
 MOST_LIVE = 4096  # streams whose generators are kept; the longest unused are closed, and can be made anew

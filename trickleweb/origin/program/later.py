@@ -33,6 +33,7 @@ class Work:
         self._on_error = on_error
         self._closing = False
         self._tasks: dict[object, asyncio.Task[Any]] = {}
+        self._turned_out: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -53,12 +54,20 @@ class Work:
         task.add_done_callback(lambda _: self._tasks.pop(name, None))
         return task
 
+    def turn_out(self, name: object) -> None:
+        """End what runs under that name, so that there is room for another; who waits for it asks again."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            self._turned_out.add(task)
+            task.add_done_callback(self._turned_out.discard)  # after those that look there
+            task.cancel()
+
     def reply(self, task: asyncio.Task[T], then: Callable[[T], Answer]) -> Deferred:
         """The reply that `then` makes of what the task gives."""
         deferred = Deferred()
 
         def done(task: asyncio.Task[T]) -> None:
-            made = self._cancelled() if task.cancelled() else self.safely(lambda: then(task.result()))
+            made = self._cancelled(task) if task.cancelled() else self.safely(lambda: then(task.result()))
             if isinstance(made, Deferred):
                 made.on_reply(deferred.resolve)
             else:
@@ -91,9 +100,9 @@ class Work:
             self._on_error(error)
         return Reply(refusal=Refusal.GONE)
 
-    def _cancelled(self) -> Reply:
-        """A task is cancelled when all end; or a program has cancelled its own, and would do it again."""
-        return Reply(refusal=Refusal.BUSY if self._closing else Refusal.GONE)
+    def _cancelled(self, task: asyncio.Task[Any]) -> Reply:
+        """A task is cancelled when all end or it must make room; or a program did that, and would do it again."""
+        return Reply(refusal=Refusal.BUSY if self._closing or task in self._turned_out else Refusal.GONE)
 
     async def close(self) -> None:
         """End all of it; who waits for a reply is told to ask again."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from trickles.service import Deferred, Event, Reply
+from trickles.shares import NoRoom, Shares
 from trickleweb.files.recent import Recent
 from trickleweb.origin.answered import Answered, Observe
 from trickleweb.origin.program.bounds import MOST_PARKED, MOST_PARKED_EACH, MOST_PARKED_SECONDS
@@ -40,6 +42,7 @@ class Streams:
         self._observe = observe
         self._clock_us = clock_us
         self._waiting = Work(MOST_PARKED, on_error)
+        self._shares: Shares[object] = Shares(MOST_PARKED)
         self._lives = Lives()
         self._stretches: Recent[bytes, Stretch] = Recent(_STRETCHES)
 
@@ -93,8 +96,23 @@ class Streams:
             return live.answer(event, known, stretch)
         if live.parked >= MOST_PARKED_EACH:
             raise Busy
-        parked = self._waiting.task(object(), lambda: self._parked(live, event, known, stretch))
+        parked = self._park(event.peer, lambda: self._parked(live, event, known, stretch))
         return self._waiting.reply(parked, lambda reply: reply)
+
+    def _park(self, host: str, make: Callable[[], Coroutine[Any, Any, Reply]]) -> asyncio.Task[Reply]:
+        """Let that wait for a stream; when places run short, one of the host that has most must ask again."""
+        name = object()
+        try:
+            oldest = self._shares.in_the_way(host)
+        except NoRoom:
+            raise Busy from None
+        if oldest is not None:
+            self._shares.remove(oldest)
+            self._waiting.turn_out(oldest)
+        parked = self._waiting.task(name, make)
+        self._shares.add(host, name)
+        parked.add_done_callback(lambda _: self._shares.remove(name))
+        return parked
 
     async def _revive(self, stretch: Stretch, event: Event, where: Where) -> Live:
         began = self._clock_us()
