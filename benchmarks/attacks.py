@@ -124,7 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gains = [gain(name, options.rounds) for name in ATTACKS if chosen(name)]
     names = [name for name in SHARES if chosen(name)]
     shares = [simulated(name, seed, options.seconds) for name in names for seed in range(options.seeds)]
-    shares += [simulated(name, 0, options.seconds, defended=False) for name in names if name != "none"]
+    shares += [
+        simulated(name, 0, options.seconds, defended=False) for name in names if name.partition(",")[0] in ATTACKS
+    ]
     hidden = {loss: lossy(loss, options.seeds, options.seconds) for loss in LOSSES} if chosen("hidden-loss") else {}
     show(gains, shares, hidden)
     outcome.figures["gains"] = [asdict(each) for each in gains]

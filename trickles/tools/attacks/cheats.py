@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from trickles.client.requests import InFlight
 from trickles.limits import MILLISECOND
 from trickles.tools.attacks.acknowledging import CRUMBS, repeated_claim
-from trickles.tools.attacks.cheating import NEVER, REQUEST, Cheat, Paced, Second
+from trickles.tools.attacks.cheating import NEVER, REQUEST, Cheat, Outgoing, Paced, Second
 from trickles.tools.attacks.flooding import connection_of
 from trickles.tools.attacks.stage import restart, wanting
 from trickles.tools.peer import Packet, Peer
@@ -27,6 +28,30 @@ class Replayer(Cheat):
     def outgoing(self, datagram: bytes) -> Iterator[bytes]:
         """The copies."""
         yield from (datagram,) * 3
+
+
+class Copier(Cheat):
+    """Sends each request of the engine to every other replica too, somewhat later: what was lost comes from there."""
+
+    LATER = 60 * MILLISECOND  # for each replica; a round trip is 50 ms
+
+    def __init__(self, replicas: Sequence[Address], certificate: Certificate, seed: str) -> None:
+        super().__init__(replicas, certificate, seed)
+        self._others = replicas[1:]
+        self._copies: deque[tuple[int, bytes, Address]] = deque()  # those that are not due
+
+    def datagrams_to_send(self, *, now: int) -> Outgoing:
+        """What the engine says, and the copies that are due."""
+        said = super().datagrams_to_send(now=now)
+        for turn, other in enumerate(self._others, start=1):
+            self._copies += [(now + turn * self.LATER, datagram, other) for datagram, _ in said]
+        due = [(datagram, other) for when, datagram, other in self._copies if when <= now]
+        self._copies = deque(each for each in self._copies if each[0] > now)
+        return said + due
+
+    def next_extra(self) -> int:
+        """When the next copy is due."""
+        return min((when for when, _, _ in self._copies), default=NEVER)
 
 
 class Optimist(Second):

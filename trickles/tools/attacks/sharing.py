@@ -50,6 +50,8 @@ SHARES = {
     "optimistic-acknowledgement": Entry(cheats.Optimist),
     "hidden-loss": Entry(cheats.Hider),
     "hidden-loss, two replicas": Entry(cheats.Hider, replicas=2),
+    "copies to other replicas, two": Entry(cheats.Copier, replicas=2),
+    "copies to other replicas, three": Entry(cheats.Copier, replicas=3),
     "hoarded-window": Entry(cheats.Hoarder),
     "hoarded-window, two replicas": Entry(cheats.Hoarder, replicas=2),
     "spoofed-source": Entry(Cheat, spoofs=True),
