@@ -60,8 +60,9 @@ def test_many_more_seeds(block: int) -> None:
         ("at once", 43, "trickles.listener.restarts.newly_proved", lambda runs, shown: 1_000),
         ("too large", 4, "trickles.listener.engine.size_proved", lambda *proof, **at: True),
         ("replayed", 1_066, "trickles.replay.ReplayFilter.seen", lambda replays, tag, now: False),
+        pytest.param("work", 42, "trickles.listener.spooling.MOST_PIECES", 1 << 30, marks=pytest.mark.slow),
     ],
-    ids=["claims", "back-off", "proof", "sizes", "replays"],
+    ids=["claims", "back-off", "proof", "sizes", "replays", "pieces"],
 )
 def test_without_a_defence_the_fuzz_finds_that_it_is_missing(
     name: str, likely: int, where: str, instead: object, monkeypatch: pytest.MonkeyPatch

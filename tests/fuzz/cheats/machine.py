@@ -23,6 +23,7 @@ from tests.fuzz.cheats.actions import (
     Wait,
 )
 from tests.fuzz.cheats.peer import Place, Show, Span, Wants
+from tests.fuzz.cheats.pieces import Commit, Pieces
 from tests.fuzz.cheats.search import listed, run, shrink
 from tests.fuzz.cheats.swarm import CLOCKS, FLAGS, LOSSES, PAUSES, ROUND_TRIP
 from tests.fuzz.cheats.world import Plan, World
@@ -60,6 +61,15 @@ RESTART = st.builds(
 )
 AGAIN = st.builds(Again, back=BACK, fresh=st.booleans(), flags=st.sampled_from(FLAGS), replica=REPLICAS)
 SELDOM = st.one_of(
+    st.builds(
+        Pieces,
+        at=st.sampled_from((0, 1, 1_000, 65_000, 1 << 20)),
+        count=st.sampled_from((1, 5, 30)),
+        size=st.sampled_from((1, 300, 1_000)),
+        apart=st.sampled_from((1, 300, 1_000, 70_000)),
+        replica=REPLICAS,
+    ),
+    st.builds(Commit, first=FEW, within=FEW, replica=REPLICAS),
     st.builds(Greet, replica=REPLICAS),
     st.builds(Ping, size=st.sampled_from((SMALL, 1_452, 9_000)), held=BACK, replica=REPLICAS),
     st.builds(Move, place=REPLICAS),
@@ -86,7 +96,7 @@ class Cheating(RuleBasedStateMachine):
     )
     def begin(self, seed: int, clocks: list[int], loss: int, honest: int) -> None:
         """A fleet, and an honest beginning."""
-        self.world = World(Plan(seed, tuple(clocks), loss))
+        self.world = World(Plan(seed, tuple(clocks), loss, spool=True))
         for _ in range(honest):
             self.do(GoOn())
             self.do(Wait(ROUND_TRIP))

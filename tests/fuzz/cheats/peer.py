@@ -23,6 +23,7 @@ from trickles.tools.peer import Peer
 from trickles.tools.received import Received
 from trickles.trickle import Episode, course
 from trickles.wire.kinds import Kind, RequestFlag, Suite
+from trickles.wire.piece import parse_receipt_untrusted
 from trickles.wire.refusal import parse_refusal_untrusted
 from trickles.wire.request import RequestBody, Run
 from trickles.wire.response import HEADER, TransportFrame, UserFrame, parse_frames_untrusted
@@ -124,6 +125,7 @@ class Cheat:
         self.sent: list[Sent] = []
         self.bases: list[int] = []  # of restarts that were asked for
         self.top = 0  # one past the highest number that may be used
+        self.receipts: dict[int, tuple[int, int]] = {}  # where a piece ends and what proves it, by where it begins
         self.sizes: dict[int, int] = {}  # proofs that datagrams of these sizes pass
         self._proofs = [Received()]
         self._families = {b"": 0}  # by the embryo that began each
@@ -287,6 +289,9 @@ class Cheat:
             self._hear_response(datagram)
         elif kind == Kind.REFUSAL:
             self._hear_refusal(datagram)
+        elif kind == Kind.RECEIPT:
+            receipt, _, _ = parse_receipt_untrusted(datagram)
+            self.receipts[receipt.start] = receipt.stop, receipt.proof
         elif kind == Kind.PONG:
             self.sizes[len(datagram)] = int.from_bytes(datagram[16:24], "big")
 

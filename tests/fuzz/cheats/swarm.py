@@ -30,6 +30,7 @@ from tests.fuzz.cheats.actions import (
     Wait,
 )
 from tests.fuzz.cheats.peer import Place, Show, Span, Wants
+from tests.fuzz.cheats.pieces import Commit, Pieces
 from tests.fuzz.cheats.world import Plan
 from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.kinds import RequestFlag, Suite
@@ -49,7 +50,8 @@ def plan(seed: int) -> Plan:
     """The fleet and the way to it."""
     rng = Random(f"plan {seed}")
     clocks = tuple(rng.choice(CLOCKS) for _ in range(rng.choice((1, 1, 2, 3))))
-    return Plan(seed, clocks, rng.choice(LOSSES), rng.choice((Suite.SEALED,) * 4 + (Suite.OPEN,)))
+    loss, suite = rng.choice(LOSSES), rng.choice((Suite.SEALED,) * 4 + (Suite.OPEN,))
+    return Plan(seed, clocks, loss, suite, has_spool(seed))
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Swarm:
         self._old = rng.choice((0.1, 0.5, 0.8))  # how often an old continuation is shown
         self._replicas = rng.choice((1, 1, 3))
         self._clock = Random(f"clock {self.seed}")  # of its own, so that seeds without steps draw the same as before
+        self._spools = 0.3 if has_spool(self.seed) else 0.0
         self._steps = self._clock.choice((0.0, 0.0, 0.0, 0.05))  # how often a clock is set back
 
     def actions(self, earned: Callable[[], int]) -> Iterator[Action]:
@@ -86,10 +89,20 @@ class Swarm:
             if self._clock.random() < self._steps:
                 step = int(10 ** self._clock.uniform(4, 9.6))
                 yield SetBack(step, self._clock.randrange(self._replicas))
+            if self._clock.random() < self._spools:
+                yield self._spool()
             for action in self._next(past):
                 before = earned()
                 yield action
                 past.append((action, earned() - before))
+
+    def _spool(self) -> Action:
+        """Pieces or a commit."""
+        rng, replica = self._clock, self._clock.randrange(self._replicas)
+        if rng.random() < 0.6:
+            return Commit(rng.randrange(1 << 16), rng.choice((1, 1 << 30)), rng.choice((0, 1, 500, 1 << 16)), replica)
+        at, size = rng.choice((0, 0, rng.randrange(1 << 18), 1 << 26)), rng.choice((1, 1, 256, 1_000))
+        return Pieces(at, rng.choice((1, 20, 1_000)), size, rng.choice((size, size, size, size + 1, 70_000)), replica)
 
     def _next(self, past: list[tuple[Action, int]]) -> list[Action]:
         rng = self.rng
@@ -196,6 +209,14 @@ class Swarm:
 
     def _skip(self) -> int:
         return 0 if self.rng.random() < 0.3 else int(2 ** self.rng.uniform(0, 20))
+
+
+FIRST_WITH_SPOOL = 40
+
+
+def has_spool(seed: int) -> bool:
+    """True when the replicas of that seed have a spool; not with the first ones, which the fast suite draws."""
+    return seed >= FIRST_WITH_SPOOL and Random(f"spool {seed}").random() < 0.25
 
 
 KINDS: tuple[Callable[[Swarm], Action], ...] = (

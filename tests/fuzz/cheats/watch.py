@@ -29,6 +29,7 @@ REPEATED = 16  # a response flag: this packet proves nothing
 # call more, and takes its own size twice and a little. Five times that is allowed.
 CALLS, CALLS_EACH, CALLS_PACKET = 700, 40, 10
 PEAK, PEAK_EACH, PEAK_SENT, PEAK_PACKET = 300_000, 1_000, 10, 2_000
+CALLS_COMMIT, PEAK_COMMIT = 2_500, 1 << 20  # 64 records of logs that are looked at, 12 pieces that are read
 MOST_PACKETS = 400  # of one answer
 
 
@@ -139,6 +140,10 @@ class Watch:
         before = self._turned_away()
         items = len(asked.body.runs) + len(asked.body.wants) if asked else 0
         calls, peak = CALLS + CALLS_EACH * items, PEAK + PEAK_EACH * items
+        if asked is not None and asked.body.flags & RequestFlag.COMMIT:
+            calls, peak = calls + CALLS_COMMIT, peak + PEAK_COMMIT
+        elif datagram[0] == Kind.PIECE:
+            calls += CALLS_COMMIT
         most, bursts = calls + CALLS_PACKET * MOST_PACKETS, list[Burst]()
         try:
             cost = measured(lambda: self.inner.handle(datagram, source, now=now), most_calls=most, memory=self._memory)

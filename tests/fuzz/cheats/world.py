@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from tempfile import mkdtemp
+from weakref import finalize
 
 from tests.fuzz.cheats.actions import SMALL, Action, Mood
 from tests.fuzz.cheats.oracles import Findings
@@ -12,6 +15,7 @@ from tests.fuzz.cheats.peer import Cheat
 from tests.fuzz.cheats.watch import Watch
 from tests.support.fleetkeys import WALL, entropy, ring
 from tests.support.toys import Tape
+from trickles.drivers.spooldir import SpoolDirectory
 from trickles.limits import Limits
 from trickles.listener import Listener
 from trickles.service import Deferred, Event, Refusal, Reply
@@ -31,6 +35,7 @@ class Plan:
     clocks: tuple[int, ...] = (0,)
     loss: int = 0
     suite: Suite = Suite.SEALED
+    spool: bool = False  # the replicas share one, in a directory
 
 
 @dataclass(slots=True)
@@ -70,7 +75,12 @@ class World:
         self.cheat = Cheat(plan.suite)
         self.findings = Findings()
         self.services = [Moody() for _ in plan.clocks]
-        listeners = [Listener(KEYS, each, entropy=entropy(at), limits=LIMITS) for at, each in enumerate(self.services)]
+        folder = mkdtemp(prefix="cheats") if plan.spool else ""
+        self._removed = finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        listeners = [
+            Listener(KEYS, each, entropy=entropy(at), limits=LIMITS, spool=SpoolDirectory(folder) if folder else None)
+            for at, each in enumerate(self.services)
+        ]
         self.replicas = [Watch(each, KEYS, self.findings) for each in listeners]
         self.clocks = list(plan.clocks)
         self.steps = 0
