@@ -17,7 +17,7 @@ from trickleweb.files.paths import MAX_NAME_BYTES, MAX_PATH_BYTES
 from trickleweb.files.ranges import MAX_SPECS
 from trickleweb.files.respond import MAX_PARTS
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.origin.engine import READ_ONLY
+from trickleweb.server.planned import UNWANTED_BYTES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
@@ -39,7 +39,7 @@ def test_the_page(tmp_path: Path) -> None:
 
 def test_its_figures_are_those_of_the_source() -> None:
     limits, options = DEFAULT_LIMITS, SiteOptions()
-    figures = [MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SPECS, MAX_PARTS, options.max_entries, READ_ONLY.max_body_bytes]
+    figures = [MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_SPECS, MAX_PARTS, options.max_entries, UNWANTED_BYTES]
     figures += [limits.max_request_line_bytes, limits.max_header_bytes, limits.max_headers]
     for figure in figures:
         assert re.search(rf"\b{figure:,}\b", PAGE), figure

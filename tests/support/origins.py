@@ -7,10 +7,19 @@ from tests.support.site_folder import store
 from trickles.errors import InputLost
 from trickles.service import Continuation, Event, Reply, Spooled
 from trickleweb.files import FileStore, SiteOptions, StaticSite
-from trickleweb.origin import Origin
+from trickleweb.server import HttpService
 
 NOW_S = 1_700_000_000
 HOST = "Host: example.org"
+
+
+class FileServer(HttpService):
+    """A server of files, whose replies never come later."""
+
+    def handle(self, event: Event) -> Reply:
+        reply = super().handle(event)
+        assert isinstance(reply, Reply)
+        return reply
 
 
 def origin(
@@ -19,10 +28,10 @@ def origin(
     *,
     now_s: Callable[[], int] = lambda: NOW_S,
     files: FileStore | None = None,
-) -> Origin:
+) -> FileServer:
     """An origin over `root`, where all files have long settled."""
     contents = files or store(root)
-    return Origin(StaticSite(contents, options), contents, now_s=now_s)
+    return FileServer(StaticSite(contents, options), clock_us=lambda: now_s() * 1_000_000)
 
 
 def get(path: str = "/", *fields: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:
@@ -66,7 +75,7 @@ def output(reply: Reply) -> bytes:
     return bytes(joined)
 
 
-def begun(server: Origin, given: bytes, known: Continuation | None = None) -> tuple[bytes, Continuation]:
+def begun(server: FileServer, given: bytes, known: Continuation | None = None) -> tuple[bytes, Continuation]:
     """The whole response that some input begins, and its continuation."""
     reply = server.handle(event(given, known))
     new = reply.continuation

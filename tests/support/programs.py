@@ -7,22 +7,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import pytest
-
 from tests.support.fleetkeys import ring
 from tests.support.origins import event, output
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
-from trickleweb.origin import Answered, AppOrigin
-from trickleweb.origin.program import engine, live, production
+from trickleweb.server import Answered, HttpService
+from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits, StreamLimits
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 T = TypeVar("T")
 NOW_US = 1_700_000_000_000_000
 PATIENCE_S = 20
 FIRST_S = 0.5  # a stream's first bytes come with its head however busy the machine is
+
+
+FIRST_WITH_HEAD = StreamLimits(first_seconds=FIRST_S)
 
 
 def on_loop(test: Coroutine[Any, Any, T]) -> T:
@@ -43,10 +44,9 @@ def on_loop(test: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(patiently())
 
 
-def short_stretches(monkeypatch: pytest.MonkeyPatch, size: int = 30_000) -> None:
-    """Let streams be made in stretches of that many bytes at most."""
-    monkeypatch.setattr(live, "MOST_AHEAD_BYTES", size)
-    monkeypatch.setattr(production, "MOST_AHEAD_BYTES", size)
+def short_ranges(size: int = 30_000) -> StreamLimits:
+    """Let streams be made in ranges of that many bytes at most."""
+    return StreamLimits(first_seconds=FIRST_S, ahead_bytes=size)
 
 
 def pass_time(seconds: float) -> None:
@@ -68,29 +68,33 @@ class Fleet:
 
     make: Callable[[], Application]
     limits: Limits = DEFAULT_LIMITS
+    server_limits: ServerLimits = DEFAULT_SERVER_LIMITS
+    stream_limits: StreamLimits = FIRST_WITH_HEAD
     memory: SharedMemory = field(default_factory=SharedMemory)
     errors: list[Exception] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
-    replicas: list[AppOrigin] = field(default_factory=list)
+    replicas: list[HttpService] = field(default_factory=list)
     now_us: int = NOW_US
     drawn: int = 0
 
-    def replica(self, ledger: Ledger | None = None) -> AppOrigin:
+    def replica(self, ledger: Ledger | None = None) -> HttpService:
         """Another replica, with nothing in it."""
-        origin = AppOrigin(
+        origin = HttpService(
             self.make(),
             ring=ring,
             ledger=ledger or MemoryLedger(self.memory, f"replica {len(self.replicas)}"),
             clock_us=lambda: self.now_us,
             entropy=self._entropy,
             limits=self.limits,
+            server_limits=self.server_limits,
+            stream_limits=self.stream_limits,
             observe=self.answered.append,
         )
         origin.report_errors(self.errors.append)
         self.replicas.append(origin)
         return origin
 
-    def two(self) -> tuple[AppOrigin, AppOrigin]:
+    def two(self) -> tuple[HttpService, HttpService]:
         """Two of them."""
         return self.replica(), self.replica()
 
@@ -109,12 +113,10 @@ def with_fleet(make: Callable[[], Application], test: Callable[[Fleet], Coroutin
 
     async def tested() -> T:
         fleet = Fleet(make, **options)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(engine, "_FIRST_S", FIRST_S)
-            try:
-                return await test(fleet)
-            finally:
-                await fleet.close()
+        try:
+            return await test(fleet)
+        finally:
+            await fleet.close()
 
     return on_loop(tested())
 
@@ -128,18 +130,18 @@ async def replied(made: Reply | Deferred) -> Reply:
     return await future
 
 
-async def asked(origin: AppOrigin, what: Event) -> Reply:
+async def asked(origin: HttpService, what: Event) -> Reply:
     """The reply to an event."""
     return await replied(origin.handle(what))
 
 
-def always(origin: AppOrigin) -> Callable[[int], AppOrigin]:
+def always(origin: HttpService) -> Callable[[int], HttpService]:
     """The same replica answers everything."""
     return lambda _: origin
 
 
 async def begun(
-    origin: AppOrigin, request: bytes, known: Continuation | None = None, *, end: bool = False, budget: int = 1 << 30
+    origin: HttpService, request: bytes, known: Continuation | None = None, *, end: bool = False, budget: int = 1 << 30
 ) -> tuple[bytes, Continuation]:
     """What comes with the beginning of the response to a request, and its continuation."""
     reply = await asked(origin, event(request, known, end=end, budget=budget))
@@ -148,7 +150,7 @@ async def begun(
 
 
 async def fetched(
-    pick: Callable[[int], AppOrigin], request: bytes, *, known: Continuation | None = None, budget: int = 50_000
+    pick: Callable[[int], HttpService], request: bytes, *, known: Continuation | None = None, budget: int = 50_000
 ) -> tuple[bytes, Continuation]:
     """A whole response, of which `pick(n)` answers the n-th request; and the last continuation.
 

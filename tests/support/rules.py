@@ -24,9 +24,10 @@ Map = Mapping[str, Place]  # "package.module" -> its place; what lies inside a s
 
 
 def component(name: str, places: Map) -> str:
-    """Return the key that a dotted name falls under: its first two parts, or the package itself where unknown."""
-    key = ".".join(name.split(".")[:2])
-    return key if key in places else name.partition(".")[0]
+    """Return the key that a dotted name falls under: its longest beginning with a place, or the package itself."""
+    parts = name.split(".")
+    keys = (".".join(parts[:count]) for count in (3, 2))
+    return next((key for key in keys if key in places), parts[0])
 
 
 def has_a_place(module: Module, places: Map) -> Iterator[str]:

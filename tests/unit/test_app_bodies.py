@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.web import collect
 from trickleweb import App, Request, Response, Routes, Step, stepping, steps
-from trickleweb.app import UnknownSteps, serving
-from trickleweb.bodies import Checkpoint, Rendered, Stepped, Streamed
+from trickleweb.app import UnknownSteps
+from trickleweb.bodies import Checkpoint, Complete, Stepped, Streamed
 from trickleweb.bodies.steps import BadSteps
 from trickleweb.testing import Client, IncompleteResponse
 
@@ -43,23 +43,10 @@ def test_templates_escape_and_know_the_routes(templates: Path) -> None:
     answer = Client(app).get("/page")
     assert answer.text == "<p>&lt;script&gt; /page"
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert isinstance(answer.made.body, Rendered)
+    assert answer.made.body == Complete(answer.content)
     app.drop_caches()
-    assert app.render(answer.made.body) == answer.content
-    assert paged(templates).render(Rendered("page.html", {"name": "<script>"})) == answer.content
-
-
-def test_pages_are_kept_for_a_moment_only(templates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "_RENDERED_BYTES", 20_000)
-    app = paged(templates)
-    client = Client(app)
-    first = client.get("/page").made.body
-    assert isinstance(first, Rendered)
-    assert app.render(first) is app.render(first)
-    for _ in range(20):  # small as they are
-        client.get("/page")
-    assert app.render(first) is not app.render(first)
-    assert app.render(first) == b"<p>&lt;script&gt; /page"
+    assert Client(app).get("/page").content == answer.content
+    assert Client(paged(templates)).get("/page").content == answer.content
 
 
 def test_streaming_templates_are_streams(templates: Path) -> None:
@@ -95,11 +82,13 @@ def test_a_changed_template_is_read_again_only_in_debug_mode(templates: Path) ->
     for debug in (False, True):
         (templates / "page.html").write_text("old")
         app = App(templates=templates, debug=debug)
-        assert app.render(Rendered("page.html", {})) == b"old"
+        app.get("/{name}")(lambda request, name: Response.template(name))
+        client = Client(app)
+        assert client.get("/page.html").content == b"old"
         (templates / "page.html").write_text("newer")
-        assert app.render(Rendered("page.html", {})) == (b"newer" if debug else b"old")
-    with pytest.raises(jinja2.TemplateNotFound):
-        app.render(Rendered("none.html", {}))
+        assert client.get("/page.html").content == (b"newer" if debug else b"old")
+        with pytest.raises(jinja2.TemplateNotFound):
+            client.get("/none.html")
 
 
 @steps("numbers")

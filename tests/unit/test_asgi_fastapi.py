@@ -13,7 +13,7 @@ from tests.support.hosting import on_loop
 from tests.support.programs import Fleet, fetched
 from trickleweb.asgi import AsgiApplication, as_asgi
 from trickleweb.asgi.interface import AsgiApp
-from trickleweb.origin import AppOrigin
+from trickleweb.server import HttpService
 
 FORM = b"name=J%C3%BCrgen&age=7"
 MULTIPART = (
@@ -153,7 +153,7 @@ async def on_replicas(program: AsgiApp) -> dict[str, Parsed]:
     replicas, found = fleet.two(), dict[str, Parsed]()
     for name, request in REQUESTS.items():
 
-        def forgetful(turn: int) -> AppOrigin:
+        def forgetful(turn: int) -> HttpService:
             if turn % 9 == 4:
                 for replica in replicas:
                     replica.drop_caches()

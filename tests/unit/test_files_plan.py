@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickleweb.errors import UnsafeHeader
-from trickleweb.files import BadPlan, PlanTooLarge, clip, decode_plan, encode_plan
+from trickleweb.files import clip
 from trickleweb.files.contents import content_name, parse_content_name, strong_etag
 from trickleweb.files.errors import BadContentName
-from trickleweb.files.varint import Reader, put_varint
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.server.tokens.plan import PlanTooLarge, decode_plan, encode_plan
+from trickleweb.server.tokens.varint import BadPlan, Reader, put_varint
 
 DIGEST = bytes(range(20))
 CONTENT = content_name(DIGEST, "assets/video.mp4")

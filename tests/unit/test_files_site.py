@@ -22,12 +22,13 @@ from tests.support.site_folder import (
     write,
 )
 from trickleweb.errors import HTTPError
-from trickleweb.files import CacheRule, SiteOptions, StaticSite, StoreLimits, decode_plan, encode_plan
+from trickleweb.files import CacheRule, SiteOptions, StaticSite, StoreLimits
 from trickleweb.files.contents import strong_etag
 from trickleweb.files.digests import digest_of
 from trickleweb.files.hashing import HashJob
 from trickleweb.headers import Headers, format_date
 from trickleweb.messages import Plan
+from trickleweb.server.tokens.plan import decode_plan, encode_plan
 
 HTML = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 TREE = {

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tests.support.fleetkeys import entropy, ring
-from tests.support.origins import begun, body, get, origin
+from tests.support.origins import FileServer, begun, body, get, origin
 from tests.support.site_folder import fill, store
 from tests.support.toynet import HOME, SPRAY, Toynet
 from trickles.client import ClientConfig
@@ -14,7 +14,6 @@ from trickles.listener import Listener
 from trickles.service import Event, Refusal, Reply
 from trickleweb.files import StoreLimits
 from trickleweb.files.hashing import HashJob
-from trickleweb.origin import Origin
 
 LARGE = Random(3).randbytes(2_000_000)
 CLOSE = "Connection: close"
@@ -26,7 +25,7 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.jobs: list[HashJob] = []
         files = store(fill(root, {"large.bin": LARGE}), defer=self.jobs.append, inline_bytes=0, limits=StoreLimits())
-        self.origin: Origin = origin(root, files=files)
+        self.origin: FileServer = origin(root, files=files)
 
     def hash(self) -> None:
         while self.jobs:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.origins import NOW_S, begun, body, event, fields, get, output, status
+from tests.support.origins import NOW_S, FileServer, begun, body, event, fields, get, output, status
 from tests.support.site_folder import fill, store, write
 from trickles.service import Continuation, Refusal
 from trickleweb.files import SiteOptions, StaticSite
 from trickleweb.messages import Plan, Request
-from trickleweb.origin import Origin, Repeats
+from trickleweb.server import Repeats
 
 SECOND_NS = 1_000_000_000
 FILES = {"a.txt": b"small", "large.bin": bytes(range(256)) * 400}
@@ -33,9 +33,7 @@ class Server:
         self.root = fill(root, FILES)
         self.files = store(root)
         self.site = Counting(self.files, SiteOptions())
-        self.origin = Origin(
-            self.site, self.files, now_s=lambda: self.now_ns // SECOND_NS, repeats=Repeats(lambda: self.now_ns)
-        )
+        self.origin = FileServer(self.site, clock_us=lambda: self.now_ns // 1000, repeats=Repeats(lambda: self.now_ns))
 
     def answer(self, request: bytes) -> bytes:
         """The whole response on a fresh connection."""

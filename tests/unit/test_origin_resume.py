@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.origins import NOW_S, begun, body, event, fields, get, origin, output, status
+from tests.support.origins import NOW_S, FileServer, begun, body, event, fields, get, origin, output, status
 from tests.support.site_folder import fill, replace, request, site, store, write
-from trickles.service import Continuation, Refusal, Reply
+from trickles.service import Buffer, Continuation, Refusal, Reply
 from trickleweb.errors import HTTPError
-from trickleweb.files import HashPending, SiteOptions
+from trickleweb.files import FileStore, HashPending, SiteOptions, StaticSite
 from trickleweb.headers import Headers
 from trickleweb.http1 import render
 from trickleweb.messages import Inline, Plan, Request
-from trickleweb.origin import Origin, planning
-from trickleweb.origin import state as states
+from trickleweb.server import fixed
+from trickleweb.server.limits import ServerLimits
 
 FILES = {
     "hello.txt": b"Hello, world\n",
@@ -46,7 +46,7 @@ KINDS = {
 LISTED = SiteOptions(listing=True)
 
 
-def two(tmp_path: Path, options: SiteOptions = LISTED) -> tuple[Origin, Origin]:
+def two(tmp_path: Path, options: SiteOptions = LISTED) -> tuple[FileServer, FileServer]:
     """Two replicas over copies of the same tree, whose clocks are an hour apart."""
     roots = [fill(tmp_path / name, FILES) for name in ("a", "b")]
     late = lambda: NOW_S + 3600  # noqa: E731
@@ -76,7 +76,7 @@ def test_every_range_of_a_response_is_what_it_was(tmp_path: Path) -> None:
         st.sampled_from(servers),
     )
     @settings(max_examples=200, deadline=None)
-    def check(wanted: list[tuple[int, int]], budget: int, server: Origin) -> None:
+    def check(wanted: list[tuple[int, int]], budget: int, server: FileServer) -> None:
         wants = tuple((start, start + size) for start, size in wanted)
         reply = server.handle(event(b"", known, *(wants or [(0, 0)]), budget=budget))
         clipped = [(max(start, base), min(stop, base + len(response))) for start, stop in wants]
@@ -150,7 +150,7 @@ def test_a_release_that_renders_heads_otherwise_goes_on_with_bodies_only(
     response, known = begun(first, get("/hello.txt"))
     head = response.find(b"\r\n\r\n") + 4
     monkeypatch.setattr(render, "SERVER", "another")
-    monkeypatch.setattr(states, "render_head", render.render_head.__wrapped__)  # another release has its own memory
+    monkeypatch.setattr(fixed, "render_head", render.render_head.__wrapped__)  # another release has its own memory
     assert output(second.handle(event(b"", known, (head, 10_000)))) == response[head:]
     assert second.handle(event(b"", known, (head - 1, head + 1))).refusal is Refusal.NOT_HERE
 
@@ -183,7 +183,8 @@ def test_a_response_that_cannot_be_held_at_all_is_an_error(tmp_path: Path) -> No
 class Odd:
     """A site that answers what a test says, or raises it."""
 
-    def __init__(self, *answers: Plan | Exception) -> None:
+    def __init__(self, files: FileStore, *answers: Plan | Exception) -> None:
+        self.files = files
         self.answers = list(answers)
 
     def plan(self, request: Request) -> Plan:
@@ -197,9 +198,17 @@ class Odd:
         """None."""
         return None
 
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """As the files'."""
+        return self.files.read(content, start, stop)
 
-def odd(tmp_path: Path, *answers: Plan | Exception) -> Origin:
-    return Origin(Odd(*answers), store(fill(tmp_path, FILES)), now_s=lambda: NOW_S)
+    def strong_name(self, content: str) -> str | None:
+        """As the files'."""
+        return self.files.strong_name(content)
+
+
+def odd(tmp_path: Path, *answers: Plan | Exception) -> FileServer:
+    return FileServer(Odd(store(fill(tmp_path, FILES)), *answers), clock_us=lambda: NOW_S * 1_000_000)
 
 
 def test_a_site_that_raises_is_a_500(tmp_path: Path) -> None:
@@ -236,11 +245,13 @@ def test_a_file_that_never_stands_still_is_a_refusal(tmp_path: Path) -> None:
     assert server.handle(event(get())) == Reply(refusal=Refusal.BUSY)
 
 
-def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_REMEMBERED_BYTES", 10_000)
-    server = origin(fill(tmp_path, FILES))
+def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
+    limits = ServerLimits(remembered_bytes=10_000)
+    site = StaticSite(store(fill(tmp_path, FILES)))
+    server = FileServer(site, clock_us=lambda: NOW_S * 1_000_000, server_limits=limits)
     for at in range(100):
         begun(server, get(f"/{at}"))
     planner = server._planner
-    assert len(planner._states) < 10
+    assert planner is not None
+    assert len(server._responses) < 10
     assert len(planner._made) < 10

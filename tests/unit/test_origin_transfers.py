@@ -7,13 +7,12 @@ from random import Random
 import pytest
 
 from tests.support.fleetkeys import entropy, ring
-from tests.support.origins import HOST, begun, body, get, origin
+from tests.support.origins import HOST, FileServer, begun, body, get, origin
 from tests.support.site_folder import fill
 from tests.support.toynet import HOME, SPRAY, Toynet
 from trickles.client import ClientConfig
 from trickles.listener import Listener
 from trickles.service import Event, Reply
-from trickleweb.origin import Origin
 
 LARGE = Random(1).randbytes(300_000)
 SMALL = b"Hello, world\n"
@@ -23,7 +22,7 @@ TREE = {"small.txt": SMALL, "large.bin": LARGE, "index.html": b"<h1>Home</h1>"}
 class Dice:
     """Stands for many replicas behind one address: each event goes to any of them."""
 
-    def __init__(self, origins: Sequence[Origin], seed: int) -> None:
+    def __init__(self, origins: Sequence[FileServer], seed: int) -> None:
         self.origins = origins
         self.random = Random(seed)
 
@@ -32,11 +31,11 @@ class Dice:
         return self.random.choice(self.origins).handle(event)
 
 
-def copies(tmp_path: Path, count: int = 2) -> list[Origin]:
+def copies(tmp_path: Path, count: int = 2) -> list[FileServer]:
     return [origin(fill(tmp_path / str(at), TREE)) for at in range(count)]
 
 
-def net(origins: Sequence[Origin], seed: int = 0, config: ClientConfig = SPRAY, **chances: float) -> Toynet:
+def net(origins: Sequence[FileServer], seed: int = 0, config: ClientConfig = SPRAY, **chances: float) -> Toynet:
     """A visit to replicas that share a keyring, each with all of the origins behind it."""
     keys = ring()
     listeners = [Listener(keys, Dice(origins, seed + at), entropy=entropy(seed + at)) for at in range(len(origins))]

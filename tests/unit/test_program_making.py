@@ -11,12 +11,20 @@ import pytest
 
 from tests.support.programs import on_loop, settled
 from trickleweb.bodies import Step, Stepped, Steps, Streamed
+from trickleweb.bodies.iteration import (
+    DEFAULT_BODY_LIMITS,
+    BadPart,
+    BodyLimits,
+    Part,
+    StepTooLarge,
+    WrongLength,
+    abandon,
+    framed,
+)
 from trickleweb.http1 import Delivery
-from trickleweb.origin.program import bounds
-from trickleweb.origin.program import framed as framed_module
-from trickleweb.origin.program.framed import BadPart, Part, StepTooLarge, WrongLength, abandon, framed
-from trickleweb.origin.program.production import BrokenOff, Production, ProductionClosed
-from trickleweb.origin.program.tape import TapeCut
+from trickleweb.server.errors import BrokenOff, Evicted
+from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
+from trickleweb.server.producer import Producer, ProducerClosed
 
 CHUNKED = Delivery(None, chunked=True, has_body=True, keep_alive=True)
 BARE = Delivery(None, chunked=False, has_body=True, keep_alive=False)
@@ -36,9 +44,9 @@ def both(*items: Any) -> list[Any]:
     return [some(), iter(items)]
 
 
-def parts_of(body: Stepped | Streamed, delivery: Delivery) -> list[Part]:
+def parts_of(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> list[Part]:
     async def test() -> list[Part]:
-        return [part async for part in framed(body, delivery)]
+        return [part async for part in framed(body, delivery, limits)]
 
     return on_loop(test())
 
@@ -80,10 +88,9 @@ def test_what_is_no_data_is_an_error(kind: int, bad: object) -> None:
         parts_of(Stepped(Steps("bad", lambda cursor: both((b"ab", 1), bad)[kind])), CHUNKED)
 
 
-def test_a_step_too_large_is_an_error_that_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framed_module, "MOST_STEP_BYTES", 10)
+def test_a_step_too_large_is_an_error_that_names_the_way_out() -> None:
     with pytest.raises(StepTooLarge, match="'large' gave 11 bytes, over 10: yield less with each cursor"):
-        parts_of(Stepped(Steps("large", lambda cursor: both((bytes(11), 1))[0])), CHUNKED)
+        parts_of(Stepped(Steps("large", lambda cursor: both((bytes(11), 1))[0])), CHUNKED, BodyLimits(step_bytes=10))
 
 
 class Noted:
@@ -178,13 +185,13 @@ def test_a_plain_source_that_is_closed_at_work_ends_when_it_can() -> None:
             closed.append(True)
 
     async def test() -> None:
-        production = Production(framed(Streamed(slow()), BARE))
-        await production.news()
-        production.close()
+        producer = Producer(framed(Streamed(slow()), BARE))
+        await producer.news()
+        producer.close()
         await settled()
         assert closed == []
         gate.set()
-        await production.wait_closed()
+        await producer.wait_closed()
         assert closed == [True]
 
     on_loop(test())
@@ -213,46 +220,46 @@ async def endless(size: int = 1000) -> AsyncIterator[bytes]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - productions tell of less than tests want to know
+    while not condition():  # noqa: ASYNC110 - producers tell of less than tests want to know
         await asyncio.sleep(0)
 
 
 def test_no_more_is_made_than_is_soon_asked_for() -> None:
     async def test() -> None:
-        production = Production(framed(Streamed(endless()), BARE))
-        ahead = bounds.MOST_AHEAD_BYTES
-        await until(lambda: production.tape.stop >= ahead)
+        producer = Producer(framed(Streamed(endless()), BARE))
+        ahead = BOUNDS.ahead_bytes
+        await until(lambda: producer.buffer.stop >= ahead)
         await settled(200)
-        assert ahead <= production.tape.stop < ahead + 1000
-        production.want(5_000_000)
-        await until(lambda: production.tape.stop >= 5_000_000 + ahead)
+        assert ahead <= producer.buffer.stop < ahead + 1000
+        producer.want(5_000_000)
+        await until(lambda: producer.buffer.stop >= 5_000_000 + ahead)
         await settled(200)
-        assert production.tape.stop < 5_000_000 + ahead + 1000
-        behind = bounds.MOST_BEHIND_BYTES
-        production.want(5_000_001)
-        assert 5_000_000 - behind - 70_000 < production.tape.start <= 5_000_001 - behind
-        with pytest.raises(TapeCut):
-            production.tape.parts(0, 10)
-        production.close()
-        await production.wait_closed()
+        assert producer.buffer.stop < 5_000_000 + ahead + 1000
+        behind = BOUNDS.behind_bytes
+        producer.want(5_000_001)
+        assert 5_000_000 - behind - 70_000 < producer.buffer.start <= 5_000_001 - behind
+        with pytest.raises(Evicted):
+            producer.buffer.parts(0, 10)
+        producer.close()
+        await producer.wait_closed()
 
     on_loop(test())
 
 
 def test_where_there_is_little_room_little_is_made_and_kept() -> None:
     async def test() -> None:
-        production = Production(framed(Streamed(endless()), BARE))
-        production.room = lambda: 400_000
-        with production.holding(600_000):
+        producer = Producer(framed(Streamed(endless()), BARE))
+        producer.room = lambda: 400_000
+        with producer.holding(600_000):
             for wanted in range(0, 3_000_000, 50_000):
-                production.want(wanted)
+                producer.want(wanted)
                 await settled(30)
-                assert production.tape.stop < wanted + 102_000 + 1000
-            assert production.tape.start <= 600_000
-        production.want(3_000_000)
-        assert production.tape.kept_bytes < 500_000
-        production.close()
-        await production.wait_closed()
+                assert producer.buffer.stop < wanted + 102_000 + 1000
+            assert producer.buffer.start <= 600_000
+        producer.want(3_000_000)
+        assert producer.buffer.kept_bytes < 500_000
+        producer.close()
+        await producer.wait_closed()
 
     on_loop(test())
 
@@ -263,22 +270,22 @@ def test_marks_of_tiny_steps_are_bounded() -> None:
             yield (b"x" if number % 10 == 0 else b""), number + 1
 
     async def test() -> None:
-        production = Production(framed(Stepped(Steps("tiny", tiny), 0), BARE), cursor=0)
-        marks = production._mark_offsets
-        await until(lambda: len(marks) > bounds.MOST_MARKS)
+        producer = Producer(framed(Stepped(Steps("tiny", tiny), 0), BARE), cursor=0)
+        marks = producer._mark_offsets
+        await until(lambda: len(marks) > BOUNDS.marks)
         await settled(2000)
-        assert len(marks) == bounds.MOST_MARKS + 1
-        assert production.cursor(0) == (0, 0)
-        assert production.cursor(10) == (10, 100)  # behind the last empty step
+        assert len(marks) == BOUNDS.marks + 1
+        assert producer.cursor(0) == (0, 0)
+        assert producer.cursor(10) == (10, 100)  # behind the last empty step
         for wanted in range(0, 30_000, 1000):
-            production.want(wanted)
-            await until(lambda wanted=wanted: production.tape.stop > wanted)  # type: ignore[misc]
-            assert production.cursor(wanted)[0] == wanted
-            assert len(marks) <= 3 * bounds.MOST_MARKS
-        with pytest.raises(TapeCut):
-            production.cursor(0)
-        production.close()
-        await production.wait_closed()
+            producer.want(wanted)
+            await until(lambda wanted=wanted: producer.buffer.stop > wanted)  # type: ignore[misc]
+            assert producer.cursor(wanted)[0] == wanted
+            assert len(marks) <= 3 * BOUNDS.marks
+        with pytest.raises(Evicted):
+            producer.cursor(0)
+        producer.close()
+        await producer.wait_closed()
 
     on_loop(test())
 
@@ -291,15 +298,15 @@ def test_whoever_looks_and_then_waits_misses_nothing() -> None:
             yield item
 
     async def test() -> None:
-        production = Production(framed(Streamed(told()), BARE))
+        producer = Producer(framed(Streamed(told()), BARE))
         for number in range(50):
             turns.put_nowait(b"x")
             async with asyncio.timeout(60):
-                while production.tape.stop <= number:
-                    await production.news()
+                while producer.buffer.stop <= number:
+                    await producer.news()
         turns.put_nowait(None)
-        await until(lambda: production.ended)
-        await production.wait_closed()
+        await until(lambda: producer.ended)
+        await producer.wait_closed()
 
     on_loop(test())
 
@@ -311,12 +318,12 @@ def test_a_program_that_breaks_off_is_a_failure(error: type[BaseException]) -> N
         raise error
 
     async def test() -> None:
-        production = Production(framed(Streamed(broken()), BARE))
-        await until(lambda: production.over)
-        assert isinstance(production.failure, ValueError if error is ValueError else BrokenOff)
-        assert not production.closed
-        assert production.tape.stop == 4
-        await production.wait_closed()
+        producer = Producer(framed(Streamed(broken()), BARE))
+        await until(lambda: producer.over)
+        assert isinstance(producer.failure, ValueError if error is ValueError else BrokenOff)
+        assert not producer.closed
+        assert producer.buffer.stop == 4
+        await producer.wait_closed()
 
     on_loop(test())
 
@@ -330,18 +337,18 @@ def test_one_that_is_closed_tells_who_waits_and_keeps_nothing() -> None:
             raise OSError("last words")
 
     async def test() -> None:
-        at_once = Production(framed(Streamed(stubborn()), BARE))
+        at_once = Producer(framed(Streamed(stubborn()), BARE))
         at_once.close()  # before it has begun
-        production = Production(framed(Streamed(stubborn()), BARE))
-        await production.news()
-        waiting = asyncio.ensure_future(production.news())
+        producer = Producer(framed(Streamed(stubborn()), BARE))
+        await producer.news()
+        waiting = asyncio.ensure_future(producer.news())
         await settled()
-        production.close()
+        producer.close()
         await waiting
-        for each in (at_once, production):
+        for each in (at_once, producer):
             await each.wait_closed()
-            assert isinstance(each.failure, ProductionClosed)
-            assert each.tape.kept_bytes == 0
+            assert isinstance(each.failure, ProducerClosed)
+            assert each.buffer.kept_bytes == 0
             assert each.closed
 
     on_loop(test())

@@ -15,7 +15,7 @@ from trickleweb import App, Request, Response
 from trickleweb.application import Terms
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits
-from trickleweb.origin import AppOrigin
+from trickleweb.server import HttpService
 
 KINDS = {
     "text": "/",
@@ -55,7 +55,7 @@ def test_replicas_that_take_turns_and_lose_all_make_one_response(kind: str, vers
         alone, known = await fetched(always(first), request)
         first.drop_caches()
 
-        def forgetful(turn: int) -> AppOrigin:
+        def forgetful(turn: int) -> HttpService:
             origin = (first, second)[turn % 2]
             origin.drop_caches()
             return origin

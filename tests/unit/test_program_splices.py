@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
-import pytest
-
 from tests.support.offered import only_streaming
 from tests.support.origins import body, event, get, output
-from tests.support.programs import Fleet, always, asked, begun, fetched, short_stretches, with_fleet
+from tests.support.programs import Fleet, always, asked, begun, fetched, short_ranges, with_fleet
 from trickles.service import Refusal, Reply
 from trickleweb import App, Request, Response
 from trickleweb.bodies import Step
 
 
-def test_a_program_that_streams_otherwise_each_time_is_never_spliced(monkeypatch: pytest.MonkeyPatch) -> None:
-    short_stretches(monkeypatch)
+def test_a_program_that_streams_otherwise_each_time_is_never_spliced() -> None:
     makings = count()
 
     async def making() -> AsyncIterator[bytes]:
@@ -33,7 +30,7 @@ def test_a_program_that_streams_otherwise_each_time_is_never_spliced(monkeypatch
         assert whole.startswith(response)
         assert set(body(whole).replace(b"3e8\r\n", b"").replace(b"\r\n", b"")) == {ord("0")}
 
-    with_fleet(lambda: only_streaming(making), test)
+    with_fleet(lambda: only_streaming(making), test, stream_limits=short_ranges())
 
 
 def test_the_first_making_stands_though_the_other_replica_made_its_own() -> None:

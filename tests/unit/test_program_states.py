@@ -7,9 +7,9 @@ import pytest
 from tests.support.origins import event, get, output
 from tests.support.programs import Fleet, asked, begun, with_fleet
 from trickleweb import App, Request, Response
-from trickleweb.origin.program.bounds import MOST_KEPT_BYTES
-from trickleweb.origin.program.retelling import RequestTooLong, kept, key_of, retold, told
-from trickleweb.origin.response import NotThisResponse
+from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.limits import DEFAULT_SERVER_LIMITS
+from trickleweb.server.tokens.request import RequestTooLong, packed, stored, stored_key, unpacked
 
 BROWSER = get(
     "/search?q=words",
@@ -25,20 +25,20 @@ BROWSER = get(
 
 
 def test_a_browsers_request_is_told_in_half_its_length() -> None:
-    state = told(BROWSER)
+    state = packed(BROWSER)
     assert state is not None
     assert len(state) < len(BROWSER) / 2
-    assert retold(state) == BROWSER
+    assert unpacked(state) == BROWSER
 
 
 def test_every_cut_and_every_change_is_a_request_or_none() -> None:
-    state = told(BROWSER)
+    state = packed(BROWSER)
     assert state is not None
     refused = 0
     for at in range(len(state)):
         for changed in (state[:at], bytes((*state[:at], state[at] ^ 0xFF, *state[at + 1 :]))):
             try:
-                assert len(retold(changed)) < 1 << 17
+                assert len(unpacked(changed)) < 1 << 17
             except NotThisResponse:
                 refused += 1
     assert refused > len(state) / 2
@@ -48,7 +48,7 @@ def test_a_state_that_would_unfold_without_end_is_cut() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = packer.compress(b"a\r\n" * 3_000_000) + packer.flush()
     state = b"t" + (8).to_bytes(2, "big") + b"\xff" + len(bomb[:65_535]).to_bytes(2, "big") + bomb[:65_535]
-    assert len(retold(state)) < 1 << 16
+    assert len(unpacked(state)) < 1 << 16
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_state_that_would_unfold_without_end_is_cut() -> None:
 def test_the_length_of_a_state_tells_nothing_of_a_secret(secret: str) -> None:
     """An attacker who chooses the query sees how long states are: were they deflated, a right guess would tell."""
     value = "zH8s0Q3tVb1rYx5LkWm2"
-    right, wrong = (told(get(f"/?key={guess}", secret + value)) for guess in (value, value[::-1]))
+    right, wrong = (packed(get(f"/?key={guess}", secret + value)) for guess in (value, value[::-1]))
     assert right is not None
     assert wrong is not None
     assert len(right) == len(wrong)
@@ -87,13 +87,13 @@ def echoing() -> App:
 
 def test_what_is_too_long_is_kept_under_a_key_or_not_at_all() -> None:
     request = get("/", "Cookie: " + "x" * 700)
-    assert told(request) is None
-    key, state = kept(request)
-    assert key_of(state) == key
-    assert key_of(told(BROWSER) or b"") is None
-    assert kept(request) == (key, state)
+    assert packed(request) is None
+    key, state = stored(request)
+    assert stored_key(state) == key
+    assert stored_key(packed(BROWSER) or b"") is None
+    assert stored(request) == (key, state)
     with pytest.raises(RequestTooLong, match="cannot be run again"):
-        kept(bytes(MOST_KEPT_BYTES + 1))
+        stored(bytes(DEFAULT_SERVER_LIMITS.kept_bytes + 1))
 
 
 def test_what_is_kept_of_a_request_is_found_by_all() -> None:

@@ -19,17 +19,17 @@ from tests.support.programs import (
     pass_time,
     replied,
     settled,
-    short_stretches,
+    short_ranges,
     with_fleet,
 )
 from trickles.service import Continuation, Deferred, Refusal, Reply
-from trickleweb.origin import AppOrigin
-from trickleweb.origin.program import bounds, lives, streams
-from trickleweb.origin.program import engine as engine_module
-from trickleweb.origin.program.stretch import decode
+from trickleweb.server import HttpService
+from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
+from trickleweb.server.limits import ServerLimits, StreamLimits
+from trickleweb.server.tokens import VerifiedRange, decode_untrusted
 
 
-async def rest(origin: AppOrigin, known: Continuation) -> Reply:
+async def rest(origin: HttpService, known: Continuation) -> Reply:
     """What lies behind a continuation."""
     assert known.stop is not None
     return await asked(origin, event(b"", known, (known.stop, known.stop + 50_000), budget=50_000))
@@ -102,14 +102,15 @@ def test_who_has_waited_long_is_answered_with_nothing_and_asks_again() -> None:
         for _ in range(5):
             waiting = asyncio.ensure_future(rest(origin, known))
             await settled()
-            pass_time(bounds.MOST_PARKED_SECONDS - 1)
+            pass_time(BOUNDS.parked_seconds - 1)
             await settled()
             assert not waiting.done()
             pass_time(1.5)
             assert await waiting == Reply()
-            live = origin._streams._lives.get((b"12345678", known.consumed))
+            assert origin._exchanges is not None
+            live = origin._exchanges._streams._cache.get((b"12345678", known.consumed))
             assert live is not None
-            assert (live.parked, len(live.production._waiters), live.production._held) == (0, 0, [])
+            assert (live.parked, len(live.producer._waiters), live.producer._held) == (0, 0, [])
 
     with_fleet(offered, test)
 
@@ -120,7 +121,7 @@ def test_a_stream_that_nobody_asks_for_is_closed_and_can_be_made_anew() -> None:
         fleet.make = lambda: app
         origin = fleet.replica()
         response, known = await begun(origin, get("/silent"))
-        pass_time(bounds.MOST_IDLE_SECONDS + 30)
+        pass_time(BOUNDS.idle_seconds + 30)
         await settled()
         assert app.state.closed == ["silent"]
         assert output(await asked(origin, event(b"", known))) == response
@@ -147,7 +148,7 @@ def test_a_repeated_request_whose_stream_was_closed_is_run_again() -> None:
         fleet.make = lambda: app
         origin = fleet.replica()
         first, _ = await begun(origin, get("/stream"))
-        pass_time(bounds.MOST_IDLE_SECONDS + 30)
+        pass_time(BOUNDS.idle_seconds + 30)
         await settled()
         again, known = await begun(origin, get("/stream"))
         assert again == first
@@ -175,10 +176,7 @@ def test_closing_ends_programs_and_their_streams() -> None:
     with_fleet(offered, test)
 
 
-def test_too_much_under_way_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "MOST_RUNNING", 2)
-    monkeypatch.setattr(streams, "MOST_PARKED_EACH", 3)
-
+def test_too_much_under_way_is_refused_for_now() -> None:
     async def test(fleet: Fleet) -> None:
         origin = fleet.replica()
         one = [event(get())._replace(connection=bytes([number] * 8)) for number in range(3)]
@@ -192,7 +190,8 @@ def test_too_much_under_way_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) 
         assert await rest(origin, known) == Reply(refusal=Refusal.BUSY)
         assert status(output(await replied(origin.handle(one[2])))) == 200  # programs run all the same
 
-    with_fleet(offered, test)
+    few = {"server_limits": ServerLimits(running=2), "stream_limits": StreamLimits(first_seconds=0.5, parked_each=3)}
+    with_fleet(offered, test, **few)
 
 
 def test_one_host_does_not_take_all_places_to_wait_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,9 +217,7 @@ def test_one_host_does_not_take_all_places_to_wait_for_streams(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("path", ["/stream", "/rows", "/sync", "/odd"])
-def test_caches_may_be_dropped_at_any_moment(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    short_stretches(monkeypatch)
-
+def test_caches_may_be_dropped_at_any_moment(path: str) -> None:
     @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min_size=3, max_size=20))
     @settings(max_examples=12)
     def check(turns: list[tuple[int, bool, bool]]) -> None:
@@ -228,7 +225,7 @@ def test_caches_may_be_dropped_at_any_moment(monkeypatch: pytest.MonkeyPatch, pa
             replicas = [fleet.replica() for _ in range(3)]
             alone, _ = await fetched(always(fleet.replica()), get(path))
 
-            def pick(turn: int) -> AppOrigin:
+            def pick(turn: int) -> HttpService:
                 index, before, after = turns[turn % len(turns)]
                 if before:
                     replicas[index].drop_caches()
@@ -239,7 +236,7 @@ def test_caches_may_be_dropped_at_any_moment(monkeypatch: pytest.MonkeyPatch, pa
             assert (await fetched(pick, get(path), budget=40_000))[0] == alone
             assert fleet.errors == []
 
-        with_fleet(offered, test)
+        with_fleet(offered, test, stream_limits=short_ranges())
 
     check()
 
@@ -251,7 +248,7 @@ def test_a_log_that_cannot_be_written_fails_no_request() -> None:
         def full(_answered: object) -> None:
             raise OSError("disk full")
 
-        origin._observe = full
+        origin._observer.observe = full
         assert status((await begun(origin, get()))[0]) == 200
         assert [str(each) for each in fleet.errors] == ["disk full"]
 
@@ -271,10 +268,7 @@ def test_what_others_began_is_told_apart() -> None:
     with_fleet(offered, test)
 
 
-def test_a_far_stretch_is_caught_up_with_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    short_stretches(monkeypatch)
-    monkeypatch.setattr(lives.Lives.__init__, "__defaults__", (4096, 1 << 18))
-
+def test_a_far_stretch_is_caught_up_with_in_little_memory() -> None:
     async def long() -> AsyncIterator[bytes]:
         for number in range(2000):
             yield b"%d " % number * 300
@@ -286,24 +280,30 @@ def test_a_far_stretch_is_caught_up_with_in_little_memory(monkeypatch: pytest.Mo
         start = known.start
         reply = await asked(second, event(b"", known, (start, start + 500)))
         assert output(reply) == response[start : start + 500]
-        live = second._streams._lives.get((b"12345678", known.consumed))
+        assert second._exchanges is not None
+        live = second._exchanges._streams._cache.get((b"12345678", known.consumed))
         assert live is not None
-        assert live.production.tape.kept_bytes < 600_000
-        assert live.production.tape.stop > 2_000_000
+        assert live.producer.buffer.kept_bytes < 600_000
+        assert live.producer.buffer.stop > 2_000_000
 
-    with_fleet(lambda: only_streaming(long), test)
+    limits = StreamLimits(first_seconds=0.5, ahead_bytes=30_000, streams_bytes=1 << 18)
+    with_fleet(lambda: only_streaming(long), test, stream_limits=limits)
 
 
-def test_states_stay_small_and_hold_no_more_of_the_head_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    short_stretches(monkeypatch)
-
+def test_states_stay_small_and_hold_no_more_of_the_head_than_needed() -> None:
     async def test(fleet: Fleet) -> None:
         origin = fleet.replica()
         _, known = await begun(origin, get("/rows"))
         later_one = (await rest(origin, known)).continuation
         assert later_one is not None
-        assert decode(known.state).first
-        assert not decode(later_one.state).first
+        assert first_range(known.state)
+        assert not first_range(later_one.state)
         assert len(later_one.state) < len(known.state) < 200
 
-    with_fleet(offered, test)
+    with_fleet(offered, test, stream_limits=short_ranges())
+
+
+def first_range(state: bytes) -> bool:
+    token = decode_untrusted(state)
+    assert isinstance(token, VerifiedRange)
+    return token.first

@@ -6,14 +6,14 @@ import pytest
 
 from tests.support.offered import LONG, offered
 from tests.support.origins import body, event, get, output, spool, status
-from tests.support.programs import Fleet, always, asked, begun, fetched, settled, short_stretches, with_fleet
+from tests.support.programs import Fleet, always, asked, begun, fetched, settled, short_ranges, with_fleet
 from trickles import Policy
 from trickles.service import Continuation, Event, Refusal, Reply
 from trickles.stores import store_name
 from trickleweb import App, Request
 from trickleweb.ledger import Claim, LedgerUnavailable, request_key
-from trickleweb.origin import AppOrigin
 from trickleweb.plain import StateTooLarge
+from trickleweb.server import HttpService
 from trickleweb.stores import MemoryLedger
 from trickleweb.testing.fleet import VirtualFleet
 
@@ -117,7 +117,7 @@ def test_what_a_replica_died_at_is_not_run_again_whatever_replicas_share(policy:
     @app.post("/pay")
     async def pay(_: Request) -> str:
         [fleet] = lives
-        [index] = [index for index, life in enumerate(fleet._lives) if life.origin.busy]
+        [index] = [index for index, life in enumerate(fleet._lives) if life.server.busy]
         ran.append(index)
         if len(ran) == 1:
             fleet.kill(index)
@@ -165,15 +165,13 @@ def test_a_short_stream_is_kept_whole_and_a_long_one_is_an_error() -> None:
     with_fleet(offered, test)
 
 
-def test_steps_go_on_from_the_cursor_and_never_run_the_request_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    short_stretches(monkeypatch)
-
+def test_steps_go_on_from_the_cursor_and_never_run_the_request_again() -> None:
     async def test(fleet: Fleet) -> None:
         app = shared(fleet)
         first, second = fleet.two()
         alone, _ = await fetched(always(first), post("/rows"))
 
-        def forgetful(turn: int) -> AppOrigin:
+        def forgetful(turn: int) -> HttpService:
             origin = (first, second)[turn % 2]
             origin.drop_caches()
             return origin
@@ -183,7 +181,7 @@ def test_steps_go_on_from_the_cursor_and_never_run_the_request_again(monkeypatch
         assert app.state.ran.count("POST /rows") == 1
         assert len({each for each in app.state.ran if each.startswith("rows")}) > 5
 
-    with_fleet(offered, test)
+    with_fleet(offered, test, stream_limits=short_ranges())
 
 
 def test_what_cannot_travel_is_told_once_it_was_done() -> None:
@@ -272,7 +270,7 @@ def test_a_large_body_is_streamed_from_the_spool(chunked: bool) -> None:
         assert known.consumed == len(data)
         assert app.state.ran == ["POST /upload"]
 
-    async def begun_with(origin: AppOrigin, what: Event) -> tuple[bytes, Continuation | None]:
+    async def begun_with(origin: HttpService, what: Event) -> tuple[bytes, Continuation | None]:
         reply = await asked(origin, what)
         return output(reply), reply.continuation
 

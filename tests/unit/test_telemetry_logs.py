@@ -16,7 +16,7 @@ from tests.support.web import head, request
 from trickleweb import App, Request, Response
 from trickleweb.asgi.hosted import log_error
 from trickleweb.messages import Request as Head
-from trickleweb.origin import Answered
+from trickleweb.server import Answered
 from trickleweb.telemetry import AccessLog, ErrorHandler, ErrorLog, LogFile, Named, trusted
 from trickleweb.telemetry.errorlog import PER_SECOND
 

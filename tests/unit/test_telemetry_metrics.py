@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.web import head
-from trickleweb.origin import Answered
+from trickleweb.server import Answered
 from trickleweb.telemetry import AdminServer, Meter, exposition
 from trickleweb.telemetry.admin import MOST_AT_ONCE, STUCK_S
 from trickleweb.telemetry.metrics import family

@@ -12,19 +12,19 @@ from typing import Any, TypeVar
 
 from trickles.keyring import Keyring
 from trickles.service import Buffer
+from trickleweb.app.dispatch import FOLDER_METHODS, Dispatcher, applications
 from trickleweb.app.endpoints import Endpoint
-from trickleweb.app.failures import Answer, Failures, Key
+from trickleweb.app.errors import Answer, ErrorHandlers, Key
 from trickleweb.app.folders import Folders, Hashing
 from trickleweb.app.lifespan import Hook, Lifespan
 from trickleweb.app.pool import PoolLimits, WorkerPool
 from trickleweb.app.registry import Folder, Routes, Served
-from trickleweb.app.serving import FOLDER_METHODS, Serving, applications
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.app.table import mount_path, routed
 from trickleweb.application import Terms
 from trickleweb.asgi import as_asgi
 from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
-from trickleweb.bodies import FileBody, Rendered, Steps
+from trickleweb.bodies import Steps
 from trickleweb.errors import HTTPError
 from trickleweb.files import Hasher
 from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
@@ -32,7 +32,7 @@ from trickleweb.handlers import Middleware
 from trickleweb.http1 import method_not_allowed
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.messages import Length, Plan
+from trickleweb.messages import Length
 from trickleweb.messages import Request as Head
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
@@ -84,11 +84,11 @@ class App(Routes):
             self.templates.globals["url_for"] = self.url_for
         self._middleware = list(middleware)
         self._pool = WorkerPool(pool)
-        self._failures = Failures(self._pool, debug=debug)
+        self._errors = ErrorHandlers(self._pool, debug=debug)
         self._lifespan = Lifespan()
         self._context = lifespan
         self._hashing: Hashing | None = None
-        self._made: Serving | None = None
+        self._made: Dispatcher | None = None
         self._asgi: AsgiApp | None = None
         self._above: tuple[App, str] | None = None
         self.add_steps(*steps)
@@ -98,7 +98,7 @@ class App(Routes):
     @property
     def steps(self) -> StepsRegistry:
         """All steps of the application and of what is mounted in it; called, a decorator that adds to them."""
-        return self._serving.steps
+        return self._dispatcher.steps
 
     def add_middleware(self, middleware: Middleware) -> None:
         """Put a middleware inside those that are there."""
@@ -113,7 +113,7 @@ class App(Routes):
         """
 
         def decorate(answer: A) -> A:
-            self._failures.add(key, answer)
+            self._errors.add(key, answer)
             return answer
 
         return decorate
@@ -135,13 +135,13 @@ class App(Routes):
             return found
         if self._above is not None:
             return self._above[0].url_for(name, **params)
-        return self._serving.router.url_for(name, **params)  # which says what there is
+        return self._dispatcher.router.url_for(name, **params)  # which says what there is
 
     # What it is as an `Application`
 
     def terms(self, head: Head) -> Terms:
         """As `Application.terms`; what comes without a body, or with a small one, is refused within the middleware."""
-        verdict = self._serving.router.match(head.method, head.path)
+        verdict = self._dispatcher.router.match(head.method, head.path)
         if not _is_small(head):
             _check_found(verdict)
         terms = self._terms(verdict, head)
@@ -150,9 +150,9 @@ class App(Routes):
         return terms
 
     async def respond(self, request: Request) -> Response:
-        """As `Application.respond`; it raises nothing, see `Failures`."""
-        serving = self._serving
-        request.app, request.found = self, serving.router.match(request.method, request.path)
+        """As `Application.respond`; it raises nothing, see `ErrorHandlers`."""
+        dispatcher = self._dispatcher
+        request.app, request.found = self, dispatcher.router.match(request.method, request.path)
         if isinstance(request.found, Found):
             request.params = {**request.params, **request.found.params}
         given = request.setting
@@ -167,23 +167,15 @@ class App(Routes):
             keyring=self.keyring or given.keyring,
             ledger=self.ledger or given.ledger,
         )
-        return await serving.respond(request)
-
-    def render(self, body: Rendered) -> bytes:
-        """As `Application.render`."""
-        return self._serving.render(body)
-
-    def file_plan(self, body: FileBody, head: Head) -> Plan:
-        """As `Application.file_plan`."""
-        return self._serving.file_plan(body, head)
+        return await dispatcher.respond(request)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
         """As `Application.read`."""
-        return self._serving.read(content, start, stop)
+        return self._dispatcher.read(content, start, stop)
 
     async def startup(self) -> None:
         """As `Application.startup`: the lifespan, the hooks, then what is mounted."""
-        await self._lifespan.start(self._context(self) if self._context else None, self._serving.mounted.values())
+        await self._lifespan.start(self._context(self) if self._context else None, self._dispatcher.mounted.values())
         if any(self.own_folders()):
             self._hashing = Hashing(self._digests)
             self._changed()
@@ -201,7 +193,7 @@ class App(Routes):
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster."""
-        self._serving.drop_caches()
+        self._dispatcher.drop_caches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI program, under uvicorn for instance; see `as_asgi`. Responses do not resume there."""
@@ -211,12 +203,12 @@ class App(Routes):
     # Inside
 
     @property
-    def _serving(self) -> Serving:
+    def _dispatcher(self) -> Dispatcher:
         if self._made is None:
             self._made = self._build()
         return self._made
 
-    def _build(self) -> Serving:
+    def _build(self) -> Dispatcher:
         router = routed(self.entries())
         known = list(self.own_steps())
         for prefix, application in applications(router):
@@ -224,12 +216,12 @@ class App(Routes):
             if isinstance(application, App):
                 application._hang(self, mount_path(prefix))
         hasher = self._hashing.hasher() if self._hashing else Hasher(time.time_ns)
-        return Serving(
+        return Dispatcher(
             router,
             folders=Folders(self.own_folders(), hasher),
             steps=StepsRegistry(known, self._add_one),
             templates=self.templates,
-            failures=self._failures,
+            errors=self._errors,
             pool=self._pool,
             middleware=self._middleware,
         )
@@ -252,10 +244,10 @@ class App(Routes):
     def _own_url(self, name: str, params: dict[str, object]) -> str | None:
         """The path of one of its own routes, or of those mounted; None if none has that name."""
         try:
-            return self._prefix + self._serving.router.url_for(name, **params)
+            return self._prefix + self._dispatcher.router.url_for(name, **params)
         except NoSuchRoute:
             pass
-        for each in self._serving.router.routes:
+        for each in self._dispatcher.router.routes:
             if isinstance(each.endpoint.by, App) and each.name and name.startswith(f"{each.name}:"):
                 return each.endpoint.by._own_url(name[len(each.name) + 1 :], params)
         return None

@@ -17,8 +17,6 @@ from trickleweb.paths import joined, parse_template
 from trickleweb.routing import BadRoute, Include, Mount, Route
 from trickleweb.routing.routes import Entry
 
-SEPARATOR = "\x1f"  # between a mount's prefix and a name inside it; no path template can hold it
-
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -27,10 +25,6 @@ class Folder:
     name: str
     path: Path
     options: SiteOptions = field(default_factory=SiteOptions)
-
-    def __post_init__(self) -> None:
-        if SEPARATOR in self.name:
-            raise BadRoute(f"{self.name!r} is no name of a folder")
 
 
 Target = Application | Folder  # what can be mounted

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from trickles.service import Buffer
 from trickleweb.application import Terms
 from trickleweb.asgi.outgoing import Outgoing, ProgramError
-from trickleweb.bodies import FileBody, Rendered, StepsTable
+from trickleweb.bodies import StepsTable
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.messages import Plan
 from trickleweb.messages import Request as Head
 from trickleweb.request import Request
 from trickleweb.responses import Response, error_response
@@ -77,14 +76,6 @@ class Hosted:
         except BaseException:
             outgoing.abandon()
             raise
-
-    def render(self, body: Rendered) -> bytes:
-        """Never asked: a program's responses are bytes."""
-        raise NotImplementedError(body)
-
-    def file_plan(self, body: FileBody, head: Head) -> Plan:
-        """Never asked: a program's responses are bytes."""
-        raise NotImplementedError(body, head)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
         """Never asked: a program's responses are bytes."""

@@ -1,7 +1,7 @@
 """What a response's body can be, as plain values: how each goes on after a replica's death is in its kind."""
 
 from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StateRefused, StepsTable
-from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Rendered, Streamed, level
+from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Planned, Rendered, Streamed, level
 from trickleweb.bodies.steps import Data, Step, Stepped, Steps, stepping, steps
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Data",
     "FileBody",
     "Level",
+    "Planned",
     "Rendered",
     "StateRefused",
     "Step",

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from trickleweb.bodies.steps import Data, Stepped
+from trickleweb.messages import Piece
 
 
 class Level(IntEnum):
@@ -27,7 +28,7 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class FileBody:
-    """Level 1: a file below one of the application's folders, with ranges and conditions as static files have them."""
+    """A file below one of the application's folders, with ranges and conditions; the application makes it `Planned`."""
 
     path: str  # relative, with slashes
     folder: str = ""  # the application's name for it
@@ -36,11 +37,18 @@ class FileBody:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A template with its values. Whole it is level 1, rendered again where it is not at hand; `streaming`, level 3."""
+    """A template with its values; the application makes it `Complete`, or `Streamed` where it is `streaming`."""
 
     template: str
     context: Mapping[str, Any]
     streaming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Level 1: pieces in order, read by their contents' names (`Application.read`)."""
+
+    pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class Streamed:
     byte_count: int | None = None
 
 
-Body = Complete | FileBody | Rendered | Stepped | Streamed
+Resolved = Complete | Planned | Stepped | Streamed  # what a server sends
+Body = Resolved | FileBody | Rendered  # what a handler may return
 
 
 def level(body: Body) -> Level:

@@ -28,7 +28,7 @@ from trickleweb.cli.parser import CommandFailed, one_line, shown
 from trickleweb.cli.replica import bound
 from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.telling import Telling, admin_server
-from trickleweb.origin import AppOrigin
+from trickleweb.server import HttpService
 from trickleweb.stores import SqliteLedger
 
 _SLACK_BYTES = 64 << 20  # of other requests on the connection, and of the frames of chunks
@@ -56,7 +56,7 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         telling = Telling(args, within)
         spool, ledger = _spool(args), _ledger(args, within)
         await undo.enter_async_context(_lived(application))
-        origin = AppOrigin(
+        server = HttpService(
             telling.around(application),
             ring=lambda: keys.keyring,
             ledger=ledger,
@@ -64,18 +64,18 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
             entropy=fresh_secret,
             observe=telling.observe,
         )
-        undo.push_async_callback(origin.close)
-        origin.report_errors(telling.errors)
+        undo.push_async_callback(server.close)
+        server.report_errors(telling.errors)
         nonces = NoncePool(sock.identity)
-        listener = Listener(keys.keyring, origin, entropy=nonces, spool=spool, store_id=ledger.store_id)
+        listener = Listener(keys.keyring, server, entropy=nonces, spool=spool, store_id=ledger.store_id)
         replica = AsyncReplica(listener, sock)
         undo.callback(replica.close)
         watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
-        reporter = Reporter(replica, origin, args.status_file)
+        reporter = Reporter(replica, server, args.status_file)
         reporter.more = lambda: {
             **telling.figures(),
             **watch.figures(),
-            "ledger": {"store": store_name(ledger.store_id), "refused_other": origin.other_ledger},
+            "ledger": {"store": store_name(ledger.store_id), "refused_other": server.other_ledger},
         }
         admin = admin_server(args.admin, reporter, within, telling.meter)
 

@@ -19,7 +19,7 @@ from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.wsgi import WsgiApplication
 
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_PROTOCOL = ("steps", "terms", "respond", "render", "file_plan", "read", "startup", "shutdown")
+_PROTOCOL = ("steps", "terms", "respond", "read", "startup", "shutdown")
 
 
 def load_program(options: ProgramOptions) -> Application:

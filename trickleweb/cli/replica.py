@@ -36,7 +36,7 @@ from trickleweb.cli.site_options import add_site_arguments, checked_directory, s
 from trickleweb.cli.telemetry_options import add_telemetry_arguments
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
-from trickleweb.origin import Origin, Repeats
+from trickleweb.server import HttpService, Repeats
 
 if TYPE_CHECKING:
     from trickleweb.cli.telling import Requests
@@ -90,21 +90,16 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     store = FileStore(directory, hasher)
     site = StaticSite(store, site_options(args))
     log = _access_log(args, undo)
-    origin = Origin(
-        site,
-        store,
-        now_s=hasher.now_s,
-        repeats=Repeats(time.time_ns),
-        observe=log.observe if log is not None else None,
-        clock_us=wall_us,
+    server = HttpService(
+        site, clock_us=wall_us, repeats=Repeats(time.time_ns), observe=log.observe if log is not None else None
     )
     spool = SpoolDirectory(args.spool) if args.spool else None
-    listener = Listener(keys.keyring, origin, entropy=NoncePool(sock.identity), spool=spool)
+    listener = Listener(keys.keyring, server, entropy=NoncePool(sock.identity), spool=spool)
     replica = Replica(listener, sock)
     watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
-    reporter = Reporter(replica, origin, args.status_file)
+    reporter = Reporter(replica, server, args.status_file)
     reporter.more = watch.figures
-    origin.report_errors(reporter.error)
+    server.report_errors(reporter.error)
     background.report_errors(reporter.error)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
 

@@ -24,7 +24,9 @@ _ERRORS_PER_SECOND = 5
 class Counting(Protocol):
     """What counts the responses that it began, by status."""
 
-    statuses: Counter[int]
+    @property
+    def statuses(self) -> Counter[int]:
+        """The counts by now."""
 
 
 class Reporter:

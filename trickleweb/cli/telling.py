@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from trickleweb.application import Application
 from trickleweb.cli.parser import Address, CommandFailed, shown
 from trickleweb.cli.reporting import Reporter
-from trickleweb.origin import Answered
+from trickleweb.server import Answered
 from trickleweb.telemetry import (
     AccessLog,
     AdminServer,

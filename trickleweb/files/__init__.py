@@ -2,13 +2,12 @@
 
 from trickleweb.files.background import BackgroundHasher, yield_to_others
 from trickleweb.files.cachecontrol import CacheRule
-from trickleweb.files.errors import BadPlan, ContentNotHere, FilesError, FilesUnavailable, HashPending, PlanTooLarge
+from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.index import DigestIndex
 from trickleweb.files.openfiles import OpenFiles
 from trickleweb.files.options import SiteOptions
 from trickleweb.files.pieces import clip
-from trickleweb.files.plan import decode_plan, encode_plan
 from trickleweb.files.site import StaticSite
 from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.store import FileStore, StoreLimits
@@ -16,7 +15,6 @@ from trickleweb.files.warm import Progress, warm
 
 __all__ = [
     "BackgroundHasher",
-    "BadPlan",
     "CacheRule",
     "ContentNotHere",
     "DigestIndex",
@@ -26,14 +24,11 @@ __all__ = [
     "HashPending",
     "Hasher",
     "OpenFiles",
-    "PlanTooLarge",
     "Progress",
     "SiteOptions",
     "StaticSite",
     "StoreLimits",
     "clip",
-    "decode_plan",
-    "encode_plan",
     "is_snapshot",
     "warm",
     "yield_to_others",

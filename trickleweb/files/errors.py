@@ -36,13 +36,5 @@ class HashPending(FilesError):
     """The file's identity is being worked out; ask again soon. Nothing is wrong with the request."""
 
 
-class PlanTooLarge(FilesError):
-    """A response plan does not fit a continuation; serve it by repeating the request, or keep it in a shared store."""
-
-
-class BadPlan(FilesError, ValueError):
-    """Bytes that are no encoded plan."""
-
-
 class BadContentName(FilesError, ValueError):
     """Text that names no content."""

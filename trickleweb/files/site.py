@@ -14,7 +14,7 @@ from trickleweb.files.qvalues import preferences
 from trickleweb.files.recent import Recent
 from trickleweb.files.resolve import Place, Resolved, resolve
 from trickleweb.files.respond import Ask, ask_of, respond
-from trickleweb.files.store import FileStore, Folder, Version
+from trickleweb.files.store import Buffer, FileStore, Folder, Version
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, Request
@@ -55,6 +55,14 @@ class StaticSite:
     def error_page(self, error: HTTPError) -> Plan | None:
         """The response for an error with the site's own page for it (`404.html`, `50x.html`), None if it has none."""
         return pages.error_page(self._store, error)
+
+    def read(self, content: str, start: int, stop: int) -> Buffer:
+        """The bytes [start, stop) of exactly that content, as `FileStore.read`."""
+        return self._store.read(content, start, stop)
+
+    def strong_name(self, content: str) -> str | None:
+        """As `FileStore.strong_name`."""
+        return self._store.strong_name(content)
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster."""

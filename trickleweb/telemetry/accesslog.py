@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from trickleweb.messages import Request
-from trickleweb.origin import Answered
+from trickleweb.server import Answered
 from trickleweb.telemetry.current import current_request, request_id
 from trickleweb.telemetry.forwarded import Trusted, client_of
 

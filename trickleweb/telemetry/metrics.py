@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 
-from trickleweb.origin import Answered
+from trickleweb.server import Answered
 
 BOUNDS_US = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
-from trickleweb.bodies import FileBody, Rendered, StepsTable
-from trickleweb.messages import Plan
+from trickleweb.bodies import StepsTable
 from trickleweb.messages import Request as Head
 from trickleweb.request import Request
 from trickleweb.responses import Response
@@ -29,14 +28,6 @@ class Wrapped:
     async def respond(self, request: Request) -> Response:
         """As the inner one's."""
         return await self.inner.respond(request)
-
-    def render(self, body: Rendered) -> bytes:
-        """As the inner one's."""
-        return self.inner.render(body)
-
-    def file_plan(self, body: FileBody, head: Head) -> Plan:
-        """As the inner one's."""
-        return self.inner.file_plan(body, head)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
         """As the inner one's."""

@@ -1,22 +1,22 @@
-"""One request put to an application, as a server does it, and its response gathered, whatever kind its body is."""
+"""One request put to an application, as a replica does it, and its response gathered, whatever kind its body is."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trickleweb.application import Application
-from trickleweb.asgi import bodies
-from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
+from trickleweb.bodies import Stepped, Streamed
+from trickleweb.bodies.iteration import WrongLength
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers
-from trickleweb.http1 import decide_delivery, error_plan, parse_head_untrusted
-from trickleweb.messages import Inline, NeedMore, Plan
-from trickleweb.messages import Request as Head
+from trickleweb.http1 import error_plan, parse_head_untrusted
+from trickleweb.messages import Inline, NeedMore
 from trickleweb.request import Request, Setting
-from trickleweb.responses import Response, error_response
-from trickleweb.responses.planned import planned
+from trickleweb.responses import Response
+from trickleweb.server.run import ResolvedResponse, Responder, answered
+from trickleweb.telemetry.wrapped import Wrapped
 
 
 class IncompleteResponse(WebError):
@@ -55,73 +55,49 @@ async def exchange(
             raise HTTPError(400, "The request is cut.")
     except HTTPError as error:
         plan = error_plan(error)
-        return Exchanged(plan.status, plan.headers, _inline(plan), Response(plan.status, plan.headers))
-    request, made, exception = await _respond(application, head, body, setting)
-    try:
-        response, content, byte_count = await _gathered(application, head, made, most_bytes)
-    except HTTPError as error:  # a file that went away meanwhile
-        made = error_response(request, error)
-        response, content, byte_count = await _gathered(application, head, made, most_bytes)
-    delivery = decide_delivery(head, response.status, byte_count)
-    length = () if delivery.content_length is None else (("Content-Length", str(delivery.content_length)),)
-    headers = response.headers.added(*length)
-    return Exchanged(response.status, headers, content if delivery.has_body else b"", made, exception)
+        data = b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
+        return Exchanged(plan.status, plan.headers, data, Response(plan.status, plan.headers))
+    errors: list[Exception] = []
+    watched = _Watched(application)
+    found = await answered(Responder(watched, errors.append), head, body, setting)
+    errors += watched.errors()
+    length = found.delivery.content_length
+    headers = found.headers.added(*(() if length is None else (("Content-Length", str(length)),)))
+    content = await _gathered(application, found, most_bytes)
+    return Exchanged(found.status, headers, content, found.made, errors[0] if errors else None)
 
 
-async def _respond(
-    application: Application, head: Head, body: bytes | AsyncIterator[bytes], setting: Setting
-) -> tuple[Request, Response, Exception | None]:
-    request = Request(head, body, setting)
-    try:
-        terms = application.terms(head)
-        request.setting = replace(setting, max_body_bytes=terms.max_body_bytes)
-        response = await application.respond(request)
-    except HTTPError as error:
-        return request, error_response(request, error), None
-    except Exception as error:  # noqa: BLE001 - as a server answers it
-        return request, error_response(request, HTTPError(500)), error
-    exception = request.state.get("exception")
-    return request, response, exception if isinstance(exception, Exception) else None
-
-
-async def _gathered(
-    application: Application, head: Head, made: Response, most_bytes: int | None
-) -> tuple[Response, bytes, int | None]:
-    """The response with the headers of its body, the body, and its length if that is known before the body is."""
-    match made.body:
-        case Complete(data=data):
-            return made, data, len(data)
-        case Rendered() as body:
-            text = application.render(body)
-            return made, text, len(text)
-        case FileBody() as body:
-            plan = await bodies.file_plan(application, body, head)
-            data = b"".join([piece async for piece in bodies.pieces(application, plan)])
-            return planned(made, plan), data, plan.body_bytes
-        case Streamed(byte_count=byte_count) if head.method == "HEAD":
-            return made, b"", byte_count
-        case Stepped() if head.method == "HEAD":
-            return made, b"", None
-        case body:
-            return made, *(await _streamed(body, most_bytes))
-
-
-async def _streamed(body: Stepped | Streamed, most_bytes: int | None) -> tuple[bytes, int | None]:
-    """All of a body that is made on the way, or the beginning of it, and the length that it told before."""
+async def _gathered(application: Application, found: ResolvedResponse, most_bytes: int | None) -> bytes:
+    """All of the body; of one that is made on the way, perhaps the beginning only."""
     content = bytearray()
+    most = most_bytes if isinstance(found.body, Stepped | Streamed) else None
     try:
-        async with aclosing(bodies.made(body)) as chunks:
-            async for data in chunks:
+        async with aclosing(found.content(application.read)) as pieces:
+            async for data in pieces:
                 content += data
-                if most_bytes is not None and len(content) >= most_bytes:
-                    return bytes(content[:most_bytes]), None
+                if most is not None and len(content) >= most:
+                    return bytes(content[:most])
+    except WrongLength:
+        told = f"it said that it has {found.delivery.content_length}"
+        raise IncompleteResponse(bytes(content), told) from None
     except Exception as exc:
         raise IncompleteResponse(bytes(content), repr(exc)) from exc
-    told = body.byte_count if isinstance(body, Streamed) else None
-    if told is not None and told != len(content):
-        raise IncompleteResponse(bytes(content), f"it said that it has {told}")
-    return bytes(content), told
+    return bytes(content)
 
 
-def _inline(plan: Plan) -> bytes:
-    return b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
+class _Watched(Wrapped):
+    """The application, and the request that it got."""
+
+    def __init__(self, inner: Application) -> None:
+        super().__init__(inner)
+        self._request: Request | None = None
+
+    async def respond(self, request: Request) -> Response:
+        """As the inner one's."""
+        self._request = request
+        return await self.inner.respond(request)
+
+    def errors(self) -> list[Exception]:
+        """What the application has answered 500 itself."""
+        error = None if self._request is None else self._request.state.get("exception")
+        return [error] if isinstance(error, Exception) else []

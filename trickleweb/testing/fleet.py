@@ -19,7 +19,7 @@ from trickles.client.events import Data, End, Failed
 from trickles.drivers.keystore import ephemeral_keyring, fleet_identity
 from trickles.testing import MemorySpool
 from trickleweb.application import Application
-from trickleweb.origin import AppOrigin
+from trickleweb.server import HttpService
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 Address = tuple[str, int]
@@ -43,7 +43,7 @@ class Life:
     """One process: its application, and a listener for it."""
 
     application: Application
-    origin: AppOrigin
+    server: HttpService
     listener: Listener
     owner: str
 
@@ -83,7 +83,7 @@ class VirtualFleet:
         try:
             return await self._fetch(request)
         finally:
-            await asyncio.gather(*self._dying, *(life.origin.close() for life in self._lives))
+            await asyncio.gather(*self._dying, *(life.server.close() for life in self._lives))
             for application in self._started.values():
                 await application.shutdown()
 
@@ -92,7 +92,7 @@ class VirtualFleet:
         dead = self._lives[index]
         self._memory(index).dead.add(dead.owner)
         dead.listener.on_ready = None
-        self._dying.append(asyncio.get_running_loop().create_task(dead.origin.close()))
+        self._dying.append(asyncio.get_running_loop().create_task(dead.server.close()))
         self._lives[index] = self._process(index)
 
     def _memory(self, index: int) -> SharedMemory:
@@ -104,18 +104,18 @@ class VirtualFleet:
         application = self.make()
         self._unstarted.append(application)
         ledger = MemoryLedger(self._memory(index), owner)
-        origin = AppOrigin(
+        server = HttpService(
             application,
             ring=lambda: self.ring,
             ledger=ledger,
             clock_us=lambda: self._now if self.still_us is None else self.still_us,
             entropy=self.entropy,
         )
-        origin.report_errors(self.errors.append)
-        listener = Listener(self.ring, origin, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id)
+        server.report_errors(self.errors.append)
+        listener = Listener(self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id)
         listener.report_errors(self.errors.append)
         listener.on_ready = self._stirred.set
-        return Life(application, origin, listener, owner)
+        return Life(application, server, listener, owner)
 
     async def _start(self) -> None:
         """Start the applications of new processes; one that `make` gave before has been started."""
@@ -169,7 +169,7 @@ class VirtualFleet:
         await asyncio.sleep(0)
         if self._stirred.is_set():
             self._stirred.clear()
-        elif any(life.origin.busy for life in self._lives):
+        elif any(life.server.busy for life in self._lives):
             began = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):

@@ -13,9 +13,9 @@ from trickles import Keyring, Policy
 from trickles.drivers.keystore import ephemeral_keyring
 from trickleweb.application import Application
 from trickleweb.bodies import Level, level
-from trickleweb.origin.program.beginning import UNKNOWN_OUTCOME
 from trickleweb.request import Request
 from trickleweb.responses import Response
+from trickleweb.server.unsafe import UNKNOWN_OUTCOME
 from trickleweb.testing.fleet import Transfer, VirtualFleet
 
 STILL_US = 1_700_000_000_000_000
@@ -158,8 +158,7 @@ class _Watched:
     def __init__(self, inner: Application, levels: list[Level]) -> None:
         self._inner = inner
         self._levels = levels
-        self.steps, self.terms, self.render = inner.steps, inner.terms, inner.render
-        self.file_plan, self.read = inner.file_plan, inner.read
+        self.steps, self.terms, self.read = inner.steps, inner.terms, inner.read
         self._started = False
 
     async def startup(self) -> None:

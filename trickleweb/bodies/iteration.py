@@ -1,0 +1,224 @@
+"""Iterate the bodies that a program makes on the way: the one place where its generators run.
+
+A body is a `Stepped` or a `Streamed`; its source is an async iterable, which runs on the loop, or a plain one, which
+runs on a thread that it may block. `framed` gives parts as they go out on the wire: one part is one chunk, so that
+equal bodies are framed alike on every replica, whatever their pace. What a source does wrong is an exception here:
+`BadPart`, `StepTooLarge`, `WrongLength`, or its own. A source is closed when its iteration ends, however it does.
+
+A plain source is asked for a batch of items in one go of its thread, since each change of threads costs more than an
+item; an item can be taken as soon as it is there, before its batch is complete. (A queue of fixed length was tried: it
+blocks the thread in places where it cannot be cancelled.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from trickles.service import Buffer
+from trickleweb.bodies.kinds import Body, Complete, Planned, Streamed
+from trickleweb.bodies.steps import Data, Stepped
+from trickleweb.errors import WebError
+from trickleweb.http1 import LAST_CHUNK, Delivery, chunk_start
+from trickleweb.messages import Inline
+from trickleweb.plain import Plain, StateTooLarge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """Bounds of bodies that are made on the way."""
+
+    step_bytes: int = 1 << 20  # of one step: all of it is made before any of it is sent elsewhere
+    threads: int = 64  # plain iterables at work at once; a slow one keeps its thread, so event streams are async
+
+
+DEFAULT_BODY_LIMITS = BodyLimits()
+_BATCH_BYTES = 1 << 16  # then a thread stops until its items are taken
+_ITEM_BYTES = 1 << 6  # what an item costs beside its bytes
+_BLOCK_BYTES = 1 << 18  # of a planned body, read in one go
+_THREADS = ThreadPoolExecutor(DEFAULT_BODY_LIMITS.threads, "bodies")
+
+
+class Part(NamedTuple):
+    """Bytes on the wire, and the cursor after them for a stepped body; `step` is False where no step ends."""
+
+    data: bytes
+    cursor: Plain = None
+    step: bool = True
+
+
+class WrongLength(WebError):
+    """A body is not as long as its response's head said."""
+
+
+class BadPart(WebError, TypeError):
+    """A body gave something other than text, bytes, or pairs of these with a cursor."""
+
+
+class StepTooLarge(WebError, ValueError):
+    """A step gave more bytes than a replica keeps until all of it is checked: yield less with each cursor."""
+
+
+Parts = AsyncGenerator[Part, None]
+_Pairs = AsyncGenerator[tuple[bytes, Plain], None]
+
+
+async def framed(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
+    """Yield what goes on the wire for `body`; raises what it raises, `WrongLength`, `BadPart` and `StepTooLarge`."""
+    length = delivery.content_length
+    sent = 0
+    steps = isinstance(body, Stepped)
+    async with aclosing(_stepped(body, limits) if isinstance(body, Stepped) else _streamed(body)) as source:
+        async for data, cursor in source:
+            sent += len(data)
+            if length is not None and sent > length:
+                raise WrongLength(f"the body is longer than the {length} bytes that were announced")
+            if not data:
+                yield Part(b"", cursor, steps)
+            elif delivery.chunked:
+                yield Part(b"".join((chunk_start(len(data)), data, b"\r\n")), cursor, steps)
+            else:
+                yield Part(data, cursor, steps)
+    if length is not None and sent < length:
+        raise WrongLength(f"the body ended at {sent} of {length} bytes")
+    if delivery.chunked:
+        yield Part(LAST_CHUNK, step=False)
+
+
+async def collected(body: Streamed, most_bytes: int) -> Complete:
+    """Return the whole stream as one body; `StateTooLarge` for more than `most_bytes`, and whatever it raises."""
+    delivery = Delivery(body.byte_count, chunked=False, has_body=True, keep_alive=False)
+    parts, size = [], 0
+    async with aclosing(framed(body, delivery)) as stream:
+        async for part in stream:
+            parts.append(part.data)
+            size += len(part.data)
+            if size > most_bytes:
+                raise StateTooLarge(
+                    f"the streamed response to an unsafe request takes more than {most_bytes} bytes, which the ledger"
+                    " would have to keep: answer with a redirect to it, with a file, or from a cursor"
+                )
+    return Complete(b"".join(parts))
+
+
+def planned_bytes(body: Planned, read: Callable[[str, int, int], Buffer]) -> Iterator[bytes]:
+    """Yield the bytes that pieces stand for, a block at a time; raises what `read` raises."""
+    for piece in body.pieces:
+        if isinstance(piece, Inline):
+            yield piece.data
+            continue
+        for start in range(piece.start, piece.stop, _BLOCK_BYTES):
+            yield bytes(read(piece.content, start, min(start + _BLOCK_BYTES, piece.stop)))
+
+
+async def abandon(body: Body) -> None:
+    """Close a body of which nothing was taken and nothing will be; what it raises then is dropped."""
+    if not isinstance(body, Streamed):
+        return
+    source = body.chunks
+    with suppress(Exception):
+        if (aclose := getattr(source, "aclose", None)) is not None:
+            await aclose()
+        elif (close := getattr(source, "close", None)) is not None:
+            await asyncio.get_running_loop().run_in_executor(_THREADS, close)
+
+
+async def _stepped(body: Stepped, limits: BodyLimits) -> _Pairs:
+    async with aclosing(_items(body.run())) as items:
+        async for each in items:
+            try:
+                data, cursor = each
+            except (TypeError, ValueError):
+                raise BadPart("a step is a pair of data and the cursor behind it") from None
+            data = _bytes(data)
+            if len(data) > limits.step_bytes:
+                raise StepTooLarge(
+                    f"a step of {body.steps.name!r} gave {len(data)} bytes, over {limits.step_bytes}:"
+                    " yield less with each cursor"
+                )
+            yield data, cursor
+
+
+async def _streamed(body: Streamed) -> _Pairs:
+    async with aclosing(_items(body.chunks)) as items:
+        async for data in items:
+            yield _bytes(data), None
+
+
+def _bytes(data: Data | Any) -> bytes:
+    if isinstance(data, str):
+        return data.encode("utf-8")
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    raise BadPart(f"a body gives text or bytes, not {type(data).__name__}")
+
+
+async def _items(source: Any) -> AsyncGenerator[Any, None]:
+    """Yield the items of an iterable of either kind as soon as they are there; it is closed at the end if it can be."""
+    if not hasattr(source, "__aiter__"):
+        plain = _plain(source)
+        try:
+            async for item in plain:
+                yield item
+        finally:
+            await plain.aclose()
+        return
+    iterator = aiter(source)
+    try:
+        async for item in iterator:
+            yield item
+    finally:
+        if (close := getattr(iterator, "aclose", None)) is not None:
+            await close()
+
+
+async def _plain(source: Any) -> AsyncGenerator[Any, None]:
+    iterator, loop, call = iter(source), asyncio.get_running_loop(), copy_context().run
+    items: deque[Any] = deque()
+    news, taken = asyncio.Event(), True
+
+    def give(item: Any) -> bool:
+        items.append(item)
+        if len(items) == 1:
+            loop.call_soon_threadsafe(news.set)
+        return taken
+
+    batch: asyncio.Future[bool] | None = None
+    try:
+        while batch is None or batch.result():
+            batch = loop.run_in_executor(_THREADS, call, partial(_batch, iterator, give))
+            batch.add_done_callback(lambda _: news.set())
+            while items or not batch.done():
+                await news.wait()
+                news.clear()
+                while items:
+                    yield items.popleft()
+    finally:
+        taken = False
+        if batch is not None and not batch.done():
+            await asyncio.wait([batch])
+        if batch is not None and not batch.cancelled():
+            batch.exception()  # noted
+        close = getattr(source, "close", None) or getattr(iterator, "close", None)
+        if close is not None:
+            await loop.run_in_executor(_THREADS, call, close)
+
+
+def _batch(iterator: Iterator[Any], give: Callable[[Any], bool]) -> bool:
+    """Give some items; return whether there are more."""
+    size = 0
+    for item in iterator:
+        data = item[0] if isinstance(item, tuple) and item else item
+        size += _ITEM_BYTES + (len(data) if isinstance(data, bytes | str) else _BATCH_BYTES)
+        if not give(item) or size >= _BATCH_BYTES:
+            return True
+    return False

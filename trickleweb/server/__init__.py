@@ -1,0 +1,7 @@
+"""The HTTP server as a service on a listener: any replica answers any part of any response."""
+
+from trickleweb.server.observer import Answered
+from trickleweb.server.repeats import Repeats
+from trickleweb.server.service import HttpService
+
+__all__ = ["Answered", "HttpService", "Repeats"]

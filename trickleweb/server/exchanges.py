@@ -1,0 +1,187 @@
+"""Requests for which the application is run, on an event loop: under way, started a moment ago, or streamed.
+
+Nothing here is needed for correctness. A request that comes again while it is at work gets the reply of the same task;
+one that comes again later gets the response that was started, from a cache; and what is in neither is answered from
+tokens and the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from trickles.keyring import Keyring
+from trickles.service import Continuation, Deferred, Event, Reply
+from trickles.stores import store_name
+from trickleweb.application import Application
+from trickleweb.errors import HTTPError
+from trickleweb.files import ContentNotHere
+from trickleweb.files.recent import Recent
+from trickleweb.ledger import Ledger, OtherLedger
+from trickleweb.limits import Limits
+from trickleweb.messages import Request as Head
+from trickleweb.server.contexts import RequestFactory
+from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.fixed import FixedResponse
+from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
+from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS, ServerLimits, StreamLimits
+from trickleweb.server.observer import Observer
+from trickleweb.server.resume import Resumer
+from trickleweb.server.run import Responder
+from trickleweb.server.start import ResponseStarter, StartedResponse
+from trickleweb.server.stream import StreamedResponse
+from trickleweb.server.streams import Streams
+from trickleweb.server.tasks import Answer, TaskTable
+from trickleweb.server.tokens import Token, VerifiedRange
+from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
+from trickleweb.server.unsafe import AtMostOnce
+
+_ELSEWHERE = (
+    "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
+    " Let all replicas of a fleet share one ledger (--ledger), or give those that do not a keyring of their own"
+)
+
+
+class Exchanges:
+    """Runs an application. `other_ledger` counts unsafe requests of connections that began with another ledger."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        ring: Callable[[], Keyring],
+        ledger: Ledger,
+        clock_us: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        observer: Observer,
+        on_error: Callable[[Exception], None],
+        limits: Limits,
+        server_limits: ServerLimits,
+        stream_limits: StreamLimits,
+        remember: Callable[[bytes, FixedResponse], FixedResponse],
+    ) -> None:
+        self.other_ledger = 0
+        self._application = application
+        self._clock_us = clock_us
+        self._entropy = entropy
+        self._observer = observer
+        self._remember = remember
+        self._ledger = ledger
+        self._first_seconds = stream_limits.first_seconds
+        self._once = AtMostOnce(ledger, clock_us)
+        self._tasks = TaskTable(server_limits.running, on_error)
+        responder, requests = Responder(application, on_error, server_limits), RequestFactory(ring, ledger)
+        self._starter = ResponseStarter(responder, requests, self._once, stream_limits)
+        self._resumer = Resumer(responder, requests, self._once, limits, stream_limits)
+        self._streams = Streams(self._tasks, self._resumer, on_error, observer.resumed, clock_us, stream_limits)
+        self._started: Recent[Where, StartedResponse] = Recent(server_limits.remembered_bytes)
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster; what runs goes on."""
+        self._streams.drop_caches()
+        self._started.clear()
+
+    @property
+    def busy(self) -> bool:
+        """Something is under way that was asked for."""
+        return len(self._tasks) > 0 or self._streams.busy
+
+    async def close(self) -> None:
+        """End all that runs."""
+        await self._tasks.close()
+        await self._streams.close()
+        self._once.close()
+
+    # the next request
+
+    def under_way(self, event: Event, start: int, where: Where) -> Answer | None:
+        """The reply to a request that was begun here, or is at work; None if neither is known."""
+        known = self._started.get(where)
+        if known is not None and not (isinstance(known.what, StreamedResponse) and known.what.producer.closed):
+            return self.begin(event, start, where, known)
+        task = self._tasks.find(where)
+        if task is None and event.input_lost:
+            task = self._tasks.task(where, lambda: self._lose(event, where))
+        return None if task is None else self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
+
+    def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
+        """The beginning of the response to a request, when the application has answered it."""
+        task = self._tasks.task(where, lambda: self._run(complete, event, where))
+        return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
+
+    def scan(
+        self, reader: RequestReader, look: Callable[[], Scanned], where: Where, then: Callable[[], Answer]
+    ) -> Answer:
+        """What `then` gives when a long body in chunks has been looked at, on a thread."""
+
+        async def looked() -> None:
+            with suppress(HTTPError):  # what is wrong with the chunks is found again when the request is read
+                reader.note_scanned(where, await asyncio.to_thread(look))
+
+        return self._tasks.reply(self._tasks.task(("look", where), looked), lambda _: then())
+
+    def begin(self, event: Event, start: int, where: Where, started: StartedResponse) -> Reply:
+        """The beginning of a started response at output offset `start`."""
+        consumed = event.input_stop if started.last else where[1] + started.size_bytes
+        what = started.what
+        if isinstance(what, StreamedResponse):
+            return self._streams.begin(event, start, (where[0], consumed), what)
+        self._remember(what.token, what.response)
+        try:
+            return what.begin(event, start, consumed, self._application.read)
+        except ContentNotHere as error:  # replaced since it was planned: who asks again gets what is there then
+            self._started.drop(where)
+            raise NotThisResponse(str(error)) from error
+
+    def note(self, started: StartedResponse, where: Where, head: Head | None, peer: str, began_us: int) -> None:
+        """Remember a response that begins, and report it."""
+        self._started.put(where, started, started.weight + OVERHEAD_BYTES)
+        self._observer.started(head, peer, started.status, started.body_bytes, began_us)
+
+    # the response of a token
+
+    def stream(self, event: Event, known: Continuation, covered: VerifiedRange) -> Answer:
+        """What is wanted under the continuation of a range."""
+        return self._streams.answer(event, known, covered)
+
+    def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
+        """What `then` makes of the response of a token, when it was made again."""
+        return self._tasks.reply(self._tasks.task(state, lambda: self._resume(event, token)), then)
+
+    async def _resume(self, event: Event, token: Token) -> FixedResponse:
+        began = self._clock_us()
+        response = await self._resumer.fixed(token, event.connection, event.peer)
+        self._observer.resumed(event.peer, began)
+        return response
+
+    async def _lose(self, event: Event, where: Where) -> StartedResponse:
+        now = self._clock_us()
+        started = await self._starter.lost(where, date_s=now // 1_000_000)
+        self.note(started, where, None, event.peer, now)
+        return started
+
+    async def _run(self, complete: CompleteRequest, event: Event, where: Where) -> StartedResponse:
+        began = self._clock_us()
+        if event.other_store and complete.head.method not in SAFE_METHODS and not complete.terms.repeatable:
+            self.other_ledger += 1
+            raise OtherLedger(_ELSEWHERE % store_name(self._ledger.store_id))
+        context = ReplayContext(began, where[1], self._entropy(SEED_BYTES))
+        started = await self._starter.start(complete, where, event.peer, context)
+        if isinstance(started.what, StreamedResponse):
+            await self._first_bytes(started.what)
+        self.note(started, where, complete.head, event.peer, began)
+        return started
+
+    async def _first_bytes(self, stream: StreamedResponse) -> None:
+        """Wait briefly so that the first bytes leave with the head. On cancellation close the stream: nobody reads."""
+        producer = stream.producer
+        try:
+            await asyncio.sleep(0)
+            if not producer.buffer.stop and not producer.over:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._first_seconds):
+                        await producer.news()
+        except asyncio.CancelledError:
+            producer.close()
+            raise

@@ -1,0 +1,173 @@
+"""Responses whose bytes follow from their offset: the head, then the pieces of the body."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from trickles.service import Buffer, Continuation, Event, Reply
+from trickleweb.errors import HTTPError
+from trickleweb.files import clip, is_snapshot
+from trickleweb.http1 import Delivery, error_plan, render_head
+from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.server.errors import BadToken, NotThisResponse
+from trickleweb.server.limits import OVERHEAD_BYTES
+from trickleweb.server.tokens import MAX_TOKEN_BYTES, Delivered, PlannedToken, encode
+from trickleweb.server.tokens.plan import PlanTooLarge
+
+Chunk = tuple[int, Buffer]
+Read = Callable[[str, int, int], Buffer]
+MAX_WHOLE_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class FixedResponse:
+    """All that is sent for one request; `last` ends the connection after it.
+
+    `head` is None where this replica would render another one than was begun with: the body can still be sent.
+    """
+
+    head: bytes | None
+    head_bytes: int
+    pieces: tuple[Piece, ...]
+    size_bytes: int
+    last: bool
+    whole: bytes | None = None  # all of it, where that is little
+
+    @property
+    def body_bytes(self) -> int:
+        """The length of what follows the head."""
+        return self.size_bytes - self.head_bytes
+
+    @property
+    def inline_bytes(self) -> int:
+        """How much of the body it holds itself."""
+        return sum(piece.byte_count for piece in self.pieces if isinstance(piece, Inline))
+
+    @property
+    def weight(self) -> int:
+        """Its size in a cache."""
+        return self.inline_bytes + OVERHEAD_BYTES
+
+    @property
+    def provisional(self) -> bool:
+        """Whether some of its contents were not hashed when it was begun."""
+        return any(isinstance(piece, Slice) and is_snapshot(piece.content) for piece in self.pieces)
+
+    def chunks(self, base: int, wants: Iterable[tuple[int, int]], budget: int, read: Read) -> list[Chunk]:
+        """What is wanted of the output bytes, the response being at `base` in it; at most `budget` bytes.
+
+        Raises `NotThisResponse`, and whatever `read` raises.
+        """
+        found: list[Chunk] = []
+        end, whole = base + self.size_bytes, self.whole
+        for start, stop in wants:
+            if start >= end:
+                continue
+            start = max(start, base)
+            stop = min(stop, end, start + budget)
+            if start < stop:
+                budget -= stop - start
+                if whole is None:
+                    found += self._range(base, start - base, stop - base, read)
+                else:
+                    found.append((start, whole[start - base : stop - base]))
+        return found
+
+    def gathered(self, read: Read) -> FixedResponse:
+        """The same response with all of its bytes at hand, if they are few; raises what `read` raises."""
+        if self.whole is not None or self.size_bytes > MAX_WHOLE_BYTES:
+            return self
+        return replace(self, whole=b"".join([data for _, data in self._range(0, 0, self.size_bytes, read)]))
+
+    def _range(self, base: int, start: int, stop: int, read: Read) -> Iterator[Chunk]:
+        edge = self.head_bytes
+        if start < edge:
+            if self.head is None:
+                raise NotThisResponse("the head was rendered otherwise")
+            yield base + start, self.head[start:stop]
+        if stop > edge:
+            at = max(start, edge)
+            for piece in clip(self.pieces, at - edge, stop - edge):
+                yield (
+                    base + at,
+                    piece.data if isinstance(piece, Inline) else read(piece.content, piece.start, piece.stop),
+                )
+                at += piece.byte_count
+
+
+class Sendable(NamedTuple):
+    """A fixed response about to be sent, the token that any replica goes on with, and the status."""
+
+    response: FixedResponse
+    token: bytes
+    status: int
+
+    def begin(self, event: Event, start: int, consumed: int, read: Read, before: tuple[Chunk, ...] = ()) -> Reply:
+        """Its first bytes, as far as they are wanted, after `before`, with the continuation; raises as `read` does."""
+        response = self.response
+        stop = start + response.size_bytes
+        budget = event.budget - sum(len(data) for _, data in before)
+        chunks = response.chunks(start, event.wants, budget, read)
+        known = Continuation(self.token, start, stop, consumed)
+        return Reply((*before, *chunks), known, stop if response.last else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedResponse:
+    """A plan and its delivery: equal ones make equal bytes. Without a body the plan has no pieces."""
+
+    plan: Plan
+    delivery: Delivery
+    date_s: int
+
+    @classmethod
+    def of(cls, plan: Plan, delivery: Delivery, date_s: int) -> PlannedResponse:
+        """The response that delivers `plan`."""
+        return cls(plan if delivery.has_body else replace(plan, pieces=()), delivery, date_s)
+
+    def rendered(self) -> FixedResponse:
+        """Its bytes by offset; `UnsafeHeader` for headers that cannot be sent."""
+        plan, delivery = self.plan, self.delivery
+        head = render_head(plan.status, plan.headers, delivery, date_seconds=self.date_s)
+        return FixedResponse(head, len(head), plan.pieces, len(head) + plan.body_bytes, not delivery.keep_alive)
+
+    def delivered(self, head: bytes) -> Delivered:
+        """What a token says of its delivery, with the head that was rendered."""
+        return Delivered(self.delivery, self.date_s, len(head), zlib.crc32(head))
+
+    def sendable(self, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = True) -> Sendable:
+        """It with a token that holds the plan; `PlanTooLarge` for more than `max_bytes`, and as `rendered`."""
+        response = self.rendered()
+        token = PlannedToken(self.delivered(response.head or b""), self.plan)
+        return Sendable(response, encode(token, max_bytes, deflate=deflate), self.plan.status)
+
+
+def resumed(delivered: Delivered, plan: Plan) -> FixedResponse:
+    """The response that was begun so; without its head if this release renders another one."""
+    length = plan.body_bytes if delivered.delivery.has_body else delivered.delivery.content_length
+    delivery = replace(delivered.delivery, content_length=length)
+    try:
+        made = PlannedResponse(plan, delivery, delivered.date_s).rendered()
+    except ValueError as exc:
+        raise BadToken(str(exc)) from None
+    if delivered.fits(made.head or b""):
+        return made
+    size = delivered.head_bytes
+    return FixedResponse(None, size, plan.pieces, size + plan.body_bytes, made.last)
+
+
+def last_response(error: HTTPError, date_s: int, *, has_body: bool = True) -> Sendable:
+    """The last response on a connection whose input is no request."""
+    try:
+        return _last(error, date_s, has_body=has_body)
+    except (PlanTooLarge, ValueError):  # its fields are too long, or cannot be sent
+        return _last(HTTPError(error.status), date_s, has_body=has_body)
+
+
+def _last(error: HTTPError, date_s: int, *, has_body: bool) -> Sendable:
+    plan = error_plan(error)
+    delivery = Delivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
+    return PlannedResponse.of(plan, delivery, date_s).sendable()

@@ -1,0 +1,79 @@
+"""Count responses and report each: the record of one answered request, for access logs and metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trickleweb.messages import Request as Head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One request, when its response begins; times in microseconds, `began_us` since 1970.
+
+    `head` is None where the input was no request, `body_bytes` where the body is made as it is asked for. `resumed`
+    says that another replica began the response, and this one goes on with it.
+    """
+
+    head: Head | None
+    peer: str
+    status: int
+    body_bytes: int | None
+    began_us: int
+    took_us: int
+    resumed: bool
+
+
+Observe = Callable[[Answered], None]
+
+
+class Observer:
+    """Counts by status, and calls `observe` where somebody wants to know; an error of its own fails no request."""
+
+    def __init__(
+        self, observe: Observe | None, clock_us: Callable[[], int], on_error: Callable[[Exception], None]
+    ) -> None:
+        self.observe = observe
+        self.statuses: Counter[int] = Counter()
+        self._clock_us = clock_us
+        self._event_us = 0
+        self._on_error = on_error
+
+    def mark(self) -> None:
+        """An event comes: what begins before the next one began now."""
+        if self.observe is not None:
+            self._event_us = self._clock_us()
+
+    def begun(self, head: Head | None, peer: str, status: int, body_bytes: int | None) -> None:
+        """A response begins at once."""
+        self.started(head, peer, status, body_bytes, self._event_us)
+
+    def started(self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
+        """A response begins."""
+        self.statuses[status] += 1
+        if self.observe is not None:
+            self._report(head, peer, status, body_bytes, began_us, resumed=False)
+
+    def resumed_now(self, peer: str) -> None:
+        """Another replica's response is gone on with at once."""
+        self.resumed(peer, self._event_us)
+
+    def resumed(self, peer: str, began_us: int) -> None:
+        """Another replica's response is gone on with, of which no more is known."""
+        if self.observe is not None:
+            self._report(None, peer, 0, None, began_us, resumed=True)
+
+    def _report(
+        self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int, *, resumed: bool
+    ) -> None:
+        assert self.observe is not None
+        answered = Answered(
+            head=head, peer=peer, status=status, body_bytes=body_bytes, began_us=began_us,
+            took_us=max(self._clock_us() - began_us, 0), resumed=resumed,
+        )  # fmt: skip
+        try:
+            self.observe(answered)
+        except Exception as error:  # noqa: BLE001 - a log that cannot be written is no reason to fail a request
+            self._on_error(error)

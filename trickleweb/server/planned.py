@@ -1,0 +1,127 @@
+"""Responses that follow from the request's head alone: planned, rendered and remembered without an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trickleweb.application import Planning, Terms
+from trickleweb.errors import HTTPError, UnsafeHeader
+from trickleweb.files import FilesError, HashPending, is_snapshot
+from trickleweb.files.recent import Recent
+from trickleweb.http1 import Delivery, decide_delivery, error_plan
+from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.messages import Request as Head
+from trickleweb.server.fixed import FixedResponse, PlannedResponse, Sendable, resumed
+from trickleweb.server.tokens import AskedToken, PlannedToken, digest_of, encode
+from trickleweb.server.tokens.plan import PlanTooLarge
+from trickleweb.server.tokens.request import packed_head, unpacked_head
+
+UNWANTED_BYTES = 65_536  # of a body that nobody wants: it is read and dropped, to keep the connection
+REMEMBERED_BYTES = 16 << 20
+
+
+class Planner:
+    """Asks what plans; all that it remembers only saves time. `on_error` gets what should not have been raised."""
+
+    def __init__(
+        self,
+        source: Planning,
+        now_s: Callable[[], int],
+        on_error: Callable[[Exception], None],
+        remembered_bytes: int = REMEMBERED_BYTES,
+    ) -> None:
+        self._source = source
+        self._now_s = now_s
+        self._on_error = on_error
+        self._made: Recent[tuple[int, Delivery], tuple[Plan, int, Sendable]] = Recent(remembered_bytes)
+
+    def drop_caches(self) -> None:
+        """Forget everything."""
+        self._made.clear()
+
+    def terms(self, head: Head) -> Terms | None:
+        """The terms of a request with its plan, None if that takes more than its head; `HTTPError`, `HashPending`."""
+        try:
+            plan = self._source.plan(head)
+        except HTTPError as error:
+            if isinstance(error.__cause__, FilesError):
+                self._on_error(error.__cause__)
+            raise
+        except HashPending:
+            raise
+        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+            self._on_error(error)
+            raise HTTPError(500) from None
+        return None if plan is None else Terms(max_body_bytes=UNWANTED_BYTES, plan=plan)
+
+    def refusal(self, error: HTTPError, head: Head | None) -> Plan:
+        """The response for an error: the source's own page, or a plain one."""
+        html = head is not None and "text/html" in (head.headers.joined("accept") or "")
+        try:
+            own = self._source.error_page(error)
+        except FilesError:
+            own = None
+        return own or error_plan(error, html=html)
+
+    def made(self, plan: Plan, head: Head, *, close: bool) -> Sendable:
+        """The response to a request; the connection ends after it if `close` says so."""
+        delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close)
+        date_s, key = self._now_s(), (id(plan), delivery)
+        known = self._made.get(key)
+        if known is not None and known[0] is plan and known[1] == date_s:
+            return known[2]
+        made = self._sendable(PlannedResponse.of(plan, delivery, date_s), head)
+        self._made.put(key, (plan, date_s, made), made.response.weight)
+        return made
+
+    def last(self, error: HTTPError, *, has_body: bool) -> Sendable:
+        """The last response on a connection whose input is no request."""
+        plan = self.refusal(error, None)
+        delivery = Delivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
+        return self._sendable(PlannedResponse.of(plan, delivery, self._now_s()), None)
+
+    def resumed(self, token: AskedToken) -> FixedResponse:
+        """The response that was begun with the token, here or elsewhere; `BadToken`, or `HashPending`."""
+        head = unpacked_head(token.request)
+        try:
+            terms = self.terms(head)
+            plan = Plan(404) if terms is None or terms.plan is None else terms.plan
+        except HTTPError as error:
+            plan = self.refusal(error, head)
+        return resumed(token.delivered, token.check(plan))
+
+    def hashed(self, token: PlannedToken) -> bytes | None:
+        """The token with the strong names of all contents that had no hash when it was made; None while one has none.
+
+        With strong names any machine goes on with the response.
+        """
+        pieces = [self._hashed(piece) for piece in token.plan.pieces]
+        firm = tuple(piece for piece in pieces if piece is not None)
+        if len(firm) < len(pieces):
+            return None
+        return encode(PlannedToken(token.delivered, Plan(token.plan.status, token.plan.headers, firm)))
+
+    def _hashed(self, piece: Piece) -> Piece | None:
+        if isinstance(piece, Inline) or not is_snapshot(piece.content):
+            return piece
+        name = self._source.strong_name(piece.content)
+        return None if name is None else Slice(name, piece.start, piece.stop)
+
+    def _sendable(self, value: PlannedResponse, head: Head | None) -> Sendable:
+        try:
+            return self._fitting(value, head)
+        except (PlanTooLarge, UnsafeHeader) as error:
+            self._on_error(error)
+        plan = error_plan(HTTPError(500, "The response cannot be sent as it is."))
+        delivery = Delivery(plan.body_bytes, chunked=False, has_body=value.delivery.has_body, keep_alive=False)
+        return PlannedResponse.of(plan, delivery, value.date_s).sendable()
+
+    def _fitting(self, value: PlannedResponse, head: Head | None) -> Sendable:
+        try:
+            return value.sendable()
+        except PlanTooLarge:
+            if head is None:
+                raise
+        response = value.rendered()
+        token = AskedToken(value.delivered(response.head or b""), digest_of(value.plan), packed_head(head))
+        return Sendable(response, encode(token), value.plan.status)

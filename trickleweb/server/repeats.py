@@ -1,0 +1,67 @@
+"""Cache of the responses of a moment ago, by the exact bytes of their request: a repeat costs next to nothing.
+
+An entry is good for some milliseconds only, and within its second, so that its Date is right and a file that was
+replaced is noticed at once, as people count. The bytes are those that the plan promised, by their content's hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from trickleweb.files.recent import Recent
+from trickleweb.messages import Request as Head
+from trickleweb.server.fixed import Read, Sendable
+from trickleweb.server.input import InputWindow
+from trickleweb.server.limits import OVERHEAD_BYTES
+
+STEADY_NS = 10_000_000
+MAX_REQUEST_BYTES = 2048
+_SECOND_NS = 1_000_000_000
+_REMEMBERED_BYTES = 8 << 20
+
+
+class Repeat(NamedTuple):
+    """A response that may be given again, and the request that it answers."""
+
+    made: Sendable
+    head: Head
+    until_ns: int
+
+
+class Repeats:
+    """A bounded cache that may be dropped at any time. For plans that are equal for equal requests."""
+
+    def __init__(self, clock_ns: Callable[[], int], steady_ns: int = STEADY_NS) -> None:
+        self.now_ns = clock_ns
+        self._steady_ns = steady_ns
+        self._answers: Recent[bytes, Repeat] = Recent(_REMEMBERED_BYTES)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._answers.clear()
+
+    def find(self, window: InputWindow) -> Repeat | None:
+        """What exactly this input was answered with a moment ago, as one request on a connection that goes on."""
+        return None if window.ended or window.size_bytes > len(window.first) else self.recall(window.first)
+
+    def recall(self, request: bytes) -> Repeat | None:
+        """What these bytes were answered with a moment ago."""
+        known = self._answers.get(request)
+        return None if known is None or known.until_ns <= self.now_ns() else known
+
+    def note(self, window: InputWindow, asked_ns: int, made: Sendable, head: Head, read: Read) -> Sendable:
+        """Remember the answer to this input, one request, that was planned at `asked_ns`; it comes back.
+
+        Its bytes are gathered, if they are few; raises what `read` raises.
+        """
+        until = min(asked_ns + self._steady_ns, (asked_ns // _SECOND_NS + 1) * _SECOND_NS)
+        first = window.first
+        if until > asked_ns and window.size_bytes <= MAX_REQUEST_BYTES and first.startswith((b"GET ", b"HEAD ")):
+            made = made._replace(response=made.response.gathered(read))
+            size = window.size_bytes + made.response.inline_bytes + len(made.response.whole or b"")
+            self._answers.put(first, Repeat(made, head, until), size + OVERHEAD_BYTES)
+        return made
+
+
+FORGETFUL = Repeats(lambda: 0, 0)

@@ -1,0 +1,215 @@
+"""The next request on a connection: read from its input, planned or run, and its response begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trickles.service import Continuation, Deferred, Event, Reply
+from trickleweb.application import Application, Terms
+from trickleweb.errors import HTTPError
+from trickleweb.files import ContentNotHere, FilesUnavailable
+from trickleweb.http1 import CONTINUE, unavailable
+from trickleweb.limits import Limits
+from trickleweb.messages import Request as Head
+from trickleweb.server.errors import Busy, NotThisResponse
+from trickleweb.server.fixed import Chunk, FixedResponse, Read, Sendable, last_response
+from trickleweb.server.input import (
+    NOT_WHOLE,
+    CompleteRequest,
+    InputWindow,
+    Interim,
+    RefusedRequest,
+    RequestReader,
+    Where,
+    input_window,
+    lost,
+)
+from trickleweb.server.observer import Observer
+from trickleweb.server.planned import Planner
+from trickleweb.server.repeats import Repeats
+from trickleweb.server.tokens import InterimToken, encode
+
+if TYPE_CHECKING:
+    from trickleweb.server.exchanges import Exchanges
+
+_TRIES = 3  # at a file that is replaced while its response begins
+_INTERIM = encode(InterimToken())
+
+
+class RequestServer:
+    """Begins responses, by a planner, by exchanges, or by both: the planner is asked first.
+
+    `remember` gets each fixed response that begins with its token.
+    """
+
+    def __init__(
+        self,
+        application: Application | None,
+        planner: Planner | None,
+        exchanges: Exchanges | None,
+        *,
+        read: Read,
+        repeats: Repeats,
+        observer: Observer,
+        remember: Callable[[bytes, FixedResponse], FixedResponse],
+        report: Callable[[Exception], None],
+        limits: Limits,
+        now_s: Callable[[], int],
+    ) -> None:
+        self._application = application
+        self._planner = planner
+        self._exchanges = exchanges
+        self._read = read
+        self._repeats = repeats
+        self._observer = observer
+        self._remember = remember
+        self._report = report
+        self._now_s = now_s
+        self._reader = RequestReader(self._terms, limits, now_s)
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster."""
+        self._reader.drop_caches()
+
+    def next(
+        self,
+        event: Event,
+        start: int,
+        where: Where,
+        before: tuple[Chunk, ...] = (),
+        *,
+        continued: bool = False,
+        scanned: bool = False,
+    ) -> Reply | Deferred:
+        """Begin the response to the next request at output offset `start`, after `before`, if there is a request."""
+        exchanges = self._exchanges
+        if exchanges is not None and (found := exchanges.under_way(event, start, where)) is not None:
+            return found._replace(chunks=(*before, *found.chunks)) if before and isinstance(found, Reply) else found
+        window = input_window(event, where[1])
+        if event.input_lost:
+            return self._refuse(event, start, where, before, RefusedRequest(None, lost(NOT_WHOLE), None), window)
+        repeat = self._repeats.find(window)
+        if repeat is not None:
+            try:
+                return self._begin(event, start, where, before, repeat.made, window.size_bytes, repeat.head)
+            except (ContentNotHere, FilesUnavailable):
+                pass
+        if exchanges is not None and not scanned and (look := self._reader.long_scan(window, where)) is not None:
+            again = partial(self.next, event, start, where, before, continued=continued, scanned=True)
+            return exchanges.scan(self._reader, look, where, again)
+        for _ in range(_TRIES):
+            try:
+                return self._read_next(event, start, where, before, window, continued=continued)
+            except ContentNotHere:  # replaced since it was planned: nothing of it was sent yet
+                continue
+            except FilesUnavailable as error:
+                self._report(error)
+                refused = RefusedRequest(None, unavailable("The file cannot be read now."), None)
+                return self._refuse(event, start, where, before, refused, window)
+        raise Busy
+
+    def _read_next(
+        self,
+        event: Event,
+        start: int,
+        where: Where,
+        before: tuple[Chunk, ...],
+        window: InputWindow,
+        *,
+        continued: bool,
+    ) -> Reply | Deferred:
+        asked_ns = self._repeats.now_ns()
+        found = self._reader.read(window, where, early=event.early, continued=continued)
+        match found:
+            case None:
+                return Reply(before, end=start if window.ended and window.is_nothing else None)
+            case Interim():
+                known = Continuation(_INTERIM, start, start + len(CONTINUE), where[1])
+                return Reply((*before, *wanted_of(start, CONTINUE, event)), known)
+            case RefusedRequest():
+                return self._refuse(event, start, where, before, found, window, asked_ns)
+        plan = found.terms.plan
+        if plan is None:
+            return self._run(event, start, where, found)
+        assert self._planner is not None
+        made = self._planner.made(plan, found.head, close=found.closes)
+        if found.size_bytes == window.size_bytes and not made.response.last:
+            made = self._repeats.note(window, asked_ns, made, found.head, self._read)
+        return self._begin(event, start, where, before, made, found.size_bytes, found.head)
+
+    def _refuse(
+        self,
+        event: Event,
+        start: int,
+        where: Where,
+        before: tuple[Chunk, ...],
+        refused: RefusedRequest,
+        window: InputWindow,
+        asked_ns: int = 0,
+    ) -> Reply:
+        """Answer a request that the application does not see; the connection ends if its body is not all there."""
+        head, size = refused.head, refused.size_bytes
+        close = size is None or (window.ended and size == window.size_bytes)
+        taken = window.size_bytes if size is None else size
+        made = self._refusal(refused.error, head, window.first, close=close)
+        if head is not None and taken == window.size_bytes and not made.response.last:
+            made = self._repeats.note(window, asked_ns, made, head, self._read)
+        return self._begin(event, start, where, before, made, taken, head)
+
+    def _refusal(self, error: HTTPError, head: Head | None, first: bytes, *, close: bool) -> Sendable:
+        has_body = not first.lstrip(b"\r\n").startswith(b"HEAD ")
+        if self._planner is not None:
+            if head is None:
+                return self._planner.last(error, has_body=has_body)
+            return self._planner.made(self._planner.refusal(error, head), head, close=close)
+        if head is None:
+            return last_response(error, self._now_s(), has_body=has_body)
+        from trickleweb.server.run import refused
+
+        made = refused(error, head, close=close, date_s=self._now_s()).sendable
+        assert made is not None
+        return made
+
+    def _begin(
+        self,
+        event: Event,
+        start: int,
+        where: Where,
+        before: tuple[Chunk, ...],
+        made: Sendable,
+        size_bytes: int,
+        head: Head | None,
+    ) -> Reply:
+        """The first reply of a fixed response to a request of `size_bytes`."""
+        consumed = event.input_stop if made.response.last else where[1] + size_bytes
+        reply = made.begin(event, start, consumed, self._read, before)
+        self._remember(made.token, made.response)
+        self._observer.begun(head, event.peer, made.status, made.response.body_bytes)
+        return reply
+
+    def _terms(self, head: Head) -> Terms:
+        terms = None if self._planner is None else self._planner.terms(head)
+        if terms is not None:
+            return terms
+        if self._application is None:
+            raise HTTPError(404)
+        try:
+            return self._application.terms(head)
+        except HTTPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+            self._report(error)
+            raise HTTPError(500) from None
+
+    def _run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
+        if self._exchanges is None:
+            raise NotThisResponse("nothing is run here")
+        return self._exchanges.run(event, start, where, complete)
+
+
+def wanted_of(start: int, data: bytes, event: Event) -> tuple[tuple[int, bytes], ...]:
+    """What is wanted of a few bytes at `start`."""
+    found = [(max(low, start), min(high, start + len(data))) for low, high in event.wants]
+    return tuple((low, data[low - start : high - start]) for low, high in found if low < high)

@@ -1,0 +1,156 @@
+"""Go on with what another replica began, or this one has forgotten: from a token back to its response."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trickleweb.application import Terms
+from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
+from trickleweb.bodies.iteration import abandon, collected, framed
+from trickleweb.errors import HTTPError
+from trickleweb.http1 import parse_head_untrusted, render_head
+from trickleweb.limits import Limits
+from trickleweb.messages import NeedMore, Plan
+from trickleweb.responses import Response
+from trickleweb.server.contexts import RequestFactory
+from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.fixed import FixedResponse, resumed
+from trickleweb.server.input import CompleteRequest, InputWindow
+from trickleweb.server.limits import StreamLimits
+from trickleweb.server.producer import Producer
+from trickleweb.server.run import Responder, plan_of
+from trickleweb.server.stream import Origins, StreamedResponse
+from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, VerifiedRange, decode_untrusted
+from trickleweb.server.tokens.plan import decode_plan
+from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, delivery_of, kind_check
+from trickleweb.server.tokens.request import ReplayContext, stored_key, unpacked
+from trickleweb.server.unsafe import AtMostOnce
+
+
+class Resumer:
+    """Makes responses again; keeps nothing. `NotThisResponse` where that is not possible, or gives another one."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        requests: RequestFactory,
+        once: AtMostOnce,
+        limits: Limits,
+        stream_limits: StreamLimits,
+    ) -> None:
+        self._responder = responder
+        self._requests = requests
+        self._once = once
+        self._limits = limits
+        self._stream_limits = stream_limits
+
+    async def fixed(self, token: Token, connection: bytes, peer: str) -> FixedResponse:
+        """The response of a token, whose bytes follow from their offset."""
+        if isinstance(token, KeptToken):
+            token = decode_untrusted(await self._kept(token.key))
+        if isinstance(token, PlannedToken):
+            return resumed(token.delivered, token.plan)
+        if not isinstance(token, AskedToken) or token.context is None:
+            raise NotThisResponse("a token of another kind of response")
+        plan = await self._plan_again(token, token.context, connection, peer)
+        return resumed(token.delivered, token.check(plan))
+
+    async def stream(self, covered: VerifiedRange, connection: bytes, peer: str) -> StreamedResponse:
+        """The streamed response of a range; its bytes are still to be verified."""
+        if isinstance(covered.source, Replay):
+            stream = await self._stream_again(covered.source, covered.framing, connection, peer)
+        else:
+            stream = self._from_cursor(covered)
+        stream.resumed_from = covered
+        return stream
+
+    def _from_cursor(self, covered: VerifiedRange) -> StreamedResponse:
+        try:
+            return from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
+        except (StateRefused, NotThisResponse):
+            raise
+        except Exception as error:  # of a program's migration: a replica of another release may do without it
+            self._responder.on_error(error)
+            raise NotThisResponse("the steps cannot go on from that state") from error
+
+    async def _stream_again(self, source: Replay, framing: Framing, connection: bytes, peer: str) -> StreamedResponse:
+        response = await self._run(source.request, source.context, connection, peer)
+        body = response.body
+        if isinstance(body, Complete):  # it came at once this time
+            body = Streamed((body.data,), len(body.data))
+        if not isinstance(body, Streamed):
+            raise NotThisResponse("the request is answered otherwise by now")
+        delivery = delivery_of(framing, None if framing.chunked else body.byte_count)
+        if kind_check(response.status, response.headers, delivery) != framing.kind_check:
+            await abandon(body)
+            raise NotThisResponse("the request is answered otherwise by now")
+        head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
+        known = head if framing.fits(head) else None  # its body can be gone on with all the same
+        producer = Producer(framed(body, delivery), limits=self._stream_limits)
+        return StreamedResponse(producer, Origins(source, None, {}, b""), framing, known, self._stream_limits)
+
+    async def _plan_again(self, token: AskedToken, context: ReplayContext, connection: bytes, peer: str) -> Plan:
+        has_body = token.delivered.delivery.has_body
+        response = await self._run(token.request, context, connection, peer)
+        if isinstance(response.body, Streamed) and has_body:  # it did not come at once this time
+            response = replace(response, body=await self._collected(response.body))
+        if not isinstance(response.body, Streamed | Stepped):
+            return plan_of(response)
+        await abandon(response.body)
+        if has_body:
+            raise NotThisResponse("the request is answered otherwise by now")
+        return Plan(response.status, response.headers)
+
+    async def _collected(self, body: Streamed) -> Complete:
+        try:
+            return await collected(body, self._responder.limits.replayed_bytes)
+        except Exception as error:
+            self._responder.on_error(error)
+            raise NotThisResponse("the body is another one here") from error
+
+    async def _run(self, packed: bytes, context: ReplayContext, connection: bytes, peer: str) -> Response:
+        """What the application answers to a request of a token."""
+        complete = await self._complete(packed)
+        return await self._responder.run(
+            self._requests.request(complete, complete.body(), context, connection=connection, peer=peer)
+        )
+
+    async def _complete(self, packed: bytes) -> CompleteRequest:
+        key = stored_key(packed)
+        raw = unpacked(packed) if key is None else await self._kept(key)
+        try:
+            head = parse_head_untrusted(raw, self._limits)
+            terms = self._responder.application.terms(head) if not isinstance(head, NeedMore) else Terms()
+        except HTTPError as error:
+            raise NotThisResponse(str(error)) from None
+        if isinstance(head, NeedMore):
+            raise NotThisResponse("a request that is cut")
+        window = InputWindow(raw, len(raw), ended=False, read=lambda start, stop: raw[start:stop])
+        return CompleteRequest(head, terms, window, len(raw))
+
+    async def _kept(self, key: bytes) -> bytes:
+        found = await self._once.kept(key)
+        if found is None:
+            raise NotThisResponse("the ledger keeps nothing of it")
+        return found
+
+
+def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits) -> tuple[StreamedResponse, int]:
+    """The response gone on with from that range, and its status (0 if only its first range tells).
+
+    `StateRefused` if the steps are not known here any more, `NotThisResponse` for a token of another release.
+    """
+    source, framing = covered.source, covered.framing
+    assert isinstance(source, Cursor)
+    body = known.unpack(source.checkpoint).body
+    delivery = delivery_of(framing, None)
+    head, status = None, 0
+    if source.plan:
+        try:
+            plan = decode_plan(source.plan)
+            rendered = render_head(plan.status, plan.headers, delivery, date_seconds=framing.date_s)
+        except ValueError as exc:
+            raise NotThisResponse(str(exc)) from None
+        status, head = plan.status, rendered if framing.fits(rendered) else None
+    producer = Producer(framed(body, delivery), covered.at, body.cursor, limits)
+    return StreamedResponse(producer, Origins(None, body.steps, body.args, source.plan), framing, head, limits), status

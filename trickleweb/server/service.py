@@ -1,0 +1,245 @@
+"""The HTTP/1.1 server as a service on a listener: an event in, a reply out, now or later.
+
+Each complete request at the beginning of the input becomes a response with a token of its own; from then on any replica
+answers any wanted range of that response from the token. What is kept between two events can be lost. The way of an
+event, each step only if the one before does not answer it:
+
+1. `_repeat`: the request came a moment ago, byte for byte, and its response followed from its head: send it again.
+2. The event has a token: send what is wanted of its response (`fixed`, `streams`), which may have to be made again.
+3. There is input after that response: read the next request (`requests`, `input`). Its terms may hold a plan, if the
+   response follows from the head alone (`planned`): files, redirects. That takes no event loop, and a folder has
+   nothing else.
+4. Else the application is run (`exchanges`), and the reply comes later.
+
+Errors of all of it become refusals in one table (`errors.refusal_of`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from trickles.keyring import Keyring
+from trickles.service import Buffer, Continuation, Deferred, Event, Reply
+from trickleweb.application import Application, Planning
+from trickleweb.files import ContentNotHere, FilesUnavailable
+from trickleweb.files.recent import Recent
+from trickleweb.http1 import CONTINUE
+from trickleweb.ledger import Ledger
+from trickleweb.limits import DEFAULT_LIMITS, Limits
+from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
+from trickleweb.server.fixed import FixedResponse, resumed
+from trickleweb.server.input import has_input
+from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, DEFAULT_STREAM_LIMITS, ServerLimits, StreamLimits
+from trickleweb.server.observer import Observe, Observer
+from trickleweb.server.planned import Planner
+from trickleweb.server.repeats import FORGETFUL, Repeats
+from trickleweb.server.requests import RequestServer, wanted_of
+from trickleweb.server.tokens import (
+    AskedToken,
+    InterimToken,
+    PlannedToken,
+    Token,
+    VerifiedRange,
+    decode_untrusted,
+    keeps_alive,
+)
+
+if TYPE_CHECKING:
+    from trickleweb.server.exchanges import Exchanges
+
+_RANGES = 4096
+
+
+class HttpService:
+    """Serves an application, what plans from heads alone, or both in one.
+
+    `statuses` counts the responses it began, those of repeats too. `clock_us` gives microseconds since 1970. `ring`,
+    `ledger` and `entropy` are for an application that is run, on an asyncio loop: all replicas share the first two.
+    `repeats` is for plans that are equal for equal requests as long as nothing changes. `observe` is called when a
+    response begins.
+    """
+
+    def __init__(
+        self,
+        application: Application | Planning,
+        *,
+        clock_us: Callable[[], int],
+        ring: Callable[[], Keyring] | None = None,
+        ledger: Ledger | None = None,
+        entropy: Callable[[int], bytes] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        server_limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+        stream_limits: StreamLimits = DEFAULT_STREAM_LIMITS,
+        repeats: Repeats = FORGETFUL,
+        observe: Observe | None = None,
+    ) -> None:
+        self._on_error: Callable[[Exception], None] = lambda _: None
+        self._read: Callable[[str, int, int], Buffer] = application.read
+        self._clock_us = clock_us
+        self._observer = Observer(observe, clock_us, self._report)
+        self._repeats = repeats
+        self._planner: Planner | None = None
+        self._exchanges: Exchanges | None = None
+        self._responses: Recent[bytes, FixedResponse] = Recent(server_limits.remembered_bytes)
+        self._ranges: Recent[bytes, VerifiedRange] = Recent(_RANGES)
+        if hasattr(application, "plan"):
+            self._planner = Planner(
+                cast("Planning", application), self._now_s, self._report, server_limits.remembered_bytes
+            )
+        run: Application | None = None
+        if hasattr(application, "respond"):
+            from trickleweb.server.exchanges import Exchanges  # a folder is served without it, and starts sooner
+
+            if ring is None or ledger is None or entropy is None:
+                raise TypeError("an application that is run needs the fleet's ring, ledger and entropy")
+            run = cast("Application", application)
+            self._exchanges = Exchanges(
+                run, ring=ring, ledger=ledger, clock_us=clock_us, entropy=entropy,
+                observer=self._observer, on_error=self._report, limits=limits, server_limits=server_limits,
+                stream_limits=stream_limits, remember=self._remember,
+            )  # fmt: skip
+        self._requests = RequestServer(
+            run, self._planner, self._exchanges, read=self._read, repeats=repeats, observer=self._observer,
+            remember=self._remember, report=self._report, limits=limits, now_s=self._now_s,
+        )  # fmt: skip
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """The responses that began here, by status."""
+        return self._observer.statuses
+
+    @property
+    def other_ledger(self) -> int:
+        """Unsafe requests of connections that began where another ledger is in use: they are not run."""
+        return 0 if self._exchanges is None else self._exchanges.other_ledger
+
+    @property
+    def busy(self) -> bool:
+        """Something is under way that was asked for."""
+        return self._exchanges is not None and self._exchanges.busy
+
+    def report_errors(self, callback: Callable[[Exception], None]) -> None:
+        """Call `callback` with what the application should not have raised; the client gets a 500, or a visible end."""
+        self._on_error = callback
+
+    def drop_caches(self) -> None:
+        """Forget all that only makes things faster; what runs goes on."""
+        for each in (self._planner, self._exchanges, self._requests):
+            if each is not None:
+                each.drop_caches()
+        for cache in (self._repeats, self._responses, self._ranges):
+            cache.clear()
+
+    async def close(self) -> None:
+        """End all that runs."""
+        if self._exchanges is not None:
+            await self._exchanges.close()
+
+    def handle(self, event: Event) -> Reply | Deferred:
+        """Answer one event; never raises for what a client sends, a disk or a program does."""
+        self._observer.mark()
+        try:
+            return self._repeat(event) or self._answer(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is not left to wait
+            if (fault := reported(error)) is not None:
+                self._report(fault)
+            return refusal_of(error, early=event.early)
+
+    # a token's response
+
+    def _repeat(self, event: Event) -> Reply | None:
+        """What `_answer` says to a request that stands alone and was answered a moment ago, in half the time."""
+        known, start, consumed = event.continuation, 0, 0
+        if known is not None:
+            if known.stop is None or (event.wants and event.wants[0][0] < known.stop) or not keeps_alive(known.state):
+                return None
+            start, consumed = known.stop, known.consumed
+        if consumed != event.input_offset or event.input_end or event.spooled is not None or event.input_lost:
+            return None
+        repeat = self._repeats.recall(event.input)
+        if repeat is None:
+            return None
+        try:
+            reply = repeat.made.begin(event, start, consumed + len(event.input), self._read)
+        except (ContentNotHere, FilesUnavailable):
+            return None
+        made = repeat.made
+        self._observer.begun(repeat.head, event.peer, made.status, made.response.body_bytes)
+        return reply
+
+    def _answer(self, event: Event) -> Reply | Deferred:
+        known = event.continuation
+        if known is None:
+            return self._requests.next(event, 0, (event.connection, 0))
+        if known.stop is None:
+            raise BadToken("a continuation of no known kind")
+        response = self._responses.get(known.state)
+        if response is not None:
+            return self._fixed(event, known, response)
+        covered = self._ranges.get(known.state)
+        token = decode_untrusted(known.state) if covered is None else covered
+        match token:
+            case VerifiedRange():
+                self._ranges.put(known.state, token)
+                return self._range(event, known, token)
+            case InterimToken():
+                if has_input(event):
+                    return self._requests.next(event, known.stop, (event.connection, known.consumed), continued=True)
+                return Reply(wanted_of(known.start, CONTINUE, event))
+        return self._resumed(event, known, token)
+
+    def _range(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
+        assert known.stop is not None
+        if known.more or not has_input(event):
+            return self._run_by().stream(event, known, covered)
+        if covered.framing.last:
+            return Reply(end=known.stop)
+        return self._requests.next(event, known.stop, (event.connection, known.consumed))
+
+    def _resumed(self, event: Event, known: Continuation, token: Token) -> Reply | Deferred:
+        """The response of a token that is not remembered, made again here."""
+        if isinstance(token, PlannedToken):
+            if self._exchanges is not None:
+                self._observer.resumed_now(event.peer)
+            return self._fixed(event, known, self._remember(known.state, resumed(token.delivered, token.plan)))
+        if isinstance(token, AskedToken) and token.context is None:
+            if self._planner is None:
+                raise NotThisResponse("nothing plans here")
+            return self._fixed(event, known, self._remember(known.state, self._planner.resumed(token)))
+
+        def made(response: FixedResponse) -> Reply | Deferred:
+            return self._fixed(event, known, self._remember(known.state, response))
+
+        return self._run_by().resume(event, token, known.state, made)
+
+    def _fixed(self, event: Event, known: Continuation, response: FixedResponse) -> Reply | Deferred:
+        chunks = tuple(response.chunks(known.start, event.wants, event.budget, self._read))
+        stop = known.start + response.size_bytes
+        if response.last or not has_input(event):
+            return Reply(chunks, self._hashed(known, response), stop if response.last else None)
+        return self._requests.next(event, stop, (event.connection, known.consumed), chunks)
+
+    def _hashed(self, known: Continuation, response: FixedResponse) -> Continuation | None:
+        """The continuation anew once files have hashes that had none when the response began."""
+        if self._planner is None or not response.provisional:
+            return None
+        token = decode_untrusted(known.state)
+        fresh = self._planner.hashed(token) if isinstance(token, PlannedToken) else None
+        return None if fresh is None else known._replace(state=fresh)
+
+    def _remember(self, state: bytes, response: FixedResponse) -> FixedResponse:
+        self._responses.put(state, response, response.weight)
+        return response
+
+    def _run_by(self) -> Exchanges:
+        if self._exchanges is None:
+            raise NotThisResponse("nothing is run here")
+        return self._exchanges
+
+    def _now_s(self) -> int:
+        return self._clock_us() // 1_000_000
+
+    def _report(self, error: Exception) -> None:
+        self._on_error(error)

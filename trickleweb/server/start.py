@@ -1,0 +1,130 @@
+"""Start responses: from a complete request to what goes out first; the application is run, once if it must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from trickleweb.bodies import Streamed
+from trickleweb.bodies.iteration import framed
+from trickleweb.http1 import render_head
+from trickleweb.ledger import request_key
+from trickleweb.server.contexts import RequestFactory
+from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.fixed import Sendable, resumed
+from trickleweb.server.input import CompleteRequest, Where
+from trickleweb.server.limits import StreamLimits
+from trickleweb.server.producer import Producer
+from trickleweb.server.resume import from_cursor
+from trickleweb.server.run import Exchange, ResolvedResponse, Responder
+from trickleweb.server.stream import Origins, StreamedResponse
+from trickleweb.server.tokens import (
+    MAX_TOKEN_BYTES,
+    KeptToken,
+    PlannedToken,
+    VerifiedRange,
+    decode_untrusted,
+    encode,
+)
+from trickleweb.server.tokens.ranges import Cursor, Replay, framing_of, kind_check
+from trickleweb.server.tokens.request import ReplayContext, check_length, packed, stored
+from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
+
+
+@dataclass(frozen=True, slots=True)
+class StartedResponse:
+    """A response about to go out; its request is the first `size_bytes` of the window."""
+
+    what: Sendable | StreamedResponse
+    status: int
+    size_bytes: int
+
+    @property
+    def body_bytes(self) -> int | None:
+        """The length of the body, None while it is being made."""
+        return self.what.response.body_bytes if isinstance(self.what, Sendable) else None
+
+    @property
+    def weight(self) -> int:
+        """Its size in a cache."""
+        return self.what.response.weight if isinstance(self.what, Sendable) else 0
+
+    @property
+    def last(self) -> bool:
+        """The connection ends after it."""
+        return self.what.response.last if isinstance(self.what, Sendable) else self.what.framing.last
+
+
+class ResponseStarter:
+    """Starts responses; keeps nothing."""
+
+    def __init__(
+        self, responder: Responder, requests: RequestFactory, once: AtMostOnce, stream_limits: StreamLimits
+    ) -> None:
+        self._responder = responder
+        self._requests = requests
+        self._once = once
+        self._unsafe = UnsafeRequests(responder, once)
+        self._stream_limits = stream_limits
+
+    async def start(
+        self, complete: CompleteRequest, where: Where, peer: str, context: ReplayContext
+    ) -> StartedResponse:
+        """Run the application, or find what came of the request before.
+
+        `InputLost`, `LedgerUnavailable`, OSError: nothing has begun.
+        """
+        request = self._requests.request(complete, complete.body(), context, connection=where[0], peer=peer)
+        pack = partial(self._pack, complete, context)
+        exchange = Exchange(complete.head, request, complete.closes, context.now // 1_000_000, pack)
+        if exchange.is_safe:
+            return self._started(await self._responder.respond(exchange), exchange, complete.size_bytes)
+        key = request_key(where[0], context.offset)
+        token = await self._unsafe.token(exchange, key, repeatable=complete.terms.repeatable)
+        return self._kept(key, token, complete.size_bytes)
+
+    async def lost(self, where: Where, *, date_s: int) -> StartedResponse:
+        """The refusal of a request whose input was lost; from now on nobody acts on it. `LedgerUnavailable`."""
+        made = await self._unsafe.lose(where, date_s=date_s)
+        return StartedResponse(made, made.status, 0)
+
+    async def _pack(self, complete: CompleteRequest, context: ReplayContext) -> Replay:
+        """The request for a token; one too long for it lies in the ledger from now on, or is `RequestTooLong`."""
+        check_length(complete.size_bytes, self._responder.limits)
+        raw = complete.raw
+        request = packed(raw, self._responder.limits)
+        if request is None:
+            key, request = stored(raw, self._responder.limits)
+            await self._once.complete(key, raw)
+        return Replay(context, request)
+
+    def _started(self, resolved: ResolvedResponse, exchange: Exchange, size_bytes: int) -> StartedResponse:
+        status = resolved.status
+        if resolved.sendable is not None:
+            return StartedResponse(resolved.sendable, status, size_bytes)
+        if resolved.first_token:
+            return self._from_cursor(resolved.first_token, size_bytes)
+        body, delivery = resolved.body, resolved.delivery
+        assert isinstance(body, Streamed)
+        head = render_head(status, resolved.headers, delivery, date_seconds=exchange.date_s)
+        framing = framing_of(delivery, exchange.date_s, head, kind_check(status, resolved.headers, delivery))
+        origins = Origins(resolved.replay, None, {}, b"")
+        producer = Producer(framed(body, delivery), limits=self._stream_limits)
+        stream = StreamedResponse(producer, origins, framing, head, self._stream_limits)
+        return StartedResponse(stream, status, size_bytes)
+
+    def _from_cursor(self, token: bytes, size_bytes: int) -> StartedResponse:
+        covered = decode_untrusted(token)
+        if not isinstance(covered, VerifiedRange) or not isinstance(covered.source, Cursor):
+            raise NotThisResponse("no steps go on from that token")
+        stream, status = from_cursor(self._responder.application.steps, covered, self._stream_limits)
+        return StartedResponse(stream, status, size_bytes)
+
+    def _kept(self, key: bytes, token: bytes, size_bytes: int) -> StartedResponse:
+        """The response that the ledger keeps; `NotThisResponse` if a replica of another release kept it."""
+        found = decode_untrusted(token)
+        if not isinstance(found, PlannedToken):
+            return self._from_cursor(token, size_bytes)
+        response = resumed(found.delivered, found.plan)
+        known = token if len(token) <= MAX_TOKEN_BYTES else encode(KeptToken(key))
+        return StartedResponse(Sendable(response, known, found.plan.status), found.plan.status, size_bytes)

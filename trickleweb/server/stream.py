@@ -1,0 +1,227 @@
+"""One streamed response on this replica: which ranges of it are verified, and which one comes next.
+
+The body of a streamed response is not known when it begins. So the output is covered range by range: each range has a
+token that says how the body is made (`Source`), where the range begins, and a digest of its bytes. A client never gets
+bytes that no token covers, and shows the token when it asks for more; so any replica can check, before it sends a
+byte, that it makes the very bytes that were begun with. Invariants:
+
+- Ranges join: each begins where the one before stopped, and its token is derived from that one's response.
+- A range is given out only for bytes that are made here, and for steps only up to the end of one: a cursor leads there.
+- `verify` has been called with a token before anything is sent under it. Tokens made here are verified by that.
+- `more` of a continuation says that the body goes on after its stop; the last range has none.
+
+A token is offered before it is asked for (`_offers`), as a client that waits for the end of a range would lose a round
+trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One token for the whole body,
+with a digest that is checked at its end, was tried: a client then has all wrong bytes before anybody notices.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trickles.service import Continuation, Event, Reply
+from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Steps
+from trickleweb.bodies.steps import Stepped
+from trickleweb.plain import Plain
+from trickleweb.server.errors import Evicted, NotThisResponse, StreamBroke, StreamFailed
+from trickleweb.server.fixed import Chunk
+from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
+from trickleweb.server.producer import Producer
+from trickleweb.server.tokens import encode
+from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, Source, VerifiedRange
+
+OFFER_AGAIN = 8  # replies later: an offer takes room from data, and is seldom lost
+_VERIFIED = 64
+
+
+class Origins(NamedTuple):
+    """What the ranges of a response derive from: how to make it anew."""
+
+    replay: Replay | None  # a request to run again, or
+    steps: Steps | None  # steps, with their arguments and the plan of the head
+    args: dict[str, Plain]
+    plan: bytes
+
+
+class StreamedResponse:
+    """A producer and the response it belongs to. `head` is None where a replica goes on without it.
+
+    Its methods raise `Evicted` for what is not kept any more: another one is to be made.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        origins: Origins,
+        framing: Framing,
+        head: bytes | None,
+        limits: StreamLimits = DEFAULT_STREAM_LIMITS,
+    ) -> None:
+        self._limits = limits
+        self.producer = producer
+        self.framing = framing
+        self.head = head
+        self.resumed_from: VerifiedRange | None = None
+        self.parked = 0  # requests that wait for it
+        self._origins = origins
+        self._verified: set[bytes] = set()
+        self._offered_at = -1  # the stop behind which the last offer lay
+        self._since_offer = 0
+
+    def is_last_word(self, covered: VerifiedRange) -> bool:
+        """Whether making the response of that range again would give nothing else."""
+        replay, found = self._origins.replay, self.resumed_from
+        return found is not None and (found == covered if replay is None else replay == covered.source)
+
+    # the first range
+
+    def begin(self, event: Event, start: int, consumed: int) -> Reply:
+        """The head and what is made by now, with the continuation for both; the response is at offset `start`."""
+        body_at = start + self.framing.head_bytes
+        stop = self._verifiable(0)
+        known = self._continuation(start, 0, stop, consumed, body_at, first=True)
+        return self._reply(event, start, body_at, stop, known, last=known)
+
+    # from then on
+
+    def verify(self, known: Continuation, covered: VerifiedRange) -> bool:
+        """Whether what that range covers is made; `NotThisResponse` if other bytes are made here, or fewer.
+
+        `StreamBroke` if the program failed before it came so far, which it may not do another time.
+        """
+        producer, stop = self.producer, stop_of(known) - covered.body_at(known.start)
+        if producer.closed:
+            raise Evicted
+        if known.state in self._verified:
+            return True
+        if self.framing != covered.framing:
+            raise NotThisResponse("the response is another one here")
+        if producer.buffer.stop < stop:
+            if producer.ended:
+                raise NotThisResponse("the body ends earlier here")
+            if producer.failure is not None:
+                raise StreamBroke from producer.failure
+            return False
+        start = 0 if isinstance(covered.source, Replay) else covered.at
+        if producer.buffer.digest(start, stop) != covered.digest:
+            raise NotThisResponse("the body is another one here")
+        if len(self._verified) >= _VERIFIED:
+            self._verified.clear()
+        self._verified.add(known.state)
+        return True
+
+    def ready(self, event: Event, known: Continuation, covered: VerifiedRange) -> bool:
+        """Whether there is something to answer with now: what is verified already, or news after it."""
+        if not known.more or not event.wants or event.wants[0][0] < stop_of(known):
+            return True
+        at = stop_of(known) - covered.body_at(known.start)
+        return self._verifiable(at) > at or self.producer.over
+
+    def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply:
+        """What is wanted, as far as it is verified; with the next range if it is wanted too, or soon will be.
+
+        `StreamFailed` when what is wanted lies behind the point where the program failed.
+        """
+        body_at = covered.body_at(known.start)
+        asked = max((stop for _, stop in event.wants), default=0)
+        self.producer.want(min(asked, stop_of(known)) - body_at)
+        extends = bool(event.wants) and event.wants[0][0] >= stop_of(known)
+        following = None
+        if known.more and (extends or self._offers(asked, stop_of(known))):
+            following = self._following(known, body_at, extends=extends)
+        stop = stop_of(following) if extends and following is not None else stop_of(known)
+        return self._reply(event, known.start, body_at, stop - body_at, following, last=following or known)
+
+    def _following(self, known: Continuation, body_at: int, *, extends: bool) -> Continuation | None:
+        at = stop_of(known) - body_at
+        stop = self._verifiable(at)
+        if stop > at or self.producer.ended:
+            return self._continuation(stop_of(known), at, stop, known.consumed, body_at, first=False)
+        if extends:
+            raise StreamFailed from self.producer.failure
+        return None
+
+    def _offers(self, asked: int, stop: int) -> bool:
+        """Whether it is time to offer the range after `stop`, before anybody asks for it."""
+        if asked < stop - self._limits.ahead_bytes // 2:
+            return False
+        self._since_offer += 1
+        if self._offered_at == stop and self._since_offer < OFFER_AGAIN:
+            return False
+        self._offered_at, self._since_offer = stop, 0
+        return True
+
+    def _verifiable(self, at: int) -> int:
+        """How far a range from `at` on can go: to what is made, and for steps to the end of one."""
+        producer = self.producer
+        limit = at + self._limits.ahead_bytes
+        if self._origins.replay is not None:
+            return min(producer.buffer.stop, limit)
+        if producer.ended and producer.buffer.stop <= limit:
+            return producer.buffer.stop
+        stop, _ = producer.cursor(limit)
+        return stop if stop > at else producer.stepped_to
+
+    def _continuation(
+        self, start: int, at: int, stop: int, consumed: int, body_at: int, *, first: bool
+    ) -> Continuation:
+        """The continuation for body bytes [at, stop), and for the head before them if `first`."""
+        buffer = self.producer.buffer
+        source = self._source(at, first=first)
+        digest = buffer.digest(0 if isinstance(source, Replay) else at, stop)
+        state = encode(VerifiedRange(self.framing, at, digest, source, first))
+        self._verified.add(state)
+        more = not (self.producer.ended and stop == buffer.stop)
+        return Continuation(state, start, body_at + stop, consumed, more)
+
+    def _source(self, at: int, *, first: bool) -> Source:
+        replay, steps, args, plan = self._origins
+        if replay is not None:
+            return replay
+        assert steps is not None
+        stepped, cursor = self.producer.cursor(at)
+        if stepped != at:
+            raise NotThisResponse("the steps have other ends here")
+        return Cursor(plan if first else b"", Checkpoint(Stepped(steps, cursor, args)).pack(MAX_CHECKPOINT_BYTES))
+
+    def _reply(
+        self,
+        event: Event,
+        start: int,
+        body_at: int,
+        stop: int,
+        following: Continuation | None,
+        *,
+        last: Continuation,
+    ) -> Reply:
+        """Chunks of what is wanted of the output up to body byte `stop`; `last` is what the client knows then."""
+        chunks: list[Chunk] = []
+        budget = event.budget
+        for low, high in event.wants:
+            low = max(low, start)
+            high = min(high, body_at + stop, low + budget)
+            if low < high:
+                budget -= high - low
+                chunks += self._cut(low, high, body_at)
+        end = stop_of(last) if self.framing.last and not last.more else None
+        return Reply(tuple(chunks), following, end)
+
+    def _cut(self, low: int, high: int, body_at: int) -> list[Chunk]:
+        found: list[Chunk] = []
+        if low < body_at:
+            if self.head is None:
+                raise NotThisResponse("the head is not known here")
+            head_at = body_at - self.framing.head_bytes
+            found.append((low, self.head[low - head_at : high - head_at]))
+            low = min(body_at, high)
+        for part in self.producer.buffer.parts(low - body_at, high - body_at) if low < high else ():
+            found.append((low, part))
+            low += len(part)
+        return found
+
+
+def stop_of(known: Continuation) -> int:
+    """Where the output stops that a continuation covers: all of this server's say so."""
+    if known.stop is None:
+        raise NotThisResponse("a continuation of no known kind")
+    return known.stop

@@ -1,0 +1,95 @@
+"""Cache of streamed responses, bounded by count, bytes and idle time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from trickleweb.server.input import Where
+from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
+from trickleweb.server.producer import LEAST_BYTES
+from trickleweb.server.stream import StreamedResponse
+
+_SWEEP_S = 15.0
+_CLOSING_S = 1.0  # for what is in a thread
+
+
+class StreamCache:
+    """Streamed responses by connection and the input offset after their request.
+
+    What is evicted is closed, and can be made again; those that parked requests wait for are evicted last.
+    """
+
+    def __init__(self, limits: StreamLimits = DEFAULT_STREAM_LIMITS) -> None:
+        self._limits = limits
+        self._streams: dict[Where, StreamedResponse] = {}  # the longest unused first
+        self._used_at: dict[Where, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, where: Where) -> StreamedResponse | None:
+        """The streamed response there, used now."""
+        stream = self._streams.pop(where, None)
+        if stream is not None:
+            self._streams[where] = stream
+            self._used_at[where] = asyncio.get_running_loop().time()
+        return stream
+
+    def put(self, where: Where, stream: StreamedResponse) -> None:
+        """Keep one; others leave where that takes too much."""
+        self.drop(where)
+        self._streams[where] = stream
+        stream.producer.room = self._room
+        loop = asyncio.get_running_loop()
+        self._used_at[where] = loop.time()
+        self._trim()
+        if self._timer is None:
+            self._timer = loop.call_later(_SWEEP_S, self._sweep)
+
+    def drop(self, where: Where) -> None:
+        """Close one, if it is there."""
+        stream = self._streams.pop(where, None)
+        if stream is not None:
+            del self._used_at[where]
+            stream.producer.close()
+
+    def clear(self) -> None:
+        """Close all."""
+        for where in list(self._streams):
+            self.drop(where)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def close(self) -> None:
+        """Close all and wait for the end of it; not for long."""
+        streams = list(self._streams.values())
+        self.clear()
+        ends = [asyncio.ensure_future(each.producer.wait_closed()) for each in streams]
+        if ends:
+            await asyncio.wait(ends, timeout=_CLOSING_S)
+
+    def _room(self) -> int:
+        """How many bytes each may keep."""
+        return max(self._limits.streams_bytes // max(len(self._streams), 1), LEAST_BYTES)
+
+    def _trim(self) -> None:
+        kept = (
+            sum(stream.producer.buffer.kept_bytes for stream in self._streams.values()) if len(self._streams) > 1 else 0
+        )
+        if len(self._streams) <= self._limits.streams and kept <= self._limits.streams_bytes:
+            return
+        for where in sorted(list(self._streams)[:-1], key=lambda where: self._streams[where].parked > 0):
+            if len(self._streams) <= self._limits.streams and kept <= self._limits.streams_bytes:
+                return
+            kept -= self._streams[where].producer.buffer.kept_bytes
+            self.drop(where)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            for where in [each for each, at in self._used_at.items() if at < loop.time() - self._limits.idle_seconds]:
+                self.drop(where)
+        finally:  # whatever closing one raises, the others are looked at again
+            self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._streams else None

@@ -1,0 +1,144 @@
+"""Serve ranges of streamed responses: now, when they are made, or from a response that is made again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from trickles.service import Continuation, Deferred, Event, Reply
+from trickles.shares import NoRoom, Shares
+from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
+from trickleweb.server.input import Where
+from trickleweb.server.limits import StreamLimits
+from trickleweb.server.resume import Resumer
+from trickleweb.server.stream import StreamedResponse, stop_of
+from trickleweb.server.stream_cache import StreamCache
+from trickleweb.server.tasks import TaskTable
+from trickleweb.server.tokens import VerifiedRange
+
+
+class Streams:
+    """Answers requests for ranges. `tasks` makes lost streams again; parked requests wait in a table of their own."""
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        resumer: Resumer,
+        on_error: Callable[[Exception], None],
+        on_resumed: Callable[[str, int], None],
+        clock_us: Callable[[], int],
+        limits: StreamLimits,
+    ) -> None:
+        self._tasks = tasks
+        self._resumer = resumer
+        self._on_resumed = on_resumed
+        self._limits = limits
+        self._clock_us = clock_us
+        self._waiting = TaskTable(limits.parked, on_error)
+        self._shares: Shares[object] = Shares(limits.parked)
+        self._cache = StreamCache(limits)
+
+    def drop_caches(self) -> None:
+        """Forget all that can be made anew; who waits for it is told to ask again."""
+        self._cache.clear()
+
+    @property
+    def busy(self) -> bool:
+        """Something waits for a stream."""
+        return len(self._waiting) > 0
+
+    async def close(self) -> None:
+        """End all of it."""
+        await self._waiting.close()
+        await self._cache.close()
+
+    def begin(self, event: Event, start: int, where: Where, stream: StreamedResponse) -> Reply:
+        """The beginning of a response at output offset `start`; `Evicted` if that was long ago."""
+        if stream.producer.closed:
+            raise Evicted
+        if self._cache.get(where) is not stream:
+            self._cache.put(where, stream)
+        return stream.begin(event, start, where[1])
+
+    def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
+        """What is wanted, under the continuation of that range; raises what keeps it from being made here."""
+        where = (event.connection, known.consumed)
+        stream = self._cache.get(where)
+        if stream is not None:
+            try:
+                return self._from(stream, event, known, covered)
+            except (Evicted, NotThisResponse, StreamBroke) as error:
+                self._check_last_word(stream, covered, error)
+            self._cache.drop(where)
+        name = ("resume", where, covered.framing)
+        resuming = self._tasks.task(name, lambda: self._resume(covered, event, where))
+        return self._tasks.reply(resuming, lambda stream: self._from(stream, event, known, covered))
+
+    def _from(
+        self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange
+    ) -> Reply | Deferred:
+        if stream.verify(known, covered) and stream.ready(event, known, covered):
+            return stream.answer(event, known, covered)
+        if stream.parked >= self._limits.parked_each:
+            raise Busy
+        parked = self._park(event.peer, lambda: self._parked(stream, event, known, covered))
+        return self._waiting.reply(parked, lambda reply: reply)
+
+    def _park(self, host: str, make: Callable[[], Coroutine[Any, Any, Reply]]) -> asyncio.Task[Reply]:
+        """Let that wait for a stream; when places run short, one of the host that has most must ask again."""
+        name = object()
+        try:
+            oldest = self._shares.in_the_way(host)
+        except NoRoom:
+            raise Busy from None
+        if oldest is not None:
+            self._shares.remove(oldest)
+            self._waiting.turn_out(oldest)
+        parked = self._waiting.task(name, make)
+        self._shares.add(host, name)
+        parked.add_done_callback(lambda _: self._shares.remove(name))
+        return parked
+
+    async def _resume(self, covered: VerifiedRange, event: Event, where: Where) -> StreamedResponse:
+        began = self._clock_us()
+        stream = await self._resumer.stream(covered, event.connection, event.peer)
+        self._cache.put(where, stream)
+        self._on_resumed(event.peer, began)
+        return stream
+
+    async def _parked(
+        self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange
+    ) -> Reply:
+        """Wait until there is something to answer with; after a while with nothing, to be asked again."""
+        stream.parked += 1
+        try:
+            with suppress(TimeoutError):
+                return await self._news(stream, event, known, covered)
+            return Reply()
+        except (Evicted, NotThisResponse, StreamBroke) as error:
+            self._check_last_word(stream, covered, error)
+            where = (event.connection, known.consumed)
+            if self._cache.get(where) is stream:
+                self._cache.drop(where)
+            if isinstance(error, StreamBroke):
+                raise
+            raise Busy from None
+        finally:
+            stream.parked -= 1
+
+    async def _news(self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange) -> Reply:
+        producer = stream.producer
+        with producer.holding(covered.at):
+            producer.want(stop_of(known) - covered.body_at(known.start))
+            async with asyncio.timeout(self._limits.parked_seconds):
+                while not (stream.verify(known, covered) and stream.ready(event, known, covered)):
+                    await producer.news()
+        return stream.answer(event, known, covered)
+
+    @staticmethod
+    def _check_last_word(stream: StreamedResponse, covered: VerifiedRange, error: Exception) -> None:
+        """Raise what another making of that response would come to as well."""
+        if isinstance(error, NotThisResponse) and stream.is_last_word(covered):
+            raise error

@@ -1,0 +1,77 @@
+"""The table of all forms of user continuation: `encode` and `decode_untrusted` are the only ways in and out.
+
+A token says how any replica goes on with one response, or with one range of it. Its first byte is its form:
+
+    1  PlannedToken    the plan of the response: its bytes follow from their offset
+    2  AskedToken      the request, to plan or run again, and a digest of the plan that must come of it
+    3  VerifiedRange   of a stream, made again by running the request again
+    4  VerifiedRange   of steps, from a cursor
+    7  KeptToken       the response lies in the ledger
+    8  InterimToken    100 Continue; the request's body is still to come
+
+Forms are for good, as replicas of two releases read each other's. 9 is for a response in a store of its own; 5 and 6
+are free. A token is sealed by the transport, so its bytes are the fleet's own, but perhaps of another release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trickleweb.server.errors import BadToken
+from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES
+from trickleweb.server.tokens.planned import ASKED, PLANNED, AskedToken, PlannedToken, unpack_planned
+from trickleweb.server.tokens.ranges import CURSOR, REPLAY, VerifiedRange, unpack_range
+
+KEPT, INTERIM = 7, 8
+
+
+@dataclass(frozen=True, slots=True)
+class KeptToken:
+    """The response that the ledger keeps under a key."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InterimToken:
+    """100 Continue went out; its request is still to come."""
+
+
+Token = PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken
+
+_DECODERS: dict[int, Callable[[bytes], Token]] = {
+    PLANNED: unpack_planned,
+    ASKED: unpack_planned,
+    REPLAY: unpack_range,
+    CURSOR: unpack_range,
+    KEPT: lambda state: KeptToken(state[1:]),
+    INTERIM: lambda _: InterimToken(),
+}
+
+
+def encode(token: Token, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = True) -> bytes:
+    """The bytes of a token; `PlanTooLarge` or `StateTooLarge` if they do not fit.
+
+    Without `deflate` their count tells nothing of what is in a plan: for plans that may hold secrets besides what
+    others put there.
+    """
+    match token:
+        case PlannedToken():
+            return token.pack(max_bytes, deflate=deflate)
+        case AskedToken():
+            return token.pack(max_bytes)
+        case VerifiedRange():
+            return token.pack()
+        case KeptToken(key):
+            return bytes((KEPT,)) + key
+        case InterimToken():
+            return bytes((INTERIM,))
+
+
+def decode_untrusted(state: bytes) -> Token:
+    """The token that `encode` made these bytes of; `BadToken` for any others."""
+    decoder = _DECODERS.get(state[0]) if state else None
+    if decoder is None:
+        raise BadToken("a token of no known form")
+    return decoder(state)

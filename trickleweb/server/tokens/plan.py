@@ -1,0 +1,173 @@
+"""A response plan as few bytes, for a continuation: another replica goes on with the body from them.
+
+Layout (integers are LEB128 varints, texts are a length and bytes):
+
+    form        1 byte: 1 the rest is as below, 2 the rest is as below, deflated (taken only where plain is too long)
+    status      varint
+    headers     count; each: code 0 name value | code of a name, value | code of a whole field
+    pieces      count; each: 0 data | 1 content start length | 2 start length (content of the slice before)
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from trickleweb.errors import UnsafeHeader, WebError
+from trickleweb.headers import Headers
+from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.server.tokens.varint import BadPlan, Reader, put_text, put_varint
+
+MAX_PLAN_BYTES = 500  # what a continuation of about 700 bytes has room for, beside the service's own fields
+MAX_INFLATED_BYTES = 16_384  # no plan worth deflating is longer
+
+_PLAIN, _DEFLATED = 1, 2
+_INLINE, _SLICE, _SAME = 0, 1, 2
+_NAMES = (
+    "Content-Type", "ETag", "Last-Modified", "Cache-Control", "Content-Range", "Location", "Date", "Content-Length",
+    "Content-Encoding", "Vary", "Allow", "Server", "Connection", "Set-Cookie", "Content-Disposition", "Link",
+)  # fmt: skip
+_FIELDS = (
+    ("Accept-Ranges", "bytes"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-cache"),
+    ("Cache-Control", "no-store"),
+    ("Cache-Control", "public, max-age=31536000, immutable"),
+    ("Vary", "Accept-Encoding"),
+    ("Vary", "Accept"),
+    ("Content-Encoding", "br"),
+    ("Content-Encoding", "zstd"),
+    ("Content-Encoding", "gzip"),
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Type", "text/css; charset=utf-8"),
+    ("Content-Type", "text/javascript; charset=utf-8"),
+    ("Content-Type", "application/json; charset=utf-8"),
+    ("Content-Type", "application/octet-stream"),
+)
+# Codes are for good: replicas of two releases read each other's plans. New names and fields go to the ends.
+_NAME_CODES = {name: code for code, name in enumerate(_NAMES, 1)}
+_FIELD_CODES = {field: code for code, field in enumerate(_FIELDS, 64)}
+_CODED_FIELDS = {code: field for field, code in _FIELD_CODES.items()}
+
+
+class PlanTooLarge(WebError):
+    """A response plan does not fit a continuation; repeat the request to resume it, or keep it in a shared store."""
+
+
+def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = True) -> bytes:
+    """The plan in at most `max_bytes` bytes, equal plans in equal bytes; `PlanTooLarge` if it does not fit.
+
+    Without `deflate` their count tells nothing of what is in it.
+    """
+    out = bytearray((_PLAIN,))
+    put_varint(out, plan.status)
+    _put_headers(out, plan.headers)
+    _put_pieces(out, plan.pieces)
+    if len(out) <= max_bytes:
+        return bytes(out)
+    if deflate and len(out) <= MAX_INFLATED_BYTES:
+        packed = bytes((_DEFLATED,)) + zlib.compress(out[1:], level=9, wbits=-15)
+        if len(packed) <= max_bytes:
+            return packed
+    raise PlanTooLarge(f"a response plan of {len(out)} bytes does not fit {max_bytes}: repeat the request to resume it")
+
+
+def decode_plan(data: bytes) -> Plan:
+    """The plan that `encode_plan` made these bytes of; `BadPlan` for any other bytes."""
+    reader = Reader(_inflated(data))
+    status = reader.varint()
+    if not 100 <= status <= 999:
+        raise BadPlan(f"{status} is no status")
+    plan = Plan(status, Headers(_headers(reader)), _pieces(reader))
+    reader.finish()
+    return plan
+
+
+def _inflated(data: bytes) -> bytes:
+    form, rest = data[:1], data[1:]
+    if form == bytes((_PLAIN,)):
+        return rest
+    if form != bytes((_DEFLATED,)):
+        raise BadPlan("neither a plain nor a deflated plan")
+    unpacker = zlib.decompressobj(wbits=-15)
+    try:
+        out = unpacker.decompress(rest, MAX_INFLATED_BYTES)
+    except zlib.error as exc:
+        raise BadPlan(str(exc)) from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise BadPlan("a deflated plan that is cut, too long, or followed by more")
+    return out
+
+
+def _put_headers(out: bytearray, headers: Headers) -> None:
+    put_varint(out, len(headers))
+    for name, value in headers:
+        if code := _FIELD_CODES.get((name, value)):
+            out.append(code)
+            continue
+        code = _NAME_CODES.get(name, 0)
+        out.append(code)
+        if not code:
+            put_text(out, _latin1(name))
+        put_text(out, _latin1(value))
+
+
+def _latin1(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as exc:
+        raise UnsafeHeader(str(exc)) from None
+
+
+def _headers(reader: Reader) -> tuple[tuple[str, str], ...]:
+    return tuple(_header(reader) for _ in range(reader.count()))
+
+
+def _header(reader: Reader) -> tuple[str, str]:
+    code = reader.varint()
+    if field := _CODED_FIELDS.get(code):
+        return field
+    if code > len(_NAMES):
+        raise BadPlan(f"no header has the code {code}")
+    name = _NAMES[code - 1] if code else reader.text().decode("latin-1")
+    header = (name, reader.text().decode("latin-1"))
+    if header in _FIELD_CODES or (not code and name in _NAME_CODES):
+        raise BadPlan("a header that has a code is spelt out")
+    return header
+
+
+def _put_pieces(out: bytearray, pieces: tuple[Piece, ...]) -> None:
+    put_varint(out, len(pieces))
+    content: str | None = None
+    for piece in pieces:
+        if isinstance(piece, Inline):
+            out.append(_INLINE)
+            put_text(out, piece.data)
+            continue
+        out.append(_SAME if piece.content == content else _SLICE)
+        if piece.content != content:
+            content = piece.content
+            put_text(out, content.encode("utf-8", "surrogateescape"))
+        put_varint(out, piece.start)
+        put_varint(out, piece.byte_count)
+
+
+def _pieces(reader: Reader) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    content: str | None = None
+    for _ in range(reader.count()):
+        kind = reader.varint()
+        if kind == _INLINE:
+            pieces.append(Inline(reader.text()))
+            continue
+        content = _content(reader, kind, content)
+        start = reader.varint()
+        pieces.append(Slice(content, start, start + reader.varint()))
+    return tuple(pieces)
+
+
+def _content(reader: Reader, kind: int, before: str | None) -> str:
+    content = reader.text().decode("utf-8", "surrogateescape") if kind == _SLICE else before
+    if kind not in {_SLICE, _SAME} or content is None or (kind == _SLICE and content == before):
+        raise BadPlan("a piece of no known kind, or in a longer form than it needs")
+    return content

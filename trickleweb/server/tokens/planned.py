@@ -1,0 +1,141 @@
+"""Tokens of responses whose bytes follow from their offset: with their plan, or with the request to plan them from.
+
+Layout, big-endian: form (1) | flags (1) | Date in seconds (8) | length of the head (2) | CRC-32 of the head (4) |
+Content-Length (8, if flagged), then by form:
+
+    1  the plan
+    2  the plan's digest (16) | the head of the request, deflated; or the replay context (32) and the request
+
+The head is rendered again from these on every replica; its check keeps two runs, or two releases, from mixing heads.
+The digest is of what is sent, and what it is (see `representation`): the other fields a program may make anew. A
+deflated head never begins with a zero byte, and a replay context, whose first eight bytes are a time, always does.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from trickleweb.headers import Headers
+from trickleweb.http1 import Delivery
+from trickleweb.messages import Plan
+from trickleweb.server.errors import BadToken
+from trickleweb.server.tokens.flags import Flag, delivery_of, flags_of
+from trickleweb.server.tokens.plan import PlanTooLarge, decode_plan, encode_plan
+from trickleweb.server.tokens.request import ReplayContext, unpack_context
+from trickleweb.server.tokens.varint import BadPlan
+
+PLANNED, ASKED = 1, 2
+_FIXED = struct.Struct(">BBQHI")
+_LENGTH = struct.Struct(">Q")
+_DIGEST_BYTES = 16
+_MAX_HEAD_BYTES = 65_535
+_ANY_BYTES = 1 << 62  # for a plan that is only digested
+# Fields that say what a body is (RFC 9110 8, 14.4), not when, for whom or by whom it was sent.
+_REPRESENTATION = frozenset(
+    {"content-encoding", "content-language", "content-location", "content-range", "content-type"}
+    | {"etag", "last-modified", "location"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How a response was delivered: its Date, and its head by length and CRC-32."""
+
+    delivery: Delivery
+    date_s: int
+    head_bytes: int
+    head_check: int
+
+    def fits(self, head: bytes) -> bool:
+        """Whether that is the head."""
+        return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
+
+    def pack(self, form: int) -> bytes:
+        """The beginning of a token of that form; `PlanTooLarge` for a head that no client would take either."""
+        if self.head_bytes > _MAX_HEAD_BYTES:
+            raise PlanTooLarge(f"a head of {self.head_bytes} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
+        delivery = self.delivery
+        told = delivery.content_length is not None and not delivery.has_body
+        flags = flags_of(delivery) | Flag.LENGTH * told
+        tail = _LENGTH.pack(delivery.content_length) if told else b""
+        return _FIXED.pack(form, flags, self.date_s, self.head_bytes, self.head_check) + tail
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedToken:
+    """A response with its plan; without a body the plan has no pieces."""
+
+    delivered: Delivered
+    plan: Plan
+
+    def pack(self, max_bytes: int, *, deflate: bool) -> bytes:
+        """The token; `PlanTooLarge` for more than `max_bytes`."""
+        fixed = self.delivered.pack(PLANNED)
+        return fixed + encode_plan(self.plan, max_bytes - len(fixed), deflate=deflate)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToken:
+    """A response that holds no plan but the request, to plan it again, or with a context to run it again."""
+
+    delivered: Delivered
+    digest: bytes
+    request: bytes
+    context: ReplayContext | None = None
+
+    def pack(self, max_bytes: int) -> bytes:
+        """The token; `PlanTooLarge` for more than `max_bytes`."""
+        context = b"" if self.context is None else self.context.pack()
+        data = b"".join((self.delivered.pack(ASKED), self.digest, context, self.request))
+        if len(data) > max_bytes:
+            raise PlanTooLarge(f"a request of {len(self.request)} bytes does not fit a token: {len(data)} bytes")
+        return data
+
+    def check(self, plan: Plan) -> Plan:
+        """The plan as it is delivered, if it is the one that the response began with; else `BadToken`."""
+        delivered = plan if self.delivered.delivery.has_body else replace(plan, pieces=())
+        if digest_of(delivered) != self.digest:
+            raise BadToken("the request is answered otherwise by now")
+        return delivered
+
+
+def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
+    """The token of form 1 or 2 that these bytes are; `BadToken` for bytes of another release."""
+    try:
+        form, flags, date_s, size, check = _FIXED.unpack_from(state)
+        at, length = _FIXED.size, None
+        if flags & Flag.LENGTH:
+            (length,) = _LENGTH.unpack_from(state, at)
+            at += _LENGTH.size
+        delivered = Delivered(delivery_of(flags, length), date_s, size, check)
+        if form == PLANNED:
+            return PlannedToken(delivered, decode_plan(state[at:]))
+    except (struct.error, ValueError, BadPlan) as exc:
+        raise BadToken(str(exc)) from None
+    body = at + _DIGEST_BYTES
+    if len(state) < body:
+        raise BadToken("a token that is cut")
+    digest, rest = state[at:body], state[body:]
+    if rest[:1] == b"\0":
+        context, rest = unpack_context(rest)
+        return AskedToken(delivered, digest, rest, context)
+    return AskedToken(delivered, digest, rest)
+
+
+def keeps_alive(state: bytes) -> bool:
+    """Whether the connection goes on after that response; False where that cannot be told."""
+    return len(state) > _FIXED.size and state[0] in {PLANNED, ASKED} and state[1] & Flag.KEEP_ALIVE != 0
+
+
+def representation(headers: Headers) -> Headers:
+    """The fields that must be equal where another run's body goes after this head; Date or Set-Cookie need not be."""
+    return Headers(tuple((name.lower(), value) for name, value in headers if name.lower() in _REPRESENTATION))
+
+
+def digest_of(plan: Plan) -> bytes:
+    """The digest of a plan as it is delivered."""
+    kind = replace(plan, headers=representation(plan.headers))
+    return sha256(encode_plan(kind, _ANY_BYTES)).digest()[:_DIGEST_BYTES]

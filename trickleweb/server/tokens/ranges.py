@@ -1,0 +1,151 @@
+"""Tokens of bodies that are made as they go: each verifies one range of the body, and leads on from there.
+
+Layout, big-endian: form (1) | flags (1) | Date in seconds (8) | length of the head (2) | CRC-32 of the head (4) |
+CRC-32 of what the body is (4) | where the range begins in the body (8) | digest (16), then by form:
+
+    3  run again: a replay context (32) | the request, see `request`
+    4  from a cursor: length of the plan (2) | the plan, in the first range only | a checkpoint, see `bodies`
+
+The digest of form 3 is of all the body up to the range's end, that of form 4 of the range. A replica that would make
+other bytes finds out before it sends one.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from trickleweb.headers import Headers
+from trickleweb.http1 import Delivery
+from trickleweb.plain import StateTooLarge
+from trickleweb.server.errors import BadToken
+from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES, Flag, flags_of
+from trickleweb.server.tokens.flags import delivery_of as delivery_with
+from trickleweb.server.tokens.planned import representation
+from trickleweb.server.tokens.request import ReplayContext, unpack_context
+
+REPLAY, CURSOR = 3, 4
+DIGEST_BYTES = 16
+_FIXED = struct.Struct(f">BBQHIIQ{DIGEST_BYTES}s")
+_SIZE = struct.Struct(">H")
+_MAX_HEAD_BYTES = 65_535
+
+
+class Framing(NamedTuple):
+    """How a stream is delivered, and its head by length and CRC-32: the same in all ranges of a response.
+
+    `kind_check` is of what must be equal when the request is run again: status, length, what the body is.
+    """
+
+    flags: int
+    date_s: int
+    head_bytes: int
+    head_check: int
+    kind_check: int
+
+    def fits(self, head: bytes) -> bool:
+        """Whether that is the head."""
+        return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
+
+    @property
+    def chunked(self) -> bool:
+        """The body goes as chunks."""
+        return bool(self.flags & Flag.CHUNKED)
+
+    @property
+    def last(self) -> bool:
+        """The connection ends after the response."""
+        return not self.flags & Flag.KEEP_ALIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Run the request again, as it was packed, in that context."""
+
+    context: ReplayContext
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Go on from a checkpoint; `plan` is the head's, b"" in all ranges but the first."""
+
+    plan: bytes
+    checkpoint: bytes
+
+
+Source = Replay | Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRange:
+    """Body bytes from `at` on, to where the continuation covers; `first` ones cover the head too."""
+
+    framing: Framing
+    at: int
+    digest: bytes
+    source: Source
+    first: bool
+
+    def body_at(self, start: int) -> int:
+        """Where the body begins in the output, if this range's continuation covers it from `start` on."""
+        return start + self.framing.head_bytes if self.first else start - self.at
+
+    def pack(self) -> bytes:
+        """The token; `StateTooLarge` if a continuation has no room for it."""
+        source, framing = self.source, self.framing
+        form = REPLAY if isinstance(source, Replay) else CURSOR
+        flags = framing.flags | Flag.FIRST * self.first
+        fixed = _FIXED.pack(form, flags, *framing[1:], self.at, self.digest)
+        if isinstance(source, Replay):
+            return _fitting(fixed + source.context.pack() + source.request)
+        return _fitting(fixed + _SIZE.pack(len(source.plan)) + source.plan + source.checkpoint)
+
+
+def unpack_range(state: bytes) -> VerifiedRange:
+    """The token of form 3 or 4 that these bytes are; `BadToken` for bytes of another release."""
+    try:
+        form, flags, *rest, at, digest = _FIXED.unpack_from(state)
+        framing = Framing(flags & ~Flag.FIRST, *rest)
+        return VerifiedRange(framing, at, digest, _source(form, state[_FIXED.size :]), bool(flags & Flag.FIRST))
+    except struct.error as exc:
+        raise BadToken(str(exc)) from None
+
+
+def kind_check(status: int, headers: Headers, delivery: Delivery) -> int:
+    """A CRC-32 of what another run must not change: it may set other cookies, or tell another time."""
+    told = [(str(status), str(delivery.content_length)), *representation(headers)]
+    return zlib.crc32("\n".join(f"{name}:{value}" for name, value in told).encode("utf-8"))
+
+
+def framing_of(delivery: Delivery, date_s: int, head: bytes, kind: int = 0) -> Framing:
+    """The framing of a response that begins now; `StateTooLarge` for a head that no client would take either."""
+    if len(head) > _MAX_HEAD_BYTES:
+        raise StateTooLarge(f"a head of {len(head)} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
+    return Framing(flags_of(delivery), date_s, len(head), zlib.crc32(head), kind)
+
+
+def delivery_of(framing: Framing, length: int | None) -> Delivery:
+    """The delivery of which `framing_of` made the framing, with the body's length if its head tells one."""
+    return delivery_with(framing.flags, length)
+
+
+def _fitting(state: bytes) -> bytes:
+    if len(state) > MAX_TOKEN_BYTES:
+        raise StateTooLarge(
+            f"headers, cursor and arguments take {len(state)} bytes, over {MAX_TOKEN_BYTES}: send fewer headers, or"
+            " keep the arguments in a shared store, and their key in the cursor"
+        )
+    return state
+
+
+def _source(form: int, rest: bytes) -> Source:
+    if form == REPLAY:
+        return Replay(*unpack_context(rest))
+    (size,) = _SIZE.unpack_from(rest)
+    plan, checkpoint = rest[_SIZE.size : _SIZE.size + size], rest[_SIZE.size + size :]
+    if form != CURSOR or len(plan) != size:
+        raise BadToken("a token of no known form")
+    return Cursor(plan, checkpoint)
