@@ -29,7 +29,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import Hasher
 from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.handlers import Middleware
-from trickleweb.http1 import method_not_allowed
+from trickleweb.http1 import check_announced, method_not_allowed
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.messages import Length
@@ -145,8 +145,7 @@ class App(Routes):
         if not _is_small(head):
             _check_found(verdict)
         terms = self._terms(verdict, head)
-        if isinstance(head.framing, Length) and head.framing.byte_count > terms.max_body_bytes:
-            raise HTTPError(413, f"The body is longer than {terms.max_body_bytes} bytes.", close=True)
+        check_announced(head, terms.max_body_bytes)
         return terms
 
     async def respond(self, request: Request) -> Response:

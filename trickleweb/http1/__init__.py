@@ -4,7 +4,14 @@ from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunke
 from trickleweb.http1.delivery import Delivery, decide_delivery
 from trickleweb.http1.head import drop_caches, parse_head_untrusted
 from trickleweb.http1.phrases import phrase
-from trickleweb.http1.refusals import error_plan, method_not_allowed, render_refusal, unavailable
+from trickleweb.http1.refusals import (
+    check_announced,
+    error_plan,
+    method_not_allowed,
+    render_refusal,
+    too_large,
+    unavailable,
+)
 from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_head
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "Decoded",
     "Delivery",
     "Phase",
+    "check_announced",
     "chunk_start",
     "decide_delivery",
     "decode_chunked",
@@ -24,5 +32,6 @@ __all__ = [
     "phrase",
     "render_head",
     "render_refusal",
+    "too_large",
     "unavailable",
 ]

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from trickleweb.http1.refusals import too_large
 from trickleweb.http1.shape import CRLF, refused
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 
@@ -100,7 +101,7 @@ def _read_size(data: bytes, offset: int, state: ChunkedState, limits: Limits) ->
     size = int(match[1], 16)
     body_bytes = state.body_bytes + size
     if body_bytes > limits.max_body_bytes:
-        raise refused(413, f"the body is longer than {limits.max_body_bytes} bytes")
+        raise too_large(limits.max_body_bytes)
     start = end + len(CRLF)
     stop = start + size
     if size and data.startswith(CRLF, stop):  # the whole chunk is here: one step in place of three

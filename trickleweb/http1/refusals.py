@@ -9,7 +9,7 @@ from trickleweb.headers import Headers
 from trickleweb.http1.delivery import refused_delivery
 from trickleweb.http1.phrases import phrase
 from trickleweb.http1.render import render_head
-from trickleweb.messages import Inline, Plan
+from trickleweb.messages import Inline, Length, Plan, Request
 
 # What RFC 9110 demands with a status, should the one who raised it not have said: 15.5.6, 10.2.1 and 15.6.4.
 _DEMANDED = {405: ("Allow", ""), 503: ("Retry-After", "1")}
@@ -22,6 +22,17 @@ _PAGE = (
 def method_not_allowed(allowed: Iterable[str]) -> HTTPError:
     """405 with Allow in a stable order."""
     return HTTPError(405, headers=(("Allow", ", ".join(sorted(set(allowed)))),))
+
+
+def check_announced(head: Request, most_bytes: int) -> None:
+    """413 for a body whose announced length is more than `most_bytes`."""
+    if isinstance(head.framing, Length) and head.framing.byte_count > most_bytes:
+        raise too_large(most_bytes)
+
+
+def too_large(most_bytes: int) -> HTTPError:
+    """413 for a body over a limit; what follows on the connection is the rest of it."""
+    return HTTPError(413, f"The body is longer than {most_bytes} bytes.", close=True)
 
 
 def unavailable(reason: str = "", *, retry_after_seconds: int = 1) -> HTTPError:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.forms import MULTIPART, Form, MultipartReader, PartEvent, boundary_of, read_form
+from trickleweb.http1 import too_large
 from trickleweb.messages import Length
 from trickleweb.messages import Request as Head
 from trickleweb.parameters import Parametrised, parse_parameters
@@ -141,7 +142,7 @@ class Incoming:
 
     def _check_size(self, byte_count: int) -> None:
         if byte_count > self.setting.max_body_bytes:
-            raise HTTPError(413, f"The body is longer than {self.setting.max_body_bytes} bytes.", close=True)
+            raise too_large(self.setting.max_body_bytes)
 
 
 def _brief(error: ValueError) -> str:

@@ -15,9 +15,16 @@ from trickles.service import Event
 from trickleweb.application import Terms
 from trickleweb.errors import HTTPError
 from trickleweb.files.recent import Recent
-from trickleweb.http1 import ChunkedState, Phase, decode_chunked, parse_head_untrusted
+from trickleweb.http1 import (
+    ChunkedState,
+    Phase,
+    check_announced,
+    decode_chunked,
+    parse_head_untrusted,
+    too_large,
+)
 from trickleweb.limits import Limits
-from trickleweb.messages import Chunked, Length, NeedMore, NoBody
+from trickleweb.messages import Chunked, NeedMore, NoBody
 from trickleweb.messages import Request as Head
 from trickleweb.server.limits import SAFE_METHODS
 
@@ -40,17 +47,6 @@ Body = bytes | AsyncIterator[bytes]
 def lost(reason: str) -> HTTPError:
     """The answer to a request of which the server has lost a part, and the client cannot send it again (503)."""
     return HTTPError(503, reason, close=True, headers=_RETRY)
-
-
-def check_announced(head: Head, most_bytes: int) -> None:
-    """413 for a body whose announced length is more than `most_bytes`."""
-    if isinstance(head.framing, Length) and head.framing.byte_count > most_bytes:
-        raise too_long(most_bytes)
-
-
-def too_long(most_bytes: int) -> HTTPError:
-    """413; what follows on the connection is the rest of that body."""
-    return HTTPError(413, f"The body is longer than {most_bytes} bytes.", close=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +251,7 @@ class RequestReader:
             state, at = scanned(window, state, at, replace(self._limits, max_body_bytes=most_bytes))
             self._scans.put(where, (state, at))
         if state.body_bytes > most_bytes:
-            raise too_long(most_bytes)
+            raise too_large(most_bytes)
         return at if state.phase is Phase.DONE and at <= window.size_bytes else None  # an older event may bring less
 
     def _check_unfinished(self, window: InputWindow, where: Where) -> None:

@@ -34,7 +34,7 @@ from trickleweb.bodies.iteration import abandon, collected, framed, planned_byte
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1 import Delivery, decide_delivery, render_head
+from trickleweb.http1 import Delivery, check_announced, decide_delivery, render_head, too_large
 from trickleweb.ledger import LedgerUnavailable
 from trickleweb.messages import Chunked, Inline, Length, Plan
 from trickleweb.messages import Request as Head
@@ -45,7 +45,7 @@ from trickleweb.responses.response import NoResponse
 from trickleweb.server.buffer import BodyBuffer
 from trickleweb.server.errors import BrokenOff
 from trickleweb.server.fixed import PlannedResponse, Sendable
-from trickleweb.server.input import Body, check_announced, too_long
+from trickleweb.server.input import Body
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, SAFE_METHODS, ServerLimits
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, VerifiedRange, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
@@ -273,7 +273,7 @@ async def _whole(body: Body, most_bytes: int) -> Body:
     """The body when all of it is there, from memory or from the disk; 413 for more than `most_bytes`."""
     if isinstance(body, bytes):
         if len(body) > most_bytes:
-            raise too_long(most_bytes)
+            raise too_large(most_bytes)
         return body
     spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - it is closed with the body that is made of it
     size = 0
@@ -281,7 +281,7 @@ async def _whole(body: Body, most_bytes: int) -> Body:
         async for piece in body:
             size += len(piece)
             if size > most_bytes:
-                raise too_long(most_bytes)
+                raise too_large(most_bytes)
             spool.write(piece)
     except BaseException:
         spool.close()

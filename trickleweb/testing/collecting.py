@@ -20,11 +20,13 @@ from trickleweb.telemetry.wrapped import Wrapped
 
 
 class IncompleteResponse(WebError):
-    """The body broke off: a client sees its transfer end visibly. `content` is what had come."""
+    """The body broke off: a client sees its transfer end visibly. `content` is what had come, after the head."""
 
-    def __init__(self, content: bytes, why: str) -> None:
+    def __init__(self, content: bytes, why: str, status: int = 200, headers: Headers | None = None) -> None:
         super().__init__(f"the body broke off after {len(content)} bytes: {why}")
         self.content = content
+        self.status = status
+        self.headers = headers or Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ async def _gathered(application: Application, found: ResolvedResponse, most_byte
                     return bytes(content[:most])
     except WrongLength:
         told = f"it said that it has {found.delivery.content_length}"
-        raise IncompleteResponse(bytes(content), told) from None
+        raise IncompleteResponse(bytes(content), told, found.status, found.headers) from None
     except Exception as exc:
-        raise IncompleteResponse(bytes(content), repr(exc)) from exc
+        raise IncompleteResponse(bytes(content), repr(exc), found.status, found.headers) from exc
     return bytes(content)
 
 
