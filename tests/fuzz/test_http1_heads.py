@@ -11,9 +11,10 @@ from tests.support.http_heads import HOSTILE, VALID
 from tests.support.outcomes import outcome
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1 import decode_chunked, parse_head_untrusted, render_refusal
+from trickleweb.http1 import decode_chunked, parse_head_untrusted
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, Request
+from trickleweb.server.fixed import last_response
 
 LIMITS = Limits(max_request_line_bytes=300, max_header_bytes=600, max_headers=16, max_body_bytes=1000)
 CORPUS = [data for data in (*VALID.values(), *(data for data, _ in HOSTILE.values())) if len(data) < 1000]
@@ -64,7 +65,7 @@ def judge(data: bytes) -> str:
     if isinstance(found, HTTPError):
         assert found.close, data
         assert found.status in STATUSES, data
-        assert render_refusal(found, data, date_seconds=0).startswith(b"HTTP/1.1 %d " % found.status)
+        assert (last_response(found, 0).response.head or b"").startswith(b"HTTP/1.1 %d " % found.status)
         return "refused"
     if isinstance(found, NeedMore):
         return "incomplete"

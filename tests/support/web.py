@@ -1,11 +1,13 @@
 """Requests and handlers without a server: what the parser makes of a head, and coroutines run to their end."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from tests.support.fleetkeys import WALL
-from trickleweb.handlers import Handler
+from trickleweb.app.errors import ErrorHandlers
+from trickleweb.app.pool import WorkerPool
+from trickleweb.handlers import Handler, Middleware
 from trickleweb.http1 import parse_head_untrusted
 from trickleweb.messages import Request as Head
 from trickleweb.request import Request, Setting
@@ -48,6 +50,20 @@ async def pieces(*data: bytes) -> AsyncIterator[bytes]:
     """A body that comes in pieces."""
     for each in data:
         yield each
+
+
+def composed(handler: Handler, middleware: Sequence[Middleware] = (), errors: ErrorHandlers | None = None) -> Handler:
+    """`handler` inside `middleware` as an application has it, the first one outermost."""
+
+    async def as_it_is(_request: Request, response: Response) -> Response:
+        return response
+
+    return (errors or error_handlers()).composed(handler, middleware, as_it_is)
+
+
+def error_handlers() -> ErrorHandlers:
+    """Those of an application without any of its own."""
+    return ErrorHandlers(WorkerPool())
 
 
 def returning(response: Response) -> Handler:

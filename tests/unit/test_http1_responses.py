@@ -20,10 +20,10 @@ from trickleweb.http1 import (
     parse_head_untrusted,
     phrase,
     render_head,
-    render_refusal,
     unavailable,
 )
 from trickleweb.messages import Inline, Plan, Request, Slice
+from trickleweb.server.fixed import last_response
 
 NOW = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -178,14 +178,21 @@ def test_a_status_without_a_name_still_has_a_page() -> None:
     assert str(HTTPError(499)) == "499"
 
 
+def refusal(error: HTTPError, *, has_body: bool) -> bytes:
+    """The last response on a connection, whole."""
+    response = last_response(error, NOW, has_body=has_body).response
+    assert response.last
+    return b"".join(bytes(data) for _, data in response.chunks(0, [(0, 1 << 20)], 1 << 20, lambda *_: b""))
+
+
 def test_a_refusal_is_a_whole_response_and_the_last() -> None:
-    answer = render_refusal(HTTPError(400, "no Host", close=True), b"GET / HTTP/1.1\r\n\r\n", date_seconds=NOW)
+    answer = refusal(HTTPError(400, "no Host", close=True), has_body=True)
     assert b"\r\nConnection: close\r\n" in answer
     assert read_back("GET", answer) == ([400], b"400 Bad Request\nno Host\n")
 
 
 def test_a_refused_head_request_gets_no_body() -> None:
-    answer = render_refusal(HTTPError(400, close=True), b"\r\nHEAD /%zz HTTP/1.1\r\n\r\n", date_seconds=NOW)
+    answer = refusal(HTTPError(400, close=True), has_body=False)
     assert answer.endswith(b"\r\n\r\n")
     assert read_back("HEAD", answer) == ([400], b"")
 

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from tests.support.web import ask, fields, request, returning
+from tests.support.web import ask, composed, fields, request, returning
 from trickleweb.errors import HTTPError, UnsafeHeader
-from trickleweb.handlers import Handler, Middleware, composed
+from trickleweb.handlers import Handler, Middleware
 from trickleweb.middleware import (
     basic_auth,
     bearer_auth,

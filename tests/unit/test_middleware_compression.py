@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.web import ask, fields, request, returning
+from tests.support.web import ask, composed, fields, request, returning
 from trickleweb.bodies import Complete
-from trickleweb.handlers import composed
 from trickleweb.headers import Headers
 from trickleweb.middleware import compression
 from trickleweb.middleware.compression import chosen_coding, deflate_bytes, gzip_bytes

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.web import ask, fields, request, returning
+from tests.support.web import ask, composed, fields, request, returning
 from trickleweb.errors import HTTPError
-from trickleweb.handlers import composed
 from trickleweb.middleware import CorsPolicy, cors
 from trickleweb.request import Request
 from trickleweb.responses import Response

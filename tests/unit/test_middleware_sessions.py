@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support.fleetkeys import WALL, ring
-from tests.support.web import ask, pieces, request
+from tests.support.web import ask, composed, pieces, request
 from trickles.keyring import Keyring
-from trickleweb.handlers import Handler, composed
+from trickleweb.handlers import Handler
 from trickleweb.middleware import csrf_protection, sessions
 from trickleweb.request import NotSetUp, Request
 from trickleweb.responses import Response

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.web import ask, fields, request, returning
+from tests.support.web import ask, composed, error_handlers, fields, request, returning
 from trickleweb.bodies import Complete, FileBody, Level, Rendered, Stepped, Streamed, level, steps
 from trickleweb.cookies import Cookie
 from trickleweb.errors import HTTPError, UnsafeHeader
-from trickleweb.handlers import Handler, composed
+from trickleweb.handlers import Handler
 from trickleweb.headers import Headers
 from trickleweb.http1.render import render_field
 from trickleweb.parameters import parse_parameters
@@ -249,5 +249,9 @@ def test_an_application_may_answer_errors_itself() -> None:
     async def failing(_request: Request) -> Response:
         raise HTTPError(418, "short and stout")
 
-    handler = composed(failing, answer=lambda _request, error: Response.text(error.reason, status=error.status))
-    assert ask(handler, request()) == Response.text("short and stout", status=418)
+    async def own(_request: Request, error: HTTPError) -> Response:
+        return Response.text(error.reason, status=error.status)
+
+    errors = error_handlers()
+    errors.add(418, own)
+    assert ask(composed(failing, errors=errors), request()) == Response.text("short and stout", status=418)

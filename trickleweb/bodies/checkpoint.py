@@ -1,11 +1,7 @@
-"""Where a stepped body stands, as bytes for a continuation: the steps, the cursor, how much of the next step is out.
-
-Layout: JSON of [name, version, cursor, args] or, with a part of a step delivered, [.., bytes to skip, their digest].
-"""
+"""The place in a stepped body as bytes for a continuation: JSON of [name, version, cursor, args]."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +11,6 @@ from trickleweb.errors import WebError
 from trickleweb.plain import NotPlain, Plain, StateTooLarge, dump_plain, load_plain
 
 MAX_CHECKPOINT_BYTES = 480  # what a continuation of about 700 bytes has room for, beside the response's head
-_DIGEST_BYTES = 12
 
 
 class StateRefused(WebError):
@@ -24,28 +19,20 @@ class StateRefused(WebError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The body from its cursor on, without the first `skip_bytes`, whose `digest` says what they were."""
+    """The body from its cursor on."""
 
     body: Stepped
-    skip_bytes: int = 0
-    digest: str = ""
 
     def pack(self, max_bytes: int = MAX_CHECKPOINT_BYTES) -> bytes:
         """The state as bytes; `StateTooLarge` if it does not fit a continuation."""
         body = self.body
-        fields: list[Plain] = [body.steps.name, body.steps.version, body.cursor, body.args]
-        data = dump_plain([*fields, self.skip_bytes, self.digest] if self.skip_bytes else fields)
+        data = dump_plain([body.steps.name, body.steps.version, body.cursor, body.args])
         if len(data) > max_bytes:
             raise StateTooLarge(
                 f"the cursor and arguments of {body.steps.name!r} take {len(data)} bytes, over {max_bytes}:"
                 " keep them in a shared store, and their key in the cursor"
             )
         return data
-
-    def check(self, skipped: bytes) -> None:
-        """Compare the bytes that this replica would skip with those that went out; `StateRefused` if they differ."""
-        if len(skipped) != self.skip_bytes or (self.skip_bytes and step_digest(skipped) != self.digest):
-            raise StateRefused(f"{self.body.steps.name!r} makes other bytes here than those already delivered")
 
 
 class StepsTable:
@@ -61,22 +48,16 @@ class StepsTable:
     def unpack(self, state: bytes) -> Checkpoint:
         """The checkpoint that `pack` made these bytes of, its cursor migrated if need be; `StateRefused` otherwise."""
         try:
-            name, version, cursor, args, *delivered = load_plain(state)
+            name, version, cursor, args = load_plain(state)
             known = self.steps[name]
-            skip_bytes, digest = delivered or (0, "")
         except (ValueError, TypeError, KeyError):
             raise StateRefused("a state of no steps known here") from None
         if version != known.version:
             cursor, args = _migrated(known, version, cursor, args)
         try:
-            return Checkpoint(known.at(cursor, **args), int(skip_bytes), str(digest))
+            return Checkpoint(known.at(cursor, **args))
         except (TypeError, ValueError, NotPlain) as exc:
             raise StateRefused(str(exc)) from None
-
-
-def step_digest(data: bytes) -> str:
-    """What a checkpoint says of the bytes to be skipped."""
-    return hashlib.sha256(data).hexdigest()[: 2 * _DIGEST_BYTES]
 
 
 def _migrated(known: Steps, version: Plain, cursor: Plain, args: dict[str, Plain]) -> tuple[Plain, dict[str, Plain]]:

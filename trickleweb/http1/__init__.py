@@ -8,7 +8,6 @@ from trickleweb.http1.refusals import (
     check_announced,
     error_plan,
     method_not_allowed,
-    render_refusal,
     too_large,
     unavailable,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "parse_head_untrusted",
     "phrase",
     "render_head",
-    "render_refusal",
     "too_large",
     "unavailable",
 ]

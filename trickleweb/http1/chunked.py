@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -18,7 +17,6 @@ _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*")
 _SIZE_LINE_START = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t;][\t -~\x80-\xff]*)?\r?)?")
 _FIELD_LINE = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*")
 _LINE_START = re.compile(rb"[\t -~\x80-\xff]*\r?")
-_STATE = struct.Struct(">BQQI")
 
 
 class Phase(IntEnum):
@@ -39,19 +37,6 @@ class ChunkedState:
     chunk_bytes: int = 0  # still to come of the chunk at hand
     body_bytes: int = 0  # announced so far, the chunk at hand included
     trailer_bytes: int = 0
-
-    def to_bytes(self) -> bytes:
-        """The state as 21 bytes, to be sealed into a continuation."""
-        return _STATE.pack(self.phase, self.chunk_bytes, self.body_bytes, self.trailer_bytes)
-
-    @classmethod
-    def from_bytes(cls, state: bytes) -> ChunkedState:
-        """What `to_bytes` wrote; ValueError for anything else."""
-        try:
-            phase, *counts = _STATE.unpack(state)
-        except struct.error as exc:
-            raise ValueError("not a chunked state") from exc
-        return cls(Phase(phase), *counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,3 @@ def decide_delivery(request: Request, status: int, body_bytes: int | None, *, cl
         keep_alive=keep_alive and not (unbounded and http10),
         http10=http10,
     )
-
-
-def refused_delivery(head: bytes, body_bytes: int) -> Delivery:
-    """How to answer input in which no request could be read: with its last bytes on this connection, none for HEAD."""
-    return Delivery(body_bytes, chunked=False, has_body=not head.lstrip(b"\r\n").startswith(b"HEAD "), keep_alive=False)

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1.delivery import refused_delivery
 from trickleweb.http1.phrases import phrase
-from trickleweb.http1.render import render_head
 from trickleweb.messages import Inline, Length, Plan, Request
 
 # What RFC 9110 demands with a status, should the one who raised it not have said: 15.5.6, 10.2.1 and 15.6.4.
@@ -57,13 +55,3 @@ def error_plan(error: HTTPError, *, html: bool = False) -> Plan:
     if demanded and demanded[0] not in headers:
         headers = headers.added(demanded)
     return Plan(error.status, headers, (Inline(text.encode("utf-8", "replace")),))
-
-
-def render_refusal(error: HTTPError, head: bytes, *, date_seconds: int) -> bytes:
-    """The whole response to input in which no request could be read; the connection ends behind it."""
-    plan = error_plan(error)
-    delivery = refused_delivery(head, plan.body_bytes)
-    rendered = render_head(plan.status, plan.headers, delivery, date_seconds=date_seconds)
-    if not delivery.has_body:
-        return rendered
-    return rendered + b"".join(piece.data for piece in plan.pieces if isinstance(piece, Inline))

@@ -16,6 +16,7 @@ from trickleweb.bodies import Level, level
 from trickleweb.request import Request
 from trickleweb.responses import Response
 from trickleweb.server.unsafe import UNKNOWN_OUTCOME
+from trickleweb.telemetry.wrapped import Wrapped
 from trickleweb.testing.fleet import Transfer, VirtualFleet
 
 STILL_US = 1_700_000_000_000_000
@@ -152,28 +153,27 @@ def _cause(got: Transfer) -> str:
     return f" ({got.errors[-1]!r})" if got.errors else ""
 
 
-class _Watched:
+class _Watched(Wrapped):
     """An application whose responses' levels are noted; started once for all runs."""
 
     def __init__(self, inner: Application, levels: list[Level]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._levels = levels
-        self.steps, self.terms, self.read = inner.steps, inner.terms, inner.read
         self._started = False
 
     async def startup(self) -> None:
         if not self._started:
             self._started = True
-            await self._inner.startup()
+            await self.inner.startup()
 
     async def shutdown(self) -> None:
         """The next run goes on with it."""
 
     async def end(self) -> None:
         if self._started:
-            await self._inner.shutdown()
+            await self.inner.shutdown()
 
     async def respond(self, request: Request) -> Response:
-        response = await self._inner.respond(request)
+        response = await self.inner.respond(request)
         self._levels.append(level(response.body))
         return response
