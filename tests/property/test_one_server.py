@@ -177,6 +177,8 @@ def check(make: Callable[[], Application], method: str, **options: Any) -> Outco
 @settings(max_examples=300)
 @example(Spec("stream", sizes=(50, 50), fails_at=1), "GET", {}, {}, None)
 @example(Spec("stream", sizes=(50, 50), fails_at=1), "POST", {}, {}, None)
+@example(Spec("steps", sizes=(0,), fails_at=0, error="SystemExit"), "GET", {}, {}, None)
+@example(Spec("stream", sizes=(0,), fails_at=0, error="SystemExit"), "POST", {}, {}, None)
 def test_all_ways_agree(
     folder: Path, spec: Spec, method: str, accept: dict[str, str], ranges: dict[str, str], body: Any
 ) -> None:

@@ -15,6 +15,7 @@ from trickleweb.bodies.iteration import (
     DEFAULT_BODY_LIMITS,
     BadPart,
     BodyLimits,
+    BrokenOff,
     Part,
     StepTooLarge,
     WrongLength,
@@ -22,7 +23,7 @@ from trickleweb.bodies.iteration import (
     framed,
 )
 from trickleweb.http1 import Delivery
-from trickleweb.server.errors import BrokenOff, Evicted
+from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
 from trickleweb.server.producer import Producer, ProducerClosed
 

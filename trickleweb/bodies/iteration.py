@@ -3,7 +3,7 @@
 A body is a `Stepped` or a `Streamed`; its source is an async iterable, which runs on the loop, or a plain one, which
 runs on a thread that it may block. `framed` gives parts as they go out on the wire: one part is one chunk, so that
 equal bodies are framed alike on every replica, whatever their pace. What a source does wrong is an exception here:
-`BadPart`, `StepTooLarge`, `WrongLength`, or its own. A source is closed when its iteration ends, however it does.
+`BadPart`, `StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its iteration ends.
 
 A plain source is asked for a batch of items in one go of its thread, since each change of threads costs more than an
 item; an item can be taken as soon as it is there, before its batch is complete. (A queue of fixed length was tried: it
@@ -62,6 +62,10 @@ class BadPart(WebError, TypeError):
     """A body gave something other than text, bytes, or pairs of these with a cursor."""
 
 
+class BrokenOff(WebError):
+    """A program ended its work as if it had been cancelled, or called for the end of the process."""
+
+
 class StepTooLarge(WebError, ValueError):
     """A step gave more bytes than a replica keeps until all of it is checked: yield less with each cursor."""
 
@@ -71,11 +75,11 @@ _Pairs = AsyncGenerator[tuple[bytes, Plain], None]
 
 
 async def framed(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
-    """Yield what goes on the wire for `body`; raises what it raises, `WrongLength`, `BadPart` and `StepTooLarge`."""
+    """Yield what goes on the wire for `body`; raises what it raises, and what is said above of bad bodies."""
     length = delivery.content_length
     sent = 0
     steps = isinstance(body, Stepped)
-    async with aclosing(_stepped(body, limits) if isinstance(body, Stepped) else _streamed(body)) as source:
+    async with aclosing(_pairs(body, limits)) as source:
         async for data, cursor in source:
             sent += len(data)
             if length is not None and sent > length:
@@ -128,6 +132,23 @@ async def abandon(body: Body) -> None:
             await aclose()
         elif (close := getattr(source, "close", None)) is not None:
             await asyncio.get_running_loop().run_in_executor(_THREADS, close)
+
+
+def was_cancelled() -> bool:
+    """Whether the task at work was asked to end; else a CancelledError is a program's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _pairs(body: Stepped | Streamed, limits: BodyLimits) -> _Pairs:
+    try:
+        async with aclosing(_stepped(body, limits) if isinstance(body, Stepped) else _streamed(body)) as pairs:
+            async for pair in pairs:
+                yield pair
+    except (asyncio.CancelledError, SystemExit) as error:
+        if was_cancelled():
+            raise
+        raise BrokenOff(f"the body ended with {error!r}") from error
 
 
 async def _stepped(body: Stepped, limits: BodyLimits) -> _Pairs:

@@ -30,10 +30,6 @@ class StreamBroke(Exception):
     """The program's stream broke off here before it gave what another replica was given."""
 
 
-class BrokenOff(Exception):
-    """A program ended its work as if it had been cancelled, or called for the end of the process."""
-
-
 class Busy(Exception):
     """Too much is under way: the client asks again, here or elsewhere."""
 

@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from trickleweb.bodies.iteration import Parts
 from trickleweb.plain import Plain
 from trickleweb.server.buffer import BodyBuffer
-from trickleweb.server.errors import BrokenOff, Evicted
+from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 
 LEAST_BYTES = 1 << 16  # of both together, where there is little room
@@ -125,12 +125,9 @@ class Producer:
             self.ended = True
         except Exception as error:  # noqa: BLE001 - whatever a program does, its stream ends there for all to see
             self.failure = self.failure or error
-        except (asyncio.CancelledError, SystemExit) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                self.failure = self.failure or ProducerClosed()
-                raise
-            self.failure = BrokenOff(f"the stream ended with {error!r}")
+        except asyncio.CancelledError:
+            self.failure = self.failure or ProducerClosed()
+            raise
         finally:
             self._tell()
             with suppress(Exception):  # its last words change nothing

@@ -30,7 +30,7 @@ from tempfile import SpooledTemporaryFile
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Complete, Planned, Stepped, Streamed
-from trickleweb.bodies.iteration import abandon, collected, framed, planned_bytes
+from trickleweb.bodies.iteration import BrokenOff, abandon, collected, framed, planned_bytes, was_cancelled
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
@@ -43,7 +43,6 @@ from trickleweb.request import Request, Setting
 from trickleweb.responses import Response, error_response
 from trickleweb.responses.response import NoResponse
 from trickleweb.server.buffer import BodyBuffer
-from trickleweb.server.errors import BrokenOff
 from trickleweb.server.fixed import PlannedResponse, Sendable
 from trickleweb.server.input import Body
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, SAFE_METHODS, ServerLimits
@@ -144,8 +143,7 @@ class Responder:
         except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
             self.on_error(error)
         except (asyncio.CancelledError, SystemExit) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if was_cancelled():
                 raise
             self.on_error(BrokenOff(f"the program ended a request with {error!r}"))
         return error_response(request, HTTPError(500))

@@ -1,0 +1,210 @@
+"""Random applications answer alike by the test client, as ASGI programs, and on replicas: responses and refusals."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.agreement import Outcome, all_outcomes
+from trickleweb import App, HTTPError, Request, Response, Step
+from trickleweb.application import Application
+from trickleweb.asgi import AsgiApplication
+from trickleweb.asgi.interface import Receive, Scope, Send
+from trickleweb.bodies import Body, Complete, FileBody, Streamed
+from trickleweb.headers import Headers
+
+MOST_BODY_BYTES = 1000
+MIB = 1 << 20
+METHODS = st.sampled_from(["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+STATUSES = st.sampled_from([200, 200, 201, 204, 205, 304, 404, 500])
+SIZES = st.sampled_from([0, 1, 50, 700, 5_000, 70_000])
+FILE = bytes(range(256)) * 30
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an application does with a request."""
+
+    kind: str
+    status: int = 200
+    sizes: tuple[int, ...] = (10,)
+    told: int | None = None  # the length that it announces, as a difference from the true one
+    fails_at: int | None = None  # part before which it raises
+    error: str = "ValueError"
+    is_async: bool = True
+    close: bool = False
+
+
+SPECS = st.builds(
+    Spec,
+    st.sampled_from(["bytes", "file", "page", "steps", "stream", "asgi", "asgi", "raises"]),
+    STATUSES,
+    st.lists(SIZES, max_size=4).map(tuple),
+    st.sampled_from([None, None, 0, 1, -1]),
+    st.sampled_from([None, None, None, 0, 1, 2]),
+    st.sampled_from(["ValueError", "HTTPError", "SystemExit", "bad part"]),
+    st.booleans(),
+    st.booleans(),
+)
+ACCEPTS = st.sampled_from([{}, {"Accept": "text/html"}, {"Accept": "application/json"}])
+RANGES = st.sampled_from(
+    [
+        {},
+        {},
+        {"Range": "bytes=5-20"},
+        {"Range": "bytes=0-3, 10-12"},
+        {"Range": "bytes=99999-"},
+        {"If-None-Match": "*"},
+        {"If-Match": '"other"'},
+        {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    ]
+)
+WHOLE = [None, None, b"", b"abc", b"x" * MOST_BODY_BYTES, b"x" * (MOST_BODY_BYTES + 1), b"x" * 70_000]
+IN_CHUNKS = [[b"ab", b"c"], [b"x" * 900, b"y" * 101], [b"z" * 70_000]]
+BODIES = st.sampled_from([*WHOLE, *IN_CHUNKS])
+
+
+def parts(spec: Spec) -> Iterator[Any]:
+    """What the application gives, one after another; or the error in its place."""
+    for at, size in enumerate(spec.sizes):
+        if at == spec.fails_at:
+            if spec.error == "bad part":
+                yield 17
+            raise failure(spec)
+        yield bytes([65 + at]) * size
+    if spec.fails_at is not None and spec.fails_at >= len(spec.sizes):
+        raise failure(spec)
+
+
+def failure(spec: Spec) -> BaseException:
+    kinds = {"HTTPError": HTTPError(418, "a teapot"), "SystemExit": SystemExit(3)}
+    return kinds.get(spec.error, ValueError("oops"))
+
+
+def announced(spec: Spec) -> int | None:
+    return None if spec.told is None else max(sum(spec.sizes) + spec.told, 0)
+
+
+def app_of(spec: Spec, folder: Path) -> Application:
+    return foreign(spec) if spec.kind == "asgi" else own(spec, folder)
+
+
+def own(spec: Spec, folder: Path) -> App:
+    app = App(max_body_bytes=MOST_BODY_BYTES)
+    app.folder("files", folder)
+
+    async def slowly() -> AsyncIterator[Any]:
+        for part in parts(spec):
+            yield part
+
+    @app.steps("some")
+    def some(cursor: int) -> Iterator[Step]:
+        for at, part in enumerate(parts(spec)):
+            if at >= cursor:
+                yield part, at + 1
+
+    @app.route("/", methods=["GET", "POST", "PUT"])
+    def handle(request: Request) -> Response:
+        if spec.kind == "raises":
+            raise failure(spec)
+        bodies: dict[str, Callable[[], Body]] = {
+            "bytes": lambda: Complete(bytes(sum(spec.sizes))),
+            "file": lambda: FileBody("a.txt" if spec.sizes else "none", "files"),
+            "page": lambda: FileBody("a.txt" if spec.sizes else "none", "files"),
+            "steps": lambda: some.at(0),
+            "stream": lambda: Streamed(slowly() if spec.is_async else parts(spec), announced(spec)),
+        }
+        status = 200 if spec.kind == "file" else spec.status
+        return Response(status, Headers((("X-A", "1"), ("X-A", "2"))), bodies[spec.kind](), close=spec.close)
+
+    return app
+
+
+def foreign(spec: Spec) -> AsgiApplication:
+    async def program(scope: Scope, receive: Receive, send: Send) -> None:
+        if spec.is_async:
+            while (await receive()).get("more_body"):
+                pass
+        length = announced(spec)
+        headers = [(b"x-a", b"1"), (b"x-a", b"2")]
+        headers += [] if length is None else [(b"content-length", b"%d" % length)]
+        if spec.fails_at == 0 and spec.error != "bad part":
+            raise failure(spec)
+        await send({"type": "http.response.start", "status": spec.status, "headers": headers})
+        found = list(parts(Spec("", sizes=spec.sizes)))
+        for at, part in enumerate(found):
+            if at == spec.fails_at:
+                raise failure(spec)
+            await send({"type": "http.response.body", "body": part, "more_body": at + 1 < len(found)})
+        if not found and spec.error != "bad part":
+            await send({"type": "http.response.body", "body": b""})
+
+    return AsgiApplication(program, lifespan="off", max_body_bytes=MOST_BODY_BYTES)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "a.txt").write_bytes(FILE)
+        os.utime(Path(name) / "a.txt", (1_000_000_000, 1_000_000_000))
+        yield Path(name)
+
+
+def check(make: Callable[[], Application], method: str, **options: Any) -> Outcome:
+    """All agree; what they agree on comes back.
+
+    Of a response that breaks off, clients of a fleet may get less: what is on its way at its end is not waited for.
+    """
+    found = all_outcomes(make, method, "/", **options)
+    client, replicas = found["client"], found["replicas"]
+    assert found["asgi"] == client
+    if replicas.broken:
+        assert client.body.startswith(replicas.body)
+        replicas = replace(replicas, body=client.body)
+    assert replicas == client
+    return client
+
+
+@given(SPECS, METHODS, ACCEPTS, RANGES, BODIES)
+@settings(max_examples=2000)
+@example(Spec("stream", sizes=(50, 50), fails_at=1), "GET", {}, {}, None)
+@example(Spec("stream", sizes=(50, 50), fails_at=1), "POST", {}, {}, None)
+@example(Spec("steps", sizes=(0,), fails_at=0, error="SystemExit"), "GET", {}, {}, None)
+@example(Spec("stream", sizes=(0,), fails_at=0, error="SystemExit"), "POST", {}, {}, None)
+def test_all_ways_agree(
+    folder: Path, spec: Spec, method: str, accept: dict[str, str], ranges: dict[str, str], body: Any
+) -> None:
+    content = {} if body is None else {"content": body}
+    check(lambda: app_of(spec, folder), method, headers={**accept, **ranges}, **content)
+
+
+def test_a_step_of_two_mib_breaks_the_response_off_everywhere(folder: Path) -> None:
+    found = check(lambda: own(Spec("steps", sizes=(10, 2 * MIB)), folder), "GET")
+    assert (found.status, found.body, found.broken) == (200, b"A" * 10, True)
+
+
+def test_a_streamed_post_of_two_megabytes_is_a_500_everywhere(folder: Path) -> None:
+    found = check(lambda: own(Spec("stream", sizes=(1_000_000, 1_000_000)), folder), "POST")
+    assert (found.status, found.broken) == (500, False)
+    assert b"too large to be kept" in found.body
+
+
+def test_a_post_that_returns_two_megabytes_is_a_500_everywhere(folder: Path) -> None:
+    found = check(lambda: own(Spec("bytes", sizes=(2_000_000,)), folder), "POST")
+    assert (found.status, found.broken) == (500, False)
+    assert b"too large to be kept" in found.body
+    assert check(lambda: own(Spec("bytes", sizes=(2_000_000,)), folder), "GET").status == 200
+
+
+@pytest.mark.parametrize("content", [b"x" * (MOST_BODY_BYTES + 1), [b"x" * 600, b"y" * 600]], ids=["length", "chunks"])
+def test_a_body_too_long_is_a_413_everywhere(folder: Path, content: Any) -> None:
+    for spec in (Spec("bytes"), Spec("asgi", is_async=False), Spec("raises")):
+        assert check(lambda spec=spec: app_of(spec, folder), "POST", content=content).status == 413
