@@ -26,3 +26,15 @@ class HTTPError(WebError):
 
 class UnsafeHeader(WebError, ValueError):
     """A program's own header cannot be sent: it would break the message's framing (RFC 9110 5.5)."""
+
+
+class StateRefused(WebError):
+    """No body of this replica goes on from that state: of another release, or of steps that are no more."""
+
+
+class OtherLedger(WebError):
+    """The work began where another ledger is in use: whether it was done stands there, and this one does not know."""
+
+
+class LedgerUnavailable(WebError):
+    """The ledger cannot be asked now: full, locked for too long, or damaged. Nothing was claimed: 503, ask again."""

@@ -13,15 +13,20 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from trickleweb.errors import WebError
+from trickleweb.errors import LedgerUnavailable, OtherLedger
 
-
-class OtherLedger(WebError):
-    """The work began where another ledger is in use: whether it was done stands there, and this one does not know."""
-
-
-class LedgerUnavailable(WebError):
-    """The ledger cannot be asked now: full, locked for too long, or damaged. Nothing was claimed: 503, ask again."""
+__all__ = [
+    "Claim",
+    "Done",
+    "Ledger",
+    "LedgerUnavailable",
+    "Lost",
+    "New",
+    "OtherLedger",
+    "Pending",
+    "ledger_key",
+    "request_key",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,4 +208,4 @@ def test_a_post_that_returns_two_megabytes_is_a_500_everywhere(folder: Path) -> 
 @pytest.mark.parametrize("content", [b"x" * (MOST_BODY_BYTES + 1), [b"x" * 600, b"y" * 600]], ids=["length", "chunks"])
 def test_a_body_too_long_is_a_413_everywhere(folder: Path, content: Any) -> None:
     for spec in (Spec("bytes"), Spec("asgi", is_async=False), Spec("raises")):
-        assert check(lambda spec=spec: app_of(spec, folder), "POST", content=content).status == 413
+        assert check(partial(app_of, spec, folder), "POST", content=content).status == 413

@@ -26,7 +26,8 @@ from trickles.service import Continuation, Deferred, Refusal, Reply
 from trickleweb.server import HttpService
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
 from trickleweb.server.limits import ServerLimits, StreamLimits
-from trickleweb.server.tokens import VerifiedRange, decode_untrusted
+from trickleweb.server.tokens import decode_untrusted
+from trickleweb.server.tokens.ranges import VerifiedRange
 
 
 async def rest(origin: HttpService, known: Continuation) -> Reply:

@@ -1,8 +1,9 @@
 """What a response's body can be, as plain values: how each goes on after a replica's death is in its kind."""
 
-from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StateRefused, StepsTable
+from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StepsTable
 from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Planned, Rendered, Streamed, level
 from trickleweb.bodies.steps import Data, Step, Stepped, Steps, stepping, steps
+from trickleweb.errors import StateRefused
 
 __all__ = [
     "MAX_CHECKPOINT_BYTES",

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from trickleweb.bodies.steps import BadSteps, Stepped, Steps
-from trickleweb.errors import WebError
+from trickleweb.errors import StateRefused
 from trickleweb.plain import NotPlain, Plain, StateTooLarge, dump_plain, load_plain
 
 MAX_CHECKPOINT_BYTES = 480  # what a continuation of about 700 bytes has room for, beside the response's head
-
-
-class StateRefused(WebError):
-    """No body of this replica goes on from that state: of another release, or of steps that are no more."""
 
 
 @dataclass(frozen=True, slots=True)

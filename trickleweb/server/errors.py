@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from trickles.errors import BadPacket, InputLost
 from trickles.service import Refusal, Reply
-from trickleweb.bodies import StateRefused
-from trickleweb.errors import WebError
+from trickleweb.errors import LedgerUnavailable, OtherLedger, StateRefused, WebError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
-from trickleweb.ledger import LedgerUnavailable, OtherLedger
 
 
 class NotThisResponse(WebError):

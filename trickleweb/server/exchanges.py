@@ -33,7 +33,8 @@ from trickleweb.server.start import ResponseStarter, StartedResponse
 from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.streams import Streams
 from trickleweb.server.tasks import Answer, TaskTable
-from trickleweb.server.tokens import Token, VerifiedRange
+from trickleweb.server.tokens import Token
+from trickleweb.server.tokens.ranges import VerifiedRange
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 from trickleweb.server.unsafe import AtMostOnce
 

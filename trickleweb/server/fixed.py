@@ -109,14 +109,13 @@ class Sendable(NamedTuple):
         """Its first bytes, as far as they are wanted, after `before`, with the continuation; raises as `read` does."""
         response = self.response
         stop = start + response.size_bytes
-        budget = event.budget - sum(len(data) for _, data in before)
+        budget = event.budget - sum(len(data) for _, data in before) if before else event.budget
         chunks = response.chunks(start, event.wants, budget, read)
         known = Continuation(self.token, start, stop, consumed)
         return Reply((*before, *chunks), known, stop if response.last else None)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedResponse:
+class PlannedResponse(NamedTuple):
     """A plan and its delivery: equal ones make equal bytes. Without a body the plan has no pieces."""
 
     plan: Plan

@@ -8,7 +8,8 @@ far the chunks of a body were looked at, and since when it has been incomplete; 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from trickles.errors import InputLost
 from trickles.service import Event
@@ -49,8 +50,7 @@ def lost(reason: str) -> HTTPError:
     return HTTPError(503, reason, close=True, headers=_RETRY)
 
 
-@dataclass(frozen=True, slots=True)
-class InputWindow:
+class InputWindow(NamedTuple):
     """Input: `first` is its beginning, `size_bytes` what there is in all, `read(start, stop)` any part of it.
 
     `ended` says that nothing will follow. What is not there any more is `InputLost` (a store has lost it): fewer bytes
@@ -91,13 +91,11 @@ def has_input(event: Event) -> bool:
     return bool(event.input or event.input_end or event.spooled or event.input_lost)
 
 
-@dataclass(frozen=True, slots=True)
-class Interim:
+class Interim(NamedTuple):
     """The client waits for 100 Continue before it sends the body."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedRequest:
+class RefusedRequest(NamedTuple):
     """A request that gets this error, whatever its body; `size_bytes` is None if that is not all there.
 
     `head` is None for input that is no request.
@@ -108,8 +106,7 @@ class RefusedRequest:
     size_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteRequest:
+class CompleteRequest(NamedTuple):
     """A request that is all there, in the first `size_bytes` of the window; if `cut`, its body is not wanted."""
 
     head: Head

@@ -48,7 +48,9 @@ class Observer:
 
     def begun(self, head: Head | None, peer: str, status: int, body_bytes: int | None) -> None:
         """A response begins at once."""
-        self.started(head, peer, status, body_bytes, self._event_us)
+        self.statuses[status] += 1
+        if self.observe is not None:
+            self._report(head, peer, status, body_bytes, self._event_us, resumed=False)
 
     def started(self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
         """A response begins."""

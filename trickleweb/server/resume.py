@@ -20,9 +20,9 @@ from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
-from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, VerifiedRange, decode_untrusted
+from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, decode_untrusted
 from trickleweb.server.tokens.plan import decode_plan
-from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, delivery_of, kind_check
+from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, VerifiedRange, delivery_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, stored_key, unpacked
 from trickleweb.server.unsafe import AtMostOnce
 

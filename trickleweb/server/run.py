@@ -46,9 +46,9 @@ from trickleweb.server.buffer import BodyBuffer
 from trickleweb.server.fixed import PlannedResponse, Sendable
 from trickleweb.server.input import Body
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, SAFE_METHODS, ServerLimits
-from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, VerifiedRange, digest_of, encode
+from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
-from trickleweb.server.tokens.ranges import Cursor, Replay, framing_of
+from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length
 
 Pack = Callable[[], Awaitable[Replay]]  # makes what a token holds of a request that is to be run again

@@ -26,7 +26,6 @@ from trickleweb.application import Application, Planning
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.files.recent import Recent
 from trickleweb.http1 import CONTINUE
-from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
 from trickleweb.server.fixed import FixedResponse, resumed
@@ -39,17 +38,19 @@ from trickleweb.server.requests import RequestServer, wanted_of
 from trickleweb.server.tokens import (
     AskedToken,
     InterimToken,
+    KeptToken,
     PlannedToken,
     Token,
-    VerifiedRange,
     decode_untrusted,
     keeps_alive,
 )
 
 if TYPE_CHECKING:
+    from trickleweb.ledger import Ledger
     from trickleweb.server.exchanges import Exchanges
+    from trickleweb.server.tokens.ranges import VerifiedRange
 
-_RANGES = 4096
+_TOKENS = 4096
 
 
 class HttpService:
@@ -83,7 +84,7 @@ class HttpService:
         self._planner: Planner | None = None
         self._exchanges: Exchanges | None = None
         self._responses: Recent[bytes, FixedResponse] = Recent(server_limits.remembered_bytes)
-        self._ranges: Recent[bytes, VerifiedRange] = Recent(_RANGES)
+        self._tokens: Recent[bytes, Token] = Recent(_TOKENS)
         if hasattr(application, "plan"):
             self._planner = Planner(
                 cast("Planning", application), self._now_s, self._report, server_limits.remembered_bytes
@@ -129,7 +130,7 @@ class HttpService:
         for each in (self._planner, self._exchanges, self._requests):
             if each is not None:
                 each.drop_caches()
-        for cache in (self._repeats, self._responses, self._ranges):
+        for cache in (self._repeats, self._responses, self._tokens):
             cache.clear()
 
     async def close(self) -> None:
@@ -178,17 +179,19 @@ class HttpService:
         response = self._responses.get(known.state)
         if response is not None:
             return self._fixed(event, known, response)
-        covered = self._ranges.get(known.state)
-        token = decode_untrusted(known.state) if covered is None else covered
+        token = self._tokens.get(known.state)
+        if token is None:
+            token = decode_untrusted(known.state)
+            self._tokens.put(known.state, token)
         match token:
-            case VerifiedRange():
-                self._ranges.put(known.state, token)
-                return self._range(event, known, token)
+            case PlannedToken() | AskedToken() | KeptToken():
+                return self._resumed(event, known, token)
             case InterimToken():
                 if has_input(event):
                     return self._requests.next(event, known.stop, (event.connection, known.consumed), continued=True)
                 return Reply(wanted_of(known.start, CONTINUE, event))
-        return self._resumed(event, known, token)
+            case covered:
+                return self._range(event, known, covered)
 
     def _range(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
         assert known.stop is not None
@@ -230,7 +233,8 @@ class HttpService:
         return None if fresh is None else known._replace(state=fresh)
 
     def _remember(self, state: bytes, response: FixedResponse) -> FixedResponse:
-        self._responses.put(state, response, response.weight)
+        if self._responses.get(state) is None:
+            self._responses.put(state, response, response.weight)
         return response
 
     def _run_by(self) -> Exchanges:

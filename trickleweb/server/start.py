@@ -18,15 +18,8 @@ from trickleweb.server.producer import Producer
 from trickleweb.server.resume import from_cursor
 from trickleweb.server.run import Exchange, ResolvedResponse, Responder
 from trickleweb.server.stream import Origins, StreamedResponse
-from trickleweb.server.tokens import (
-    MAX_TOKEN_BYTES,
-    KeptToken,
-    PlannedToken,
-    VerifiedRange,
-    decode_untrusted,
-    encode,
-)
-from trickleweb.server.tokens.ranges import Cursor, Replay, framing_of, kind_check
+from trickleweb.server.tokens import MAX_TOKEN_BYTES, KeptToken, PlannedToken, decode_untrusted, encode
+from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, check_length, packed, stored
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 

@@ -16,7 +16,7 @@ from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tasks import TaskTable
-from trickleweb.server.tokens import VerifiedRange
+from trickleweb.server.tokens.ranges import VerifiedRange
 
 
 class Streams:

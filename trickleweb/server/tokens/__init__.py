@@ -3,7 +3,6 @@
 from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES
 from trickleweb.server.tokens.forms import InterimToken, KeptToken, Token, decode_untrusted, encode
 from trickleweb.server.tokens.planned import AskedToken, Delivered, PlannedToken, digest_of, keeps_alive
-from trickleweb.server.tokens.ranges import VerifiedRange
 
 __all__ = [
     "MAX_TOKEN_BYTES",
@@ -13,7 +12,6 @@ __all__ = [
     "KeptToken",
     "PlannedToken",
     "Token",
-    "VerifiedRange",
     "decode_untrusted",
     "digest_of",
     "encode",

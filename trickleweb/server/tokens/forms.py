@@ -16,35 +16,40 @@ are free. A token is sealed by the transport, so its bytes are the fleet's own, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trickleweb.server.errors import BadToken
 from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES
 from trickleweb.server.tokens.planned import ASKED, PLANNED, AskedToken, PlannedToken, unpack_planned
-from trickleweb.server.tokens.ranges import CURSOR, REPLAY, VerifiedRange, unpack_range
 
-KEPT, INTERIM = 7, 8
+if TYPE_CHECKING:
+    from trickleweb.server.tokens.ranges import VerifiedRange
+
+Token: TypeAlias = "PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken"
+REPLAY, CURSOR, KEPT, INTERIM = 3, 4, 7, 8
 
 
-@dataclass(frozen=True, slots=True)
-class KeptToken:
+class KeptToken(NamedTuple):
     """The response that the ledger keeps under a key."""
 
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InterimToken:
+class InterimToken(NamedTuple):
     """100 Continue went out; its request is still to come."""
 
 
-Token = PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken
+def _unpack_range(state: bytes) -> VerifiedRange:
+    from trickleweb.server.tokens.ranges import unpack_range  # a replica of files starts sooner without it
+
+    return unpack_range(state)
+
 
 _DECODERS: dict[int, Callable[[bytes], Token]] = {
     PLANNED: unpack_planned,
     ASKED: unpack_planned,
-    REPLAY: unpack_range,
-    CURSOR: unpack_range,
+    REPLAY: _unpack_range,
+    CURSOR: _unpack_range,
     KEPT: lambda state: KeptToken(state[1:]),
     INTERIM: lambda _: InterimToken(),
 }
@@ -61,12 +66,12 @@ def encode(token: Token, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = Tr
             return token.pack(max_bytes, deflate=deflate)
         case AskedToken():
             return token.pack(max_bytes)
-        case VerifiedRange():
-            return token.pack()
         case KeptToken(key):
             return bytes((KEPT,)) + key
         case InterimToken():
             return bytes((INTERIM,))
+        case covered:
+            return covered.pack()
 
 
 def decode_untrusted(state: bytes) -> Token:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
+from typing import NamedTuple
 
 from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery
@@ -40,8 +41,7 @@ _REPRESENTATION = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """How a response was delivered: its Date, and its head by length and CRC-32."""
 
     delivery: Delivery
@@ -64,8 +64,7 @@ class Delivered:
         return _FIXED.pack(form, flags, self.date_s, self.head_bytes, self.head_check) + tail
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedToken:
+class PlannedToken(NamedTuple):
     """A response with its plan; without a body the plan has no pieces."""
 
     delivered: Delivered
@@ -77,8 +76,7 @@ class PlannedToken:
         return fixed + encode_plan(self.plan, max_bytes - len(fixed), deflate=deflate)
 
 
-@dataclass(frozen=True, slots=True)
-class AskedToken:
+class AskedToken(NamedTuple):
     """A response that holds no plan but the request, to plan it again, or with a context to run it again."""
 
     delivered: Delivered

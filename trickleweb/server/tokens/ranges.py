@@ -23,10 +23,10 @@ from trickleweb.plain import StateTooLarge
 from trickleweb.server.errors import BadToken
 from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES, Flag, flags_of
 from trickleweb.server.tokens.flags import delivery_of as delivery_with
+from trickleweb.server.tokens.forms import CURSOR, REPLAY
 from trickleweb.server.tokens.planned import representation
 from trickleweb.server.tokens.request import ReplayContext, unpack_context
 
-REPLAY, CURSOR = 3, 4
 DIGEST_BYTES = 16
 _FIXED = struct.Struct(f">BBQHIIQ{DIGEST_BYTES}s")
 _SIZE = struct.Struct(">H")
