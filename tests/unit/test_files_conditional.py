@@ -2,8 +2,18 @@
 
 import pytest
 
-from trickleweb.files.conditional import Conditions, Validators, Verdict, judge, range_applies
-from trickleweb.files.etag import ETag, matches_strongly, matches_weakly, parse_etag, parse_etags
+from trickleweb.files.conditional import (
+    Conditions,
+    ETag,
+    Validators,
+    Verdict,
+    judge,
+    matches_strongly,
+    matches_weakly,
+    parse_etag,
+    parse_etags,
+    range_applies,
+)
 
 NOW_S = 1_700_000_000
 MODIFIED_S = 784_111_777

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trickleweb.files.cachecontrol import FOREVER, REVALIDATE, CacheRule, cache_control, is_hashed
 from trickleweb.files.mime import is_compressible, media_type
+from trickleweb.files.options import FOREVER, REVALIDATE, CacheRule, cache_control, is_hashed
 
 
 @pytest.mark.parametrize(

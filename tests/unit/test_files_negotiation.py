@@ -2,10 +2,9 @@
 
 import pytest
 
-from trickleweb.files.encodings import choose
 from trickleweb.files.listing import wants_json
 from trickleweb.files.qvalues import MAX_MEMBERS, media_weight, preferences
-from trickleweb.files.resource import Variant
+from trickleweb.files.representations import Variant, choose
 
 PLAIN = Variant("plain", '"p"', 1000, None)
 BR = Variant("br", '"b"', 100, None, "br")

@@ -13,8 +13,7 @@ from trickleweb.files.contents import content_name, parse_content_name, strong_e
 from trickleweb.files.errors import BadContentName
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Piece, Plan, Slice
-from trickleweb.server.tokens.plan import PlanTooLarge, decode_plan, encode_plan
-from trickleweb.server.tokens.varint import BadPlan, Reader, put_varint
+from trickleweb.server.tokens.plan import BadPlan, PlanTooLarge, Reader, decode_plan, encode_plan, put_varint
 
 DIGEST = bytes(range(20))
 CONTENT = content_name(DIGEST, "assets/video.mp4")

@@ -1,11 +1,10 @@
 """The application: routes, middleware, errors, files, templates and steps in one object that any server can serve."""
 
 from trickleweb.app.app import App
-from trickleweb.app.endpoints import BadHandler
 from trickleweb.app.folders import NoSuchFolder
 from trickleweb.app.keys import key_directory
 from trickleweb.app.pool import PoolLimits
-from trickleweb.app.registry import Folder, Routes
+from trickleweb.app.routes import BadHandler, Folder, Routes
 from trickleweb.app.steps import UnknownSteps
 from trickleweb.app.wizards import WizardForm
 

@@ -13,14 +13,12 @@ from typing import Any, TypeVar
 from trickles.keyring import Keyring
 from trickles.service import Buffer
 from trickleweb.app.dispatch import FOLDER_METHODS, Dispatcher, applications
-from trickleweb.app.endpoints import Endpoint
 from trickleweb.app.errors import Answer, ErrorHandlers, Key
 from trickleweb.app.folders import Folders, Hashing
 from trickleweb.app.lifespan import Hook, Lifespan
 from trickleweb.app.pool import PoolLimits, WorkerPool
-from trickleweb.app.registry import Folder, Routes, Served
+from trickleweb.app.routes import Endpoint, Folder, Routes, Served, mount_path, routed
 from trickleweb.app.steps import StepsRegistry
-from trickleweb.app.table import mount_path, routed
 from trickleweb.application import Terms
 from trickleweb.asgi import as_asgi
 from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from trickles.service import Buffer
-from trickleweb.app.endpoints import Endpoint
 from trickleweb.app.errors import ErrorHandlers
 from trickleweb.app.filing import as_page, with_file
 from trickleweb.app.folders import Folders, plain_get
 from trickleweb.app.pool import WorkerPool
-from trickleweb.app.registry import Folder, Served
+from trickleweb.app.routes import Endpoint, Folder, Served
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.application import Application
 from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed

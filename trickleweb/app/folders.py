@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from trickles.service import Buffer
-from trickleweb.app.registry import Folder
+from trickleweb.app.routes import Folder
 from trickleweb.bodies import Complete, FileBody
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.files import (

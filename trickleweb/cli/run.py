@@ -43,7 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     reloader = _reloader(args) if args.reload else None
-    asyncio.run(Fleet(replace(options, reloader=reloader, modules=("trickleweb.cli.app_replica",))).serve())
+    asyncio.run(
+        Fleet(
+            replace(options, reloader=reloader, modules=("trickleweb.cli.app_replica", "trickleweb.server.exchanges"))
+        ).serve()
+    )
     return 0
 
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
 from trickleweb.files import listing as text
-from trickleweb.files.cachecontrol import REVALIDATE
 from trickleweb.files.conditional import Conditions, Validators, Verdict, judge
 from trickleweb.files.contents import strong_etag
 from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import HashPending
 from trickleweb.files.folders import TooMany, entries, seen
 from trickleweb.files.listing import Entry, Order, Page
+from trickleweb.files.options import REVALIDATE
 from trickleweb.files.paths import SafePath
 from trickleweb.files.recent import Recent
 from trickleweb.files.respond import NOSNIFF

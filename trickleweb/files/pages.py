@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from trickleweb.errors import HTTPError
-from trickleweb.files.cachecontrol import REVALIDATE
 from trickleweb.files.errors import FilesError
 from trickleweb.files.mime import media_type
+from trickleweb.files.options import REVALIDATE
 from trickleweb.files.respond import NOSNIFF
 from trickleweb.files.store import FileStore, Version
 from trickleweb.headers import Headers

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from hashlib import blake2b
+
+from trickleweb.messages import Inline, Piece, Slice
 
 Interval = tuple[int, int]  # [start, stop), in bytes
 Spec = tuple[int | None, int | None]  # (first, last); (None, n) are the last n bytes; (first, None) runs to the end
@@ -75,3 +78,27 @@ def _merged(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
         return tuple(intervals)
     firsts = {bisect_right(joined, (start, _BEYOND)) - 1: None for start, _ in intervals}
     return tuple(joined[at] for at in firsts)
+
+
+def content_range(interval: Interval, size_bytes: int) -> str:
+    """The Content-Range of one interval."""
+    return f"bytes {interval[0]}-{interval[1] - 1}/{size_bytes}"
+
+
+def boundary(etag: str, content: str) -> str:
+    """The boundary, the same on every replica: the content's hash, or one of its name, which it cannot hold itself."""
+    if etag.startswith('"'):
+        return "part-" + etag.strip('"')
+    return "part-" + blake2b(content.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
+
+
+def multipart(
+    content: str, intervals: Sequence[Interval], size_bytes: int, *, media_type: str, limit: str
+) -> tuple[Piece, ...]:
+    """The pieces of a multipart/byteranges body: each slice behind its delimiter and fields."""
+    pieces: list[Piece] = []
+    for at, interval in enumerate(intervals):
+        opening = "\r\n--" if at else "--"
+        fields = f"Content-Type: {media_type}\r\nContent-Range: {content_range(interval, size_bytes)}\r\n\r\n"
+        pieces += [Inline(f"{opening}{limit}\r\n{fields}".encode("latin-1")), Slice(content, *interval)]
+    return (*pieces, Inline(f"\r\n--{limit}--\r\n".encode("latin-1")))

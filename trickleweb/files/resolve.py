@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickleweb.files import disk
-from trickleweb.files.cachecontrol import cache_control
 from trickleweb.files.contents import strong_etag, weak_etag
-from trickleweb.files.encodings import SUFFIXES
 from trickleweb.files.errors import FilesError, NoSuchFile
 from trickleweb.files.mime import is_compressible, media_type
-from trickleweb.files.options import SiteOptions
-from trickleweb.files.resource import Resource, Variant
+from trickleweb.files.options import SiteOptions, cache_control
+from trickleweb.files.representations import SUFFIXES, Resource, Variant
 from trickleweb.files.siblings import MIN_BYTES, is_of_coding
 from trickleweb.files.stamps import Mark
 from trickleweb.files.store import FileStore, Folder, Version

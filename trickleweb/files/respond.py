@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
-from trickleweb.files.byteranges import boundary, content_range, multipart
 from trickleweb.files.conditional import Conditions, Validators, Verdict, judge, range_applies
-from trickleweb.files.encodings import choose
-from trickleweb.files.ranges import Interval, select
-from trickleweb.files.resource import Resource, Variant
+from trickleweb.files.ranges import Interval, boundary, content_range, multipart, select
+from trickleweb.files.representations import Resource, Variant, choose
 from trickleweb.headers import Headers, Pair, format_date
 from trickleweb.messages import Plan, Slice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application, Terms
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 
 _TRIES = 3  # at a file that is replaced while its response begins
 _INTERIM = encode(InterimToken())
+
+
+class At(NamedTuple):
+    """The place of the next request: at output offset `start`, after chunks of the response before it."""
+
+    event: Event
+    start: int
+    where: Where
+    before: tuple[Chunk, ...]
 
 
 class RequestServer:
@@ -87,68 +96,51 @@ class RequestServer:
         exchanges = self._exchanges
         if exchanges is not None and (found := exchanges.under_way(event, start, where)) is not None:
             return found._replace(chunks=(*before, *found.chunks)) if before and isinstance(found, Reply) else found
+        at = At(event, start, where, before)
         window = input_window(event, where[1])
         if event.input_lost:
-            return self._refuse(event, start, where, before, RefusedRequest(None, lost(NOT_WHOLE), None), window)
+            return self._refuse(at, RefusedRequest(None, lost(NOT_WHOLE), None), window)
         repeat = self._repeats.find(window)
         if repeat is not None:
             try:
-                return self._begin(event, start, where, before, repeat.made, window.size_bytes, repeat.head)
+                return self._begin(at, repeat.made, window.size_bytes, repeat.head)
             except (ContentNotHere, FilesUnavailable):
                 pass
         if exchanges is not None and not scanned and (look := self._reader.long_scan(window, where)) is not None:
-            again = partial(self.next, event, start, where, before, continued=continued, scanned=True)
+            again = partial(self.next, *at, continued=continued, scanned=True)
             return exchanges.scan(self._reader, look, where, again)
         for _ in range(_TRIES):
             try:
-                return self._read_next(event, start, where, before, window, continued=continued)
+                return self._read_next(at, window, continued=continued)
             except ContentNotHere:  # replaced since it was planned: nothing of it was sent yet
                 continue
             except FilesUnavailable as error:
                 self._report(error)
                 refused = RefusedRequest(None, unavailable("The file cannot be read now."), None)
-                return self._refuse(event, start, where, before, refused, window)
+                return self._refuse(at, refused, window)
         raise Busy
 
-    def _read_next(
-        self,
-        event: Event,
-        start: int,
-        where: Where,
-        before: tuple[Chunk, ...],
-        window: InputWindow,
-        *,
-        continued: bool,
-    ) -> Reply | Deferred:
+    def _read_next(self, at: At, window: InputWindow, *, continued: bool) -> Reply | Deferred:
         asked_ns = self._repeats.now_ns()
-        found = self._reader.read(window, where, early=event.early, continued=continued)
+        found = self._reader.read(window, at.where, early=at.event.early, continued=continued)
         match found:
             case None:
-                return Reply(before, end=start if window.ended and window.is_nothing else None)
+                return Reply(at.before, end=at.start if window.ended and window.is_nothing else None)
             case Interim():
-                known = Continuation(_INTERIM, start, start + len(CONTINUE), where[1])
-                return Reply((*before, *wanted_of(start, CONTINUE, event)), known)
+                known = Continuation(_INTERIM, at.start, at.start + len(CONTINUE), at.where[1])
+                return Reply((*at.before, *wanted_of(at.start, CONTINUE, at.event)), known)
             case RefusedRequest():
-                return self._refuse(event, start, where, before, found, window, asked_ns)
+                return self._refuse(at, found, window, asked_ns)
         plan = found.terms.plan
         if plan is None:
-            return self._run(event, start, where, found)
+            return self._run(at, found)
         assert self._planner is not None
         made = self._planner.made(plan, found.head, close=found.closes)
         if found.size_bytes == window.size_bytes and not made.response.last:
             made = self._repeats.note(window, asked_ns, made, found.head, self._read)
-        return self._begin(event, start, where, before, made, found.size_bytes, found.head)
+        return self._begin(at, made, found.size_bytes, found.head)
 
-    def _refuse(
-        self,
-        event: Event,
-        start: int,
-        where: Where,
-        before: tuple[Chunk, ...],
-        refused: RefusedRequest,
-        window: InputWindow,
-        asked_ns: int = 0,
-    ) -> Reply:
+    def _refuse(self, at: At, refused: RefusedRequest, window: InputWindow, asked_ns: int = 0) -> Reply:
         """Answer a request that the application does not see; the connection ends if its body is not all there."""
         head, size = refused.head, refused.size_bytes
         close = size is None or (window.ended and size == window.size_bytes)
@@ -156,7 +148,7 @@ class RequestServer:
         made = self._refusal(refused.error, head, window.first, close=close)
         if head is not None and taken == window.size_bytes and not made.response.last:
             made = self._repeats.note(window, asked_ns, made, head, self._read)
-        return self._begin(event, start, where, before, made, taken, head)
+        return self._begin(at, made, taken, head)
 
     def _refusal(self, error: HTTPError, head: Head | None, first: bytes, *, close: bool) -> Sendable:
         has_body = not first.lstrip(b"\r\n").startswith(b"HEAD ")
@@ -172,17 +164,9 @@ class RequestServer:
         assert made is not None
         return made
 
-    def _begin(
-        self,
-        event: Event,
-        start: int,
-        where: Where,
-        before: tuple[Chunk, ...],
-        made: Sendable,
-        size_bytes: int,
-        head: Head | None,
-    ) -> Reply:
+    def _begin(self, at: At, made: Sendable, size_bytes: int, head: Head | None) -> Reply:
         """The first reply of a fixed response to a request of `size_bytes`."""
+        event, start, where, before = at
         consumed = event.input_stop if made.response.last else where[1] + size_bytes
         reply = made.begin(event, start, consumed, self._read, before)
         self._remember(made.token, made.response)
@@ -203,10 +187,10 @@ class RequestServer:
             self._report(error)
             raise HTTPError(500) from None
 
-    def _run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
+    def _run(self, at: At, complete: CompleteRequest) -> Deferred:
         if self._exchanges is None:
             raise NotThisResponse("nothing is run here")
-        return self._exchanges.run(event, start, where, complete)
+        return self._exchanges.run(at.event, at.start, at.where, complete)
 
 
 def wanted_of(start: int, data: bytes, event: Event) -> tuple[tuple[int, bytes], ...]:

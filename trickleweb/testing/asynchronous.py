@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from trickles.drivers.keystore import ephemeral_keyring
 from trickles.keyring import Keyring
@@ -18,6 +18,7 @@ from trickleweb.testing.answer import Answer, ResponseHeaders
 from trickleweb.testing.asking import Options, absolute, asked
 from trickleweb.testing.collecting import IncompleteResponse, exchange
 from trickleweb.testing.cookies import CookieJar
+from trickleweb.testing.verbs import Verbs
 
 MAX_REDIRECTS = 20
 
@@ -40,7 +41,7 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
-class AsyncClient:
+class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
     """Requests in the style of httpx, put to any `Application`. As a context manager it starts and ends it."""
 
     def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
@@ -71,34 +72,6 @@ class AsyncClient:
             method, options = _redirected(method, answer.status_code, options)
             answer = await self._once(method, absolute(answer.url, answer.headers["location"]), options, tuple(history))
         return answer
-
-    async def get(self, url: str, **options: Unpack[Options]) -> Answer:
-        """GET."""
-        return await self.request("GET", url, **options)
-
-    async def head(self, url: str, **options: Unpack[Options]) -> Answer:
-        """HEAD."""
-        return await self.request("HEAD", url, **options)
-
-    async def options(self, url: str, **options: Unpack[Options]) -> Answer:
-        """OPTIONS."""
-        return await self.request("OPTIONS", url, **options)
-
-    async def post(self, url: str, **options: Unpack[Options]) -> Answer:
-        """POST."""
-        return await self.request("POST", url, **options)
-
-    async def put(self, url: str, **options: Unpack[Options]) -> Answer:
-        """PUT."""
-        return await self.request("PUT", url, **options)
-
-    async def patch(self, url: str, **options: Unpack[Options]) -> Answer:
-        """PATCH."""
-        return await self.request("PATCH", url, **options)
-
-    async def delete(self, url: str, **options: Unpack[Options]) -> Answer:
-        """DELETE."""
-        return await self.request("DELETE", url, **options)
 
     async def __aenter__(self) -> Self:
         await self.application.startup()

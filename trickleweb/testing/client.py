@@ -13,9 +13,10 @@ from trickleweb.testing.answer import Answer
 from trickleweb.testing.asking import Options
 from trickleweb.testing.asynchronous import AsyncClient, ClientOptions
 from trickleweb.testing.cookies import CookieJar
+from trickleweb.testing.verbs import Verbs
 
 
-class Client:
+class Client(Verbs[Answer]):
     """Requests in the style of httpx, put to any `Application` on a loop of the client's own.
 
     As a context manager it starts and ends the application. It is not for code that runs on a loop: see `AsyncClient`.
@@ -41,34 +42,6 @@ class Client:
         if self._loop.is_closed():
             raise RuntimeError("the client is closed")
         return self._loop.run_until_complete(self._inner.request(method, url, **options))
-
-    def get(self, url: str, **options: Unpack[Options]) -> Answer:
-        """GET."""
-        return self.request("GET", url, **options)
-
-    def head(self, url: str, **options: Unpack[Options]) -> Answer:
-        """HEAD."""
-        return self.request("HEAD", url, **options)
-
-    def options(self, url: str, **options: Unpack[Options]) -> Answer:
-        """OPTIONS."""
-        return self.request("OPTIONS", url, **options)
-
-    def post(self, url: str, **options: Unpack[Options]) -> Answer:
-        """POST."""
-        return self.request("POST", url, **options)
-
-    def put(self, url: str, **options: Unpack[Options]) -> Answer:
-        """PUT."""
-        return self.request("PUT", url, **options)
-
-    def patch(self, url: str, **options: Unpack[Options]) -> Answer:
-        """PATCH."""
-        return self.request("PATCH", url, **options)
-
-    def delete(self, url: str, **options: Unpack[Options]) -> Answer:
-        """DELETE."""
-        return self.request("DELETE", url, **options)
 
     def close(self) -> None:
         """Let go of the loop; no request can be made any more."""

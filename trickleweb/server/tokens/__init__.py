@@ -1,8 +1,14 @@
 """User continuations of the HTTP server: every form that travels, in one table."""
 
-from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES
 from trickleweb.server.tokens.forms import InterimToken, KeptToken, Token, decode_untrusted, encode
-from trickleweb.server.tokens.planned import AskedToken, Delivered, PlannedToken, digest_of, keeps_alive
+from trickleweb.server.tokens.planned import (
+    MAX_TOKEN_BYTES,
+    AskedToken,
+    Delivered,
+    PlannedToken,
+    digest_of,
+    keeps_alive,
+)
 
 __all__ = [
     "MAX_TOKEN_BYTES",

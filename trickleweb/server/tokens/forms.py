@@ -19,8 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES
-from trickleweb.server.tokens.planned import ASKED, PLANNED, AskedToken, PlannedToken, unpack_planned
+from trickleweb.server.tokens.planned import ASKED, MAX_TOKEN_BYTES, PLANNED, AskedToken, PlannedToken, unpack_planned
 
 if TYPE_CHECKING:
     from trickleweb.server.tokens.ranges import VerifiedRange

@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import replace
+from enum import IntFlag
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -23,10 +24,43 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery
 from trickleweb.messages import Plan
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.flags import Flag, delivery_of, flags_of
-from trickleweb.server.tokens.plan import PlanTooLarge, decode_plan, encode_plan
+from trickleweb.server.tokens.plan import BadPlan, PlanTooLarge, decode_plan, encode_plan
 from trickleweb.server.tokens.request import ReplayContext, unpack_context
-from trickleweb.server.tokens.varint import BadPlan
+
+MAX_TOKEN_BYTES = 700  # `trickles.Limits.max_user_continuation_bytes`
+
+
+class Flag(IntFlag):
+    """The yes and no of a delivery."""
+
+    KEEP_ALIVE = 1
+    HTTP10 = 2
+    BODY = 4
+    LENGTH = 8  # no body goes out, and yet its length is told: it follows
+    CHUNKED = 16
+    FIRST = 32  # the range covers the head, too
+
+
+def flags_of(delivery: Delivery) -> int:
+    """The flags of a delivery, all but `LENGTH` and `FIRST`."""
+    return (
+        Flag.KEEP_ALIVE * delivery.keep_alive
+        | Flag.HTTP10 * delivery.http10
+        | Flag.BODY * delivery.has_body
+        | Flag.CHUNKED * delivery.chunked
+    )
+
+
+def delivery_of(flags: int, length: int | None) -> Delivery:
+    """The delivery with these flags, and with the body's length if its head tells one."""
+    return Delivery(
+        length,
+        chunked=bool(flags & Flag.CHUNKED),
+        has_body=bool(flags & Flag.BODY),
+        keep_alive=bool(flags & Flag.KEEP_ALIVE),
+        http10=bool(flags & Flag.HTTP10),
+    )
+
 
 PLANNED, ASKED = 1, 2
 _FIXED = struct.Struct(">BBQHI")

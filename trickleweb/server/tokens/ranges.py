@@ -21,10 +21,9 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.flags import MAX_TOKEN_BYTES, Flag, flags_of
-from trickleweb.server.tokens.flags import delivery_of as delivery_with
 from trickleweb.server.tokens.forms import CURSOR, REPLAY
-from trickleweb.server.tokens.planned import representation
+from trickleweb.server.tokens.planned import MAX_TOKEN_BYTES, Flag, flags_of, representation
+from trickleweb.server.tokens.planned import delivery_of as delivery_with
 from trickleweb.server.tokens.request import ReplayContext, unpack_context
 
 DIGEST_BYTES = 16

@@ -5,17 +5,78 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import Parameter, isasyncgenfunction, isgeneratorfunction, signature
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from trickleweb.app.endpoints import Endpoint, H, endpoint
+from trickleweb.app.pool import is_async
 from trickleweb.application import Application
 from trickleweb.bodies import Steps
+from trickleweb.errors import WebError
 from trickleweb.files import SiteOptions
 from trickleweb.handlers import Middleware
 from trickleweb.paths import joined, parse_template
-from trickleweb.routing import BadRoute, Include, Mount, Route
-from trickleweb.routing.routes import Entry
+from trickleweb.routing import BadRoute, Include, Mount, Route, Router
+from trickleweb.routing.routes import Entry, flattened
+
+H = TypeVar("H", bound=Callable[..., Any])
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
+
+class BadHandler(WebError, TypeError):
+    """A function that cannot be a handler, or not of its path; the text says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A handler: it takes the request, and those of the path's parameters that it names."""
+
+    handler: Callable[..., Any]
+    wants: frozenset[str]  # of the path's parameters, by name
+    needs: frozenset[str]  # those without a default
+    wants_all: bool  # it takes **params
+    is_async: bool  # it runs on the loop
+    max_body_bytes: int | None = None  # None: as the application has it
+    stream: bool = False  # it reads its body itself, as it comes
+    repeatable: bool = False  # twice does no harm: see `Terms`
+    named: bool = False  # its route's name was given, not taken from the function
+
+    def check(self, path: str, names: tuple[str, ...]) -> None:
+        """`BadHandler` if it needs a parameter that the path does not have."""
+        missing = sorted(self.needs.difference(names))
+        if missing:
+            there = ", ".join(names) or "none"
+            raise BadHandler(f"{_name(self.handler)} needs {', '.join(missing)}, of which {path} has {there}")
+
+    def arguments(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What it is called with beside the request."""
+        if self.wants_all:
+            return params
+        return {name: value for name, value in params.items() if name in self.wants}
+
+
+def endpoint(handler: Callable[..., Any], **options: Any) -> Endpoint:
+    """The endpoint of a function; `BadHandler` for one that takes no request, or yields."""
+    if isgeneratorfunction(handler) or isasyncgenfunction(handler):
+        raise BadHandler(f"{_name(handler)} yields: return Response.stream(...) of a generator, or Response.stepped")
+    taken = list(signature(handler).parameters.values())
+    if not taken or taken[0].kind not in (*_POSITIONAL, Parameter.VAR_POSITIONAL):
+        raise BadHandler(f"{_name(handler)} takes no request: a handler's first parameter is the request")
+    others = taken[1:]
+    named = [each for each in others if each.kind in _BY_NAME]
+    return Endpoint(
+        handler=handler,
+        wants=frozenset(each.name for each in named),
+        needs=frozenset(each.name for each in named if each.default is Parameter.empty),
+        wants_all=any(each.kind is Parameter.VAR_KEYWORD for each in others),
+        is_async=is_async(handler),
+        **options,
+    )
+
+
+def _name(handler: Callable[..., Any]) -> str:
+    return f"{getattr(handler, '__qualname__', None) or type(handler).__qualname__}()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +224,40 @@ def _inside(middleware: tuple[Middleware, ...], entry: Entry[Served]) -> Entry[S
         return replace(entry, routes=tuple(_inside(middleware, each) for each in entry.routes))
     served = replace(entry.endpoint, middleware=(*middleware, *entry.endpoint.middleware))
     return replace(entry, endpoint=served)
+
+
+Placed = Route[Served] | Mount[Served]
+
+
+def routed(entries: Iterable[Entry[Served]]) -> Router[Served]:
+    """The router of these entries; `BadRoute` or `BadHandler` for one that could never answer.
+
+    Where two paths would have the same function's name, the first one has it.
+    """
+    placed = list(flattened(entries))
+    for each in placed:
+        if isinstance(each.endpoint.by, Endpoint) and isinstance(each, Route):
+            each.endpoint.by.check(each.path, parse_template(each.path).names)
+    return Router(_named(placed))
+
+
+def mount_path(prefix: str) -> str:
+    """The path of an App mounted at `prefix`; `BadRoute` for one with parameters, of which its URLs know nothing."""
+    if not parse_template(prefix or "/").is_static:
+        raise BadRoute(f"{prefix}: an App is mounted at a path without parameters")
+    return prefix.rstrip("/")
+
+
+def _named(placed: list[Placed]) -> Iterator[Placed]:
+    taken = {each.name: _path(each) for each in reversed(placed) if _is_named(each)}
+    for each in placed:
+        free = _is_named(each) or taken.setdefault(each.name, _path(each)) == _path(each)
+        yield each if free else replace(each, name="")
+
+
+def _path(each: Placed) -> str:
+    return each.path if isinstance(each, Route) else f"{each.prefix}/"
+
+
+def _is_named(each: Placed) -> bool:
+    return not isinstance(each.endpoint.by, Endpoint) or each.endpoint.by.named

@@ -1,0 +1,46 @@
+"""The methods of HTTP as methods of a client."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Generic, TypeVar, Unpack
+
+from trickleweb.testing.asking import Options
+
+R = TypeVar("R")
+
+
+class Verbs(Generic[R]):
+    """A client in the style of httpx; its answers are values, or come later."""
+
+    @abstractmethod
+    def request(self, method: str, url: str, **options: Unpack[Options]) -> R:
+        """The answer to a request."""
+
+    def get(self, url: str, **options: Unpack[Options]) -> R:
+        """GET."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[Options]) -> R:
+        """HEAD."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Unpack[Options]) -> R:
+        """OPTIONS."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Unpack[Options]) -> R:
+        """POST."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[Options]) -> R:
+        """PUT."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[Options]) -> R:
+        """PATCH."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[Options]) -> R:
+        """DELETE."""
+        return self.request("DELETE", url, **options)
