@@ -3,6 +3,8 @@
 A new module gets its place in `LEVELS`. A module imports only lower levels, and others of its own family.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -259,6 +261,26 @@ def test_the_gateway_reaches_through_no_driver_into_the_engine() -> None:
 def test_the_gateways_modules_import_each_other_in_one_direction() -> None:
     breaches = list(rules.acyclic(GATEWAY))
     assert not breaches, "\n" + "\n".join(breaches)
+
+
+SERVER = [
+    module
+    for module in MODULES
+    if module.name.startswith(("trickleweb.server", "trickleweb.bodies", "trickleweb.asgi", "trickleweb.app"))
+]
+
+
+def test_the_servers_modules_import_each_other_in_one_direction() -> None:
+    breaches = list(rules.acyclic(SERVER))
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+def test_a_folder_is_served_without_what_programs_need() -> None:
+    code = "import sys, trickleweb.cli.replica; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "trickleweb.server.service" in loaded
+    needed = {"asyncio", "trickleweb.request", "trickleweb.server.exchanges", "trickleweb.server.run"}
+    assert not needed & set(loaded)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,7 +21,11 @@ from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.interface import Receive, Scope, Send
 from trickleweb.bodies import Body, Complete, FileBody, Streamed
+from trickleweb.bodies.iteration import StepTooLarge
 from trickleweb.headers import Headers
+from trickleweb.plain import StateTooLarge
+from trickleweb.server.tokens.plan import PlanTooLarge
+from trickleweb.testing import Client, VirtualFleet
 
 MOST_BODY_BYTES = 1000
 MIB = 1 << 20
@@ -203,6 +208,24 @@ def test_a_post_that_returns_two_megabytes_is_a_500_everywhere(folder: Path) -> 
     assert (found.status, found.broken) == (500, False)
     assert b"too large to be kept" in found.body
     assert check(lambda: own(Spec("bytes", sizes=(2_000_000,)), folder), "GET").status == 200
+
+
+TOO_LARGE = [
+    ("GET", Spec("steps", sizes=(10, 2 * MIB)), StepTooLarge),
+    ("POST", Spec("stream", sizes=(1_000_000, 1_000_000)), StateTooLarge),
+    ("POST", Spec("bytes", sizes=(2_000_000,)), PlanTooLarge),
+]
+
+
+@pytest.mark.parametrize(("method", "spec", "error"), TOO_LARGE)
+def test_the_test_client_raises_what_replicas_report(
+    folder: Path, method: str, spec: Spec, error: type[Exception]
+) -> None:
+    request = f"{method} / HTTP/1.1\r\nHost: testserver\r\nContent-Length: 0\r\n\r\n".encode()
+    reported = asyncio.run(VirtualFleet(lambda: own(spec, folder)).fetch(request)).errors
+    with pytest.raises(error) as raised:
+        Client(own(spec, folder)).request(method, "/")
+    assert str(raised.value) in {str(each) for each in reported}
 
 
 @pytest.mark.parametrize("content", [b"x" * (MOST_BODY_BYTES + 1), [b"x" * 600, b"y" * 600]], ids=["length", "chunks"])

@@ -19,13 +19,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.planned import ASKED, MAX_TOKEN_BYTES, PLANNED, AskedToken, PlannedToken, unpack_planned
+from trickleweb.server.tokens.planned import (
+    ASKED,
+    CURSOR,
+    INTERIM,
+    KEPT,
+    MAX_TOKEN_BYTES,
+    PLANNED,
+    REPLAY,
+    AskedToken,
+    PlannedToken,
+    unpack_planned,
+)
 
 if TYPE_CHECKING:
     from trickleweb.server.tokens.ranges import VerifiedRange
 
 Token: TypeAlias = "PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken"
-REPLAY, CURSOR, KEPT, INTERIM = 3, 4, 7, 8
 
 
 class KeptToken(NamedTuple):

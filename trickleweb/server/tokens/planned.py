@@ -62,7 +62,7 @@ def delivery_of(flags: int, length: int | None) -> Delivery:
     )
 
 
-PLANNED, ASKED = 1, 2
+PLANNED, ASKED, REPLAY, CURSOR, KEPT, INTERIM = 1, 2, 3, 4, 7, 8  # forms, see `forms`
 _FIXED = struct.Struct(">BBQHI")
 _LENGTH = struct.Struct(">Q")
 _DIGEST_BYTES = 16

@@ -21,8 +21,7 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import Delivery
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.forms import CURSOR, REPLAY
-from trickleweb.server.tokens.planned import MAX_TOKEN_BYTES, Flag, flags_of, representation
+from trickleweb.server.tokens.planned import CURSOR, MAX_TOKEN_BYTES, REPLAY, Flag, flags_of, representation
 from trickleweb.server.tokens.planned import delivery_of as delivery_with
 from trickleweb.server.tokens.request import ReplayContext, unpack_context
 
