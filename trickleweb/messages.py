@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from trickleweb.headers import Headers
@@ -99,3 +100,21 @@ class Plan:
     def body_bytes(self) -> int:
         """The body's length."""
         return sum(piece.byte_count for piece in self.pieces)
+
+
+def clip(pieces: Iterable[Piece], start: int, stop: int) -> Iterator[Piece]:
+    """The pieces of the body bytes [start, stop), in order; none is empty."""
+    base = 0
+    for piece in pieces:
+        if base >= stop:
+            return
+        first, last = max(start - base, 0), min(stop - base, piece.byte_count)
+        if first < last:
+            yield _cut(piece, first, last)
+        base += piece.byte_count
+
+
+def _cut(piece: Piece, first: int, last: int) -> Piece:
+    if isinstance(piece, Inline):
+        return Inline(piece.data[first:last])
+    return Slice(piece.content, piece.start + first, piece.start + last)

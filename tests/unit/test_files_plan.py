@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickleweb.errors import UnsafeHeader
-from trickleweb.files import clip
 from trickleweb.files.contents import content_name, parse_content_name, strong_etag
 from trickleweb.files.errors import BadContentName
 from trickleweb.headers import Headers
-from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.messages import Inline, Piece, Plan, Slice, clip
 from trickleweb.server.tokens.plan import BadPlan, PlanTooLarge, Reader, decode_plan, encode_plan, put_varint
 
 DIGEST = bytes(range(20))

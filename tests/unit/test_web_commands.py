@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from trickleweb.cli import COMMANDS, build_parser, command, main
+from trickleweb.cli.download import line
 from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
-from trickleweb.cli.progress import line
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.site_options import cache_rule, site_options, site_words
 from trickleweb.files import CacheRule

@@ -13,10 +13,9 @@ from trickles.client import ClientConfig
 from trickles.drivers.stream import connect
 from trickles.limits import Limits
 from trickleweb.cli import build_parser, main
-from trickleweb.cli.get import _answered
+from trickleweb.cli.get import _answered, fleet_of
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
-from trickleweb.cli.whom import fleet_of
 
 
 def noted(folder: Path, pid: int) -> None:

@@ -28,12 +28,11 @@ from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import NoncePool, wall_us
 from trickles.listener import Listener
-from trickleweb.cli.app_options import add_app_arguments
+from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, seconds, shown
 from trickleweb.cli.reporting import Reporter, to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
-from trickleweb.cli.telemetry_options import add_telemetry_arguments
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.server import HttpService, Repeats

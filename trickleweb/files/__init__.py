@@ -6,7 +6,6 @@ from trickleweb.files.hashing import Hasher
 from trickleweb.files.index import DigestIndex
 from trickleweb.files.openfiles import OpenFiles
 from trickleweb.files.options import CacheRule, SiteOptions
-from trickleweb.files.pieces import clip
 from trickleweb.files.site import StaticSite
 from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.store import FileStore, StoreLimits
@@ -27,7 +26,6 @@ __all__ = [
     "SiteOptions",
     "StaticSite",
     "StoreLimits",
-    "clip",
     "is_snapshot",
     "warm",
     "yield_to_others",

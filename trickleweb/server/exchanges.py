@@ -21,13 +21,12 @@ from trickleweb.files.recent import Recent
 from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import Limits
 from trickleweb.messages import Request as Head
-from trickleweb.server.contexts import RequestFactory
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
 from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
 from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS, ServerLimits, StreamLimits
 from trickleweb.server.observer import Observer
-from trickleweb.server.resume import Resumer
+from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder
 from trickleweb.server.start import ResponseStarter, StartedResponse
 from trickleweb.server.stream import StreamedResponse

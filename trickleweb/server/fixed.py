@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from trickles.service import Buffer, Continuation, Event, Reply
 from trickleweb.errors import HTTPError
-from trickleweb.files import clip, is_snapshot
+from trickleweb.files import is_snapshot
 from trickleweb.http1 import Delivery, error_plan, render_head
-from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.messages import Inline, Piece, Plan, Slice, clip
 from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, Delivered, PlannedToken, encode

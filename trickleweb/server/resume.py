@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from trickles.keyring import Keyring
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
 from trickleweb.bodies.iteration import abandon, collected, framed
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
+from trickleweb.ledger import Ledger, request_key
 from trickleweb.limits import Limits
 from trickleweb.messages import NeedMore, Plan
+from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
-from trickleweb.server.contexts import RequestFactory
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import CompleteRequest, InputWindow
+from trickleweb.server.input import Body, CompleteRequest, InputWindow
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
@@ -25,6 +28,31 @@ from trickleweb.server.tokens.plan import decode_plan
 from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, VerifiedRange, delivery_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, stored_key, unpacked
 from trickleweb.server.unsafe import AtMostOnce
+
+_KEY_CHARS = 32
+
+
+class RequestFactory:
+    """Makes requests with what the replica's fleet shares."""
+
+    def __init__(self, ring: Callable[[], Keyring], ledger: Ledger) -> None:
+        self._ring = ring
+        self._ledger = ledger
+
+    def request(
+        self, complete: CompleteRequest, body: Body, context: ReplayContext, *, connection: bytes, peer: str
+    ) -> Request:
+        """The request of a connection, handled in that context."""
+        setting = Setting(
+            now=context.now,
+            seed=context.entropy,
+            peer=peer,
+            idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
+            max_body_bytes=complete.terms.max_body_bytes,
+            keyring=self._ring,
+            ledger=self._ledger,
+        )
+        return Request(complete.head, body, setting)
 
 
 class Resumer:

@@ -9,13 +9,12 @@ from trickleweb.bodies import Streamed
 from trickleweb.bodies.iteration import framed
 from trickleweb.http1 import render_head
 from trickleweb.ledger import request_key
-from trickleweb.server.contexts import RequestFactory
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import Sendable, resumed
 from trickleweb.server.input import CompleteRequest, Where
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
-from trickleweb.server.resume import from_cursor
+from trickleweb.server.resume import RequestFactory, from_cursor
 from trickleweb.server.run import Exchange, ResolvedResponse, Responder
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, KeptToken, PlannedToken, decode_untrusted, encode
