@@ -24,8 +24,9 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
 
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
@@ -58,8 +59,7 @@ _BLOCK_BYTES = 1 << 18
 _IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; more of it is spooled to the disk
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedResponse:
+class ResolvedResponse(NamedTuple):
     """A response that can be sent, and what it is gone on with.
 
     `body` is b"" where the delivery has none. A fixed response has its bytes in `sendable`, steps have `first_token`,
@@ -90,8 +90,7 @@ class ResolvedResponse:
                         yield part.data
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request that was accepted, and how it is answered: `close` ends the connection after the response."""
 
     head: Head  # as it came: the application may see another one
@@ -188,10 +187,10 @@ class Responder:
         if isinstance(body, Streamed):
             head = render_head(response.status, response.headers, delivery, date_seconds=exchange.date_s)
             framing_of(delivery, exchange.date_s, head)  # raises for a head that is too long
-            return replace(made, replay=await exchange.pack())
+            return made._replace(replay=await exchange.pack())
         token = first_token(Plan(response.status, response.headers), body, delivery, exchange.date_s)
         known = self.application.steps.unpack(Checkpoint(body).pack(MAX_CHECKPOINT_BYTES))
-        return replace(made, body=known.body, first_token=token)
+        return made._replace(body=known.body, first_token=token)
 
     async def _sendable(self, exchange: Exchange, value: PlannedResponse) -> Sendable:
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from trickleweb.bodies import Streamed
 from trickleweb.bodies.iteration import framed
@@ -23,8 +23,7 @@ from trickleweb.server.tokens.request import ReplayContext, check_length, packed
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 
 
-@dataclass(frozen=True, slots=True)
-class StartedResponse:
+class StartedResponse(NamedTuple):
     """A response about to go out; its request is the first `size_bytes` of the window."""
 
     what: Sendable | StreamedResponse
