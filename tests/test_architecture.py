@@ -37,7 +37,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (WORLD, "drivers gateway httpx testing tools cli __main__"),
     ),
     "trickleweb": (
-        (Place(0), "errors limits headers parameters"),
+        (Place(0), "cache errors limits headers parameters"),
         (Place(0, core=False), "convertors"),
         (Place(1), "messages cookies paths multidict plain sealing ledger"),
         (Place(1, core=False), "templating config"),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from trickles.service import Buffer
 from trickleweb.app.routes import Folder
 from trickleweb.bodies import Complete, FileBody
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.files import (
     BackgroundHasher,
@@ -23,7 +24,6 @@ from trickleweb.files import (
     StaticSite,
     StoreLimits,
 )
-from trickleweb.files.recent import Recent
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, Slice
 from trickleweb.messages import Request as Head
@@ -62,7 +62,7 @@ class Folders:
     def __init__(self, folders: Iterable[Folder], hasher: Hasher) -> None:
         self._stores: dict[str, FileStore] = {}
         self._sites: dict[str, StaticSite] = {}
-        self._where: Recent[str, FileStore] = Recent(_REMEMBERED)
+        self._where: LruCache[str, FileStore] = LruCache(_REMEMBERED)
         limits = StoreLimits()
         open_files = OpenFiles(limits.descriptors)  # one bound for all: the process has only so many descriptors
         for folder in folders:

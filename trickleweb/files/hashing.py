@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
+from trickleweb.cache import LruCache
 from trickleweb.files import disk
 from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, untold
 from trickleweb.files.errors import HashPending
-from trickleweb.files.recent import Recent
 from trickleweb.files.stamps import SECOND_NS, Stamp, same_bytes
 
 _TICK_NS = 50_000_000  # kernels stamp files by a clock that moves every 1 to 10 ms
@@ -71,8 +71,8 @@ class Hasher:
         self.inline_bytes = inline_bytes  # 4 MiB take 3 ms
         self._index: Index = NoIndex() if index is None else index
         self._defer = defer
-        self._known: Recent[tuple[int, int], tuple[Stamp, Hashes]] = Recent(_REMEMBERED_BYTES)
-        self._failed: Recent[tuple[int, int], int] = Recent(_REMEMBERED)
+        self._known: LruCache[tuple[int, int], tuple[Stamp, Hashes]] = LruCache(_REMEMBERED_BYTES)
+        self._failed: LruCache[tuple[int, int], int] = LruCache(_REMEMBERED)
         self._lock = Lock()  # deferred jobs end on other threads
         self.pending: set[Stamp] = set()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import NamedTuple
 
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files import listing as text
 from trickleweb.files.conditional import Conditions, Validators, Verdict, judge
@@ -22,7 +23,6 @@ from trickleweb.files.folders import TooMany, entries, seen
 from trickleweb.files.listing import Entry, Order, Page
 from trickleweb.files.options import REVALIDATE
 from trickleweb.files.paths import SafePath
-from trickleweb.files.recent import Recent
 from trickleweb.files.respond import NOSNIFF
 from trickleweb.files.stamps import SECOND_NS, Stamp
 from trickleweb.files.tree import Tree
@@ -105,8 +105,8 @@ class Listings:
         self._now_ns = now_ns
         self._is_settled = is_settled
         self._page_entries = page_entries
-        self._arranged: Recent[_Key, _Arranged] = Recent(_ARRANGED_ENTRIES)
-        self._rendered: Recent[object, _Rendered] = Recent(_RENDERED_BYTES)
+        self._arranged: LruCache[_Key, _Arranged] = LruCache(_ARRANGED_ENTRIES)
+        self._rendered: LruCache[object, _Rendered] = LruCache(_RENDERED_BYTES)
         self._scans: dict[_Key, _Scan] = {}
 
     def plan(self, folder: Tree, path: SafePath, request: Request) -> Plan:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from trickleweb.cache import LruCache
 from trickleweb.files import disk
 from trickleweb.files.digests import BLOCK_BYTES, Hashes, block_bounds
 from trickleweb.files.errors import ContentNotHere
 from trickleweb.files.hashing import Hasher
-from trickleweb.files.recent import Recent
 from trickleweb.files.snapshots import Match, Snapshot, match, witness_of
 from trickleweb.files.stamps import Stamp, same_bytes
 
@@ -51,7 +51,12 @@ class HashedFile:
     )
 
     def __init__(
-        self, descriptor: int, stamp: Stamp, hashes: Hashes, hasher: Hasher, verified: Recent[tuple[bytes, int], bytes]
+        self,
+        descriptor: int,
+        stamp: Stamp,
+        hashes: Hashes,
+        hasher: Hasher,
+        verified: LruCache[tuple[bytes, int], bytes],
     ) -> None:
         self._descriptor = descriptor
         self._stamp, self._mark = stamp, stamp[:5]
@@ -164,8 +169,8 @@ class OpenFiles:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._files: Recent[str, OpenFile] = Recent(most, lambda file: file.close())
-        self.verified: Recent[tuple[bytes, int], bytes] = Recent(_VERIFIED_BYTES)
+        self._files: LruCache[str, OpenFile] = LruCache(most, lambda file: file.close())
+        self.verified: LruCache[tuple[bytes, int], bytes] = LruCache(_VERIFIED_BYTES)
 
     def get(self, content: str) -> OpenFile | None:
         """The open file of a content."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from trickleweb.cache import LruCache
 from trickleweb.files.errors import FilesUnavailable, HashPending
-from trickleweb.files.recent import Recent
 from trickleweb.files.stamps import SECOND_NS, Stamp
 
 PATIENCE_NS = 200_000_000  # four ticks: who wrote it once has finished by then
@@ -33,7 +33,7 @@ class Restless:
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._files: Recent[tuple[int, int], _Writing] = Recent(_REMEMBERED)
+        self._files: LruCache[tuple[int, int], _Writing] = LruCache(_REMEMBERED)
 
     def rests(self, stamp: Stamp) -> None:
         """Forget a file that is written no longer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files import pages
 from trickleweb.files.errors import FilesUnavailable, NoSuchFile, Unreadable
@@ -11,7 +12,6 @@ from trickleweb.files.listings import Listings
 from trickleweb.files.options import SiteOptions
 from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
-from trickleweb.files.recent import Recent
 from trickleweb.files.resolve import Place, Resolved, resolve
 from trickleweb.files.respond import Ask, ask_of, respond
 from trickleweb.files.store import Buffer, FileStore, Folder, Version
@@ -31,8 +31,8 @@ class StaticSite:
     def __init__(self, store: FileStore, options: SiteOptions | None = None) -> None:
         self._store = store
         self._options = options or SiteOptions()
-        self._resources: Recent[str, Resolved] = Recent(_RESOURCES)
-        self._plans: Recent[tuple[str, Ask], tuple[Resolved, Plan]] = Recent(_PLANS)
+        self._resources: LruCache[str, Resolved] = LruCache(_RESOURCES)
+        self._plans: LruCache[tuple[str, Ask], tuple[Resolved, Plan]] = LruCache(_PLANS)
         self._listings = Listings(store.now_ns, store.is_settled, self._options.max_entries)
 
     def plan(self, request: Request, path: str | None = None) -> Plan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from errno import ESTALE
 from typing import TypeVar
 
+from trickleweb.cache import LruCache
 from trickleweb.files import disk
 from trickleweb.files.contents import content_name, parse_content_name
 from trickleweb.files.descriptors import file_budget
@@ -17,7 +18,6 @@ from trickleweb.files.hashing import Hasher
 from trickleweb.files.machine import this_boot
 from trickleweb.files.openfiles import HashedFile, OpenFiles, SnapshotFile
 from trickleweb.files.paths import is_below_root
-from trickleweb.files.recent import Recent
 from trickleweb.files.restless import Restless
 from trickleweb.files.snapshots import is_snapshot, parse_snapshot, snapshot_of
 from trickleweb.files.stamps import Stamp
@@ -75,8 +75,8 @@ class FileStore:
         self._root = Root(root)
         self._hasher = hasher
         self._limits = limits or StoreLimits()
-        self._paths: Recent[str, tuple[_State, Version | Folder]] = Recent(self._limits.paths)
-        self._small: Recent[str, bytes] = Recent(self._limits.memory_bytes)
+        self._paths: LruCache[str, tuple[_State, Version | Folder]] = LruCache(self._limits.paths)
+        self._small: LruCache[str, bytes] = LruCache(self._limits.memory_bytes)
         self._files = open_files or OpenFiles(self._limits.descriptors)
         self._restless = Restless(hasher.now_ns)
         self.root_path = self._root.path

@@ -15,9 +15,9 @@ from trickles.keyring import Keyring
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.stores import store_name
 from trickleweb.application import Application
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
-from trickleweb.files.recent import Recent
 from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import Limits
 from trickleweb.messages import Request as Head
@@ -75,7 +75,7 @@ class Exchanges:
         self._starter = ResponseStarter(responder, requests, self._once, stream_limits)
         self._resumer = Resumer(responder, requests, self._once, limits, stream_limits)
         self._streams = Streams(self._tasks, self._resumer, on_error, observer.resumed, clock_us, stream_limits)
-        self._started: Recent[Where, StartedResponse] = Recent(server_limits.remembered_bytes)
+        self._started: LruCache[Where, StartedResponse] = LruCache(server_limits.remembered_bytes)
 
     def drop_caches(self) -> None:
         """Forget all that only makes things faster; what runs goes on."""

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from trickles.errors import InputLost
 from trickles.service import Event
 from trickleweb.application import Terms
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.files.recent import Recent
 from trickleweb.http1 import (
     ChunkedState,
     Phase,
@@ -163,8 +163,8 @@ class RequestReader:
         self._terms = terms
         self._limits = limits
         self._now_s = now_s
-        self._since: Recent[Where, int] = Recent(_REMEMBERED)
-        self._scans: Recent[Where, Scanned] = Recent(_SCANS)
+        self._since: LruCache[Where, int] = LruCache(_REMEMBERED)
+        self._scans: LruCache[Where, Scanned] = LruCache(_SCANS)
 
     def drop_caches(self) -> None:
         """Forget how far."""

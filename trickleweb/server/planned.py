@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trickleweb.application import Planning, Terms
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError, UnsafeHeader
 from trickleweb.files import FilesError, HashPending, is_snapshot
-from trickleweb.files.recent import Recent
 from trickleweb.http1 import Delivery, decide_delivery, error_plan
 from trickleweb.messages import Inline, Piece, Plan, Slice
 from trickleweb.messages import Request as Head
@@ -33,7 +33,7 @@ class Planner:
         self._source = source
         self._now_s = now_s
         self._on_error = on_error
-        self._made: Recent[tuple[int, Delivery], tuple[Plan, int, Sendable]] = Recent(remembered_bytes)
+        self._made: LruCache[tuple[int, Delivery], tuple[Plan, int, Sendable]] = LruCache(remembered_bytes)
 
     def drop_caches(self) -> None:
         """Forget everything."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from trickleweb.files.recent import Recent
+from trickleweb.cache import LruCache
 from trickleweb.messages import Request as Head
 from trickleweb.server.fixed import Read, Sendable
 from trickleweb.server.input import InputWindow
@@ -35,7 +35,7 @@ class Repeats:
     def __init__(self, clock_ns: Callable[[], int], steady_ns: int = STEADY_NS) -> None:
         self.now_ns = clock_ns
         self._steady_ns = steady_ns
-        self._answers: Recent[bytes, Repeat] = Recent(_REMEMBERED_BYTES)
+        self._answers: LruCache[bytes, Repeat] = LruCache(_REMEMBERED_BYTES)
 
     def clear(self) -> None:
         """Forget all."""

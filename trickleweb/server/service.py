@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, cast
 from trickles.keyring import Keyring
 from trickles.service import Buffer, Continuation, Deferred, Event, Reply
 from trickleweb.application import Application, Planning
+from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere, FilesUnavailable
-from trickleweb.files.recent import Recent
 from trickleweb.http1 import CONTINUE
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
@@ -83,8 +83,8 @@ class HttpService:
         self._repeats = repeats
         self._planner: Planner | None = None
         self._exchanges: Exchanges | None = None
-        self._responses: Recent[bytes, FixedResponse] = Recent(server_limits.remembered_bytes)
-        self._tokens: Recent[bytes, Token] = Recent(_TOKENS)
+        self._responses: LruCache[bytes, FixedResponse] = LruCache(server_limits.remembered_bytes)
+        self._tokens: LruCache[bytes, Token] = LruCache(_TOKENS)
         if hasattr(application, "plan"):
             self._planner = Planner(
                 cast("Planning", application), self._now_s, self._report, server_limits.remembered_bytes

@@ -21,8 +21,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.files.recent import Recent
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, request_key
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.fixed import Sendable, last_response, resumed
@@ -99,7 +99,7 @@ class AtMostOnce:
         self._ledger = ledger
         self._now = now
         self._threads = ThreadPoolExecutor(_THREADS, "ledger")
-        self._unkept: Recent[bytes, bytes] = Recent(_UNKEPT_BYTES)
+        self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
 
     def close(self) -> None:
         """Ask no more."""

@@ -1,4 +1,4 @@
-"""A bounded memory of the recently used: what does not fit is dropped, the longest unused first."""
+"""A cache of bounded weight: what does not fit is evicted, the longest unused first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _keep_quiet(_value: object) -> None:
     """Nothing has to be done for a value that is dropped."""
 
 
-class Recent(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """Maps keys to values, at most `limit` of weight in all; `dropped` is called with each value that leaves."""
 
     def __init__(self, limit: int, dropped: Callable[[V], None] = _keep_quiet) -> None:
