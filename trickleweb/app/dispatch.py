@@ -156,7 +156,7 @@ class Dispatcher:
 
 
 def applications(router: Router[Served]) -> Iterator[tuple[str, Application]]:
-    """What is mounted, by prefix."""
+    """The mounted applications by prefix."""
     for each in router.routes:
         if isinstance(each, Mount) and not isinstance(each.endpoint.by, Folder | Endpoint):
             yield each.prefix, each.endpoint.by

@@ -100,7 +100,7 @@ class ErrorHandlers:
     async def _asked(
         self, answer: Answer, request: Request, error: Exception, status: int, told: HTTPError | None = None
     ) -> Response:
-        """What a handler of errors says; what is no whole response gets the status.
+        """Call a handler of errors; a value that is no whole response gets the status.
 
         The fields that a status asks for (Allow, Retry-After) stay, as long as it is that status.
         """
@@ -115,7 +115,7 @@ class ErrorHandlers:
 
 
 def _told(error: Exception) -> HTTPError | None:
-    """What a client is told of an error that the framework itself knows; no more than that of a bad seal."""
+    """The answer to an error that the framework itself knows; of a bad seal no more than that."""
     match error:
         case HTTPError():
             return error

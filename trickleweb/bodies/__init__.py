@@ -1,4 +1,4 @@
-"""What a response's body can be, as plain values: how each goes on after a replica's death is in its kind."""
+"""The kinds of response body as plain values; each kind says how it resumes after a replica's death."""
 
 from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StepsTable
 from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Planned, Rendered, Streamed, level

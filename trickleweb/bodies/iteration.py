@@ -6,8 +6,8 @@ equal bodies are framed alike on every replica, whatever their pace. What a sour
 `BadPart`, `StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its iteration ends.
 
 A plain source is asked for a batch of items in one go of its thread, since each change of threads costs more than an
-item; an item can be taken as soon as it is there, before its batch is complete. (A queue of fixed length was tried: it
-blocks the thread in places where it cannot be cancelled.)
+item; an item can be taken as soon as it is there, before its batch is complete. The bound of a batch is in bytes: the
+thread stops between two batches, where it can be left, and never in the middle of one.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ async def abandon(body: Body) -> None:
 
 
 def was_cancelled() -> bool:
-    """Whether the task at work was asked to end; else a CancelledError is a program's own."""
+    """True if the task at work was asked to end; else a CancelledError is a program's own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -12,7 +12,7 @@ from trickleweb.messages import Piece
 
 
 class Level(IntEnum):
-    """How another replica goes on with a body."""
+    """The way in which another replica goes on with a body."""
 
     ADDRESSABLE = 1  # its bytes are a function of their offset
     STEPPED = 2  # a cursor leads into the middle

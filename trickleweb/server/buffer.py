@@ -84,5 +84,5 @@ class BodyBuffer:
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept."""
+        """The count of bytes kept."""
         return self.stop - self.start

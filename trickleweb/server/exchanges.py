@@ -113,7 +113,7 @@ class Exchanges:
     def scan(
         self, reader: RequestReader, look: Callable[[], Scanned], where: Where, then: Callable[[], Answer]
     ) -> Answer:
-        """What `then` gives when a long body in chunks has been looked at, on a thread."""
+        """Scan a long body in chunks on a thread, and reply with what `then` gives."""
 
         async def looked() -> None:
             with suppress(HTTPError):  # what is wrong with the chunks is found again when the request is read
@@ -142,11 +142,11 @@ class Exchanges:
     # the response of a token
 
     def stream(self, event: Event, known: Continuation, covered: VerifiedRange) -> Answer:
-        """What is wanted under the continuation of a range."""
+        """Reply with the wanted bytes of a range."""
         return self._streams.answer(event, known, covered)
 
     def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
-        """What `then` makes of the response of a token, when it was made again."""
+        """Make the response of a token again, and reply with what `then` makes of it."""
         return self._tasks.reply(self._tasks.task(state, lambda: self._resume(event, token)), then)
 
     async def _resume(self, event: Event, token: Token) -> FixedResponse:

@@ -43,7 +43,7 @@ class FixedResponse:
 
     @property
     def inline_bytes(self) -> int:
-        """How much of the body it holds itself."""
+        """The count of body bytes that it holds itself."""
         return sum(piece.byte_count for piece in self.pieces if isinstance(piece, Inline))
 
     @property
@@ -53,11 +53,11 @@ class FixedResponse:
 
     @property
     def provisional(self) -> bool:
-        """Whether some of its contents were not hashed when it was begun."""
+        """True if some of its contents were not hashed when it was begun."""
         return any(isinstance(piece, Slice) and is_snapshot(piece.content) for piece in self.pieces)
 
     def chunks(self, base: int, wants: Iterable[tuple[int, int]], budget: int, read: Read) -> list[Chunk]:
-        """What is wanted of the output bytes, the response being at `base` in it; at most `budget` bytes.
+        """Return the wanted output bytes, the response being at `base` in the output; at most `budget` bytes.
 
         Raises `NotThisResponse`, and whatever `read` raises.
         """
@@ -134,7 +134,7 @@ class PlannedResponse(NamedTuple):
         return FixedResponse(head, len(head), plan.pieces, len(head) + plan.body_bytes, not delivery.keep_alive)
 
     def delivered(self, head: bytes) -> Delivered:
-        """What a token says of its delivery, with the head that was rendered."""
+        """The delivery for a token, with the head that was rendered."""
         return Delivered(self.delivery, self.date_s, len(head), zlib.crc32(head))
 
     def sendable(self, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = True) -> Sendable:

@@ -87,7 +87,7 @@ def input_window(event: Event, consumed: int) -> InputWindow:
 
 
 def has_input(event: Event) -> bool:
-    """Whether a next request may be there."""
+    """True if a next request may be there."""
     return bool(event.input or event.input_end or event.spooled or event.input_lost)
 
 
@@ -117,7 +117,7 @@ class CompleteRequest(NamedTuple):
 
     @property
     def closes(self) -> bool:
-        """Whether nothing can follow on the connection."""
+        """True if nothing can follow on the connection."""
         return self.cut or (self.window.ended and self.size_bytes == self.window.size_bytes)
 
     @property
@@ -167,7 +167,7 @@ class RequestReader:
         self._scans: LruCache[Where, Scanned] = LruCache(_SCANS)
 
     def drop_caches(self) -> None:
-        """Forget how far."""
+        """Forget how far bodies were scanned."""
         self._scans.clear()
 
     def read(self, window: InputWindow, where: Where, *, early: bool, continued: bool) -> Found:
@@ -206,7 +206,7 @@ class RequestReader:
         return None
 
     def long_scan(self, window: InputWindow, where: Where) -> Callable[[], Scanned] | None:
-        """What looks at a long stretch of chunks, on any thread, for `note_scanned`; None where it is short.
+        """A scan of many chunks, to be called on any thread, for `note_scanned`; None where they are few.
 
         It raises what is wrong with the chunks, which `read` finds too.
         """
@@ -233,7 +233,7 @@ class RequestReader:
         return RefusedRequest(head, error, size)
 
     def _size(self, head: Head, window: InputWindow, where: Where, most_bytes: int) -> int | None:
-        """How many bytes the request takes, None while its body is not all there; `HTTPError` 400, 413 or 431."""
+        """The length of the request, None while its body is not all there; `HTTPError` 400, 413 or 431."""
         if isinstance(head.framing, NoBody):
             return head.head_bytes
         if isinstance(head.framing, Chunked):
@@ -270,7 +270,7 @@ class RequestReader:
 
 
 def scanned(window: InputWindow, state: ChunkedState, at: int, limits: Limits) -> Scanned:
-    """Where the decoding of a chunked body stands after all that is there, from `state` at offset `at` on."""
+    """Decode a chunked body up to the end of the window, from `state` at offset `at` on."""
     while at < window.size_bytes and state.phase is not Phase.DONE:
         data = window.upto(min(at + _READ_BYTES, window.size_bytes))[at:] if at < len(window.first) else b""
         data = data or window.read(at, min(at + _READ_BYTES, window.size_bytes))

@@ -14,8 +14,8 @@ Marks are the ends of steps with their cursors: a stepped body can be resumed at
 bounded by count, since steps may be tiny, and are dropped with the bytes before them. What lies from an offset that is
 `held` on is never dropped: somebody verifies a range there.
 
-Readers do not take turns with the pump by a queue, as each reader has its own place: `news` wakes all that wait. One
-wake-up serves a whole turn of parts (`call_soon`), which made streams of tiny parts five times as fast.
+There is no queue between the pump and readers, as each reader has its own place: `news` wakes all that wait, and one
+wake-up serves all parts of a turn of the loop (`call_soon`), since parts may be tiny.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 
 LEAST_BYTES = 1 << 16  # of both together, where there is little room
 _TURN_BYTES = 1 << 18  # then others get their turn
-_PART_BYTES = 1 << 9  # what a part costs beside its bytes: many small ones are a turn too
+_PART_BYTES = 1 << 9  # what a part costs besides its bytes: many small ones are a turn too
 
 
 class ProducerClosed(Exception):
@@ -77,7 +77,7 @@ class Producer:
 
     @property
     def stepped_to(self) -> int:
-        """Where the last step ended."""
+        """The end of the last step."""
         return self._mark_offsets[-1]
 
     def want(self, offset: int) -> None:
@@ -163,7 +163,7 @@ class Producer:
             del self._mark_offsets[:most], self._mark_cursors[:most]
 
     def _is_ahead(self) -> bool:
-        """Whether enough is made of what nobody has asked for."""
+        """True if enough is made of what nobody has asked for."""
         ahead = self.buffer.stop - self._wanted
         if ahead >= LEAST_BYTES // 4 and ahead >= min(self._limits.ahead_bytes, self.room() // 4):
             return True

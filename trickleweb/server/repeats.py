@@ -42,11 +42,11 @@ class Repeats:
         self._answers.clear()
 
     def find(self, window: InputWindow) -> Repeat | None:
-        """What exactly this input was answered with a moment ago, as one request on a connection that goes on."""
+        """The response of a moment ago to exactly this input, as one request on a connection that goes on."""
         return None if window.ended or window.size_bytes > len(window.first) else self.recall(window.first)
 
     def recall(self, request: bytes) -> Repeat | None:
-        """What these bytes were answered with a moment ago."""
+        """The response of a moment ago to these bytes."""
         known = self._answers.get(request)
         return None if known is None or known.until_ns <= self.now_ns() else known
 

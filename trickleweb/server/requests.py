@@ -194,6 +194,6 @@ class RequestServer:
 
 
 def wanted_of(start: int, data: bytes, event: Event) -> tuple[tuple[int, bytes], ...]:
-    """What is wanted of a few bytes at `start`."""
+    """The wanted part of a few bytes at `start`."""
     found = [(max(low, start), min(high, start + len(data))) for low, high in event.wants]
     return tuple((low, data[low - start : high - start]) for low, high in found if low < high)

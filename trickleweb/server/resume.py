@@ -137,7 +137,7 @@ class Resumer:
             raise NotThisResponse("the body is another one here") from error
 
     async def _run(self, packed: bytes, context: ReplayContext, connection: bytes, peer: str) -> Response:
-        """What the application answers to a request of a token."""
+        """The application's response to the request of a token."""
         complete = await self._complete(packed)
         return await self._responder.run(
             self._requests.request(complete, complete.body(), context, connection=connection, peer=peer)

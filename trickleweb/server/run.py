@@ -101,7 +101,7 @@ class Exchange(NamedTuple):
 
     @property
     def is_safe(self) -> bool:
-        """Whether the request may be run again."""
+        """True if the request may be run again."""
         return self.head.method in SAFE_METHODS
 
 

@@ -151,7 +151,7 @@ class HttpService:
     # a token's response
 
     def _repeat(self, event: Event) -> Reply | None:
-        """What `_answer` says to a request that stands alone and was answered a moment ago, in half the time."""
+        """Answer a request that stands alone and came a moment ago as `_answer` would, in half the time."""
         known, start, consumed = event.continuation, 0, 0
         if known is not None:
             if known.stop is None or (event.wants and event.wants[0][0] < known.stop) or not keeps_alive(known.state):

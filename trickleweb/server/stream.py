@@ -11,8 +11,8 @@ byte, that it makes the very bytes that were begun with. Invariants:
 - `more` of a continuation says that the body goes on after its stop; the last range has none.
 
 A token is offered before it is asked for (`_offers`), as a client that waits for the end of a range would lose a round
-trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One token for the whole body,
-with a digest that is checked at its end, was tried: a client then has all wrong bytes before anybody notices.
+trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One digest for the whole body
+would not do: a client would have all of it before another making showed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VERIFIED = 64
 
 
 class Origins(NamedTuple):
-    """What the ranges of a response derive from: how to make it anew."""
+    """The source of all ranges of a response: a request to run again, or steps."""
 
     replay: Replay | None  # a request to run again, or
     steps: Steps | None  # steps, with their arguments and the plan of the head
@@ -69,7 +69,7 @@ class StreamedResponse:
         self._since_offer = 0
 
     def is_last_word(self, covered: VerifiedRange) -> bool:
-        """Whether making the response of that range again would give nothing else."""
+        """True if making the response of that range again would give nothing else."""
         replay, found = self._origins.replay, self.resumed_from
         return found is not None and (found == covered if replay is None else replay == covered.source)
 
@@ -85,7 +85,7 @@ class StreamedResponse:
     # from then on
 
     def verify(self, known: Continuation, covered: VerifiedRange) -> bool:
-        """Whether what that range covers is made; `NotThisResponse` if other bytes are made here, or fewer.
+        """True once the bytes of that range are made; `NotThisResponse` if other bytes are made here, or fewer.
 
         `StreamBroke` if the program failed before it came so far, which it may not do another time.
         """
@@ -111,14 +111,14 @@ class StreamedResponse:
         return True
 
     def ready(self, event: Event, known: Continuation, covered: VerifiedRange) -> bool:
-        """Whether there is something to answer with now: what is verified already, or news after it."""
+        """True if there is something to answer with now: verified bytes, or news after them."""
         if not known.more or not event.wants or event.wants[0][0] < stop_of(known):
             return True
         at = stop_of(known) - covered.body_at(known.start)
         return self._verifiable(at) > at or self.producer.over
 
     def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply:
-        """What is wanted, as far as it is verified; with the next range if it is wanted too, or soon will be.
+        """Reply with the wanted bytes that are verified, and with the next range if it is wanted, or soon will be.
 
         `StreamFailed` when what is wanted lies behind the point where the program failed.
         """
@@ -142,7 +142,7 @@ class StreamedResponse:
         return None
 
     def _offers(self, asked: int, stop: int) -> bool:
-        """Whether it is time to offer the range after `stop`, before anybody asks for it."""
+        """True if it is time to offer the range after `stop`, before anybody asks for it."""
         if asked < stop - self._limits.ahead_bytes // 2:
             return False
         self._since_offer += 1
@@ -152,7 +152,7 @@ class StreamedResponse:
         return True
 
     def _verifiable(self, at: int) -> int:
-        """How far a range from `at` on can go: to what is made, and for steps to the end of one."""
+        """The end of the longest range from `at` on: all that is made, for steps up to the end of one."""
         producer = self.producer
         limit = at + self._limits.ahead_bytes
         if self._origins.replay is not None:
@@ -221,7 +221,7 @@ class StreamedResponse:
 
 
 def stop_of(known: Continuation) -> int:
-    """Where the output stops that a continuation covers: all of this server's say so."""
+    """The end of the output that a continuation covers; all of this server's have one."""
     if known.stop is None:
         raise NotThisResponse("a continuation of no known kind")
     return known.stop

@@ -71,7 +71,7 @@ class StreamCache:
             await asyncio.wait(ends, timeout=_CLOSING_S)
 
     def _room(self) -> int:
-        """How many bytes each may keep."""
+        """The count of bytes that each may keep."""
         return max(self._limits.streams_bytes // max(len(self._streams), 1), LEAST_BYTES)
 
     def _trim(self) -> None:

@@ -63,7 +63,7 @@ class Streams:
         return stream.begin(event, start, where[1])
 
     def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
-        """What is wanted, under the continuation of that range; raises what keeps it from being made here."""
+        """Reply with the wanted bytes of that range; raises what keeps them from being made here."""
         where = (event.connection, known.consumed)
         stream = self._cache.get(where)
         if stream is not None:

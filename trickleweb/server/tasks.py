@@ -27,11 +27,11 @@ class TaskTable:
         return len(self._tasks)
 
     def find(self, name: object) -> asyncio.Task[Any] | None:
-        """What runs under that name."""
+        """The task of that name, None if there is none."""
         return self._tasks.get(name)
 
     def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        """What runs under that name, or what `make` starts; `Busy` if too much runs."""
+        """The task of that name, or the one that `make` starts; `Busy` if too many run."""
         known = self._tasks.get(name)
         if known is not None:
             return known

@@ -73,7 +73,7 @@ class UnsafeRequests:
 
 
 def _said(token: bytes) -> Sendable | None:
-    """What a connection ended with, if that is what the ledger keeps."""
+    """The response that a connection ended with, if the ledger keeps that."""
     found = decode_untrusted(token)
     if not isinstance(found, PlannedToken):
         return None
@@ -106,7 +106,7 @@ class AtMostOnce:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
-        """Where the matter stands when nobody else is at work on it any more; `Lost` for its first finder."""
+        """The state of a request once nobody else is at work on it; `Lost` for the first to find it so."""
         pause = PAUSE_S
         if (unkept := self._unkept.get(key)) is not None:
             return Done(await self.complete(key, unkept))
@@ -131,7 +131,7 @@ class AtMostOnce:
         return kept
 
     async def kept(self, key: bytes) -> bytes | None:
-        """What was kept under a key, None if there is nothing."""
+        """The value kept under a key, None if there is none."""
         found = await self._threaded(lambda: self._ledger.find(key))
         return None if found is None else found.plan
 

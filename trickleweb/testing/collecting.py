@@ -31,7 +31,7 @@ class IncompleteResponse(WebError):
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What came of a request: the response as it is on the wire, and as the application made it."""
+    """A response as it is on the wire, and as the application made it."""
 
     status: int
     headers: Headers
@@ -100,6 +100,6 @@ class _Watched(Wrapped):
         return await self.inner.respond(request)
 
     def errors(self) -> list[Exception]:
-        """What the application has answered 500 itself."""
+        """The exceptions that the application has answered 500 itself."""
         error = None if self._request is None else self._request.state.get("exception")
         return [error] if isinstance(error, Exception) else []

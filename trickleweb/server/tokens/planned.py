@@ -76,7 +76,7 @@ _REPRESENTATION = frozenset(
 
 
 class Delivered(NamedTuple):
-    """How a response was delivered: its Date, and its head by length and CRC-32."""
+    """The delivery of a response: its framing, its Date, and its head by length and CRC-32."""
 
     delivery: Delivery
     date_s: int
@@ -84,7 +84,7 @@ class Delivered(NamedTuple):
     head_check: int
 
     def fits(self, head: bytes) -> bool:
-        """Whether that is the head."""
+        """True if that is the head."""
         return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
 
     def pack(self, form: int) -> bytes:
@@ -158,7 +158,7 @@ def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
 
 
 def keeps_alive(state: bytes) -> bool:
-    """Whether the connection goes on after that response; False where that cannot be told."""
+    """True if the connection goes on after that response; False where that cannot be told."""
     return len(state) > _FIXED.size and state[0] in {PLANNED, ASKED} and state[1] & Flag.KEEP_ALIVE != 0
 
 

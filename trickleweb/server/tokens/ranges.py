@@ -32,7 +32,7 @@ _MAX_HEAD_BYTES = 65_535
 
 
 class Framing(NamedTuple):
-    """How a stream is delivered, and its head by length and CRC-32: the same in all ranges of a response.
+    """The delivery of a stream, and its head by length and CRC-32: the same in all ranges of a response.
 
     `kind_check` is of what must be equal when the request is run again: status, length, what the body is.
     """
@@ -44,7 +44,7 @@ class Framing(NamedTuple):
     kind_check: int
 
     def fits(self, head: bytes) -> bool:
-        """Whether that is the head."""
+        """True if that is the head."""
         return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
 
     @property
@@ -88,7 +88,7 @@ class VerifiedRange:
     first: bool
 
     def body_at(self, start: int) -> int:
-        """Where the body begins in the output, if this range's continuation covers it from `start` on."""
+        """The offset of the body in the output, if this range's continuation covers it from `start` on."""
         return start + self.framing.head_bytes if self.first else start - self.at
 
     def pack(self) -> bytes:
