@@ -195,9 +195,7 @@ def test_too_much_under_way_is_refused_for_now() -> None:
     with_fleet(offered, test, **few)
 
 
-def test_one_host_does_not_take_all_places_to_wait_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MOST_PARKED", 4)
-
+def test_one_host_does_not_take_all_places_to_wait_for_streams() -> None:
     async def test(fleet: Fleet) -> None:
         origin = fleet.replica()
         _, known = await begun(origin, get("/silent"))
@@ -210,11 +208,12 @@ def test_one_host_does_not_take_all_places_to_wait_for_streams(monkeypatch: pyte
         turned_out = [await replied(each) for each in parked[:2]]
         assert turned_out == 2 * [Reply(refusal=Refusal.BUSY)], "the oldest, one for each"
         assert await replied(origin.handle(wanted._replace(peer="198.51.100.9"))) == Reply(refusal=Refusal.BUSY)
-        pass_time(bounds.MOST_PARKED_SECONDS + 1)
+        pass_time(BOUNDS.parked_seconds + 1)
         assert [await replied(each) for each in (*parked[2:], *elsewhere)] == 4 * [Reply()]
-        assert len(origin._streams._shares) == 0
+        assert origin._exchanges is not None
+        assert len(origin._exchanges._streams._shares) == 0
 
-    with_fleet(offered, test)
+    with_fleet(offered, test, stream_limits=StreamLimits(first_seconds=0.5, parked=4))
 
 
 @pytest.mark.parametrize("path", ["/stream", "/rows", "/sync", "/odd"])
