@@ -5,9 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.support.site_folder import LATER_NS, store
-from trickleweb.files import HashPending, StoreLimits
+from trickleweb.files import HashPending, StoreLimits, disk
 from trickleweb.files.hashing import HashJob
+from trickleweb.files.restless import PATIENCE_NS
+from trickleweb.files.stamps import Stamp
 from trickleweb.files.store import Version
 
 TINY = StoreLimits(small_bytes=0)
@@ -53,3 +57,38 @@ class Replica:
 
     def read(self, content: str, start: int = 0, stop: int = len(DATA)) -> bytes:
         return bytes(self.files.read(content, start, stop))
+
+
+class Writer:
+    """Writes to a file, and moves the clock on to the moment of the write."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.now = file.stat().st_ctime_ns
+
+    def clock(self) -> int:
+        return self.now
+
+    def append(self) -> None:
+        with self.file.open("ab") as out:
+            out.write(b"a line\n")
+        self._date()
+
+    def overwrite(self) -> None:
+        written_over(self.file)
+        self._date()
+
+    def _date(self) -> None:
+        self.now += PATIENCE_NS // 2
+        os.utime(self.file, ns=(self.now, self.now))
+
+
+def changed_when_modified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let change times follow modification times: the kernel's own clock cannot be moved."""
+    look_at = disk.look_at
+
+    def dated(path: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+        stamp, is_folder = look_at(path, folder)
+        return stamp._replace(changed_ns=stamp.modified_ns), is_folder
+
+    monkeypatch.setattr(disk, "look_at", dated)

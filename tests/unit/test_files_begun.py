@@ -3,13 +3,22 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import binary, text
+from hypothesis.strategies import binary, booleans, text
 
-from tests.support.file_replicas import DATA, Replica, dated, written_and_dated_back, written_over
+from tests.support.file_replicas import (
+    DATA,
+    Replica,
+    Writer,
+    changed_when_modified,
+    dated,
+    written_and_dated_back,
+    written_over,
+)
 from tests.support.origins import begun, event, fields, get, origin, output
 from tests.support.site_folder import replace
 from trickles.service import Refusal
@@ -18,6 +27,7 @@ from trickleweb.files import store as stores
 from trickleweb.files.contents import content_name
 from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import BadContentName, FilesUnavailable
+from trickleweb.files.restless import PATIENCE_NS
 from trickleweb.files.snapshots import Match, is_snapshot, match, parse_snapshot, snapshot_of
 from trickleweb.files.stamps import Stamp, same_bytes
 
@@ -60,9 +70,9 @@ def is_lost(replica: Replica, content: str) -> bool:
 # names
 
 
-@given(text())
-def test_a_name_is_read_as_it_was_written(path: str) -> None:
-    snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT)
+@given(text(), booleans())
+def test_a_name_is_read_as_it_was_written(path: str, growing: bool) -> None:
+    snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT, growing=growing)
     name = snapshot.name(path)
     assert is_snapshot(name)
     assert parse_snapshot(name) == (snapshot, path)
@@ -89,7 +99,8 @@ def test_other_text_names_nothing(noise: bytes | str) -> None:
         (STAMP._replace(changed_ns=5, metadata=(0o600, 1, 0, 0)), False, Match.SAME),
         (STAMP._replace(modified_ns=5, metadata=(0o600, 1, 0, 0)), True, Match.OTHER),
         (STAMP._replace(modified_ns=5), True, Match.OTHER),
-        (STAMP._replace(size_bytes=20_001, modified_ns=5, changed_ns=5), False, Match.GROWN),
+        (STAMP._replace(size_bytes=20_001, modified_ns=5, changed_ns=5), False, Match.OTHER),
+        (STAMP._replace(size_bytes=20_001), True, Match.OTHER),
         (STAMP._replace(size_bytes=19_999), True, Match.OTHER),
         (STAMP._replace(inode=3), True, Match.OTHER),
         (STAMP._replace(device=3), True, Match.OTHER),
@@ -97,11 +108,19 @@ def test_other_text_names_nothing(noise: bytes | str) -> None:
     ],
 )
 def test_which_state_of_a_file_is_still_the_one_begun(now: Stamp, held: bool, matched: Match) -> None:
-    snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT)
+    snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT, growing=False)
     assert match(snapshot, now, BOOT, held=held) is matched
     assert match(snapshot, now, b"another boot", held=held) is Match.OTHER
     if matched is Match.SAME:
         assert same_bytes(STAMP, now, held=held)
+
+
+def test_only_what_was_growing_may_be_longer() -> None:
+    snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT, growing=True)
+    longer = STAMP._replace(size_bytes=20_001, modified_ns=5, changed_ns=5)
+    assert match(snapshot, longer, BOOT, held=False) is Match.GROWN
+    assert match(snapshot, longer._replace(size_bytes=20_000), BOOT, held=True) is Match.OTHER
+    assert match(snapshot, longer._replace(inode=3), BOOT, held=True) is Match.OTHER
 
 
 # begun on one replica, gone on with on another
@@ -133,7 +152,41 @@ def cut(file: Path) -> None:
     os.truncate(file, 19_999)
 
 
-@pytest.mark.parametrize("change", [written_over, written_and_dated_back, written_anew, truncated_and_grown, cut])
+def appended(file: Path) -> None:
+    with file.open("ab") as out:
+        out.write(b"a line\n")
+
+
+def written_over_and_longer(file: Path) -> None:
+    """As a database or `rsync --inplace` does: the middle, then the end."""
+    written_over(file)
+    appended(file)
+
+
+def touched(file: Path) -> None:
+    os.utime(file)
+
+
+def cut_and_restored(file: Path) -> None:
+    """The same length again, with zeros where bytes were."""
+    os.truncate(file, 10_000)
+    os.truncate(file, 20_000)
+
+
+def mapped(file: Path) -> None:
+    """Written through a memory map that is flushed."""
+    with file.open("r+b") as out, mmap(out.fileno(), 0) as memory:
+        memory[10_000:10_011] = b"other bytes"
+        memory.flush()
+
+
+CHANGES = [
+    *(written_over, written_and_dated_back, written_anew, truncated_and_grown, cut),
+    *(appended, written_over_and_longer, touched, cut_and_restored, mapped),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_no_replica_goes_on_with_another_version(
     file: Path, one: Replica, other: Replica, change: Callable[[Path], None]
 ) -> None:
@@ -170,14 +223,57 @@ def test_a_file_that_is_renamed_is_read_on_where_it_is_open(file: Path, one: Rep
     assert one.read(content) == DATA
 
 
-def test_a_file_that_grows_is_what_it_was(file: Path, one: Replica, other: Replica) -> None:
-    content = one.look().content
+def growing(writer: Writer, *replicas: Replica) -> str:
+    """The name of the file's content on all of these, found while it grew."""
+    for _ in range(2):
+        for each in replicas:
+            with pytest.raises(HashPending):
+                each.look()
+        writer.append()
+    (content,) = {each.look().content for each in replicas}
+    return content
+
+
+@pytest.fixture(name="writer")
+def _writer(file: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
+    changed_when_modified(monkeypatch)
+    writer = Writer(file)
+    writer.append()
+    return writer
+
+
+@pytest.fixture(name="pair")
+def _pair(file: Path, writer: Writer) -> Iterator[tuple[Replica, Replica]]:
+    """Two processes of a machine."""
+    one, other = (Replica(file.parent, writer.clock) for _ in range(2))
+    yield one, other
+    one.files.close()
+    other.files.close()
+
+
+def test_a_file_that_goes_on_growing_is_what_it_was(file: Path, writer: Writer, pair: tuple[Replica, Replica]) -> None:
+    one, other = pair
+    content = growing(writer, one, other)
+    size = file.stat().st_size
     for replica in (one, other, one):
-        with file.open("ab") as out:
-            out.write(b"a line\n")
+        writer.append()
+        replica.files.drop_caches()
         assert replica.read(content) == DATA
         with pytest.raises(ContentNotHere):
-            replica.files.read(content, len(DATA), len(DATA) + 1)
+            replica.files.read(content, size, size + 1)
+
+
+@pytest.mark.parametrize("change", [written_over, written_anew, truncated_and_grown, cut])
+def test_nor_is_one_that_grew_gone_on_with_when_it_was_written_otherwise(
+    file: Path, writer: Writer, pair: tuple[Replica, Replica], change: Callable[[Path], None]
+) -> None:
+    one, other = pair
+    content = growing(writer, one, other)
+    assert one.read(content) == other.read(content) == DATA
+    writer.now += PATIENCE_NS
+    change(file)
+    assert is_lost(one, content)
+    assert is_lost(other, content)
 
 
 # hashed meanwhile
@@ -214,9 +310,8 @@ def test_without_a_descriptor_there_is_no_strong_name_yet(one: Replica, monkeypa
 
 def test_a_file_that_grew_has_no_strong_name(file: Path, one: Replica) -> None:
     content = one.look().content
-    with file.open("ab") as out:
-        out.write(b"more")
-    assert one.read(content) == DATA
+    appended(file)
+    assert is_lost(one, content)
     one.look()
     one.hash()
     assert one.files.strong_name(content) is None

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.file_replicas import DATA, TINY, Replica, dated, written_and_dated_back, written_over
+from tests.support.file_replicas import (
+    DATA,
+    TINY,
+    Replica,
+    Writer,
+    changed_when_modified,
+    dated,
+    written_and_dated_back,
+)
 from tests.support.site_folder import LATER_NS, body, request, store
 from trickleweb.errors import HTTPError
-from trickleweb.files import ContentNotHere, FileStore, HashPending, SiteOptions, StaticSite, digests, disk
+from trickleweb.files import ContentNotHere, FileStore, HashPending, SiteOptions, StaticSite, digests
 from trickleweb.files.contents import strong_etag
 from trickleweb.files.digests import digest_of
-from trickleweb.files.restless import PATIENCE_NS
-from trickleweb.files.stamps import Stamp
 from trickleweb.files.store import Version
 
 
@@ -102,42 +108,10 @@ def test_a_write_after_a_block_was_compared_is_seen(file: Path) -> None:
 # being written
 
 
-class Writer:
-    """Writes to a file, and moves the clock on to the moment of the write."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.now = file.stat().st_ctime_ns
-
-    def clock(self) -> int:
-        return self.now
-
-    def append(self) -> None:
-        with self.file.open("ab") as out:
-            out.write(b"a line\n")
-        self._date()
-
-    def overwrite(self) -> None:
-        written_over(self.file)
-        self._date()
-
-    def _date(self) -> None:
-        self.now += PATIENCE_NS // 2
-        os.utime(self.file, ns=(self.now, self.now))
-
-
 @pytest.fixture(name="writer")
 def _writer(file: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
-    """The file's change time follows its modification time: the kernel's own clock cannot be moved."""
-    writer = Writer(file)
-    look_at = disk.look_at
-
-    def dated(path: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
-        stamp, is_folder = look_at(path, folder)
-        return stamp._replace(changed_ns=stamp.modified_ns), is_folder
-
-    monkeypatch.setattr(disk, "look_at", dated)
-    return writer
+    changed_when_modified(monkeypatch)
+    return Writer(file)
 
 
 def test_a_file_that_grows_all_the_time_is_served_as_far_as_it_has_come(file: Path, writer: Writer) -> None:

@@ -5,7 +5,8 @@ touch, the bytes are those of the version. When it has changed otherwise:
 
 - a hashed file's blocks are compared with their hashes before any byte of them is handed out. So a file that was only
   touched, renamed or appended to is read on, at the cost of hashing what is read, and one that was written is noticed.
-- a file that is not hashed yet is read on if it has only grown (`snapshots`), else it is another version.
+- a file that is not hashed yet is read on if it was growing before and still is (`snapshots`), else it is another
+  version.
 
 A file that was replaced, renamed or removed can be read as long as it is open here; `stamps` says what is out of reach.
 """

@@ -5,12 +5,26 @@ strong name. The name holds what another replica *on the same machine* needs to 
 
 - which file it is: device and inode, hashed with the machine's boot, so that no other machine takes it for its own;
 - in which state: size, mtime, ctime and metadata, judged as `stamps.same_bytes` does;
+- whether it was being written to, and growing, at that first look;
 - a witness: a hash of its first bytes and of its last.
 
-While the stamp stands, the bytes are those. A file that has only *grown* since (a log, a recording) still has them at
-its beginning, if nothing but appends was done to it; the witness shows that it was not truncated and written anew.
-It does not show what happened in the middle: who writes there while the file also grows is beyond what can be told,
-for whatever server. A file that changed without growing is another version: `Match.OTHER`, never served on.
+A file that rested at the first look has these bytes while its stamp stands. Any other change makes another version of
+it: a longer file may have been written in its middle too (`rsync --inplace`, a database), and no stamp tells. Only a
+file that was *growing already* (a log, a recording) may go on to grow. What happens between two looks, and what holds:
+
+===============================  ===========================  ============================================
+change                           a file that rested           a file that was growing
+===============================  ===========================  ============================================
+more appended                    another version              read on
+written in place                 another version              another version
+written in place, and longer     another version              not seen unless it touches the witness
+cut shorter                      another version              another version
+cut, then written anew, longer   another version              another version, by the witness
+touched                          another version              another version
+another file renamed over it     read on where it is open     read on where it is open
+renamed, linked, chmod, chown    read on                      read on
+written through a memory map     not seen before the kernel stamps the file, which may be late
+===============================  ===========================  ============================================
 """
 
 from __future__ import annotations
@@ -28,6 +42,7 @@ MARK = "~"  # a strong name begins with a character of base64
 WITNESS_BYTES = 4096  # at each end of the file
 _FILE, _MODIFIED, _CHANGED, _METADATA, _WITNESS = 12, 8, 6, 6, 8  # bytes of each hash
 _SIZE = 8
+_GROWING = 1 << 63  # in the size, which is below it
 _BYTES = _FILE + _SIZE + _MODIFIED + _CHANGED + _METADATA + _WITNESS
 _CHARS = _BYTES // 3 * 4
 
@@ -38,12 +53,15 @@ class Match(Enum):
     """How a file stands to a snapshot of it."""
 
     SAME = auto()
-    GROWN = auto()  # the snapshot's bytes are its beginning, if the witness agrees
+    GROWN = auto()  # it was growing then and is longer: the snapshot's bytes are its beginning, if the witness agrees
     OTHER = auto()
 
 
 class Snapshot(NamedTuple):
-    """A file as it was when first looked at: hashes of what its stamp said, its size, and its witness."""
+    """A file as it was when first looked at: hashes of what its stamp said, its size, and its witness.
+
+    `growing`: it was being appended to, so that more of it is no other version.
+    """
 
     file: bytes
     size_bytes: int
@@ -51,18 +69,19 @@ class Snapshot(NamedTuple):
     changed: bytes
     metadata: bytes
     witness: bytes
+    growing: bool = False
 
     def name(self, path: str) -> str:
         """The content's name, for a file at `path`."""
-        size = self.size_bytes.to_bytes(_SIZE, "big")
+        size = (self.size_bytes | (_GROWING if self.growing else 0)).to_bytes(_SIZE, "big")
         packed = b"".join((self.file, size, self.modified, self.changed, self.metadata, self.witness))
         return f"{MARK}{urlsafe_b64encode(packed).decode('ascii')}:{path}"
 
 
-def snapshot_of(stamp: Stamp, read: Read, machine: bytes) -> Snapshot:
+def snapshot_of(stamp: Stamp, read: Read, machine: bytes, *, growing: bool) -> Snapshot:
     """The snapshot of a file in the state `stamp`, whose bytes `read(start, stop)` gives; `machine` names its boot."""
     parts = _parts(stamp, machine)
-    return Snapshot(parts[0], stamp.size_bytes, *parts[1:], witness_of(stamp.size_bytes, read))
+    return Snapshot(parts[0], stamp.size_bytes, *parts[1:], witness_of(stamp.size_bytes, read), growing)
 
 
 def is_snapshot(name: str) -> bool:
@@ -85,8 +104,10 @@ def parse_snapshot(name: str) -> tuple[Snapshot, str]:
     for size in (_FILE, _SIZE, _MODIFIED, _CHANGED, _METADATA, _WITNESS):
         parts.append(packed[at : at + size])
         at += size
-    file, size_bytes, *rest = parts
-    return Snapshot(file, int.from_bytes(size_bytes, "big"), *rest), path
+    file, packed_size, modified, changed, metadata, witness = parts
+    size = int.from_bytes(packed_size, "big")
+    growing, size_bytes = bool(size & _GROWING), size & (_GROWING - 1)
+    return Snapshot(file, size_bytes, modified, changed, metadata, witness, growing), path
 
 
 def match(snapshot: Snapshot, now: Stamp, machine: bytes, *, held: bool) -> Match:
@@ -95,7 +116,7 @@ def match(snapshot: Snapshot, now: Stamp, machine: bytes, *, held: bool) -> Matc
     if file != snapshot.file or now.size_bytes < snapshot.size_bytes:
         return Match.OTHER
     if now.size_bytes > snapshot.size_bytes:
-        return Match.GROWN
+        return Match.GROWN if snapshot.growing else Match.OTHER
     explained = metadata != snapshot.metadata and (held or now.is_telling)
     return Match.SAME if modified == snapshot.modified and (changed == snapshot.changed or explained) else Match.OTHER
 

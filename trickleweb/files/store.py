@@ -224,7 +224,7 @@ class FileStore:
             return disk.read_range(descriptor, start, stop)
 
         machine = this_boot()
-        snapshot = snapshot_of(stamp, read, machine)
+        snapshot = snapshot_of(stamp, read, machine, growing=not settled)
         content = snapshot.name(path)
         self._files.put(content, SnapshotFile(disk.duplicate(descriptor), stamp, snapshot, machine))
         return Version(content, None, stamp, settled=False, changing=not settled)
