@@ -10,8 +10,10 @@ from tests.support.keys import IDENTITY, NOON, epoch, fleet, ring
 from trickles.cli import COMMANDS, command, main
 from trickles.drivers.keystore import keyring_text, load_keyring, read_server_key, server_key_text
 from trickles.drivers.keystore.source import VARIABLE
+from trickles.drivers.world import wall_us
 from trickles.handshake import DAY, hello_public_key
 from trickles.keyring import fingerprint
+from trickles.limits import SECOND
 
 Captured = pytest.CaptureFixture[str]
 
@@ -42,7 +44,9 @@ def printed(capsys: Captured, *words: str) -> list[str]:
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> str:
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Keys that commands look at an hour after they were made."""
+    monkeypatch.setattr("trickles.cli.keys.wall_us", lambda: NOON + 3600 * SECOND)
     return str(fleet(tmp_path / "keys", *ring(9, 7).epochs))
 
 
@@ -124,7 +128,7 @@ def test_rotate_may_wait_until_it_is_due(
 
 @pytest.mark.parametrize("words", [["list"], ["show"], ["init"], ["rotate"]])
 def test_no_command_but_export_prints_a_secret(tmp_path: Path, capsys: Captured, words: list[str]) -> None:
-    keys = tmp_path / "keys" if words == ["init"] else fleet(tmp_path / "keys", epoch(9))
+    keys = tmp_path / "keys" if words == ["init"] else fleet(tmp_path / "keys", epoch(9, wall_us()))
     output = "\n".join(printed(capsys, "keys", *words, str(keys)))
     secrets = [(keys / "identity.key").read_bytes(), *(each.key for each in load_keyring(keys).epochs)]
     for secret in secrets:

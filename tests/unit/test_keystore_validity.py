@@ -13,7 +13,16 @@ from tests.support.toys import File
 from trickles.client import Client, ClientConfig, Connected, Failed
 from trickles.drivers.dialer import newest_start
 from trickles.drivers.keystore import KeyringSource, KeyWatch, load_keyring, rotate_keystore
-from trickles.drivers.keystore.validity import REMIND_EVERY, WARN_BEFORE, covered_until, ends, is_due, warning
+from trickles.drivers.keystore.making import DEFAULT_KEEP
+from trickles.drivers.keystore.validity import (
+    REMIND_EVERY,
+    WARN_BEFORE,
+    Reminder,
+    covered_until,
+    ends,
+    is_due,
+    warning,
+)
 from trickles.errors import KeyringError
 from trickles.handshake import CERTIFICATE_LIFE, DAY, ROTATE_EVERY, certify
 from trickles.keyring import Epoch, Keyring
@@ -22,6 +31,7 @@ from trickles.listener import Listener
 from trickleweb.cli.keykeeper import LOOK_SECONDS, KeyKeeper
 
 HOUR = 3600 * SECOND
+SOME_DAYS = 6 * DAY
 
 
 def keys(*starts: int) -> Keyring:
@@ -86,7 +96,8 @@ def test_a_running_replica_is_warned_of_daily_until_it_has_new_keys(tmp_path: Pa
         now[0] += HOUR
     assert days == list(range(16, 35))
     assert "ended" in told[-1]
-    assert watch.figures() == {"keys": {"epoch": "00000001", "certificate_ends": (NOON + 30 * DAY) // SECOND}}
+    begins, end = NOON // SECOND, (NOON + 30 * DAY) // SECOND
+    assert watch.figures() == {"keys": {"epoch": "00000001", "certificate_begins": begins, "certificate_ends": end}}
     rotate_keystore(place, now=now[0], delay=0)
     watch.look()
     now[0] += REMIND_EVERY
@@ -161,6 +172,96 @@ def test_a_clock_that_was_years_ahead_for_a_while_stops_no_rotation(tmp_path: Pa
         now[0] = months.now
         keeper.look()
     assert (months.failures, told) == ([], [])
+
+
+class SetClock:
+    """A fleet that began with a clock which is `wrong` by so much, and the people who use it."""
+
+    def __init__(self, place: Path, wrong: int) -> None:
+        self.keys, self.told = place / "keys", list[str]()
+        self.now = NOON + wrong
+        self.keeper = KeyKeeper(self.keys, None, self.told.append, clock=lambda: self.now)
+        self.keeper.prepare(place / "server.pub")
+        self.people = Months([self.keys], newest_start())
+        self.go(0)
+
+    def set(self, now: int) -> None:
+        """Set the clock; the supervisor looks, and people come within its interval."""
+        self.now = now
+        self.go(int(LOOK_SECONDS * SECOND))
+
+    def go(self, forward: int) -> None:
+        self.now += forward
+        self.keeper.look()
+        self.people.now = self.now
+        self.people.step(0)
+
+
+@pytest.mark.parametrize("wrong", [2 * HOUR, 40 * DAY])
+def test_a_clock_that_was_ahead_at_the_first_start_and_is_set_right_locks_nobody_out(
+    tmp_path: Path, wrong: int
+) -> None:
+    fleet = SetClock(tmp_path, wrong)
+    fleet.set(NOON)
+    for _ in range(wrong // SOME_DAYS + 10):
+        fleet.go(SOME_DAYS)
+    assert (fleet.people.failures, fleet.told) == ([], [])
+
+
+def test_a_fleet_that_is_started_again_with_the_right_clock_serves_at_once(tmp_path: Path) -> None:
+    fleet = SetClock(tmp_path, 40 * DAY)
+    fleet.now = NOON
+    fleet.keeper.prepare(tmp_path / "server.pub")
+    fleet.people.now = NOON
+    fleet.people.step(0)
+    assert (fleet.people.failures, fleet.told) == ([], [])
+
+
+@pytest.mark.parametrize("wrong", [HOUR, 40 * DAY, -2 * HOUR, -40 * DAY])
+def test_a_clock_that_is_wrong_for_a_while_locks_nobody_out(tmp_path: Path, wrong: int) -> None:
+    fleet = SetClock(tmp_path, 0)
+    (first,) = load_keyring(fleet.keys).epochs
+    for moment in (wrong, 0, wrong, 0):
+        fleet.set(NOON + moment)
+        fleet.go(HOUR)
+    assert first in load_keyring(fleet.keys).epochs  # what it sealed goes on
+    for _ in range(15):
+        fleet.go(SOME_DAYS)
+    assert (fleet.people.failures, fleet.told) == ([], [])
+
+
+@pytest.mark.slow
+def test_epochs_of_the_future_that_clients_remember_stay_until_their_time(tmp_path: Path) -> None:
+    """More such epochs than are kept else, and each was seen by clients."""
+    fleet = SetClock(tmp_path, 0)
+    for days in (50, 100, 150, 200, 250):
+        fleet.set(NOON + days * DAY)
+    fleet.set(NOON)
+    (sealing,) = (each for each in load_keyring(fleet.keys).epochs if each.not_before <= fleet.now)
+    fleet.go(ROTATE_EVERY)
+    assert sealing in load_keyring(fleet.keys).epochs  # as after any rotation
+    for _ in range(50):
+        fleet.go(SOME_DAYS)
+    assert (fleet.people.failures, fleet.told) == ([], [])
+    assert len(load_keyring(fleet.keys).epochs) == DEFAULT_KEEP
+
+
+def test_a_start_in_the_future_is_warned_of() -> None:
+    text = warning(keys(2), NOON)
+    assert text is not None
+    assert text.startswith(
+        "the certificate of epoch 00000001 begins 2027-01-17 08:00:00Z, and clients refuse this fleet"
+    )
+    assert "run `trickles keys rotate --not-before 0` where" in text
+    assert warning(keys(2), NOON + 2 * DAY - SECOND) is None
+    assert warning(keys(0, 2), NOON) is None
+
+
+def test_a_clock_that_is_set_back_delays_no_warning() -> None:
+    reminder = Reminder()
+    moments = (0, HOUR, 100 * DAY, HOUR, 2 * HOUR, DAY + HOUR)
+    assert [reminder.is_due("ends", NOON + moment) for moment in moments] == [True, False, True, True, False, True]
+    assert [reminder.is_due(kind, NOON) for kind in ("begins", None, "begins", "begins")] == [True, False, True, False]
 
 
 def test_a_fleet_that_slept_for_a_year_rotates_before_it_serves(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -193,6 +194,16 @@ def test_status_tells_of_the_gateway_what_it_has(tmp_path: Path, capsys: pytest.
     _, _, nothing, _, _, row = capsys.readouterr().out.splitlines()
     assert nothing.split() == ["gateway", str(os.getpid()), "0"]
     assert row.endswith("  0    live 2, accepted 9, completed 6, failed 0, reset 1, failovers 3")
+
+
+def test_status_warns_of_certificates_that_begin_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir, now = RunDir(tmp_path), int(time.time())
+    run_dir.note(FLEET, {"pid": os.getpid(), "started": 0, "url": None, "udp": ["127.0.0.1:1"], "restarts": {}})
+    for begins, count in ((now + 7200, 1), (now - 7200, 0)):
+        keys = {"epoch": "00000001", "certificate_begins": begins, "certificate_ends": begins + 30 * 86_400}
+        run_dir.note(replica_name(0), {"keys": keys})
+        assert main(["status", "--run-dir", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.count("WARNING: replica-0: the certificate of epoch 00000001 begins ") == count
 
 
 def test_progress_names_the_replica_at_work() -> None:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, rotate_keystore, write_server_key
-from trickles.drivers.keystore.making import DEFAULT_DELAY
-from trickles.drivers.keystore.validity import REMIND_EVERY, is_due, warning
+from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_KEEP
+from trickles.drivers.keystore.validity import Reminder, is_due, kind_of, serves_now, warning
 from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
-LOOK_SECONDS = 600.0  # a rotation that failed, on a full disk say, is tried again that soon
+LOOK_SECONDS = 2.0  # the clock may be set at any time; a look reads four small files, which takes about a millisecond
 
 
 class KeyKeeper:
@@ -29,7 +29,7 @@ class KeyKeeper:
         self._given = given
         self._tell = tell
         self._clock = clock
-        self._next_warning = 0
+        self._reminder, self._troubles = Reminder(), Reminder()
 
     @property
     def place(self) -> str:
@@ -50,24 +50,33 @@ class KeyKeeper:
 
     def look(self) -> None:
         """Rotate when it is time, and warn daily while something is wrong; never raises for what it finds."""
+        trouble = None
         try:
             if self._given is None:
                 self._rotate_if_due(delay=DEFAULT_DELAY)
         except KeyringError as error:
-            self._tell(f"the keys cannot be rotated: {error}")
+            trouble = f"the keys cannot be rotated: {error}"
         try:
             self._warn(load_keyring(self.place))
         except KeyringError as error:
-            self._tell(str(error))
+            trouble = trouble or str(error)
+        if self._troubles.is_due(trouble, self._clock()):
+            self._tell(str(trouble))
 
     def _rotate_if_due(self, *, delay: int) -> None:
-        now = self._clock()
-        if is_due(load_keyring(self._own), now):
-            rotate_keystore(self._own, now=now, delay=delay)
+        """Rotate when it is time: after `delay`, or at once when no certificate is good now, with nothing to wait for.
+
+        What begins in the future stays, beside the usual number: clients may remember it.
+        """
+        now, ring = self._clock(), load_keyring(self._own)
+        if not is_due(ring, now):
+            return
+        ahead = sum(epoch.not_before > now for epoch in ring.epochs)
+        keep = min(DEFAULT_KEEP + ahead, MAX_KEEP)
+        rotate_keystore(self._own, now=now, delay=delay if serves_now(ring, now) else 0, keep=keep)
 
     def _warn(self, ring: Keyring) -> None:
         now = self._clock()
         text = warning(ring, now)
-        if text is not None and now >= self._next_warning:
-            self._next_warning = now + REMIND_EVERY
-            self._tell(text)
+        if self._reminder.is_due(kind_of(text), now):
+            self._tell(str(text))

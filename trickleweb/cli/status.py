@@ -109,12 +109,12 @@ def _table(rows: list[Row]) -> Iterator[str]:
 
 
 def _warnings(rows: list[Row], now: float) -> Iterator[str]:
-    """A line for each certificate that ends soon, or has ended."""
+    """A line for each certificate that ends soon, has ended, or begins later."""
     found: dict[str, list[str]] = {}
     for row in rows:
         match row["figures"].get("keys"):
-            case {"epoch": str(epoch), "certificate_ends": int(until)}:
-                if text := warning_of(epoch, until * SECOND, int(now) * SECOND):
+            case {"epoch": str(epoch), "certificate_begins": int(begins), "certificate_ends": int(until)}:
+                if text := warning_of(epoch, begins * SECOND, until * SECOND, int(now) * SECOND):
                     found.setdefault(text, []).append(row["name"])
     return (f"WARNING: {', '.join(names)}: {text}" for text, names in found.items())
 

@@ -2,11 +2,17 @@
 
 A certificate is good for CERTIFICATE_LIFE (30 days) from its epoch's start; a rotation every ROTATE_EVERY (7 days)
 keeps at least 23 days in hand. Warnings begin 14 days (WARN_BEFORE) ahead: two rotations have not come by then.
+
+Clocks are set. One that was ahead when an epoch was made leaves a certificate that begins in the future, and until then
+all clients refuse the fleet; one that goes ahead lets all certificates end. Then no certificate `serves_now`, and the
+next epoch is due at once, in force at once. The epoch that begins in the future stays in the keyring until its time:
+clients that met it while the clocks were wrong remember its start, and refuse older ones from then on (`check_fresh`).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +21,15 @@ from trickles.drivers.keystore.source import KeyringSource
 from trickles.drivers.world import wall_us
 from trickles.handshake import DAY, ROTATE_EVERY
 from trickles.keyring import Epoch, Keyring
+from trickles.limits import SECOND
 from trickles.wire.hello import parse_certificate_untrusted
 
 WARN_BEFORE = 14 * DAY
 REMIND_EVERY = DAY
+START_SLACK = 60 * SECOND  # a start so far ahead is no trouble: clients allow for CLOCK_TOLERANCE, an hour
 _LATEST = timedelta(days=2_900_000)  # the year 9909: certificates of tests last longer than calendars
-ROTATE = "`trickles keys rotate` where the fleet's identity.key is kept"
+_WHERE = "where the fleet's identity.key is kept"
+ROTATE, ROTATE_NOW = f"`trickles keys rotate` {_WHERE}", f"`trickles keys rotate --not-before 0` {_WHERE}"
 _LOGGER = logging.getLogger("trickles.keyring")
 
 
@@ -39,21 +48,35 @@ def covered_until(ring: Keyring, now: int) -> int:
     return until
 
 
+def serves_now(ring: Keyring, now: int) -> bool:
+    """Whether the epoch in force has begun, and its certificate has not ended."""
+    epoch = ring.newest(now)
+    return epoch.not_before <= now + START_SLACK and now <= ends(epoch)
+
+
 def is_due(ring: Keyring, now: int) -> bool:
     """Whether it is time to rotate: no epoch began in the last ROTATE_EVERY, and none will in the next.
 
-    One that begins later than that may have been made when the clock was wrong.
+    One that begins later than that may have been made when the clock was wrong. Due at once when none `serves_now`.
     """
-    return not any(now - ROTATE_EVERY < epoch.not_before <= now + ROTATE_EVERY for epoch in ring.epochs)
+    return not serves_now(ring, now) or not any(
+        now - ROTATE_EVERY < epoch.not_before <= now + ROTATE_EVERY for epoch in ring.epochs
+    )
 
 
 def warning(ring: Keyring, now: int) -> str | None:
     """What people must know about the keyring's certificates, and the command that mends it; None for nothing."""
-    return warning_of(epoch_name(ring.newest(now).identifier), covered_until(ring, now), now)
+    epoch = ring.newest(now)
+    return warning_of(epoch_name(epoch.identifier), epoch.not_before, covered_until(ring, now), now)
 
 
-def warning_of(epoch: str, until: int, now: int) -> str | None:
-    """The same of the epoch in force, when clients get a good certificate until then."""
+def warning_of(epoch: str, begins: int, until: int, now: int) -> str | None:
+    """The same of the epoch in force, which begins then, when clients get a good certificate until then."""
+    if now + START_SLACK < begins:
+        return (
+            f"the certificate of epoch {epoch} begins {date(begins)}, and clients refuse this fleet until then: "
+            f"set the clocks right, or run {ROTATE_NOW}, and give the new epoch to all replicas"
+        )
     if now <= until - WARN_BEFORE:
         return None
     what, mend = f"the certificate of epoch {epoch}", f"run {ROTATE}, and give the new epoch to all replicas"
@@ -62,10 +85,34 @@ def warning_of(epoch: str, until: int, now: int) -> str | None:
     return f"{what} ends in {(until - now) // DAY} days, {date(until)}, and new clients will refuse it: {mend}"
 
 
+def kind_of(text: str | None) -> str | None:
+    """A warning without the days that are left: the same for as long as it is one trouble."""
+    return None if text is None else re.sub(r" in \d+ days", "", text)
+
+
 def date(moment: int) -> str:
     """A time in microseconds since 1970, for people."""
     since = min(timedelta(microseconds=moment), _LATEST)
     return f"{datetime.fromtimestamp(0, UTC) + since:%Y-%m-%d %H:%M:%S}Z"
+
+
+class Reminder:
+    """When a text is to be said: at once if it is another than before, then every REMIND_EVERY while it stands.
+
+    A clock that is set back delays nothing.
+    """
+
+    def __init__(self) -> None:
+        self._said_at = 0
+        self._kind: str | None = None
+
+    def is_due(self, kind: str | None, now: int) -> bool:
+        """Whether to say the text of that kind now; None for none."""
+        known, self._kind = self._kind, kind
+        if kind is None or (kind == known and self._said_at <= now < self._said_at + REMIND_EVERY):
+            return False
+        self._said_at = now
+        return True
 
 
 class KeyWatch:
@@ -86,20 +133,20 @@ class KeyWatch:
         self._replace = replace
         self._clock = clock
         self._report = report
-        self._next = 0
+        self._reminder = Reminder()
 
     def look(self) -> None:
         """See whether there are new keys, and whether those in use are about to end."""
         fresh, now = self._source.changed(), self._clock()
         if fresh is not None:
             self._replace(fresh)
-            self._next = 0
-        if now >= self._next and (text := warning(self._source.keyring, now)):
-            self._next = now + REMIND_EVERY
-            self._report(text)
+        text = warning(self._source.keyring, now)
+        if self._reminder.is_due(kind_of(text), now):
+            self._report(str(text))
 
     def figures(self) -> dict[str, object]:
-        """What others may know: the epoch in force, and until when clients get a good certificate, in seconds."""
+        """What others may know: the epoch in force, and when clients get a good certificate, in seconds since 1970."""
         ring, now = self._source.keyring, self._clock()
-        until = covered_until(ring, now) // 1_000_000
-        return {"keys": {"epoch": epoch_name(ring.newest(now).identifier), "certificate_ends": until}}
+        epoch, until = ring.newest(now), covered_until(ring, now)
+        begins = {"certificate_begins": epoch.not_before // SECOND, "certificate_ends": until // SECOND}
+        return {"keys": {"epoch": epoch_name(epoch.identifier), **begins}}
