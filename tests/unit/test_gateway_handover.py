@@ -16,7 +16,7 @@ import pytest
 from tests.support.loopfleet import run, until
 from trickles.errors import HandoverError
 from trickles.gateway import handover
-from trickles.gateway.handover import Control, Predecessor
+from trickles.gateway.handover import Control, Predecessor, asked_who_listens
 
 
 def listening() -> socket.socket:
@@ -56,6 +56,31 @@ def test_sockets_pass_by_name_and_the_word_is_heard(tmp_path: Path) -> None:
             assert told == []
 
     run(test())
+
+
+def test_whoever_asks_who_listens_disturbs_nobody(tmp_path: Path) -> None:
+    assert asked_who_listens(tmp_path / "control") is None
+
+    async def test() -> None:
+        told = list[str]()
+        with listening() as sock:
+            control = Control(tmp_path / "control", lambda: {"a:1": [sock.fileno()]}, report=told.append)
+            waiting = asyncio.create_task(control.succeeded())
+            for _ in range(20):
+                assert asked_who_listens(tmp_path / "control") in (os.getpid(), None)  # None: many wait already
+                await asyncio.sleep(0)
+            found = await elsewhere(lambda: Predecessor(tmp_path / "control"))
+            assert isinstance(found, Predecessor)
+            for taken in found.take("a:1"):
+                taken.close()
+            assert not waiting.done()
+            found.relieve(bytes(32)).close()
+            (await waiting).sock.close()
+            assert told == []
+            control.close()
+
+    run(test())
+    assert asked_who_listens(tmp_path / "control") is None
 
 
 def test_a_successor_that_goes_away_changes_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,11 +157,37 @@ def test_a_run_directory_is_for_one_fleet(tmp_path: Path) -> None:
     assert run_dir.path.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "\xff"])
+ODD = [
+    "",
+    "{",
+    "[1]",
+    "null",
+    "\xff",
+    "-1",
+    "0",
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    '{"a": ' + "9" * 5000 + "}",
+    " " * (1 << 20),
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_figures_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
     run_dir = RunDir(tmp_path)
     run_dir.status_file("gateway").write_bytes(text.encode("latin-1"))
     run_dir.pid_file("gateway").write_bytes(text.encode("latin-1"))
+    assert run_dir.figures("gateway") == {}
+    assert run_dir.pid("gateway") is None
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+)
+def test_what_is_no_file_holds_nobody_up(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    run_dir = RunDir(tmp_path)
+    make(run_dir.status_file("gateway"))
+    make(run_dir.pid_file("gateway"))
     assert run_dir.figures("gateway") == {}
     assert run_dir.pid("gateway") is None
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickles.cli.parser import Parser, whole_number
-from trickles.drivers.ownership import check_directory
+from trickles.drivers.ownership import check_directory, read_whole
 from trickles.errors import LocalProtocolError
 from trickles.gateway.process import Handover
 
@@ -16,6 +16,8 @@ _CONTROL = "a successor asks for the listening sockets here (default: beside --p
 _TAKEOVER = "take the listening sockets over from the gateway that runs with the same --control"
 _DRAIN = "how long connections may go on once a successor has taken over (default: 600)"
 _END = "end when that process does"
+
+_MOST_PID_BYTES = 32
 
 
 def add_handover_arguments(parser: Parser) -> None:
@@ -45,5 +47,5 @@ def handover(args: argparse.Namespace) -> Handover | None:
 def drop_pid(path: Path | None) -> None:
     """This process ends; the file stays if it is a successor's by now."""
     with suppress(OSError):  # gone, or never written
-        if path is not None and path.read_text() == f"{os.getpid()}\n":
+        if path is not None and read_whole(path, _MOST_PID_BYTES) == f"{os.getpid()}\n".encode():
             path.unlink()

@@ -7,6 +7,7 @@ this user or to root, and be writable by nobody else. Parents are not looked at,
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shlex
@@ -17,8 +18,9 @@ from pathlib import Path
 from trickles.drivers.keystore.files import PRIVATE, UNALTERED, fault
 from trickles.errors import UnsafePlace
 
-__all__ = ["PRIVATE", "UNALTERED", "check_directory", "check_file", "write_whole"]
+__all__ = ["PRIVATE", "UNALTERED", "check_directory", "check_file", "read_whole", "write_whole"]
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO in the file's place holds nobody up
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -48,6 +50,20 @@ def check_file(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None
             raise UnsafePlace(f"{place} is a symbolic link (to {place.readlink()}): rm {shlex.quote(str(place))}")
         if wrong := fault(status, place, forbidden):
             raise UnsafePlace(wrong)
+
+
+def read_whole(path: Path, most_bytes: int) -> bytes:
+    """Return a regular file's content, or all of it that was there; OSError for anything else, or a longer one."""
+    descriptor = os.open(path, _READ)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        data = os.read(descriptor, most_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, "too long", str(path))
+    return data
 
 
 def write_whole(path: Path, text: str) -> None:

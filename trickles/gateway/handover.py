@@ -22,6 +22,7 @@ from trickles.drivers.ownership import check_directory
 from trickles.errors import HandoverError, TricklesError, UnsafePlace
 
 READY = b"ready\n"  # and a mark after it: whether open connections may follow
+WHO = b"who?\n"  # of one that only wants to know which process listens
 MARK_BYTES = 32
 TAKEOVER = "--takeover"
 LOOK_SECONDS = 1.0  # between looks at whether the path is still there
@@ -113,8 +114,11 @@ class Control:
         offer = self._offer()
         names = [[name, len(descriptors)] for name, descriptors in offer.items()]
         message = json.dumps({"form": _FORM, "listen": names}).encode()
-        socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
+        with suppress(BrokenPipeError):  # it may have said its word and left
+            socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
         word = await asyncio.get_running_loop().sock_recv(connected, len(READY) + MARK_BYTES)
+        if word == WHO:
+            return None
         if not word.startswith(READY) or len(word) != len(READY) + MARK_BYTES:
             self._report("a successor has not become ready: it went away")
             return None
@@ -213,6 +217,24 @@ def _user_of(connected: socket.socket) -> int:
     said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     user: int = _CREDENTIALS.unpack(said)[1]
     return user
+
+
+def asked_who_listens(path: Path) -> int | None:
+    """Return the pid of the process that listens at a control socket; None when none of this user does, or it is busy.
+
+    It waits for nothing.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected, _near(path) as place:
+            connected.setblocking(False)
+            connected.connect(place)
+            said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            with suppress(OSError):
+                connected.send(WHO)
+    except OSError:
+        return None
+    pid, user, _ = _CREDENTIALS.unpack(said)
+    return pid if user == os.geteuid() and pid > 0 else None
 
 
 def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:

@@ -1,24 +1,29 @@
-"""One process of a fleet: started, ready when it says its first line, its pid told from then to its end."""
+"""One process of a fleet: started, ready when it says its first line, its pid in a file from then to its end.
+
+The pid file is for others and is never read here: a process is a child that this one started (`Process`), or one that
+took over from it and listens at its control socket (`Successor`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from pathlib import Path
 
 from trickles.drivers.keeping import pause
 from trickleweb.cli.launch import READ_BYTES, Process
 from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.successors import Successor, Successors
 from trickleweb.cli.warmstart import Command
 
 SOON = 1.0  # seconds: who ends by itself within them is likely to do so again
 LOOK = 0.5  # seconds between looks at whether a process has made another its successor
+_NOBODY = 0  # no process has this pid
 GRACE = 5.0  # seconds to end in when asked to
 LAST_WORDS = 0.5  # seconds that a dead process's pipes may still be read for
 START_SECONDS = 120.0  # to say that it is ready: a program may import much; one that is stopped meanwhile is replaced
@@ -27,9 +32,19 @@ Start = Callable[[Command], Awaitable[Process]]
 
 
 class Child:
-    """A process and its successors; `command` is asked for each time anew, and `start` makes a process of it."""
+    """A process and its successors; `command` is asked for each time anew, and `start` makes a process of it.
 
-    def __init__(self, name: str, command: Callable[[], Command], run_dir: RunDir, start: Start) -> None:
+    Only one with a `control` socket may have successors.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], Command],
+        run_dir: RunDir,
+        start: Start,
+        control: Path | None = None,
+    ) -> None:
         self.name = name
         self.restarts = 0
         self._command = command
@@ -38,11 +53,19 @@ class Child:
         self._process: Process | None = None
         self._relays: list[asyncio.Task[None]] = []
         self._left: list[Process] = []  # that gave way, or whose pipes others hold open
-        self._past: set[int] = set()  # pids that have ended, which a file that cannot be written may still tell
+        self._successors = None if control is None else Successors(control)
+        self._successor: Successor | None = None  # who serves in the place of the process
         self._said = b""  # on stderr, before it was ready
         self._ready = False
         self._ready_at = 0.0
         self._up = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Of whoever serves now, the process or its successor; None while nobody does."""
+        if self._successor is not None:
+            return self._successor.pid
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def start(self) -> str:
         """Start it; the line it says when it is ready. `CommandFailed` with what it says if it ends instead."""
@@ -62,7 +85,6 @@ class Child:
             await self._settled(process, [telling])
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
-        self._past.discard(process.pid)  # numbers come round
         self._run_dir.note_pid(self.name, process.pid)
         self._up.set()
         self._relays = [telling, asyncio.create_task(self._relay(process.output))]
@@ -80,44 +102,49 @@ class Child:
     async def ended(self) -> bool:
         """Wait for its end; whether it ended by itself soon after it was ready: something is wrong with it.
 
-        A process may have made another its successor, which then has the pid file: the end of that one counts.
+        A process may have made another its successor: the end of that one counts.
         """
         process = self._process
         assert process is not None
-        watched = process.pid
         while True:
-            over = asyncio.create_task(process.wait() if watched == process.pid else gone(watched))
+            serving = self._successor or process
+            over = asyncio.create_task(serving.wait())
             try:
-                while not over.done() and self._successor() in (None, watched):
+                while not over.done() and not self._succeeded(serving.pid):
                     await asyncio.wait({over}, timeout=LOOK)
             finally:
                 over.cancel()
-            successor = self._successor()
-            if successor is None or successor == watched:
+            if self._successor in (None, serving) and not self._succeeded(serving.pid, anew=True):
                 break
-            watched = successor
-            self._run_dir.note_pid(self.name, watched)
-        self._past.add(watched)
         self._run_dir.drop_pid(self.name)
-        if watched != process.pid:  # whoever it succeeded may still serve connections, and say something
+        if self._successor is not None:  # whoever it succeeded may still serve connections, and say something
+            self._successor = None
             self._left.append(process)
             return False
         await self._settled(process, self._relays)
         return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
 
-    def _successor(self) -> int | None:
-        """The process that has the pid file."""
-        pid = self._run_dir.pid(self.name)
-        return None if pid in self._past else pid
+    def _succeeded(self, pid: int, *, anew: bool = False) -> bool:
+        """Whether another process than that one serves now; it is the successor then."""
+        if self._successors is None or (found := self._successors.find(pid, anew=anew)) is None:
+            return False
+        if self._successor is not None:
+            self._successor.close()
+        self._successor = found
+        self._run_dir.note_pid(self.name, found.pid)
+        return True
 
     async def keep(self, tell: Callable[[str], None]) -> None:
         """Start it again whenever it ends, for good; `tell` hears of it."""
         failures = 0
         while True:
-            if self._process is not None and self._ready:
+            if self._process is not None and (self._ready or self._successor is not None):
                 failures = failures + 1 if await self.ended() else 0
                 tell(f"{self.name} ended")
             await asyncio.sleep(pause(failures))
+            if self._succeeded(_NOBODY, anew=True):  # it was getting ready when its predecessor died
+                tell(f"{self.name} is back")
+                continue
             self.restarts += 1
             try:
                 await self.start()
@@ -136,9 +163,9 @@ class Child:
 
     async def stop(self) -> None:
         """End it, and its successor if it has one: they are asked to, and made to if they do not."""
-        successor = self._successor()
-        if successor is not None and (self._process is None or successor != self._process.pid):
-            await ended_by_request(successor)
+        if self._successor is not None:
+            await self._successor.end(GRACE)
+            self._successor.close()
         process = self._process
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -156,12 +183,9 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send a signal to whoever serves now, the process or its successor."""
-        pid = self._successor()
-        if self._process is not None and pid in (None, self._process.pid):
-            self._process.send_signal(number)
-        elif pid is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+        serving = self._successor or self._process
+        if serving is not None:
+            serving.send_signal(number)
 
     async def _settled(self, process: Process, relays: list[asyncio.Task[None]]) -> None:
         """Wait for a dead process's last words, but not for long: what it has started may hold its pipes open."""
@@ -183,28 +207,3 @@ class Child:
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1].partition(": ")[2] or lines[-1] if lines else "it said nothing"
-
-
-async def gone(pid: int) -> None:
-    """Wait for the end of a process that is nobody's child here."""
-    try:
-        watched = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(watched, over.set)
-    try:
-        await over.wait()
-    finally:
-        loop.remove_reader(watched)
-        os.close(watched)
-
-
-async def ended_by_request(pid: int) -> None:
-    """End such a process."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, TimeoutError):
-            os.kill(pid, number)
-            async with asyncio.timeout(GRACE):
-                await gone(pid)
-            return

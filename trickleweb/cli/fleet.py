@@ -47,7 +47,9 @@ class Fleet:
         self._replicas = [self._replica(index) for index in range(options.replicas)]
         self._gateway = None
         if options.listen is not None:
-            self._gateway = Child(GATEWAY, self._commands.gateway, self._run_dir, self._warm.start)
+            self._gateway = Child(
+                GATEWAY, self._commands.gateway, self._run_dir, self._warm.start, self._run_dir.control_socket(GATEWAY)
+            )
         self._totals = Totals()
         self._started = int(time.time())
         self._copy: KeyCopy | None = None
@@ -136,16 +138,16 @@ class Fleet:
             child.signal(signal.SIGHUP)
 
     def _tell(self, text: str) -> None:
+        """Say it, and no more: those who tell have work to go on with, and figures are the chores'."""
         print(f"trickleweb {self._options.command}: {one_line(text)}", file=sys.stderr)
-        self._note()
 
     def _children(self) -> list[Child]:
         return [*self._replicas, *([self._gateway] if self._gateway else [])]
 
     def _look_at_keys(self) -> None:
         """Put back what a start of a replica, or a gateway, needs."""
-        if self._copy is not None and self._copy.look():
-            self._tell(f"{self._run_dir.keys} was removed: its keys have been put back")
+        if self._copy is not None and (said := self._copy.look()):
+            self._tell(said)
         if not self._run_dir.server_key.exists():
             self._run_dir.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_server_key(self._run_dir.server_key, fleet_identity(load_keyring(self._keys.place)))

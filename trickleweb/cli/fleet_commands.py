@@ -78,6 +78,7 @@ class FleetCommands:
         replicas = [word for place in places for word in ("--replica", shown(place))]
         files = ["--server-key", str(self._run_dir.server_key), "--status-file"]
         files += [str(self._run_dir.status_file(GATEWAY)), "--pid-file", str(self._run_dir.pid_file(GATEWAY))]
+        files += ["--control", str(self._run_dir.control_socket(GATEWAY))]
         host, port = self.listen
         where = ["--listen", shown((host or "0.0.0.0", port)), "--end-with", str(os.getpid())]
         words = ("gateway", *where, *replicas, *files, *self._options.gateway_words)

@@ -14,13 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
-from trickles.drivers.ownership import check_directory
+from trickles.drivers.ownership import check_directory, read_whole
 from trickleweb.cli.parser import CommandFailed
 
 DEFAULT = ".run"
 FLEET = "fleet"  # the supervisor's own status, beside those of its processes
 GATEWAY = "gateway"
 STATUS_SECONDS = 0.25  # between figures: what a replica that is killed has not told, nobody will know
+
+_MOST_PID_BYTES = 32
+_MOST_FIGURES_BYTES = 1 << 18  # some kilobytes are usual
 
 
 def replica_name(index: int) -> str:
@@ -93,6 +96,10 @@ class RunDir:
         """Where the pid of that process is told while it is ready."""
         return self.path / f"{name}.pid"
 
+    def control_socket(self, name: str) -> Path:
+        """Where a successor of that process asks it to give way: beside its pid file, as its default is."""
+        return self.path / f"{name}.sock"
+
     def status_file(self, name: str) -> Path:
         """Where that process tells what it has done."""
         return self.path / f"{name}.json"
@@ -110,17 +117,18 @@ class RunDir:
         self._keeping(self.status_file(name)).put(json.dumps(figures))
 
     def pid(self, name: str) -> int | None:
-        """The pid of that process, None while it is not ready."""
+        """The pid that stands in that process's file, for people; None while it is not ready."""
         try:
-            return int(self.pid_file(name).read_text("ascii"))
+            text = read_whole(self.pid_file(name), _MOST_PID_BYTES).decode("ascii").strip()
         except (OSError, ValueError):
             return None
+        return (int(text) or None) if text.isdecimal() else None
 
     def figures(self, name: str) -> dict[str, object]:
         """What that process told last; nothing if it has not yet, or not in a form that can be read."""
         try:
-            found = json.loads(self.status_file(name).read_text("utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(read_whole(self.status_file(name), _MOST_FIGURES_BYTES))
+        except Exception:  # noqa: BLE001 - it may be anybody's: nested too deeply (RecursionError), endless digits
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -9,6 +9,7 @@ COUNTED = (
     *("packets_in", "packets_out", "bytes_out", "requests", "refusals"),  # by a replica
     *("accepted", "completed", "failed", "reset", "failovers", "bytes_in"),  # by a gateway, with bytes_out
 )
+_MOST = 1 << 63
 Figures = Mapping[str, object]
 
 
@@ -37,8 +38,8 @@ class Totals:
 
 
 def counted(figures: Figures) -> dict[str, int]:
-    """The figures that add up."""
-    return {name: value for name in COUNTED if isinstance(value := figures.get(name), int)}
+    """The figures that add up: numbers that can be counts, whoever wrote them."""
+    return {name: value for name in COUNTED if isinstance(value := figures.get(name), int) and 0 <= value < _MOST}
 
 
 def total(dead: object, figures: Figures) -> dict[str, int]:
