@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import enumerate as threads
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.site_folder import LATER_NS, body, fill, request, store
 from trickleweb.errors import HTTPError
-from trickleweb.files import FilesUnavailable, HashPending, SiteOptions, StaticSite, listing, listings
+from trickleweb.files import FilesUnavailable, HashPending, SiteOptions, StaticSite, listing, listings, scans
 from trickleweb.files.folders import TooMany, entries
 from trickleweb.files.listing import Entry, Order, Page, arrange, as_html, parse_order
 from trickleweb.files.stamps import bounded_ns
-from trickleweb.files.tree import Tree
+from trickleweb.files.tree import Root, Tree
 from trickleweb.headers import Headers
 from trickleweb.http1 import parse_head_untrusted
 from trickleweb.messages import Plan, Request
@@ -247,13 +250,47 @@ def test_a_long_folder_is_looked_into_on_a_thread(tmp_path: Path, monkeypatch: p
     assert names == (["8", "7", "6"] if query else ["0", "1", "2"])
 
 
+def test_all_orders_and_pages_of_a_long_folder_cost_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
+    fill(tmp_path, {f"{at}": b"x" * (at * 7 % 9) for at in range(9)} | {f"folder-{at}/a": b"" for at in range(3)})
+    folder, looks = StaticSite(files := store(tmp_path), OPTIONS), list[int]()
+
+    def counted(tree: Tree, most: int, **rest: Any) -> list[Entry]:
+        looks.append(most)
+        return entries(tree, most, **rest)
+
+    monkeypatch.setattr(listings, "entries", counted)
+    pending(folder, request("/", JSON))
+    for key in ("name", "size", "time"):
+        for order in ("asc", "desc"):
+            names = list[str]()
+            for page in range(1, 5):
+                plan = folder.plan(request("/", JSON, query=f"sort={key}&order={order}&page={page}"))
+                names += [entry["name"] for entry in json.loads(body(files, plan))["entries"]]
+            found = arrange(entries(Root(tmp_path).tree(), 20, detailed=True), Order(key, order == "desc"))
+            assert names == [entry.name for entry in found]
+    assert looks == [5, listings.MOST_ENTRIES]
+
+
+@given(st.lists(st.integers(0, 3000), unique=True, max_size=3000), st.integers(1, 50))
+@settings(max_examples=15)
+def test_orders_made_in_steps_are_those_made_at_once(numbers: list[int], run: int) -> None:
+    found = [Entry(f"{at}", at % 5 == 0, at % 7, at % 3) for at in numbers]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(scans, "_RUN", run)
+        made = scans.all_orders(found, lambda: None)
+    assert len(made) == 6
+    for order, arranged in made.items():
+        assert list(arranged) == arrange(found, order)
+
+
 def test_a_thread_that_fails_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
     fill(tmp_path, {f"{at}": b"" for at in range(9)})
     folder = StaticSite(store(tmp_path), OPTIONS)
     for error in (FilesUnavailable("an I/O error", 5), ValueError("odd")):
 
-        def failing(_tree: Tree, most: int, *, detailed: bool, error: Exception = error) -> list[Entry]:
+        def failing(_tree: Tree, most: int, *, detailed: bool, error: Exception = error, **_: object) -> list[Entry]:
             raise TooMany if most == 5 else error
 
         monkeypatch.setattr(listings, "entries", failing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trickleweb.files import disk
 from trickleweb.files.beneath import PLACE
@@ -20,24 +20,31 @@ class TooMany(Exception):
     """A folder has more entries than were to be looked at."""
 
 
-def entries(folder: Tree, most: int, *, detailed: bool) -> list[Entry]:
+def _no_step() -> None:
+    """Nobody waits."""
+
+
+def entries(folder: Tree, most: int, *, detailed: bool, step: Callable[[], None] = _no_step) -> list[Entry]:
     """All files and folders that requests can name, in no order; `TooMany` if there are more than `most`.
 
     Links out of the root are left out. Only `detailed` ones have sizes and times; see `seen`. `NoSuchFile`,
-    `Unreadable` or `FilesUnavailable` for a folder that cannot be read.
+    `Unreadable` or `FilesUnavailable` for a folder that cannot be read. `step` is called before each.
     """
     descriptor = folder.open("", _LOOK)
     try:
         with os.scandir(descriptor) as scan:
-            return list(_entries(folder, scan, most, detailed=detailed))
+            return list(_entries(folder, scan, most, detailed=detailed, step=step))
     except OSError as exc:
         raise disk.translated(exc) from None
     finally:
         disk.close(descriptor)
 
 
-def _entries(folder: Tree, scan: Iterator[os.DirEntry[str]], most: int, *, detailed: bool) -> Iterator[Entry]:
+def _entries(
+    folder: Tree, scan: Iterator[os.DirEntry[str]], most: int, *, detailed: bool, step: Callable[[], None]
+) -> Iterator[Entry]:
     for at, each in enumerate(scan):
+        step()
         if at >= most:
             raise TooMany
         if is_listed(each.name) and (entry := _entry(folder, each, detailed=detailed)) is not None:

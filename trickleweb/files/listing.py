@@ -51,7 +51,7 @@ class Page(NamedTuple):
         return {rel: page_query(order, at) for rel, at in others.items() if 1 <= at <= self.pages}
 
 
-_KEYS: dict[str, Callable[[Entry], tuple[int | str, str]]] = {
+KEYS: dict[str, Callable[[Entry], tuple[int | str, str]]] = {
     "name": lambda entry: (entry.name.casefold(), entry.name),
     "size": lambda entry: (entry.size_bytes, entry.name),
     "time": lambda entry: (entry.modified_s, entry.name),
@@ -65,7 +65,7 @@ def parse_order(query: str) -> Order:
     """The order that `sort=name|size|time` and `order=asc|desc` ask for; anything else counts as the default."""
     fields = _fields(query)
     key = fields.get("sort", "name")
-    return Order(key if key in _KEYS else "name", fields.get("order") == "desc")
+    return Order(key if key in KEYS else "name", fields.get("order") == "desc")
 
 
 def parse_page(query: str) -> int:
@@ -90,7 +90,7 @@ def _fields(query: str) -> dict[str, str]:
 
 def arrange(entries: Sequence[Entry], order: Order) -> list[Entry]:
     """The entries in order, folders first; the same list for the same entries on every replica."""
-    ordered = sorted(entries, key=_KEYS[order.key], reverse=order.descending)
+    ordered = sorted(entries, key=KEYS[order.key], reverse=order.descending)
     return sorted(ordered, key=lambda entry: not entry.is_folder)
 
 
@@ -121,7 +121,7 @@ def _fields_of(entry: Entry) -> dict[str, object]:
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
     """A page with a row for each entry, links that sort, and links to the pages before and after."""
-    columns = "".join([_column(key, order) for key in _KEYS])
+    columns = "".join([_column(key, order) for key in KEYS])
     parent = "" if path == "/" else _UP
     rows = "".join([_row(entry) for entry in entries])
     title = _escaped(_shown(path))

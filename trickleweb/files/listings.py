@@ -2,14 +2,14 @@
 
 A listing is kept for a second, or until its folder changes: sizes and times of files may be that old. Folders of more
 than some thousand entries are looked into on a thread, for the replica has other clients, too: `HashPending` until it
-is done, and what was found is kept longer, by what it took.
+is done, and what was found is kept longer, by what it took. One look serves all orders (`scans`), and what it found is
+kept whoever asks next: many orders and pages of one folder, asked for at once, cost one look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
 from typing import NamedTuple
 
 from trickleweb.cache import LruCache
@@ -24,6 +24,7 @@ from trickleweb.files.listing import Entry, Order, Page
 from trickleweb.files.options import REVALIDATE
 from trickleweb.files.paths import SafePath
 from trickleweb.files.respond import NOSNIFF
+from trickleweb.files.scans import Scan, Step
 from trickleweb.files.stamps import SECOND_NS, Stamp
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
@@ -33,6 +34,7 @@ QUICK_ENTRIES = 4000  # take 20 ms at most
 MOST_ENTRIES = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
 _MOST_SCANS = 2
 _ARRANGED_ENTRIES = 300_000  # of all folders together
+_SHARED = 6  # orders of one look hold the same entries: each counts for its part
 _RENDERED_BYTES = 4 << 20
 _REUSE = 10  # times as long as it took to look into a folder
 
@@ -57,38 +59,6 @@ class _Arranged:
         return 0 <= age_ns < max(SECOND_NS, _REUSE * self.took_ns)
 
 
-class _Scan:
-    """A look into a long folder, on a thread of its own."""
-
-    def __init__(self, now_ns: Callable[[], int], look: Callable[[], list[Entry]]) -> None:
-        self.began_ns = now_ns()
-        self.took_ns = 0
-        self._found: list[Entry] = []
-        self._error: BaseException | None = None
-        self._now_ns = now_ns
-        self._look = look
-        self._thread = Thread(target=self._work, name="listing", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its thread has ended."""
-        return not self._thread.is_alive()
-
-    def found(self) -> list[Entry]:
-        """What was found, or raise what went wrong; once it is done."""
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-    def _work(self) -> None:
-        try:
-            self._found = self._look()
-        except BaseException as error:  # noqa: BLE001 - raised where the listing is asked for
-            self._error = error
-        self.took_ns = self._now_ns() - self.began_ns
-
-
 class _Rendered(NamedTuple):
     """A page as it is sent, and what it was made of."""
 
@@ -107,7 +77,7 @@ class Listings:
         self._page_entries = page_entries
         self._arranged: LruCache[_Key, _Arranged] = LruCache(_ARRANGED_ENTRIES)
         self._rendered: LruCache[object, _Rendered] = LruCache(_RENDERED_BYTES)
-        self._scans: dict[_Key, _Scan] = {}
+        self._scans: dict[str, Scan] = {}  # by path
 
     def plan(self, folder: Tree, path: SafePath, request: Request) -> Plan:
         """The entries of a folder, as HTML or JSON by Accept, in the order and of the page that the query asks for.
@@ -156,42 +126,50 @@ class Listings:
         return rendered
 
     def _arrangement(self, folder: Tree, path: str, order: Order) -> _Arranged:
+        """The folder's entries in order; on the way there, `HashPending`."""
+        self._take_what_is_done()
         key = (path, order)
         stamp, _ = folder.look_at("")
         now_ns, known = self._now_ns(), self._arranged.get(key)
         if known is not None and known.holds(stamp, now_ns):
             return known
         settled = self._is_settled(stamp)  # before the look: what is changed from now on is stamped anew
-        found, took_ns = self._looked_into(folder, key)
-        arranged = _Arranged(stamp, settled, now_ns, took_ns, tuple(found))
+        if (scan := self._scans.get(path)) is not None:
+            if scan.is_done:
+                del self._scans[path]
+                self._raise(scan)
+            raise HashPending("the folder is being looked into")
+        try:
+            found = text.arrange(entries(folder, QUICK_ENTRIES, detailed=order.key != "name"), order)
+        except TooMany:
+            self._begin(folder, path, stamp, is_settled=settled)
+            raise HashPending("the folder is being looked into") from None
+        arranged = _Arranged(stamp, settled, now_ns, self._now_ns() - now_ns, tuple(found))
         self._arranged.put(key, arranged, len(found) + 1)
         return arranged
 
-    def _looked_into(self, folder: Tree, key: _Key) -> tuple[list[Entry], int]:
-        """The folder's entries in order, and how long that took; on the way there, `HashPending`."""
-        scan = self._scans.get(key)
-        if scan is None:
-            began_ns = self._now_ns()
-            try:
-                return _arranged(folder, QUICK_ENTRIES, key[1]), self._now_ns() - began_ns
-            except TooMany:
-                self._begin(folder, key)
-                raise HashPending("the folder is being looked into") from None
-        if not scan.is_done:
-            raise HashPending("the folder is being looked into")
-        del self._scans[key]
-        try:
-            return scan.found(), scan.took_ns
-        except TooMany:
-            raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.") from None
+    def _take_what_is_done(self) -> None:
+        """Keep what looks have found; what one has failed with is for those who ask for its folder."""
+        for path, scan in list(self._scans.items()):
+            if scan.is_done and scan.error is None:
+                del self._scans[path]
+                for order, found in scan.orders.items():
+                    arranged = _Arranged(scan.stamp, scan.is_settled, self._now_ns(), scan.took_ns, found)
+                    self._arranged.put((path, order), arranged, len(found) // _SHARED + 1)
 
-    def _begin(self, folder: Tree, key: _Key) -> None:
-        """Look into a long folder, if there is room for that; what nobody came back for makes some."""
+    def _raise(self, scan: Scan) -> None:
+        if isinstance(scan.error, TooMany):
+            raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.")
+        if scan.error is not None:
+            raise scan.error
+
+    def _begin(self, folder: Tree, path: str, stamp: Stamp, *, is_settled: bool) -> None:
+        """Look into a long folder, if there is room for that; failures that nobody came back for make some."""
         for other in [each for each, scan in self._scans.items() if scan.is_done]:
             del self._scans[other]
         if len(self._scans) < _MOST_SCANS:
-            self._scans[key] = _Scan(self._now_ns, lambda: _arranged(folder, MOST_ENTRIES, key[1]))
 
+            def look(step: Step) -> list[Entry]:
+                return entries(folder, MOST_ENTRIES, detailed=True, step=step)
 
-def _arranged(folder: Tree, most: int, order: Order) -> list[Entry]:
-    return text.arrange(entries(folder, most, detailed=order.key != "name"), order)
+            self._scans[path] = Scan(stamp, is_settled=is_settled, now_ns=self._now_ns, look=look)
