@@ -1,16 +1,22 @@
 """The command `trickleweb`, as far as it starts no process: words, files, tables, lines."""
 
+import asyncio
 import json
 import os
+import socket
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from trickles.cli import main as trickles_main
+from trickles.drivers.keystore import init_keystore
 from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.download import line
+from trickleweb.cli.mistaken import nobody_listens
 from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.site_options import cache_rule, site_options, site_words
@@ -143,6 +149,53 @@ def test_rules_for_caches_reach_the_replicas_as_they_were_said() -> None:
 def test_what_is_no_rule_for_caches_is_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
         cache_rule(text)
+
+
+def test_a_directory_for_all_users_is_no_run_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Least of all is /tmp to be closed to others."""
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all").chmod(0o1777)
+    assert main(["serve", str(tmp_path), "--run-dir", str(tmp_path / "all")]) == 1
+    told = capsys.readouterr().err
+    place = tmp_path / "all"
+    assert told == f"trickleweb serve: {place} is a directory for all users: say --run-dir {place}/NAME, or another\n"
+    (tmp_path / "all").chmod(0o777)
+    assert main(["serve", str(tmp_path), "--run-dir", str(tmp_path / "all")]) == 1
+    assert capsys.readouterr().err.endswith(f"chmod go-w {tmp_path}/all\n")
+
+
+@pytest.mark.slow
+def test_get_says_soon_that_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{sock.getsockname()[1]}"
+    assert main(["get", f"http://{place}/", "-o", "-"]) == 1
+    assert f"get: nobody listens at {place} (UDP): name a replica by --replica" in capsys.readouterr().err
+
+
+def test_a_program_that_is_silent_may_be_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        assert asyncio.run(nobody_listens(sock.getsockname())) is False
+
+
+@pytest.mark.parametrize("package", ["trickles", "trickleweb"])
+def test_an_interrupt_before_the_command_runs_is_no_traceback(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    cli = import_module(f"{package}.cli")
+    monkeypatch.setattr(cli, "build_parser", interrupted)
+    assert cli.main(["serve"]) == 130
+
+
+def test_a_gateway_at_a_name_that_is_none_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init_keystore(tmp_path / "keys")
+    words = ["gateway", "--listen", "256.1.1.1:80", "--replica", "127.0.0.1:9"]
+    assert trickles_main([*words, "--server-key", str(tmp_path / "keys" / "server.pub")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("trickles gateway: cannot listen on 256.1.1.1:80: ")
+    assert told.endswith(": choose another with --listen HOST:PORT (make serve: PORT=...)\n")
 
 
 def test_a_run_directory_is_for_one_fleet(tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ def hint(way_out: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+        unknown_name = isinstance(error.errno, int) and error.errno < 0  # EAI_*: they are no numbers of the system's
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES) and not unknown_name:
             raise
         raise LocalProtocolError(f"{error.strerror}: {way_out}") from None
 

@@ -22,7 +22,7 @@ from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
 from trickles.errors import ConnectionFailed, UnsafePlace
 from trickleweb.cli.download import Answer, Progress, body, read_answer, request
-from trickleweb.cli.mistaken import speaks_http
+from trickleweb.cli.mistaken import mistake
 from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
 from trickleweb.http1 import phrase
@@ -121,16 +121,12 @@ async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None
     An address out of a URL may be a gateway's, as a browser has it: that is found out beside the waiting.
     """
     answering = asyncio.create_task(_waited_for(stream, replicas, show))
-    trying = asyncio.create_task(speaks_http(replicas[0])) if by_url else None
+    trying = asyncio.create_task(mistake(replicas[0])) if by_url else None
     try:
         if trying is not None:
             await asyncio.wait({answering, trying}, return_when=asyncio.FIRST_COMPLETED)
-            if trying.done() and trying.result() and not answering.done():
-                place = shown(replicas[0])
-                raise CommandFailed(
-                    f"{place} speaks HTTP: it is a gateway, or another web server, and no replica. "
-                    "Use any HTTP client there, or name a replica by --replica, or its fleet by --run-dir"
-                )
+            if trying.done() and (why := trying.result()) and not answering.done():
+                raise CommandFailed(why)
         return await answering
     finally:
         for task in (answering, trying):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
 from trickles.drivers.ownership import check_directory, read_whole
+from trickles.errors import UnsafePlace
 from trickleweb.cli.parser import CommandFailed
 
 DEFAULT = ".run"
@@ -75,7 +77,7 @@ class RunDir:
     def _locked(self) -> int:
         """A descriptor that keeps the directory, made if it is not there, for this process."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        check_directory(self.path)
+        self.check()
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,9 +90,19 @@ class RunDir:
         return self._kept.setdefault(path, KeptFile(path, self.report))
 
     def check(self) -> None:
-        """Return if what lies here can be believed: UnsafePlace where others could have written it."""
-        if self.path.exists():
+        """Return if what lies here can be believed: UnsafePlace where others could have written it.
+
+        A directory that is meant for all, such as /tmp, is to be left as it is: another one should be named.
+        """
+        if not self.path.exists():
+            return
+        try:
             check_directory(self.path)
+        except UnsafePlace:
+            if self.path.stat().st_mode & stat.S_ISVTX:
+                told = f"{self.path} is a directory for all users: say --run-dir {self.path / 'NAME'}, or another"
+                raise UnsafePlace(told) from None
+            raise
 
     def pid_file(self, name: str) -> Path:
         """Where the pid of that process is told while it is ready."""
