@@ -187,7 +187,20 @@ def test_the_memo_minds_the_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "codings", ["gzip, chunked", "chunked, chunked", "chunked, gzip", "x, y", "chunked,", ", chunked", "gzip"]
+    "codings", ["chunked,", ", chunked", ",chunked,", " , ,\tChunked , ", ",\r\nTransfer-Encoding: chunked"]
+)
+def test_empty_elements_of_a_list_of_codings_are_passed_over(codings: str) -> None:
+    """RFC 9110 5.6.1.2."""
+    request = parse_head_untrusted(head("A: b", f"Transfer-Encoding:{codings}", "C: d", line=POST))
+    assert isinstance(request, Request)
+    assert request.framing == Chunked()
+    names = [name.lower() for name, _ in request.headers]
+    assert names.count("transfer-encoding") == 1
+    assert {"host", "a", "c"} < set(names)
+
+
+@pytest.mark.parametrize(
+    "codings", ["gzip, chunked", "chunked, chunked", "chunked, gzip", "x, y", ",", ", gzip", "gzip"]
 )
 def test_codings_in_one_line_or_two_get_the_same_answer(codings: str) -> None:
     """RFC 9110 5.3: several lines of a field are one list."""

@@ -27,8 +27,9 @@ def _coded(codings: list[bytes], *, with_length: bool, version: tuple[int, int])
         raise refused(400, "both Transfer-Encoding and Content-Length")
     if version < (1, 1):
         raise refused(400, "Transfer-Encoding in HTTP/1.0")
-    names = [name.strip(b" \t") for value in codings for name in value.split(b",")]  # several lines are one list
-    if b"" in names or b"chunked" in names[:-1]:
+    listed = [name.strip(b" \t") for value in codings for name in value.split(b",")]  # several lines are one list
+    names = [name for name in listed if name]  # empty elements are passed over (RFC 9110 5.6.1)
+    if not names or b"chunked" in names[:-1]:
         raise refused(400, "chunked must be the last transfer coding, and stand once")
     if names != [b"chunked"]:
         raise refused(501, "no transfer coding but chunked is known here")
