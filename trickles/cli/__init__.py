@@ -1,4 +1,8 @@
-"""The command `trickles`: one module for each of its subcommands, imported only when it is the one that runs."""
+"""The command `trickles`: one module for each of its subcommands, imported only when it is the one that runs.
+
+This module itself imports next to nothing: an interrupt while the rest is imported, as at any later time, is an exit
+code and no traceback.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from trickles.cli.parser import Parser, VersionAction, one_line
-from trickles.drivers.bookkeeping import hold_standard_descriptors
-from trickles.errors import TricklesError
+if TYPE_CHECKING:
+    from trickles.cli.parser import Parser
 
 # name -> (module, what it does in a few words); the module has what `Command` says
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -45,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    from trickles.cli.parser import one_line
+    from trickles.drivers.bookkeeping import hold_standard_descriptors
+    from trickles.errors import TricklesError
+
     hold_standard_descriptors()
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
@@ -62,6 +69,8 @@ def _main(words: list[str]) -> int:
 
 def build_parser(chosen: str | None = None) -> Parser:
     """The parser of all subcommands, of which only the chosen one knows its arguments."""
+    from trickles.cli.parser import Parser, VersionAction
+
     parser = Parser(prog="trickles", description="Servers that keep nothing about their clients.")
     parser.add_argument("--version", action=VersionAction)
     table = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")

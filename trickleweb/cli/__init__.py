@@ -1,4 +1,8 @@
-"""The command `trickleweb`: one module for each of its subcommands, imported only when it is the one that runs."""
+"""The command `trickleweb`: one module for each of its subcommands, imported only when it is the one that runs.
+
+This module itself imports next to nothing: an interrupt while the rest is imported, as at any later time, is an exit
+code and no traceback.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from trickles.drivers.bookkeeping import hold_standard_descriptors
-from trickles.errors import TricklesError
-from trickleweb.cli.parser import CommandMisused, Parser, VersionAction, one_line
-from trickleweb.errors import WebError
+if TYPE_CHECKING:
+    from trickleweb.cli.parser import Parser
 
 # name -> (module, what it does in a few words); the module has what `Command` says
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -48,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    from trickles.drivers.bookkeeping import hold_standard_descriptors
+    from trickles.errors import TricklesError
+    from trickleweb.cli.parser import CommandMisused, one_line
+    from trickleweb.errors import WebError
+
     hold_standard_descriptors()
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
@@ -65,6 +72,8 @@ def _main(words: list[str]) -> int:
 
 def build_parser(chosen: str | None = None) -> Parser:
     """The parser of all subcommands, of which only the chosen one knows its arguments."""
+    from trickleweb.cli.parser import Parser, VersionAction
+
     parser = Parser(prog="trickleweb", description="Web servers that keep nothing about their clients.")
     parser.add_argument("--version", action=VersionAction)
     table = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
