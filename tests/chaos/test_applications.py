@@ -90,6 +90,7 @@ def tried(folder: Path, request: bytes, status: int = 200) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "level"),
     [

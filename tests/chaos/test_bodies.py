@@ -106,6 +106,7 @@ def checked(verdict: Verdict, most: int = 64) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "level"),
     [
@@ -127,17 +128,20 @@ def test_a_head_without_its_body_is_the_same_whoever_dies() -> None:
         assert checked(run_chaos(app, get(path, method="HEAD"))).size_bytes < 400
 
 
+@pytest.mark.slow
 def test_a_body_for_a_client_that_knows_no_chunks_is_the_same_whoever_dies() -> None:
     for path in ("/stream", "/stepped"):
         checked(run_chaos(app, get(path).replace(b"HTTP/1.1", b"HTTP/1.0"), most_boundaries=20), 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 30_000])
 def test_what_answers_an_upload_is_the_same_whoever_dies(size: int) -> None:
     checked(run_chaos(app, get("/echo", method="POST", body=bytes(size))))
     checked(run_chaos(app, get("/streaming", method="POST", body=bytes(size))))
 
 
+@pytest.mark.slow
 def test_a_request_larger_than_any_packet_is_run_again_from_the_ledger() -> None:
     cookies = "; ".join(f"name{at}={at:0100d}" for at in range(30))
     verdict = checked(run_chaos(app, get("/stream", f"Cookie: {cookies}"), most_boundaries=20), 20)
@@ -189,6 +193,7 @@ def test_short_responses_need_not_be_made_again() -> None:
     assert verdict.resumes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/long", "/stream"])
 def test_what_cannot_be_made_again_breaks_off(path: str) -> None:
     verdict = run_chaos(restless, get(path), most_boundaries=20)

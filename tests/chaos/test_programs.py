@@ -26,6 +26,7 @@ def every_boundary(application: Application, request: bytes) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 def test_the_export_goes_on_from_a_cursor() -> None:
     verdict = every_boundary(export, get("/orders.csv?rows=2200"))
     assert (verdict.status, verdict.level, verdict.steady) == (200, Level.STEPPED, True)
@@ -76,6 +77,7 @@ def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Appli
     return programs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "request_bytes", "status"),
     [

@@ -26,6 +26,7 @@ TestCheating = Cheating.TestCase
 TestCheating.settings = settings(max_examples=40, stateful_step_count=30, phases=(Phase.explicit, Phase.generate))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_the_bounds_hold_whatever_a_seed_draws(block: int) -> None:
     for seed in range(10 * block, 10 * block + 10):

@@ -186,6 +186,7 @@ TARGETS: dict[str, Callable[[], Target]] = {"parsers": parsers} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_mutant_raises_what_it_may_not(name: str) -> None:
     target, seeds = TARGETS[name]()

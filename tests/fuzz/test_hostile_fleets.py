@@ -66,6 +66,7 @@ def torment(seed: int, rounds: int = ROUNDS) -> tuple[int, int]:
     return max(work), sum(work) // len(work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_whatever_a_fleet_says_its_client_stays_small_and_quick(block: int) -> None:
     for seed in range(10 * block, 10 * block + 10):

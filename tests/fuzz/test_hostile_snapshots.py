@@ -48,6 +48,7 @@ def torment(seed: int) -> int:
     return resumed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_a_client_of_a_hostile_fleet_can_be_resumed_at_any_time(block: int) -> None:
     assert sum(torment(seed) for seed in range(10 * block, 10 * block + 10)) > 100, f"seeds from {10 * block}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def grown(into: Routes, tree: Any, name: str) -> list[tuple[str, dict[str, str]]
     return [(f"m{name}:{inner}", {**above, **kinds}) for inner, kinds in found]
 
 
+@pytest.mark.slow
 @given(TREES, st.data())
 def test_names_lead_to_their_handlers(tree: Any, data: st.DataObject) -> None:
     app = App()

@@ -46,6 +46,7 @@ def test_the_closed_form_agrees_with_a_walk_through_every_short_pattern(episode:
     assert seen > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episode", [Episode(0, 3, 6), Episode(0, 14, 7)], ids=str)
 def test_a_longer_proof_changes_nothing_that_was_earned_before(episode: Episode) -> None:
     for pattern in patterns(episode, 14):

@@ -1,5 +1,6 @@
 """Transfers whose client dies at any point, again and again, and is resumed from a snapshot: the right bytes, once."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def die_and_resume(net: Toynet, config: ClientConfig, deaths: list[tuple[int, in
         resume(net, snapshot, config, received_bytes)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(DEATHS, CONFIGS, st.integers(0, 1 << 32), st.sampled_from([0.0, 0.02, 0.1]))
 def test_a_download_gives_the_right_bytes_once(
@@ -41,6 +43,7 @@ def test_a_download_gives_the_right_bytes_once(
     assert net.outcome == "end"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(DEATHS, CONFIGS, st.integers(0, 1 << 32), st.sampled_from([0.0, 0.02, 0.1]), st.booleans())
 def test_input_arrives_once_whether_in_requests_or_by_the_spool(

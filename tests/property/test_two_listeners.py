@@ -29,6 +29,7 @@ def go(seed: int, config: ClientConfig, loss: float, duplicate: float, jitter_us
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "loss", "duplicate", "jitter_us"),
     [

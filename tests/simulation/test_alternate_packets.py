@@ -72,6 +72,7 @@ def scenario(name: str, body: bytes = BODY) -> Scenario:
     return alternate_packets
 
 
+@pytest.mark.slow
 @everyone
 def test_no_byte_is_wrong_whoever_answers(name: str) -> None:
     for report in for_seeds(scenario(name), range(10)):

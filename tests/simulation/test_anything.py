@@ -144,6 +144,7 @@ def anything(simulation: Simulation) -> Report:
     return simulation.run_transfer(host, max_time=600 * SECOND)
 
 
+@pytest.mark.slow
 def test_anything_that_may_come() -> None:
     for_seeds(anything, range(60))
 

@@ -46,6 +46,7 @@ def test_hidden_losses_are_worth_nothing_on_a_lossy_link() -> None:
     assert hidden / shown <= BAR
 
 
+@pytest.mark.slow
 def test_two_honest_clients_share_and_every_run_is_the_same() -> None:
     first = share("none", 1, seconds=2)
     assert first == share("none", 1, seconds=2)

@@ -80,6 +80,7 @@ def test_small_requests_through_loss(config: ClientConfig) -> None:
 MIXED = [request(number, size) for number, size in enumerate([1, 100_000, 13, 2_000, 50_000, 1_152, 1, 30_000] * 5)]
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("depth", [1, 3])
 def test_answers_of_all_sizes_on_a_rough_path(config: ClientConfig, depth: int) -> None:
@@ -87,6 +88,7 @@ def test_answers_of_all_sizes_on_a_rough_path(config: ClientConfig, depth: int) 
         assert report.bytes_received == sum(len(answer) for _, answer in MIXED)
 
 
+@pytest.mark.slow
 @policies
 def test_answers_of_all_sizes_while_replicas_are_killed(config: ClientConfig) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:

@@ -99,6 +99,7 @@ EVERYTHING = frozenset(Kind)
 NEVER = 1 << 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [Policy.HOME, Policy.SPRAY, Policy.STRIPE])
 @pytest.mark.parametrize("use", [download, slow_answers, upload])
 @pytest.mark.parametrize("kinds", [EVERYTHING, EVERYTHING - {Kind.RESPONSE}], ids=["all", "control"])

@@ -91,6 +91,7 @@ def calm(policy: str, upload: bool, replicas: int) -> int:
     return sum(each.duration for each in for_seeds(Forger(config, upload=upload, replicas=replicas).run, range(2)))
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("upload", [False, True], ids=["download", "upload"])
 @pytest.mark.parametrize("replicas", [1, 2, 8])

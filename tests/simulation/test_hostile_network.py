@@ -134,6 +134,7 @@ def calm(policy: Policy) -> int:
     return sum(report.duration for report in for_seeds(Attack(noise, config, every=1 << 50).run, range(5)))
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("forge", FORGERIES)
 def test_what_comes_in_the_fleets_name_harms_no_client(forge: Forge, config: ClientConfig) -> None:
@@ -141,6 +142,7 @@ def test_what_comes_in_the_fleets_name_harms_no_client(forge: Forge, config: Cli
     assert sum(each.duration for each in attacked) < 2 * calm(config.policy)
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("forge", FORGERIES)
 def test_what_comes_in_the_clients_name_harms_no_transfer(forge: Forge, config: ClientConfig) -> None:

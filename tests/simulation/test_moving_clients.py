@@ -162,6 +162,7 @@ def test_a_client_idle_for_longer_than_a_user_continuation_lives_is_told_so() ->
     assert (report.failure, report.bytes_received) == ("gone", 20_000)
 
 
+@pytest.mark.slow
 def test_a_download_that_sleeps_for_an_hour_in_the_middle() -> None:
     """The reader stops reading (a laptop is closed), and the continuations age meanwhile."""
 

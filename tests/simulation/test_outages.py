@@ -42,6 +42,7 @@ def without(
     return away
 
 
+@pytest.mark.slow
 @policies
 @seen
 @pytest.mark.parametrize("down", [SECOND // 10, SECOND, 10 * SECOND, 25 * SECOND])
@@ -68,6 +69,7 @@ def test_all_replicas_are_away_for_good(config: ClientConfig, unreachable: bool)
     assert report.client.sent < 500  # most of it before they died
 
 
+@pytest.mark.slow
 @policies
 @seen
 @pytest.mark.parametrize("start", [10, 40, 61, 75, 110, 400, 700])

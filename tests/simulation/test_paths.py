@@ -88,6 +88,7 @@ def check(name: str, config: ClientConfig, seeds: range) -> None:
     assert slowness(reports, path.wire, path.wire) < path.slowest
 
 
+@pytest.mark.slow
 @cases
 def test_a_download_is_whole_and_not_slow(name: str, config: ClientConfig) -> None:
     check(name, config, range(4))
@@ -113,6 +114,7 @@ def test_datagrams_grow_to_what_the_path_carries(mtu: int, largest: int) -> None
         assert report.engine["datagram_bytes"] == largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mtu", [1_228, 1_280, 1_400, 1_499])
 def test_a_path_that_shrinks_goes_on_with_small_datagrams(mtu: int) -> None:
     """Routes change: what passed does not pass any more, and nobody says so."""

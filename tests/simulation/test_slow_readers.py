@@ -86,6 +86,7 @@ def test_a_slow_reader_holds_one_window_and_is_never_hungry(config: ClientConfig
     assert report.duration < hungry * 5 * SECOND
 
 
+@pytest.mark.slow
 @policies
 @windows
 def test_loss_behind_a_full_window(config: ClientConfig, window: int) -> None:

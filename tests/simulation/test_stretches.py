@@ -140,6 +140,7 @@ def fetched(
     )
 
 
+@pytest.mark.slow
 @policies
 @wires
 @pytest.mark.parametrize("pause", [0, 40 * MILLISECOND], ids=["quick", "slow"])
@@ -163,6 +164,7 @@ def test_stretches_are_offered_ahead_so_that_the_path_is_used(config: ClientConf
     assert [pair for pair in pairs if pair[0].duration > 1.6 * pair[1].duration] == []
 
 
+@pytest.mark.slow
 @policies
 @wires
 def test_makers_of_other_bytes_never_mix(config: ClientConfig, wire: LinkSpec) -> None:
@@ -175,6 +177,7 @@ def test_makers_of_other_bytes_never_mix(config: ClientConfig, wire: LinkSpec) -
         assert report.bytes_received == SIZE
 
 
+@pytest.mark.slow
 @policies
 def test_the_death_of_the_only_maker_is_seen(config: ClientConfig) -> None:
     """Each process makes its own bytes; with all of them killed in turn the transfer fails, and never mixes."""

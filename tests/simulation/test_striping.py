@@ -35,6 +35,7 @@ def share(rates: Sequence[int], policy: Policy) -> float:
     return len(BODY) * 8 * SECOND / from_links(rates, policy).duration / (sum(rates) * MEGABIT)
 
 
+@pytest.mark.slow
 def test_two_replicas_give_nearly_twice_what_one_gives() -> None:
     alone, both = from_links([10, 10], Policy.HOME), from_links([10, 10], Policy.STRIPE)
     assert alone.duration > 1.8 * both.duration
@@ -42,6 +43,7 @@ def test_two_replicas_give_nearly_twice_what_one_gives() -> None:
     assert max(sent) < 1.1 * min(sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rates", "least"), [([10, 10], 0.8), ([10, 5], 0.8), ([20, 5], 0.65)])
 def test_links_that_are_not_alike_add_up_too(rates: Sequence[int], least: float) -> None:
     assert share(rates, Policy.STRIPE) > least

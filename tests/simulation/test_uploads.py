@@ -152,6 +152,7 @@ def test_an_upload_takes_no_longer_than_a_download(service: type[Whole], config:
     assert report.duration < 1 * SECOND  # 300 kB at 10 Mbit/s take 0.27 s
 
 
+@pytest.mark.slow
 @both
 @policies
 def test_an_upload_through_loss(service: type[Whole], config: ClientConfig) -> None:
@@ -159,6 +160,7 @@ def test_an_upload_through_loss(service: type[Whole], config: ClientConfig) -> N
     assert sum(report.duration for report in reports) < 10 * 5 * SECOND
 
 
+@pytest.mark.slow
 @both
 @policies
 def test_an_upload_while_replicas_die_and_return(service: type[Whole], config: ClientConfig) -> None:

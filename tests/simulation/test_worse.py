@@ -79,6 +79,7 @@ def worse(simulation: Simulation) -> Report:
     return simulation.run_transfer(host, max_time=1_200 * SECOND)
 
 
+@pytest.mark.slow
 def test_worse_that_may_come() -> None:
     for_seeds(worse, range(20))
 

@@ -193,6 +193,7 @@ def answers() -> Iterator[Three]:
     logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_answer_is_the_same_byte_for_byte(answers: Three, name: str) -> None:
     plain, through, replicas = answers[name]

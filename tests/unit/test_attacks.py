@@ -46,6 +46,7 @@ def test_every_attack_has_its_bar() -> None:
     assert set(BARS) == set(ATTACKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "most"), [(name, most) for name, (most, _) in BARS.items()])
 def test_an_attack_gains_little(name: str, most: float) -> None:
     result = strike_here(name, WARM if name == "connection-flood" else SHORT, defended=True)
@@ -54,6 +55,7 @@ def test_an_attack_gains_little(name: str, most: float) -> None:
     assert result.gain <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [(name, least) for name, (_, least) in BARS.items()])
 def test_without_its_defence_an_attack_gains_much(name: str, least: float) -> None:
     gain = strike_here(name, FEW if name == "connection-flood" else SHORT, defended=False).gain

@@ -50,6 +50,7 @@ def test_an_episode_with_absurd_fields_does_no_harm() -> None:
                 assert max(fleet.work) < 2_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, -2, 3])
 def test_numbers_that_wait_are_bounded_and_each_costs_the_same(step: int) -> None:
     fleet = HostileFleet(limits=SMALL)
@@ -87,6 +88,7 @@ def test_requests_in_flight_are_bounded() -> None:
     assert max(fleet.answers) <= limits.max_requests_in_flight
 
 
+@pytest.mark.slow
 def test_output_out_of_order_in_single_bytes_is_bounded_by_number() -> None:
     fleet = HostileFleet(limits=SMALL)
     fleet.establish()

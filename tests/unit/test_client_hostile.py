@@ -77,6 +77,7 @@ def survives(enemy: Enemy, seed: int, config: ClientConfig = HOME) -> Toynet:
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Noise, Refusals, Replays])
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 def test_an_enemy_on_the_path_who_only_adds_changes_no_byte(kind: type[Enemy], config: ClientConfig) -> None:
@@ -84,6 +85,7 @@ def test_an_enemy_on_the_path_who_only_adds_changes_no_byte(kind: type[Enemy], c
         survives(kind(seed), seed, config)
 
 
+@pytest.mark.slow
 def test_forged_refusals_make_a_client_send_no_more_than_they_cost() -> None:
     for seed in range(10):
         enemy = Refusals(seed, share=1.0)

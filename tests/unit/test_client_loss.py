@@ -117,6 +117,7 @@ def test_nothing_lost_nothing_repeated() -> None:
     assert [counted(net, name) for name in ("lost", "repeats", "probes", "timeouts", "failovers")] == [0] * 5
 
 
+@pytest.mark.slow
 def test_packets_that_overtake_the_continuation_of_a_restart_wait_for_it() -> None:
     """The first three packets of an episode carry its continuation; those behind them are proved under it only."""
     for seed in range(60):

@@ -35,6 +35,7 @@ def test_the_page_names_every_attack_and_every_cheat() -> None:
     assert set(ATTACKS) | set(SHARES) | set(BOGUS) <= listed
 
 
+@pytest.mark.slow
 def test_the_table_of_the_page_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     """About that: a listener may change a little before the page must. Memory differs between machines."""
     names = [name for name in ATTACKS if name != "connection-flood"]

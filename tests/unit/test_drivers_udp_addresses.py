@@ -49,6 +49,7 @@ def test_ipv6_comes_back_as_it_went(packed: bytes, port: int, scope: int) -> Non
     assert plain_address(socket_address(socket.AF_INET6, (host, port))) == (host, port)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20), st.integers(-10, 70_000), st.sampled_from([socket.AF_INET, socket.AF_INET6]))
 def test_any_text_is_an_address_or_a_value_error(host: str, port: int, family: int) -> None:
     try:

@@ -34,6 +34,7 @@ def test_whatever_a_file_system_says_fits(
     assert stamp_from(*stamp) == stamp
 
 
+@pytest.mark.slow
 @given(ANY, ANY)
 def test_the_index_holds_every_time(tmp_path_factory: pytest.TempPathFactory, modified: int, changed: int) -> None:
     stamp = stamp_from(2**64 - 1, 2**64 - 1, 2**63, modified, changed, (2**32 - 1, 2**64 - 1, 2**32 - 1, 2**32 - 1))

@@ -42,6 +42,7 @@ def test_the_protocols_that_openssl_offers(protocols: tuple[str, ...], least: ss
         assert protocols_untrusted(data[:cut]) is None
 
 
+@pytest.mark.slow
 @given(binary(max_size=200))
 def test_noise_is_refused_or_waited_for(data: bytes) -> None:
     for noise in (data, b"\x16\x03\x01" + data, hello("h2")[:60] + data):
@@ -52,6 +53,7 @@ def test_noise_is_refused_or_waited_for(data: bytes) -> None:
         assert found is None or isinstance(found, tuple)
 
 
+@pytest.mark.slow
 @given(integers(5, 400), integers(0, 255))
 def test_one_wrong_byte_is_refused_waited_for_or_harmless(at: int, value: int) -> None:
     data = bytearray(hello("h2"))

@@ -142,6 +142,7 @@ class Months:
         return "nothing happened"
 
 
+@pytest.mark.slow
 def test_a_fleet_without_keys_of_its_own_runs_for_months(tmp_path: Path) -> None:
     now, told = [NOON], list[str]()
     keeper = KeyKeeper(tmp_path / "keys", None, told.append, clock=lambda: now[0])

@@ -49,6 +49,7 @@ def test_the_walk_sees_what_a_listener_holds() -> None:
     assert held_bytes(desk.listener) >= before + 50_000
 
 
+@pytest.mark.slow
 def test_ten_thousand_connections_leave_nothing_behind() -> None:
     listener = Listener(ring(), File(b"a small page"), entropy=entropy(), limits=SMALL)
     visit(listener, 0)

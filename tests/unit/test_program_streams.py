@@ -216,6 +216,7 @@ def test_one_host_does_not_take_all_places_to_wait_for_streams() -> None:
     with_fleet(offered, test, stream_limits=StreamLimits(first_seconds=0.5, parked=4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/stream", "/rows", "/sync", "/odd"])
 def test_caches_may_be_dropped_at_any_moment(path: str) -> None:
     @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min_size=3, max_size=20))

@@ -46,6 +46,7 @@ def test_one_flow_fills_the_bottleneck() -> None:
     assert tcp.sender.window.timeouts == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_flows_share_a_bottleneck_fairly(count: int, seed: int) -> None:
