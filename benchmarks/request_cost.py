@@ -73,14 +73,15 @@ class Large:
 class Talk:
     """One client and one listener; virtual time passes between their calls, real time in them is noted."""
 
-    def __init__(self, listener: Listener, suite: Suite, samples: Samples) -> None:
+    def __init__(self, listener: Listener, suite: Suite, samples: Samples, begin: int = 0) -> None:
         certificate = RING.newest(WALL).certificate
-        proof = size_proof(RING, address_bytes(SOURCE[0]), PACKET_BYTES, now=WALL, limits=DEFAULT_LIMITS)
+        at = WALL + begin
+        proof = size_proof(RING, address_bytes(SOURCE[0]), PACKET_BYTES, now=at, limits=DEFAULT_LIMITS)
         known = {"datagram_bytes": PACKET_BYTES, "size_proof": proof}
         config = ClientConfig(suite=suite, certificate=certificate, **known, probe_sizes=())
         self.client = Client([REPLICA], entropy=fresh_secret, config=config)
         self.listener = listener
-        self.now = 0
+        self.now = begin
         self.received_bytes = 0
         self._samples = samples
         self._suite = suite.name.lower()
@@ -139,9 +140,10 @@ class Talk:
 def small(suite: Suite, connections: int, requests: int, samples: Samples) -> None:
     """Connections one after the other: the first half of the requests goes to one replica, then two take turns."""
     replicas = [Listener(RING, Small(), entropy=NoncePool()) for _ in range(2)]
+    begin = 0
     for _ in range(connections):
-        talk = Talk(replicas[0], suite, samples)
-        talk.client.connect(now=0)
+        talk = Talk(replicas[0], suite, samples, begin)  # time goes on: a clock that is set back costs a listener more
+        talk.client.connect(now=begin)
         talk.round(only(Kind.HELLO, HELLO))
         plan = [(FIRST, 0), *[(KEPT, 0)] * (requests // 2), (FOREIGN, 1), *[(TURNS, 0), (TURNS, 1)] * (requests // 4)]
         for situation, replica in plan:
@@ -151,6 +153,7 @@ def small(suite: Suite, connections: int, requests: int, samples: Samples) -> No
             talk.round(only(Kind.REQUEST, situation))
             while talk.received_bytes < expected:
                 talk.round(lambda *_: None)
+        begin = talk.now
 
 
 def crowd(suite: Suite, requests: int, samples: Samples) -> None:
