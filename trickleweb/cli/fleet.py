@@ -138,8 +138,9 @@ class Fleet:
             child.signal(signal.SIGHUP)
 
     def _tell(self, text: str) -> None:
-        """Say it, and no more: those who tell have work to go on with, and figures are the chores'."""
+        """Say it, and note it soon, not now: nothing may keep those who tell from their work."""
         print(f"trickleweb {self._options.command}: {one_line(text)}", file=sys.stderr)
+        asyncio.get_running_loop().call_soon(self._note_anyhow)
 
     def _children(self) -> list[Child]:
         return [*self._replicas, *([self._gateway] if self._gateway else [])]
@@ -156,6 +157,12 @@ class Fleet:
 
     def _replica(self, index: int) -> Child:
         return Child(replica_name(index), lambda: self._commands.replica(index), self._run_dir, self._warm.start)
+
+    def _note_anyhow(self) -> None:
+        try:
+            self._note()
+        except Exception:  # noqa: BLE001 - it is a chore too, which says what is wrong
+            bookkeeping.failures["figures"] += 1
 
     def _note(self) -> None:
         """Tell what `status` and `get` want to know."""
