@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import enumerate as threads
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -234,10 +233,15 @@ def pending(folder: StaticSite, ask: Request) -> Plan:
     """The plan once a thread has looked into the folder."""
     with pytest.raises(HashPending):
         folder.plan(ask)
-    for each in threads():
-        if each.name == "listing":
-            each.join(30)
+    looked(folder)
     return folder.plan(ask)
+
+
+def looked(folder: StaticSite) -> None:
+    """Wait until all looks into folders have ended."""
+    for scan in folder._listings._scans.values():
+        scan._thread.join(30)
+        assert scan.is_done
 
 
 @pytest.mark.parametrize("query", ["", "sort=size&order=desc"])
@@ -311,9 +315,7 @@ def test_too_long_a_folder_is_refused_and_holds_nothing_up(tmp_path: Path, monke
     for name in "abcd":  # two at a time; those that nobody comes back for make room
         with pytest.raises(HashPending):
             folder.plan(request(f"/{name}/"))
-        for each in threads():
-            if each.name == "listing":
-                each.join(30)
+        looked(folder)
     assert folder.plan(request("/d/")).status == 200
 
 

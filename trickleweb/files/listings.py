@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
@@ -135,9 +135,9 @@ class Listings:
             return known
         settled = self._is_settled(stamp)  # before the look: what is changed from now on is stamped anew
         if (scan := self._scans.get(path)) is not None:
-            if scan.is_done:
+            if scan.is_done and scan.error is not None:
                 del self._scans[path]
-                self._raise(scan)
+                self._raise(scan.error)
             raise HashPending("the folder is being looked into")
         try:
             found = text.arrange(entries(folder, QUICK_ENTRIES, detailed=order.key != "name"), order)
@@ -157,11 +157,10 @@ class Listings:
                     arranged = _Arranged(scan.stamp, scan.is_settled, self._now_ns(), scan.took_ns, found)
                     self._arranged.put((path, order), arranged, len(found) // _SHARED + 1)
 
-    def _raise(self, scan: Scan) -> None:
-        if isinstance(scan.error, TooMany):
+    def _raise(self, error: BaseException) -> NoReturn:
+        if isinstance(error, TooMany):
             raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.")
-        if scan.error is not None:
-            raise scan.error
+        raise error
 
     def _begin(self, folder: Tree, path: str, stamp: Stamp, *, is_settled: bool) -> None:
         """Look into a long folder, if there is room for that; failures that nobody came back for make some."""
