@@ -133,7 +133,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_wherever_it_leads(tmp_path: Pa
     SqliteLedger(elsewhere).close()
     (folder / "spool").mkdir(mode=0o700)
     uses: dict[str, Callable[[Path], object]] = {
-        "ledger": SqliteLedger,
+        "ledger": lambda path: SqliteLedger(path).close(),
         "spool/identity": lambda _: SpoolDirectory(folder / "spool"),
         "digests": check_file,
     }
