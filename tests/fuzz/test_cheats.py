@@ -59,7 +59,7 @@ def test_many_more_seeds(block: int) -> None:
         ("earned twice", 3, "trickles.listener.claims.Claims.claim", lambda claims, start, stop: True),
         ("in 10 s", 14, "trickles.listener.pacing.Backoff.after", lambda backoff, now, least, most: backoff),
         ("at once", 43, "trickles.listener.restarts.newly_proved", lambda runs, shown: 1_000),
-        ("too large", 4, "trickles.listener.engine.size_proved", lambda *proof, **at: True),
+        ("too large", 4, "trickles.listener.restarts.size_proved", lambda *proof, **at: True),
         ("replayed", 1_066, "trickles.replay.ReplayFilter.seen", lambda replays, tag, now: False),
         pytest.param("work", 42, "trickles.listener.spooling.MOST_PIECES", 1 << 30, marks=pytest.mark.slow),
     ],

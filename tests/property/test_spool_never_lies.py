@@ -43,7 +43,7 @@ def client(chance: Random) -> Path:
     session = Session(secret, Suite.SEALED)
     state = TransportState(Suite.SEALED, False, 0, bytes(16), 1200, Episode(9, 10, 100), secret, nonce_key)
     seals = Seals(session.connection, session.identity)
-    return Path(session.connection, state, session, NonceSequence(nonce_key), seals)
+    return Path(state, session, NonceSequence(nonce_key), seals)
 
 
 class Machines:

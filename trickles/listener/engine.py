@@ -12,12 +12,12 @@ from trickles.errors import BadPacket, Forged, InputLost, UnknownEpoch
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener.claims import ClaimTable
-from trickles.listener.decisions import Refused
+from trickles.listener.decisions import Decision, Refused
 from trickles.listener.grants import decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
-from trickles.listener.sizes import size_proof, size_proved
+from trickles.listener.sizes import size_proof
 from trickles.listener.spooling import Spooler
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
@@ -160,13 +160,20 @@ class Listener:
         state = path.state
         if state.address != address_bytes(source[0]) or not -self._skew <= now - state.issued <= self._life:
             return self._challenge(path, source, number, now)
-        asked = body if body.datagram_bytes <= state.datagram_bytes else self._sized(path, body, now)
-        decision = decide(path, asked, self._claims, now=now, limits=self._limits)
+        decision = decide(self._paths.keyring, path, body, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
+        if body.flags & _COMMIT:
+            return self._commit(path, source, number, body, decision, now)
+        return self._replier.answer(path, source, number, body, decision, now)
+
+    def _commit(
+        self, path: Path, source: Address, number: int, body: RequestBody, decision: Decision, now: int
+    ) -> list[Burst]:
+        """The answer to an accepted request whose input lies in the spool."""
         try:
-            given, spooled = self._spooler.input(path, body) if body.flags & _COMMIT else (body.input, None)
+            given, spooled = self._spooler.input(path, body)
         except InputLost:
             decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
@@ -197,14 +204,6 @@ class Listener:
         ring, limits, size = self._paths.keyring, self._limits, len(datagram)
         proof = size_proof(ring, path.state.address, size, now=now, limits=limits)
         return [_pong(path, source, number, self._entropy(SALT_BYTES), size, proof)]
-
-    def _sized(self, path: Path, body: RequestBody, now: int) -> RequestBody:
-        """The request as it stands if the larger size that it names is proved; else with the least one."""
-        ring, address, limits = self._paths.keyring, path.state.address, self._limits
-        if size_proved(ring, body.size_proof, address, body.datagram_bytes, now=now, limits=limits):
-            return body
-        self.counters.hit("refused.size")
-        return body._replace(datagram_bytes=limits.min_datagram_bytes)
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
         timely = -self._skew <= now - path.state.issued <= self._life

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trickles.keyring import Keyring
 from trickles.limits import Limits
 from trickles.listener.claims import Claims, ClaimTable
 from trickles.listener.decisions import BAD_PROOF, CLAIMED, ENDED, IMPATIENT, NOTHING, Decision, Refused, most_packets
@@ -14,7 +15,9 @@ from trickles.wire.request import RequestBody, Run
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
 
 
-def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits) -> Decision | Refused:
+def decide(
+    ring: Keyring, path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits
+) -> Decision | Refused:
     """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
     flags, _, _, _, _, runs, wants, _, _, _ = body  # taken apart at once: this is asked of every request
     if len(wants) > limits.max_wants:
@@ -31,7 +34,7 @@ def decide(path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits
         followed = lossy
     claims = table.of(path.session.identity)
     if flags & _RESTART:
-        return restart(path, body, followed, claims, now, limits)
+        return restart(ring, path, body, followed, claims, now, limits)
     if path.state.embryo:
         return IMPATIENT
     return _continue(path, body, followed, claims, now, limits)

@@ -71,7 +71,7 @@ class Greeter:
         size = min(size, self._limits.min_datagram_bytes)
         state = TransportState(suite, True, now, address_bytes(source[0]), size, episode, inside.secret, nonce_key)
         seals = Seals(session.connection, session.identity)
-        path = Path(session.connection, state, session, NonceSequence(nonce_key), seals)
+        path = Path(state, session, NonceSequence(nonce_key), seals)
         return self._replier.greet(path, source, inside, now)
 
     def _epoch(self, identifier: int) -> EpochKeys:

@@ -20,7 +20,6 @@ from trickles.wire.transport import NONCE_SECRET_BYTES, TransportState
 class Path:
     """One transport continuation, opened: its state and the ciphers that follow from it."""
 
-    connection: bytes
     state: TransportState
     session: Session
     nonces: NonceSequence
@@ -67,11 +66,11 @@ class PathCache:
         known = self._connections.find(connection)
         if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
             session, nonces = Session(state.secret, state.suite), NonceSequence(state.nonce_key)
-            path = Path(connection, state, session, nonces, Seals(connection, session.identity))
-            path.other_store = state.store_tag != self.store_tag
+            foreign = state.store_tag != self.store_tag
+            path = Path(state, session, nonces, Seals(connection, session.identity), foreign)
         else:
             nonces = known.nonces if known.state.nonce_key == state.nonce_key else NonceSequence(state.nonce_key)
-            path = Path(connection, state, known.session, nonces, known.seals, known.other_store)
+            path = Path(state, known.session, nonces, known.seals, known.other_store)
         self._connections.add(connection, path)
         return path
 
@@ -91,6 +90,6 @@ class PathCache:
             nonces = NonceSequence(nonce_key)
         state = TransportState(old.suite, embryo, now, address, size, episode, old.secret, nonce_key)
         blob = seals.transport(self.keyring, state, nonce, now)
-        path = Path(path.connection, state, path.session, nonces, seals, path.other_store)
+        path = Path(state, path.session, nonces, seals, path.other_store)
         self._paths.add(blob, path)
         return transport_frame(episode, embryo, blob), path

@@ -75,13 +75,16 @@ class Replier:
         body: RequestBody,
         decision: Decision,
         now: int,
-        given: bytes,
-        spooled: Spooled | None,
+        given: bytes | None = None,
+        spooled: Spooled | None = None,
     ) -> list[Burst]:
-        """The datagrams for an accepted request, or none yet when the service defers."""
+        """The datagrams for an accepted request, or none yet when the service defers.
+
+        `given` is its input when that is not the request's own, but came through the spool.
+        """
         start, stop, episode, fresh, size, claims, _, _ = decision
-        flags, _, _, _, _, _, wants, user, offset, inline = body
-        known = None
+        flags, named, _, _, _, _, wants, user, offset, inline = body
+        state, session, known, more, lost = path.state, path.session, None, False, False
         if user:
             try:
                 known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._life, self._skew)
@@ -91,20 +94,23 @@ class Replier:
             except Forged:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
+            more = known.more
         nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", 0 if claims else _REPEATED
-        aged = now - path.state.issued > self._old
+        aged = now - state.issued > self._old
         if fresh or aged:
-            frame, path = self._paths.renew(path, episode, False, path.state.address, size, nonce, now)
-            sent |= _TRANSPORT if size >= body.datagram_bytes else _TRANSPORT | _SMALL
+            frame, path = self._paths.renew(path, episode, False, state.address, size, nonce, now)
+            sent |= _TRANSPORT
+            if size < named:
+                self._counters.hit("refused.size")
+                sent |= _SMALL
         again = known if aged and not inline else None  # a long transfer outlives its epoch
-        more = known is not None and known.more
         grant = Grant(path, source, number, start, stop, size, sent, frame, nonce, now, decision, again, more)
-        lost = flags & _INPUT_LOST != 0
         if flags & _UNUSUAL:
+            lost = flags & _INPUT_LOST != 0
             grant.spooled, grant.input_lost = spooled is not None, lost
-        ends, budget = flags & _INPUT_END != 0, budget_bytes(path.session, size, stop - start, frame)
-        connection, foreign = path.session.identity, path.other_store
-        told = connection, source[0], False, offset, given, ends, known, wants, budget, spooled, foreign, lost
+        ends, budget = flags & _INPUT_END != 0, budget_bytes(session, size, stop - start, frame)
+        connection, foreign, data = session.identity, path.other_store, inline if given is None else given
+        told = connection, source[0], False, offset, data, ends, known, wants, budget, spooled, foreign, lost
         return self.ask(_new(Event, told), grant)  # by the short way, for this is done for every request
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
@@ -116,13 +122,13 @@ class Replier:
         grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, nothing_taken)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
+        if path.session.identity in self._greeted:  # the hello is repeated while it is worked on: be patient
+            return [self._working(grant, now)]
         event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
         return self.ask(event, grant)
 
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
-        """Put one event to the service; a hello that is repeated while it is worked on is asked for patience."""
-        if event.early and event.connection in self._greeted:
-            return [self._working(grant, grant.now)]
+        """Put one event to the service."""
         try:
             reply = self._service.handle(event)
         except InputLost:
@@ -190,25 +196,25 @@ class Replier:
         chunks, continuation, end, refusal = reply
         if grant.input_lost and continuation is None and end is None:
             refusal = refusal or Refusal.GONE  # the service has no answer to that, and nothing more will come
-        continuation = continuation or grant.known
-        grant.more = grant.more or (continuation is not None and continuation.more)
-        flags, frames = grant.flags, grant.frames
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")
             grant.decision.give_back()
             return [self._refused(grant.path, grant.destination, grant.request, refusal)]
-        if continuation is not None:
+        flags, frames = grant.flags, grant.frames
+        if (shown := continuation or grant.known) is not None:
             try:
                 ring, most = self._paths.keyring, self._most_user_bytes
-                blob = grant.path.seals.user(ring, continuation, grant.nonce, grant.now, most)
+                blob = grant.path.seals.user(ring, shown, grant.nonce, grant.now, most)
             except ContinuationTooLarge:
                 self._counters.hit("refused.continuation_too_large")
                 return [self._refused(grant.path, grant.destination, grant.request, Refusal.GONE)]
-            _, start, stop, consumed, more = continuation
+            _, start, stop, consumed, more = shown
+            if more:
+                grant.more = True
             frames += user_frame(start, stop, consumed, blob, more)
             flags |= _USER
-            if grant.spooled and reply.continuation is not None:
-                self.on_consumed(grant.path, continuation.consumed)
+            if grant.spooled and continuation is not None:
+                self.on_consumed(grant.path, consumed)
         self._counters["answered"] += 1
         return packets(grant, chunks, flags, frames, end)
 

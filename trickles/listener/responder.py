@@ -72,14 +72,19 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         return _many(grant, chunks, flags, frames, end)
     offset, data = chunks[0] if chunks else (end or 0, b"")
     path, number, nonce = grant.path, grant.start, grant.nonce
-    session, room = path.session, grant.datagram_bytes - _OVERHEAD_BYTES - len(frames)
-    if len(data) > room or (grant.more and number + 1 < grant.stop):
+    session, room, size, after = (
+        path.session,
+        grant.datagram_bytes - _OVERHEAD_BYTES - len(frames),
+        len(data),
+        number + 1,
+    )
+    if size > room or (grant.more and after < grant.stop):
         return _many(grant, chunks, flags, frames, end)
-    if offset + len(data) == end:
+    if offset + size == end:
         flags |= _END
-    if _ends(grant, number + 1, 1, len(data), room):
+    if _ends(grant, after, 1, size, room):
         flags |= _SHORT
-    proof = 0 if flags & _REPEATED else path.nonces.run(number, number + 1)
+    proof = 0 if flags & _REPEATED else path.nonces.run(number, after)
     clear: bytes = HEADER.pack(_RESPONSE, flags, grant.request & 0xFFFF, nonce[:SALT_BYTES], number, proof, offset)
     clear += frames
     if session.sealed:

@@ -19,11 +19,13 @@ held back; and it costs the continuation, so an older one cannot be used afterwa
 
 from __future__ import annotations
 
+from trickles.keyring import Keyring
 from trickles.limits import Limits
 from trickles.listener.claims import Claims
 from trickles.listener.decisions import BAD_PROOF, CLAIMED, IMPATIENT, Decision, Refused, most_packets
 from trickles.listener.pacing import newly_proved
 from trickles.listener.paths import Path
+from trickles.listener.sizes import size_proved
 from trickles.trickle import Course, Episode, paused, rescaled, timed_out
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
@@ -33,7 +35,7 @@ _new = tuple.__new__  # the short way, for what is made for every small exchange
 
 
 def restart(
-    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
+    ring: Keyring, path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
     """The decision on a request that restarts, its proof checked and followed."""
     state, pace, top, kept = path.state, claims.pace, claims.top, 0
@@ -63,6 +65,10 @@ def restart(
         episode = paused(last, window, base, kept) if not state.embryo else _first(state.episode, base, kept, limits)
         after = pace.paused(state.issued, base, new, limits)
     if size != state.datagram_bytes:
+        if size > state.datagram_bytes and not size_proved(
+            ring, body.size_proof, state.address, size, now=now, limits=limits
+        ):
+            size = limits.min_datagram_bytes
         size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
         episode = rescaled(episode, state.datagram_bytes, size)
     start = episode.start
