@@ -55,6 +55,8 @@ class RangeSet:
 
     def discard_below(self, bound: int) -> None:
         """Forget every integer below `bound`."""
+        if not self._starts:
+            return
         index = bisect_right(self._stops, bound)
         del self._starts[:index], self._stops[:index]
         if self._starts and self._starts[0] < bound:

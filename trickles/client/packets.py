@@ -29,6 +29,7 @@ from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
 _REQUEST, _PIECE, _PING = Kind.REQUEST, Kind.PIECE, Kind.PING  # by short names, which are faster
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
+_new = tuple.__new__  # the short way, for what is made for every request
 Datagram = tuple[bytes, Address]
 
 
@@ -143,28 +144,25 @@ class PacketBuilder:
 
     def transmit(self, request: InFlight, now: int) -> Datagram:
         """A datagram of that request: the same numbers, under a new request number, for what is still wanted."""
-        flags = request.flags
+        parts, flags, wants = self._parts, request.flags, request.wants
         if request.datagrams:
             flags |= _PROBE
-            self._parts.counters.hit("repeats")
-        body = RequestBody(
-            flags,
-            request.datagram_bytes,
-            request.lo,
-            request.hi,
+            parts.counters.hit("repeats")
+            if request.answered:
+                wants = self._still_wanted(request)
+        base, user, offset, data = (
             request.start if flags & _RESTART else 0,
-            request.runs,
-            self._still_wanted(request) if request.answered else request.wants,
             request.user,
             request.input_offset,
             request.input,
         )
-        self._parts.recovery.on_sent(now)
+        fields = flags, request.datagram_bytes, request.lo, request.hi, base, request.runs, wants, user, offset, data
+        parts.recovery.on_sent(now)
         header = self._header(_REQUEST, request.blob)
         self._requests.sent(request, self.number, now)
         self._output.on_sent(request)
-        self._parts.counters.hit("requests")
-        return self._parts.session.seal_request(header, body.encode()), request.replica
+        parts.counters["requests"] += 1
+        return parts.session.seal_request(header, _new(RequestBody, fields).encode()), request.replica
 
     def _still_wanted(self, request: InFlight) -> tuple[Range, ...]:
         return tuple(gap for want in request.wants for gap in self._output.arrived.missing(*want))

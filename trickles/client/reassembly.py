@@ -88,7 +88,8 @@ class Reassembly:
 
     def missing(self, start: int, stop: int) -> list[Range]:
         """The parts of [start, stop) that have not arrived."""
-        return self._held.missing(max(start, self.next_offset), stop)
+        offset = self.next_offset
+        return self._held.missing(max(start, offset), stop) if stop > offset else []
 
     def take(self) -> list[Buffer]:
         """Everything in order that was not taken yet."""

@@ -69,16 +69,16 @@ class Requested:
 
     def _append(self, frame: UserFrame) -> bool:
         """Add the newest; False when there are too many: what it vouches for is asked for again when some are done."""
-        if self.frames and self.frames[-1].start >= frame.start:
-            del self.frames[bisect_left(self.frames, frame.start, key=_START) :]
-        if len(self.frames) >= self._most_frames:
+        frames, (start, stop, _, _, _) = self.frames, frame
+        if frames and frames[-1].start >= start:
+            del frames[bisect_left(frames, start, key=_START) :]
+        if len(frames) >= self._most_frames:
             return False
-        if self.frames and (self.frames[-1].stop is None or self.frames[-1].stop > frame.start):
-            old = self.frames[-1]
-            self.frames[-1] = old._replace(stop=frame.start)
-        self.frames.append(frame)
-        if frame.stop is not None:
-            self.asked = min(self.asked, frame.stop)
+        if frames and ((end := frames[-1].stop) is None or end > start):
+            frames[-1] = frames[-1]._replace(stop=start)
+        frames.append(frame)
+        if stop is not None and stop < self.asked:
+            self.asked = stop
         return True
 
     def restore(self, frames: list[UserFrame], offset: int) -> None:
@@ -102,10 +102,12 @@ class Requested:
 
         It need not have been asked for: an answer can come when its request has been given up.
         """
+        frames = self.frames
         self._lost.discard_below(offset)
-        self.asked = max(self.asked, offset)
-        while len(self.frames) > 1 and (stop := self.frames[0].stop) is not None and stop <= offset:
-            del self.frames[0]
+        if offset > self.asked:
+            self.asked = offset
+        while len(frames) > 1 and (stop := frames[0].stop) is not None and stop <= offset:
+            del frames[0]
 
     def lost(self, ranges: list[Range]) -> None:
         """These ranges were asked for and will not come."""

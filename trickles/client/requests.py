@@ -72,7 +72,9 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
 
 
 _UNSENT, _, _ANSWERED, _PARTIAL, _ = State  # by short names, which are faster
-_SEND, _ANSWER, _RETRY, _END = Signal
+_ON_SEND, _ON_ANSWER, _ON_RETRY, _ON_END = (  # the same by signal, which is faster
+    {state: after for (state, signal), after in TRANSITIONS.items() if signal is each} for each in Signal
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +164,7 @@ class InFlight:
 
     def on_sent(self, number: int, now: int) -> None:
         """A datagram of it leaves, under that request number."""
-        self.state = TRANSITIONS[self.state, _SEND]
+        self.state = _ON_SEND[self.state]
         self.datagrams[number] = SentDatagram(self.replica)
         self.newest, self.sent_last, self.retry_at = number, now, None
 
@@ -174,7 +176,7 @@ class InFlight:
 
     def on_answered(self, *, newest: bool) -> Address | None:
         """Something of the answer came, perhaps to the `newest` datagram; returns the replica that is dead by that."""
-        self.state = TRANSITIONS[self.state, _ANSWER]
+        self.state = _ON_ANSWER[self.state]
         if not newest:
             return None
         silent, self.moved_from = self.moved_from, None
@@ -182,7 +184,7 @@ class InFlight:
 
     def retry(self, at: int, replica: Address | None = None, *, silence_from: int | None = None) -> None:
         """Send it again at that time, to `replica` or where it went; silence counts from then on if so said."""
-        self.state = TRANSITIONS[self.state, _RETRY]
+        self.state = _ON_RETRY[self.state]
         self.retry_at = at
         self.replica = replica or self.replica
         self.sent_at = self.sent_at if silence_from is None else silence_from
@@ -221,13 +223,16 @@ class InFlight:
 
     def settle(self, start: int, stop: int) -> int:
         """Mark [start, stop) settled; returns how many of them were not before."""
-        start, stop = max(start, self.start), min(stop, self.stop)
+        first, last, settled = self.start, self.stop, self.settled
+        if start < first:
+            start = first
+        if stop > last:
+            stop = last
         if start >= stop:
             return 0
-        bits = ((1 << (stop - start)) - 1) << (start - self.start)
-        fresh = bits & ~self.settled
-        self.settled |= bits
-        return fresh.bit_count()
+        bits = ((1 << (stop - start)) - 1) << (start - first)
+        self.settled = settled | bits
+        return (bits & ~settled).bit_count()
 
     def resize(self, stop: int) -> None:
         """The server granted up to `stop`, which differs from what was expected."""
@@ -236,7 +241,7 @@ class InFlight:
 
     def end(self) -> None:
         """Nothing more comes of it."""
-        self.state = TRANSITIONS[self.state, _END]
+        self.state = _ON_END[self.state]
 
 
 class Requests:

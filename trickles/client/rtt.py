@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from trickles.limits import DEFAULT_LIMITS, Limits
 
+_new = tuple.__new__
 MOST_BACKOFF = 10  # doublings of the timeout
 
 
@@ -24,13 +25,14 @@ class RoundTrip(NamedTuple):
 
     def sampled(self, sample: int) -> RoundTrip:
         """The estimate after one measured round trip; a sample also ends any backoff."""
+        srtt8, rttvar4, minimum, _ = self
         sample = max(sample, 1)
-        if not self.srtt8:
+        if not srtt8:
             return RoundTrip(sample << 3, sample << 1, sample)
-        error = sample - (self.srtt8 >> 3)
-        srtt8 = max(self.srtt8 + error, 8)
-        rttvar4 = self.rttvar4 + abs(error) - (self.rttvar4 >> 2)
-        return RoundTrip(srtt8, rttvar4, min(self.minimum, sample))
+        error = sample - (srtt8 >> 3)
+        rttvar4 += abs(error) - (rttvar4 >> 2)
+        fields = max(srtt8 + error, 8), rttvar4, sample if sample < minimum else minimum, 0
+        return _new(RoundTrip, fields)  # by the short way, for this is done for every small exchange
 
     def backed_off(self) -> RoundTrip:
         """The estimate after a timeout: the next one waits twice as long."""

@@ -19,6 +19,7 @@ from trickles.trickle import Course, Episode, Leg, course
 from trickles.wire.request import Run
 
 _Run = list[int]  # start, stop, nonce
+_new = tuple.__new__  # the short way, for what is made for every small exchange
 
 
 class Scoreboard:
@@ -146,7 +147,7 @@ class Scoreboard:
     def _whole(self) -> Course | None:
         """The course without any loss, which is the episode itself; None when there were losses."""
         lossless = not self._runs or (len(self._runs) == 1 and self._runs[0][0] == self.episode.base)
-        return Course((Leg(self.episode),)) if lossless else None
+        return _new(Course, ((_new(Leg, (self.episode, None)),),)) if lossless else None
 
     def proof(self) -> tuple[tuple[int, int, int], ...]:
         """The runs (start, stop, nonce) from the episode's base on, neighbours merged."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trickles.errors import BadPacket
 from trickles.ranges import Range
-from trickles.wire.kinds import Kind, RequestFlag
+from trickles.wire.kinds import Kind
 from trickles.wire.transport import BLOB_BYTES
 
 HEADER_BYTES = 1 + BLOB_BYTES + 4
@@ -30,7 +30,7 @@ RUN_BYTES = _RUN.size
 WANT_BYTES = _WANT.size
 OFFSET_BYTES = _OFFSET.size
 MOST_OFFSET = 1 << 62
-_PADDING = bytes(MIN_REQUEST_BYTES)
+_LEAST_BODY_BYTES = MIN_REQUEST_BYTES - HEADER_BYTES - TAG_BYTES
 _new = tuple.__new__
 Run = tuple[int, int, int]
 
@@ -59,27 +59,17 @@ class RequestBody(NamedTuple):
 
     def encode(self) -> bytes:
         """The body's bytes, padded so that the whole request reaches its least size."""
-        parts = [
-            _FIXED.pack(
-                self.flags,
-                self.datagram_bytes,
-                self.lo,
-                self.hi,
-                self.restart_base,
-                len(self.runs),
-                len(self.wants),
-                len(self.user),
-                len(self.input),
-            )
-        ]
-        parts += [_RUN.pack(*run) for run in self.runs]
-        parts += [_WANT.pack(start, stop - start) for start, stop in self.wants]
-        parts.append(self.user)
-        if self.flags & RequestFlag.INPUT:
-            parts += (_OFFSET.pack(self.input_offset), self.input)
-        body = b"".join(parts)
-        short = MIN_REQUEST_BYTES - HEADER_BYTES - TAG_BYTES - len(body)
-        return body + _PADDING[:short] if short > 0 else body
+        flags, size, lo, hi, base, runs, wants, user, offset, data = self
+        fixed = flags, size, lo, hi, base, len(runs), len(wants), len(user), len(data)
+        if len(runs) == 1 and len(wants) == 1:  # as in most requests
+            start, stop = wants[0]
+            body = _ONE_EACH.pack(*fixed, *runs[0], start, stop - start) + user
+        else:
+            lists = [_RUN.pack(*run) for run in runs] + [_WANT.pack(start, stop - start) for start, stop in wants]
+            body = b"".join((_FIXED.pack(*fixed), *lists, user))
+        if flags & 8:  # RequestFlag.INPUT, as a number: this line is hot
+            body += _OFFSET.pack(offset) + data
+        return body.ljust(_LEAST_BODY_BYTES, b"\0")
 
 
 def parse_body_untrusted(body: bytes) -> RequestBody:

@@ -26,6 +26,7 @@ FRAME_FLAGS = ResponseFlag.TRANSPORT | ResponseFlag.USER
 _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
+_new = tuple.__new__  # the short way, for what is made for every small exchange
 CONTROL_COPIES = 3  # packets of a reply that repeat its control frames
 
 
@@ -92,13 +93,13 @@ def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
             start, field, consumed, length = _USER.unpack_from(datagram, at)
             at += _USER.size
             stop, more = read_stop(field)
-            user = UserFrame(start, stop, consumed, bytes(datagram[at : at + length]), more)
+            user = _new(UserFrame, (start, stop, consumed, bytes(datagram[at : at + length]), more))
             at += length
     except struct.error:
         raise BadPacket("truncated frame") from None
     if at > len(datagram):
         raise BadPacket("truncated frame")
-    return Frames(transport, user, at)
+    return _new(Frames, (transport, user, at))
 
 
 def parse_transport_untrusted(datagram: bytes | memoryview, at: int) -> TransportFrame:
@@ -110,4 +111,5 @@ def parse_transport_untrusted(datagram: bytes | memoryview, at: int) -> Transpor
     blob = bytes(datagram[at + _LAW.size : at + TRANSPORT_FRAME_BYTES])
     if len(blob) != BLOB_BYTES or law not in LAWS or embryo > 1:
         raise BadPacket("malformed transport frame")
-    return TransportFrame(Episode(base, start, ssthresh, law), bool(embryo), blob)
+    episode = _new(Episode, (base, start, ssthresh, law))
+    return _new(TransportFrame, (episode, bool(embryo), blob))
