@@ -170,5 +170,5 @@ def rescaled(episode: Episode, old_bytes: int, new_bytes: int) -> Episode:
     """The same rate in bytes after the datagram size changed; never more packets than before, at least one."""
     if new_bytes <= old_bytes:
         return episode
-    start = max(1, episode.start * old_bytes // new_bytes)
-    return Episode(episode.base, start, episode.ssthresh, episode.law)
+    base, start, ssthresh, law = episode
+    return _new(Episode, (base, start * old_bytes // new_bytes or 1, ssthresh, law))

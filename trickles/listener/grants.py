@@ -8,11 +8,13 @@ from trickles.listener.claims import Claims, ClaimTable
 from trickles.listener.decisions import BAD_PROOF, CLAIMED, ENDED, IMPATIENT, NOTHING, Decision, Refused, most_packets
 from trickles.listener.paths import Path
 from trickles.listener.restarts import restart
-from trickles.trickle import Course, Episode, course
+from trickles.trickle import Course, course
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody, Run
+from trickles.wire.transport import TransportState
 
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
+_new = tuple.__new__  # the short way, for what is made for every request
 
 
 def decide(
@@ -22,22 +24,19 @@ def decide(
     flags, _, _, _, _, runs, wants, _, _, _ = body  # taken apart at once: this is asked of every request
     if len(wants) > limits.max_wants:
         return BAD_PROOF
-    episode = path.state.episode
-    followed: Episode | Course = episode
-    if len(runs) == 1 and runs[0][0] == episode.base:  # nothing was lost: the episode goes on
+    state, lossy = path.state, None
+    if len(runs) == 1 and runs[0][0] == state.episode.base:  # nothing was lost: the episode goes on
         start, stop, nonce = runs[0]
         if path.nonces.run(start, stop) != nonce:
             return BAD_PROOF
     elif (lossy := _course(path, runs, limits)) is None:
         return BAD_PROOF
-    else:
-        followed = lossy
     claims = table.of(path.session.identity)
     if flags & _RESTART:
-        return restart(ring, path, body, followed, claims, now, limits)
-    if path.state.embryo:
+        return restart(ring, state, body, lossy, claims, now, limits)
+    if state.embryo:
         return IMPATIENT
-    return _continue(path, body, followed, claims, now, limits)
+    return _continue(state, body, lossy, claims, now, limits)
 
 
 def _course(path: Path, runs: tuple[Run, ...], limits: Limits) -> Course | None:
@@ -52,24 +51,26 @@ def _course(path: Path, runs: tuple[Run, ...], limits: Limits) -> Course | None:
 
 
 def _continue(
-    path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
+    state: TransportState, body: RequestBody, lossy: Course | None, claims: Claims, now: int, limits: Limits
 ) -> Decision | Refused:
-    base, ended = path.state.episode.base, claims.ended
-    if body.lo < base:
+    _, _, lo, hi, _, runs, _, _, _, _ = body
+    episode, ended, size = state.episode, claims.ended, state.datagram_bytes
+    base = episode.base
+    if lo < base:
         return BAD_PROOF
-    if ended >= base and any(first <= ended < stop for first, stop, _ in body.runs):
+    if ended >= base and any(first <= ended < stop for first, stop, _ in runs):
         return ENDED
-    start, stop = followed.edge(body.lo), followed.edge(body.hi)
-    size = path.state.datagram_bytes
+    edge = episode.edge if lossy is None else lossy.edge
+    start, stop = edge(lo), edge(hi)
     stop = min(stop, start + most_packets(size, limits), limits.max_number)
     if stop <= start:
         return NOTHING
     top = claims.top
     noted: Claims | None = claims
     if not claims.claim(start, stop):
-        if not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
+        if not body.flags & _PROBE or not claims.may_repeat(runs, now=now, limits=limits):
             return CLAIMED
         start, noted = stop - 1, None
-    if isinstance(followed, Episode):
-        return Decision(start, stop, followed, False, size, noted, top)
-    return Decision(start, stop, followed.episode, len(followed.legs) > 1, size, noted, top)
+    if lossy is not None:
+        return Decision(start, stop, lossy.episode, len(lossy.legs) > 1, size, noted, top)
+    return _new(Decision, (start, stop, episode, False, size, noted, top, None))

@@ -72,12 +72,8 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
         return _many(grant, chunks, flags, frames, end)
     offset, data = chunks[0] if chunks else (end or 0, b"")
     path, number, nonce = grant.path, grant.start, grant.nonce
-    session, room, size, after = (
-        path.session,
-        grant.datagram_bytes - _OVERHEAD_BYTES - len(frames),
-        len(data),
-        number + 1,
-    )
+    session, size, after = path.session, len(data), number + 1
+    room = grant.datagram_bytes - _OVERHEAD_BYTES - len(frames)
     if size > room or (grant.more and after < grant.stop):
         return _many(grant, chunks, flags, frames, end)
     if offset + size == end:

@@ -24,37 +24,44 @@ from trickles.limits import Limits
 from trickles.listener.claims import Claims
 from trickles.listener.decisions import BAD_PROOF, CLAIMED, IMPATIENT, Decision, Refused, most_packets
 from trickles.listener.pacing import newly_proved
-from trickles.listener.paths import Path
 from trickles.listener.sizes import size_proved
 from trickles.trickle import Course, Episode, paused, rescaled, timed_out
 from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import RequestBody
+from trickles.wire.transport import TransportState
 
 _CLEAN, _PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
 _new = tuple.__new__  # the short way, for what is made for every small exchange
 
 
 def restart(
-    ring: Keyring, path: Path, body: RequestBody, followed: Episode | Course, claims: Claims, now: int, limits: Limits
+    ring: Keyring,
+    state: TransportState,
+    body: RequestBody,
+    lossy: Course | None,
+    claims: Claims,
+    now: int,
+    limits: Limits,
 ) -> Decision | Refused:
-    """The decision on a request that restarts, its proof checked and followed."""
-    state, pace, top, kept = path.state, claims.pace, claims.top, 0
-    flags, size, _, _, base, runs, _, _, _, _ = body
+    """The decision on a request that restarts, its proof checked; `lossy` is what follows from that, if it has holes."""
+    pace, top, kept = claims.pace, claims.top, 0
+    flags, size, high, low, base, runs, _, _, _, _ = body
+    used, shown, _, _ = pace
     last = state.episode
-    if isinstance(followed, Episode):  # one run from its base on
+    if lossy is None:  # one run from its base on
         first, proved, _ = runs[0]
         window = last.window(proved)
         bound, whole = proved + window, True
-        new = proved - first if first >= pace.shown else max(proved - pace.shown, 0)
+        new = proved - first if first >= shown else max(proved - shown, 0)
     else:
         proved = runs[-1][1] if runs else last.base
-        window, bound, whole = followed.window(proved), followed.edge(proved), False
-        new, last = newly_proved(runs, pace.shown), followed.episode
+        window, bound, whole = lossy.window(proved), lossy.edge(proved), False
+        new, last = newly_proved(runs, shown), lossy.episode
     if not bound <= base <= bound + limits.max_restart_skip or base > limits.max_number - limits.max_window:
         return BAD_PROOF
     if base < claims.above and claims.claimed(base, base + 1):
         return _again(body, claims, now, limits)
-    if state.issued > pace.used and (state.embryo or (whole and flags & _CLEAN and proved >= top)):
+    if state.issued > used and (state.embryo or (whole and flags & _CLEAN and proved >= top)):
         kept = limits.idle_window if whole and proved == top and new else _elsewhere(claims, new, limits)
     if not kept:
         episode = timed_out(last, window, base)
@@ -65,13 +72,13 @@ def restart(
         episode = paused(last, window, base, kept) if not state.embryo else _first(state.episode, base, kept, limits)
         after = pace.paused(state.issued, base, new, limits)
     if size != state.datagram_bytes:
-        if size > state.datagram_bytes and not size_proved(
-            ring, body.size_proof, state.address, size, now=now, limits=limits
+        if not limits.min_datagram_bytes <= size <= limits.max_datagram_bytes or (
+            size > state.datagram_bytes
+            and not size_proved(ring, high << 32 | low, state.address, size, now=now, limits=limits)
         ):
             size = limits.min_datagram_bytes
-        size = max(limits.min_datagram_bytes, min(size, limits.max_datagram_bytes))
         episode = rescaled(episode, state.datagram_bytes, size)
-    start = episode.start
+    _, start, _, _ = episode
     stop = base + (start if start <= limits.max_burst_packets else min(start, most_packets(size, limits)))
     if not claims.restart((episode, size), stop, after):
         return CLAIMED
@@ -85,7 +92,8 @@ def _elsewhere(claims: Claims, new: int, limits: Limits) -> int:
 
 def _first(unproved: Episode, base: int, kept: int, limits: Limits) -> Episode:
     """The episode at `base` of a client whose address is proved by the restart."""
-    return Episode(base, max(2, min(kept, limits.initial_window)), unproved.ssthresh, unproved.law)
+    _, _, ssthresh, law = unproved
+    return _new(Episode, (base, max(2, min(kept, limits.initial_window)), ssthresh, law))
 
 
 def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decision | Refused:

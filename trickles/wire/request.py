@@ -38,7 +38,7 @@ Run = tuple[int, int, int]
 class RequestBody(NamedTuple):
     """One request in clear. `lo`, `hi` are packet numbers; `runs` are (start, stop, nonce); `wants` byte ranges.
 
-    In a restart `lo` and `hi` are the halves of the proof that datagrams of `datagram_bytes` pass, see `size_proof`.
+    In a restart `lo` and `hi` are the halves, the high one first, of the proof that datagrams of `datagram_bytes` pass.
     """
 
     flags: int
@@ -51,11 +51,6 @@ class RequestBody(NamedTuple):
     user: bytes = b""
     input_offset: int = 0
     input: bytes = b""
-
-    @property
-    def size_proof(self) -> int:
-        """Of a restart: what shows that datagrams of the size that it names pass."""
-        return self.lo << 32 | self.hi
 
     def encode(self) -> bytes:
         """The body's bytes, padded so that the whole request reaches its least size."""
