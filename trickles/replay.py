@@ -39,7 +39,7 @@ class ReplayFilter:
         block: int
         block, a, b, c, d = _PARTS.unpack(tag)
         cells, at = self._cells, (block & self._mask) << 1 | self._force
-        marks = _MARKS[a] | _MARKS[b] | _MARKS[c] | _MARKS[d]
+        marks: int = _MARKS[a] | _MARKS[b] | _MARKS[c] | _MARKS[d]
         found = cells[at]
         if found & marks == marks:
             return True

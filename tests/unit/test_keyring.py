@@ -143,10 +143,15 @@ def test_a_keyring_holds_at_least_one_epoch_and_each_id_once() -> None:
         Keyring((Epoch(1, KEY), Epoch(1, KEY[::-1])))
 
 
-@given(st.sampled_from(Purpose), st.binary(max_size=70), st.integers(1, 32))
-def test_keys_are_derived_as_rfc_5869_says(purpose: Purpose, context: bytes, length: int) -> None:
+@given(st.binary(min_size=1, max_size=64), st.sampled_from(Purpose), st.binary(max_size=70), st.integers(1, 32))
+def test_keys_are_derived_as_rfc_5869_says(key: bytes, purpose: Purpose, context: bytes, length: int) -> None:
     info = purpose.value + len(context).to_bytes(2, "big") + context
-    assert expand(KEY, purpose, context, length) == HKDFExpand(SHA256(), length, info).derive(KEY)
+    assert expand(key, purpose, context, length) == HKDFExpand(SHA256(), length, info).derive(key)
+
+
+def test_a_key_longer_than_a_block_derives_none() -> None:
+    with pytest.raises(ValueError, match="64 bytes"):
+        expand(bytes(65), Purpose.USER)
 
 
 def test_derived_keys_differ_by_purpose_by_context_and_by_where_context_begins() -> None:

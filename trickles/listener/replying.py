@@ -84,7 +84,8 @@ class Replier:
         """
         start, stop, episode, fresh, size, claims, _, _ = decision
         flags, named, _, _, _, _, wants, user, offset, inline = body
-        state, session, known, more, lost = path.state, path.session, None, False, False
+        state, session, known = path.state, path.session, None
+        more = lost = False
         if user:
             try:
                 known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._life, self._skew)
@@ -95,7 +96,7 @@ class Replier:
                 self._counters.hit("refused.user_continuation")
                 return [self._refused(path, source, number, Refusal.GONE)]
             more = known.more
-        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", 0 if claims else _REPEATED
+        nonce, frame, sent = self._entropy(_NONCE_BYTES), b"", _REPEATED if claims is None else 0
         aged = now - state.issued > self._old
         if fresh or aged:
             frame, path = self._paths.renew(path, episode, False, state.address, size, nonce, now)

@@ -43,11 +43,10 @@ def restart(
     now: int,
     limits: Limits,
 ) -> Decision | Refused:
-    """The decision on a request that restarts, its proof checked; `lossy` is what follows from that, if it has holes."""
-    pace, top, kept = claims.pace, claims.top, 0
+    """The decision on a request that restarts, its proof checked; `lossy` follows from it when it has holes."""
     flags, size, high, low, base, runs, _, _, _, _ = body
+    pace, top, kept, last = claims.pace, claims.top, 0, state.episode
     used, shown, _, _ = pace
-    last = state.episode
     if lossy is None:  # one run from its base on
         first, proved, _ = runs[0]
         window = last.window(proved)
@@ -73,8 +72,7 @@ def restart(
         after = pace.paused(state.issued, base, new, limits)
     if size != state.datagram_bytes:
         if not limits.min_datagram_bytes <= size <= limits.max_datagram_bytes or (
-            size > state.datagram_bytes
-            and not size_proved(ring, high << 32 | low, state.address, size, now=now, limits=limits)
+            size > state.datagram_bytes and not size_proved(ring, high << 32 | low, state.address, size, now, limits)
         ):
             size = limits.min_datagram_bytes
         episode = rescaled(episode, state.datagram_bytes, size)

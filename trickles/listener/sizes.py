@@ -20,13 +20,13 @@ def size_proof(ring: Keyring, address: bytes, size: int, *, now: int, limits: Li
     return _proof(ring.newest(now).key, address, size, now // limits.size_proof_period)
 
 
-def size_proved(ring: Keyring, proof: int, address: bytes, size: int, *, now: int, limits: Limits) -> bool:
+def size_proved(ring: Keyring, proof: int, address: bytes, size: int, now: int, limits: Limits) -> bool:
     """True when that is a proof of this period or the one before; or of the next one, by a clock that is ahead.
 
     Looked at are the epochs that sealed then, and not all that are held: the work for a false proof is bounded.
     """
     period = limits.size_proof_period
-    if _proof(ring.newest(now).key, address, size, now // period) == proof:  # as in most cases
+    if proof == _proof(ring.newest(now).key, address, size, now // period):  # as in most cases
         return True
     ahead = now + limits.clock_skew
     keys = {ring.newest(at).key for at in (now, now - period, now - 2 * period, ahead)}
