@@ -22,7 +22,7 @@ Opened = tuple[int, int, int, int, bytes]  # flags, number, nonce, offset, data
 def grant(suite: Suite, count: int, flags: int, frames: bytes) -> Grant:
     session = Session(SECRET, suite)
     state = TransportState(suite, False, 0, bytes(16), SIZE, Episode(0, 10, 10), SECRET, KEY)
-    path = Path(session.connection, state, session, NonceSequence(KEY), Seals(session.connection, session.identity))
+    path = Path(state, session, NonceSequence(KEY), Seals(session.connection, session.identity))
     stop, source = FIRST + count, ("192.0.2.7", 9)
     decision = Decision(FIRST, stop, state.episode, False, SIZE, None)
     return Grant(path, source, 70_000, FIRST, stop, SIZE, flags, frames, bytes(12), 0, decision)

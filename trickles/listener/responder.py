@@ -95,21 +95,23 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     offsets, pieces, cuts, size = _cut(coalesced(chunks), grant, flags, frames)
     if not pieces:
         offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
-    room = grant.datagram_bytes - _OVERHEAD_BYTES
-    left = grant.stop - grant.start - len(pieces)
-    if grant.more and size and left <= min(max(len(pieces), 2), _MOST_EMPTY):
+    path, first, count = grant.path, grant.start, len(pieces)
+    left = grant.stop - first - count
+    if left and grant.more and size and left <= min(max(count, 2), _MOST_EMPTY):
         offsets += left * [offsets[-1] + len(pieces[-1])]
         pieces += left * [b""]
-        cuts += range(len(pieces) - left + 1, len(pieces) + 1)
-    session, first, stop = grant.path.session, grant.start, grant.start + len(pieces)
-    marked = range(min(CONTROL_COPIES, len(pieces)) if frames else 0)
-    marks = [flags] * len(marked) + [flags & _REPEATED] * (len(pieces) - len(marked))
+        cuts += range(count + 1, count + left + 1)
+        count += left
+    session, stop = path.session, first + count
+    marks, marked = [flags & _REPEATED] * count, range(min(CONTROL_COPIES, count) if frames else 0)
+    for index in marked:
+        marks[index] = flags
     if offsets[-1] + len(pieces[-1]) == end:
         marks[-1] |= _END
-    if _ends(grant, stop, len(pieces), size, room):
+    if _ends(grant, stop, count, size, grant.datagram_bytes - _OVERHEAD_BYTES):
         marks[-1] |= _SHORT
     kinds, requests, salts = repeat(_RESPONSE), repeat(grant.request & 0xFFFF), repeat(grant.nonce[:SALT_BYTES])
-    proofs = [0] if flags & _REPEATED else grant.path.nonces.proofs(first, stop)
+    proofs = [0] if flags & _REPEATED else path.nonces.proofs(first, stop)
     heads: list[bytes] = list(map(HEADER.pack, kinds, marks, requests, salts, range(first, stop), proofs, offsets))
     for index in marked:
         heads[index] += frames
@@ -119,9 +121,9 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
     else:
         for index in marked:
             heads[index] += session.tag(heads[index])
-    return [
-        _burst(grant, heads[a:b], bodies[a:b]) for a, b in zip([0, *cuts], [*cuts, len(pieces)], strict=True) if a < b
-    ]
+    if not cuts:
+        return [_burst(grant, heads, bodies)]
+    return [_burst(grant, heads[a:b], bodies[a:b]) for a, b in zip([0, *cuts], [*cuts, count], strict=True) if a < b]
 
 
 def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: int) -> bool:
@@ -170,11 +172,13 @@ def _cut(
 
     A burst ends with a packet that is not full: that is where a chunk ends.
     """
-    room, limit = room_bytes(grant.path.session, grant.datagram_bytes), grant.stop - grant.start
-    small, copies = room_bytes(grant.path.session, grant.datagram_bytes, flags, frames), CONTROL_COPIES if frames else 0
+    session, most, limit = grant.path.session, grant.datagram_bytes, grant.stop - grant.start
+    small = room = room_bytes(session, most)
+    if frames:
+        small = room_bytes(session, most, flags, frames)
     if len(chunks) > 1:
         limit = min(limit, _most_pieces(sum([len(data) for _, data in chunks]), small))
-    total = 0
+    copies, total = min(CONTROL_COPIES, limit) if frames else 0, 0
     offsets: list[int] = []
     pieces: list[Buffer] = []
     cuts: list[int] = []
@@ -182,7 +186,7 @@ def _cut(
         if len(pieces) >= limit:
             break
         view, at, size = memoryview(data), 0, len(data)
-        while at < size and len(pieces) < min(copies, limit):
+        while len(pieces) < copies and at < size:
             offsets.append(offset + at)
             pieces.append(view[at : at + small])
             at += small
