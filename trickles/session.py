@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +17,7 @@ from trickles.wire.response import NONCE
 from trickles.wire.transport import CONNECTION_BYTES
 
 TAG_BYTES = 16
+Datagram = TypeVar("Datagram", bytes, memoryview)
 NotAuthentic = InvalidTag  # what the raw ciphers below raise
 _REQUEST_NONCE_PREFIX = bytes(8)
 
@@ -58,13 +60,13 @@ class Session:
             return header + self._to_server.encrypt(nonce, body, header)
         return header + body + self._to_server.encrypt(nonce, b"", header + body)
 
-    def open_request_untrusted(self, header: bytes, datagram: Buffer) -> bytes:
+    def open_request_untrusted(self, header: bytes, datagram: Datagram) -> bytes | Datagram:
         """The request's body; Forged when the tag does not fit. To cut a large datagram costs less in a view of it."""
         nonce = _REQUEST_NONCE_PREFIX + header[-4:]
         try:
             if self.sealed:
                 return self._to_server.decrypt(nonce, datagram[len(header) :], header)
-            body = bytes(datagram[len(header) : -TAG_BYTES])
+            body = datagram[len(header) : -TAG_BYTES]
             self._to_server.decrypt(nonce, datagram[-TAG_BYTES:], header + body)
             return body
         except InvalidTag:

@@ -100,16 +100,23 @@ class Claims:
         """The latest restart is not served; its numbers are given back apart."""
         self.pace, self.begun, self._begun_before = before, self._begun_before, None
 
-    def shortened(self, stop: int, sent: int, base: int) -> None:
-        """Of a claim that reached to `stop` only the numbers below `sent` were sent: the others are void.
+    def on_sent(self, stop: int, sent: int, thin: int, episode: Episode) -> bool:
+        """Note that of a claim up to `stop` the numbers below `sent` were sent; True when the last ends the episode.
 
-        A client that proves all below has proved all. The packet before is marked so, and ends the episode that began
-        at `base`.
+        It does when the numbers above it are void: a client that proves all below has proved all. And it does when too
+        many packets of the episode were thin: these have `thin` more than their data fills half packets. A window grows
+        by packets, and must not grow large by those that carry nothing.
         """
+        if sent == stop:
+            thin += self._thin
+            self._thin = thin if 0 < thin <= self.MAX_THIN else 0
+            if thin <= self.MAX_THIN:
+                return False
         if self.top == stop:
             self.top = sent
-        if self.ended < base:
+        if self.ended < episode.base:
             self.ended = sent - 1
+        return True
 
     def release(self, start: int, stop: int) -> None:
         """Forget a claim, and nothing of any other."""
@@ -119,15 +126,6 @@ class Claims:
             bounds[at - 1 : at + 1] = [each for a, b in ((before, start), (stop, after)) if a < b for each in (a, b)]
             self.above = bounds[-1] if bounds else 0
             self._bound()
-
-    def thinned(self, packets: int, halves: int) -> bool:
-        """Note that many packets were sent with so many times half of what fits one; True when the episode must end.
-
-        A window grows by packets, and must not grow large by those that carry nothing.
-        """
-        thin = self._thin + packets - halves
-        self._thin = thin if 0 < thin <= self.MAX_THIN else 0
-        return thin > self.MAX_THIN
 
     def may_repeat(self, runs: Sequence[Run], *, now: int, limits: Limits) -> bool:
         """True when what was served here may be answered again: less often each time, until more is proved."""

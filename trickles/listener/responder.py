@@ -131,10 +131,7 @@ def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: in
     stop, claims = grant.stop, grant.decision.claims
     if claims is None:
         return sent < stop
-    if sent == stop and not claims.thinned(packets, 2 * size_bytes // room_bytes):
-        return False
-    claims.shortened(stop, sent, grant.path.state.episode.base)
-    return True
+    return claims.on_sent(stop, sent, packets - 2 * size_bytes // room_bytes, grant.path.state.episode)
 
 
 def _most_pieces(size_bytes: int, room_bytes: int) -> int:

@@ -8,7 +8,7 @@ from trickles.errors import BadPacket, InputLost
 from trickles.limits import Limits
 from trickles.listener.paths import Path
 from trickles.listener.recent import Recent
-from trickles.service import Spooled
+from trickles.service import Buffer, Spooled
 from trickles.spool import Spool, SpoolFull, receipt
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst
@@ -37,7 +37,7 @@ class Spooler:
         """Forget what was read."""
         self._firsts.clear()
 
-    def piece(self, path: Path, source: Address, number: int, body: bytes) -> Burst | None:
+    def piece(self, path: Path, source: Address, number: int, body: Buffer) -> Burst | None:
         """Keep one piece and give its receipt; None when the store is full."""
         assert self.spool is not None
         offset, data = parse_piece_untrusted(body)
