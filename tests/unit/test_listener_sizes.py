@@ -88,6 +88,15 @@ def test_a_size_without_a_proof_of_its_own_is_the_least_and_the_answer_says_so(s
     assert desk.counted("refused.size") == 1
 
 
+def test_a_request_that_goes_on_raises_nothing_whatever_size_it_names() -> None:
+    desk = unproved()
+    desk.ask(desk.peer.restart(desk.peer_bound()))
+    desk.now += ROUND_TRIP
+    packets = desk.ask(desk.peer.speak(desk.peer.top - 1, desk.peer.top, datagram_bytes=9000))
+    assert {packet.size_bytes for packet in packets} == {1200}
+    assert desk.counted("refused.size") == 0
+
+
 def test_a_proof_of_another_address_raises_nothing() -> None:
     desk = unproved(9000, proof(9000, address=OTHER))
     assert desk.ask(desk.peer.restart(desk.peer_bound(), datagram_bytes=9000))[0].size_bytes == 1200
