@@ -132,14 +132,12 @@ Rule = Callable[[Module], Iterator[str]]
 RULES = [layered, pure, few_strangers, apart, small, owned, stacked]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_packages_keep_the_rule(rule: Rule) -> None:
     breaches = [breach for module in MODULES for breach in rule(module)]
     assert not breaches, "\n" + "\n".join(breaches)
 
 
-@pytest.mark.slow
 def test_what_surrounds_the_packages_is_small_too() -> None:
     breaches = [breach for module in EXTRAS for breach in small(module)]
     assert not breaches, "\n" + "\n".join(breaches)
