@@ -28,10 +28,10 @@ SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all 
 )
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
-        (Place(0), "errors limits ranges shares trace service law nonce stores"),
+        (Place(0), "errors limits ranges trace service law nonce stores"),
         (Place(1), "hpke keyring replay trickle"),
         (Place(2), "wire"),
-        (Place(3), "session continuation handshake spool"),
+        (Place(3), "session continuation handshake shares spool"),
         (Place(4), "listener"),
         (Place(4), "client"),
         (WORLD, "drivers gateway httpx testing tools cli __main__"),

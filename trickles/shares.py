@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
+from trickles.wire.kinds import address_bytes
+
 Item = TypeVar("Item")
+_MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address (RFC 4291 section 2.5.5.2)
 
 
 class NoRoom(Exception):
@@ -21,9 +23,9 @@ class Shares(Generic[Item]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._hosts: dict[Item, str] = {}
-        self._items: dict[str, dict[Item, None]] = {}  # in the order they came
-        self._with: dict[int, dict[str, None]] = {}  # hosts by their number of items
+        self._hosts: dict[Item, bytes] = {}
+        self._items: dict[bytes, dict[Item, None]] = {}  # in the order they came
+        self._with: dict[int, dict[bytes, None]] = {}  # hosts by their number of items
         self._highest = 0
 
     def __len__(self) -> int:
@@ -46,9 +48,9 @@ class Shares(Generic[Item]):
 
     def add(self, host: str, item: Item) -> None:
         """Give it a place, although there may be none left."""
-        self._hosts[item] = host = customer(host)
-        items = self._items.setdefault(host, {})
-        self._count(host, len(items), len(items) + 1)
+        self._hosts[item] = behind = customer(host)
+        items = self._items.setdefault(behind, {})
+        self._count(behind, len(items), len(items) + 1)
         items[item] = None
 
     def remove(self, item: Item) -> None:
@@ -62,7 +64,7 @@ class Shares(Generic[Item]):
         if not items:
             del self._items[host]
 
-    def _count(self, host: str, before: int, after: int) -> None:
+    def _count(self, host: bytes, before: int, after: int) -> None:
         if before:
             del self._with[before][host]
             if not self._with[before]:
@@ -73,12 +75,14 @@ class Shares(Generic[Item]):
             self._highest = after
 
 
-def customer(host: str) -> str:
-    """Who is behind an address: it alone in IPv4, the /64 that one customer has in IPv6."""
-    if ":" not in host:
-        return host
+def host_of(address: bytes) -> bytes:
+    """Whose share a client uses up: its IPv4 address, or the /64 of an IPv6 one, which one customer has; 8 bytes."""
+    return b"\0\0\0\0" + address[12:] if address.startswith(_MAPPED) else address[:8]
+
+
+def customer(host: str) -> bytes:
+    """As `host_of`, for an address in text; any other text is a host of its own."""
     try:
-        address = IPv6Address(host.partition("%")[0])
+        return host_of(address_bytes(host))
     except ValueError:
-        return host
-    return str(address.ipv4_mapped) if address.ipv4_mapped else address.packed[:8].hex()
+        return bytes(8) + host.encode("utf-8", "surrogatepass")  # longer than any `host_of`

@@ -13,6 +13,7 @@ from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
 from trickles.gateway import Gateway, migration
 from trickles.gateway.accesslog import ConnectionRecord
+from trickles.gateway.departure import Departure
 from trickles.wire.kinds import Suite
 
 
@@ -110,25 +111,37 @@ def test_a_connection_that_stands_idle_goes_on_elsewhere_and_back_again() -> Non
     run(test())
 
 
+@asynccontextmanager
+async def staying() -> AsyncIterator[tuple[Street, Departure]]:
+    """A download under way that could leave; whatever a successor said to it, all of it comes."""
+    async with street() as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
+        writer.write(b"get 3000000\n")
+        writer.write_eof()
+        got = await reader.readexactly(1000)
+        [member] = here.old.leaving()
+        yield here, member
+        assert got + await reader.read() == tape(0, 3_000_000)
+        writer.close()
+
+
+async def offered(member: Departure, answer: bytes) -> bool:
+    """Whether it moves to a successor that answers so."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        theirs.sendall(answer)
+        return await migration.moved(member, ours)
+
+
 def test_a_successor_that_says_no_or_nothing_leaves_it_where_it_is() -> None:
     async def test() -> None:
-        async with street() as here:
-            reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
-            writer.write(b"get 3000000\n")
-            writer.write_eof()
-            got = await reader.readexactly(1000)
-            [member] = here.old.leaving()
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            with ours, theirs:
-                theirs.sendall(migration.NO)
-                assert not await migration.moved(member, ours)
+        async with staying() as (here, member):
+            assert not await offered(member, migration.NO)
             assert here.old.leaving() == [member]
             here.heir.close()
             with pytest.raises(OSError, match="Bad file descriptor"):
                 await migration.moved(member, here.heir)
-            assert got + await reader.read() == tape(0, 3_000_000)
-            writer.close()
 
     run(test())
 
@@ -159,21 +172,10 @@ def test_gateways_of_different_fleets_or_suites_do_not_go_on_with_each_other() -
 
 def test_a_successor_that_reads_no_such_snapshot_says_so_and_the_connection_stays() -> None:
     async def test() -> None:
-        async with street() as here:
-            reader, writer = await asyncio.open_connection("127.0.0.1", here.port, limit=1 << 16)
-            writer.write(b"get 3000000\n")
-            writer.write_eof()
-            got = await reader.readexactly(1000)
-            [member] = here.old.leaving()
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            with ours, theirs:
-                theirs.sendall(migration.UNKNOWN + b"a snapshot of version 1")
-                with pytest.raises(OSError, match="cannot go on with a snapshot of version 1"):
-                    await migration.moved(member, ours)
+        async with staying() as (here, member):
+            with pytest.raises(OSError, match="cannot go on with a snapshot of version 1"):
+                await offered(member, migration.UNKNOWN + b"a snapshot of version 1")
             here.old.stay()
-            assert got + await reader.read() == tape(0, 3_000_000)
-            writer.close()
 
     run(test())
 

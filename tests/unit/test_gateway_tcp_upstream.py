@@ -269,43 +269,41 @@ def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypa
     run(test())
 
 
+@asynccontextmanager
+async def unreached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: GatewayLimits = DEFAULT_LIMITS
+) -> AsyncIterator[tuple[ProxyHouse, asyncio.StreamWriter]]:
+    """A user whose host is being dialed, and does not answer; in the end nothing of it is left."""
+    async with far_end(tmp_path, limits=limits) as (home, port):
+        loop = asyncio.get_running_loop()
+
+        async def reach(*_: object) -> None:
+            await loop.create_future()
+
+        _, writer = await home.dial()
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "sock_connect", reach)
+            writer.write(connect(port) + b"word")
+            await until(lambda: len(home.gateway.context.direct_ports) == 1)
+            yield home, writer
+            await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
+
+
 def test_who_goes_before_the_far_end_is_reached_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        async with far_end(tmp_path) as (home, port):
-            loop = asyncio.get_running_loop()
-
-            async def reach(*_: object) -> None:
-                await loop.create_future()
-
-            _, writer = await home.dial()
-            with monkeypatch.context() as patch:
-                patch.setattr(loop, "sock_connect", reach)
-                writer.write(connect(port) + b"word")
-                await until(lambda: len(home.gateway.context.direct_ports) == 1)
-                writer.transport.abort()
-                [member] = home.gateway.context.table
-                member.stop("gateway ends")
-                await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
+        async with unreached(tmp_path, monkeypatch) as (home, writer):
+            writer.transport.abort()
+            [member] = home.gateway.context.table
+            member.stop("gateway ends")
 
     run(test())
 
 
 def test_who_goes_while_its_host_is_dialed_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        async with far_end(tmp_path, limits=GatewayLimits(look_every=1e6, reach=1e6)) as (home, port):
-            loop = asyncio.get_running_loop()
-
-            async def reach(*_: object) -> None:
-                await loop.create_future()
-
-            _, writer = await home.dial()
-            with monkeypatch.context() as patch:
-                patch.setattr(loop, "sock_connect", reach)
-                writer.write(connect(port) + b"word")
-                await until(lambda: len(home.gateway.context.direct_ports) == 1)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                writer.transport.abort()
-                await until(lambda: home.gateway.live == 0 and not home.gateway.context.direct_ports)
-            assert home.gateway.figures()["reset"] == 1
+        async with unreached(tmp_path, monkeypatch, GatewayLimits(look_every=1e6, reach=1e6)) as (home, writer):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            writer.transport.abort()
+        assert home.gateway.figures()["reset"] == 1
 
     run(test())

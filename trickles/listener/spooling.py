@@ -9,6 +9,7 @@ from trickles.limits import Limits
 from trickles.listener.paths import Path
 from trickles.listener.recent import Recent
 from trickles.service import Buffer, Spooled
+from trickles.shares import host_of
 from trickles.spool import Spool, SpoolFull, receipt
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst
@@ -18,7 +19,6 @@ from trickles.wire.response import SALT_BYTES
 
 MOST_FIRSTS = 64  # connections of whose input a beginning is kept, 128 KiB each
 MOST_PIECES = 12  # of a beginning that are read for one request; the service reads more if it needs it
-_MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address (RFC 4291 section 2.5.5.2)
 
 
 class Spooler:
@@ -97,8 +97,3 @@ class Spooler:
         """The service has consumed the connection's input below that offset."""
         if self.spool is not None:
             self.spool.discard(path.session.identity, below)
-
-
-def host_of(address: bytes) -> bytes:
-    """Whose share a client uses up: its IPv4 address, or the /64 of an IPv6 one, which one customer has; 8 bytes."""
-    return b"\0\0\0\0" + address[12:] if address.startswith(_MAPPED) else address[:8]

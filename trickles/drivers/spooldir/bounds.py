@@ -18,9 +18,7 @@ class SpoolBounds:
     most_host_bytes: int = 4 << 30  # of clients with one IPv4 address, or in one /64 of IPv6: the half of it all
     most_total_logs: int = 1 << 18  # inodes; and each costs time to count
     most_host_logs: int = 1 << 14  # of one host: 50 uploads a second that are done with
-    most_host_folder_logs: int = (
-        1 << 9
-    )  # of those, in one of 256 folders: clients name connections, and a look lists one
+    most_host_folder_logs: int = 1 << 9  # in one of 256 folders: clients name connections, and a look lists one
 
     # time: to read a piece of some bytes takes as long as to read a large one
     most_small_pieces: int = 1 << 14  # of under 256 bytes, of one connection's unconsumed input, for each replica
