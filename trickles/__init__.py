@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trickles.client import Client, ClientConfig, Policy
     from trickles.drivers.dialer import Dialer
+    from trickles.drivers.process import serve
     from trickles.drivers.replica import AsyncReplica, Replica
-    from trickles.drivers.serving import serve
     from trickles.drivers.stream import Stream, connect
     from trickles.keyring import Epoch, Keyring
     from trickles.limits import Limits
@@ -40,7 +40,7 @@ _HOMES = {
     "Service": "trickles.service",
     "Stream": "trickles.drivers.stream",
     "connect": "trickles.drivers.stream",
-    "serve": "trickles.drivers.serving",
+    "serve": "trickles.drivers.process",
 }
 
 __all__ = [

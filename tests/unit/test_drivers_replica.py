@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.loopfleet import run, until
 from trickles import AsyncReplica, Listener
+from trickles.drivers.process import stop_signals
 from trickles.drivers.replica import Replica
 from trickles.drivers.replica import run as run_replica
-from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import wall_us
 from trickles.limits import SECOND
@@ -96,7 +96,7 @@ def test_what_one_datagram_raises_costs_that_one_alone(caplog: pytest.LogCapture
     stub = Failing()
     with (
         BatchSocket.bind("127.0.0.1", 0) as sock,
-        told_to_stop() as stop,
+        stop_signals() as stop,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         ticks = iter(range(100))
@@ -117,7 +117,7 @@ def test_a_replica_that_cannot_receive_goes_on(monkeypatch: pytest.MonkeyPatch) 
     stub, failed = Failing(), list[None]()
     with (
         BatchSocket.bind("127.0.0.1", 0) as sock,
-        told_to_stop() as stop,
+        stop_signals() as stop,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         real = BatchSocket.receive
@@ -147,6 +147,6 @@ def test_a_wall_clock_that_is_set_back_delays_no_tick(monkeypatch: pytest.Monkey
         if len(ticks) == 3:
             signal.raise_signal(signal.SIGTERM)
 
-    with BatchSocket.bind("127.0.0.1", 0) as sock, told_to_stop() as stop:
+    with BatchSocket.bind("127.0.0.1", 0) as sock, stop_signals() as stop:
         run_replica(Replica(cast(Listener, stub), sock), stop_fd=stop.fileno(), tick=tick, every=0.01)
     assert len(ticks) == 3

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from tests.support.fleetkeys import entropy, ring
 from tests.support.origins import event, get, origin
 from tests.support.site_folder import LATER_NS, fill
 from trickles.drivers.chores import Chores
+from trickles.drivers.process import stop_signals
 from trickles.drivers.replica import Replica
-from trickles.drivers.stopping import told_to_stop
 from trickles.drivers.udp import BatchSocket
 from trickles.listener import Listener
 from trickleweb.cli.parser import CommandFailed
-from trickleweb.cli.replica import bound
+from trickleweb.cli.replica_parts import bound
 from trickleweb.cli.reporting import Reporter
 from trickleweb.cli.warming import Warming
 from trickleweb.files import DigestIndex, Hasher
@@ -104,7 +105,7 @@ def test_how_far_hashing_has_come_is_told_within_a_file_too(tmp_path: Path, caps
 
 def test_a_signal_makes_a_socket_readable_and_nothing_else() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with told_to_stop() as stop:
+    with stop_signals() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.recv(1) == bytes((signal.SIGTERM,))
     assert signal.getsignal(signal.SIGTERM) is before
@@ -114,7 +115,7 @@ def test_other_signals_stop_nothing() -> None:
     heard = list[int]()
     before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
     try:
-        with told_to_stop() as stop:
+        with stop_signals() as stop:
             signal.raise_signal(signal.SIGHUP)
             stop.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -125,12 +126,12 @@ def test_other_signals_stop_nothing() -> None:
 
 
 def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
-    sock = bound(("127.0.0.1", 0), reuse_port=False)
+    sock = bound(Namespace(udp=("127.0.0.1", 0), reuse_port=False))
     with pytest.raises(CommandFailed, match=r"^UDP 127\.0\.0\.1:\d+ is in use: choose another with --udp HOST:PORT"):
-        bound(sock.address, reuse_port=False)
+        bound(Namespace(udp=sock.address, reuse_port=False))
     sock.close()
     with pytest.raises(CommandFailed, match="cannot be used"):
-        bound(("192.0.2.1", 0), reuse_port=False)
+        bound(Namespace(udp=("192.0.2.1", 0), reuse_port=False))
 
 
 def test_a_replica_starts_without_what_it_rarely_needs() -> None:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trickles.drivers.bookkeeping import flush_standard_streams
-from trickles.drivers.chores import Chores
-from trickles.drivers.keystore import KeyringSource, KeyWatch
-from trickles.drivers.replica import AsyncReplica
-from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolBounds, SpoolDirectory
-from trickles.drivers.world import NoncePool, fresh_secret, wall_us
+from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.process import ReplicaProcess, stop_signals
+from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
+from trickles.drivers.world import fresh_secret, wall_us
 from trickles.listener import Listener
 from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
-from trickleweb.cli.parser import CommandFailed, one_line, shown
-from trickleweb.cli.replica import bound
-from trickleweb.cli.reporting import Reporter, to_stderr
-from trickleweb.cli.telling import Telling, admin_server
+from trickleweb.cli.parser import CommandFailed, one_line
+from trickleweb.cli.replica_parts import bound, reported
+from trickleweb.cli.reporting import to_stderr
+from trickleweb.cli.telling import Telling
 from trickleweb.server import HttpService
 from trickleweb.stores import SqliteLedger
 
@@ -45,12 +40,10 @@ def run_app(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace, application: Application) -> None:
-    stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
     async with AsyncExitStack() as undo:
+        stop = undo.enter_context(stop_signals())
         keys = KeyringSource(args.keyring)
-        sock = bound(args.udp, reuse_port=args.reuse_port)
+        sock = bound(args)
         undo.callback(sock.close)
         within = undo.enter_context(ExitStack())  # what is closed without waiting
         telling = Telling(args, within)
@@ -66,34 +59,18 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         )
         undo.push_async_callback(server.close)
         server.report_errors(telling.errors)
-        nonces = NoncePool(sock.identity)
-        listener = Listener(keys.keyring, server, entropy=nonces, spool=spool, store_id=ledger.store_id)
-        replica = AsyncReplica(listener, sock)
-        undo.callback(replica.close)
-        watch = KeyWatch(keys, listener.replace_keyring, report=to_stderr)
-        reporter = Reporter(replica, server, args.status_file)
-        reporter.more = lambda: {
-            **telling.figures(),
-            **watch.figures(),
-            "ledger": {"store": store_name(ledger.store_id), "refused_other": server.other_ledger},
-        }
-        admin = admin_server(args.admin, reporter, within, telling.meter)
+        process = ReplicaProcess(
+            server, keys, sock, spool=spool, store_id=ledger.store_id, report=to_stderr, blocking=False
+        )
+        replica = reported(args, process, server, within, meter=telling.meter)
+        replica.reporter.more += (telling.figures, lambda: _ledger_figures(ledger, server))
+        process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
+        process.jobs.every(1.0, "log", telling.look_again)
+        await process.serve(stop, ready=replica.ready, every=replica.every)
 
-        chores = Chores(to_stderr)
-        chores.every(args.status_every, "figures", lambda: reporter.write(None))
-        chores.every(1.0, "keys", watch.look)
-        chores.every(1.0, "ledger", lambda: _look_at_ledger(ledger, listener))
-        chores.every(1.0, "log", telling.look_again)
-        chores.every(1.0, "log", flush_standard_streams)
-        if admin is not None:
-            chores.every(1.0, "admin", admin.alive)
-        if spool is not None:
-            chores.every(1.0, "spool", partial(spool.sweep, SWEPT_FOLDERS))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, chores.hurry)
-        chores.tick()
-        print(f"replica on {shown(sock.address)}", flush=True)
-        gc.freeze()  # what was imported stays: the collector need not look at it again
-        await _until(stop, chores, min(args.status_every, 1.0))
+
+def _ledger_figures(ledger: SqliteLedger, server: HttpService) -> dict[str, object]:
+    return {"ledger": {"store": store_name(ledger.store_id), "refused_other": server.other_ledger}}
 
 
 def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
@@ -102,15 +79,6 @@ def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
     ledger.look()
     if ledger.store_id != known:
         listener.replace_store(ledger.store_id)
-
-
-async def _until(stop: asyncio.Event, chores: Chores, every: float) -> None:
-    while not stop.is_set():
-        try:
-            async with asyncio.timeout(every):
-                await stop.wait()
-        except TimeoutError:
-            chores.tick()
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ class Reporter:
         self._started = time.time()
         self._errors = 0
         self.admin = ""  # where it tells its figures by HTTP
-        self.more: Callable[[], dict[str, object]] = dict  # figures of this kind of replica alone
+        self.more: list[Callable[[], dict[str, object]]] = []  # further figures, of this kind of replica alone
 
     def figures(self) -> dict[str, object]:
         """Counts since this process started; bytes are those of datagrams sent. Any thread may ask."""
@@ -56,7 +56,7 @@ class Reporter:
             "transport": dict(sorted(counters.items())),
             "failures": dict(bookkeeping.failures),
             **({"admin": self.admin} if self.admin else {}),
-            **self.more(),
+            **{name: value for more in self.more for name, value in more().items()},
         }
 
     def write(self, warming: Warming | None) -> None:

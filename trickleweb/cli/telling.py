@@ -79,12 +79,8 @@ class Telling:
             self._log.look_again()
 
 
-def admin_server(
-    place: Address | None, reporter: Reporter, undo: ExitStack, meter: Meter | None = None
-) -> AdminServer | None:
-    """The admin port, closed by `undo`, if there is to be one; `CommandFailed` if it cannot be had."""
-    if place is None:
-        return None
+def admin_server(place: Address, reporter: Reporter, undo: ExitStack, meter: Meter | None = None) -> AdminServer:
+    """The admin port, closed by `undo`; `CommandFailed` if it cannot be had."""
     try:
         server = AdminServer(*place, lambda: exposition(reporter.figures(), meter.families() if meter else ()))
     except OSError as error:

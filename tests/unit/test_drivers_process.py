@@ -1,5 +1,6 @@
 """A replica in one call: it answers, notices new keys, logs what its service raises, and ends when it is told to."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -11,9 +12,9 @@ import pytest
 
 from tests.support.fleetkeys import ring
 from tests.support.peer import Peer
-from trickles import Event, Listener, Reply, serve
-from trickles.drivers import serving
+from trickles import Event, Reply, serve
 from trickles.drivers.keystore import KeyringSource, load_keyring, save_keyring
+from trickles.drivers.process import ReplicaProcess, stop_signals
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
@@ -98,14 +99,37 @@ def test_an_address_in_use_is_an_error(client: socket.socket, tmp_path: Path) ->
         serve(Telling(), *client.getsockname(), keyring=tmp_path / "ring")
 
 
-def test_a_rotation_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "_LOOK_EVERY", 0)
+def test_a_rotation_is_noticed(tmp_path: Path) -> None:
     save_keyring(ring(1), tmp_path / "ring")
-    keys = KeyringSource(tmp_path / "ring")
-    listener = Listener(keys.keyring, Telling(), entropy=os.urandom)
-    tick = serving._chores(listener, keys, None).tick
-    tick()
-    assert listener.keyring == ring(1)
-    save_keyring(ring(1, 2), tmp_path / "ring")
-    tick()
-    assert listener.keyring == ring(1, 2)
+    with BatchSocket.bind("127.0.0.1", 0) as sock:
+        process = ReplicaProcess(Telling(), KeyringSource(tmp_path / "ring"), sock)
+        process.jobs.tick()
+        assert process.listener.keyring == ring(1)
+        save_keyring(ring(1, 2), tmp_path / "ring")
+        process.jobs.hurry()
+        process.jobs.tick()
+        assert process.listener.keyring == ring(1, 2)
+
+
+def test_on_a_loop_it_answers_until_it_is_told_to_end(client: socket.socket, tmp_path: Path) -> None:
+    save_keyring(ring(), tmp_path / "ring")
+    keys, done, service = KeyringSource(tmp_path / "ring"), list[str](), Telling()
+
+    async def served(sock: BatchSocket, stop: socket.socket) -> None:
+        process = ReplicaProcess(service, keys, sock, blocking=False)
+        process.jobs.every(0, "noting", lambda: done.append("job"))
+
+        def ready() -> None:
+            done.append("ready")
+            client.sendto(Peer("visitor").hello(keys.keyring.newest(wall_us()), b"GET\n", wanted=3600), sock.address)
+
+        await process.serve(stop, ready=ready, every=0.01)
+        assert not asyncio.get_running_loop().remove_reader(sock.fileno()), "the socket is still read"
+
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals() as stop, BatchSocket.bind("127.0.0.1", 0) as sock:
+        asyncio.run(served(sock, stop))
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert done[:2] == ["job", "ready"]
+    assert [event.input for event in service.events] == [b"GET\n"]
+    assert client.recvfrom(65_536)[0][0] == Kind.RESPONSE

@@ -1,0 +1,140 @@
+"""A process that is one replica: the fleet's keys, a spool, a socket, a loop, periodic jobs, signals that end it.
+
+`ReplicaProcess` puts the parts together, once for all commands and for `trickles.serve`. The caller opens what it names
+(keys, socket, spool), adds jobs of its own to `jobs`, and calls `run` (a blocking loop, for services that never defer)
+or awaits `serve` (the running asyncio loop). Both end at SIGTERM or SIGINT and close nothing that they did not open.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from trickles.drivers.chores import Chores
+from trickles.drivers.keystore import KeyringSource, KeyWatch
+from trickles.drivers.replica import AsyncReplica, Replica, run
+from trickles.drivers.spooldir import SWEPT_FOLDERS, SpoolDirectory
+from trickles.drivers.udp import BatchSocket
+from trickles.drivers.world import NoncePool
+from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.listener import Listener
+from trickles.service import Service
+from trickles.stores import NO_STORE
+
+LOOK_EVERY = 1.0  # seconds between looks at the keys, and at a part of the spool
+_LOGGER = logging.getLogger("trickles.service")
+
+
+class ReplicaProcess:
+    """One replica and what it does besides answering: take new keys, warn before certificates end, sweep the spool.
+
+    `report` gets warnings and failures of jobs, a line each; without it they are logged (`trickles.keyring`,
+    `trickles.service`). With `blocking` the replica is for `run`, without for `serve`, made on the running loop.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        keys: KeyringSource,
+        sock: BatchSocket,
+        *,
+        spool: SpoolDirectory | None = None,
+        store_id: bytes = NO_STORE,
+        limits: Limits = DEFAULT_LIMITS,
+        report: Callable[[str], None] | None = None,
+        blocking: bool = True,
+    ) -> None:
+        nonces = NoncePool(sock.identity)
+        self.listener = Listener(keys.keyring, service, entropy=nonces, limits=limits, spool=spool, store_id=store_id)
+        self.replica = (Replica if blocking else AsyncReplica)(self.listener, sock)
+        replace = self.listener.replace_keyring
+        self.keys = KeyWatch(keys, replace, report=report) if report else KeyWatch(keys, replace)
+        self.jobs = Chores(report or _LOGGER.error)
+        self.jobs.every(LOOK_EVERY, "keys", self.keys.look)
+        if spool is not None:  # input that nobody will ask for again
+            self.jobs.every(LOOK_EVERY, "spool", partial(spool.sweep, SWEPT_FOLDERS))
+
+    def run(self, *, ready: Callable[[], None] = lambda: None, every: float = LOOK_EVERY) -> None:
+        """Serve in a blocking loop in the main thread, once `ready` has returned; look for due jobs each `every`."""
+        with stop_signals() as stop:
+            self._begin(ready)
+            run(self.replica, stop_fd=stop.fileno(), tick=self.jobs.tick, every=every)
+
+    async def serve(
+        self, stop: socket.socket, *, ready: Callable[[], None] = lambda: None, every: float = LOOK_EVERY
+    ) -> None:
+        """Serve on the running loop, in the same way, until `stop` (of `stop_signals`) becomes readable."""
+        import asyncio  # a replica in a blocking loop starts sooner without it
+
+        assert isinstance(self.replica, AsyncReplica)
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(stop, stopped.set)
+        try:
+            self._begin(ready)
+            while not stopped.is_set():
+                try:
+                    async with asyncio.timeout(every):
+                        await stopped.wait()
+                except TimeoutError:
+                    self.jobs.tick()
+        finally:
+            loop.remove_reader(stop)
+            self.replica.close()
+
+    def _begin(self, ready: Callable[[], None]) -> None:
+        self.jobs.tick()
+        ready()
+
+
+@contextmanager
+def stop_signals() -> Iterator[socket.socket]:
+    """A socket that becomes readable at SIGTERM or SIGINT, which do nothing else meanwhile; in the main thread only.
+
+    The signals' handlers write to it. A wakeup descriptor (signal.set_wakeup_fd) would be written to by others as well.
+    """
+    reader, writer = socket.socketpair()
+
+    def stop(number: int, _frame: object) -> None:
+        with suppress(OSError):  # it is full, which says the same
+            writer.send(bytes((number,)))
+
+    with reader, writer:
+        writer.setblocking(False)
+        before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield reader
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def serve(
+    service: Service,
+    host: str,
+    port: int,
+    *,
+    keyring: str | os.PathLike[str] | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    reuse_port: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Answer datagrams at that UDP address as one replica, until SIGTERM or SIGINT.
+
+    `keyring` is a directory or file of keys (default: what TRICKLES_KEYRING holds); a rotation in it is noticed within
+    a second, and a warning logged (`trickles.keyring`) before its certificates end. `spool` is a directory that the
+    machine's replicas share for input larger than a packet. With `reuse_port` several replicas may have the same
+    address. What the service raises is logged (`trickles.service`) and refuses that client. For services that never
+    defer, and for the main thread; others use `AsyncReplica`.
+    KeyringError for keys that are missing or open to others; OSError for an address that cannot be had.
+    """
+    keys = KeyringSource(keyring)
+    store = SpoolDirectory(spool) if spool is not None else None
+    with BatchSocket.bind(host, port, reuse_port=reuse_port) as sock:
+        process = ReplicaProcess(service, keys, sock, spool=store, limits=limits)
+        process.listener.report_errors(lambda error: _LOGGER.error("the service failed", exc_info=error))
+        process.run()

@@ -1,0 +1,66 @@
+"""The parts of a replica that follow from the options in the same way for a folder and for a program."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import gc
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from trickles.drivers.bookkeeping import flush_standard_streams
+from trickles.drivers.process import LOOK_EVERY, ReplicaProcess
+from trickles.drivers.udp import BatchSocket
+from trickleweb.cli.parser import CommandFailed, shown
+from trickleweb.cli.reporting import Counting, Reporter
+from trickleweb.cli.warming import Warming
+
+if TYPE_CHECKING:
+    from trickleweb.telemetry import Meter
+
+
+class Reported(NamedTuple):
+    """A replica's figures, and how its process is run: `ready` says so in a line, `every` is the pace of its jobs."""
+
+    reporter: Reporter
+    ready: Callable[[], None]
+    every: float
+
+
+def reported(
+    args: argparse.Namespace,
+    process: ReplicaProcess,
+    server: Counting,
+    undo: ExitStack,
+    *,
+    meter: Meter | None = None,
+    warming: Warming | None = None,
+) -> Reported:
+    """Add what is reported to the jobs of a replica's process: figures, standard streams, and the admin port."""
+    reporter, jobs = Reporter(process.replica, server, args.status_file), process.jobs
+    reporter.more.append(process.keys.figures)
+    jobs.every(args.status_every, "figures", lambda: reporter.write(warming))
+    jobs.every(LOOK_EVERY, "log", flush_standard_streams)
+    if args.admin is not None:
+        from trickleweb.cli.telling import admin_server  # a folder's replica starts sooner without it
+
+        jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
+
+    def ready() -> None:
+        print(f"replica on {shown(process.replica.socket.address)}", flush=True)
+        gc.freeze()  # what was imported stays: the collector need not look at it again
+
+    signal.signal(signal.SIGHUP, lambda *_: jobs.hurry())
+    return Reported(reporter, ready, min(args.status_every, LOOK_EVERY))
+
+
+def bound(args: argparse.Namespace) -> BatchSocket:
+    """The socket that --udp names; `CommandFailed` in words if it cannot be had."""
+    try:
+        return BatchSocket.bind(*args.udp, reuse_port=args.reuse_port)
+    except OSError as exc:
+        why = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
+        hint = "choose another with --udp HOST:PORT (make serve: UDP_PORT=...)"
+        raise CommandFailed(f"UDP {shown(args.udp)} {why}: {hint}") from None
