@@ -34,7 +34,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(3), "session continuation handshake shares spool"),
         (Place(4), "listener"),
         (Place(4), "client"),
-        (WORLD, "drivers gateway httpx testing tools cli __main__"),
+        (WORLD, "drivers gateway httpx testing tools command cli __main__"),
     ),
     "trickleweb": (
         (Place(0), "cache errors limits headers parameters"),
@@ -84,7 +84,14 @@ IMPORTERS = {
 }
 PUBLIC_FACES = frozenset(
     {"trickles", "trickles.errors", "trickles.limits", "trickles.service", "trickles.keyring", "trickles.listener"}
-    | {"trickles.client", "trickles.drivers", "trickles.gateway", "trickles.testing", "trickles.stores"}
+    | {
+        "trickles.client",
+        "trickles.command",
+        "trickles.drivers",
+        "trickles.gateway",
+        "trickles.testing",
+        "trickles.stores",
+    }
     | {"trickles.shares"}
 )
 

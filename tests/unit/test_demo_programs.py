@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from trickles.command import CommandFailed
 from trickleweb.cli import main
 from trickleweb.cli.demo import seconds, size
 from trickleweb.cli.demo.fetch import main as fetch
 from trickleweb.cli.demo.noise import BLOCK_BYTES, sha256_of, write_noise
 from trickleweb.cli.demo.programs import client_words, last_line
-from trickleweb.cli.parser import CommandFailed
 
 FAST = str(1 << 40)
 

@@ -12,12 +12,12 @@ import pytest
 from tests.support.spools import Clock
 from tests.support.system import require
 from trickles.cli import main as trickles
+from trickles.command import CommandFailed
 from trickles.drivers.ownership import PRIVATE, check_directory, check_file, write_whole
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.errors import HandoverError, TricklesError, UnsafePlace
 from trickles.gateway.handover import Control, Predecessor
 from trickleweb.cli import main as trickleweb
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import FLEET, RunDir
 from trickleweb.errors import WebError
 from trickleweb.stores import SqliteLedger

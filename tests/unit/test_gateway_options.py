@@ -8,8 +8,8 @@ import pytest
 from tests.support.loopfleet import PUBLIC, run
 from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
 from trickles.cli.mode_options import MOST_MAP_BYTES, add_mode_arguments, allowed_networks, listening, mapped
-from trickles.cli.parser import Parser
 from trickles.cli.watching_options import Watching, add_watching_arguments
+from trickles.command import Parser
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import server_key_text
 from trickles.errors import KeyringError, LocalProtocolError

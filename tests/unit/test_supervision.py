@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.hosting import on_loop
+from trickles.command import CommandFailed
 from trickles.drivers.keystore import init_keystore, load_keyring, rotate_keystore
 from trickleweb.cli.child import Child
 from trickleweb.cli.keycopy import DAMAGED_LOOKS, KeyCopy
 from trickleweb.cli.launch import Process, launched
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.successors import Successors
 from trickleweb.cli.tied import IS_LINUX

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from trickles.cli import main as trickles_main
+from trickles.command import CommandFailed, address, one_line, seconds, version, whole_number
+from trickles.drivers.addresses import shown
 from trickles.drivers.keystore import init_keystore
 from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.download import line
 from trickleweb.cli.mistaken import nobody_listens
-from trickleweb.cli.parser import CommandFailed, address, one_line, seconds, shown, version, whole_number
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.site_options import cache_rule, site_options, site_words
 from trickleweb.files import CacheRule

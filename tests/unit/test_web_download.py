@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import pytest
 
+from trickles.command import CommandFailed
 from trickleweb.cli.download import Answer, body, read_answer, request
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.errors import HTTPError
 
 Result = TypeVar("Result")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from trickles.client import ClientConfig
+from trickles.command import CommandFailed
 from trickles.drivers.stream import connect
 from trickles.limits import Limits
 from trickleweb.cli import build_parser, main
 from trickleweb.cli.get import _answered, fleet_of
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
 
 

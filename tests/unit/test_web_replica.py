@@ -12,12 +12,12 @@ import pytest
 from tests.support.fleetkeys import entropy, ring
 from tests.support.origins import event, get, origin
 from tests.support.site_folder import LATER_NS, fill
+from trickles.command import CommandFailed
 from trickles.drivers.chores import Chores
 from trickles.drivers.process import stop_signals
 from trickles.drivers.replica import Replica
 from trickles.drivers.udp import BatchSocket
 from trickles.listener import Listener
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.replica_parts import bound
 from trickleweb.cli.reporting import Reporter
 from trickleweb.cli.warming import Warming

@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from trickles.cli.discovery_options import checked_address
-from trickles.cli.parser import Parser, whole_number
+from trickles.command import Parser, whole_number
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.errors import LocalProtocolError, TricklesError

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from trickles.cli.parser import Parser, one_line, whole_number
+from trickles.command import Parser, one_line, whole_number
 from trickles.drivers.dialer import is_numeric, parse_address
 from trickles.drivers.discovery import (
     AddressRecords,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from trickles.cli.parser import Parser, whole_number
+from trickles.command import Parser, whole_number
 from trickles.drivers.keystore import load_keyring
 from trickles.errors import TricklesError
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from trickles.cli.discovery_options import checked_address
-from trickles.cli.parser import Parser, whole_number
 from trickles.client import ClientConfig, Policy
 from trickles.client.config import forgetful
+from trickles.command import Parser, whole_number
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts, Rules

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from trickles.cli.parser import Parser, whole_number
+from trickles.command import Parser, whole_number
 from trickles.drivers.ownership import check_directory, read_whole
 from trickles.errors import LocalProtocolError
 from trickles.gateway.process import Handover

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from trickles.cli.parser import Parser, one_line, whole_number
+from trickles.command import Parser, one_line, whole_number
 from trickles.drivers import keystore
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
 from trickles.drivers.keystore.validity import date, ends, is_due, warning

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trickles.cli.discovery_options import checked_address
-from trickles.cli.parser import Parser
+from trickles.command import Parser
 from trickles.drivers.keystore.files import WORLD_UNALTERED, errors_as, read_file
 from trickles.errors import LocalProtocolError
 from trickles.gateway.routing import FleetSpec, Network, Pattern, networks, parsed_map, specs

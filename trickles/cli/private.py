@@ -22,7 +22,7 @@ from trickles.cli.fleet_options import FleetMaker
 from trickles.cli.hook import hook_configuration
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import allowed_networks
-from trickles.cli.parser import one_line
+from trickles.command import one_line
 from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError

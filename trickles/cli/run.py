@@ -22,8 +22,8 @@ from trickles.cli.discovery_options import add_discovery_arguments, names_replic
 from trickles.cli.fleet_options import add_fleet_arguments
 from trickles.cli.hook import library, problem
 from trickles.cli.mode_options import add_map_arguments, add_pass_arguments
-from trickles.cli.parser import Parser, one_line
 from trickles.cli.private import Private, start_private
+from trickles.command import Parser, one_line
 from trickles.errors import LocalProtocolError
 
 CANNOT_RUN, NOT_FOUND = 126, 127  # as shells say it

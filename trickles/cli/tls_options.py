@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trickles.cli.parser import Parser, one_line
+from trickles.command import Parser, one_line
 from trickles.errors import LocalProtocolError
 from trickles.gateway.certificates import Certificates
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from trickles.cli.parser import Parser
+from trickles.command import Parser
 from trickles.drivers.dialer import parse_address
 from trickles.drivers.ownership import check_directory
 from trickles.errors import LocalProtocolError

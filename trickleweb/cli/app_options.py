@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from trickleweb.cli.parser import Parser, address, shown, whole_number
+from trickles.command import Parser, address, whole_number
+from trickles.drivers.addresses import shown
 from trickleweb.cli.program import THREADS, ProgramOptions
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.IGNORECASE | re.ASCII)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from trickles.command import CommandFailed, one_line
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.process import ReplicaProcess, stop_signals
 from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
@@ -19,7 +20,6 @@ from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
-from trickleweb.cli.parser import CommandFailed, one_line
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.telling import Telling

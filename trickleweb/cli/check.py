@@ -12,11 +12,11 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 
+from trickles.command import CommandFailed, Parser, one_line, whole_number
 from trickleweb.application import Application
 from trickleweb.bodies import Level
 from trickleweb.cli.app_options import add_app_arguments, program_options
 from trickleweb.cli.loading import load_program
-from trickleweb.cli.parser import CommandFailed, Parser, one_line, whole_number
 from trickleweb.testing.discovery import paths_of
 from trickleweb.testing.killing import MOST_BOUNDARIES, Verdict, chaos, get
 

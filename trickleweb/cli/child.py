@@ -14,9 +14,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from trickles.command import CommandFailed
 from trickles.drivers.keeping import pause
 from trickleweb.cli.launch import READ_BYTES, Process
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.successors import Successor, Successors
 from trickleweb.cli.warmstart import Command

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
-from trickleweb.cli.parser import CommandFailed
+from trickles.command import CommandFailed
 from trickleweb.headers import Headers
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits

@@ -15,7 +15,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from trickles.command import one_line
 from trickles.drivers import bookkeeping
+from trickles.drivers.addresses import shown
 from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going
@@ -26,7 +28,6 @@ from trickleweb.cli.fleet_commands import FleetCommands, FleetOptions, told_plac
 from trickleweb.cli.keycopy import KeyCopy
 from trickleweb.cli.keykeeper import KeyKeeper
 from trickleweb.cli.launch import reap_orphans
-from trickleweb.cli.parser import one_line, shown
 from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
 from trickleweb.cli.totals import Totals
 from trickleweb.cli.warmstart import WarmStart

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trickleweb.cli.parser import Address, CommandFailed, address, shown
+from trickles.command import CommandFailed, address
+from trickles.drivers.addresses import Address, shown
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import GATEWAY, RunDir, replica_name
 from trickleweb.cli.warmstart import Command

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trickles.command import CommandFailed, Parser, address, seconds, whole_number
+from trickles.drivers.addresses import shown
 from trickleweb.cli.fleet_commands import FleetOptions
-from trickleweb.cli.parser import CommandFailed, Parser, address, seconds, shown, whole_number
 from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS, RunDir
 
 MAX_REPLICAS = 64

@@ -17,13 +17,14 @@ from typing import BinaryIO, TextIO
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from trickles.client import ClientConfig, Policy
+from trickles.command import CommandFailed, Parser, address
+from trickles.drivers.addresses import Address, shown
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
 from trickles.errors import ConnectionFailed, UnsafePlace
 from trickleweb.cli.download import Answer, Progress, body, read_answer, request
 from trickleweb.cli.mistaken import mistake
-from trickleweb.cli.parser import Address, CommandFailed, Parser, address, shown
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
 from trickleweb.http1 import phrase
 

@@ -10,10 +10,10 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
+from trickles.command import CommandFailed
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.program import ProgramOptions
 from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.wsgi import WsgiApplication

@@ -7,7 +7,7 @@ import socket
 import time
 from contextlib import suppress
 
-from trickleweb.cli.parser import Address, shown
+from trickles.drivers.addresses import Address, shown
 
 _TRY_SECONDS = 5.0  # to connect, and to be answered
 _GRACE_SECONDS = 0.3  # for a replica at the same number of UDP, and some round trips more

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from trickles.command import one_line
 from trickleweb.cli.child import Child
 from trickleweb.cli.launch import READ_BYTES, launched
-from trickleweb.cli.parser import one_line
 
 SUFFIXES = frozenset({".py", ".html", ".jinja", ".jinja2", ".j2", ".toml"})
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})

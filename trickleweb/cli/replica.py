@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from trickles.command import CommandFailed, Parser, address, seconds
 from trickles.drivers.bookkeeping import guard_standard_streams
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.ownership import check_file
@@ -19,7 +20,6 @@ from trickles.drivers.process import ReplicaProcess
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.world import wall_us
 from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments
-from trickleweb.cli.parser import CommandFailed, Parser, address, seconds
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS

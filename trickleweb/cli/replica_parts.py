@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from trickles.command import CommandFailed
+from trickles.drivers.addresses import shown
 from trickles.drivers.bookkeeping import flush_standard_streams
 from trickles.drivers.process import LOOK_EVERY, ReplicaProcess
 from trickles.drivers.udp import BatchSocket
-from trickleweb.cli.parser import CommandFailed, shown
 from trickleweb.cli.reporting import Counting, Reporter
 from trickleweb.cli.warming import Warming
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trickles.command import CommandFailed, Parser
 from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments, app_words, telemetry_words
 from trickleweb.cli.fleet import Fleet
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
-from trickleweb.cli.parser import CommandFailed, Parser
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.warmstart import python_module

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trickles.command import CommandFailed
 from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
 from trickles.drivers.ownership import check_directory, read_whole
 from trickles.errors import UnsafePlace
-from trickleweb.cli.parser import CommandFailed
 
 DEFAULT = ".run"
 FLEET = "fleet"  # the supervisor's own status, beside those of its processes

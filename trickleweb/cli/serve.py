@@ -11,10 +11,10 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 
+from trickles.command import Parser
 from trickleweb.cli.app_options import access_words, add_access_arguments, add_admin_argument, admin_words
 from trickleweb.cli.fleet import Fleet
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
-from trickleweb.cli.parser import Parser
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
 

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from trickleweb.cli.parser import CommandFailed, CommandMisused, Parser
+from trickles.command import CommandFailed, CommandMisused, Parser
 from trickleweb.files import CacheRule, SiteOptions
 
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
+from trickles.command import CommandFailed, Parser, seconds
 from trickles.drivers.keystore.validity import warning_of
 from trickles.limits import SECOND
-from trickleweb.cli.parser import CommandFailed, Parser, seconds
 from trickleweb.cli.rundir import DEFAULT, FLEET, GATEWAY, RunDir, is_alive, replica_name
 from trickleweb.cli.totals import total
 

@@ -7,8 +7,9 @@ import logging
 import sys
 from contextlib import ExitStack
 
+from trickles.command import CommandFailed
+from trickles.drivers.addresses import Address, shown
 from trickleweb.application import Application
-from trickleweb.cli.parser import Address, CommandFailed, shown
 from trickleweb.cli.reporting import Reporter
 from trickleweb.server import Answered
 from trickleweb.telemetry import (

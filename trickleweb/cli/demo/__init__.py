@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from trickles.command import CommandFailed, Parser, whole_number
 from trickleweb.cli.demo import recording
 from trickleweb.cli.demo.noise import sha256_of, write_noise
 from trickleweb.cli.demo.programs import Process, client_words, fleet, last_line, started
@@ -25,7 +26,6 @@ from trickleweb.cli.demo.story import Kill, Story
 from trickleweb.cli.demo.view import View, verdict
 from trickleweb.cli.demo.watching import Watcher
 from trickleweb.cli.fleet_options import MAX_REPLICAS
-from trickleweb.cli.parser import CommandFailed, Parser, whole_number
 from trickleweb.cli.rundir import RunDir
 
 _SECONDS = 15  # what a download lasts unless the user says otherwise

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from trickles.command import CommandFailed
 from trickleweb.cli.demo.fetch import SILENCE_SECONDS
-from trickleweb.cli.parser import CommandFailed
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.tied import tie
 
