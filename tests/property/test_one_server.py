@@ -19,7 +19,7 @@ from tests.support.agreement import Outcome, all_outcomes
 from trickleweb import App, HTTPError, Request, Response, Step
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
-from trickleweb.asgi.interface import Receive, Scope, Send
+from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.bodies import Body, Complete, FileBody, Streamed
 from trickleweb.bodies.iteration import StepTooLarge
 from trickleweb.headers import Headers

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from tests.support.web import request
 from trickleweb.application import Application
-from trickleweb.asgi.interface import AsgiApp, Message, Receive, Scope, Send
+from trickleweb.asgi.messages import AsgiApp, Message, Receive, Scope, Send
 from trickleweb.bodies import Complete, Streamed
 from trickleweb.request import Request
 from trickleweb.responses import Response

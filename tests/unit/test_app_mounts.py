@@ -8,7 +8,7 @@ import pytest
 from tests.support.site_folder import LATER_NS, refuse
 from tests.support.web import head
 from trickleweb import App, HTTPError, Request, Response, Routes
-from trickleweb.app import filing
+from trickleweb.app import folders
 from trickleweb.bodies import Complete, FileBody, Planned
 from trickleweb.files import ContentNotHere, DigestIndex, SiteOptions, disk
 from trickleweb.messages import Slice
@@ -125,7 +125,7 @@ def test_a_file_is_the_page_of_an_error(folder: Path, monkeypatch: pytest.Monkey
         assert (again.status_code, again.text, "etag" in again.headers) == (404, "<p>own page", False)
     assert client.get("/410").text == "<p>/410"
     assert client.get("/203").text == "body {}"
-    monkeypatch.setattr(filing, "MAX_PAGE_BYTES", 6)
+    monkeypatch.setattr(folders, "MAX_PAGE_BYTES", 6)
     with pytest.raises(ValueError, match="is sent with status 200, not 203"):
         client.get("/203")
 

@@ -12,7 +12,7 @@ from tests.support.fastapi_program import LARGE, NOTES, prepare
 from tests.support.hosting import on_loop
 from tests.support.programs import Fleet, fetched
 from trickleweb.asgi import AsgiApplication, as_asgi
-from trickleweb.asgi.interface import AsgiApp
+from trickleweb.asgi.messages import AsgiApp
 from trickleweb.server import HttpService
 
 FORM = b"name=J%C3%BCrgen&age=7"

@@ -9,7 +9,7 @@ import pytest
 from tests.support.hosting import START, answered, body_message, on_loop, sending
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication, LifespanFailed
-from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
+from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 
 
 def program_with(lifespan: AsgiApp) -> AsgiApp:

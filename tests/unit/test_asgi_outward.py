@@ -13,7 +13,7 @@ from tests.support.hosting import on_loop
 from tests.support.site_folder import fill
 from trickleweb import App, HTTPError, Request, Response, Routes, Step, steps
 from trickleweb.asgi import as_asgi
-from trickleweb.asgi.interface import Message, Scope
+from trickleweb.asgi.messages import Message, Scope
 from trickleweb.testing import Client
 
 TEXT = b"0123456789" * 100_000

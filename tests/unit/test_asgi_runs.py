@@ -9,7 +9,7 @@ import pytest
 from tests.support.hosting import START, answered, body_message, content, on_loop, sending, until_idle
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication, ProgramError
-from trickleweb.asgi.interface import Message, Receive, Scope, Send
+from trickleweb.asgi.messages import Message, Receive, Scope, Send
 from trickleweb.asgi.outgoing import HELD_BYTES
 from trickleweb.bodies import Complete
 from trickleweb.responses import Response

@@ -6,7 +6,7 @@ from tests.support.fleetkeys import WALL
 from tests.support.hosting import START, answered, body_message, on_loop, sending
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication
-from trickleweb.asgi.interface import Receive, Scope, Send
+from trickleweb.asgi.messages import Receive, Scope, Send
 
 
 def test_the_scope_is_what_uvicorn_makes() -> None:

@@ -14,8 +14,7 @@ from trickles.command import CommandFailed
 from trickleweb.cli import main
 from trickleweb.cli.demo import seconds, size
 from trickleweb.cli.demo.fetch import main as fetch
-from trickleweb.cli.demo.noise import BLOCK_BYTES, sha256_of, write_noise
-from trickleweb.cli.demo.programs import client_words, last_line
+from trickleweb.cli.demo.programs import BLOCK_BYTES, client_words, last_line, sha256_of, write_noise
 
 FAST = str(1 << 40)
 

@@ -16,9 +16,8 @@ from tests.support.system import missing, require
 from trickles.drivers.addresses import Address
 from trickles.drivers.batch import Buffer, SocketCounters
 from trickles.drivers.errqueue import EXTENDED_ERROR, PathError, parse
-from trickles.drivers.sending import Sender
 from trickles.drivers.sockopts import IP_RECVERR, IPV6_RECVERR, LINUX
-from trickles.drivers.udp import BatchSocket
+from trickles.drivers.udp import BatchSocket, Sender
 
 linux_only = pytest.mark.skipif(not LINUX, reason="needs Linux's error queue")
 LARGEST = 65_507

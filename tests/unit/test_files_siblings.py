@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.site_folder import MODIFIED_S, body, fill, packed, request, store
 from trickleweb.files import SiteOptions, StaticSite, StoreLimits
-from trickleweb.files.siblings import is_of_coding
+from trickleweb.files.representations import is_of_coding
 
 PLAIN = b"let x = 1;\n" * 200
 ZSTD = b"\x28\xb5\x2f\xfd"

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 
 from tests.support.keys import IDENTITY, NOON, put
 from trickles.drivers.keystore import server_key_text
-from trickles.drivers.known_hosts import MAX_NAME_CHARACTERS, KnownHosts, checked_name, default_path
-from trickles.drivers.known_lines import Known, known, line_about, parsed_time, time_text
+from trickles.drivers.known_hosts import (
+    MAX_NAME_CHARACTERS,
+    Known,
+    KnownHosts,
+    checked_name,
+    default_path,
+    known,
+    line_about,
+    parsed_time,
+    time_text,
+)
 from trickles.errors import IdentityError
 from trickles.handshake import DAY
 from trickles.limits import SECOND

@@ -11,7 +11,7 @@ from tests.support.programs import Fleet, always, asked, begun, fetched, with_fl
 from trickles.service import Refusal
 from trickleweb import App, Request, Response
 from trickleweb.asgi import AsgiApplication
-from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
+from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 from trickleweb.asgi.outgoing import SETTLE_S
 from trickleweb.bodies import Complete, Streamed
 

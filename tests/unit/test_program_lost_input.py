@@ -14,7 +14,7 @@ from trickles.service import Refusal, Reply
 from trickleweb import App, Request
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
-from trickleweb.asgi.interface import Receive, Scope, Send
+from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.wsgi import WsgiApplication
 
 SIZE = 1_000_000

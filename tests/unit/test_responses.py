@@ -18,8 +18,7 @@ from trickleweb.http1.render import render_field
 from trickleweb.parameters import parse_parameters
 from trickleweb.request import Request
 from trickleweb.responses import Response, as_response, content_disposition, error_response, local_target
-from trickleweb.responses.response import NoResponse
-from trickleweb.responses.values import location
+from trickleweb.responses.response import NoResponse, location
 
 
 @steps("count")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.support.toy_engines import Data, End, ToyBurst, ToyClient, ToyListener
 from trickles.testing import (
     MILLISECOND,
     SECOND,
@@ -16,7 +17,6 @@ from trickles.testing import (
     Simulation,
 )
 from trickles.testing.packet import Address
-from trickles.testing.toys import Data, End, ToyBurst, ToyClient, ToyListener
 
 WIRE = LinkSpec(delay=10 * MILLISECOND)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.sink import Sink
 from trickles.testing import MILLISECOND, Blackhole, BurstLoss, Fate, Gilbert, Link, LinkSpec, Simulation
 from trickles.testing.packet import HEADER_BYTES
-from trickles.testing.sink import Sink
 
 
 def build(seed: int = 1, **values: Any) -> tuple[Link, Sink]:

@@ -5,11 +5,11 @@ from typing import Literal
 
 import pytest
 
+from tests.support.sink import SINK, SOURCE, Sink
+from tests.support.toy_engines import ToyListener
 from trickles.testing import LinkSpec, Simulation
 from trickles.testing.network import Node
 from trickles.testing.packet import Packet
-from trickles.testing.sink import SINK, SOURCE, Sink
-from trickles.testing.toys import ToyListener
 
 
 class Note(Node):

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.toy_engines import ToyBurst, ToyClient, ToyListener
 from trickles.testing import Birth, Fetch, LinkSpec, Replica, ReplicaSpec, Simulation
 from trickles.testing.network import Node
 from trickles.testing.packet import Address, Packet
 from trickles.testing.replica import UNREACHABLE
-from trickles.testing.toys import ToyBurst, ToyClient, ToyListener
 from trickles.testing.world import WALL
 
 CLIENT: Address = ("10.9.9.9", 7)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 import trickles.testing
+from tests.support.toy_engines import ToyClient, ToyListener
 from trickles.testing import (
     MILLISECOND,
     SECOND,
@@ -31,7 +32,6 @@ from trickles.testing import (
     run_scenario,
     run_transfer,
 )
-from trickles.testing.toys import ToyClient, ToyListener
 
 BODY = bytes(range(251)) * 400
 
@@ -92,7 +92,7 @@ def test_bytes_survive_everything_at_once() -> None:
 
 
 def test_the_example_in_the_documentation_works() -> None:
-    assert doctest.testmod(trickles.testing) == (0, 6)
+    assert doctest.testmod(trickles.testing) == (0, 9)
 
 
 def test_a_run_replays_from_its_seed() -> None:

@@ -20,7 +20,7 @@ from trickles.testing import (
     TcpFlow,
 )
 from trickles.testing.tcp_receiver import runs
-from trickles.testing.tcp_window import RenoWindow, RetransmissionTimeout
+from trickles.testing.tcp_sender import RenoWindow, RetransmissionTimeout
 
 
 def flow(data: LinkSpec, ack: LinkSpec, *, seed: int = 1, segments: int | None = None) -> tuple[Simulation, TcpFlow]:

@@ -19,9 +19,9 @@ from trickleweb.cli.child import Child
 from trickleweb.cli.keycopy import DAMAGED_LOOKS, KeyCopy
 from trickleweb.cli.launch import Process, launched
 from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.status import Totals, total
 from trickleweb.cli.successors import Successors
 from trickleweb.cli.tied import IS_LINUX
-from trickleweb.cli.totals import Totals, total
 from trickleweb.cli.warmstart import Command
 
 

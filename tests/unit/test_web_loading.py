@@ -12,9 +12,8 @@ from tests.support.web import request
 from trickles.command import CommandFailed, Parser
 from trickleweb import App
 from trickleweb.asgi import AsgiApplication
-from trickleweb.cli.app_options import app_words
+from trickleweb.cli.app_options import ProgramOptions, app_words
 from trickleweb.cli.loading import load_program
-from trickleweb.cli.program import ProgramOptions
 from trickleweb.cli.replica import add_arguments
 from trickleweb.wsgi import WsgiApplication
 

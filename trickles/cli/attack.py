@@ -15,7 +15,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from trickles.cli.discovery_options import checked_address
+from trickles.cli.fleet_options import checked_address
 from trickles.command import Parser, whole_number
 from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts

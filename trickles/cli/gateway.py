@@ -26,12 +26,24 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from trickles.cli.discovery_options import add_discovery_arguments, discovery, fleet_name, names_replicas
-from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
+from trickles.cli.fleet_options import (
+    FleetMaker,
+    add_discovery_arguments,
+    add_fleet_arguments,
+    discovery,
+    fleet_name,
+    names_replicas,
+)
 from trickles.cli.handover_options import add_handover_arguments, drop_pid, handover
 from trickles.cli.mapping import HostMap
-from trickles.cli.mode_options import Listening, add_mode_arguments, allowed_networks, listening
-from trickles.cli.tls_options import add_tls_arguments, certificates
+from trickles.cli.mode_options import (
+    Listening,
+    add_mode_arguments,
+    add_tls_arguments,
+    allowed_networks,
+    certificates,
+    listening,
+)
 from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.command import Parser, one_line, whole_number
 from trickles.drivers.bookkeeping import KeptFile, failures, flush_standard_streams, guard_standard_streams

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from trickles.cli.discovery_options import discovery, fleet_name, names_replicas
-from trickles.cli.fleet_options import FleetMaker
+from trickles.cli.fleet_options import FleetMaker, discovery, fleet_name, names_replicas
 from trickles.cli.hook import hook_configuration
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import allowed_networks

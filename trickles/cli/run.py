@@ -18,8 +18,7 @@ import signal
 import sys
 from collections.abc import Mapping
 
-from trickles.cli.discovery_options import add_discovery_arguments, names_replicas
-from trickles.cli.fleet_options import add_fleet_arguments
+from trickles.cli.fleet_options import add_discovery_arguments, add_fleet_arguments, names_replicas
 from trickles.cli.hook import library, problem
 from trickles.cli.mode_options import add_map_arguments, add_pass_arguments
 from trickles.cli.private import Private, start_private

@@ -2,14 +2,20 @@
 
 A scenario is a function that gets an empty simulation, builds links and hosts, runs it, and reports:
 
->>> from dataclasses import replace
->>> from trickles.testing.toys import ToyClient, ToyListener
+>>> from dataclasses import dataclass, replace
+>>> from trickles import Client, Continuation, Epoch, Event, Keyring, Listener, Reply
+>>> from trickles.handshake import certify
+>>> keys = Keyring((certify(Epoch(1, bytes(32)), bytes(32), life=1 << 62),))
 >>> wire, body = replace(TEN_MEGABIT, loss=BurstLoss(0.02, longest=3)), bytes(100_000)
+>>> class Body:
+...     def handle(self, event: Event) -> Reply:
+...         known = event.continuation or Continuation(b"body", 0, len(body), len(event.input))
+...         return Reply(tuple((start, body[start:stop]) for start, stop in event.wants), known, len(body))
 >>> def lossy(simulation: Simulation) -> Report:
 ...     return run_transfer(
 ...         simulation,
-...         lambda birth: ToyListener(lambda request: body),  # or Listener(keyring, service, entropy=birth.entropy)
-...         lambda entropy, replicas: ToyClient(replicas),  # or Client(replicas, entropy=entropy)
+...         lambda birth: Listener(keys, Body(), entropy=birth.entropy),
+...         lambda entropy, replicas: Client(replicas, entropy=entropy),
 ...         Fetch(b"the request", expected=body),
 ...         replicas=2,
 ...         up=wire,
@@ -35,12 +41,21 @@ from trickles.testing.losses import Blackhole, BurstLoss, Gilbert
 from trickles.testing.network import Anycast
 from trickles.testing.replica import Replica, ReplicaSpec
 from trickles.testing.report import Report
-from trickles.testing.scenario import Scenario, SeedFailure, assert_replayable, for_seeds, replay, run_scenario
+from trickles.testing.scenario import (
+    Arrange,
+    ClientFactory,
+    Scenario,
+    SeedFailure,
+    assert_replayable,
+    for_seeds,
+    replay,
+    run_scenario,
+    run_transfer,
+)
 from trickles.testing.simulation import Simulation
 from trickles.testing.spec import TEN_MEGABIT, LinkSpec
 from trickles.testing.stats import Fate, HostStats, LinkStats
 from trickles.testing.tcp import TcpFlow
-from trickles.testing.transfer import Arrange, ClientFactory, run_transfer
 
 __all__ = [
     "MILLISECOND",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trickles.testing.client import ClientHost
+from trickles.testing.replica import Replica
 from trickles.testing.stats import HostStats, LinkStats
 
 
@@ -48,7 +49,7 @@ class Report:
         return "\n".join(lines)
 
 
-def transfer_report(scenario: str, client: ClientHost) -> Report:
+def transfer_report(scenario: str, client: ClientHost, replicas: Sequence[Replica]) -> Report:
     """The report on one client of a simulation, as things stand."""
     world = client.world
     stop = client.now if client.finished_at is None else client.finished_at
@@ -64,8 +65,8 @@ def transfer_report(scenario: str, client: ClientHost) -> Report:
         client=client.stats.snapshot(),
         engine=statistics() if callable(statistics) else None,
         links={link.name: link.stats.snapshot() for link in world.links},
-        replicas={replica.name: replica.stats.snapshot() for replica in world.replicas},
-        listeners={replica.name: getattr(replica.listener, "counters", None) for replica in world.replicas},
+        replicas={replica.name: replica.stats.snapshot() for replica in replicas},
+        listeners={replica.name: getattr(replica.listener, "counters", None) for replica in replicas},
         digest=world.journal.digest,
         story=tuple(world.journal.lines),
     )

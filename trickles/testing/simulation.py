@@ -36,6 +36,7 @@ class Simulation:
         self.scenario = scenario
         clock = Clock()
         self.world = World(clock, Network(clock), Seeds(seed), Journal(record=record, payloads=payloads))
+        self.replicas: list[Replica] = []  # in the order they were added
         self.clients: list[ClientHost] = []
         self.flows: list[TcpFlow] = []
 
@@ -48,11 +49,6 @@ class Simulation:
     def clock(self) -> Clock:
         """For `after` and `every`: what the scenario itself does to its hosts."""
         return self.world.clock
-
-    @property
-    def replicas(self) -> list[Replica]:
-        """All replicas, in the order they were added."""
-        return self.world.replicas
 
     @property
     def digest(self) -> str:
@@ -146,7 +142,7 @@ class Simulation:
 
     def report(self, client: ClientHost) -> Report:
         """The report on one client, as things stand."""
-        return transfer_report(self.scenario, client)
+        return transfer_report(self.scenario, client, self.replicas)
 
     def _all_done(self) -> bool:
         return bool(self.clients) and all(client.done for client in self.clients)

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from trickles.testing.clock import MILLISECOND, Timer
 from trickles.testing.curve import DeliveryCurve
 from trickles.testing.link import Link
 from trickles.testing.network import Node
 from trickles.testing.packet import Address, Packet
-from trickles.testing.tcp_segments import HEADER_BYTES, Ack, Segment
 from trickles.testing.world import World
+
+HEADER_BYTES = 52  # IPv4 20, TCP 20, timestamp option 12
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of data, with the time it was sent (the timestamp option)."""
+
+    number: int
+    sent_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """All below `upto` and the runs [start, stop) beyond it have arrived; `echo` is the timestamp answered to.
+
+    The runs are complete, where real SACK (RFC 2018) has room for three.
+    """
+
+    upto: int
+    runs: tuple[tuple[int, int], ...]
+    echo: int
+
 
 DELAYED_ACK = 40 * MILLISECOND  # the least delay Linux uses; RFC 5681, 4.2 allows up to 500 ms
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from trickles.testing.clock import Clock
 from trickles.testing.journal import Journal
@@ -11,15 +10,12 @@ from trickles.testing.link import Link
 from trickles.testing.network import Network
 from trickles.testing.seeds import Seeds
 
-if TYPE_CHECKING:
-    from trickles.testing.replica import Replica
-
 WALL = 1_700_000_000_000_000  # wall-clock microseconds at the start of every run
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One run's clock, network, randomness and journal, and all its links and replicas.
+    """One run's clock, network, randomness and journal, and all its links.
 
     `wall` is the wall-clock time at virtual time 0, microseconds.
     """
@@ -30,4 +26,3 @@ class World:
     journal: Journal
     wall: int = WALL
     links: list[Link] = field(default_factory=list)
-    replicas: list[Replica] = field(default_factory=list)

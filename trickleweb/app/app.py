@@ -21,7 +21,7 @@ from trickleweb.app.routes import Endpoint, Folder, Routes, Served, mount_path, 
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.application import Terms
 from trickleweb.asgi import as_asgi
-from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
+from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 from trickleweb.bodies import Steps
 from trickleweb.errors import HTTPError
 from trickleweb.files import Hasher

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from trickles.service import Buffer
 from trickleweb.app.errors import ErrorHandlers
-from trickleweb.app.filing import as_page, with_file
-from trickleweb.app.folders import Folders, plain_get
+from trickleweb.app.folders import Folders, as_page, plain_get, with_file
 from trickleweb.app.pool import WorkerPool
 from trickleweb.app.routes import Endpoint, Folder, Served
 from trickleweb.app.steps import StepsRegistry

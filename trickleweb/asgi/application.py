@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trickleweb.asgi.hosted import Hosted
-from trickleweb.asgi.interface import AsgiApp
 from trickleweb.asgi.lifespan import Lifespan
-from trickleweb.asgi.messages import Receiver, Sender
+from trickleweb.asgi.messages import AsgiApp, Receiver, Sender
 from trickleweb.asgi.outgoing import Outgoing
 from trickleweb.asgi.scope import http_scope
 from trickleweb.request import Request

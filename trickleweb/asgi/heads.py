@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from trickleweb.asgi.interface import Receive, Scope
+from trickleweb.asgi.messages import Receive, Scope
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.target import decode_path

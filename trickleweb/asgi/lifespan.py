@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from trickleweb.asgi.interface import LIFESPAN_SPEC_VERSION, VERSION, AsgiApp, Message
+from trickleweb.asgi.messages import LIFESPAN_SPEC_VERSION, VERSION, AsgiApp, Message
 from trickleweb.asgi.outgoing import ProgramError
 from trickleweb.errors import WebError
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from trickleweb.asgi.interface import DISCONNECT, Message
 from trickleweb.asgi.outgoing import Begun, Outgoing, ProgramError
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.render import render_field
 from trickleweb.request import Request
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ByteHeaders = list[tuple[bytes, bytes]]
+
+VERSION = "3.0"
+HTTP_SPEC_VERSION = "2.3"  # a client that is gone shows in `receive`, and `send` does nothing any more
+LIFESPAN_SPEC_VERSION = "2.0"
+DISCONNECT: Message = {"type": "http.disconnect"}
+EXTENSION = "trickleweb.request"  # what a server of this kind knows of a request beyond HTTP
+
 
 START, BODY = "http.response.start", "http.response.body"
 

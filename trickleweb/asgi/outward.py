@@ -13,7 +13,7 @@ from trickles.keyring import Keyring
 from trickleweb.application import Application
 from trickleweb.asgi.heads import Inbox, head_of
 from trickleweb.asgi.hosted import log_error
-from trickleweb.asgi.interface import AsgiApp, Receive, Scope, Send
+from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 from trickleweb.bodies import Complete
 from trickleweb.errors import HTTPError
 from trickleweb.ledger import Ledger

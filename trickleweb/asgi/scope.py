@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from trickleweb.asgi.interface import EXTENSION, HTTP_SPEC_VERSION, VERSION, Scope
+from trickleweb.asgi.messages import EXTENSION, HTTP_SPEC_VERSION, VERSION, Scope
 from trickleweb.request import Request
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -29,7 +29,7 @@ from trickleweb.cli.keycopy import KeyCopy
 from trickleweb.cli.keykeeper import KeyKeeper
 from trickleweb.cli.launch import reap_orphans
 from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
-from trickleweb.cli.totals import Totals
+from trickleweb.cli.status import Totals
 from trickleweb.cli.warmstart import WarmStart
 
 LOOK_SECONDS = 0.5  # between looks at what may have been taken away, and at figures

@@ -14,7 +14,7 @@ from trickles.command import CommandFailed
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
-from trickleweb.cli.program import ProgramOptions
+from trickleweb.cli.app_options import ProgramOptions
 from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.wsgi import WsgiApplication
 

@@ -1,8 +1,7 @@
 """Static files: planned as pure values, read from a folder so that two versions of a file are never mixed."""
 
-from trickleweb.files.background import BackgroundHasher, yield_to_others
 from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending
-from trickleweb.files.hashing import Hasher
+from trickleweb.files.hashing import BackgroundHasher, Hasher, yield_to_others
 from trickleweb.files.index import DigestIndex
 from trickleweb.files.openfiles import OpenFiles
 from trickleweb.files.options import CacheRule, SiteOptions

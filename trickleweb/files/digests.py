@@ -6,8 +6,11 @@ hashes of a file's blocks are kept beside its digest, so that a part of it can b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b, sha256
+from pathlib import Path
 from random import sample
 from typing import NamedTuple, Protocol
 
@@ -15,6 +18,18 @@ from trickleweb.files import disk
 from trickleweb.files.contents import DIGEST_BYTES
 from trickleweb.files.errors import HashPending
 from trickleweb.files.stamps import Stamp, same_bytes
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+@lru_cache(maxsize=1)
+def this_boot() -> bytes:
+    """A name for this boot of this machine, equal in all its processes; only this process's where there is no such."""
+    try:
+        return Path(_BOOT_ID).read_bytes().strip()[:64]
+    except OSError:
+        return os.urandom(16)
+
 
 BLOCK_BYTES = 16 << 20  # takes 10 ms or so
 _HASH_BYTES = 32  # of one block

@@ -9,8 +9,7 @@ from trickleweb.files.contents import strong_etag, weak_etag
 from trickleweb.files.errors import FilesError, NoSuchFile
 from trickleweb.files.mime import is_compressible, media_type
 from trickleweb.files.options import SiteOptions, cache_control
-from trickleweb.files.representations import SUFFIXES, Resource, Variant
-from trickleweb.files.siblings import MIN_BYTES, is_of_coding
+from trickleweb.files.representations import MIN_BYTES, SUFFIXES, Resource, Variant, is_of_coding
 from trickleweb.files.stamps import Mark
 from trickleweb.files.store import FileStore, Folder, Version
 from trickleweb.files.tree import Tree

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Thread
 
-from trickleweb.files.background import yield_to_others
+from trickleweb.files.hashing import yield_to_others
 from trickleweb.files.listing import KEYS, Entry, Order
 from trickleweb.files.stamps import Stamp
 

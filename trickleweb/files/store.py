@@ -12,10 +12,9 @@ from trickleweb.cache import LruCache
 from trickleweb.files import disk
 from trickleweb.files.contents import content_name, parse_content_name
 from trickleweb.files.descriptors import file_budget
-from trickleweb.files.digests import Hashes, digest_of
+from trickleweb.files.digests import Hashes, digest_of, this_boot
 from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending, NoSuchFile
 from trickleweb.files.hashing import Hasher
-from trickleweb.files.machine import this_boot
 from trickleweb.files.openfiles import HashedFile, OpenFiles, SnapshotFile
 from trickleweb.files.paths import is_below_root
 from trickleweb.files.restless import Restless

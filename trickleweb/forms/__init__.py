@@ -1,11 +1,10 @@
 """Forms as browsers send them, read within bounds: urlencoded and multipart."""
 
 from trickleweb.forms.disposition import PartHead
-from trickleweb.forms.limits import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.forms.multipart import MultipartReader, PartBegin, PartData, PartEnd, PartEvent, boundary_of
 from trickleweb.forms.reading import MULTIPART, URLENCODED, read_form
 from trickleweb.forms.urlencoded import parse_urlencoded, render_urlencoded
-from trickleweb.forms.values import Form, Upload
+from trickleweb.forms.values import DEFAULT_FORM_LIMITS, Form, FormLimits, Upload
 
 __all__ = [
     "DEFAULT_FORM_LIMITS",

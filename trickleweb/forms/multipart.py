@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from trickleweb.errors import HTTPError
 from trickleweb.forms.disposition import PartHead, malformed, parse_part_head
-from trickleweb.forms.limits import DEFAULT_FORM_LIMITS, FormLimits
+from trickleweb.forms.values import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.parameters import Parametrised
 
 _CRLF = b"\r\n"

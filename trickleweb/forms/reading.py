@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from trickleweb.errors import HTTPError
 from trickleweb.forms.disposition import PartHead, malformed
-from trickleweb.forms.limits import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.forms.multipart import MultipartReader, PartBegin, PartData, PartEvent, boundary_of
 from trickleweb.forms.urlencoded import parse_urlencoded
-from trickleweb.forms.values import Form, Upload
+from trickleweb.forms.values import DEFAULT_FORM_LIMITS, Form, FormLimits, Upload
 from trickleweb.multidict import MultiDict
 from trickleweb.parameters import Parametrised
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote_plus, urlencode
 
 from trickleweb.errors import HTTPError
-from trickleweb.forms.limits import DEFAULT_FORM_LIMITS, FormLimits
+from trickleweb.forms.values import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.multidict import MultiDict
 
 

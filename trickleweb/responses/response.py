@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 import json as jsons
+import re
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from trickleweb.bodies import Body, Complete, Data, FileBody, Rendered, Stepped, Streamed
 from trickleweb.cookies import Cookie
-from trickleweb.errors import WebError
+from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers, Pair
+from trickleweb.http1 import error_plan, phrase
 from trickleweb.http1.render import render_field
-from trickleweb.responses.values import content_disposition, location
+from trickleweb.messages import Inline
+from trickleweb.parameters import quoted
+from trickleweb.request import Request
+
+_NOT_PLAIN = re.compile(r"[^ -~]|[%\"\\/]")
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 2.2, and what is escaped already
+_CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+def content_disposition(filename: str, *, inline: bool = False) -> str:
+    """A Content-Disposition that offers `filename` for saving (RFC 6266): plain for old programs, and in UTF-8."""
+    kind = "inline" if inline else "attachment"
+    plain = _NOT_PLAIN.sub("_", filename)
+    if plain == filename:
+        return f"{kind}; filename={quoted(plain)}"
+    extended = quote(filename, safe="!#$&+^`|~", errors="replace")  # RFC 8187 3.2.1
+    return f"{kind}; filename={quoted(plain)}; filename*=UTF-8''{extended}"
+
+
+def location(url: str) -> str:
+    """A URL as Location carries it: what is no URL character is escaped, so nothing can end the field."""
+    return quote(url, safe=_URL_SAFE, errors="replace")
+
+
+def local_target(url: str | None, default: str = "/") -> str:
+    """`url` if it stays on this host (a path, one slash in front), else `default`: for `next=` in a login's query."""
+    if not url or not url.startswith("/") or url.startswith("//") or _CONTROL.search(url):
+        return default
+    return url
+
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT, _HTML, _JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
@@ -171,3 +203,24 @@ def _typed(media_type: str, headers: Iterable[Pair]) -> Headers:
     """The headers with a Content-Type in front, unless they have their own."""
     given = Headers(tuple(headers))
     return given if "content-type" in given else Headers((("Content-Type", media_type), *given.pairs))
+
+
+_PROBLEM = "application/problem+json"
+
+
+def error_response(request: Request, error: HTTPError) -> Response:
+    """The response for an error; nothing of the program shows in it but the error's own reason."""
+    accept = request.headers.joined("accept") or ""
+    html = "text/html" in accept
+    plan = error_plan(error, html=html)
+    data = b"".join(piece.data for piece in plan.pieces if isinstance(piece, Inline))
+    headers = plan.headers
+    if not html and ("application/json" in accept or _PROBLEM in accept):
+        headers, data = headers.with_pair("Content-Type", _PROBLEM), _problem(error)
+    return Response(plan.status, Headers(headers.pairs), Complete(data), close=error.close)
+
+
+def _problem(error: HTTPError) -> bytes:
+    fields = {"status": error.status, "title": phrase(error.status), "detail": error.reason}
+    body = Response.json({name: value for name, value in fields.items() if value}).body
+    return body.data if isinstance(body, Complete) else b""

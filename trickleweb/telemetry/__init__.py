@@ -2,11 +2,11 @@
 
 from trickleweb.telemetry.accesslog import FORMATS, AccessLog
 from trickleweb.telemetry.admin import AdminServer
-from trickleweb.telemetry.current import Named
 from trickleweb.telemetry.errorlog import ErrorHandler, ErrorLog
 from trickleweb.telemetry.forwarded import Forwarded, Trusted, trusted
 from trickleweb.telemetry.logfile import LogFile
 from trickleweb.telemetry.metrics import Meter, exposition
+from trickleweb.telemetry.wrapped import Named
 
 __all__ = [
     "FORMATS",

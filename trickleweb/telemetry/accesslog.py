@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from trickleweb.messages import Request
 from trickleweb.server import Answered
-from trickleweb.telemetry.current import current_request, request_id
 from trickleweb.telemetry.forwarded import Trusted, client_of
+from trickleweb.telemetry.wrapped import current_request, request_id
 
 Line = Callable[[Answered, str, str], str]  # of a response, its client, and the request's name
 

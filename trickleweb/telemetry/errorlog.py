@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from trickleweb.telemetry.current import current_request, request_id
+from trickleweb.telemetry.wrapped import current_request, request_id
 
 PER_SECOND = 20  # clients can bring errors about: a flood of them must not become a flood of log
 _MOST_CHARS = 16_384  # of one traceback: its end is what counts

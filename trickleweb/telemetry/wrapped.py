@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextvars import ContextVar
+
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
 from trickleweb.bodies import StepsTable
@@ -40,3 +43,30 @@ class Wrapped:
     async def shutdown(self) -> None:
         """As the inner one's."""
         await self.inner.shutdown()
+
+
+_CURRENT: ContextVar[Request | None] = ContextVar("trickleweb request", default=None)
+_IDENTIFIER = re.compile(r"[0-9A-Za-z._~+/=-]{1,128}")
+
+
+class Named(Wrapped):
+    """An application whose requests are known to the logs while they are worked on."""
+
+    def __init__(self, inner: Application) -> None:
+        super().__init__(inner)
+
+    async def respond(self, request: Request) -> Response:
+        """As the application's."""
+        _CURRENT.set(request)
+        return await self.inner.respond(request)
+
+
+def current_request() -> Request | None:
+    """The request that this task is at work on, or was last."""
+    return _CURRENT.get()
+
+
+def request_id(request: Request) -> str:
+    """The X-Request-ID that the client sent, if it is one; else the server's own name for the request."""
+    given = request.headers.get("x-request-id") or ""
+    return given if _IDENTIFIER.fullmatch(given) else request.idempotency_key

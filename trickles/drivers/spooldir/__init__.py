@@ -22,8 +22,8 @@ must be written after them and before the receipt, by several processes, and is 
 
 from __future__ import annotations
 
-from trickles.drivers.spooldir.bounds import SpoolBounds
 from trickles.drivers.spooldir.directory import SWEPT_FOLDERS, SpoolDirectory
 from trickles.drivers.spooldir.identity import SpoolError
+from trickles.drivers.spooldir.tally import SpoolBounds
 
 __all__ = ["SWEPT_FOLDERS", "SpoolBounds", "SpoolDirectory", "SpoolError"]

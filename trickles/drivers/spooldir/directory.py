@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from trickles.drivers.spooldir.bounds import SpoolBounds
 from trickles.drivers.spooldir.identity import Identity, prepare
 from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES, MOST_PIECE_BYTES, Record, append
+from trickles.drivers.spooldir.tally import SpoolBounds
 from trickles.drivers.spooldir.uploads import Scratch, Upload
 from trickles.service import Buffer
 from trickles.spool import SpoolFull

@@ -10,8 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from trickles.drivers.spooldir.bounds import SpoolBounds
-from trickles.drivers.spooldir.tally import NOTHING, Tally, Usage
+from trickles.drivers.spooldir.tally import NOTHING, SpoolBounds, Tally, Usage
 from trickles.spool import SpoolFull
 
 LEAST_LOG_BYTES = 4096  # what the smallest file takes

@@ -20,8 +20,7 @@ from pathlib import Path
 
 from trickles.command import CommandFailed, Parser, whole_number
 from trickleweb.cli.demo import recording
-from trickleweb.cli.demo.noise import sha256_of, write_noise
-from trickleweb.cli.demo.programs import Process, client_words, fleet, last_line, started
+from trickleweb.cli.demo.programs import Process, client_words, fleet, last_line, sha256_of, started, write_noise
 from trickleweb.cli.demo.story import Kill, Story
 from trickleweb.cli.demo.view import View, verdict
 from trickleweb.cli.demo.watching import Watcher

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,29 @@ from trickles.command import CommandFailed
 from trickleweb.cli.demo.fetch import SILENCE_SECONDS
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.tied import tie
+
+BLOCK_BYTES = 1 << 20
+
+
+def write_noise(path: Path, size_bytes: int) -> str:
+    """Write that many bytes, none of them sparse; their sha256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for start in range(0, size_bytes, BLOCK_BYTES):
+            block = hashlib.shake_128(start.to_bytes(8, "big")).digest(min(BLOCK_BYTES, size_bytes - start))
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file in hexadecimal, or `nothing` if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "nothing"
+
 
 _GRACE = 10.0  # seconds to end in when asked to
 _HASH_SECONDS, _LOOK_SECONDS = 60.0, 0.05

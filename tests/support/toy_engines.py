@@ -52,7 +52,7 @@ class ToyListener:
         self.counters = {"asked": 0, "bad": 0, "caches dropped": 0}
         self._content = content
 
-    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[ToyBurst]:  # noqa: ARG002
+    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[ToyBurst]:
         """Answers one datagram; a damaged one with nothing."""
         if not _intact(datagram, _ASK.size):
             self.counters["bad"] += 1
@@ -96,7 +96,7 @@ class ToyClient:
         """What it counts."""
         return {"timeouts": self._timeouts}
 
-    def receive_datagram(self, datagram: bytes, source: Address, *, now: int) -> None:  # noqa: ARG002
+    def receive_datagram(self, datagram: bytes, source: Address, *, now: int) -> None:
         """Takes a piece."""
         if not _intact(datagram, _ANSWER.size):
             return
@@ -106,7 +106,7 @@ class ToyClient:
             self._pieces[offset] = datagram[_ANSWER.size :]
             self._hand_on()
 
-    def receive_unreachable(self, replica: Address, *, now: int) -> None:  # noqa: ARG002
+    def receive_unreachable(self, replica: Address, *, now: int) -> None:
         """Turns to the next replica, and asks it for everything at once."""
         if replica == self._replicas[0]:
             self._replicas.append(self._replicas.pop(0))
