@@ -45,13 +45,11 @@ class Seals:
         self._known: tuple[bytes, Continuation, int] = _NONE_KNOWN  # the user continuation sealed or opened last
 
     def transport(self, ring: Keyring, state: TransportState, nonce: bytes, now: int) -> bytes:
-        """As `seal_transport`."""
         if ring is not self._ring or not self._start <= now < self._stop:
             self._renew(ring, now)
         return self._head + nonce + self._transport(nonce, state.encode(), self._transport_bound)
 
     def user(self, ring: Keyring, value: Continuation, nonce: bytes, now: int, most_bytes: int) -> bytes:
-        """As `seal_user`."""
         if ring is not self._ring or not self._start <= now < self._stop:
             self._renew(ring, now)
         state, start, stop, consumed, more = value

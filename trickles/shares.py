@@ -32,7 +32,6 @@ class Shares(Generic[Item]):
         return len(self._hosts)
 
     def clear(self) -> None:
-        """All leave."""
         self._hosts.clear()
         self._items.clear()
         self._with.clear()

@@ -54,7 +54,6 @@ class LruCache(Generic[K, V]):
         return had > 0
 
     def clear(self) -> None:
-        """Forget all."""
         for key in list(self._items):
             self.drop(key)
 

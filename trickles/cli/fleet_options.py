@@ -38,7 +38,6 @@ _SERVER = "whom to ask for SRV records (repeatable; default: the system's name s
 
 
 def add_discovery_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--replica", metavar="HOST:PORT", action="append", default=[], help="a replica (repeatable)")
     parser.add_argument("--replica-dns", metavar="NAME:PORT", action="append", default=[], help=_DNS)
     parser.add_argument("--replica-srv", metavar="NAME", action="append", default=[], help=_SRV)
@@ -107,7 +106,6 @@ _SUITE = "sealed: all is confidential; open: data in clear, for trusted networks
 
 
 def add_fleet_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--server-key", metavar="FILE", help=_KEY)
     parser.add_argument("--policy", choices=_POLICIES, default="home", help=_POLICY)
     parser.add_argument("--suite", choices=["sealed", "open"], default="sealed", help=_SUITE)

@@ -63,7 +63,6 @@ from trickles.gateway.transparent import redirected
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     add_mode_arguments(parser)
     add_discovery_arguments(parser)
     add_fleet_arguments(parser)

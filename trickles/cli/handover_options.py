@@ -21,7 +21,6 @@ _MOST_PID_BYTES = 32
 
 
 def add_handover_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--pid-file", metavar="FILE", type=Path, help="write the process id here when ready")
     parser.add_argument("--control", metavar="FILE", type=Path, help=_CONTROL)
     parser.add_argument("--takeover", action="store_true", help=_TAKEOVER)

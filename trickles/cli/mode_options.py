@@ -18,7 +18,6 @@ from trickles.wire.kinds import Address
 
 
 def add_tls_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key (PEM), which no other user may read")
 
@@ -58,7 +57,6 @@ class Listening:
 
 
 def add_mode_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--listen", metavar="[MODE@]HOST:PORT", action="append", required=True, help=_LISTEN)
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help=_MODE)
     add_map_arguments(parser)

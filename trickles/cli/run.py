@@ -30,7 +30,6 @@ _HOOK = "reach programs that know no proxy too, by preloading proxychains"
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     add_map_arguments(parser)
     add_pass_arguments(parser)
     add_discovery_arguments(parser)

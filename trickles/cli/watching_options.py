@@ -19,7 +19,6 @@ _METRICS = "answer GET /metrics (Prometheus) and /health here; :PORT is on loopb
 
 
 def add_watching_arguments(parser: Parser) -> None:
-    """Declare them."""
     parser.add_argument("--access-log", metavar="FILE", help="a line for each connection that is over; - is stdout")
     parser.add_argument("--access-log-format", choices=list(FORMATS), default="text", help="default: text")
     parser.add_argument("--metrics", metavar="[HOST]:PORT", help=_METRICS)

@@ -91,7 +91,6 @@ class KeptFile:
         self._wanted = self._written = None
 
     def drop(self) -> None:
-        """Remove it."""
         self.leave()
         remove_file(self._path)
 
@@ -114,15 +113,12 @@ class Outlet(io.RawIOBase):
         self._turn = threading.RLock()  # reentrant: a signal's handler may write too
 
     def fileno(self) -> int:
-        """As `io.RawIOBase`."""
         return self._descriptor
 
     def writable(self) -> bool:
-        """As `io.RawIOBase`."""
         return True
 
     def isatty(self) -> bool:
-        """As `io.RawIOBase`."""
         with suppress(OSError):
             return os.isatty(self._descriptor)
         return False

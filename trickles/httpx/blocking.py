@@ -57,7 +57,6 @@ class LoopThread:
         self._open.add(stream)
 
     def forget(self, stream: AsyncFleetStream) -> None:
-        """Close it soon."""
         with self._lock:
             self._open.discard(stream)
             if self._loop is not None:  # else it is closed
@@ -139,7 +138,6 @@ class FleetStream(httpcore.NetworkStream):
         self._thread.run(self._inner.write(buffer, timeout))
 
     def close(self) -> None:
-        """Forget the connection."""
         self._thread.forget(self._inner)
 
     def get_extra_info(self, info: str) -> Any:

@@ -64,11 +64,9 @@ class AsyncFleetStream(httpcore.AsyncNetworkStream):
                 await self._stream.drain()
 
     async def aclose(self) -> None:
-        """Forget the connection."""
         self.close()
 
     def close(self) -> None:
-        """The same, at once."""
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:

@@ -66,7 +66,6 @@ class AsyncTricklesTransport(httpx.AsyncBaseTransport):
         return _told(response, _AsyncBody(response))
 
     async def aclose(self) -> None:
-        """Forget all connections."""
         await self._pool.aclose()
 
 

@@ -38,7 +38,6 @@ class PathCache:
         self._connections: Recent[bytes, Path] = Recent(limits.path_cache)  # the last opened of each
 
     def clear(self) -> None:
-        """Forget all that was opened."""
         self._paths.clear()
         self._connections.clear()
 

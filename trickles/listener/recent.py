@@ -37,7 +37,6 @@ class Recent(Generic[Key, Value]):
         return value
 
     def add(self, key: Key, value: Value) -> None:
-        """Remember one more."""
         if len(self.newer) >= self._half:
             self._old, self.newer = self.newer, {}
         self.newer[key] = value
@@ -47,5 +46,4 @@ class Recent(Generic[Key, Value]):
         return chain(self.newer.values(), self._old.values())
 
     def clear(self) -> None:
-        """Forget all."""
         self.newer, self._old = {}, {}

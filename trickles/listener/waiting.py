@@ -23,7 +23,6 @@ class Waiting:
         return len(self._grants)
 
     def clear(self) -> None:
-        """Forget all of them."""
         self._grants.clear()
         self._due.clear()
 

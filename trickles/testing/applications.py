@@ -32,7 +32,6 @@ class Fetch:
         self._reader = Reader(read_rate)
 
     def start(self, session: Session) -> None:
-        """Sends the request."""
         session.engine.write(self._request)
         session.engine.write_eof()
 

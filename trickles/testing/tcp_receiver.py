@@ -56,7 +56,6 @@ class TcpReceiver(Node):
         world.network.attach(address, self)
 
     def receive(self, packet: Packet) -> None:
-        """Takes one segment."""
         segment = packet.note
         if not isinstance(segment, Segment):
             return

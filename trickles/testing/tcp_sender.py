@@ -93,7 +93,6 @@ class RetransmissionTimeout:
         self.smoothed += (rtt - self.smoothed) // 8
 
     def back_off(self) -> None:
-        """Doubles the timeout."""
         self.backoff = min(self.backoff + 1, 6)
 
 
@@ -142,7 +141,6 @@ class TcpSender(Node):
         self._send()
 
     def receive(self, packet: Packet) -> None:
-        """Takes an acknowledgement."""
         ack = packet.note
         if not isinstance(ack, Ack):
             return

@@ -36,7 +36,6 @@ class Hello:
     sealed: bytes
 
     def encode(self) -> bytes:
-        """The datagram."""
         return _HELLO.pack(Kind.HELLO, self.suite, self.epoch, self.cookie) + self.sealed
 
     def bound(self) -> bytes:

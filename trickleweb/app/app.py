@@ -167,7 +167,6 @@ class App(Routes):
         return await dispatcher.respond(request)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """As `Application.read`."""
         return self._dispatcher.read(content, start, stop)
 
     async def startup(self) -> None:

@@ -62,7 +62,6 @@ class Dispatcher:
             return await self._errors.last(request, error, self._resolved)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """As `Application.read`."""
         try:
             return self.folders.read(content, start, stop)
         except ContentNotHere:

@@ -37,7 +37,6 @@ class Receiver:
         self._outgoing = outgoing
 
     async def __call__(self) -> Message:
-        """The next message."""
         if self._pieces is None:
             await self._outgoing.until_over()
         if self._outgoing.over:

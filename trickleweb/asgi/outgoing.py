@@ -65,7 +65,6 @@ class Outgoing:
         return self._ended or self.gone or self._error is not None
 
     def begin(self, begun: Begun) -> None:
-        """Send the head."""
         self._begun = begun
         self._changed.set()
 
@@ -139,7 +138,6 @@ class Outgoing:
         await self._until(lambda: self.over)
 
     def abandon_soon(self) -> None:
-        """As `abandon`, from any thread."""
         with suppress(RuntimeError):  # the loop is closed: nothing runs any more
             self._loop.call_soon_threadsafe(self.abandon)
 
@@ -216,5 +214,4 @@ class Chunks:
         return chunk
 
     async def aclose(self) -> None:
-        """Take nothing more."""
         self._outgoing.abandon()

@@ -31,7 +31,6 @@ _SHOWN_BREAKS = 3
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to try, such as main:app")
     add_app_arguments(parser)
     parser.add_argument("--get", metavar="PATH", action="append", help="ask for this path, with a query if need be")

@@ -64,7 +64,6 @@ class FleetCommands:
         return ("trickleweb.cli.replica", *gateway, *self._options.modules)
 
     def replica(self, index: int) -> Command:
-        """Start a replica."""
         name, options = replica_name(index), self._options
         shared = ["--reuse-port"] if options.reuse_port else []
         files = ["--status-file", str(self._run_dir.status_file(name))]

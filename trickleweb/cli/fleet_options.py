@@ -16,7 +16,6 @@ POLICIES = ("home", "spray", "stripe", "lowest-rtt")
 
 
 def add_fleet_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument("--replicas", metavar="N", type=whole_number(1, MAX_REPLICAS), default=3, help=_REPLICAS)
     parser.add_argument("--listen", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8080), help=_LISTEN)
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)

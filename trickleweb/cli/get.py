@@ -30,7 +30,6 @@ from trickleweb.http1 import phrase
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument("url", metavar="URL", help="http://HOST[:PORT]/PATH")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: the URL's last name; - for stdout)")
     parser.add_argument("--replica", metavar="HOST:PORT", type=address, action="append", help=_REPLICA)

@@ -66,7 +66,6 @@ class Process:
                 signal.pidfd_send_signal(self._descriptor, number)
 
     def kill(self) -> None:
-        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
@@ -163,6 +162,5 @@ class Pipe:
             self.inner = -1
 
     def abandon(self) -> None:
-        """Close both ends."""
         self.release()
         self._transport.close()

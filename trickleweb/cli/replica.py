@@ -35,7 +35,6 @@ from trickleweb.server import HttpService, Repeats
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     add_site_arguments(parser, needed=False)
     parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, in place of a folder")
     add_app_arguments(parser)

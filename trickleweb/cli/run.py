@@ -24,7 +24,6 @@ from trickleweb.cli.warmstart import python_module
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to serve, such as main:app")
     add_app_arguments(parser)
     parser.add_argument("--reload", action="store_true", help="replace the replicas when the program's files change")

@@ -28,7 +28,6 @@ from trickleweb.cli.rundir import RunDir
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     add_site_arguments(parser)
     add_fleet_arguments(parser)
     add_admin_argument(parser)

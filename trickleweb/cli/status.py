@@ -81,7 +81,6 @@ class Row(TypedDict):
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument(
         "--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help="as of serve (default: .run)"
     )

@@ -35,7 +35,6 @@ class Requests:
         undo.callback(self._file.close)
 
     def observe(self, answered: Answered) -> None:
-        """A response begins."""
         self._log(answered)
 
     def look_again(self) -> None:
@@ -43,7 +42,6 @@ class Requests:
         self._file.look_again()
 
     def figures(self) -> dict[str, object]:
-        """What is counted here."""
         return {"log_lines_lost": self._file.lost}
 
 
@@ -64,13 +62,11 @@ class Telling:
         return Named(Forwarded(application, self._peers) if self._peers.networks else application)
 
     def observe(self, answered: Answered) -> None:
-        """A response begins."""
         self.meter(answered)
         if self._log is not None:
             self._log.observe(answered)
 
     def figures(self) -> dict[str, object]:
-        """What is counted here."""
         lost = {} if self._log is None else self._log.figures()
         return {"errors": self.errors.count, "resumed": self.meter.resumed, **lost}
 

@@ -34,7 +34,6 @@ class Command(NamedTuple):
     name: str
 
     def argv(self, *, bytecode: bool = True) -> list[str]:
-        """The same as a command line."""
         return python_module(self.module, *self.words, bytecode=bytecode)
 
 

@@ -75,14 +75,12 @@ class NoIndex:
     """An index that forgets at once."""
 
     def get(self, stamp: Stamp) -> Hashes | None:  # noqa: ARG002
-        """Nothing is known."""
         return None
 
     def put(self, stamp: Stamp, hashes: Hashes) -> None:
         """Nothing is noted."""
 
     def get_block(self, stamp: Stamp, number: int) -> bytes | None:  # noqa: ARG002
-        """Nothing is known."""
         return None
 
     def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:

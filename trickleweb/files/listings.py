@@ -103,7 +103,6 @@ class Listings:
         return Plan(200, Headers(fields), (Inline(rendered.body),))
 
     def clear(self) -> None:
-        """Forget all."""
         self._arranged.clear()
         self._rendered.clear()
 

@@ -69,7 +69,6 @@ class HashedFile:
         self._checked: set[int] = set()  # blocks that are right in it
 
     def read(self, start: int, stop: int) -> bytes:
-        """As `OpenFile.read`."""
         stop = min(stop, self._size_bytes)
         data = disk.read_range(self._descriptor, start, max(start, stop))
         if disk.mark_of(self._descriptor) == self._mark:  # after the read: a write stamps the file first
@@ -86,7 +85,6 @@ class HashedFile:
         return b"".join(self._piece(number, start, stop, stamp) for number in numbers)
 
     def close(self) -> None:
-        """As `OpenFile.close`."""
         disk.close(self._descriptor)
 
     def _piece(self, number: int, start: int, stop: int, stamp: Stamp) -> bytes:
@@ -129,7 +127,6 @@ class SnapshotFile:
         return self._stamp
 
     def read(self, start: int, stop: int) -> bytes:
-        """As `OpenFile.read`."""
         stop = min(stop, self._snapshot.size_bytes)
         data = disk.read_range(self._descriptor, start, max(start, stop))
         self.check(disk.stamp_of(self._descriptor), held=True)
@@ -151,7 +148,6 @@ class SnapshotFile:
         return disk.duplicate(self._descriptor)
 
     def close(self) -> None:
-        """As `OpenFile.close`."""
         disk.close(self._descriptor)
 
     def _is_renamed(self, stamp: Stamp) -> bool:
@@ -190,6 +186,5 @@ class OpenFiles:
         return self._files.shrink()
 
     def clear(self) -> None:
-        """Close all."""
         self._files.clear()
         self.verified.clear()

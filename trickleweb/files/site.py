@@ -61,7 +61,6 @@ class StaticSite:
         return self._store.read(content, start, stop)
 
     def strong_name(self, content: str) -> str | None:
-        """As `FileStore.strong_name`."""
         return self._store.strong_name(content)
 
     def drop_caches(self) -> None:

@@ -20,7 +20,6 @@ class Found(Generic[E]):
 
     @property
     def endpoint(self) -> E:
-        """Who answers."""
         return self.by.endpoint
 
 

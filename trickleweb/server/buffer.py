@@ -29,7 +29,6 @@ class BodyBuffer:
         self._tail = bytearray()
 
     def append(self, data: bytes) -> None:
-        """The next bytes."""
         self._tail += data
         self.stop += len(data)
         if len(self._tail) >= _BLOCK_BYTES:
@@ -76,7 +75,6 @@ class BodyBuffer:
             del self._offsets[0], self._before[0]
 
     def clear(self) -> None:
-        """Keep nothing."""
         self._made.update(self._tail)
         for each in (self._offsets, self._blocks, self._before, self._tail):
             each.clear()

@@ -47,13 +47,11 @@ class Observer:
             self._event_us = self._clock_us()
 
     def begun(self, head: Head | None, peer: str, status: int, body_bytes: int | None) -> None:
-        """A response begins at once."""
         self.statuses[status] += 1
         if self.observe is not None:
             self._report(head, peer, status, body_bytes, self._event_us, resumed=False)
 
     def started(self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
-        """A response begins."""
         self.statuses[status] += 1
         if self.observe is not None:
             self._report(head, peer, status, body_bytes, began_us, resumed=False)

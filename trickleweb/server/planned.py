@@ -36,7 +36,6 @@ class Planner:
         self._made: LruCache[tuple[int, Delivery], tuple[Plan, int, Sendable]] = LruCache(remembered_bytes)
 
     def drop_caches(self) -> None:
-        """Forget everything."""
         self._made.clear()
 
     def terms(self, head: Head) -> Terms | None:

@@ -38,7 +38,6 @@ class Repeats:
         self._answers: LruCache[bytes, Repeat] = LruCache(_REMEMBERED_BYTES)
 
     def clear(self) -> None:
-        """Forget all."""
         self._answers.clear()
 
     def find(self, window: InputWindow) -> Repeat | None:

@@ -55,7 +55,6 @@ class StreamCache:
             stream.producer.close()
 
     def clear(self) -> None:
-        """Close all."""
         for where in list(self._streams):
             self.drop(where)
         if self._timer is not None:

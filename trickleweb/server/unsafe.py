@@ -102,7 +102,6 @@ class AtMostOnce:
         self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
 
     def close(self) -> None:
-        """Ask no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:

@@ -29,16 +29,13 @@ class MemoryLedger:
 
     @property
     def store_id(self) -> bytes:
-        """As `Ledger.store_id`."""
         return self._shared.store_id
 
     def claim(self, key: bytes, *, now: int) -> Claim:
-        """As `Ledger.claim`."""
         with self._shared.lock:
             return self._claim(key, now)
 
     def adopt(self, key: bytes, *, now: int) -> Claim:
-        """As `Ledger.adopt`."""
         with self._shared.lock:
             standing = self._claim(key, now)
             if isinstance(standing, Lost):
@@ -47,12 +44,10 @@ class MemoryLedger:
             return standing
 
     def find(self, key: bytes) -> Done | None:
-        """As `Ledger.find`."""
         row = self._shared.rows.get(key)
         return Done(row[1]) if row is not None and row[1] is not None else None
 
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
-        """As `Ledger.complete`."""
         with self._shared.lock:
             row = self._shared.rows.get(key)
             if row is not None and row[1] is not None:
@@ -61,14 +56,12 @@ class MemoryLedger:
             return plan
 
     def release(self, key: bytes) -> None:
-        """As `Ledger.release`."""
         with self._shared.lock:
             row = self._shared.rows.get(key)
             if row is not None and row[:2] == (self.owner, None):
                 del self._shared.rows[key]
 
     def expire(self, *, before: int) -> int:
-        """As `Ledger.expire`."""
         with self._shared.lock:
             old = [key for key, row in self._shared.rows.items() if row[2] < before]
             for key in old:

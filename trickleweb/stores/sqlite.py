@@ -85,7 +85,6 @@ class SqliteLedger:
             self._let_go()
 
     def claim(self, key: bytes, *, now: int) -> Claim:
-        """As `Ledger.claim`."""
         with self._exclusive():
             self._sweep_sometimes(now)
             self._sync("FULL")
@@ -100,7 +99,6 @@ class SqliteLedger:
                     return self._standing(*row)
 
     def adopt(self, key: bytes, *, now: int) -> Claim:
-        """As `Ledger.adopt`."""
         with self._exclusive():
             self._sync("FULL")
             row = self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone()
@@ -111,7 +109,6 @@ class SqliteLedger:
         return self.claim(key, now=now)  # somebody else was faster
 
     def find(self, key: bytes) -> Done | None:
-        """As `Ledger.find`."""
         with self._exclusive():
             row = self._execute("SELECT plan FROM claims WHERE key = ? AND plan IS NOT NULL", key).fetchone()
             return None if row is None else Done(bytes(row[0]))
@@ -133,7 +130,6 @@ class SqliteLedger:
             return plan if row is None else bytes(row[0])
 
     def release(self, key: bytes) -> None:
-        """As `Ledger.release`."""
         with self._exclusive():
             self._execute("DELETE FROM claims WHERE key = ? AND owner = ? AND plan IS NULL", key, self._owner)
 

@@ -57,7 +57,6 @@ class AdminServer:
         return 404, "text/plain", "there are /metrics and /health\n"
 
     def close(self) -> None:
-        """Stop."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -52,7 +52,6 @@ class ErrorHandler(logging.Handler):
         self._errors = errors
 
     def emit(self, record: logging.LogRecord) -> None:
-        """As `logging.Handler`."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Exception):
             self._errors(error)

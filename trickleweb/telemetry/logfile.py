@@ -29,7 +29,6 @@ class LogFile:
             self._descriptor = _opened(self._path)  # here an OSError is for who named the file
 
     def write(self, line: str) -> None:
-        """Append a line."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         try:
             if not _takes(self._descriptor, len(data)) or os.write(self._descriptor, data) < len(data):

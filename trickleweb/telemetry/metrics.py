@@ -22,7 +22,6 @@ class Meter:
         self._sum_us = 0
 
     def __call__(self, answered: Answered) -> None:
-        """Count a response."""
         if answered.resumed:
             self.resumed += 1
             return

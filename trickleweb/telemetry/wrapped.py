@@ -21,27 +21,21 @@ class Wrapped:
 
     @property
     def steps(self) -> StepsTable:
-        """As the inner one's."""
         return self.inner.steps
 
     def terms(self, head: Head) -> Terms:
-        """As the inner one's."""
         return self.inner.terms(head)
 
     async def respond(self, request: Request) -> Response:
-        """As the inner one's."""
         return await self.inner.respond(request)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """As the inner one's."""
         return self.inner.read(content, start, stop)
 
     async def startup(self) -> None:
-        """As the inner one's."""
         await self.inner.startup()
 
     async def shutdown(self) -> None:
-        """As the inner one's."""
         await self.inner.shutdown()
 
 
@@ -56,7 +50,6 @@ class Named(Wrapped):
         super().__init__(inner)
 
     async def respond(self, request: Request) -> Response:
-        """As the application's."""
         _CURRENT.set(request)
         return await self.inner.respond(request)
 

@@ -95,7 +95,6 @@ class _Watched(Wrapped):
         self._request: Request | None = None
 
     async def respond(self, request: Request) -> Response:
-        """As the inner one's."""
         self._request = request
         return await self.inner.respond(request)
 

@@ -39,7 +39,6 @@ class Listed:
         self._resolve = resolve
 
     async def find(self) -> list[Address]:
-        """As the promise of `Source` says."""
         return [(await self._resolve(host, port))[0] for host, port in self._replicas]
 
 
@@ -92,7 +91,6 @@ class AddressRecords:
         self._resolve = resolve
 
     async def find(self) -> list[Address]:
-        """As the promise of `Source` says."""
         return await self._resolve(*self._place)
 
 
@@ -106,7 +104,6 @@ class ServiceRecords:
         self._resolve = resolve
 
     async def find(self) -> list[Address]:
-        """As the promise of `Source` says."""
         answer = await self._servers.services(self._name)
         best = min((each.priority for each in answer.services), default=0)
         services = [each for each in answer.services if each.priority == best and each.target]

@@ -16,7 +16,6 @@ class Descriptors:
         self._open: dict[str, int] = {}
 
     def close(self) -> None:
-        """Close all."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()

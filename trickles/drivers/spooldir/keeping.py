@@ -63,7 +63,6 @@ class Keeper:
         return sum(map(self._visit, turn))
 
     def visit_all(self) -> int:
-        """A whole round."""
         self._turn = iter(())
         return self.visit(FOLDERS)
 

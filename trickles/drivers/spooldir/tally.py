@@ -44,7 +44,6 @@ class Usage(NamedTuple):
     logs: int = 0
 
     def plus(self, byte_count: int, logs: int) -> Usage:
-        """That much more."""
         return Usage(self.byte_count + byte_count, self.logs + logs)
 
 

@@ -96,15 +96,12 @@ class Cheat:
     # what the simulator calls
 
     def connect(self, *, now: int) -> None:
-        """As the engine."""
         self.client.connect(now=now)
 
     def write(self, data: bytes) -> None:
-        """As the engine."""
         self.client.write(data)
 
     def write_eof(self) -> None:
-        """As the engine."""
         self.client.write_eof()
 
     def receive_datagram(self, datagram: bytes, source: Address, *, now: int) -> None:  # noqa: ARG002
@@ -122,7 +119,6 @@ class Cheat:
             self.incoming(reply, datagram, now)
 
     def receive_unreachable(self, replica: Address, *, now: int) -> None:
-        """As the engine."""
         self.client.receive_unreachable(replica, now=now)
 
     def handle_timeout(self, *, now: int) -> None:
@@ -143,7 +139,6 @@ class Cheat:
         return due if due < NEVER else None
 
     def next_event(self) -> object | None:
-        """As the engine."""
         return self.client.next_event()
 
 
@@ -163,7 +158,6 @@ class Paced(Cheat):
             yield from self.strike(now)
 
     def next_extra(self) -> int:
-        """One interval later."""
         return self._next if self.peer.transport is not None and not self.peer.transport.embryo else NEVER
 
     def strike(self, now: int) -> Iterator[bytes]:  # noqa: ARG002

@@ -26,7 +26,6 @@ class Replayer(Cheat):
     """Sends every datagram three times."""
 
     def outgoing(self, datagram: bytes) -> Iterator[bytes]:
-        """The copies."""
         yield from (datagram,) * 3
 
 
@@ -173,7 +172,6 @@ class Hoarder(Second):
         self._at = 0
 
     def attack(self, now: int) -> Iterator[bytes]:  # noqa: ARG002
-        """One beginning."""
         peer, frame = self.second, self._best()[self.turn % BEST]
         base = frame.episode.base
         self._at = max(self._at, peer.top) + self.APART
@@ -194,7 +192,6 @@ class HelloFlooder(Paced):
     interval = 24 * MILLISECOND  # 1,200 bytes each: 400 kbit/s
 
     def strike(self, now: int) -> Iterator[bytes]:
-        """One hello."""
         yield Peer(f"{self.seed}/{now}").hello(self.certificate, REQUEST, wanted=1 << 20)
 
 
@@ -209,7 +206,6 @@ class ConnectionFlooder(Paced):
         self._restarts: list[bytes] = []
 
     def strike(self, now: int) -> Iterator[bytes]:
-        """The next connection."""
         self._newest = Peer(f"{self.seed}/{now}")
         yield self._newest.hello(self.certificate, REQUEST, wanted=1 << 20)
 

@@ -68,7 +68,6 @@ class DeskTarget:
         return tracemalloc.get_traced_memory()[0]
 
     def close(self) -> None:
-        """Stop tracing."""
         tracemalloc.stop()
 
     def pause(self, duration: int) -> None:

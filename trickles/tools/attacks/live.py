@@ -63,7 +63,6 @@ class LiveTarget:
         self.close()
 
     def close(self) -> None:
-        """Close the sockets."""
         for each in self._sockets:
             each.close()
 
@@ -87,7 +86,6 @@ class LiveTarget:
         return answers
 
     def pause(self, duration: int) -> None:
-        """Wait."""
         time.sleep(duration / 1_000_000)
 
     def memory_bytes(self) -> int | None:

@@ -82,7 +82,6 @@ class Victim(Node):
     received_bytes = 0
 
     def receive(self, packet: Packet) -> None:
-        """Count."""
         self.received_bytes += len(packet.data)
 
 

@@ -33,7 +33,6 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
     parser.add_argument("--size", metavar="SIZE", type=size, default=10**9, help="bytes to move (default: 1G)")
     parser.add_argument("--replicas", metavar="N", type=whole_number(1, MAX_REPLICAS), default=3, help=_REPLICAS)
     parser.add_argument("--limit-rate", metavar="SIZE", type=size, help=_RATE)
