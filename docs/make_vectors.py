@@ -22,10 +22,10 @@ from trickles.limits import DEFAULT_LIMITS
 from trickles.listener.sizes import size_proof
 from trickles.nonce import NonceSequence
 from trickles.service import Continuation, Refusal
-from trickles.session import Session, connection_id, connection_identity
+from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
-from trickles.trickle import Episode, Recovery, course, rescaled, restarted
+from trickles.trickle import Episode, LossRecovery, course, rescaled, restarted
 from trickles.wire.hello import ASK_BYTES, HELLO_HEADER_BYTES, HPKE_OVERHEAD, NO_COOKIE, Hello, HelloInside
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite, address_bytes
 from trickles.wire.piece import Receipt, commit_body, piece_body
@@ -191,7 +191,7 @@ def requests() -> list[Json]:
     for number, (what, body) in enumerate(bodies.items(), 7):
         for suite in Suite:
             header = request_header(Kind.REQUEST, blob(suite), number)
-            datagram = Session(SECRET, suite).seal_request(header, body.encode())
+            datagram = SessionKeys(SECRET, suite).seal_request(header, body.encode())
             fields = {name: value for name, value in body._asdict().items() if value not in ((), b"")}
             if body.runs:
                 fields["runs"] = [(start, stop, f"{nonce:016x}") for start, stop, nonce in body.runs]
@@ -216,7 +216,7 @@ def responses() -> list[Json]:
             frames += user.encode() if flags & ResponseFlag.USER else b""
             proof = NonceSequence(NONCE_KEY).run(number, number + 1)
             clear = HEADER.pack(Kind.RESPONSE, flags, 7, SALT, number, proof, 40_000) + frames
-            parts = Session(SECRET, suite).seal_response(clear, OUTPUT, tagged=bool(frames))
+            parts = SessionKeys(SECRET, suite).seal_response(clear, OUTPUT, tagged=bool(frames))
             row = {"what": what, "suite": int(suite), "flags": flags, "request": 7, "salt": SALT, "number": number}
             row |= {"proof": f"{proof:016x}", "offset": 40_000, "frames": frames}
             rows.append(row | {"data": OUTPUT, "bytes": b"".join(parts)})
@@ -225,7 +225,7 @@ def responses() -> list[Json]:
 
 def others() -> list[Json]:
     """Refusals, pings, pongs, pieces and receipts, in suite sealed."""
-    session, number = Session(SECRET, Suite.SEALED), 65_545
+    session, number = SessionKeys(SECRET, Suite.SEALED), 65_545
     fresh = TransportFrame(Episode(0, 3, 65_536), True, blob(Suite.SEALED, embryo=True))
     rows: list[Json] = [{"what": "hint of an unknown epoch", "bytes": refusal_header(Refusal.EPOCH, number, SALT)}]
     for code in Refusal:
@@ -287,7 +287,7 @@ def _law(episode: Episode) -> Json:
     return {"base": episode.base, "start": episode.start, "ssthresh": episode.ssthresh}
 
 
-def _recovery(recovery: Recovery) -> Json:
+def _recovery(recovery: LossRecovery) -> Json:
     return {"hole": recovery.hole, "last": recovery.last, "reduced": recovery.reduced}
 
 

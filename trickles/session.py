@@ -35,7 +35,7 @@ def connection_identity(secret: bytes) -> bytes:
     return expand(secret, Purpose.IDENTITY)
 
 
-class Session:
+class SessionKeys:
     """Both directions' ciphers. Request nonces count (the client holds state), response nonces bring a random salt.
 
     `connection` is the label on the wire, `identity` what the connection owns things under.

@@ -36,7 +36,7 @@ class Episode(NamedTuple):
         return number + LAWS[law].window(number - base, start, ssthresh)
 
 
-class Recovery(NamedTuple):
+class LossRecovery(NamedTuple):
     """A loss, decided by its first hole: proportional rate reduction (RFC 6937) in closed form."""
 
     hole: int
@@ -67,7 +67,7 @@ class Leg(NamedTuple):
     """One episode of a course and the loss that ends it, if any."""
 
     episode: Episode
-    recovery: Recovery | None = None
+    recovery: LossRecovery | None = None
 
     def edge(self, number: int) -> int:
         """See module text; `number` must lie in this leg."""
@@ -130,7 +130,7 @@ def course(episode: Episode, runs: Sequence[Range]) -> Course:
         while at < len(runs) and runs[at][0] < last:
             received.append((runs[at][0], min(runs[at][1], last)))
             at += 1
-        recovery = Recovery(hole, window, reduced_window(window), tuple(received))
+        recovery = LossRecovery(hole, window, reduced_window(window), tuple(received))
         legs.append(Leg(episode, recovery))
         if end <= last or not received:
             return Course(tuple(legs))

@@ -11,8 +11,7 @@ from trickleweb.limits import DEFAULT_LIMITS
 if TYPE_CHECKING:  # a replica of files starts sooner without them
     from trickleweb.bodies import StepsTable
     from trickleweb.errors import HTTPError
-    from trickleweb.messages import Plan
-    from trickleweb.messages import Request as Head
+    from trickleweb.messages import Plan, RequestHead
     from trickleweb.request import Request
     from trickleweb.responses import Response
 
@@ -33,7 +32,7 @@ class Application(Protocol):
     def steps(self) -> StepsTable:
         """All stepped bodies that its responses may have."""
 
-    def terms(self, head: Head) -> Terms:
+    def terms(self, head: RequestHead) -> Terms:
         """The terms of a request; `HTTPError` for one that is refused whatever its body (404, 405, 413)."""
 
     async def respond(self, request: Request) -> Response:
@@ -59,7 +58,7 @@ class Planning(Protocol):
     A server asks it first, without an event loop.
     """
 
-    def plan(self, head: Head) -> Plan | None:
+    def plan(self, head: RequestHead) -> Plan | None:
         """The response, or `HTTPError`; None if it takes the application. `HashPending`: worth asking again soon."""
 
     def error_page(self, error: HTTPError) -> Plan | None:

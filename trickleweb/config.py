@@ -39,14 +39,14 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """Where settings come from: `read` gives those of the fields that are there, `place` names any of them."""
 
     read: Callable[[Mapping[str, Any]], Mapping[str, Given]]
     place: Callable[[str], str]
 
 
-def load(kind: type[T], *sources: Source) -> T:
+def load(kind: type[T], *sources: ConfigSource) -> T:
     """A value of the dataclass `kind`, each field from the first source that has it, else its default.
 
     Fields are str, int, float, bool, Path, a Literal, a tuple of one of these (`tuple[str, ...]`), or any of them or
@@ -64,7 +64,7 @@ def load(kind: type[T], *sources: Source) -> T:
     return kind(**{name: _converted(each.value, types[name], each.place) for name, each in given.items()})
 
 
-def environ(prefix: str, variables: Mapping[str, str] = os.environ) -> Source:
+def environ(prefix: str, variables: Mapping[str, str] = os.environ) -> ConfigSource:
     """Environment variables: the field `page_size` is NOTES_PAGE_SIZE if the prefix is NOTES_."""
 
     def place(name: str) -> str:
@@ -73,10 +73,10 @@ def environ(prefix: str, variables: Mapping[str, str] = os.environ) -> Source:
     def read(types: Mapping[str, Any]) -> dict[str, Given]:
         return {name: Given(variables[place(name)], place(name)) for name in types if place(name) in variables}
 
-    return Source(read, place)
+    return ConfigSource(read, place)
 
 
-def toml_file(path: str | os.PathLike[str], *, table: str = "", optional: bool = False) -> Source:
+def toml_file(path: str | os.PathLike[str], *, table: str = "", optional: bool = False) -> ConfigSource:
     """A TOML file, or one table of it; `BadConfig` if it is not there, unless it is `optional`, or is no TOML."""
 
     def place(name: str) -> str:
@@ -92,10 +92,10 @@ def toml_file(path: str | os.PathLike[str], *, table: str = "", optional: bool =
                 raise BadConfig(f"{place(name)} is unknown: there are {', '.join(sorted(types))}")
         return {name: Given(value, place(name)) for name, value in values.items()}
 
-    return Source(read, place)
+    return ConfigSource(read, place)
 
 
-def flags(words: Sequence[str]) -> Source:
+def flags(words: Sequence[str]) -> ConfigSource:
     """Words of a command line: `--page-size 20`, `--page-size=20`; `--debug` and `--no-debug` for a bool."""
 
     def place(name: str) -> str:
@@ -119,7 +119,7 @@ def flags(words: Sequence[str]) -> Source:
             found[name] = Given(value if constant is None or equals else constant, word)
         return found
 
-    return Source(read, place)
+    return ConfigSource(read, place)
 
 
 def _is_needed(field: dataclasses.Field[Any]) -> bool:

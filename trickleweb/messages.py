@@ -29,7 +29,7 @@ Framing = NoBody | Length | Chunked
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestHead:
     """One request's head, checked; what the connection's input holds from the request's first byte.
 
     Text is Latin-1 as on the wire except `path`, which is percent-decoded UTF-8.

@@ -16,7 +16,7 @@ from trickles.handshake import EpochKeys, hello_public_key, valid_cookie, verify
 from trickles.keyring import Epoch, Keyring
 from trickles.nonce import NonceSequence
 from trickles.service import Continuation, Refusal
-from trickles.session import Session, connection_id, connection_identity
+from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
 from trickles.wire.hello import NO_COOKIE, parse_hello_untrusted
@@ -172,7 +172,7 @@ def test_requests(vector: dict[str, Any]) -> None:
     assert by_hand.to_server(Kind.REQUEST, suite, SECRET, blob, number, plaintext) == datagram
     header, found, asked = split_untrusted(datagram)
     assert (found, asked) == (blob, number)
-    opened = Session(SECRET, Suite(suite)).open_request_untrusted(header, datagram)
+    opened = SessionKeys(SECRET, Suite(suite)).open_request_untrusted(header, datagram)
     assert opened == plaintext
     assert parse_body_untrusted(opened).encode() == plaintext
 
@@ -187,7 +187,7 @@ def test_responses(vector: dict[str, Any]) -> None:
     assert HEADER.unpack_from(datagram)[1:] == fields
     parsed = parse_frames_untrusted(datagram, vector["flags"])
     rest = datagram[parsed.data_at :]
-    session = Session(SECRET, Suite(suite))
+    session = SessionKeys(SECRET, Suite(suite))
     opened = session.open_response_untrusted(datagram[: parsed.data_at], rest, tagged=bool(frames))
     assert bytes(opened) == data
     assert frames_by_hand(suite, vector["flags"]) == frames
@@ -220,7 +220,7 @@ def test_refusals(code: Refusal) -> None:
     assert len(datagram) <= 200
     head = parse_refusal_untrusted(datagram)
     assert (head.code, head.request, head.transport is not None, head.worked_us) == (code, number, mends, worked_us)
-    Session(SECRET, Suite.SEALED).check_untrusted(head.clear, head.tag)
+    SessionKeys(SECRET, Suite.SEALED).check_untrusted(head.clear, head.tag)
 
 
 def test_the_hint_of_an_unknown_epoch_has_no_tag() -> None:
@@ -254,7 +254,7 @@ def test_piece_and_receipt() -> None:
     datagram = octets(piece["bytes"])
     assert datagram == by_hand.to_server(Kind.PIECE, by_hand.SEALED, SECRET, BLOBS[1, False], number, plaintext)
     header, _, _ = split_untrusted(datagram)
-    opened = Session(SECRET, Suite.SEALED).open_request_untrusted(header, datagram)
+    opened = SessionKeys(SECRET, Suite.SEALED).open_request_untrusted(header, datagram)
     assert parse_piece_untrusted(opened) == (piece["offset"], data)
     answer, start, stop = octets(got["bytes"]), got["start"], got["stop"]
     proof = by_hand.receipt(octets(KEYS["nonce_key_after_first_restart"]), octets(KEYS["spool"]), start, stop)

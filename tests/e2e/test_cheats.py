@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peer import Packet, Peer
+from tests.support.peer import OpenedPacket, Peer
 from tests.support.processes import PATIENCE_SECONDS, Fleet
 from tests.support.replica_program import IDENTITY
 from trickles.handshake import certify
@@ -45,7 +45,7 @@ class Line:
             answers.append(answer)
         return answers
 
-    def ask(self, datagram: bytes) -> list[Packet]:
+    def ask(self, datagram: bytes) -> list[OpenedPacket]:
         """As `send`, taken in."""
         return self.peer.read(self.send(datagram))
 

@@ -13,7 +13,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1 import decode_chunked, parse_head_untrusted
 from trickleweb.limits import Limits
-from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, Request
+from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, RequestHead
 from trickleweb.server.fixed import last_response
 
 LIMITS = Limits(max_request_line_bytes=300, max_header_bytes=600, max_headers=16, max_body_bytes=1000)
@@ -73,14 +73,14 @@ def judge(data: bytes) -> str:
     return "read"
 
 
-def read(data: bytes) -> Request | NeedMore:
+def read(data: bytes) -> RequestHead | NeedMore:
     request = parse_head_untrusted(data, LIMITS)
-    if isinstance(request, Request) and isinstance(request.framing, Chunked):
+    if isinstance(request, RequestHead) and isinstance(request.framing, Chunked):
         decode_chunked(data[request.head_bytes :], limits=LIMITS)
     return request
 
 
-def hold(request: Request, data: bytes) -> None:
+def hold(request: RequestHead, data: bytes) -> None:
     head = data[: request.head_bytes]
     assert head.endswith(b"\r\n\r\n"), data
     assert b"\0" not in head, data

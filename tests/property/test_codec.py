@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trickles.errors import BadPacket
 from trickles.service import Refusal
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.hello import (
     CERTIFICATE_BYTES,
@@ -78,7 +78,7 @@ def test_a_request_body_reads_back(body: RequestBody) -> None:
 def test_a_whole_request_reads_back_and_is_at_least_as_long_as_any_refusal(
     suite: Suite, body: RequestBody, blob: bytes, number: int
 ) -> None:
-    session = Session(bytes(32), suite)
+    session = SessionKeys(bytes(32), suite)
     datagram = session.seal_request(request_header(Kind.REQUEST, blob, number), body.encode())
     header, found, request = split_untrusted(datagram)
     assert (len(datagram) >= 200, header[0], found, request) == (True, Kind.REQUEST, blob, number)

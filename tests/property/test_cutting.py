@@ -8,7 +8,7 @@ from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path
 from trickles.listener.responder import Grant, budget_bytes, coalesced, packets, room_bytes
 from trickles.nonce import NonceSequence
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.kinds import Burst, Kind, ResponseFlag, Suite
 from trickles.wire.response import CONTROL_COPIES, HEADER, HEADER_BYTES
@@ -20,7 +20,7 @@ Opened = tuple[int, int, int, int, bytes]  # flags, number, nonce, offset, data
 
 
 def grant(suite: Suite, count: int, flags: int, frames: bytes) -> Grant:
-    session = Session(SECRET, suite)
+    session = SessionKeys(SECRET, suite)
     state = TransportState(suite, False, 0, bytes(16), SIZE, Episode(0, 10, 10), SECRET, KEY)
     path = Path(state, session, NonceSequence(KEY), Seals(session.connection, session.identity))
     stop, source = FIRST + count, ("192.0.2.7", 9)
@@ -29,7 +29,7 @@ def grant(suite: Suite, count: int, flags: int, frames: bytes) -> Grant:
 
 
 def opened(suite: Suite, burst: Burst, frames: bytes) -> list[Opened]:
-    session, found = Session(SECRET, suite), []
+    session, found = SessionKeys(SECRET, suite), []
     for datagram in burst.datagrams():
         kind, flags, request, _, number, nonce, offset = HEADER.unpack_from(datagram)
         assert (kind, request) == (Kind.RESPONSE, 70_000 & 0xFFFF)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tests.support.outcomes import outcome
 from trickleweb.errors import HTTPError, UnsafeHeader
 from trickleweb.headers import Headers, format_date, parse_date
-from trickleweb.http1 import ChunkedState, Delivery, decode_chunked, parse_head_untrusted, render_head
+from trickleweb.http1 import BodyDelivery, ChunkedState, decode_chunked, parse_head_untrusted, render_head
 from trickleweb.http1.target import decode_path, encoded_target
-from trickleweb.messages import NeedMore, Request
+from trickleweb.messages import NeedMore, RequestHead
 
 TOKENS = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=20)
 VALUES = st.text("".join(map(chr, [9, *range(32, 127), *range(160, 256)])), max_size=40).map(
@@ -32,7 +32,7 @@ def valid(target: str) -> bool:
 def test_fields_come_out_as_they_went_in(target: str, pairs: list[tuple[str, str]], behind: bytes) -> None:
     head = f"GET {target} HTTP/1.1\r\nHost: a\r\n" + "".join(f"{name}: {value} \r\n" for name, value in pairs) + "\r\n"
     request = parse_head_untrusted(head.encode("latin-1") + behind)
-    assert isinstance(request, Request)
+    assert isinstance(request, RequestHead)
     assert (request.target, request.head_bytes) == (target, len(head))
     assert request.headers.pairs == (("host", "a"), *((name.lower(), value) for name, value in pairs))
 
@@ -84,7 +84,7 @@ def test_any_input_is_a_request_or_incomplete_or_refused(data: bytes, start: byt
         assert request.close
         assert request.status in (301, 308, 400, 414, 417, 431, 501, 505)
     else:
-        assert isinstance(request, Request | NeedMore)
+        assert isinstance(request, RequestHead | NeedMore)
 
 
 ANYTHING = st.text(st.characters(max_codepoint=0x17F), max_size=12)
@@ -92,7 +92,7 @@ ANYTHING = st.text(st.characters(max_codepoint=0x17F), max_size=12)
 
 @given(st.lists(st.tuples(ANYTHING | TOKENS, ANYTHING), max_size=4))
 def test_a_rendered_head_reads_back_as_what_was_set_or_is_not_rendered(pairs: list[tuple[str, str]]) -> None:
-    delivery = Delivery(0, chunked=False, has_body=False, keep_alive=True)
+    delivery = BodyDelivery(0, chunked=False, has_body=False, keep_alive=True)
     try:
         head = render_head(200, Headers(tuple(pairs)), delivery, date_seconds=0)
     except UnsafeHeader:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.model import Walk, runs_of, walked
 from trickles.ranges import Range
-from trickles.trickle import Course, Episode, Leg, Recovery, course
+from trickles.trickle import Course, Episode, Leg, LossRecovery, course
 
 EPISODES = [Episode(0, 1, 1), Episode(0, 2, 4), Episode(7, 3, 64), Episode(0, 4, 2), Episode(9, 14, 7)]
 EPISODE = st.builds(Episode, st.integers(0, 1000), st.integers(1, 40), st.integers(1, 80), st.just(1))
@@ -163,7 +163,7 @@ def test_holes_in_the_same_window_cost_nothing_more() -> None:
 def test_a_hole_at_or_above_the_recovery_is_a_new_loss() -> None:
     followed = course(Episode(0, 4, 4), [(0, 4), (5, 8), (9, 10)])
     first, second = followed.legs
-    assert first == Leg(Episode(0, 4, 4), Recovery(4, 5, 2, ((5, 8),)))
+    assert first == Leg(Episode(0, 4, 4), LossRecovery(4, 5, 2, ((5, 8),)))
     assert second.episode == Episode(9, 2, 2)
     assert isinstance(followed, Course)
     assert course(Episode(0, 4, 4), [(0, 4), (5, 9), (10, 11)]).legs[1].recovery is not None
@@ -172,7 +172,7 @@ def test_a_hole_at_or_above_the_recovery_is_a_new_loss() -> None:
 def test_a_run_that_reaches_beyond_a_recovery_counts_on_both_sides_of_its_end() -> None:
     followed = course(Episode(0, 4, 4), [(0, 4), (8, 1000), (1001, 1010)])
     first, second = followed.legs
-    assert first.recovery == Recovery(4, 5, 2, ((8, 9),))
+    assert first.recovery == LossRecovery(4, 5, 2, ((8, 9),))
     assert second.episode == Episode(9, 1, 2)
     assert second.recovery is not None
     assert second.recovery.hole == 1000

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.desk import Desk
-from tests.support.peer import SOURCE, Packet
+from tests.support.peer import SOURCE, OpenedPacket
 from trickles.service import Continuation, Event, Reply
 from trickles.wire.kinds import ResponseFlag, Suite
 
@@ -47,7 +47,7 @@ def joined(chunks: list[tuple[int, memoryview]]) -> list[tuple[int, int]]:
     return stretches
 
 
-def asked(suite: Suite, reply: Reply, size: int, hi: int) -> list[Packet]:
+def asked(suite: Suite, reply: Reply, size: int, hi: int) -> list[OpenedPacket]:
     """The packets of that reply, to a request that earns twice as many numbers as it speaks for."""
     service = Says()
     desk = Desk(service, suite=suite)

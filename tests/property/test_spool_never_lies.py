@@ -25,7 +25,7 @@ from trickles.listener.paths import Path
 from trickles.listener.spooling import Spooler
 from trickles.nonce import NonceSequence
 from trickles.service import Spooled
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.spool import SpoolBusy
 from trickles.trace import Counters
 from trickles.trickle import Episode
@@ -40,7 +40,7 @@ SEEDS = range(25)
 
 def client(chance: Random) -> Path:
     secret, nonce_key = chance.randbytes(32), chance.randbytes(16)
-    session = Session(secret, Suite.SEALED)
+    session = SessionKeys(secret, Suite.SEALED)
     state = TransportState(Suite.SEALED, False, 0, bytes(16), 1200, Episode(9, 10, 100), secret, nonce_key)
     seals = Seals(session.connection, session.identity)
     return Path(state, session, NonceSequence(nonce_key), seals)

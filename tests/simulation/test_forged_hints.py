@@ -12,7 +12,7 @@ from tests.support.inside import parts
 from tests.support.toynet import Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import Client, ClientConfig
-from trickles.client.fleet import MOST_REMEMBERED, SUSPECT_FOR, Fleet
+from trickles.client.fleet import MOST_REMEMBERED, SUSPECT_FOR, ReplicaSet
 from trickles.service import Refusal
 from trickles.spool import MemorySpool
 from trickles.testing import MILLISECOND, SECOND, TEN_MEGABIT, Fetch, Report, Simulation, for_seeds, run_transfer
@@ -105,7 +105,7 @@ def test_forged_signs_of_death_cost_little(
 
 
 def test_one_sign_counts_in_each_interval_and_ever_fewer_once_they_prove_false() -> None:
-    fleet = Fleet([A, B])
+    fleet = ReplicaSet([A, B])
     assert [fleet.heeds(A, now, INTERVAL) for now in (0, 1, INTERVAL - 1, INTERVAL)] == [True, False, False, True]
     assert fleet.heeds(B, 1, INTERVAL)  # each replica for itself
     counted = 0
@@ -120,7 +120,7 @@ def test_one_sign_counts_in_each_interval_and_ever_fewer_once_they_prove_false()
 
 
 def test_who_leaves_the_list_is_forgotten() -> None:
-    fleet = Fleet([A, B])
+    fleet = ReplicaSet([A, B])
     for at in range(300):
         fleet.replace([(f"10.1.0.{at}", 443)])
         assert fleet.heeds(fleet.home, 0, INTERVAL)

@@ -12,7 +12,7 @@ from trickleweb.asgi import as_asgi
 from trickleweb.http1 import decode_chunked, parse_head_untrusted
 from trickleweb.messages import NeedMore
 from trickleweb.testing import AsyncClient, IncompleteResponse, VirtualFleet
-from trickleweb.testing.asking import Asked, Options, asked
+from trickleweb.testing.asking import Asked, RequestOptions, asked
 from trickleweb.testing.cookies import CookieJar
 
 FRAMING = frozenset({"date", "server", "connection", "content-length", "transfer-encoding"})
@@ -36,15 +36,15 @@ def outcome(status: int, fields: Iterable[tuple[str, str]], body: bytes, *, brok
 
 def all_outcomes(make: Callable[[], Application], method: str, path: str, **options: Any) -> dict[str, Outcome]:
     """What each of the three ways gives; `options` are the test client's."""
-    sent = asked(method, path, "http://testserver", {}, CookieJar(), Options(**options))  # type: ignore[typeddict-item]
+    sent = asked(method, path, "http://testserver", {}, CookieJar(), RequestOptions(**options))  # type: ignore[typeddict-item]
     return {
-        "client": asyncio.run(by_client(make(), method, path, Options(**options))),  # type: ignore[typeddict-item]
+        "client": asyncio.run(by_client(make(), method, path, RequestOptions(**options))),  # type: ignore[typeddict-item]
         "asgi": asyncio.run(by_asgi(make(), sent)),
         "replicas": asyncio.run(by_replicas(make, sent)),
     }
 
 
-async def by_client(application: Application, method: str, path: str, options: Options) -> Outcome:
+async def by_client(application: Application, method: str, path: str, options: RequestOptions) -> Outcome:
     """The test client's outcome; of a body that breaks off, status and fields come from its head."""
     async with AsyncClient(application, raise_server_exceptions=False) as client:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.support.fleetkeys import WALL, entropy, ring
-from tests.support.peer import SOURCE, Packet, Peer
+from tests.support.peer import SOURCE, OpenedPacket, Peer
 from tests.support.toys import File, body
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
@@ -43,15 +43,15 @@ class Desk:
         """What the listener answers to one datagram."""
         return datagrams(self.listener, datagram, source, now=self.now)
 
-    def ask(self, datagram: bytes, *, lost: Sequence[int] = ()) -> list[Packet]:
+    def ask(self, datagram: bytes, *, lost: Sequence[int] = ()) -> list[OpenedPacket]:
         """What the peer learns from the answer to one datagram."""
         return self.peer.read(self.send(datagram), lost=lost)
 
-    def greet(self, data: bytes = b"GET\n", *, wanted: int = 3600) -> list[Packet]:
+    def greet(self, data: bytes = b"GET\n", *, wanted: int = 3600) -> list[OpenedPacket]:
         """The handshake: the peer then holds an embryo, and a proof of what came."""
         return self.ask(self.peer.hello(self.keyring.newest(self.now), data, wanted=wanted))
 
-    def connect(self) -> list[Packet]:
+    def connect(self) -> list[OpenedPacket]:
         """The handshake and the first restart: the peer's address is proved, and it has the initial window."""
         self.greet()
         self.now += ROUND_TRIP

@@ -11,7 +11,7 @@ from tests.support.site_folder import LATER_NS, store
 from trickleweb.files import HashPending, StoreLimits, disk
 from trickleweb.files.hashing import HashJob
 from trickleweb.files.restless import PATIENCE_NS
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 from trickleweb.files.store import Version
 
 TINY = StoreLimits(small_bytes=0)
@@ -87,7 +87,7 @@ def changed_when_modified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let change times follow modification times: the kernel's own clock cannot be moved."""
     look_at = disk.look_at
 
-    def dated(path: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+    def dated(path: str | int, folder: int | None = None) -> tuple[FileStamp, bool]:
         stamp, is_folder = look_at(path, folder)
         return stamp._replace(changed_ns=stamp.modified_ns), is_folder
 

@@ -13,7 +13,7 @@ from tests.support.inside import parts
 from trickles.client import Client, ClientConfig, Data, Failed, Policy
 from trickles.limits import MILLISECOND, Limits
 from trickles.service import Refusal
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.kinds import Address, Kind, ResponseFlag, Suite
 from trickles.wire.piece import Receipt
@@ -51,7 +51,7 @@ class HostileFleet:
         self.work.clear()
 
     @property
-    def session(self) -> Session:
+    def session(self) -> SessionKeys:
         return parts(self.client).session
 
     def transport(self, base: int, start: int, ssthresh: int = 1 << 16, *, embryo: bool = False) -> TransportFrame:

@@ -10,9 +10,9 @@ import pytest
 from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk, tree
 from trickleweb.files.digests import Index
 from trickleweb.files.hashing import HashJob
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 from trickleweb.headers import Headers
-from trickleweb.messages import Inline, NoBody, Plan, Request
+from trickleweb.messages import Inline, NoBody, Plan, RequestHead
 
 LATER_NS = 4_102_444_800 * 10**9  # the year 2100: everything on the disk has long settled
 MODIFIED_S = 1_000_000_000  # Sun, 09 Sep 2001 01:46:40 GMT
@@ -63,7 +63,7 @@ def freeze_stamps(monkeypatch: pytest.MonkeyPatch, at_ns: int, suffix: str = "")
     """Date every file whose name ends in `suffix` `at_ns`, as a file system does whose clock stands still."""
     look_at = disk.look_at
 
-    def frozen(path: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+    def frozen(path: str | int, folder: int | None = None) -> tuple[FileStamp, bool]:
         stamp, is_folder = look_at(path, folder)
         name = path if isinstance(path, str) else str(Path(f"/proc/self/fd/{path}").readlink())
         if not name.endswith(suffix):
@@ -73,10 +73,10 @@ def freeze_stamps(monkeypatch: pytest.MonkeyPatch, at_ns: int, suffix: str = "")
     monkeypatch.setattr(disk, "look_at", frozen)
 
 
-def request(path: str, *headers: tuple[str, str], method: str = "GET", query: str = "") -> Request:
+def request(path: str, *headers: tuple[str, str], method: str = "GET", query: str = "") -> RequestHead:
     """A request as the parser makes it."""
     target = f"{path}?{query}" if query else path
-    return Request(
+    return RequestHead(
         method, target, path, path, query, (1, 1), Headers(headers), "example.org", NoBody(), False, True, 100
     )
 

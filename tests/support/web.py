@@ -9,7 +9,7 @@ from trickleweb.app.errors import ErrorHandlers
 from trickleweb.app.pool import WorkerPool
 from trickleweb.handlers import Handler, Middleware
 from trickleweb.http1 import parse_head_untrusted
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
 
@@ -26,12 +26,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it waits for something")
 
 
-def head(method: str = "GET", target: str = "/", *fields: tuple[str, str]) -> Head:
+def head(method: str = "GET", target: str = "/", *fields: tuple[str, str]) -> RequestHead:
     """A head as the parser makes it; a Host is there unless one is given."""
     given = fields if any(name.lower() == "host" for name, _ in fields) else (("Host", "example.org"), *fields)
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in given), "", ""]
     parsed = parse_head_untrusted("\r\n".join(lines).encode("latin-1"))
-    assert isinstance(parsed, Head)
+    assert isinstance(parsed, RequestHead)
     return parsed
 
 

@@ -12,7 +12,7 @@ from trickles.spool import MemorySpool
 from trickles.tools.attacks.bogus import BOGUS, datagrams, makings
 from trickles.tools.attacks.catalogue import ATTACKS, Attack, strike, strike_here
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
-from trickles.tools.attacks.stage import Account, Bounds, Stage, received
+from trickles.tools.attacks.stage import Bounds, Gain, Stage, received
 from trickles.tools.attacks.undefended import Defence, Undefended
 
 # Floods that are answered: by less than they are, but for hellos as long as no cookie is asked for.
@@ -133,7 +133,7 @@ def test_a_service_that_does_not_answer_is_named_in_the_error() -> None:
 
 
 def test_the_account_counts_both_directions() -> None:
-    account = Account()
+    account = Gain()
     assert account.gain == 0.0
     account.note([b"12"], [b"123", b"456"])
     account.note([b"34"], [])

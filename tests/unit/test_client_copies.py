@@ -12,7 +12,7 @@ from trickles.client import Client, ClientConfig, Failed, Policy
 from trickles.client.requests import InFlight
 from trickles.limits import SECOND
 from trickles.service import Deferred, Event, Refusal, Reply
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.spool import receipt
 from trickles.trickle import Episode
 from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag
@@ -86,7 +86,7 @@ class Told:
         self.sent = self.client.datagrams_to_send(now=2_000)  # the restart, under number 1
 
     @property
-    def session(self) -> Session:
+    def session(self) -> SessionKeys:
         return self.state.session
 
     def hear(self, datagram: bytes, source: Address = A, now: int = 3_000) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from trickles.client import ClientConfig
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.parts import Parts
 from trickles.client.requests import InFlight
 from trickles.trickle import Episode
@@ -15,7 +15,7 @@ REPLICA = ("10.0.0.1", 443)
 
 def connection() -> Parts:
     """A connection in an episode from 10 on that has received its first four packets, and knows output [0, 500)."""
-    state = Parts.new(ClientConfig(), Fleet([REPLICA]), bytes(32))
+    state = Parts.new(ClientConfig(), ReplicaSet([REPLICA]), bytes(32))
     state.input.write(bytes(9))
     state.flight.adopt(frame(Episode(10, 10, 50)), 0)
     state.flight.board.received(10, [1, 2, 3, 4], 0)

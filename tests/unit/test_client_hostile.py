@@ -12,7 +12,7 @@ from tests.support.toys import File, body
 from trickles.client import Client, ClientConfig, Data, Failed, Policy
 from trickles.limits import Limits
 from trickles.service import Refusal
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.kinds import Kind, ResponseFlag, Suite
 from trickles.wire.refusal import refusal_header
@@ -271,4 +271,4 @@ def test_truncated_pongs_and_bursts_of_nonsense_sizes_are_dropped() -> None:
         liar.client.receive_burst(bytes([Kind.RESPONSE]) * 300, size, A, now=5)
         liar.client.receive_burst(b"", size, A, now=5)
     assert liar.received() == b"hi"
-    assert isinstance(liar.session, Session)
+    assert isinstance(liar.session, SessionKeys)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.loopfleet import run
 from tests.support.nameserver import TRUNCATED, address, alias, name_server, reply, srv
 from trickles.drivers.discovery.dns import DnsServers, system_servers
-from trickles.drivers.discovery.message import Answer, Service, parse_untrusted, question
+from trickles.drivers.discovery.message import DnsAnswer, SrvRecord, parse_untrusted, question
 from trickles.errors import BadPacket, DiscoveryError
 
 NAME = "_trickles._udp.fleet.test"
@@ -21,13 +21,13 @@ def test_services_and_their_addresses_are_read() -> None:
     records = [srv(NAME, "A.test", 8443, 1, 5), srv(NAME.upper(), "b.test", 1), address("a.test", "192.0.2.1")]
     records += [address("a.test", "2001:db8::1")]
     answer = parse_untrusted(reply(QUERY, records, additional=2), 7, NAME + ".")
-    assert answer.services == [Service(1, 5, 8443, "a.test"), Service(0, 0, 1, "b.test")]
+    assert answer.services == [SrvRecord(1, 5, 8443, "a.test"), SrvRecord(0, 0, 1, "b.test")]
     assert answer.addresses == {"a.test": ["192.0.2.1", "2001:db8::1"]}
 
 
 def test_an_alias_is_followed_and_records_of_other_names_do_not_count() -> None:
     records = [srv("other.test", "evil.test", 1), alias(NAME, "real.test"), srv("real.test", "a.test", 2)]
-    assert parse_untrusted(reply(QUERY, records), 7, NAME).services == [Service(0, 0, 2, "a.test")]
+    assert parse_untrusted(reply(QUERY, records), 7, NAME).services == [SrvRecord(0, 0, 2, "a.test")]
 
 
 def test_a_compressed_name_is_read_and_one_without_end_is_not() -> None:
@@ -35,7 +35,7 @@ def test_a_compressed_name_is_read_and_one_without_end_is_not() -> None:
     plain = reply(QUERY, [])
     record = pointer + bytes.fromhex("0021 0001 00000000 0008 0001 0002 0003") + pointer
     message = plain[:6] + b"\0\1" + plain[8:] + record
-    assert parse_untrusted(message, 7, NAME).services == [Service(1, 2, 3, NAME)]
+    assert parse_untrusted(message, 7, NAME).services == [SrvRecord(1, 2, 3, NAME)]
     here = len(plain)
     endless = plain[:6] + b"\0\1" + plain[8:] + bytes([0xC0 | here >> 8, here & 0xFF]) + record[2:]
     with pytest.raises(BadPacket, match="without end"):
@@ -58,7 +58,7 @@ def test_answers_to_other_questions_are_refused() -> None:
 def test_nothing_but_bad_packet_leaves_the_parser(junk: bytes, kept: int) -> None:
     answer = reply(QUERY, [srv(NAME, "a.test", 1), address("a.test", "192.0.2.1")])
     with suppress(BadPacket):
-        assert isinstance(parse_untrusted(answer[:kept] + junk, 7, NAME), Answer)
+        assert isinstance(parse_untrusted(answer[:kept] + junk, 7, NAME), DnsAnswer)
 
 
 @pytest.mark.parametrize("text", ["", ".", "a..b", "x" * 64, ".".join(["abc"] * 70), "ü.test"])
@@ -73,7 +73,7 @@ def test_a_server_is_asked_and_strays_are_passed_over() -> None:
             server.records = [srv(NAME, "a.test", 1)]
             server.strays = [b"", b"junk", reply(QUERY, [srv(NAME, "evil.test", 1)])]
             servers = DnsServers([("127.0.0.1", 1), server.place], try_seconds=10)  # nobody is at the first
-            assert (await servers.services(NAME)).services == [Service(0, 0, 1, "a.test")]
+            assert (await servers.services(NAME)).services == [SrvRecord(0, 0, 1, "a.test")]
             assert server.asked == 1
 
     run(test())

@@ -17,7 +17,7 @@ from trickles.drivers.addresses import Address
 from trickles.drivers.batch import Buffer, SocketCounters
 from trickles.drivers.errqueue import EXTENDED_ERROR, PathError, parse
 from trickles.drivers.sockopts import IP_RECVERR, IPV6_RECVERR, LINUX
-from trickles.drivers.udp import BatchSocket, Sender
+from trickles.drivers.udp import BatchSocket, DatagramSender
 
 linux_only = pytest.mark.skipif(not LINUX, reason="needs Linux's error queue")
 LARGEST = 65_507
@@ -52,10 +52,10 @@ class FakeKernel:
         self.sent += [payload[i : i + size] for i in range(0, len(payload), size)]
         return len(payload)
 
-    def sender(self) -> tuple[Sender, SocketCounters]:
+    def sender(self) -> tuple[DatagramSender, SocketCounters]:
         """Return a sender on this kernel, and its counters."""
         counters = SocketCounters()
-        return Sender(cast("socket.socket", self), counters, segments=True), counters
+        return DatagramSender(cast("socket.socket", self), counters, segments=True), counters
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL])

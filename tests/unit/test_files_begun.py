@@ -29,9 +29,9 @@ from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import BadContentName, FilesUnavailable
 from trickleweb.files.restless import PATIENCE_NS
 from trickleweb.files.snapshots import Match, is_snapshot, match, parse_snapshot, snapshot_of
-from trickleweb.files.stamps import Stamp, same_bytes
+from trickleweb.files.stamps import FileStamp, same_bytes
 
-STAMP = Stamp(1, 2, 20_000, 10**18 + 1, 10**18 + 1, (0o644, 1, 0, 0))
+STAMP = FileStamp(1, 2, 20_000, 10**18 + 1, 10**18 + 1, (0o644, 1, 0, 0))
 BOOT = b"a boot"
 
 
@@ -107,7 +107,7 @@ def test_other_text_names_nothing(noise: bytes | str) -> None:
         (STAMP._replace(inode=3, size_bytes=20_001), False, Match.OTHER),
     ],
 )
-def test_which_state_of_a_file_is_still_the_one_begun(now: Stamp, held: bool, matched: Match) -> None:
+def test_which_state_of_a_file_is_still_the_one_begun(now: FileStamp, held: bool, matched: Match) -> None:
     snapshot = snapshot_of(STAMP, lambda start, stop: DATA[start:stop], BOOT, growing=False)
     assert match(snapshot, now, BOOT, held=held) is matched
     assert match(snapshot, now, b"another boot", held=held) is Match.OTHER

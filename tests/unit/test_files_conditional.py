@@ -5,8 +5,8 @@ import pytest
 from trickleweb.files.conditional import (
     Conditions,
     ETag,
+    Precondition,
     Validators,
-    Verdict,
     judge,
     matches_strongly,
     matches_weakly,
@@ -21,7 +21,7 @@ AT = "Sun, 06 Nov 1994 08:49:37 GMT"
 BEFORE = "Sun, 06 Nov 1994 08:49:36 GMT"
 AFTER = "Sun, 06 Nov 1994 08:49:38 GMT"
 CURRENT = Validators('"now"', MODIFIED_S)
-PROCEED, NOT_MODIFIED, FAILED = Verdict
+PROCEED, NOT_MODIFIED, FAILED = Precondition
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ PROCEED, NOT_MODIFIED, FAILED = Verdict
         (Conditions(if_range='"old"'), PROCEED),
     ],
 )
-def test_the_order_of_precedence(conditions: Conditions, verdict: Verdict) -> None:
+def test_the_order_of_precedence(conditions: Conditions, verdict: Precondition) -> None:
     assert judge(conditions, CURRENT, now_s=NOW_S) is verdict
 
 

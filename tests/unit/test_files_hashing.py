@@ -25,10 +25,10 @@ from trickleweb.files.contents import DIGEST_BYTES, content_name
 from trickleweb.files.digests import Hashes, digest_of
 from trickleweb.files.hashing import HashJob, is_settled
 from trickleweb.files.snapshots import is_snapshot
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 DATA = b"0123456789" * 300_000
-STAMP = Stamp(2**64 - 1, 2**64 - 1, 2**63 - 1, 1, 2)
+STAMP = FileStamp(2**64 - 1, 2**64 - 1, 2**63 - 1, 1, 2)
 BLOCK_HASH = bytes(range(32))
 KNOWN = Hashes(BLOCK_HASH[:DIGEST_BYTES], BLOCK_HASH)
 OTHER = Hashes(BLOCK_HASH[::-1][:DIGEST_BYTES], BLOCK_HASH[::-1])
@@ -39,22 +39,22 @@ class Counting:
     """An index that counts what it is asked and told."""
 
     def __init__(self) -> None:
-        self.known: dict[Stamp, Hashes] = {}
-        self.blocks: dict[tuple[Stamp, int], bytes] = {}
+        self.known: dict[FileStamp, Hashes] = {}
+        self.blocks: dict[tuple[FileStamp, int], bytes] = {}
         self.asked = self.told = 0
 
-    def get(self, stamp: Stamp) -> Hashes | None:
+    def get(self, stamp: FileStamp) -> Hashes | None:
         self.asked += 1
         return self.known.get(stamp)
 
-    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
         self.told += 1
         self.known[stamp] = hashes
 
-    def get_block(self, stamp: Stamp, number: int) -> bytes | None:
+    def get_block(self, stamp: FileStamp, number: int) -> bytes | None:
         return self.blocks.get((stamp, number))
 
-    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
         self.blocks[stamp, number] = digest
 
 
@@ -77,7 +77,7 @@ def look(files: FileStore, path: str) -> str:
     ],
 )
 def test_a_file_settles_when_its_clock_has_ticked(changed_ns: int, age_ns: int, settled: bool) -> None:
-    assert is_settled(Stamp(1, 1, 1, 1, changed_ns), changed_ns + age_ns) is settled
+    assert is_settled(FileStamp(1, 1, 1, 1, changed_ns), changed_ns + age_ns) is settled
 
 
 def test_each_version_is_hashed_once_by_all_replicas(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_nothing_is_learnt_of_a_file_that_changes_meanwhile(tmp_path: Path) -> N
     disk.close(descriptor)
 
 
-def blocked(folder: Path, count: int) -> tuple[bytes, int, Stamp]:
+def blocked(folder: Path, count: int) -> tuple[bytes, int, FileStamp]:
     """A file of that many blocks and a little more, open, and its stamp."""
     data = b"".join(bytes((number,)) * digests.BLOCK_BYTES for number in range(count)) + b"more"
     descriptor = os.open(write(folder / "a", data), os.O_RDONLY)
@@ -288,7 +288,7 @@ def test_the_index_outlives_processes_and_is_shared(tmp_path: Path) -> None:
 def test_every_part_of_the_stamp_counts(tmp_path: Path, field: str) -> None:
     index = DigestIndex(tmp_path / "index")
     index.put(STAMP, KNOWN)
-    assert index.get(Stamp(**{**STAMP._asdict(), field: 7})) is None
+    assert index.get(FileStamp(**{**STAMP._asdict(), field: 7})) is None
     index.put(STAMP._replace(size_bytes=8), OTHER)
     assert index.get(STAMP) is None
     index.close()

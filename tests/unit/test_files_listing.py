@@ -21,7 +21,7 @@ from trickleweb.files.stamps import bounded_ns
 from trickleweb.files.tree import Root, Tree
 from trickleweb.headers import Headers
 from trickleweb.http1 import parse_head_untrusted
-from trickleweb.messages import Plan, Request
+from trickleweb.messages import Plan, RequestHead
 
 ENTRIES = [
     Entry("b.txt", is_folder=False, size_bytes=5, modified_s=300),
@@ -229,7 +229,7 @@ def test_a_folder_that_was_changed_a_moment_ago_is_looked_into_again(
     assert counted.looks == 2
 
 
-def pending(folder: StaticSite, ask: Request) -> Plan:
+def pending(folder: StaticSite, ask: RequestHead) -> Plan:
     """The plan once a thread has looked into the folder."""
     with pytest.raises(HashPending):
         folder.plan(ask)
@@ -326,16 +326,16 @@ def test_names_of_any_bytes_are_asked_for_by_their_bytes(tmp_path: Path) -> None
     folder = StaticSite(files, OPTIONS)
     for target, data in (("/%FF%FE", b"1"), ("/caf%E9/%ff", b"2"), ("/%EF%BF%BD", b"3"), ("/a%5Cb%3F%23%25", b"4")):
         asked = parse_head_untrusted(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        assert isinstance(asked, Request)
+        assert isinstance(asked, RequestHead)
         assert body(files, folder.plan(asked)) == data
         below = replace(asked, path="/static" + asked.path, raw_path="/static" + asked.raw_path)
         assert body(files, folder.plan(below, asked.path)) == data
     moved = parse_head_untrusted(b"GET /caf%E9 HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert isinstance(moved, Request)
+    assert isinstance(moved, RequestHead)
     assert folder.plan(moved).headers.get("Location") == "/caf%E9/"
     for target in ("/%FF", "/caf%E9/%2f%FF%FE", "/%EF%BF%BD%EF%BF%BD"):
         asked = parse_head_untrusted(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        assert isinstance(asked, Request)
+        assert isinstance(asked, RequestHead)
         with pytest.raises(HTTPError) as caught:
             folder.plan(asked)
         assert caught.value.status == 404

@@ -12,7 +12,7 @@ from trickleweb.files.contents import content_name, parse_content_name, strong_e
 from trickleweb.files.errors import BadContentName
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Piece, Plan, Slice, clip
-from trickleweb.server.tokens.plan import BadPlan, PlanTooLarge, Reader, decode_plan, encode_plan, put_varint
+from trickleweb.server.tokens.plan import BadPlan, FieldReader, PlanTooLarge, decode_plan, encode_plan, put_varint
 
 DIGEST = bytes(range(20))
 CONTENT = content_name(DIGEST, "assets/video.mp4")
@@ -163,7 +163,7 @@ def test_integers_up_to_63_bits() -> None:
     for number in (0, 1, 127, 128, 2**32, 2**63 - 1):
         out = bytearray()
         put_varint(out, number)
-        assert Reader(bytes(out)).varint() == number
+        assert FieldReader(bytes(out)).varint() == number
 
 
 @given(st.lists(PIECES, max_size=6), st.integers(0, 200), st.integers(0, 200))

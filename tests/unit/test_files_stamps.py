@@ -13,10 +13,10 @@ from trickleweb.files import DigestIndex, StaticSite, disk
 from trickleweb.files.digests import Hashes, digest_of
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.listing import Entry, Order, Page, as_html, as_json
-from trickleweb.files.stamps import FIRST_SECOND, LAST_SECOND, Stamp, same_bytes, stamp_from, stamp_of_state
+from trickleweb.files.stamps import FIRST_SECOND, LAST_SECOND, FileStamp, same_bytes, stamp_from, stamp_of_state
 
 ANY = integers(-(2**100), 2**100)
-NATURAL = Stamp(1, 2, 3, 1_000_000_000_000_000_001, 1_000_000_000_000_000_001, (0o644, 1, 0, 0))
+NATURAL = FileStamp(1, 2, 3, 1_000_000_000_000_000_001, 1_000_000_000_000_000_001, (0o644, 1, 0, 0))
 WHOLE = NATURAL._replace(modified_ns=10**18)
 
 
@@ -75,7 +75,7 @@ def test_a_change_time_that_nothing_explains_counts(held: bool) -> None:
 @pytest.mark.parametrize("field", ["device", "inode", "size_bytes", "modified_ns"])
 @pytest.mark.parametrize("held", [False, True])
 def test_no_metadata_explains_another_file_size_or_time(field: str, held: bool) -> None:
-    other = Stamp(**{**NATURAL._asdict(), field: 7})._replace(metadata=CHMOD, changed_ns=9)
+    other = FileStamp(**{**NATURAL._asdict(), field: 7})._replace(metadata=CHMOD, changed_ns=9)
     assert not same_bytes(NATURAL, other, held=held)
 
 

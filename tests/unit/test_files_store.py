@@ -14,7 +14,7 @@ from trickleweb.files.contents import content_name
 from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import NoSuchFile, Unreadable
 from trickleweb.files.folders import entries
-from trickleweb.files.store import Folder, Version
+from trickleweb.files.store import FoundFolder, Version
 from trickleweb.files.tree import Root
 
 TINY = StoreLimits(small_bytes=0)  # every file is read from the disk, as larger ones are
@@ -38,7 +38,7 @@ def test_files_are_found_and_read_by_content(tmp_path: Path, limits: StoreLimits
     assert version(files, "a.txt").content == content_name(digest_of(b"hello"), "a.txt")
     assert bytes(files.read(version(files, "dir/b.txt").content, 2, 5)) == b"rld"
     assert bytes(files.read(version(files, "empty").content, 0, 0)) == b""
-    assert files.look("dir") == files.look("") == Folder()
+    assert files.look("dir") == files.look("") == FoundFolder()
     files.close()
 
 

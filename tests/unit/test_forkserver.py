@@ -15,12 +15,12 @@ from trickleweb.cli import warmstart
 from trickleweb.cli.forkserver import GO, READY, stamps
 from trickleweb.cli.launch import Process, launched, reaped
 from trickleweb.cli.tied import IS_LINUX, adopt_orphans
-from trickleweb.cli.warmstart import Command, WarmStart
+from trickleweb.cli.warmstart import ForkedCommand, WarmStart
 
 pytestmark = pytest.mark.skipif(not IS_LINUX, reason="needs prctl(2)")
 
-VERSION = Command("trickleweb", ("--version",), "asked")
-MISUSE = Command("trickles", ("keys", "show", "/nowhere"), "misused")
+VERSION = ForkedCommand("trickleweb", ("--version",), "asked")
+MISUSE = ForkedCommand("trickles", ("keys", "show", "/nowhere"), "misused")
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_a_forked_process_is_as_one_that_was_started(monkeypatch: pytest.MonkeyP
 
 
 def test_it_is_a_child_in_a_group_of_its_own_with_a_name(tmp_path: Path) -> None:
-    sleeper = Command("tests.support.sleeper", (), "replica-7")
+    sleeper = ForkedCommand("tests.support.sleeper", (), "replica-7")
 
     async def test(warm: WarmStart) -> None:
         process = await warm.start(sleeper)
@@ -97,7 +97,7 @@ def test_it_is_a_child_in_a_group_of_its_own_with_a_name(tmp_path: Path) -> None
 
 def test_two_processes_share_neither_randomness_nor_streams() -> None:
     async def test(warm: WarmStart) -> None:
-        one, two = [await warm.start(Command("tests.support.sleeper", ("random",), "x")) for _ in range(2)]
+        one, two = [await warm.start(ForkedCommand("tests.support.sleeper", ("random",), "x")) for _ in range(2)]
         first, second = await said(one), await said(two)
         assert first[2] == second[2] == 0
         assert len(set(first[0].split()) | set(second[0].split())) == 6
@@ -108,7 +108,7 @@ def test_two_processes_share_neither_randomness_nor_streams() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_fork_server_that_is_gone_or_stopped_ends_nothing_and_is_replaced(number: int) -> None:
     async def test(warm: WarmStart) -> None:
-        before = await warm.start(Command("tests.support.sleeper", (), "before"))
+        before = await warm.start(ForkedCommand("tests.support.sleeper", (), "before"))
         await before.output.readline()
         first = warm.pid
         assert first is not None
@@ -148,7 +148,7 @@ def test_a_fork_server_whose_sources_change_is_replaced(tmp_path: Path, monkeypa
     (package / "__init__.py").write_text("")
     (package / "cli.py").write_text("def main(_):\n    print('old', flush=True)\n    return 0\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    command = Command("deployed", (), "deployed")
+    command = ForkedCommand("deployed", (), "deployed")
 
     async def test(warm: WarmStart) -> None:
         assert (await said(await warm.start(command)))[0] == "old\n"

@@ -10,7 +10,7 @@ from trickles.gateway.heads import (
     MOST_LINE_BYTES,
     BadHead,
     HeadBuffer,
-    RequestHead,
+    ProxyHead,
     error_answer,
     request_head_untrusted,
 )
@@ -169,7 +169,7 @@ def test_whatever_comes_is_a_head_or_half_of_one_or_refused(junk: bytes, at: int
 @given(st.lists(st.integers(1, 9), max_size=60), st.integers(0, 3))
 def test_heads_in_pieces_are_the_heads_of_the_whole(cuts: list[int], count: int) -> None:
     whole = PLAIN * count + b"GET http://h/"
-    buffer, found, at = HeadBuffer(), list[RequestHead](), 0
+    buffer, found, at = HeadBuffer(), list[ProxyHead](), 0
     for size in [*cuts, len(whole)]:
         buffer.add(whole[at : at + size])
         at += size
@@ -183,7 +183,7 @@ def test_heads_in_pieces_are_the_heads_of_the_whole(cuts: list[int], count: int)
 def test_a_head_byte_by_byte_is_not_read_anew_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = list[int]()
 
-    def look(data: bytearray) -> RequestHead | None:
+    def look(data: bytearray) -> ProxyHead | None:
         looked.append(len(data))
         return request_head_untrusted(data)
 

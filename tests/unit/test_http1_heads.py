@@ -6,18 +6,18 @@ from tests.support.http_heads import MOVED, POST, VALID, head
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import drop_caches, parse_head_untrusted
 from trickleweb.limits import Limits
-from trickleweb.messages import Chunked, Framing, Length, NoBody, Request
+from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
 
 
-def parsed(data: bytes, limits: Limits | None = None) -> Request:
+def parsed(data: bytes, limits: Limits | None = None) -> RequestHead:
     request = parse_head_untrusted(data, limits or Limits(methods=Limits().methods | {"CONNECT"}))
-    assert isinstance(request, Request)
+    assert isinstance(request, RequestHead)
     return request
 
 
 def test_a_whole_request() -> None:
     data = head("User-Agent: curl/8.5.0", "Accept: */*", "accept: text/html", line="GET /a%20b/?q=%20&r HTTP/1.1")
-    assert parsed(data + b"what follows") == Request(
+    assert parsed(data + b"what follows") == RequestHead(
         method="GET",
         target="/a%20b/?q=%20&r",
         path="/a b/",
@@ -192,7 +192,7 @@ def test_the_memo_minds_the_limits() -> None:
 def test_empty_elements_of_a_list_of_codings_are_passed_over(codings: str) -> None:
     """RFC 9110 5.6.1.2."""
     request = parse_head_untrusted(head("A: b", f"Transfer-Encoding:{codings}", "C: d", line=POST))
-    assert isinstance(request, Request)
+    assert isinstance(request, RequestHead)
     assert request.framing == Chunked()
     names = [name.lower() for name, _ in request.headers]
     assert names.count("transfer-encoding") == 1

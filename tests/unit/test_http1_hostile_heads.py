@@ -6,7 +6,7 @@ from tests.support.http_heads import HOPELESS, HOSTILE, VALID, head
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted
 from trickleweb.limits import Limits
-from trickleweb.messages import NeedMore, Request
+from trickleweb.messages import NeedMore, RequestHead
 
 
 def refusal(data: bytes, limits: Limits | None = None) -> HTTPError:
@@ -45,7 +45,7 @@ def test_a_valid_head_cut_at_any_byte_is_incomplete_and_nothing_else(name: str) 
     )
     for cut in cuts:
         assert isinstance(parse_head_untrusted(data[:cut]), NeedMore), data[:cut][-40:]
-    assert isinstance(parse_head_untrusted(data), Request)
+    assert isinstance(parse_head_untrusted(data), RequestHead)
 
 
 def test_each_bound_is_exact() -> None:
@@ -53,8 +53,8 @@ def test_each_bound_is_exact() -> None:
     data = head("A: b", line=line)
     fields_bytes = len(data) - len(line) - 4
     exact = Limits(max_request_line_bytes=len(line), max_header_bytes=fields_bytes, max_headers=2)
-    assert isinstance(parse_head_untrusted(data, exact), Request)
-    assert isinstance(parse_head_untrusted(b"\r\n" + data, exact), Request)
+    assert isinstance(parse_head_untrusted(data, exact), RequestHead)
+    assert isinstance(parse_head_untrusted(b"\r\n" + data, exact), RequestHead)
     assert refusal(data, Limits(max_request_line_bytes=len(line) - 1)).status == 414
     assert refusal(data, Limits(max_header_bytes=fields_bytes - 1)).status == 431
     assert refusal(data, Limits(max_headers=1)).status == 431
@@ -71,7 +71,7 @@ def test_a_head_longer_than_all_bounds_is_never_waited_for() -> None:
 def test_the_server_may_know_other_methods() -> None:
     data = head(line="FROB / HTTP/1.1")
     request = parse_head_untrusted(data, Limits(methods=frozenset({"FROB"})))
-    assert isinstance(request, Request)
+    assert isinstance(request, RequestHead)
     assert request.method == "FROB"
     assert refusal(head(), Limits(methods=frozenset({"FROB"}))).status == 501
 

@@ -12,7 +12,7 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import (
     CONTINUE,
     LAST_CHUNK,
-    Delivery,
+    BodyDelivery,
     chunk_start,
     decide_delivery,
     error_plan,
@@ -22,21 +22,21 @@ from trickleweb.http1 import (
     render_head,
     unavailable,
 )
-from trickleweb.messages import Inline, Plan, Request, Slice
+from trickleweb.messages import Inline, Plan, RequestHead, Slice
 from trickleweb.server.fixed import last_response
 
 NOW = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
-def request(method: str = "GET", version: str = "1.1", *fields: str) -> Request:
+def request(method: str = "GET", version: str = "1.1", *fields: str) -> RequestHead:
     parsed = parse_head_untrusted(head(*fields, line=f"{method} / HTTP/{version}"))
-    assert isinstance(parsed, Request)
+    assert isinstance(parsed, RequestHead)
     return parsed
 
 
 def rendered(
-    asked: Request, status: int, body_bytes: int | None, *pairs: tuple[str, str], close: bool = False
+    asked: RequestHead, status: int, body_bytes: int | None, *pairs: tuple[str, str], close: bool = False
 ) -> bytes:
     delivery = decide_delivery(asked, status, body_bytes, close=close)
     return render_head(status, Headers(pairs), delivery, date_seconds=NOW)
@@ -83,7 +83,7 @@ CLOSE, KEEP = "Connection: close", "Connection: keep-alive"
     ],
 )
 def test_how_the_body_is_delimited(
-    asked: Request, status: int, body_bytes: int | None, framing: list[str], has_body: bool
+    asked: RequestHead, status: int, body_bytes: int | None, framing: list[str], has_body: bool
 ) -> None:
     lines = rendered(asked, status, body_bytes).decode("latin-1").split("\r\n")
     assert lines[3:-2] == framing
@@ -113,7 +113,9 @@ def test_a_value_that_is_no_line_cannot_be_sent(value: str) -> None:
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 600, 1000, -200])
 def test_only_final_statuses_have_a_head(status: int) -> None:
     with pytest.raises(ValueError, match="final status"):
-        render_head(status, Headers(), Delivery(0, chunked=False, has_body=False, keep_alive=True), date_seconds=NOW)
+        render_head(
+            status, Headers(), BodyDelivery(0, chunked=False, has_body=False, keep_alive=True), date_seconds=NOW
+        )
 
 
 def test_a_status_nobody_named_has_no_reason() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.desk import CONTENT, Desk
-from tests.support.peer import Packet
+from tests.support.peer import OpenedPacket
 from tests.support.toys import File, Refusing, Seen, Tape
 from trickles.limits import SECOND, Limits
 from trickles.service import Continuation, Event, Refusal, Reply
@@ -13,7 +13,7 @@ from trickles.trickle import Episode
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite
 
 
-def numbers(packets: list[Packet]) -> list[int]:
+def numbers(packets: list[OpenedPacket]) -> list[int]:
     return [packet.number for packet in packets]
 
 

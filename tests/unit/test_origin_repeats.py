@@ -8,7 +8,7 @@ from tests.support.origins import NOW_S, FileServer, begun, body, event, fields,
 from tests.support.site_folder import fill, store, write
 from trickles.service import Continuation, Refusal
 from trickleweb.files import SiteOptions, StaticSite
-from trickleweb.messages import Plan, Request
+from trickleweb.messages import Plan, RequestHead
 from trickleweb.server import Repeats
 
 SECOND_NS = 1_000_000_000
@@ -20,7 +20,7 @@ class Counting(StaticSite):
 
     asked = 0
 
-    def plan(self, request: Request, path: str | None = None) -> Plan:
+    def plan(self, request: RequestHead, path: str | None = None) -> Plan:
         self.asked += 1
         return super().plan(request, path)
 

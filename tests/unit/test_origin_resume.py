@@ -13,7 +13,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import FileStore, HashPending, SiteOptions, StaticSite
 from trickleweb.headers import Headers
 from trickleweb.http1 import render
-from trickleweb.messages import Inline, Plan, Request
+from trickleweb.messages import Inline, Plan, RequestHead
 from trickleweb.server import fixed
 from trickleweb.server.limits import ServerLimits
 
@@ -187,7 +187,7 @@ class Odd:
         self.files = files
         self.answers = list(answers)
 
-    def plan(self, request: Request) -> Plan:
+    def plan(self, request: RequestHead) -> Plan:
         """The next answer, the last one for good."""
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

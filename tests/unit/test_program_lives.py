@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from tests.support.programs import on_loop, pass_time, settled
 from trickleweb.bodies import Streamed
 from trickleweb.bodies.iteration import framed
-from trickleweb.http1 import Delivery
+from trickleweb.http1 import BodyDelivery
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import LEAST_BYTES, Producer
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tokens.ranges import framing_of
 
-DELIVERY = Delivery(None, chunked=True, has_body=True, keep_alive=True)
+DELIVERY = BodyDelivery(None, chunked=True, has_body=True, keep_alive=True)
 
 
 async def endless() -> AsyncIterator[bytes]:

@@ -22,17 +22,17 @@ from trickleweb.bodies.iteration import (
     abandon,
     framed,
 )
-from trickleweb.http1 import Delivery
+from trickleweb.http1 import BodyDelivery
 from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
 from trickleweb.server.producer import Producer, ProducerClosed
 
-CHUNKED = Delivery(None, chunked=True, has_body=True, keep_alive=True)
-BARE = Delivery(None, chunked=False, has_body=True, keep_alive=False)
+CHUNKED = BodyDelivery(None, chunked=True, has_body=True, keep_alive=True)
+BARE = BodyDelivery(None, chunked=False, has_body=True, keep_alive=False)
 
 
-def of_length(size: int) -> Delivery:
-    return Delivery(size, chunked=False, has_body=True, keep_alive=True)
+def of_length(size: int) -> BodyDelivery:
+    return BodyDelivery(size, chunked=False, has_body=True, keep_alive=True)
 
 
 def both(*items: Any) -> list[Any]:
@@ -45,7 +45,7 @@ def both(*items: Any) -> list[Any]:
     return [some(), iter(items)]
 
 
-def parts_of(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> list[Part]:
+def parts_of(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> list[Part]:
     async def test() -> list[Part]:
         return [part async for part in framed(body, delivery, limits)]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from trickles.errors import BadPacket
 from trickleweb.headers import Headers
-from trickleweb.http1 import Delivery
+from trickleweb.http1 import BodyDelivery
 from trickleweb.messages import Inline, Plan
 from trickleweb.server.fixed import resumed
 from trickleweb.server.tokens import (
@@ -60,7 +60,7 @@ def test_a_plan_is_what_it_was() -> None:
     assert isinstance(planned, PlannedToken)
     headers = Headers((("Content-Type", "text/plain; charset=utf-8"), ("ETag", '"abc"')))
     assert planned.plan == Plan(200, headers, (Inline(b"hello"),))
-    assert planned.delivered.delivery == Delivery(None, chunked=False, has_body=True, keep_alive=True)
+    assert planned.delivered.delivery == BodyDelivery(None, chunked=False, has_body=True, keep_alive=True)
     response = resumed(planned.delivered, planned.plan)
     assert response.head is not None
     assert b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n" in response.head

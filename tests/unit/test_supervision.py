@@ -22,7 +22,7 @@ from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.status import Totals, total
 from trickleweb.cli.successors import Successors
 from trickleweb.cli.tied import IS_LINUX
-from trickleweb.cli.warmstart import Command
+from trickleweb.cli.warmstart import ForkedCommand
 
 
 def modes(directory: Path) -> dict[str, int]:
@@ -160,10 +160,10 @@ def child_of(tmp_path: Path, *codes: str, control: Path | None = None) -> tuple[
     """A child whose successive processes run these."""
     turns, run_dir = iter(codes), RunDir(tmp_path)
 
-    async def start(command: Command) -> Process:
+    async def start(command: ForkedCommand) -> Process:
         return await launched(python(next(turns)))
 
-    return Child("replica-0", lambda: Command("", (), ""), run_dir, start, control), run_dir
+    return Child("replica-0", lambda: ForkedCommand("", (), ""), run_dir, start, control), run_dir
 
 
 def test_a_process_that_ends_before_it_is_ready_says_why(tmp_path: Path) -> None:
@@ -173,10 +173,10 @@ def test_a_process_that_ends_before_it_is_ready_says_why(tmp_path: Path) -> None
 
 
 def test_a_process_that_cannot_be_started_is_a_failure_like_others(tmp_path: Path) -> None:
-    async def start(_: Command) -> Process:
+    async def start(_: ForkedCommand) -> Process:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    child = Child("replica-0", lambda: Command("", (), ""), RunDir(tmp_path), start)
+    child = Child("replica-0", lambda: ForkedCommand("", (), ""), RunDir(tmp_path), start)
     with pytest.raises(CommandFailed, match=r"did not start: .*temporarily unavailable"):
         on_loop(child.start())
 

@@ -15,7 +15,7 @@ from tests.support.hosting import on_loop
 from tests.support.web import head, request
 from trickleweb import App, Request, Response
 from trickleweb.asgi.hosted import log_error
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.server import Answered
 from trickleweb.telemetry import AccessLog, ErrorHandler, ErrorLog, LogFile, Named, trusted
 from trickleweb.telemetry.errorlog import PER_SECOND
@@ -23,7 +23,7 @@ from trickleweb.telemetry.errorlog import PER_SECOND
 BROWSER = (("User-Agent", 'a "browser" \\'), ("Referer", "http://example.org/"))
 
 
-def answered(asked: Head | None, **fields: Any) -> Answered:
+def answered(asked: RequestHead | None, **fields: Any) -> Answered:
     told = {"status": 200, "body_bytes": 5, "peer": "192.0.2.1", "began_us": 1_000_000_000_000_123, "took_us": 250}
     return Answered(head=asked, **{**told, "resumed": False, **fields})
 

@@ -12,7 +12,7 @@ from scapy.utils import PcapNgWriter, RawPcapWriter
 
 from tests.support.recording import frame, recorded, write_capture
 from trickles.tools import Captured, CaptureError, read_capture, sniff
-from trickles.tools.frames import COOKED, COOKED2, ETHERNET, NULL, Packet, udp_in_frame, udp_in_ip
+from trickles.tools.frames import COOKED, COOKED2, ETHERNET, NULL, CapturedPacket, udp_in_frame, udp_in_ip
 from trickles.tools.segments import segment_bytes, segments
 
 ONE = Captured(1_700_000_000_123_456, ("192.0.2.1", 40_000), ("192.0.2.2", 443), b"payload", 7)
@@ -69,7 +69,7 @@ LINKS = {
 
 @pytest.mark.parametrize(("link", "before"), LINKS.values(), ids=LINKS)
 def test_every_link_layer_is_taken_off(link: int, before: bytes) -> None:
-    assert udp_in_frame(link, before + ip(ONE)) == Packet(ONE.source, ONE.destination, b"payload", 7)
+    assert udp_in_frame(link, before + ip(ONE)) == CapturedPacket(ONE.source, ONE.destination, b"payload", 7)
 
 
 def test_padding_behind_a_datagram_is_not_part_of_it() -> None:
@@ -80,7 +80,7 @@ def test_padding_behind_a_datagram_is_not_part_of_it() -> None:
 
 def test_a_frame_cut_by_the_capture_tells_its_real_size() -> None:
     found = udp_in_ip(ip(ONE)[:-3])
-    assert found == Packet(ONE.source, ONE.destination, b"payl", 7)
+    assert found == CapturedPacket(ONE.source, ONE.destination, b"payl", 7)
 
 
 OTHERS = {

@@ -14,7 +14,7 @@ from trickles.listener import Listener
 from trickles.listener.sizes import size_proof
 from trickles.service import Refusal
 from trickles.spool import MemorySpool
-from trickles.tools.peer import Cookie, Packet, Pong
+from trickles.tools.peer import CookieChallenge, OpenedPacket, Pong
 from trickles.tools.received import Received
 from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Kind, Suite, address_bytes
@@ -106,7 +106,7 @@ def test_it_opens_every_kind_of_reply_and_takes_over_what_mends_a_refusal() -> N
     assert isinstance(peer.receive(answer), Certificate)
     answers = desk.send(peer.speak(peer.base, peer.top))
     before = peer.top
-    assert all(isinstance(peer.receive(each), Packet) for each in answers)
+    assert all(isinstance(peer.receive(each), OpenedPacket) for each in answers)
     assert peer.top > before
     desk.now += 2 * DEFAULT_LIMITS.continuation_life
     (answer,) = desk.send(peer.speak(peer.top - 1, peer.top))
@@ -122,7 +122,7 @@ def test_a_cookie_is_brought_by_the_next_hello() -> None:
     desk = Desk(Tape(), limits=Limits(max_hellos_per_second=0))
     (answer,) = desk.send(desk.peer.hello(epoch()))
     cookie = desk.peer.receive(answer)
-    assert isinstance(cookie, Cookie)
+    assert isinstance(cookie, CookieChallenge)
     assert len(desk.ask(desk.peer.hello(epoch(), b"GET\n", wanted=3600, cookie=cookie.cookie))) == 3
 
 

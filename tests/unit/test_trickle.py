@@ -7,7 +7,7 @@ from trickles.trickle import (
     Course,
     Episode,
     Leg,
-    Recovery,
+    LossRecovery,
     course,
     reduced_window,
     rescaled,
@@ -39,7 +39,7 @@ def test_a_loss_halves_the_window(window: int, reduced: int) -> None:
 def test_a_loss_by_the_numbers() -> None:
     # window 10, packet 20 lost: nine more were in flight, and 10 more are clocked out up to last = 30
     followed = course(Episode(10, 10, 10), [(10, 20), (21, 30)])
-    recovery = Recovery(20, 11, 5, ((21, 30),))
+    recovery = LossRecovery(20, 11, 5, ((21, 30),))
     assert followed.legs == (Leg(Episode(10, 10, 10), recovery),)
     assert recovery.last == 31
     assert [recovery.rank(number) for number in (21, 22, 30, 31)] == [0, 1, 9, 9]
@@ -50,20 +50,20 @@ def test_a_loss_by_the_numbers() -> None:
 
 def test_the_first_hole_may_be_the_first_number() -> None:
     followed = course(Episode(0, 4, 4), [(1, 4)])
-    assert followed.legs[0].recovery == Recovery(0, 4, 2, ((1, 4),))
+    assert followed.legs[0].recovery == LossRecovery(0, 4, 2, ((1, 4),))
     assert followed.edge(0) == followed.edge(1) == 4
 
 
 def test_the_next_episode_begins_where_recovery_ended() -> None:
     followed = course(Episode(0, 4, 4), [(0, 4), (5, 12)])
-    assert followed.legs[0].recovery == Recovery(4, 5, 2, ((5, 9),))
+    assert followed.legs[0].recovery == LossRecovery(4, 5, 2, ((5, 9),))
     assert followed.episode == Episode(9, 2, 2)  # four of five delivered: ceil(4 * 2 / 5) are on their way
     assert followed.edge(9) == 11
 
 
 def test_nothing_delivered_ends_the_course() -> None:
     followed = course(Episode(0, 4, 4), [(0, 4), (9, 10), (1 << 30, (1 << 30) + 1)])
-    assert followed.legs == (Leg(Episode(0, 4, 4), Recovery(4, 5, 2, ())),)  # f(0) = 0: nothing is left in flight
+    assert followed.legs == (Leg(Episode(0, 4, 4), LossRecovery(4, 5, 2, ())),)  # f(0) = 0: nothing is left in flight
     assert followed.edge(9) == followed.edge(10) == 9
     assert followed.reaches(9)
     assert not followed.reaches(10)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import pytest
 
 from trickles.command import CommandFailed
-from trickleweb.cli.download import Answer, body, read_answer, request
+from trickleweb.cli.download import ResponseHead, body, read_answer, request
 from trickleweb.errors import HTTPError
 
 Result = TypeVar("Result")
@@ -25,8 +25,8 @@ class Pieces:
         return self._pieces.pop(0) if self._pieces else b""
 
 
-def fetched(*pieces: bytes) -> tuple[Answer, bytes]:
-    async def fetch() -> tuple[Answer, bytes]:
+def fetched(*pieces: bytes) -> tuple[ResponseHead, bytes]:
+    async def fetch() -> tuple[ResponseHead, bytes]:
         stream = Pieces(*pieces)
         answer = await read_answer(stream)
         return answer, b"".join([data async for data in body(stream, answer)])

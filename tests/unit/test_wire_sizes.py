@@ -5,7 +5,7 @@ from trickles.continuation import seal_transport
 from trickles.handshake import MAX_EARLY_INPUT
 from trickles.limits import DEFAULT_LIMITS
 from trickles.service import Refusal
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire import hello, piece, refusal, request, response
 from trickles.wire.kinds import VERSION, Kind, Suite
@@ -22,8 +22,8 @@ def test_a_transport_continuation_takes_128_bytes() -> None:
 def test_a_plain_response_packet_costs_48_bytes_and_35_in_a_thousand_at_1400() -> None:
     assert (response.HEADER_BYTES, response.TAG_BYTES) == (32, 16)
     assert (response.HEADER_BYTES + response.TAG_BYTES) / 1400 <= 0.035
-    sealed = Session(bytes(32), Suite.SEALED).seal_response(bytes(32), bytes(1000), tagged=False)
-    bare = Session(bytes(32), Suite.OPEN).seal_response(bytes(32), bytes(1000), tagged=False)
+    sealed = SessionKeys(bytes(32), Suite.SEALED).seal_response(bytes(32), bytes(1000), tagged=False)
+    bare = SessionKeys(bytes(32), Suite.OPEN).seal_response(bytes(32), bytes(1000), tagged=False)
     assert (sum(map(len, sealed)), sum(map(len, bare))) == (1048, 1032)
 
 
@@ -40,7 +40,7 @@ def test_the_largest_continuations_leave_room_for_data_in_the_smallest_datagram(
 def test_no_refusal_is_larger_than_the_smallest_request() -> None:
     largest = len(refusal.refusal_header(Refusal.EXPIRED, 1, bytes(8)) + FRAME.encode()) + 16
     assert largest == 190 < request.MIN_REQUEST_BYTES
-    smallest = Session(bytes(32), Suite.SEALED).seal_request(
+    smallest = SessionKeys(bytes(32), Suite.SEALED).seal_request(
         request.request_header(Kind.REQUEST, bytes(128), 1), request.RequestBody(0, 1200, 0, 0).encode()
     )
     assert len(smallest) == request.MIN_REQUEST_BYTES == 200

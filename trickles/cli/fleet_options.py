@@ -15,12 +15,12 @@ from trickles.command import Parser, one_line, whole_number
 from trickles.drivers.dialer import Dialer, is_numeric, parse_address
 from trickles.drivers.discovery import (
     AddressRecords,
+    AddressSource,
     Discovery,
     DnsServers,
     Listed,
     ReplicaFile,
     ServiceRecords,
-    Source,
     system_servers,
 )
 from trickles.drivers.keystore import read_server_key
@@ -69,7 +69,7 @@ def fleet_name(args: argparse.Namespace) -> str:
     return ",".join(sorted([*args.replica, *args.replica_dns, *args.replica_srv, *files]))
 
 
-def _sources(args: argparse.Namespace) -> Iterator[Source]:
+def _sources(args: argparse.Namespace) -> Iterator[AddressSource]:
     if args.replica:
         yield Listed([checked_address(text) for text in args.replica])
     for path in args.replica_file:

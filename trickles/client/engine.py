@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from trickles.client.config import ClientConfig
 from trickles.client.events import ClientEvent, Connected, Data, Delivery, End, Failed
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.handshake import Handshake
 from trickles.client.packets import PacketBuilder
 from trickles.client.parts import Parts
@@ -35,7 +35,7 @@ class Client:
     def __init__(
         self, replicas: Sequence[Address], *, entropy: Callable[[int], bytes], config: ClientConfig = DEFAULT_CONFIG
     ) -> None:
-        fleet = Fleet(replicas, config.policy, config.first)
+        fleet = ReplicaSet(replicas, config.policy, config.first)
         secret = entropy(32)
         self._parts = parts = Parts.new(config, fleet, secret)
         self._handshake = Handshake(config, fleet, secret)

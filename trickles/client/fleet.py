@@ -26,7 +26,7 @@ class Policy(StrEnum):
         return cls.LOWEST_RTT if value == "fastest" else None
 
 
-class Fleet:
+class ReplicaSet:
     """The replicas a client knows, in order of preference."""
 
     def __init__(self, replicas: Sequence[Address], policy: Policy = Policy.HOME, first: int = 0) -> None:

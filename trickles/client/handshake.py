@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trickles.client.config import ClientConfig
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.errors import BadPacket, ConnectionFailed, IdentityError
 from trickles.handshake import MAX_EARLY_INPUT, check_fresh, seal_hello, verify_certificate_untrusted
 from trickles.limits import MILLISECOND
@@ -28,7 +28,7 @@ LAST_RETRY = 2000 * MILLISECOND
 class Handshake:
     """Until the first continuation arrives: one datagram at a time, repeated with growing pauses."""
 
-    def __init__(self, config: ClientConfig, fleet: Fleet, secret: bytes) -> None:
+    def __init__(self, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> None:
         self.certificate: Certificate | None = None
         self._refused = ""  # why the last certificate was
         self._stranger_answered = False  # to the last datagram

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
 from trickles.client.recovery import NEVER, Recovery
 from trickles.client.requests import InFlight, Requests
@@ -32,7 +32,7 @@ class LossDetection:
     """Owner of how much reordering is tolerated."""
 
     _counters: Counters
-    _fleet: Fleet
+    _fleet: ReplicaSet
     _requests: Requests
     _flight: Flight
     _recovery: Recovery

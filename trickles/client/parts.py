@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickles.client.config import ClientConfig
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
 from trickles.client.input import InputQueue
 from trickles.client.losses import LossDetection
@@ -16,7 +16,7 @@ from trickles.client.requests import Requests
 from trickles.client.striping import Striping
 from trickles.client.upload import Uploader
 from trickles.limits import Limits
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trace import Counters
 
 
@@ -27,9 +27,9 @@ class Parts:
     config: ClientConfig
     limits: Limits
     secret: bytes
-    session: Session
+    session: SessionKeys
     counters: Counters
-    fleet: Fleet
+    fleet: ReplicaSet
     striping: Striping
     requests: Requests
     path: PathMtu
@@ -41,7 +41,7 @@ class Parts:
     losses: LossDetection
 
     @classmethod
-    def new(cls, config: ClientConfig, fleet: Fleet, secret: bytes) -> Parts:
+    def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> Parts:
         """Those of a connection that has not begun."""
         limits, counters, requests, striping = config.limits, Counters(), Requests(), Striping(fleet)
         path = PathMtu(config)
@@ -51,7 +51,7 @@ class Parts:
         shared = counters, fleet, requests, flight
         recovery = Recovery(limits, *shared, path, output, queue, upload, striping)
         losses = LossDetection(*shared, recovery, striping)
-        session = Session(secret, config.suite)
+        session = SessionKeys(secret, config.suite)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
         return cls(*below, upload, output, recovery, losses)
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
 from trickles.client.input import InputQueue
 from trickles.client.output import Output
@@ -47,7 +47,7 @@ class Recovery:
 
     _limits: Limits
     _counters: Counters
-    _fleet: Fleet
+    _fleet: ReplicaSet
     _requests: Requests
     _flight: Flight
     _path: PathMtu

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trickles.client.fleet import Fleet
+from trickles.client.fleet import ReplicaSet
 from trickles.client.requests import InFlight, Requests
 from trickles.wire.kinds import Address
 
@@ -20,7 +20,7 @@ class Striping:
     A path keeps its own order: something is lost when its replica has answered what it was asked later.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: ReplicaSet) -> None:
         self._fleet = fleet
         self._per_packet: dict[Address, int] = {}  # t/n, shifted by SHIFT
         self._least: dict[Address, int] = {}  # of round trips, microseconds; the latest is beside it

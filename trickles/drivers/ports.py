@@ -14,7 +14,7 @@ from trickles.limits import SECOND
 IDLE_AFTER = 3 * SECOND  # with nothing sent or awaited for so long, a connection gives its port back
 
 
-class Holder(Protocol):
+class PortUser(Protocol):
     """Who has a port."""
 
     def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
@@ -28,7 +28,7 @@ class Port:
 
     def __init__(self, socket: BatchSocket, loop: asyncio.AbstractEventLoop) -> None:
         self.socket = socket
-        self.holder: Holder | None = None
+        self.holder: PortUser | None = None
         self._loop = loop
         loop.add_reader(socket.fileno(), self._readable)
 
@@ -60,7 +60,7 @@ class Ports:
         self._spare: list[Port] = []
         self._buffers = BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
 
-    def take(self, holder: Holder) -> Port:
+    def take(self, holder: PortUser) -> Port:
         """A port for `holder`; OSError when the system has no more."""
         if self._spare:
             port = self._spare.pop()

@@ -27,7 +27,7 @@ FULL = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM}
 NOT_SEGMENTED = {errno.EIO, errno.EINVAL}  # no checksum offload there, IPsec; a segment too large for older kernels
 
 
-class Sender:
+class DatagramSender:
     """The sending half of a non-blocking UDP socket."""
 
     __slots__ = ("_counters", "_family", "_sendmsg", "segments")
@@ -150,7 +150,7 @@ class BatchSocket:
         self.address: Address = plain_address(sock.getsockname())
         self._pool = pool or BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
         self.counters = SocketCounters()
-        self._sender = Sender(sock, self.counters, segments=offload and sockopts.can_segment(sock))
+        self._sender = DatagramSender(sock, self.counters, segments=offload and sockopts.can_segment(sock))
 
     @classmethod
     def bind(

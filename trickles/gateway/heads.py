@@ -46,7 +46,7 @@ class BadHead(BadPacket):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestHead:
+class ProxyHead:
     """A request's head, less what concerned the proxy alone."""
 
     target: Target
@@ -66,7 +66,7 @@ class RequestHead:
         return self.lines + (b"Connection: close\r\n\r\n" if last else b"Connection: keep-alive\r\n\r\n")
 
 
-def request_head_untrusted(data: bytes | bytearray) -> RequestHead | None:
+def request_head_untrusted(data: bytes | bytearray) -> ProxyHead | None:
     """The head at the start of `data`, None while it is incomplete; BadHead for what is none, as soon as that shows."""
     end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
     head = bytes(data[:end] if end >= 0 else data[: MOST_HEAD_BYTES + 1])
@@ -104,7 +104,7 @@ class HeadBuffer:
     def add(self, data: bytes) -> None:
         self.data += data
 
-    def head(self) -> RequestHead | None:
+    def head(self) -> ProxyHead | None:
         """The head at the start, None while it is incomplete; BadHead for what is none. It stays until it is taken."""
         if len(self.data) < 2 * self._looked_bytes:
             end = self.data.find(_END_OF_HEAD, self._scanned_bytes)
@@ -146,9 +146,9 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return found[1], found[2]
 
 
-def _request(method: bytes, target: bytes, version: bytes, fields: Fields, size_bytes: int) -> RequestHead:
+def _request(method: bytes, target: bytes, version: bytes, fields: Fields, size_bytes: int) -> ProxyHead:
     if method == b"CONNECT":
-        return RequestHead(_target(target, None), size_bytes, tunnel=True)
+        return ProxyHead(_target(target, None), size_bytes, tunnel=True)
     found = _ABSOLUTE.fullmatch(target)
     if not found:
         raise BadHead(400, "this is a proxy: it takes http://HOST/... and CONNECT HOST:PORT")
@@ -161,7 +161,7 @@ def _request(method: bytes, target: bytes, version: bytes, fields: Fields, size_
     lines += [name + b": " + value for name, value in fields if not _is_of_this_hop(name.lower(), named)]
     lines += [b"Via: " + version[5:] + b" trickles", b""]
     body = _has_body(version, fields)
-    return RequestHead(_target(found[1], 80), size_bytes, body=body, closes=closes, lines=b"\r\n".join(lines))
+    return ProxyHead(_target(found[1], 80), size_bytes, body=body, closes=closes, lines=b"\r\n".join(lines))
 
 
 def _target(authority: bytes, port: int | None) -> Target:

@@ -15,7 +15,7 @@ from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
-from trickles.gateway.heads import BadHead, HeadBuffer, RequestHead
+from trickles.gateway.heads import BadHead, HeadBuffer, ProxyHead
 from trickles.gateway.routing import UpstreamRouter
 from trickles.gateway.upstream import Activity, Opening
 
@@ -63,7 +63,7 @@ class HttpRequests:
         self._send(head)
         return not head.last
 
-    def _send(self, head: RequestHead) -> None:
+    def _send(self, head: ProxyHead) -> None:
         fresh = self.upstream.activity is Activity.IDLE
         self.downstream.note_request(shown(head.target), self.opening if fresh else None)
         self._heads.take(head.size_bytes)

@@ -12,7 +12,7 @@ from trickles.gateway import routing, socks
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import TOO_LATE, FleetUpstream
 from trickles.gateway.forward_front import forwarded
-from trickles.gateway.heads import ESTABLISHED, BadHead, HeadBuffer, RequestHead, error_answer
+from trickles.gateway.heads import ESTABLISHED, BadHead, HeadBuffer, ProxyHead, error_answer
 from trickles.gateway.http_requests import HttpRequests
 from trickles.gateway.routing import HTTPS, Target, UpstreamRouter
 from trickles.gateway.socks import BadSocks, Code
@@ -127,7 +127,7 @@ class ProxyFront:
         else:
             self._ask(head)
 
-    def _ask(self, head: RequestHead) -> None:
+    def _ask(self, head: ProxyHead) -> None:
         """Pass on a request in absolute form: a host that is no fleet gets one, a fleet as many as come for it."""
         downstream, router = self._downstream, self._router
         route = router.find(head.target)

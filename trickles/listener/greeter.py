@@ -10,7 +10,7 @@ from trickles.limits import SECOND, Limits
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
 from trickles.nonce import NonceSequence
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.trace import Counters
 from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
 from trickles.wire.hello import ASK_BYTES, HelloInside, parse_hello_untrusted
@@ -64,7 +64,7 @@ class Greeter:
     def _greet(
         self, keys: EpochKeys, inside: HelloInside, suite: Suite, source: Address, size: int, now: int
     ) -> list[Burst]:
-        session = Session(inside.secret, suite)
+        session = SessionKeys(inside.secret, suite)
         episode = Episode(0, self._limits.unproved_window, UNBOUNDED_SSTHRESH)
         secret = keys.epoch.derive(Purpose.NONCE, session.identity, NONCE_SECRET_BYTES)
         nonce_key = secret + self._paths.store_tag

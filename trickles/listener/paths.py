@@ -9,7 +9,7 @@ from trickles.keyring import Keyring, Purpose, expand
 from trickles.limits import Limits
 from trickles.listener.recent import Recent
 from trickles.nonce import NonceSequence
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.stores import NO_STORE, store_tag
 from trickles.trickle import Episode
 from trickles.wire.response import transport_frame
@@ -21,7 +21,7 @@ class Path:
     """One transport continuation, opened: its state and the ciphers that follow from it."""
 
     state: TransportState
-    session: Session
+    session: SessionKeys
     nonces: NonceSequence
     seals: Seals
     other_store: bool = False  # the replica that greeted the connection shares another store
@@ -64,7 +64,7 @@ class PathCache:
         connection, state = open_transport_untrusted(self.keyring, blob)
         known = self._connections.find(connection)
         if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
-            session, nonces = Session(state.secret, state.suite), NonceSequence(state.nonce_key)
+            session, nonces = SessionKeys(state.secret, state.suite), NonceSequence(state.nonce_key)
             foreign = state.store_tag != self.store_tag
             path = Path(state, session, nonces, Seals(connection, session.identity), foreign)
         else:

@@ -9,7 +9,7 @@ from itertools import repeat
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path
 from trickles.service import Buffer, Continuation
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
 from trickles.wire.response import CONTROL_COPIES, FRAME_FLAGS, HEADER, HEADER_BYTES, NONCE, SALT_BYTES, TAG_BYTES
 
@@ -47,13 +47,13 @@ class Grant:
     input_lost: bool = False  # the request says that input was lost
 
 
-def room_bytes(session: Session, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:
+def room_bytes(session: SessionKeys, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:
     """Bytes of data that fit one response packet with those frames."""
     room = datagram_bytes - HEADER_BYTES - len(frames)
     return room - TAG_BYTES if session.sealed or flags & FRAME_FLAGS else room
 
 
-def budget_bytes(session: Session, datagram_bytes: int, count: int, frames: bytes) -> int:
+def budget_bytes(session: SessionKeys, datagram_bytes: int, count: int, frames: bytes) -> int:
     """Bytes of data that fit `count` packets, the first of which carry those frames."""
     if session.sealed:
         room, lost = datagram_bytes - _OVERHEAD_BYTES, len(frames)

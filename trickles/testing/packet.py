@@ -16,7 +16,7 @@ class Hop(Protocol):
         """Takes a packet in."""
 
 
-class Target(Protocol):
+class PacketTarget(Protocol):
     """Something a packet ends at."""
 
     def receive(self, packet: Packet) -> None:
@@ -41,7 +41,7 @@ class Packet:
         self.note = note
         self.path: tuple[Hop, ...] = ()
         self.hop = 0
-        self.target: Target | None = None
+        self.target: PacketTarget | None = None
 
     def copy(self, data: bytes | None = None) -> Packet:
         """The same packet at the same point of its way, with other `data` if given."""

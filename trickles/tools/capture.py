@@ -16,7 +16,7 @@ from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapReader
 
 from trickles.errors import TricklesError
-from trickles.tools.frames import Packet, udp_in_frame, udp_in_ip
+from trickles.tools.frames import CapturedPacket, udp_in_frame, udp_in_ip
 from trickles.tools.segments import segments
 from trickles.wire.kinds import Address
 
@@ -97,7 +97,7 @@ def _time_us(reader: Any, about: Any) -> int:
     return int(about.sec * 1_000_000 + (about.usec // 1000 if reader.nano else about.usec))
 
 
-def _cut(time_us: int, packet: Packet) -> Iterator[Captured]:
+def _cut(time_us: int, packet: CapturedPacket) -> Iterator[Captured]:
     pieces = segments(packet.payload)
     for piece in pieces:
         size = packet.size_bytes if len(pieces) == 1 else len(piece)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from trickles.tools.accounts import Accounts
 from trickles.tools.capture import Captured
 from trickles.tools.lines import line
-from trickles.tools.observer import Observer
+from trickles.tools.observer import DatagramObserver
 from trickles.tools.opener import Opener
 
 
@@ -15,7 +15,7 @@ class Dump:
     """Lines as datagrams come, and a summary of those so far whenever it is asked for."""
 
     def __init__(self, opener: Opener | None = None, port: int | None = None) -> None:
-        self._observer = Observer(opener)
+        self._observer = DatagramObserver(opener)
         self._port = port
         self._began_us: int | None = None
         self._accounts = Accounts()

@@ -20,7 +20,7 @@ _FRAGMENT = 0x1FFF  # offset bits of the IPv4 fragment field
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class CapturedPacket:
     """A UDP payload as captured; `size_bytes` is what it was on the wire, more than is here if the capture cut it."""
 
     source: Address
@@ -29,13 +29,13 @@ class Packet:
     size_bytes: int
 
 
-def udp_in_frame(link: int, frame: bytes) -> Packet | None:
+def udp_in_frame(link: int, frame: bytes) -> CapturedPacket | None:
     """The UDP datagram in a frame of that link type; None when there is none, or none that starts here."""
     at = _ip_offset(link, frame)
     return udp_in_ip(frame[at:]) if at is not None else None
 
 
-def udp_in_ip(packet: bytes) -> Packet | None:
+def udp_in_ip(packet: bytes) -> CapturedPacket | None:
     """The UDP datagram in an IP packet; None when there is none, or only a later fragment."""
     version = packet[0] >> 4 if packet else 0
     try:
@@ -57,23 +57,23 @@ def _ip_offset(link: int, frame: bytes) -> int | None:
     return at + 2 if int.from_bytes(frame[at : at + 2], "big") in _ETHER_IP else None
 
 
-def _in_ipv4(packet: bytes) -> Packet | None:
+def _in_ipv4(packet: bytes) -> CapturedPacket | None:
     fragment, _, protocol = struct.unpack_from(">HBB", packet, 6)
     if protocol != _UDP or fragment & _FRAGMENT:
         return None
     return _datagram(packet, (packet[0] & 0xF) * 4, packet[12:16], packet[16:20])
 
 
-def _in_ipv6(packet: bytes) -> Packet | None:
+def _in_ipv6(packet: bytes) -> CapturedPacket | None:
     (following,) = struct.unpack_from(">B", packet, 6)
     return _datagram(packet, 40, packet[8:24], packet[24:40]) if following == _UDP else None
 
 
-def _datagram(packet: bytes, at: int, source: bytes, destination: bytes) -> Packet:
+def _datagram(packet: bytes, at: int, source: bytes, destination: bytes) -> CapturedPacket:
     sender, receiver, length = _PORTS.unpack_from(packet, at)
     start = at + 8
     size = max(length - 8, 0) if length else len(packet) - start  # 0: longer than 16 bits can say
-    return Packet(
+    return CapturedPacket(
         (_text(source), sender),
         (_text(destination), receiver),
         packet[start : start + size],

@@ -40,7 +40,7 @@ _KINDS = frozenset(Kind)
 _MOST_NAMES = 1 << 20  # then all are forgotten: a live capture may run for weeks
 
 
-class Observer:
+class DatagramObserver:
     """Sees datagrams in order; remembers which client's request numbers belong to which connection."""
 
     def __init__(self, opener: Opener | None = None) -> None:

@@ -25,7 +25,7 @@ from scapy.fields import (
 
 from trickles.tools.capture import Captured
 from trickles.tools.layers import LAW_NAMES, SUITES, Layer
-from trickles.tools.observer import Observer
+from trickles.tools.observer import DatagramObserver
 from trickles.tools.opener import Opener
 from trickles.tools.sightings import SeenHello, SeenRequest
 from trickles.wire.kinds import RequestFlag
@@ -118,7 +118,7 @@ class TricklesUserState(Layer):
 
 def opened(datagram: bytes, opener: Opener) -> list[Any]:
     """The sealed parts of a hello or request, as layers; none when the keyring does not open them. Never raises."""
-    what = Observer(opener).see(Captured(0, _NOWHERE, _NOWHERE, datagram, len(datagram))).what
+    what = DatagramObserver(opener).see(Captured(0, _NOWHERE, _NOWHERE, datagram, len(datagram))).what
     if isinstance(what, SeenHello):
         return [TricklesHelloInside(what.inside.encode(0))] if what.inside else []
     return list(_request_parts(what)) if isinstance(what, SeenRequest) else []

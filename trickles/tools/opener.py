@@ -10,7 +10,7 @@ from trickles.handshake import EpochKeys
 from trickles.keyring import Keyring
 from trickles.nonce import NonceSequence
 from trickles.service import Continuation
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.wire.hello import Hello, HelloInside
 from trickles.wire.transport import TransportState
 
@@ -23,7 +23,7 @@ class Opened:
     """A transport continuation's content and the ciphers that follow from it."""
 
     state: TransportState
-    session: Session
+    session: SessionKeys
     nonces: NonceSequence
 
 
@@ -42,7 +42,7 @@ class Opener:
                 _, state = open_transport_untrusted(self._keyring, blob)
             except BadPacket:
                 return None
-            opened = Opened(state, Session(state.secret, state.suite), NonceSequence(state.nonce_key))
+            opened = Opened(state, SessionKeys(state.secret, state.suite), NonceSequence(state.nonce_key))
             if len(self._opened) >= _MOST:
                 self._opened.clear()
             self._opened[blob] = opened

@@ -26,7 +26,7 @@ from trickles.client.reassembly import Reassembly
 from trickles.errors import BadPacket, Forged
 from trickles.handshake import seal_hello, verify_certificate_untrusted
 from trickles.keyring import Epoch
-from trickles.session import Session
+from trickles.session import SessionKeys
 from trickles.tools.received import Received
 from trickles.trickle import course
 from trickles.wire.hello import NO_COOKIE, Certificate, HelloInside, parse_certificate_untrusted
@@ -41,7 +41,7 @@ MAX_KEPT = 1 << 14  # continuations of each sort that a peer holds: hours of hon
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class OpenedPacket:
     """One response packet, opened."""
 
     flags: int
@@ -61,7 +61,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Cookie:
+class CookieChallenge:
     """What a hello must bring where there are too many of them."""
 
     cookie: bytes
@@ -76,7 +76,7 @@ class Pong:
     proof: int = 0
 
 
-Reply = Packet | RefusalHead | Receipt | Certificate | Cookie | Pong
+Reply = OpenedPacket | RefusalHead | Receipt | Certificate | CookieChallenge | Pong
 
 
 class Peer:
@@ -85,7 +85,7 @@ class Peer:
     def __init__(self, seed: str | bytes = "peer", suite: Suite = Suite.SEALED) -> None:
         self.secret = sha256(seed.encode() if isinstance(seed, str) else seed).digest()
         self.suite = suite
-        self.session = Session(self.secret, suite)
+        self.session = SessionKeys(self.secret, suite)
         self.number = 0  # of the request sealed last
         self.transport: TransportFrame | None = None  # the newest; may be set to any other
         self.user: UserFrame | None = None
@@ -175,7 +175,7 @@ class Peer:
 
     # what it hears
 
-    def read(self, datagrams: Iterable[bytes], *, lost: Iterable[int] = ()) -> list[Packet]:
+    def read(self, datagrams: Iterable[bytes], *, lost: Iterable[int] = ()) -> list[OpenedPacket]:
         """Open response packets and remember what they bring, but for the numbers that are `lost`."""
         gone = set(lost)
         packets = [self.open(datagram) for datagram in datagrams if datagram[0] == Kind.RESPONSE]
@@ -187,7 +187,7 @@ class Peer:
     def receive(self, datagram: bytes) -> Reply:
         """Open a datagram of any kind, and remember what it brings; BadPacket or Forged as `open_untrusted`."""
         reply = self.open_untrusted(datagram)
-        if isinstance(reply, Packet):
+        if isinstance(reply, OpenedPacket):
             self.remember(reply)
         elif isinstance(reply, RefusalHead):
             self._adopt(reply.transport, None)
@@ -195,7 +195,7 @@ class Peer:
             self.sizes[reply.size_bytes] = reply.proof
         return reply
 
-    def remember(self, packet: Packet) -> None:
+    def remember(self, packet: OpenedPacket) -> None:
         """Take over what an opened packet brings."""
         if packet.proves:
             self.nonces.add(packet.number, packet.nonce)
@@ -212,7 +212,7 @@ class Peer:
         if kind == Kind.CERTIFICATE:
             return parse_certificate_untrusted(datagram[1:])
         if kind == Kind.COOKIE:
-            return Cookie(datagram[1:])
+            return CookieChallenge(datagram[1:])
         if kind == Kind.RECEIPT:
             receipt, clear, tag = parse_receipt_untrusted(datagram)
             self.session.check_untrusted(clear, tag)
@@ -224,7 +224,7 @@ class Peer:
             return Pong(request, len(datagram), proof)
         raise BadPacket("not a reply")
 
-    def open(self, datagram: bytes) -> Packet:
+    def open(self, datagram: bytes) -> OpenedPacket:
         """One response packet; Forged when it does not authenticate."""
         if len(datagram) < HEADER_BYTES:
             raise BadPacket("truncated response")
@@ -235,7 +235,7 @@ class Peer:
         clear, tagged = datagram[: frames.data_at], bool(flags & FRAME_FLAGS)
         data = self.session.open_response_untrusted(clear, datagram[frames.data_at :], tagged=tagged)
         size, brought = len(datagram), (frames.transport, frames.user)
-        return Packet(flags, request, number, nonce, offset, bytes(data), *brought, size)
+        return OpenedPacket(flags, request, number, nonce, offset, bytes(data), *brought, size)
 
     def open_refusal(self, datagram: bytes) -> RefusalHead:
         """A refusal, its tag checked if it has one."""

@@ -30,8 +30,7 @@ from trickleweb.handlers import Middleware
 from trickleweb.http1 import check_announced, method_not_allowed
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.messages import Length
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Length, RequestHead
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
 from trickleweb.routing import BadRoute, Found, Missing, NoSuchRoute, NotAllowed, Verdict
@@ -137,7 +136,7 @@ class App(Routes):
 
     # What it is as an `Application`
 
-    def terms(self, head: Head) -> Terms:
+    def terms(self, head: RequestHead) -> Terms:
         """As `Application.terms`; what comes without a body, or with a small one, is refused within the middleware."""
         verdict = self._dispatcher.router.match(head.method, head.path)
         if not _is_small(head):
@@ -248,7 +247,7 @@ class App(Routes):
                 return each.endpoint.by._own_url(name[len(each.name) + 1 :], params)
         return None
 
-    def _terms(self, verdict: Verdict[Served], head: Head) -> Terms:
+    def _terms(self, verdict: Verdict[Served], head: RequestHead) -> Terms:
         if not isinstance(verdict, Found):
             return Terms(max_body_bytes=_SMALL_BYTES)
         match verdict.endpoint.by:
@@ -279,7 +278,7 @@ class App(Routes):
         return "" if self._above is None else self._above[0]._prefix + self._above[1]
 
 
-def _is_small(head: Head) -> bool:
+def _is_small(head: RequestHead) -> bool:
     """Whether a body that nobody wants is taken all the same, so that its refusal is the application's own."""
     size = head.framing.byte_count if isinstance(head.framing, Length) else 0
     return size <= _SMALL_BYTES and not head.expect_continue

@@ -18,8 +18,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.handlers import Handler, Middleware
 from trickleweb.http1 import method_not_allowed, unavailable
-from trickleweb.messages import Plan
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Plan, RequestHead
 from trickleweb.paths import quote_path
 from trickleweb.request import NotSetUp, Request
 from trickleweb.responses import Response, as_response
@@ -124,7 +123,7 @@ class Dispatcher:
             return with_file(response, await self._planned(body, request.head))
         return as_page(response, await self._planned(body, plain_get(request.head)), self.read)
 
-    async def _planned(self, body: FileBody, head: Head) -> Plan:
+    async def _planned(self, body: FileBody, head: RequestHead) -> Plan:
         """The plan of a file, once its hash is known; 503 if that takes too long."""
         for _ in range(_HASH_LOOKS):
             try:

@@ -26,8 +26,7 @@ from trickleweb.files import (
     StoreLimits,
 )
 from trickleweb.headers import Headers
-from trickleweb.messages import Inline, Plan, Slice
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Inline, Plan, RequestHead, Slice
 from trickleweb.responses import Response
 
 MAX_PAGE_BYTES = 1 << 20  # of a file that is no download
@@ -108,7 +107,7 @@ class Folders:
             self._stores[folder.name] = FileStore(folder.path, hasher, limits, open_files)
             self._sites[folder.name] = StaticSite(self._stores[folder.name], folder.options)
 
-    def plan(self, body: FileBody, head: Head) -> Plan:
+    def plan(self, body: FileBody, head: RequestHead) -> Plan:
         """The response for a file; `HTTPError` if it is not there, `HashPending` when it is worth asking again soon."""
         try:
             plan = self.site(body.folder).plan(head if head.method in _READ else plain_get(head), f"/{body.path}")
@@ -166,7 +165,7 @@ class Folders:
             site.drop_caches()
 
 
-def plain_get(head: Head) -> Head:
+def plain_get(head: RequestHead) -> RequestHead:
     """The request as a plain GET, for a whole file whatever was asked."""
     kept = tuple(pair for pair in head.headers if pair[0] == "accept-encoding")
     return replace(head, method="GET", headers=Headers(kept))

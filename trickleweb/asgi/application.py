@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from trickleweb.asgi.hosted import Hosted
-from trickleweb.asgi.lifespan import Lifespan
-from trickleweb.asgi.messages import AsgiApp, Receiver, Sender
-from trickleweb.asgi.outgoing import Outgoing
+from trickleweb.asgi.lifespan import AsgiLifespan
+from trickleweb.asgi.messages import AsgiApp, AsgiReceiver, AsgiSender
+from trickleweb.asgi.outgoing import AsgiRun
 from trickleweb.asgi.scope import http_scope
 from trickleweb.request import Request
 
@@ -26,13 +26,13 @@ class AsgiApplication(Hosted):
             raise ValueError(f"lifespan is auto, on or off, not {lifespan!r}")
         self.program = app
         self._root_path = root_path
-        self._lifespan = None if lifespan == "off" else Lifespan(app, required=lifespan == "on")
+        self._lifespan = None if lifespan == "off" else AsgiLifespan(app, required=lifespan == "on")
 
-    async def run(self, request: Request, outgoing: Outgoing) -> None:
+    async def run(self, request: Request, outgoing: AsgiRun) -> None:
         """Call the program once."""
         state = self._lifespan.state if self._lifespan else None
         scope = http_scope(request, root_path=self._root_path, state=state)
-        await self.program(scope, Receiver(request, outgoing), Sender(outgoing))
+        await self.program(scope, AsgiReceiver(request, outgoing), AsgiSender(outgoing))
 
     async def startup(self) -> None:
         """Let the program start; `LifespanFailed` if it cannot."""

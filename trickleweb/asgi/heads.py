@@ -9,19 +9,18 @@ from trickleweb.asgi.messages import Receive, Scope
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.target import decode_path
-from trickleweb.messages import Chunked, Framing, Length, NoBody
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
 
 _PATH_SAFE = "/!$&'()*+,;=:@%"
 
 
-def head_of(scope: Scope) -> Head:
+def head_of(scope: Scope) -> RequestHead:
     """The head that a server has parsed; `HTTPError` 400 for a path that is refused here."""
     raw_path = _raw_path(scope)
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     headers = Headers(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
     major, _, minor = str(scope.get("http_version", "1.1")).partition(".")
-    return Head(
+    return RequestHead(
         method=scope["method"],
         target=f"{raw_path}?{query}" if query else raw_path,
         path="*" if raw_path == "*" else decode_path(raw_path),

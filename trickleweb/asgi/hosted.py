@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 
 from trickles.service import Buffer
 from trickleweb.application import Terms
-from trickleweb.asgi.outgoing import Outgoing, ProgramError
+from trickleweb.asgi.outgoing import AsgiRun, ProgramError
 from trickleweb.bodies import StepsTable
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.limits import DEFAULT_LIMITS
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.request import Request
 from trickleweb.responses import Response, error_response
 
@@ -45,9 +45,9 @@ class Hosted:
         self._repeatable = frozenset(method.upper() for method in repeatable_methods)
         self._max_body_bytes = max_body_bytes
         self._grace_s = grace_s
-        self._runs: dict[asyncio.Task[None], Outgoing] = {}
+        self._runs: dict[asyncio.Task[None], AsgiRun] = {}
 
-    async def run(self, request: Request, outgoing: Outgoing) -> None:
+    async def run(self, request: Request, outgoing: AsgiRun) -> None:
         """Run the program on a request; it sends its response by `outgoing`. Each kind of program has its own way."""
         raise NotImplementedError(request, outgoing)
 
@@ -56,7 +56,7 @@ class Hosted:
         """None: a program's state is its own."""
         return _NO_STEPS
 
-    def terms(self, head: Head) -> Terms:
+    def terms(self, head: RequestHead) -> Terms:
         """The same for all paths, as only the program knows them."""
         return Terms(max_body_bytes=self._max_body_bytes, repeatable=head.method in self._repeatable)
 
@@ -65,7 +65,7 @@ class Hosted:
 
         Raises what the program raised before its response began, `ProgramError` if it did not keep to its interface.
         """
-        outgoing = Outgoing(head_only=request.method == "HEAD", on_gone=lambda: self._end_in_time(task))
+        outgoing = AsgiRun(head_only=request.method == "HEAD", on_gone=lambda: self._end_in_time(task))
         task = asyncio.create_task(self._supervised(request, outgoing))
         self._runs[task] = outgoing
         task.add_done_callback(self._forget)
@@ -94,7 +94,7 @@ class Hosted:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _supervised(self, request: Request, outgoing: Outgoing) -> None:
+    async def _supervised(self, request: Request, outgoing: AsgiRun) -> None:
         error: Exception | None = None
         try:
             await self.run(request, outgoing)

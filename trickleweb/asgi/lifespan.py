@@ -20,7 +20,7 @@ class LifespanFailed(WebError):
         self.details = details
 
 
-class Lifespan:
+class AsgiLifespan:
     """Speaks the protocol with one program; `state` is what the program leaves in it for its requests.
 
     One that does not know the protocol (it raises, or returns, at the first message) is served all the same; with

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from trickleweb.asgi.outgoing import Begun, Outgoing, ProgramError
+from trickleweb.asgi.outgoing import AsgiRun, Begun, ProgramError
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.render import render_field
@@ -28,10 +28,10 @@ EXTENSION = "trickleweb.request"  # what a server of this kind knows of a reques
 START, BODY = "http.response.start", "http.response.body"
 
 
-class Receiver:
+class AsgiReceiver:
     """`receive`: the body in pieces, once; then it waits for the end of the response, and says `http.disconnect`."""
 
-    def __init__(self, request: Request, outgoing: Outgoing) -> None:
+    def __init__(self, request: Request, outgoing: AsgiRun) -> None:
         self._pieces: AsyncIterator[bytes] | None = body_of(request, outgoing)
         self._next: bytes | None = None
         self._outgoing = outgoing
@@ -52,10 +52,10 @@ class Receiver:
         return {"type": "http.request", "body": piece, "more_body": self._next is not None}
 
 
-class Sender:
+class AsgiSender:
     """`send`: a start, then the body; anything else is the program's fault, and told to it."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, outgoing: AsgiRun) -> None:
         self._outgoing = outgoing
         self._completed = False
 
@@ -79,7 +79,7 @@ class Sender:
             raise
 
 
-async def body_of(request: Request, outgoing: Outgoing) -> AsyncIterator[bytes]:
+async def body_of(request: Request, outgoing: AsgiRun) -> AsyncIterator[bytes]:
     """The body in pieces. Where it is refused (413) that is the response, whatever the program makes of it."""
     try:
         async for piece in request.stream():

@@ -33,7 +33,7 @@ class Begun:
     close: bool = False
 
 
-class Outgoing:
+class AsgiRun:
     """One response on its way. `gone` says that nobody takes it any more: what is sent then is dropped.
 
     `on_gone` is called when that happens before the response has ended.
@@ -200,7 +200,7 @@ class Outgoing:
 class Chunks:
     """What a program sends, chunk by chunk, once. `aclose`, or the end of this object, ends the program's run."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, outgoing: AsgiRun) -> None:
         self._outgoing = outgoing
         weakref.finalize(self, outgoing.abandon_soon).atexit = False
 

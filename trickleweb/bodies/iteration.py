@@ -26,7 +26,7 @@ from trickles.service import Buffer
 from trickleweb.bodies.kinds import Body, Complete, Planned, Streamed
 from trickleweb.bodies.steps import Data, Stepped
 from trickleweb.errors import WebError
-from trickleweb.http1 import LAST_CHUNK, Delivery, chunk_start
+from trickleweb.http1 import LAST_CHUNK, BodyDelivery, chunk_start
 from trickleweb.messages import Inline
 from trickleweb.plain import Plain, StateTooLarge
 
@@ -74,7 +74,7 @@ Parts = AsyncGenerator[Part, None]
 _Pairs = AsyncGenerator[tuple[bytes, Plain], None]
 
 
-async def framed(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
+async def framed(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
     """Yield what goes on the wire for `body`; raises what it raises, and what is said above of bad bodies."""
     length = delivery.content_length
     sent = 0
@@ -98,7 +98,7 @@ async def framed(body: Stepped | Streamed, delivery: Delivery, limits: BodyLimit
 
 async def collected(body: Streamed, most_bytes: int) -> Complete:
     """Return the whole stream as one body; `StateTooLarge` for more than `most_bytes`, and whatever it raises."""
-    delivery = Delivery(body.byte_count, chunked=False, has_body=True, keep_alive=False)
+    delivery = BodyDelivery(body.byte_count, chunked=False, has_body=True, keep_alive=False)
     parts, size = [], 0
     async with aclosing(framed(body, delivery)) as stream:
         async for part in stream:

@@ -19,7 +19,7 @@ from trickles.drivers.keeping import pause
 from trickleweb.cli.launch import READ_BYTES, Process
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.successors import Successor, Successors
-from trickleweb.cli.warmstart import Command
+from trickleweb.cli.warmstart import ForkedCommand
 
 SOON = 1.0  # seconds: who ends by itself within them is likely to do so again
 LOOK = 0.5  # seconds between looks at whether a process has made another its successor
@@ -28,7 +28,7 @@ GRACE = 5.0  # seconds to end in when asked to
 LAST_WORDS = 0.5  # seconds that a dead process's pipes may still be read for
 START_SECONDS = 120.0  # to say that it is ready: a program may import much; one that is stopped meanwhile is replaced
 
-Start = Callable[[Command], Awaitable[Process]]
+Start = Callable[[ForkedCommand], Awaitable[Process]]
 
 
 class Child:
@@ -40,7 +40,7 @@ class Child:
     def __init__(
         self,
         name: str,
-        command: Callable[[], Command],
+        command: Callable[[], ForkedCommand],
         run_dir: RunDir,
         start: Start,
         control: Path | None = None,

@@ -25,7 +25,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseHead:
     """A response's head, and what came behind it with the same read."""
 
     status: int
@@ -45,7 +45,7 @@ def request(target: str, authority: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-async def read_answer(stream: Readable) -> Answer:
+async def read_answer(stream: Readable) -> ResponseHead:
     """The head of the response; `CommandFailed` if what comes is none."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
@@ -58,10 +58,10 @@ async def read_answer(stream: Readable) -> Answer:
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
         raise CommandFailed("what answers does not speak HTTP")
     pairs = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
-    return Answer(int(rest[:3]), Headers(pairs), data[end + 4 :])
+    return ResponseHead(int(rest[:3]), Headers(pairs), data[end + 4 :])
 
 
-async def body(stream: Readable, answer: Answer) -> AsyncIterator[bytes]:
+async def body(stream: Readable, answer: ResponseHead) -> AsyncIterator[bytes]:
     """The body's bytes; `CommandFailed` if the stream ends before the body does."""
     if "chunked" in answer.headers.tokens("transfer-encoding"):
         async for data in _chunked(stream, answer.rest):
@@ -113,7 +113,7 @@ def line(received_bytes: int, total_bytes: int | None, seconds: float, figures: 
     return f"[{'=' * done:{_BAR_CHARS}}] {share:4.0%} {received_bytes / 1e6:8.1f} MB {rate}  {replica}"
 
 
-class Progress:
+class DownloadProgress:
     """Rewrites its line a few times a second, and leaves the last one; says nothing if `out` is None."""
 
     def __init__(self, out: TextIO | None, total_bytes: int | None) -> None:

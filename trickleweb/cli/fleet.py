@@ -35,7 +35,7 @@ from trickleweb.cli.warmstart import WarmStart
 LOOK_SECONDS = 0.5  # between looks at what may have been taken away, and at figures
 
 
-class Fleet:
+class Supervisor:
     """The supervisor; it serves nothing itself, and its death ends all the others."""
 
     def __init__(self, options: FleetOptions) -> None:

@@ -12,7 +12,7 @@ from trickles.command import CommandFailed, address
 from trickles.drivers.addresses import Address, shown
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import GATEWAY, RunDir, replica_name
-from trickleweb.cli.warmstart import Command
+from trickleweb.cli.warmstart import ForkedCommand
 
 _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -63,15 +63,15 @@ class FleetCommands:
         gateway = ("trickles.cli.gateway",) if self.listen is not None else ()
         return ("trickleweb.cli.replica", *gateway, *self._options.modules)
 
-    def replica(self, index: int) -> Command:
+    def replica(self, index: int) -> ForkedCommand:
         name, options = replica_name(index), self._options
         shared = ["--reuse-port"] if options.reuse_port else []
         files = ["--status-file", str(self._run_dir.status_file(name))]
         where = ["--udp", shown(self.places[index]), "--keyring", self.keyring]
         words = ("replica", *where, *shared, *files, *options.replica_words, *options.words(index))
-        return Command("trickleweb", words, name)
+        return ForkedCommand("trickleweb", words, name)
 
-    def gateway(self) -> Command:
+    def gateway(self) -> ForkedCommand:
         """Start the gateway; it is told where to listen, even if that is everywhere."""
         assert self.listen is not None
         places = dict.fromkeys((_ANY_HOST.get(host, host), port) for host, port in self.places)
@@ -82,7 +82,7 @@ class FleetCommands:
         host, port = self.listen
         where = ["--listen", shown((host or "0.0.0.0", port)), "--end-with", str(os.getpid())]
         words = ("gateway", *where, *replicas, *files, *self._options.gateway_words)
-        return Command("trickles", words, GATEWAY)
+        return ForkedCommand("trickles", words, GATEWAY)
 
     def url(self) -> str | None:
         """Where programs of this machine reach the gateway."""

@@ -23,7 +23,7 @@ from trickles.drivers.keystore import read_server_key
 from trickles.drivers.known_hosts import KnownHosts
 from trickles.drivers.stream import Stream, connect
 from trickles.errors import ConnectionFailed, UnsafePlace
-from trickleweb.cli.download import Answer, Progress, body, read_answer, request
+from trickleweb.cli.download import DownloadProgress, ResponseHead, body, read_answer, request
 from trickleweb.cli.mistaken import mistake
 from trickleweb.cli.rundir import DEFAULT, FLEET, RunDir, is_alive
 from trickleweb.http1 import phrase
@@ -115,7 +115,7 @@ async def _download(
         stream.close()
 
 
-async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None, *, by_url: bool) -> Answer:
+async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None, *, by_url: bool) -> ResponseHead:
     """The response's head; who has to wait is told for whom, and `CommandFailed` says who did not answer.
 
     An address out of a URL may be a gateway's, as a browser has it: that is found out beside the waiting.
@@ -134,7 +134,7 @@ async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None
                 task.cancel()
 
 
-async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | None) -> Answer:
+async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | None) -> ResponseHead:
     places = ", ".join(map(shown, replicas))
     patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _tell, show, f"waiting for {places} (UDP)")
     try:
@@ -150,8 +150,8 @@ def _tell(show: TextIO | None, text: str) -> None:
         print(text, file=show, flush=True)
 
 
-async def _save(stream: Stream, answer: Answer, file: BinaryIO, show: TextIO | None) -> None:
-    progress, received = Progress(show, answer.length), 0
+async def _save(stream: Stream, answer: ResponseHead, file: BinaryIO, show: TextIO | None) -> None:
+    progress, received = DownloadProgress(show, answer.length), 0
     try:
         async for data in body(stream, answer):
             file.write(data)

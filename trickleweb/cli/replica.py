@@ -80,9 +80,9 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     store = FileStore(directory, Hasher(time.time_ns, index, defer=background.submit))
     log = None
     if args.access_log is not None:
-        from trickleweb.cli.telling import Requests
+        from trickleweb.cli.telling import RequestLog
 
-        log = Requests(args, undo)
+        log = RequestLog(args, undo)
     server = HttpService(
         StaticSite(store, site_options(args)),
         clock_us=wall_us,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from trickles.command import CommandFailed, Parser
 from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments, app_words, telemetry_words
-from trickleweb.cli.fleet import Fleet
+from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     options = fleet_options(args, command="run", what=args.program, words=words)
     reloader = _reloader(args) if args.reload else None
     asyncio.run(
-        Fleet(
+        Supervisor(
             replace(options, reloader=reloader, modules=("trickleweb.cli.app_replica", "trickleweb.server.exchanges"))
         ).serve()
     )

@@ -22,7 +22,7 @@ from trickleweb.cli.app_options import (
     checked_fallback,
     site_words,
 )
-from trickleweb.cli.fleet import Fleet
+from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.rundir import RunDir
 
@@ -45,5 +45,5 @@ def run(args: argparse.Namespace) -> int:
         return [*warm, *admin_words(args, index), *access_words(args), "--digests", str(digests), *site_words(args)]
 
     options = fleet_options(args, command="serve", what=str(directory), words=words)
-    asyncio.run(Fleet(options).serve())
+    asyncio.run(Supervisor(options).serve())
     return 0

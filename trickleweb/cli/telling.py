@@ -26,7 +26,7 @@ from trickleweb.telemetry import (
 )
 
 
-class Requests:
+class RequestLog:
     """The access log; `undo` closes it, `CommandFailed` if it cannot be written."""
 
     def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
@@ -55,7 +55,7 @@ class Telling:
         logger.propagate = False
         self.meter = Meter()
         self._peers = trusted(args.forwarded_allow_ips)
-        self._log = Requests(args, undo) if args.access_log is not None else None
+        self._log = RequestLog(args, undo) if args.access_log is not None else None
 
     def around(self, application: Application) -> Application:
         """The application as its clients are seen, and with its requests known to the logs."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from trickles.command import one_line
 from trickles.drivers.keeping import kept_thread
 from trickleweb.files import Hasher, Progress, StoreLimits, warm, yield_to_others
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 _EVERY_SECONDS = 2.0
 
@@ -68,7 +68,7 @@ class Warming:
             print(one_line(what), file=sys.stderr, flush=True)
 
 
-def _learn_quietly(hasher: Hasher, descriptor: int, stamp: Stamp, progress: Callable[[int, int], None]) -> None:
+def _learn_quietly(hasher: Hasher, descriptor: int, stamp: FileStamp, progress: Callable[[int, int], None]) -> None:
     """Hash a large file on a thread that yields to others; this one, which holds the interpreter, had better not."""
     if hasher.recall(stamp) is not None:
         return

@@ -26,7 +26,7 @@ IMPORT_SECONDS = 60.0  # that they may take on a slow machine
 _PID_BYTES = 32
 
 
-class Command(NamedTuple):
+class ForkedCommand(NamedTuple):
     """A module of this installation, such as `trickleweb`, and the words for it; the name is what ps(1) shows."""
 
     module: str
@@ -80,7 +80,7 @@ class WarmStart:
         except TimeoutError:
             return
 
-    async def start(self, command: Command) -> Process:
+    async def start(self, command: ForkedCommand) -> Process:
         """Start a process; OSError or subprocess.SubprocessError when that cannot be.
 
         A fork server that is importing is waited for: several processes that import at once would take longer.
@@ -146,7 +146,7 @@ class ForkServer:
             if await asyncio.get_running_loop().sock_recv(self._requests, len(READY)) != READY:
                 raise Cold(f"it did not start ({await self.process.wait()})")
 
-    async def fork(self, command: Command) -> Process:
+    async def fork(self, command: ForkedCommand) -> Process:
         """A process; `Cold` or OSError when it gives none, and should be replaced."""
         with ExitStack() as undo:
             output = await Pipe.made()
@@ -173,7 +173,7 @@ class ForkServer:
         await asyncio.gather(*self._relays, return_exceptions=True)
         self.process.close()
 
-    def _ask(self, command: Command, descriptors: list[int]) -> None:
+    def _ask(self, command: ForkedCommand, descriptors: list[int]) -> None:
         job = {"module": command.module, "words": command.words, "name": command.name, "supervisor": os.getpid()}
         socket.send_fds(self._requests, [json.dumps(job).encode()], descriptors)
 

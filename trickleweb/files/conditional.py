@@ -57,7 +57,7 @@ def matches_weakly(condition: str, etag: str) -> bool:
     return condition.strip() == "*" or any(f'"{tag.opaque}"' == quoted for tag in parse_etags(condition))
 
 
-class Verdict(Enum):
+class Precondition(Enum):
     """What the preconditions make of a GET or HEAD."""
 
     PROCEED = auto()
@@ -84,17 +84,17 @@ class Conditions:
     if_range: str | None = None
 
 
-def judge(conditions: Conditions, current: Validators, *, now_s: int) -> Verdict:
+def judge(conditions: Conditions, current: Validators, *, now_s: int) -> Precondition:
     """What a GET or HEAD with these conditions gets; If-Range is no part of it. `now_s` dates two-digit years."""
     if _is_stale_for_writer(conditions, current, now_s):
-        return Verdict.FAILED
+        return Precondition.FAILED
     if conditions.if_none_match is not None:
         same = matches_weakly(conditions.if_none_match, current.etag)
-        return Verdict.NOT_MODIFIED if same else Verdict.PROCEED
+        return Precondition.NOT_MODIFIED if same else Precondition.PROCEED
     since = _seconds(conditions.if_modified_since, now_s)
     if since is None or current.modified_s is None or current.modified_s > since:
-        return Verdict.PROCEED
-    return Verdict.NOT_MODIFIED
+        return Precondition.PROCEED
+    return Precondition.NOT_MODIFIED
 
 
 def _is_stale_for_writer(conditions: Conditions, current: Validators, now_s: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from trickleweb.files.errors import BadContentName
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 DIGEST_BYTES = 20  # SHA-256 cut to 160 bits: a collision costs 2^80 hashes
 _TEXT_CHARS = 27  # 20 bytes in base64 without padding
@@ -40,7 +40,7 @@ def strong_etag(digest: bytes, coding: str = "") -> str:
     return f'"{digest_text(digest)}-{coding}"' if coding else f'"{digest_text(digest)}"'
 
 
-def weak_etag(stamp: Stamp, coding: str = "") -> str:
+def weak_etag(stamp: FileStamp, coding: str = "") -> str:
     """The weak entity tag of a file that is not hashed yet: its time and size, as other servers have it."""
     text = f"{stamp.modified_ns & ((1 << 80) - 1):x}-{stamp.size_bytes:x}"
     return f'W/"{text}-{coding}"' if coding else f'W/"{text}"'

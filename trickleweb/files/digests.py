@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from trickleweb.files import disk
 from trickleweb.files.contents import DIGEST_BYTES
 from trickleweb.files.errors import HashPending
-from trickleweb.files.stamps import Stamp, same_bytes
+from trickleweb.files.stamps import FileStamp, same_bytes
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -58,32 +58,32 @@ class Hashes(NamedTuple):
 class Index(Protocol):
     """Where hashes outlive a process; it may forget at any time, and never lie."""
 
-    def get(self, stamp: Stamp) -> Hashes | None:
+    def get(self, stamp: FileStamp) -> Hashes | None:
         """The hashes noted for a file that, by its stamp, has the same bytes."""
 
-    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
         """Note a file's hashes."""
 
-    def get_block(self, stamp: Stamp, number: int) -> bytes | None:
+    def get_block(self, stamp: FileStamp, number: int) -> bytes | None:
         """The SHA-256 noted for that block of a file with exactly this stamp."""
 
-    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
         """Note a block's SHA-256; of no use any more once the digest is noted."""
 
 
 class NoIndex:
     """An index that forgets at once."""
 
-    def get(self, stamp: Stamp) -> Hashes | None:  # noqa: ARG002
+    def get(self, stamp: FileStamp) -> Hashes | None:  # noqa: ARG002
         return None
 
-    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
         """Nothing is noted."""
 
-    def get_block(self, stamp: Stamp, number: int) -> bytes | None:  # noqa: ARG002
+    def get_block(self, stamp: FileStamp, number: int) -> bytes | None:  # noqa: ARG002
         return None
 
-    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
         """Nothing is noted."""
 
 
@@ -96,7 +96,7 @@ def digest_of(data: bytes) -> bytes:
     return _combined([sha256(data[start:stop]).digest() for start, stop in _bounds(len(data))])
 
 
-def hashes_of_file(descriptor: int, stamp: Stamp, index: Index, progress: Progress = untold) -> Hashes:
+def hashes_of_file(descriptor: int, stamp: FileStamp, index: Index, progress: Progress = untold) -> Hashes:
     """The hashes of an open file; `HashPending` if it is not, from first to last, in the state `stamp`."""
     bounds, found, done = _bounds(stamp.size_bytes), dict[int, bytes](), 0
     for number in sample(range(len(bounds)), len(bounds)):  # others at the same work take other blocks meanwhile
@@ -132,7 +132,7 @@ def _combined(blocks: Sequence[bytes]) -> bytes:
     return blake2b(b"".join(blocks), digest_size=DIGEST_BYTES).digest()
 
 
-def _hashed(descriptor: int, stamp: Stamp, bounds: tuple[int, int], progress: Progress, done: int) -> bytes:
+def _hashed(descriptor: int, stamp: FileStamp, bounds: tuple[int, int], progress: Progress, done: int) -> bytes:
     """The SHA-256 of one block of an open file; `done` bytes were hashed before it."""
     state = sha256()
     for data in disk.blocks(descriptor, *bounds):
@@ -143,7 +143,7 @@ def _hashed(descriptor: int, stamp: Stamp, bounds: tuple[int, int], progress: Pr
     return state.digest()
 
 
-def _check_unchanged(descriptor: int, stamp: Stamp) -> None:
+def _check_unchanged(descriptor: int, stamp: FileStamp) -> None:
     """A write stamps the file before it changes a byte, so what was read before this is of the state `stamp`."""
     if not same_bytes(stamp, disk.stamp_of(descriptor), held=True):
         raise HashPending("the file changed while it was hashed")

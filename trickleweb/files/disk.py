@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 
 from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
-from trickleweb.files.stamps import Mark, Stamp, stamp_from
+from trickleweb.files.stamps import FileStamp, Mark, stamp_from
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # letting go of open files may mend them
@@ -24,7 +24,7 @@ _ABSENT = frozenset(
 )
 
 
-def stamp_of(path_or_descriptor: str | int) -> Stamp:
+def stamp_of(path_or_descriptor: str | int) -> FileStamp:
     """The stamp of a regular file as it is now; `NoSuchFile` for anything else."""
     stamp, is_folder = look_at(path_or_descriptor)
     if is_folder:
@@ -32,7 +32,7 @@ def stamp_of(path_or_descriptor: str | int) -> Stamp:
     return stamp
 
 
-def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[Stamp, bool]:
+def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[FileStamp, bool]:
     """The stamp of a regular file or a folder as it is now, and whether it is a folder; links are followed.
 
     A path is relative to the open `folder`.
@@ -46,7 +46,7 @@ def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[S
     return _stamp(found)
 
 
-def _stamp(found: os.stat_result) -> tuple[Stamp, bool]:
+def _stamp(found: os.stat_result) -> tuple[FileStamp, bool]:
     is_folder = stat.S_ISDIR(found.st_mode)
     if not is_folder and not stat.S_ISREG(found.st_mode):
         raise NoSuchFile("neither a file nor a folder")

@@ -14,7 +14,7 @@ from trickleweb.files import disk
 from trickleweb.files.descriptors import file_budget
 from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, untold
 from trickleweb.files.errors import HashPending
-from trickleweb.files.stamps import SECOND_NS, Stamp, same_bytes
+from trickleweb.files.stamps import SECOND_NS, FileStamp, same_bytes
 
 _WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and asked for again by their clients
 _SHARE = 4  # of the descriptors that files may have
@@ -103,7 +103,7 @@ _OVERHEAD_BYTES, _REMEMBERED_BYTES = 400, 16 << 20
 _PAUSE_NS = 10 * SECOND_NS  # after a hash that failed: a file that grows all the time is not begun over and over
 
 
-def is_settled(stamp: Stamp, now_ns: int) -> bool:
+def is_settled(stamp: FileStamp, now_ns: int) -> bool:
     """Whether a later write would be sure to change the stamp: the file has not changed within its clock's last tick.
 
     The change time is judged, which the kernel sets and nobody else can.
@@ -116,7 +116,7 @@ def is_settled(stamp: Stamp, now_ns: int) -> bool:
 class HashJob:
     """A file to be hashed elsewhere, on a thread perhaps: `run` it once, or `cancel` it."""
 
-    stamp: Stamp
+    stamp: FileStamp
     descriptor: int
     hasher: Hasher = field(repr=False)
 
@@ -155,12 +155,12 @@ class Hasher:
         self.inline_bytes = inline_bytes  # 4 MiB take 3 ms
         self._index: Index = NoIndex() if index is None else index
         self._defer = defer
-        self._known: LruCache[tuple[int, int], tuple[Stamp, Hashes]] = LruCache(_REMEMBERED_BYTES)
+        self._known: LruCache[tuple[int, int], tuple[FileStamp, Hashes]] = LruCache(_REMEMBERED_BYTES)
         self._failed: LruCache[tuple[int, int], int] = LruCache(_REMEMBERED)
         self._lock = Lock()  # deferred jobs end on other threads
-        self.pending: set[Stamp] = set()
+        self.pending: set[FileStamp] = set()
 
-    def is_settled(self, stamp: Stamp) -> bool:
+    def is_settled(self, stamp: FileStamp) -> bool:
         """Whether a file with this stamp can be told from any later state of it."""
         return is_settled(stamp, self.now_ns())
 
@@ -168,7 +168,7 @@ class Hasher:
         """The wall clock in whole seconds."""
         return self.now_ns() // SECOND_NS
 
-    def recall(self, stamp: Stamp) -> Hashes | None:
+    def recall(self, stamp: FileStamp) -> Hashes | None:
         """What is known of a file that, by its stamp, has the same bytes; None if nothing is."""
         with self._lock:
             known = self._known.get(stamp[:2])
@@ -179,11 +179,11 @@ class Hasher:
             self._remember(stamp, hashes)
         return hashes
 
-    def is_quick(self, stamp: Stamp) -> bool:
+    def is_quick(self, stamp: FileStamp) -> bool:
         """Whether a file is hashed in place, as one so small that its hash takes no time, or for want of a thread."""
         return self._defer is None or stamp.size_bytes <= self.inline_bytes
 
-    def hashes(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> Hashes:
+    def hashes(self, descriptor: int, stamp: FileStamp, progress: Progress = untold) -> Hashes:
         """The hashes of an open file in the state `stamp`; `HashPending` if they are not known yet.
 
         `progress` is told of what is hashed in place.
@@ -198,7 +198,7 @@ class Hasher:
         self.begin(descriptor, stamp)
         raise HashPending("the file is being hashed")
 
-    def begin(self, descriptor: int, stamp: Stamp) -> None:
+    def begin(self, descriptor: int, stamp: FileStamp) -> None:
         """Have an open file hashed elsewhere, unless it is at work already, or could not be hashed a moment ago."""
         if self._defer is None or stamp in self.pending or self.gave_up(stamp):
             return
@@ -206,20 +206,20 @@ class Hasher:
         self.pending.add(stamp)
         self._defer(job)
 
-    def gave_up(self, stamp: Stamp) -> bool:
+    def gave_up(self, stamp: FileStamp) -> bool:
         """Whether the file could not be hashed a moment ago."""
         with self._lock:
             failed_ns = self._failed.get(stamp[:2])
         return failed_ns is not None and abs(self.now_ns() - failed_ns) < _PAUSE_NS
 
-    def learn(self, descriptor: int, stamp: Stamp, progress: Progress = untold) -> Hashes:
+    def learn(self, descriptor: int, stamp: FileStamp, progress: Progress = untold) -> Hashes:
         """Hash an open file and remember it; `HashPending` if it is not, from first to last, in the state `stamp`."""
         hashes = hashes_of_file(descriptor, stamp, self._index, progress)
         self._remember(stamp, hashes)
         self._index.put(stamp, hashes)
         return hashes
 
-    def note_failure(self, stamp: Stamp) -> None:
+    def note_failure(self, stamp: FileStamp) -> None:
         """Leave a file alone for a while."""
         with self._lock:
             self._failed.put(stamp[:2], self.now_ns())
@@ -229,6 +229,6 @@ class Hasher:
         with self._lock:
             self._known.clear()
 
-    def _remember(self, stamp: Stamp, hashes: Hashes) -> None:
+    def _remember(self, stamp: FileStamp, hashes: Hashes) -> None:
         with self._lock:
             self._known.put(stamp[:2], (stamp, hashes), len(hashes.blocks) + _OVERHEAD_BYTES)

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from trickleweb.files.digests import Hashes
-from trickleweb.files.stamps import Stamp, same_bytes, stamp_of_state
+from trickleweb.files.stamps import FileStamp, same_bytes, stamp_of_state
 
 _FILE = "device INTEGER, inode INTEGER, state BLOB, digest BLOB"
 _TABLE = "CREATE TABLE IF NOT EXISTS"
@@ -46,7 +46,7 @@ class DigestIndex:
         self._writer = self._opened()
         self._reader = None if self._writer is None else self._connected()
 
-    def get(self, stamp: Stamp) -> Hashes | None:
+    def get(self, stamp: FileStamp) -> Hashes | None:
         """The hashes noted for a file that, by its stamp, has the same bytes; from now on for this stamp."""
         state, *found = self._row(_GET, *_key(stamp)) or (None,)
         noted = stamp_of_state(stamp.device, stamp.inode, state) if isinstance(state, bytes) else None
@@ -59,18 +59,18 @@ class DigestIndex:
             self.put(stamp, hashes)
         return hashes
 
-    def put(self, stamp: Stamp, hashes: Hashes) -> None:
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
         """Note a file's hashes, in place of what was noted of the same inode."""
         self._note(_PUT, *_key(stamp), stamp.state(), *hashes)
         self._note(_FORGET_BLOCKS, *_key(stamp))
 
-    def get_block(self, stamp: Stamp, number: int) -> bytes | None:
+    def get_block(self, stamp: FileStamp, number: int) -> bytes | None:
         """The SHA-256 noted for that block of a file with exactly this stamp."""
         state, digest = self._row(_GET_BLOCK, *_key(stamp), number) or (None, None)
         usable = state == stamp.state() and isinstance(digest, bytes) and len(digest) == _BLOCK_DIGEST_BYTES
         return digest if usable else None
 
-    def put_block(self, stamp: Stamp, number: int, digest: bytes) -> None:
+    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
         """Note a block's SHA-256."""
         self._note(_PUT_BLOCK, *_key(stamp), stamp.state(), digest, number)
 
@@ -123,5 +123,5 @@ class DigestIndex:
         return sqlite3.connect(self._path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
 
 
-def _key(stamp: Stamp) -> tuple[int, int]:
+def _key(stamp: FileStamp) -> tuple[int, int]:
     return stamp.device - _SIGN, stamp.inode - _SIGN

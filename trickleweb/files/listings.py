@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files import listing as text
-from trickleweb.files.conditional import Conditions, Validators, Verdict, judge
+from trickleweb.files.conditional import Conditions, Precondition, Validators, judge
 from trickleweb.files.contents import strong_etag
 from trickleweb.files.digests import digest_of
 from trickleweb.files.errors import HashPending
@@ -25,10 +25,10 @@ from trickleweb.files.options import REVALIDATE
 from trickleweb.files.paths import SafePath
 from trickleweb.files.respond import NOSNIFF
 from trickleweb.files.scans import Scan, Step
-from trickleweb.files.stamps import SECOND_NS, Stamp
+from trickleweb.files.stamps import SECOND_NS, FileStamp
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
-from trickleweb.messages import Inline, Plan, Request
+from trickleweb.messages import Inline, Plan, RequestHead
 
 QUICK_ENTRIES = 4000  # take 20 ms at most
 MOST_ENTRIES = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
@@ -45,13 +45,13 @@ _Key = tuple[str, Order]
 class _Arranged:
     """A folder's entries in order, as they were at `made_ns`; they took `took_ns`."""
 
-    stamp: Stamp
+    stamp: FileStamp
     settled: bool
     made_ns: int
     took_ns: int
     entries: tuple[Entry, ...]
 
-    def holds(self, stamp: Stamp, now_ns: int) -> bool:
+    def holds(self, stamp: FileStamp, now_ns: int) -> bool:
         """Whether they may be shown of a folder with that stamp."""
         age_ns, is_long = now_ns - self.made_ns, len(self.entries) > QUICK_ENTRIES
         if stamp != self.stamp or not self.settled:
@@ -71,7 +71,7 @@ class _Rendered(NamedTuple):
 class Listings:
     """Makes listings; all that it remembers may be dropped at any time."""
 
-    def __init__(self, now_ns: Callable[[], int], is_settled: Callable[[Stamp], bool], page_entries: int) -> None:
+    def __init__(self, now_ns: Callable[[], int], is_settled: Callable[[FileStamp], bool], page_entries: int) -> None:
         self._now_ns = now_ns
         self._is_settled = is_settled
         self._page_entries = page_entries
@@ -79,7 +79,7 @@ class Listings:
         self._rendered: LruCache[object, _Rendered] = LruCache(_RENDERED_BYTES)
         self._scans: dict[str, Scan] = {}  # by path
 
-    def plan(self, folder: Tree, path: SafePath, request: Request) -> Plan:
+    def plan(self, folder: Tree, path: SafePath, request: RequestHead) -> Plan:
         """The entries of a folder, as HTML or JSON by Accept, in the order and of the page that the query asks for.
 
         404 for a page that there is none of, 403 for a folder with too many entries; `HashPending` while it is looked
@@ -96,7 +96,7 @@ class Listings:
         links = ", ".join(f'<{href}>; rel="{rel}"' for rel, href in page.links(order).items())
         cache_fields = (("ETag", rendered.etag), ("Cache-Control", REVALIDATE), ("Vary", "Accept"))
         condition = Conditions(if_none_match=request.headers.joined("if-none-match"))
-        if judge(condition, Validators(rendered.etag), now_s=self._now_ns() // SECOND_NS) is Verdict.NOT_MODIFIED:
+        if judge(condition, Validators(rendered.etag), now_s=self._now_ns() // SECOND_NS) is Precondition.NOT_MODIFIED:
             return Plan(304, Headers(cache_fields))
         kind = ("Content-Type", text.JSON if as_json else "text/html; charset=utf-8")
         fields = (kind, *cache_fields, *((("Link", links),) if links else ()), NOSNIFF)
@@ -161,7 +161,7 @@ class Listings:
             raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.")
         raise error
 
-    def _begin(self, folder: Tree, path: str, stamp: Stamp, *, is_settled: bool) -> None:
+    def _begin(self, folder: Tree, path: str, stamp: FileStamp, *, is_settled: bool) -> None:
         """Look into a long folder, if there is room for that; failures that nobody came back for make some."""
         for other in [each for each, scan in self._scans.items() if scan.is_done]:
             del self._scans[other]

@@ -20,8 +20,8 @@ from trickleweb.files import disk
 from trickleweb.files.digests import BLOCK_BYTES, Hashes, block_bounds
 from trickleweb.files.errors import ContentNotHere
 from trickleweb.files.hashing import Hasher
-from trickleweb.files.snapshots import Match, Snapshot, match, witness_of
-from trickleweb.files.stamps import Stamp, same_bytes
+from trickleweb.files.snapshots import FileSnapshot, Match, match, witness_of
+from trickleweb.files.stamps import FileStamp, same_bytes
 
 _VERIFIED_BYTES = 4 * BLOCK_BYTES  # of files that are written to while they are read
 
@@ -54,7 +54,7 @@ class HashedFile:
     def __init__(
         self,
         descriptor: int,
-        stamp: Stamp,
+        stamp: FileStamp,
         hashes: Hashes,
         hasher: Hasher,
         verified: LruCache[tuple[bytes, int], bytes],
@@ -65,7 +65,7 @@ class HashedFile:
         self._hashes = hashes
         self._hasher = hasher
         self._verified = verified  # blocks, by digest and number
-        self._later: Stamp | None = None  # a later state
+        self._later: FileStamp | None = None  # a later state
         self._checked: set[int] = set()  # blocks that are right in it
 
     def read(self, start: int, stop: int) -> bytes:
@@ -87,12 +87,12 @@ class HashedFile:
     def close(self) -> None:
         disk.close(self._descriptor)
 
-    def _piece(self, number: int, start: int, stop: int, stamp: Stamp) -> bytes:
+    def _piece(self, number: int, start: int, stop: int, stamp: FileStamp) -> bytes:
         low, high = block_bounds(self._size_bytes, number)
         block = self._block(number, low, high, stamp)
         return block[max(start - low, 0) : stop - low]
 
-    def _block(self, number: int, low: int, high: int, before: Stamp) -> bytes:
+    def _block(self, number: int, low: int, high: int, before: FileStamp) -> bytes:
         """A whole block whose bytes are right, whatever happens to the file; it had the stamp `before` a moment ago."""
         known = self._verified.get((self._hashes.digest, number))
         if known is not None:
@@ -114,7 +114,7 @@ class SnapshotFile:
 
     __slots__ = ("_descriptor", "_machine", "_path", "_snapshot", "_stamp")
 
-    def __init__(self, descriptor: int, stamp: Stamp, snapshot: Snapshot, machine: bytes) -> None:
+    def __init__(self, descriptor: int, stamp: FileStamp, snapshot: FileSnapshot, machine: bytes) -> None:
         self._descriptor = descriptor
         self._stamp = stamp
         self._snapshot = snapshot
@@ -122,7 +122,7 @@ class SnapshotFile:
         self._path = disk.path_of(descriptor)
 
     @property
-    def stamp(self) -> Stamp:
+    def stamp(self) -> FileStamp:
         """The last state in which it was seen to be right."""
         return self._stamp
 
@@ -132,7 +132,7 @@ class SnapshotFile:
         self.check(disk.stamp_of(self._descriptor), held=True)
         return data
 
-    def check(self, stamp: Stamp, *, held: bool) -> None:
+    def check(self, stamp: FileStamp, *, held: bool) -> None:
         """Take note that the file is in that state; `ContentNotHere` if it is another version then."""
         if held and stamp == self._stamp:
             return
@@ -150,7 +150,7 @@ class SnapshotFile:
     def close(self) -> None:
         disk.close(self._descriptor)
 
-    def _is_renamed(self, stamp: Stamp) -> bool:
+    def _is_renamed(self, stamp: FileStamp) -> bool:
         """Whether nothing but its name explains the change of the file."""
         return stamp[:4] == self._stamp[:4] and disk.path_of(self._descriptor) != self._path
 

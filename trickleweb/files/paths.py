@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from trickleweb.errors import HTTPError
-from trickleweb.messages import Request
+from trickleweb.messages import RequestHead
 
 MAX_NAME_BYTES = 255  # NAME_MAX of every usual file system
 MAX_PATH_BYTES = 4000  # PATH_MAX less room for the root
@@ -74,7 +74,7 @@ def is_listed(name: str) -> bool:
     return not _is_hidden(name)
 
 
-def split_path(request: Request, path: str | None) -> tuple[str, str]:
+def split_path(request: RequestHead, path: str | None) -> tuple[str, str]:
     """What lies above a mount in a request's path, and what counts below it, `path` if it is given.
 
     The text of a request's path has U+FFFD for bytes that are no UTF-8: they are read again from the target.

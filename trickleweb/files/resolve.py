@@ -11,7 +11,7 @@ from trickleweb.files.mime import is_compressible, media_type
 from trickleweb.files.options import SiteOptions, cache_control
 from trickleweb.files.representations import MIN_BYTES, SUFFIXES, Resource, Variant, is_of_coding
 from trickleweb.files.stamps import Mark
-from trickleweb.files.store import FileStore, Folder, Version
+from trickleweb.files.store import FileStore, FoundFolder, Version
 from trickleweb.files.tree import Tree
 
 
@@ -60,14 +60,14 @@ class Place:
         """The place of a name in a folder that lies at `path`."""
         return cls(f"{path}/{name}" if path else name, folder, name)
 
-    def look(self, store: FileStore, suffix: str = "") -> Version | Folder:
+    def look(self, store: FileStore, suffix: str = "") -> Version | FoundFolder:
         """What lies there, as `FileStore.look`; with a suffix, its sibling."""
         return store.look(self.path + suffix, self.folder, self.name + suffix)
 
 
-def resolve(store: FileStore, place: Place, version: Version | Folder, options: SiteOptions) -> Resolved:
+def resolve(store: FileStore, place: Place, version: Version | FoundFolder, options: SiteOptions) -> Resolved:
     """The resource of the file found at a place; `NoSuchFile` for a folder."""
-    if isinstance(version, Folder):
+    if isinstance(version, FoundFolder):
         raise NoSuchFile("a folder")
     path = place.path
     content_type = media_type(path, dict(options.media_types))
@@ -96,7 +96,7 @@ def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesErro
         found = place.look(store, suffix)
     except FilesError as exc:
         return exc
-    return NoSuchFile("a folder") if isinstance(found, Folder) else found
+    return NoSuchFile("a folder") if isinstance(found, FoundFolder) else found
 
 
 def _is_settled(sibling: Version | FilesError) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
-from trickleweb.files.conditional import Conditions, Validators, Verdict, judge, range_applies
+from trickleweb.files.conditional import Conditions, Precondition, Validators, judge, range_applies
 from trickleweb.files.ranges import Interval, boundary, content_range, multipart, select
 from trickleweb.files.representations import Resource, Variant, choose
 from trickleweb.headers import Headers, Pair, format_date
@@ -62,9 +62,9 @@ def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PA
         ask.if_match, ask.if_none_match, ask.if_modified_since, ask.if_unmodified_since, ask.if_range
     )
     verdict = judge(conditions, validators, now_s=now_s)
-    if verdict is Verdict.FAILED:
+    if verdict is Precondition.FAILED:
         raise HTTPError(412, "The file is not the version you named.")
-    if verdict is Verdict.NOT_MODIFIED:
+    if verdict is Precondition.NOT_MODIFIED:
         return Plan(304, Headers(_cache_fields(resource, variant)))
     answer = _Answer(resource, variant)
     if ask.method != "GET" or ask.range is None or not range_applies(ask.if_range, validators, now_s=now_s):

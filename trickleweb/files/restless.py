@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from trickleweb.cache import LruCache
 from trickleweb.files.errors import FilesUnavailable, HashPending
-from trickleweb.files.stamps import SECOND_NS, Stamp
+from trickleweb.files.stamps import SECOND_NS, FileStamp
 
 PATIENCE_NS = 200_000_000  # four ticks: who wrote it once has finished by then
 _FORGOTTEN_NS = 10 * SECOND_NS
@@ -24,7 +24,7 @@ class _Writing(NamedTuple):
 
     since_ns: int
     seen_ns: int
-    stamp: Stamp
+    stamp: FileStamp
     grows: bool | None = None  # by its last change; None as long as it was not seen to change
 
 
@@ -35,11 +35,11 @@ class Restless:
         self._now_ns = now_ns
         self._files: LruCache[tuple[int, int], _Writing] = LruCache(_REMEMBERED)
 
-    def rests(self, stamp: Stamp) -> None:
+    def rests(self, stamp: FileStamp) -> None:
         """Forget a file that is written no longer."""
         self._files.drop(stamp[:2])
 
-    def check(self, stamp: Stamp) -> None:
+    def check(self, stamp: FileStamp) -> None:
         """Return if a file with that stamp may be served as far as it has come.
 
         `HashPending` while it is worth waiting for, `FilesUnavailable` if it is being written over.

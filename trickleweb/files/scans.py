@@ -13,7 +13,7 @@ from threading import Thread
 
 from trickleweb.files.hashing import yield_to_others
 from trickleweb.files.listing import KEYS, Entry, Order
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 Step = Callable[[], None]
 Orders = dict[Order, tuple[Entry, ...]]
@@ -21,7 +21,7 @@ _STEP_SECONDS = 0.001
 _RUN = 1000  # entries that are sorted in one go, which takes about a step
 
 
-class Pace:
+class ScanPace:
     """`step`, called often on a thread, rests as long as was worked since the last rest."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Scan:
     """One look into a long folder, which had that stamp when it began; `is_settled` as the stamp was then."""
 
     def __init__(
-        self, stamp: Stamp, *, is_settled: bool, now_ns: Callable[[], int], look: Callable[[Step], list[Entry]]
+        self, stamp: FileStamp, *, is_settled: bool, now_ns: Callable[[], int], look: Callable[[Step], list[Entry]]
     ) -> None:
         self.stamp = stamp
         self.is_settled = is_settled
@@ -89,7 +89,7 @@ class Scan:
     def _work(self) -> None:
         yield_to_others()
         try:
-            pace = Pace()
+            pace = ScanPace()
             self.orders = all_orders(self._look(pace.step), pace.step)
         except BaseException as error:  # noqa: BLE001 - raised where the listing is asked for
             self.error = error

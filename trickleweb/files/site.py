@@ -14,10 +14,10 @@ from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
 from trickleweb.files.resolve import Place, Resolved, resolve
 from trickleweb.files.respond import Ask, ask_of, respond
-from trickleweb.files.store import Buffer, FileStore, Folder, Version
+from trickleweb.files.store import Buffer, FileStore, FoundFolder, Version
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
-from trickleweb.messages import Plan, Request
+from trickleweb.messages import Plan, RequestHead
 
 _RESOURCES = 4096  # paths whose resource is remembered
 _PLANS = 4096  # answers that are remembered
@@ -35,7 +35,7 @@ class StaticSite:
         self._plans: LruCache[tuple[str, Ask], tuple[Resolved, Plan]] = LruCache(_PLANS)
         self._listings = Listings(store.now_ns, store.is_settled, self._options.max_entries)
 
-    def plan(self, request: Request, path: str | None = None) -> Plan:
+    def plan(self, request: RequestHead, path: str | None = None) -> Plan:
         """The response to a request; `path` is the part of its path that counts below a mount, else all of it.
 
         `HTTPError` for what is refused or absent, 503 where the system cannot say; `HashPending` if the file was
@@ -70,15 +70,15 @@ class StaticSite:
         self._listings.clear()
         self._store.drop_caches()
 
-    def _planned(self, request: Request, above: str, inner: str, tree: Tree) -> Plan:
+    def _planned(self, request: RequestHead, above: str, inner: str, tree: Tree) -> Plan:
         """The response to a path that is new, or where something has changed."""
         path = safe_path(inner)
         try:
             place = Place.of(tree, path.relative)
             found = place.look(self._store)
             if _canonical(path, found) != inner:
-                return pages.redirect(location(above, path, request.query, folder=isinstance(found, Folder)))
-            if isinstance(found, Folder):
+                return pages.redirect(location(above, path, request.query, folder=isinstance(found, FoundFolder)))
+            if isinstance(found, FoundFolder):
                 return self._folder(request, inner, path, tree)
             return self._answer(inner, self._remember(inner, self._resolved(place, found)), request)
         except NoSuchFile:
@@ -86,10 +86,10 @@ class StaticSite:
         except Unreadable:
             raise HTTPError(403) from None
 
-    def _resolved(self, place: Place, found: Version | Folder) -> Resolved:
+    def _resolved(self, place: Place, found: Version | FoundFolder) -> Resolved:
         return resolve(self._store, place, found, self._options)
 
-    def _folder(self, request: Request, inner: str, path: SafePath, tree: Tree) -> Plan:
+    def _folder(self, request: RequestHead, inner: str, path: SafePath, tree: Tree) -> Plan:
         """The folder's first index page, or its listing if that is wanted."""
         missed: list[str] = []
         folder = tree.folder(path.relative)
@@ -106,7 +106,7 @@ class StaticSite:
             raise NoSuchFile("a folder without index")
         return self._listings.plan(folder, path, request)
 
-    def _missing(self, request: Request, path: SafePath, tree: Tree) -> Plan:
+    def _missing(self, request: RequestHead, path: SafePath, tree: Tree) -> Plan:
         """Nothing is there: the fallback page for those who navigate, 404 for everybody else and for every asset."""
         if not self._options.fallback or "." in path.relative.rpartition("/")[2]:
             raise HTTPError(404)
@@ -122,7 +122,7 @@ class StaticSite:
             resolved = replace(resolved, resource=replace(resolved.resource, vary="Accept"))
         return self._answer(_FALLBACK, self._remember(_FALLBACK, resolved), request)
 
-    def _answer(self, key: str, resolved: Resolved, request: Request) -> Plan:
+    def _answer(self, key: str, resolved: Resolved, request: RequestHead) -> Plan:
         ask = ask_of(request.method, request.headers)
         known = self._plans.get((key, ask))
         if known is not None and known[0] is resolved:
@@ -147,7 +147,7 @@ class StaticSite:
 
 def _canonical(path: SafePath, found: object) -> str:
     """The one spelling of a path: no empty names, and a slash at the end of folders; a file with a slash is no file."""
-    if not isinstance(found, Folder):
+    if not isinstance(found, FoundFolder):
         if path.slash:
             raise NoSuchFile("a file is no folder")
         return "/" + path.relative

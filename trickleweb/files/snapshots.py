@@ -36,7 +36,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from trickleweb.files.errors import BadContentName
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 MARK = "~"  # a strong name begins with a character of base64
 WITNESS_BYTES = 4096  # at each end of the file
@@ -57,7 +57,7 @@ class Match(Enum):
     OTHER = auto()
 
 
-class Snapshot(NamedTuple):
+class FileSnapshot(NamedTuple):
     """A file as it was when first looked at: hashes of what its stamp said, its size, and its witness.
 
     `growing`: it was being appended to, so that more of it is no other version.
@@ -78,10 +78,10 @@ class Snapshot(NamedTuple):
         return f"{MARK}{urlsafe_b64encode(packed).decode('ascii')}:{path}"
 
 
-def snapshot_of(stamp: Stamp, read: Read, machine: bytes, *, growing: bool) -> Snapshot:
+def snapshot_of(stamp: FileStamp, read: Read, machine: bytes, *, growing: bool) -> FileSnapshot:
     """The snapshot of a file in the state `stamp`, whose bytes `read(start, stop)` gives; `machine` names its boot."""
     parts = _parts(stamp, machine)
-    return Snapshot(parts[0], stamp.size_bytes, *parts[1:], witness_of(stamp.size_bytes, read), growing)
+    return FileSnapshot(parts[0], stamp.size_bytes, *parts[1:], witness_of(stamp.size_bytes, read), growing)
 
 
 def is_snapshot(name: str) -> bool:
@@ -89,7 +89,7 @@ def is_snapshot(name: str) -> bool:
     return name.startswith(MARK)
 
 
-def parse_snapshot(name: str) -> tuple[Snapshot, str]:
+def parse_snapshot(name: str) -> tuple[FileSnapshot, str]:
     """Split a content's name into snapshot and path; `BadContentName` if it is none."""
     text, colon, path = name.partition(":")
     if not colon or len(text) != 1 + _CHARS or not text.isascii() or not is_snapshot(text):
@@ -107,10 +107,10 @@ def parse_snapshot(name: str) -> tuple[Snapshot, str]:
     file, packed_size, modified, changed, metadata, witness = parts
     size = int.from_bytes(packed_size, "big")
     growing, size_bytes = bool(size & _GROWING), size & (_GROWING - 1)
-    return Snapshot(file, size_bytes, modified, changed, metadata, witness, growing), path
+    return FileSnapshot(file, size_bytes, modified, changed, metadata, witness, growing), path
 
 
-def match(snapshot: Snapshot, now: Stamp, machine: bytes, *, held: bool) -> Match:
+def match(snapshot: FileSnapshot, now: FileStamp, machine: bytes, *, held: bool) -> Match:
     """How a file with the stamp `now` stands to a snapshot; `held`: it has been open since the snapshot was taken."""
     file, modified, changed, metadata = _parts(now, machine)
     if file != snapshot.file or now.size_bytes < snapshot.size_bytes:
@@ -128,7 +128,7 @@ def witness_of(size_bytes: int, read: Read) -> bytes:
     return blake2b(len(first).to_bytes(8, "big") + first + last, digest_size=_WITNESS).digest()
 
 
-def _parts(stamp: Stamp, machine: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def _parts(stamp: FileStamp, machine: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """Hashes of which file it is, its modification time, its change time, and its metadata."""
     return (
         _hash(machine, _FILE, stamp.device, stamp.inode),

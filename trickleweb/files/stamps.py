@@ -32,7 +32,7 @@ _PACKED = struct.Struct(">QqIqIQQQQ")  # size, two times as seconds and nanoseco
 Mark = tuple[int, int, int, int, int]  # the first five of a stamp: nothing changes without one of them
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """What the file system says of one state of one file; equal stamps of a settled file mean equal bytes.
 
     Made of numbers from outside by `stamp_from`, which bounds them all. `metadata` is mode, links, owner and group.
@@ -63,10 +63,10 @@ class Stamp(NamedTuple):
 
 def stamp_from(
     device: int, inode: int, size_bytes: int, modified_ns: int, changed_ns: int, metadata: tuple[int, int, int, int]
-) -> Stamp:
+) -> FileStamp:
     """A stamp of whatever numbers a file system gives; times beyond the years 1 to 9999 become their first or last."""
     mode, links, owner, group = metadata
-    return Stamp(
+    return FileStamp(
         device & _MASK,
         inode & _MASK,
         min(max(size_bytes, 0), _MAX_SIZE_BYTES),
@@ -81,16 +81,16 @@ def bounded_ns(time_ns: int) -> int:
     return min(max(time_ns, FIRST_SECOND * SECOND_NS), LAST_SECOND * SECOND_NS)
 
 
-def stamp_of_state(device: int, inode: int, state: bytes) -> Stamp | None:
+def stamp_of_state(device: int, inode: int, state: bytes) -> FileStamp | None:
     """What `Stamp.state` packed, None for any other bytes."""
     if len(state) != _PACKED.size:
         return None
     size, modified, modified_ns, changed, changed_ns, *metadata = _PACKED.unpack(state)
     times = modified * SECOND_NS + modified_ns, changed * SECOND_NS + changed_ns
-    return Stamp(device, inode, size, *times, (metadata[0], metadata[1], metadata[2], metadata[3]))
+    return FileStamp(device, inode, size, *times, (metadata[0], metadata[1], metadata[2], metadata[3]))
 
 
-def same_bytes(noted: Stamp, now: Stamp, *, held: bool = False) -> bool:
+def same_bytes(noted: FileStamp, now: FileStamp, *, held: bool = False) -> bool:
     """Whether a file that was settled as `noted` still has the same bytes; no when that cannot be told.
 
     `held`: the file has been open since, so that its inode is no other file's.

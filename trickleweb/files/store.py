@@ -19,7 +19,7 @@ from trickleweb.files.openfiles import HashedFile, OpenFiles, SnapshotFile
 from trickleweb.files.paths import is_below_root
 from trickleweb.files.restless import Restless
 from trickleweb.files.snapshots import is_snapshot, parse_snapshot, snapshot_of
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 from trickleweb.files.tree import Root, Tree
 
 Buffer = bytes | memoryview
@@ -39,7 +39,7 @@ class StoreLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class FoundFolder:
     """A folder lies at the path."""
 
 
@@ -52,7 +52,7 @@ class Version:
 
     content: str
     digest: bytes | None
-    stamp: Stamp
+    stamp: FileStamp
     settled: bool
     changing: bool = False
 
@@ -74,7 +74,7 @@ class FileStore:
         self._root = Root(root)
         self._hasher = hasher
         self._limits = limits or StoreLimits()
-        self._paths: LruCache[str, tuple[_State, Version | Folder]] = LruCache(self._limits.paths)
+        self._paths: LruCache[str, tuple[_State, Version | FoundFolder]] = LruCache(self._limits.paths)
         self._small: LruCache[str, bytes] = LruCache(self._limits.memory_bytes)
         self._files = open_files or OpenFiles(self._limits.descriptors)
         self._restless = Restless(hasher.now_ns)
@@ -98,7 +98,7 @@ class FileStore:
                 elif error.errno not in disk.SHORTAGES or not self._files.shed():
                     raise
 
-    def look(self, path: str, folder: Tree | None = None, name: str | None = None) -> Version | Folder:
+    def look(self, path: str, folder: Tree | None = None, name: str | None = None) -> Version | FoundFolder:
         """What lies at `path` below the root now; `path` is one that `safe_path` made.
 
         With `folder`, it is what lies there under `name`. `NoSuchFile`, `Unreadable`, `FilesUnavailable`; `HashPending`
@@ -157,7 +157,7 @@ class FileStore:
 
     # by path
 
-    def _look(self, path: str, folder: Tree, name: str) -> Version | Folder:
+    def _look(self, path: str, folder: Tree, name: str) -> Version | FoundFolder:
         state = _state(*folder.look_at(name))
         noted = self._paths.get(path)
         if noted is not None and noted[0] == state:
@@ -168,17 +168,17 @@ class FileStore:
         finally:
             disk.close(descriptor)
 
-    def _load(self, path: str, descriptor: int) -> Version | Folder:
+    def _load(self, path: str, descriptor: int) -> Version | FoundFolder:
         stamp, is_folder = disk.look_at(descriptor)
         if is_folder:
-            found: Version | Folder = Folder()
+            found: Version | FoundFolder = FoundFolder()
         else:
             found = self._version(path, descriptor, stamp)
-        if isinstance(found, Folder) or (found.settled and found.digest is not None):
+        if isinstance(found, FoundFolder) or (found.settled and found.digest is not None):
             self._paths.put(path, (_state(stamp, is_folder), found))
         return found
 
-    def _version(self, path: str, descriptor: int, stamp: Stamp) -> Version:
+    def _version(self, path: str, descriptor: int, stamp: FileStamp) -> Version:
         hasher, small = self._hasher, stamp.size_bytes <= self._limits.small_bytes
         if not small and (known := hasher.recall(stamp)) is not None:
             return self._hashed(path, descriptor, stamp, known)
@@ -208,15 +208,15 @@ class FileStore:
                 return Version(content, digest, stamp, settled)
         raise HashPending("the file changed while it was read")
 
-    def _hashed(self, path: str, descriptor: int, stamp: Stamp, hashes: Hashes) -> Version:
+    def _hashed(self, path: str, descriptor: int, stamp: FileStamp, hashes: Hashes) -> Version:
         content = content_name(hashes.digest, path)
         self._keep_hashed(content, disk.duplicate(descriptor), stamp, hashes)
         return Version(content, hashes.digest, stamp, settled=True)
 
-    def _keep_hashed(self, content: str, descriptor: int, stamp: Stamp, hashes: Hashes) -> None:
+    def _keep_hashed(self, content: str, descriptor: int, stamp: FileStamp, hashes: Hashes) -> None:
         self._files.put(content, HashedFile(descriptor, stamp, hashes, self._hasher, self._files.verified))
 
-    def _begun(self, path: str, descriptor: int, stamp: Stamp, *, settled: bool) -> Version:
+    def _begun(self, path: str, descriptor: int, stamp: FileStamp, *, settled: bool) -> Version:
         """The version of a file that is not hashed yet."""
 
         def read(start: int, stop: int) -> bytes:
@@ -278,8 +278,8 @@ def _check_below_root(path: str) -> None:
         raise NoSuchFile("no path below the root")
 
 
-_State = Stamp | tuple[int, int]  # what must not have changed for a path to lead to the same
+_State = FileStamp | tuple[int, int]  # what must not have changed for a path to lead to the same
 
 
-def _state(stamp: Stamp, is_folder: bool) -> _State:
+def _state(stamp: FileStamp, is_folder: bool) -> _State:
     return stamp[:2] if is_folder else stamp

@@ -13,7 +13,7 @@ from contextlib import suppress
 from trickleweb.files import disk
 from trickleweb.files.beneath import FOLDER, open_beneath
 from trickleweb.files.errors import FilesUnavailable, NoSuchFile
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 
 
 class Tree:
@@ -23,7 +23,7 @@ class Tree:
         self.descriptor = descriptor
         self._root = root  # the folder that nothing may lie outside of, None for itself
 
-    def look_at(self, path: str) -> tuple[Stamp, bool]:
+    def look_at(self, path: str) -> tuple[FileStamp, bool]:
         """As `disk.look_at`, for a path below this folder, or "" for itself."""
         return disk.look_at(path or ".", self.descriptor)
 

@@ -11,7 +11,7 @@ from functools import partial
 from trickleweb.files import digests, disk
 from trickleweb.files.errors import FilesError
 from trickleweb.files.paths import WELL_KNOWN
-from trickleweb.files.stamps import Stamp
+from trickleweb.files.stamps import FileStamp
 from trickleweb.files.tree import Root, Tree
 
 
@@ -26,7 +26,7 @@ class Progress:
 
 def warm(
     root: str | os.PathLike[str],
-    learn: Callable[[int, Stamp, digests.Progress], object],
+    learn: Callable[[int, FileStamp, digests.Progress], object],
     *,
     above_bytes: int,
     within: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
@@ -49,7 +49,7 @@ def warm(
 
 
 def _learn(
-    tree: Tree, path: str, learn: Callable[[int, Stamp, digests.Progress], object], progress: digests.Progress
+    tree: Tree, path: str, learn: Callable[[int, FileStamp, digests.Progress], object], progress: digests.Progress
 ) -> None:
     descriptor = tree.open(path)
     try:

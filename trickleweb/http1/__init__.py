@@ -1,7 +1,7 @@
 """HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, no connection object anywhere."""
 
 from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunked
-from trickleweb.http1.delivery import Delivery, decide_delivery
+from trickleweb.http1.delivery import BodyDelivery, decide_delivery
 from trickleweb.http1.head import drop_caches, parse_head_untrusted
 from trickleweb.http1.phrases import phrase
 from trickleweb.http1.refusals import (
@@ -16,9 +16,9 @@ from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_he
 __all__ = [
     "CONTINUE",
     "LAST_CHUNK",
+    "BodyDelivery",
     "ChunkedState",
     "Decoded",
-    "Delivery",
     "Phase",
     "check_announced",
     "chunk_start",

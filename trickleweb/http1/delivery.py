@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trickleweb.messages import Request
+from trickleweb.messages import RequestHead
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class BodyDelivery:
     """How one response is put on the wire."""
 
     content_length: int | None  # what Content-Length says; None: there is no such field
@@ -18,7 +18,7 @@ class Delivery:
     http10: bool = False  # the client must be told that the connection goes on
 
 
-def decide_delivery(request: Request, status: int, body_bytes: int | None, *, close: bool = False) -> Delivery:
+def decide_delivery(request: RequestHead, status: int, body_bytes: int | None, *, close: bool = False) -> BodyDelivery:
     """Settle how to answer `request` with a body of `body_bytes` (None: not known yet); `close` ends the connection.
 
     204 and 304 have no body and no length, 205 an empty one, HEAD the length of GET's (RFC 9110 8.6, 9.3.2, 15.3.6).
@@ -27,11 +27,11 @@ def decide_delivery(request: Request, status: int, body_bytes: int | None, *, cl
     http10 = request.version < (1, 1)
     keep_alive = request.keep_alive and not close
     if status in (204, 304):
-        return Delivery(None, chunked=False, has_body=False, keep_alive=keep_alive, http10=http10)
+        return BodyDelivery(None, chunked=False, has_body=False, keep_alive=keep_alive, http10=http10)
     length = 0 if status == 205 else body_bytes
     has_body = request.method != "HEAD" and length != 0
     unbounded = has_body and length is None
-    return Delivery(
+    return BodyDelivery(
         length,
         chunked=unbounded and not http10,
         has_body=has_body,

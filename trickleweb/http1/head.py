@@ -16,7 +16,7 @@ from trickleweb.http1.framing import parse_framing_untrusted
 from trickleweb.http1.shape import CRLF, check_head, field_values, max_head_bytes, parse_version, refused
 from trickleweb.http1.target import check_authority, encoded_target, parse_target_untrusted
 from trickleweb.limits import DEFAULT_LIMITS, Limits
-from trickleweb.messages import Chunked, NeedMore, NoBody, Request
+from trickleweb.messages import Chunked, NeedMore, NoBody, RequestHead
 
 _HEAD_END = CRLF * 2
 _MAX_MEMO_HEAD_BYTES = 2048  # with 1,024 of them the memo stays under some 10 MB
@@ -24,7 +24,7 @@ _CODING = b"transfer-encoding:"
 _NEED_MORE = NeedMore()
 
 
-def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | NeedMore:
+def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> RequestHead | NeedMore:
     """Read the request head at the start of `data`, or tell that it is incomplete and nothing is wrong so far.
 
     `data` is the connection's input from the request's first byte and may go on beyond the head. Raises HTTPError
@@ -52,7 +52,7 @@ def _without_empty_line(data: bytes) -> bytes:
     return data[len(CRLF) :] if data.startswith(CRLF) else data
 
 
-def _parse(head: bytes, limits: Limits) -> Request:
+def _parse(head: bytes, limits: Limits) -> RequestHead:
     text = _without_empty_line(head)
     check_head(text, limits)
     line = text[: text.find(CRLF)]
@@ -66,7 +66,7 @@ def _parse(head: bytes, limits: Limits) -> Request:
     if tokens.method not in limits.methods:
         raise refused(501, "this server does not know that method")
     expects = _expects_continue(tokens.headers, version)
-    return Request(
+    return RequestHead(
         method=tokens.method,
         target=tokens.target,
         path=target.path,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.phrases import phrase
-from trickleweb.messages import Inline, Length, Plan, Request
+from trickleweb.messages import Inline, Length, Plan, RequestHead
 
 # What RFC 9110 demands with a status, should the one who raised it not have said: 15.5.6, 10.2.1 and 15.6.4.
 _DEMANDED = {405: ("Allow", ""), 503: ("Retry-After", "1")}
@@ -22,7 +22,7 @@ def method_not_allowed(allowed: Iterable[str]) -> HTTPError:
     return HTTPError(405, headers=(("Allow", ", ".join(sorted(set(allowed)))),))
 
 
-def check_announced(head: Request, most_bytes: int) -> None:
+def check_announced(head: RequestHead, most_bytes: int) -> None:
     """413 for a body whose announced length is more than `most_bytes`."""
     if isinstance(head.framing, Length) and head.framing.byte_count > most_bytes:
         raise too_large(most_bytes)

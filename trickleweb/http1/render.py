@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from trickleweb.errors import UnsafeHeader
 from trickleweb.headers import Headers, Pair, format_date
-from trickleweb.http1.delivery import Delivery
+from trickleweb.http1.delivery import BodyDelivery
 from trickleweb.http1.phrases import phrase
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -24,7 +24,7 @@ _OURS = frozenset(
 
 
 @lru_cache(maxsize=512)
-def render_head(status: int, headers: Headers, delivery: Delivery, *, date_seconds: int) -> bytes:
+def render_head(status: int, headers: Headers, delivery: BodyDelivery, *, date_seconds: int) -> bytes:
     """Write a final response's head, to the empty line: `headers` in their order, then Date, Server and the framing.
 
     Fields that frame the message are taken from `delivery` alone; Date and Server from `headers` if they stand there.
@@ -55,7 +55,7 @@ def chunk_start(byte_count: int) -> bytes:
     return b"%x\r\n" % byte_count
 
 
-def _own_fields(headers: Headers, delivery: Delivery, date_seconds: int) -> Iterator[Pair]:
+def _own_fields(headers: Headers, delivery: BodyDelivery, date_seconds: int) -> Iterator[Pair]:
     if "date" not in headers:
         yield "Date", format_date(date_seconds)
     if "server" not in headers:

@@ -8,8 +8,7 @@ from contextlib import aclosing
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.forms import MULTIPART, Form, MultipartReader, PartEvent, boundary_of, read_form
 from trickleweb.http1 import too_large
-from trickleweb.messages import Length
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Length, RequestHead
 from trickleweb.parameters import Parametrised, parse_parameters
 from trickleweb.plain import Plain, load_plain
 from trickleweb.request.setting import Setting
@@ -35,7 +34,9 @@ class Incoming:
 
     __slots__ = ("_body", "_form", "_source", "head", "setting")
 
-    def __init__(self, head: Head, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None) -> None:
+    def __init__(
+        self, head: RequestHead, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None
+    ) -> None:
         self.head = head
         self.setting = setting or Setting()
         self._body = body if isinstance(body, bytes) else None

@@ -18,7 +18,7 @@ from trickleweb.files.qvalues import media_weight
 from trickleweb.forms import parse_urlencoded
 from trickleweb.headers import Headers
 from trickleweb.ledger import Ledger
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.multidict import MissingField, MultiDict
 from trickleweb.plain import Plain, dump_plain, load_plain
 from trickleweb.request.body import Incoming
@@ -37,7 +37,9 @@ class Request(Incoming):
 
     __slots__ = ("_cookies", "_query", "app", "found", "params", "path", "principal", "state")
 
-    def __init__(self, head: Head, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None) -> None:
+    def __init__(
+        self, head: RequestHead, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None
+    ) -> None:
         super().__init__(head, body, setting)
         self.path = head.path
         self.params: dict[str, Any] = {}

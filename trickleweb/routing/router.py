@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from trickleweb.convertors import CONVERTORS, Convertor
 from trickleweb.paths import PathTemplate, joined, parse_template
 from trickleweb.routing.routes import BadRoute, Entry, Mount, NoSuchRoute, Route, flattened
-from trickleweb.routing.tree import Leaf, Node, leaves, mounts
+from trickleweb.routing.tree import Leaf, RouteNode, leaves, mounts
 from trickleweb.routing.verdicts import Found, Missing, Moved, NotAllowed, Options, Verdict
 
 E = TypeVar("E")
@@ -36,7 +36,7 @@ class Router(Generic[E]):
         self.routes: tuple[Route[E] | Mount[E], ...] = tuple(flattened(entries))
         self._convertors = convertors
         self._redirect_slashes = redirect_slashes
-        self._tree: Node[E] = Node()
+        self._tree: RouteNode[E] = RouteNode()
         self._static: dict[str, Leaf[E]] = {}
         self._names: dict[str, PathTemplate] = {}
         self._methods: set[str] = set()

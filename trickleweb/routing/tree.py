@@ -44,11 +44,11 @@ class Mounted(Generic[E]):
 
 
 @dataclass(slots=True)
-class Node(Generic[E]):
+class RouteNode(Generic[E]):
     """Where some templates go on: literal segments, parameters, then what takes the rest of the path."""
 
-    literals: dict[str, Node[E]] = field(default_factory=dict)
-    parameters: list[tuple[Parameter, Node[E]]] = field(default_factory=list)
+    literals: dict[str, RouteNode[E]] = field(default_factory=dict)
+    parameters: list[tuple[Parameter, RouteNode[E]]] = field(default_factory=list)
     tails: list[tuple[Parameter, Leaf[E]]] = field(default_factory=list)
     leaf: Leaf[E] | None = None
     mounted: Mounted[E] | None = None
@@ -69,20 +69,20 @@ class Node(Generic[E]):
             raise BadRoute(f"two mounts at {mount.prefix!r}")
         node.mounted = Mounted(mount, template.names)
 
-    def _descend(self, segments: Sequence[Segment]) -> Node[E]:
+    def _descend(self, segments: Sequence[Segment]) -> RouteNode[E]:
         node = self
         for segment in segments:
             node = node._literal(segment.text) if isinstance(segment, Literal) else node._parameter(segment)
         return node
 
-    def _literal(self, text: str) -> Node[E]:
-        return self.literals.setdefault(text, Node())
+    def _literal(self, text: str) -> RouteNode[E]:
+        return self.literals.setdefault(text, RouteNode())
 
-    def _parameter(self, parameter: Parameter) -> Node[E]:
+    def _parameter(self, parameter: Parameter) -> RouteNode[E]:
         for known, child in self.parameters:
             if known == parameter:
                 return child
-        made: Node[E] = Node()
+        made: RouteNode[E] = RouteNode()
         self.parameters.append((parameter, made))
         self.parameters.sort(key=_rank)
         return made
@@ -99,14 +99,14 @@ class Node(Generic[E]):
 Hit = tuple[Mounted[E], Values, str]  # with the rest of the path, from a slash on
 
 
-def _rank(child: tuple[Parameter, Node[E]]) -> tuple[int, bool]:
+def _rank(child: tuple[Parameter, RouteNode[E]]) -> tuple[int, bool]:
     """The more literal text the earlier; `str`, which takes anything, behind all other kinds; then as written."""
     parameter = child[0]
     return -len(parameter.prefix) - len(parameter.suffix), parameter.convertor.name == "str"
 
 
 def leaves(
-    node: Node[E], segments: Sequence[str], values: Values = (), at: int = 0
+    node: RouteNode[E], segments: Sequence[str], values: Values = (), at: int = 0
 ) -> Iterator[tuple[Leaf[E], Values]]:
     """Every leaf whose template matches, the one to be preferred first, with its parameters' values in order."""
     if at == len(segments):
@@ -121,7 +121,7 @@ def leaves(
             yield leaf, values + read
 
 
-def mounts(node: Node[E], segments: Sequence[str], values: Values = (), at: int = 0) -> Iterator[Hit[E]]:
+def mounts(node: RouteNode[E], segments: Sequence[str], values: Values = (), at: int = 0) -> Iterator[Hit[E]]:
     """Every mount whose prefix matches, the longest first; a prefix alone, without a slash behind it, does not."""
     if at == len(segments):
         return
@@ -131,7 +131,7 @@ def mounts(node: Node[E], segments: Sequence[str], values: Values = (), at: int 
         yield node.mounted, values, "/" + "/".join(segments[at:])
 
 
-def _children(node: Node[E], segment: str) -> Iterator[tuple[Node[E], Values]]:
+def _children(node: RouteNode[E], segment: str) -> Iterator[tuple[RouteNode[E], Values]]:
     """The nodes below that a segment leads to, in order of priority, each with the values read."""
     literal = node.literals.get(segment)
     if literal is not None:

@@ -20,7 +20,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import Limits
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
 from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
@@ -134,7 +134,7 @@ class Exchanges:
             self._started.drop(where)
             raise NotThisResponse(str(error)) from error
 
-    def note(self, started: StartedResponse, where: Where, head: Head | None, peer: str, began_us: int) -> None:
+    def note(self, started: StartedResponse, where: Where, head: RequestHead | None, peer: str, began_us: int) -> None:
         """Remember a response that begins, and report it."""
         self._started.put(where, started, started.weight + OVERHEAD_BYTES)
         self._observer.started(head, peer, started.status, started.body_bytes, began_us)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from trickles.service import Buffer, Continuation, Event, Reply
 from trickleweb.errors import HTTPError
 from trickleweb.files import is_snapshot
-from trickleweb.http1 import Delivery, error_plan, render_head
+from trickleweb.http1 import BodyDelivery, error_plan, render_head
 from trickleweb.messages import Inline, Piece, Plan, Slice, clip
 from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.limits import OVERHEAD_BYTES
@@ -119,11 +119,11 @@ class PlannedResponse(NamedTuple):
     """A plan and its delivery: equal ones make equal bytes. Without a body the plan has no pieces."""
 
     plan: Plan
-    delivery: Delivery
+    delivery: BodyDelivery
     date_s: int
 
     @classmethod
-    def of(cls, plan: Plan, delivery: Delivery, date_s: int) -> PlannedResponse:
+    def of(cls, plan: Plan, delivery: BodyDelivery, date_s: int) -> PlannedResponse:
         """The response that delivers `plan`."""
         return cls(plan if delivery.has_body else replace(plan, pieces=()), delivery, date_s)
 
@@ -168,5 +168,5 @@ def last_response(error: HTTPError, date_s: int, *, has_body: bool = True) -> Se
 
 def _last(error: HTTPError, date_s: int, *, has_body: bool) -> Sendable:
     plan = error_plan(error)
-    delivery = Delivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
+    delivery = BodyDelivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
     return PlannedResponse.of(plan, delivery, date_s).sendable()

@@ -25,8 +25,7 @@ from trickleweb.http1 import (
     too_large,
 )
 from trickleweb.limits import Limits
-from trickleweb.messages import Chunked, NeedMore, NoBody
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Chunked, NeedMore, NoBody, RequestHead
 from trickleweb.server.limits import SAFE_METHODS
 
 LATE_SECONDS = 2  # by a clock of whole seconds: who broke off did so long before
@@ -101,7 +100,7 @@ class RefusedRequest(NamedTuple):
     `head` is None for input that is no request.
     """
 
-    head: Head | None
+    head: RequestHead | None
     error: HTTPError
     size_bytes: int | None
 
@@ -109,7 +108,7 @@ class RefusedRequest(NamedTuple):
 class CompleteRequest(NamedTuple):
     """A request that is all there, in the first `size_bytes` of the window; if `cut`, its body is not wanted."""
 
-    head: Head
+    head: RequestHead
     terms: Terms
     window: InputWindow
     size_bytes: int
@@ -159,7 +158,7 @@ Found = CompleteRequest | Interim | RefusedRequest | None
 class RequestReader:
     """Reads requests. `terms` is asked with each complete head; `HTTPError` from it is a refusal."""
 
-    def __init__(self, terms: Callable[[Head], Terms], limits: Limits, now_s: Callable[[], int]) -> None:
+    def __init__(self, terms: Callable[[RequestHead], Terms], limits: Limits, now_s: Callable[[], int]) -> None:
         self._terms = terms
         self._limits = limits
         self._now_s = now_s
@@ -225,14 +224,14 @@ class RequestReader:
         """Remember what `long_scan` found."""
         self._scans.put(where, found)
 
-    def _refused(self, head: Head, error: HTTPError, window: InputWindow, where: Where) -> RefusedRequest:
+    def _refused(self, head: RequestHead, error: HTTPError, window: InputWindow, where: Where) -> RefusedRequest:
         try:
             size = self._size(head, window, where, self._limits.max_body_bytes)
         except HTTPError:
             size = None
         return RefusedRequest(head, error, size)
 
-    def _size(self, head: Head, window: InputWindow, where: Where, most_bytes: int) -> int | None:
+    def _size(self, head: RequestHead, window: InputWindow, where: Where, most_bytes: int) -> int | None:
         """The length of the request, None while its body is not all there; `HTTPError` 400, 413 or 431."""
         if isinstance(head.framing, NoBody):
             return head.head_bytes
@@ -281,7 +280,7 @@ def scanned(window: InputWindow, state: ChunkedState, at: int, limits: Limits) -
     return state, at
 
 
-def _head_untrusted(window: InputWindow, limits: Limits) -> Head | None:
+def _head_untrusted(window: InputWindow, limits: Limits) -> RequestHead | None:
     """The head that the input begins with, None while it is incomplete; `HTTPError` as the parser's."""
     parsed = parse_head_untrusted(window.first, limits)
     if isinstance(parsed, NeedMore) and window.size_bytes > len(window.first):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Answered:
     says that another replica began the response, and this one goes on with it.
     """
 
-    head: Head | None
+    head: RequestHead | None
     peer: str
     status: int
     body_bytes: int | None
@@ -46,12 +46,12 @@ class Observer:
         if self.observe is not None:
             self._event_us = self._clock_us()
 
-    def begun(self, head: Head | None, peer: str, status: int, body_bytes: int | None) -> None:
+    def begun(self, head: RequestHead | None, peer: str, status: int, body_bytes: int | None) -> None:
         self.statuses[status] += 1
         if self.observe is not None:
             self._report(head, peer, status, body_bytes, self._event_us, resumed=False)
 
-    def started(self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
+    def started(self, head: RequestHead | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
         self.statuses[status] += 1
         if self.observe is not None:
             self._report(head, peer, status, body_bytes, began_us, resumed=False)
@@ -66,7 +66,7 @@ class Observer:
             self._report(None, peer, 0, None, began_us, resumed=True)
 
     def _report(
-        self, head: Head | None, peer: str, status: int, body_bytes: int | None, began_us: int, *, resumed: bool
+        self, head: RequestHead | None, peer: str, status: int, body_bytes: int | None, began_us: int, *, resumed: bool
     ) -> None:
         assert self.observe is not None
         answered = Answered(

@@ -8,9 +8,8 @@ from trickleweb.application import Planning, Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError, UnsafeHeader
 from trickleweb.files import FilesError, HashPending, is_snapshot
-from trickleweb.http1 import Delivery, decide_delivery, error_plan
-from trickleweb.messages import Inline, Piece, Plan, Slice
-from trickleweb.messages import Request as Head
+from trickleweb.http1 import BodyDelivery, decide_delivery, error_plan
+from trickleweb.messages import Inline, Piece, Plan, RequestHead, Slice
 from trickleweb.server.fixed import FixedResponse, PlannedResponse, Sendable, resumed
 from trickleweb.server.tokens import AskedToken, PlannedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge
@@ -33,12 +32,12 @@ class Planner:
         self._source = source
         self._now_s = now_s
         self._on_error = on_error
-        self._made: LruCache[tuple[int, Delivery], tuple[Plan, int, Sendable]] = LruCache(remembered_bytes)
+        self._made: LruCache[tuple[int, BodyDelivery], tuple[Plan, int, Sendable]] = LruCache(remembered_bytes)
 
     def drop_caches(self) -> None:
         self._made.clear()
 
-    def terms(self, head: Head) -> Terms | None:
+    def terms(self, head: RequestHead) -> Terms | None:
         """The terms of a request with its plan, None if that takes more than its head; `HTTPError`, `HashPending`."""
         try:
             plan = self._source.plan(head)
@@ -53,7 +52,7 @@ class Planner:
             raise HTTPError(500) from None
         return None if plan is None else Terms(max_body_bytes=UNWANTED_BYTES, plan=plan)
 
-    def refusal(self, error: HTTPError, head: Head | None) -> Plan:
+    def refusal(self, error: HTTPError, head: RequestHead | None) -> Plan:
         """The response for an error: the source's own page, or a plain one."""
         html = head is not None and "text/html" in (head.headers.joined("accept") or "")
         try:
@@ -62,7 +61,7 @@ class Planner:
             own = None
         return own or error_plan(error, html=html)
 
-    def made(self, plan: Plan, head: Head, *, close: bool) -> Sendable:
+    def made(self, plan: Plan, head: RequestHead, *, close: bool) -> Sendable:
         """The response to a request; the connection ends after it if `close` says so."""
         delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close)
         date_s, key = self._now_s(), (id(plan), delivery)
@@ -76,7 +75,7 @@ class Planner:
     def last(self, error: HTTPError, *, has_body: bool) -> Sendable:
         """The last response on a connection whose input is no request."""
         plan = self.refusal(error, None)
-        delivery = Delivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
+        delivery = BodyDelivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
         return self._sendable(PlannedResponse.of(plan, delivery, self._now_s()), None)
 
     def resumed(self, token: AskedToken) -> FixedResponse:
@@ -106,16 +105,16 @@ class Planner:
         name = self._source.strong_name(piece.content)
         return None if name is None else Slice(name, piece.start, piece.stop)
 
-    def _sendable(self, value: PlannedResponse, head: Head | None) -> Sendable:
+    def _sendable(self, value: PlannedResponse, head: RequestHead | None) -> Sendable:
         try:
             return self._fitting(value, head)
         except (PlanTooLarge, UnsafeHeader) as error:
             self._on_error(error)
         plan = error_plan(HTTPError(500, "The response cannot be sent as it is."))
-        delivery = Delivery(plan.body_bytes, chunked=False, has_body=value.delivery.has_body, keep_alive=False)
+        delivery = BodyDelivery(plan.body_bytes, chunked=False, has_body=value.delivery.has_body, keep_alive=False)
         return PlannedResponse.of(plan, delivery, value.date_s).sendable()
 
-    def _fitting(self, value: PlannedResponse, head: Head | None) -> Sendable:
+    def _fitting(self, value: PlannedResponse, head: RequestHead | None) -> Sendable:
         try:
             return value.sendable()
         except PlanTooLarge:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from trickleweb.cache import LruCache
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.server.fixed import Read, Sendable
 from trickleweb.server.input import InputWindow
 from trickleweb.server.limits import OVERHEAD_BYTES
@@ -25,7 +25,7 @@ class Repeat(NamedTuple):
     """A response that may be given again, and the request that it answers."""
 
     made: Sendable
-    head: Head
+    head: RequestHead
     until_ns: int
 
 
@@ -49,7 +49,7 @@ class Repeats:
         known = self._answers.get(request)
         return None if known is None or known.until_ns <= self.now_ns() else known
 
-    def note(self, window: InputWindow, asked_ns: int, made: Sendable, head: Head, read: Read) -> Sendable:
+    def note(self, window: InputWindow, asked_ns: int, made: Sendable, head: RequestHead, read: Read) -> Sendable:
         """Remember the answer to this input, one request, that was planned at `asked_ns`; it comes back.
 
         Its bytes are gathered, if they are few; raises what `read` raises.

@@ -12,7 +12,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE, unavailable
 from trickleweb.limits import Limits
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.server.errors import Busy, NotThisResponse
 from trickleweb.server.fixed import Chunk, FixedResponse, Read, Sendable, last_response
 from trickleweb.server.input import (
@@ -150,7 +150,7 @@ class RequestServer:
             made = self._repeats.note(window, asked_ns, made, head, self._read)
         return self._begin(at, made, taken, head)
 
-    def _refusal(self, error: HTTPError, head: Head | None, first: bytes, *, close: bool) -> Sendable:
+    def _refusal(self, error: HTTPError, head: RequestHead | None, first: bytes, *, close: bool) -> Sendable:
         has_body = not first.lstrip(b"\r\n").startswith(b"HEAD ")
         if self._planner is not None:
             if head is None:
@@ -164,7 +164,7 @@ class RequestServer:
         assert made is not None
         return made
 
-    def _begin(self, at: At, made: Sendable, size_bytes: int, head: Head | None) -> Reply:
+    def _begin(self, at: At, made: Sendable, size_bytes: int, head: RequestHead | None) -> Reply:
         """The first reply of a fixed response to a request of `size_bytes`."""
         event, start, where, before = at
         consumed = event.input_stop if made.response.last else where[1] + size_bytes
@@ -173,7 +173,7 @@ class RequestServer:
         self._observer.begun(head, event.peer, made.status, made.response.body_bytes)
         return reply
 
-    def _terms(self, head: Head) -> Terms:
+    def _terms(self, head: RequestHead) -> Terms:
         terms = None if self._planner is None else self._planner.terms(head)
         if terms is not None:
             return terms

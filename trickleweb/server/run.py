@@ -35,10 +35,9 @@ from trickleweb.bodies.iteration import BrokenOff, abandon, collected, framed, p
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1 import Delivery, check_announced, decide_delivery, render_head, too_large
+from trickleweb.http1 import BodyDelivery, check_announced, decide_delivery, render_head, too_large
 from trickleweb.ledger import LedgerUnavailable
-from trickleweb.messages import Chunked, Inline, Length, Plan
-from trickleweb.messages import Request as Head
+from trickleweb.messages import Chunked, Inline, Length, Plan, RequestHead
 from trickleweb.plain import StateTooLarge
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response, error_response
@@ -69,7 +68,7 @@ class ResolvedResponse(NamedTuple):
     status: int
     headers: Headers
     body: Resolved
-    delivery: Delivery
+    delivery: BodyDelivery
     made: Response
     sendable: Sendable | None = None
     first_token: bytes = b""
@@ -93,7 +92,7 @@ class ResolvedResponse(NamedTuple):
 class Exchange(NamedTuple):
     """A request that was accepted, and how it is answered: `close` ends the connection after the response."""
 
-    head: Head  # as it came: the application may see another one
+    head: RequestHead  # as it came: the application may see another one
     request: Request
     close: bool
     date_s: int
@@ -105,7 +104,7 @@ class Exchange(NamedTuple):
         return self.head.method in SAFE_METHODS
 
 
-def accepted(application: Application, head: Head) -> Terms:
+def accepted(application: Application, head: RequestHead) -> Terms:
     """The terms of a request; `HTTPError` for one that is refused by its head, 413 among them."""
     terms = application.terms(head)
     check_announced(head, terms.max_body_bytes)
@@ -181,7 +180,7 @@ class Responder:
         return ResolvedResponse(response.status, response.headers, kept, delivery, response, sendable)
 
     async def _made_on_the_way(
-        self, exchange: Exchange, response: Response, body: Stepped | Streamed, delivery: Delivery
+        self, exchange: Exchange, response: Response, body: Stepped | Streamed, delivery: BodyDelivery
     ) -> ResolvedResponse:
         made = ResolvedResponse(response.status, response.headers, body, delivery, response)
         if isinstance(body, Streamed):
@@ -216,7 +215,7 @@ def plan_of(response: Response) -> Plan:
     return Plan(response.status, response.headers, (Inline(data),) if data else ())
 
 
-def first_token(plan: Plan, body: Stepped, delivery: Delivery, date_s: int) -> bytes:
+def first_token(plan: Plan, body: Stepped, delivery: BodyDelivery, date_s: int) -> bytes:
     """The token of steps that covers the head only; `StateTooLarge` or `PlanTooLarge` for what could not travel."""
     head = render_head(plan.status, plan.headers, delivery, date_seconds=date_s)
     framing = framing_of(delivery, date_s, head)
@@ -225,7 +224,7 @@ def first_token(plan: Plan, body: Stepped, delivery: Delivery, date_s: int) -> b
     return encode(VerifiedRange(framing, 0, BodyBuffer().digest(0, 0), source, first=True))
 
 
-def refused(error: HTTPError, head: Head, *, close: bool, date_s: int) -> ResolvedResponse:
+def refused(error: HTTPError, head: RequestHead, *, close: bool, date_s: int) -> ResolvedResponse:
     """The response to a request that the application does not see, or whose response cannot be sent."""
     try:
         return _refused(error, head, close=close, date_s=date_s)
@@ -233,7 +232,7 @@ def refused(error: HTTPError, head: Head, *, close: bool, date_s: int) -> Resolv
         return _refused(HTTPError(error.status, close=error.close), head, close=close, date_s=date_s)
 
 
-def _refused(error: HTTPError, head: Head, *, close: bool, date_s: int) -> ResolvedResponse:
+def _refused(error: HTTPError, head: RequestHead, *, close: bool, date_s: int) -> ResolvedResponse:
     made = error_response(Request(head), error)
     plan = plan_of(made)
     delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close or error.close)
@@ -242,7 +241,7 @@ def _refused(error: HTTPError, head: Head, *, close: bool, date_s: int) -> Resol
     return ResolvedResponse(made.status, made.headers, body, delivery, made, sendable)
 
 
-async def answered(responder: Responder, head: Head, body: Body, context: Setting) -> ResolvedResponse:
+async def answered(responder: Responder, head: RequestHead, body: Body, context: Setting) -> ResolvedResponse:
     """The whole way of a request, where no other replica will go on with it: under other servers, and in tests.
 
     A body in chunks is taken whole before the application is called, as replicas do it: it may be too long.

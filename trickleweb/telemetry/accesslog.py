@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from trickleweb.messages import Request
+from trickleweb.messages import RequestHead
 from trickleweb.server import Answered
 from trickleweb.telemetry.forwarded import Trusted, client_of
 from trickleweb.telemetry.wrapped import current_request, request_id
@@ -85,5 +85,5 @@ def _escape(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode("latin-1", "backslashreplace"))
 
 
-def _request_line(head: Request | None) -> str:
+def _request_line(head: RequestHead | None) -> str:
     return "-" if head is None else f"{head.method} {head.target} HTTP/{head.version[0]}.{head.version[1]}"

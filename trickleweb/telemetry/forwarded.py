@@ -15,7 +15,7 @@ from trickleweb.application import Application
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers
 from trickleweb.http1.target import check_authority
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.request import Request
 from trickleweb.responses import Response
 from trickleweb.telemetry.wrapped import Wrapped
@@ -88,7 +88,7 @@ def _backwards(values: Iterable[str]) -> Iterator[str]:
             yield member.strip().removeprefix("[").removesuffix("]")
 
 
-def _as_asked(head: Head) -> Head:
+def _as_asked(head: RequestHead) -> RequestHead:
     """The head with the scheme and the host that the nearest proxy tells; what is no such thing is left alone."""
     scheme = next(_backwards(head.headers.all("x-forwarded-proto")), "").lower()
     host = next(_backwards(head.headers.all("x-forwarded-host")), "")

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
 from trickleweb.bodies import StepsTable
-from trickleweb.messages import Request as Head
+from trickleweb.messages import RequestHead
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
@@ -23,7 +23,7 @@ class Wrapped:
     def steps(self) -> StepsTable:
         return self.inner.steps
 
-    def terms(self, head: Head) -> Terms:
+    def terms(self, head: RequestHead) -> Terms:
         return self.inner.terms(head)
 
     async def respond(self, request: Request) -> Response:

@@ -20,7 +20,7 @@ File = Bytes | tuple[str, Bytes] | tuple[str, Bytes, str]  # data; or its name, 
 Content = bytes | str | Iterable[bytes] | AsyncIterator[bytes]
 
 
-class Options(TypedDict, total=False):
+class RequestOptions(TypedDict, total=False):
     """What may be said of a request."""
 
     params: Fields  # of the query, behind those of the URL
@@ -45,7 +45,9 @@ class Asked:
     content: bytes | Iterable[bytes] | AsyncIterator[bytes]
 
 
-def asked(method: str, url: str, base_url: str, own: Mapping[str, str], jar: CookieJar, options: Options) -> Asked:
+def asked(
+    method: str, url: str, base_url: str, own: Mapping[str, str], jar: CookieJar, options: RequestOptions
+) -> Asked:
     """The request for a URL, or a path below `base_url`; `own` are headers that it does not set itself."""
     whole = absolute(base_url, url)
     parts = urlsplit(whole)
@@ -104,7 +106,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _body(options: Options) -> tuple[bytes | Iterable[bytes] | AsyncIterator[bytes], str]:
+def _body(options: RequestOptions) -> tuple[bytes | Iterable[bytes] | AsyncIterator[bytes], str]:
     """The body and its type; TypeError for two bodies."""
     kinds = [name for name in ("json", "data", "files", "content") if name in options]
     if len(kinds) > 1 and set(kinds) != {"data", "files"}:

@@ -15,7 +15,7 @@ from trickleweb.ledger import Ledger
 from trickleweb.request import Setting
 from trickleweb.stores import MemoryLedger
 from trickleweb.testing.answer import Answer, ResponseHeaders
-from trickleweb.testing.asking import Options, absolute, asked
+from trickleweb.testing.asking import RequestOptions, absolute, asked
 from trickleweb.testing.collecting import IncompleteResponse, exchange
 from trickleweb.testing.cookies import CookieJar
 from trickleweb.testing.verbs import Verbs
@@ -57,7 +57,7 @@ class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
         self._keyring = options.get("keyring") or self._own_keyring
         self._ring: Keyring | None = None
 
-    async def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
+    async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Answer:
         """The answer to a request; what goes wrong in the application is raised, see `raise_server_exceptions`.
 
         `IncompleteResponse` for a body that breaks off, ValueError after 20 redirects.
@@ -82,7 +82,7 @@ class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
     ) -> None:
         await self.application.shutdown()
 
-    async def _once(self, method: str, url: str, options: Options, history: tuple[Answer, ...] = ()) -> Answer:
+    async def _once(self, method: str, url: str, options: RequestOptions, history: tuple[Answer, ...] = ()) -> Answer:
         sent = asked(method, url, self.base_url, self.headers, self.cookies, options)
         body = sent.content if isinstance(sent.content, bytes) else _pieces(sent.content)
         try:
@@ -122,11 +122,11 @@ async def _pieces(content: Iterable[bytes] | AsyncIterator[bytes]) -> AsyncItera
             yield piece
 
 
-def _redirected(method: str, status: int, options: Options) -> tuple[str, Options]:
+def _redirected(method: str, status: int, options: RequestOptions) -> tuple[str, RequestOptions]:
     """RFC 9110 15.4: after 303 it is GET, after 301 and 302 too if it was POST; a body goes only with its method."""
-    kept: Options = {"headers": options.get("headers", ()), "cookies": options.get("cookies", {})}
+    kept: RequestOptions = {"headers": options.get("headers", ()), "cookies": options.get("cookies", {})}
     if status in (307, 308):
-        rest: Options = {**options, "params": ()}
+        rest: RequestOptions = {**options, "params": ()}
         return method, rest
     if method == "HEAD" or (status != 303 and method != "POST"):
         return method, kept

@@ -10,7 +10,7 @@ from typing import Self, Unpack
 from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.testing.answer import Answer
-from trickleweb.testing.asking import Options
+from trickleweb.testing.asking import RequestOptions
 from trickleweb.testing.asynchronous import AsyncClient, ClientOptions
 from trickleweb.testing.cookies import CookieJar
 from trickleweb.testing.verbs import Verbs
@@ -37,7 +37,7 @@ class Client(Verbs[Answer]):
         """What stands in for the replicas' ledger."""
         return self._inner.ledger
 
-    def request(self, method: str, url: str, **options: Unpack[Options]) -> Answer:
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Answer:
         """As `AsyncClient.request`; RuntimeError once it is closed."""
         if self._loop.is_closed():
             raise RuntimeError("the client is closed")

@@ -76,11 +76,11 @@ async def chaos(
 ) -> Verdict:
     """Fetch `request` from fleets of `make`'s applications, undisturbed and then with deaths; it runs many times."""
     levels: list[Level] = []
-    watched: dict[int, _Watched] = {}
+    watched: dict[int, _Levelled] = {}
 
     def watch() -> Application:
         made = make()
-        return watched.setdefault(id(made), _Watched(made, levels))
+        return watched.setdefault(id(made), _Levelled(made, levels))
 
     try:
         return await _tried(_Runs(watch, request, replicas, ephemeral_keyring()), levels, policies, most_boundaries)
@@ -153,7 +153,7 @@ def _cause(got: Transfer) -> str:
     return f" ({got.errors[-1]!r})" if got.errors else ""
 
 
-class _Watched(Wrapped):
+class _Levelled(Wrapped):
     """An application whose responses' levels are noted; started once for all runs."""
 
     def __init__(self, inner: Application, levels: list[Level]) -> None:

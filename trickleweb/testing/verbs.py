@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Generic, TypeVar, Unpack
 
-from trickleweb.testing.asking import Options
+from trickleweb.testing.asking import RequestOptions
 
 R = TypeVar("R")
 
@@ -14,33 +14,33 @@ class Verbs(Generic[R]):
     """A client in the style of httpx; its answers are values, or come later."""
 
     @abstractmethod
-    def request(self, method: str, url: str, **options: Unpack[Options]) -> R:
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
         """The answer to a request."""
 
-    def get(self, url: str, **options: Unpack[Options]) -> R:
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """GET."""
         return self.request("GET", url, **options)
 
-    def head(self, url: str, **options: Unpack[Options]) -> R:
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """HEAD."""
         return self.request("HEAD", url, **options)
 
-    def options(self, url: str, **options: Unpack[Options]) -> R:
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """OPTIONS."""
         return self.request("OPTIONS", url, **options)
 
-    def post(self, url: str, **options: Unpack[Options]) -> R:
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """POST."""
         return self.request("POST", url, **options)
 
-    def put(self, url: str, **options: Unpack[Options]) -> R:
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """PUT."""
         return self.request("PUT", url, **options)
 
-    def patch(self, url: str, **options: Unpack[Options]) -> R:
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """PATCH."""
         return self.request("PATCH", url, **options)
 
-    def delete(self, url: str, **options: Unpack[Options]) -> R:
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
         """DELETE."""
         return self.request("DELETE", url, **options)

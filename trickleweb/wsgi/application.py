@@ -11,7 +11,7 @@ from typing import IO, Any, TypeVar
 
 from trickleweb.asgi.hosted import Hosted
 from trickleweb.asgi.messages import body_of
-from trickleweb.asgi.outgoing import Outgoing
+from trickleweb.asgi.outgoing import AsgiRun
 from trickleweb.errors import WebError
 from trickleweb.messages import NoBody
 from trickleweb.request import Request
@@ -41,7 +41,7 @@ class WsgiApplication(Hosted):
         self._script_name = script_name
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
 
-    async def run(self, request: Request, outgoing: Outgoing) -> None:
+    async def run(self, request: Request, outgoing: AsgiRun) -> None:
         """Call the program once, on a thread."""
         loop = asyncio.get_running_loop()
         on_loop = partial(_on_loop, loop)

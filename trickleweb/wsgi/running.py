@@ -1,4 +1,4 @@
-"""One run of a WSGI program on a thread: its calls become what an `Outgoing` takes, on the loop."""
+"""One run of a WSGI program on a thread: its calls become what an `AsgiRun` takes, on the loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from trickleweb.asgi.messages import begun_with
-from trickleweb.asgi.outgoing import Begun, Outgoing, ProgramError
+from trickleweb.asgi.outgoing import AsgiRun, Begun, ProgramError
 from trickleweb.headers import Headers
 from trickleweb.http1.render import render_field
 
@@ -23,7 +23,7 @@ _STATUS = re.compile(r"([2-5][0-9][0-9])(?: [^\x00-\x1f\x7f]*)?")
 class Run:
     """Calls the program and iterates what it returns. Everything that it may do wrong is a `ProgramError` in it."""
 
-    def __init__(self, outgoing: Outgoing, on_loop: OnLoop) -> None:
+    def __init__(self, outgoing: AsgiRun, on_loop: OnLoop) -> None:
         self._outgoing = outgoing
         self._on_loop = on_loop
         self._head: Begun | None = None

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from trickles.drivers.discovery.message import Answer, parse_untrusted, question
+from trickles.drivers.discovery.message import DnsAnswer, parse_untrusted, question
 from trickles.drivers.discovery.resolving import is_numeric
 from trickles.errors import BadPacket, DiscoveryError
 from trickles.wire.kinds import Address
@@ -38,7 +38,7 @@ class DnsServers:
         self._servers = servers
         self._try_seconds = try_seconds
 
-    async def services(self, name: str) -> Answer:
+    async def services(self, name: str) -> DnsAnswer:
         """The SRV records of that name; DiscoveryError when no server tells."""
         problem = "no name server answers"
         for server in [server for _ in range(TRIES) for server in self._servers]:
@@ -59,7 +59,7 @@ class DnsServers:
         raise DiscoveryError(f"{name}: {problem}")
 
 
-async def _by_udp(server: Address, query: bytes, number: int, name: str) -> Answer:
+async def _by_udp(server: Address, query: bytes, number: int, name: str) -> DnsAnswer:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -73,7 +73,7 @@ async def _by_udp(server: Address, query: bytes, number: int, name: str) -> Answ
     raise BadPacket("nothing but strays")
 
 
-async def _by_tcp(server: Address, query: bytes, number: int, name: str) -> Answer:
+async def _by_tcp(server: Address, query: bytes, number: int, name: str) -> DnsAnswer:
     reader, writer = await asyncio.open_connection(*server)
     try:
         writer.write(len(query).to_bytes(2, "big") + query)

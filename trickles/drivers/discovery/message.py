@@ -21,7 +21,7 @@ _CODES = {1: "the question is malformed", 2: "the server failed", 3: "there is n
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Service:
+class SrvRecord:
     """One SRV record; a lower priority goes first."""
 
     priority: int
@@ -31,12 +31,12 @@ class Service:
 
 
 @dataclass(slots=True)
-class Answer:
+class DnsAnswer:
     """What a response says: services of the name that was asked for, and addresses that came along."""
 
     truncated: bool = False
     problem: str | None = None
-    services: list[Service] = field(default_factory=list)
+    services: list[SrvRecord] = field(default_factory=list)
     addresses: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -54,7 +54,7 @@ def question(number: int, name: str) -> bytes:
     return _HEADER.pack(number, _RECURSE, 1, 0, 0, 1) + encoded + struct.pack("!HH", SRV, IN) + edns
 
 
-def parse_untrusted(message: bytes, number: int, name: str) -> Answer:
+def parse_untrusted(message: bytes, number: int, name: str) -> DnsAnswer:
     """The answer to `question(number, name)`; BadPacket when it is to another one, or malformed."""
     try:
         return _parsed(message, number, name.rstrip(".").lower())
@@ -62,7 +62,7 @@ def parse_untrusted(message: bytes, number: int, name: str) -> Answer:
         raise BadPacket("a DNS message that ends too early, or holds what is no name") from None
 
 
-def _parsed(message: bytes, number: int, name: str) -> Answer:
+def _parsed(message: bytes, number: int, name: str) -> DnsAnswer:
     told, flags, questions, answers, authorities, additional = _HEADER.unpack_from(message)
     if told != number or not flags & _RESPONSE or questions != 1:
         raise BadPacket("a DNS message that answers another question")
@@ -70,16 +70,16 @@ def _parsed(message: bytes, number: int, name: str) -> Answer:
     if asked != name or struct.unpack_from("!HH", message, at) != (SRV, IN):
         raise BadPacket("a DNS message that answers another question")
     if flags & _CODE:
-        return Answer(problem=_CODES.get(flags & _CODE, f"the server says {flags & _CODE}"))
+        return DnsAnswer(problem=_CODES.get(flags & _CODE, f"the server says {flags & _CODE}"))
     if flags & _TRUNCATED:
-        return Answer(truncated=True)
+        return DnsAnswer(truncated=True)
     if answers + authorities + additional > MOST_RECORDS:
         raise BadPacket("a DNS message of too many records")
     return _records(message, at + 4, answers + authorities + additional, name)
 
 
-def _records(message: bytes, at: int, count: int, name: str) -> Answer:
-    answer, owners = Answer(), {name}
+def _records(message: bytes, at: int, count: int, name: str) -> DnsAnswer:
+    answer, owners = DnsAnswer(), {name}
     for _ in range(count):
         owner, at = _name(message, at)
         kind, klass, _, size = _RECORD.unpack_from(message, at)
@@ -91,7 +91,7 @@ def _records(message: bytes, at: int, count: int, name: str) -> Answer:
             owners.add(_name(message, at)[0])
         elif klass == IN and kind == SRV and owner in owners:
             priority, weight, port = _SRV.unpack_from(data)
-            answer.services.append(Service(priority, weight, port, _name(message, at + _SRV.size)[0]))
+            answer.services.append(SrvRecord(priority, weight, port, _name(message, at + _SRV.size)[0]))
         elif klass == IN and (kind, size) in ((A, 4), (AAAA, 16)):
             host = IPv4Address(data) if kind == A else IPv6Address(data)
             answer.addresses.setdefault(owner, []).append(str(host))

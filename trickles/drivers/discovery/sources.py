@@ -18,7 +18,7 @@ FILE_SECONDS = 1.0  # between looks at a file; one that has not changed costs a 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
 
-class Source(Protocol):
+class AddressSource(Protocol):
     """Somewhere to ask."""
 
     @property
@@ -57,7 +57,7 @@ class ReplicaFile:
         self._found: list[Address] = []
 
     async def find(self) -> list[Address]:
-        """As the promise of `Source` says; a line that cannot be read spoils the whole file."""
+        """As the promise of `AddressSource` says; a line that cannot be read spoils the whole file."""
         seen = signature(self._path)
         if seen != self._seen:
             self._found, self._seen = await self._read(), seen

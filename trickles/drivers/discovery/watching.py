@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from trickles.drivers.discovery.sources import Source
+from trickles.drivers.discovery.sources import AddressSource
 from trickles.errors import DiscoveryError
 from trickles.wire.kinds import Address
 
@@ -19,7 +19,7 @@ class Discovery:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[AddressSource],
         *,
         report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -64,7 +64,7 @@ class Discovery:
         """Ask all sources again, now."""
         self._hurry.set()
 
-    async def _ask(self, index: int, source: Source) -> str | None:
+    async def _ask(self, index: int, source: AddressSource) -> str | None:
         """Ask one; what is new to tell."""
         old = self._problems[index]
         try:

@@ -14,7 +14,7 @@ from trickles.drivers.spooldir.identity import Identity, prepare
 from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES, MOST_PIECE_BYTES, Record, append
 from trickles.drivers.spooldir.tally import SpoolBounds
-from trickles.drivers.spooldir.uploads import Scratch, Upload
+from trickles.drivers.spooldir.uploads import Scratch, SpooledUpload
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
@@ -54,7 +54,7 @@ class SpoolDirectory:
         self._lock = threading.Lock()
         self._scratch = Scratch()
         self._store = NO_STORE
-        self._uploads: dict[bytes, Upload] = {}  # the one that was used last comes last
+        self._uploads: dict[bytes, SpooledUpload] = {}  # the one that was used last comes last
         self._asked = 0
         self._pid = 0
         self._writer = ""
@@ -129,7 +129,7 @@ class SpoolDirectory:
             if upload.is_behind and left > 0:
                 left -= upload.look(left)
 
-    def _write(self, upload: Upload, host: str, offset: int, data: Buffer) -> None:
+    def _write(self, upload: SpooledUpload, host: str, offset: int, data: Buffer) -> None:
         if upload.extents.has(offset, len(data)):  # it was repeated; should it be lost, a reading will find that out
             return
         if upload.is_behind:
@@ -150,7 +150,7 @@ class SpoolDirectory:
         upload.small_pieces += is_small
         upload.note_written(path, written, end)
 
-    def _append(self, path: str, upload: Upload, offset: int, data: Buffer) -> tuple[Record, int]:
+    def _append(self, path: str, upload: SpooledUpload, offset: int, data: Buffer) -> tuple[Record, int]:
         most_bytes = 2 * self._bounds.most_bytes  # repeated pieces and headers are in it too
         try:
             return append(path, upload.seal, offset, data, most_bytes)
@@ -159,7 +159,7 @@ class SpoolDirectory:
                 Path(path).parent.mkdir(0o700)
             return append(path, upload.seal, offset, data, most_bytes)
 
-    def _join(self, upload: Upload, start: int, data: bytes) -> None:
+    def _join(self, upload: SpooledUpload, start: int, data: bytes) -> None:
         """Write again, as one, what was read from many small pieces: so each of them is read once.
 
         It takes no more space than they do, and is not refused for want of it.
@@ -189,8 +189,8 @@ class SpoolDirectory:
             self._pid = 0
         return store
 
-    def _upload(self, owner: bytes) -> Upload:
-        upload = self._uploads.pop(owner, None) or Upload(self._root, self._store, owner, self._scratch)
+    def _upload(self, owner: bytes) -> SpooledUpload:
+        upload = self._uploads.pop(owner, None) or SpooledUpload(self._root, self._store, owner, self._scratch)
         self._uploads[owner] = upload
         self._asked += 1
         if self._asked % _FORGET_EVERY == 0 or len(self._uploads) > MOST_UPLOADS:

@@ -37,7 +37,7 @@ class Scratch:
         return self._buffer[:byte_count] if byte_count <= _SCRATCH_BYTES else memoryview(bytearray(byte_count))
 
 
-class Upload:
+class SpooledUpload:
     """One connection's logs and what is in them, as far as they were read."""
 
     def __init__(self, root: str, store: bytes, owner: bytes, scratch: Scratch) -> None:

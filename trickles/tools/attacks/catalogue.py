@@ -11,7 +11,7 @@ from trickles.tools.attacks.acknowledging import hidden_loss, optimistic_acknowl
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.flooding import connection_flood, hello_flood, spoofed_source
 from trickles.tools.attacks.repeating import hoarded_window, replay
-from trickles.tools.attacks.stage import Account, Bounds, PurseEmpty, Stage, Target
+from trickles.tools.attacks.stage import AttackTarget, Bounds, Gain, PurseEmpty, Stage
 from trickles.tools.attacks.undefended import Defence, Undefended
 
 PER_BYTE = "bytes earned per byte sent"
@@ -32,7 +32,7 @@ class Attack:
 class Result:
     """An attack's account and its gain, None where that cannot be measured."""
 
-    account: Account
+    account: Gain
     gain: float | None
 
 
@@ -89,7 +89,7 @@ ATTACKS = {
 }
 
 
-def strike(attack: Attack, target: Target, bounds: Bounds, seed: str | bytes) -> Result:
+def strike(attack: Attack, target: AttackTarget, bounds: Bounds, seed: str | bytes) -> Result:
     """Run one attack to its end; TricklesError when it may not send enough to prepare itself."""
     stage = Stage(target, bounds, seed)
     try:

@@ -17,7 +17,7 @@ from random import Random
 from trickles.client import Client, ClientConfig
 from trickles.errors import BadPacket
 from trickles.limits import MILLISECOND
-from trickles.tools.peer import Packet, Peer
+from trickles.tools.peer import OpenedPacket, Peer
 from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Address, Kind
 from trickles.wire.request import RequestBody, parse_body_untrusted, split_untrusted
@@ -63,12 +63,12 @@ class Cheat:
         """What goes out in place of a datagram of the engine."""
         yield datagram
 
-    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+    def incoming(self, packet: OpenedPacket, datagram: bytes, now: int) -> None:
         """A packet for the engine."""
         self.peer.remember(packet)
         self.hand_on(datagram, now)
 
-    def answered(self, packet: Packet, now: int) -> None:
+    def answered(self, packet: OpenedPacket, now: int) -> None:
         """A packet that answers something of `extra`."""
 
     def foreign(self, datagram: bytes, now: int) -> None:
@@ -111,7 +111,7 @@ class Cheat:
         except BadPacket:
             self.foreign(datagram, now)
             return
-        if not isinstance(reply, Packet):
+        if not isinstance(reply, OpenedPacket):
             self.hand_on(datagram, now)
         elif reply.request & _OWN_MARK:
             self.answered(reply, now)
@@ -178,7 +178,7 @@ class Second(Paced):
         """What the second connection gets."""
         with suppress(BadPacket):
             reply = self.second.receive(datagram)
-            if isinstance(reply, Packet):
+            if isinstance(reply, OpenedPacket):
                 self.answered(reply, now)
 
     def strike(self, now: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from trickles.tools.attacks.acknowledging import CRUMBS, repeated_claim
 from trickles.tools.attacks.cheating import NEVER, REQUEST, Cheat, Outgoing, Paced, Second
 from trickles.tools.attacks.flooding import connection_of
 from trickles.tools.attacks.stage import restart, wanting
-from trickles.tools.peer import Packet, Peer
+from trickles.tools.peer import OpenedPacket, Peer
 from trickles.wire.hello import Certificate
 from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag
 from trickles.wire.request import request_header, split_untrusted
@@ -63,7 +63,7 @@ class Optimist(Second):
         super().__init__(replicas, certificate, seed)
         self._claimed = self._believed = 0
 
-    def answered(self, packet: Packet, now: int) -> None:  # noqa: ARG002
+    def answered(self, packet: OpenedPacket, now: int) -> None:  # noqa: ARG002
         """What comes after a claim shows that it was believed."""
         if self._claimed:
             self._believed = self._claimed
@@ -97,7 +97,7 @@ class Hider(Cheat):
         self._hopeless = 0  # repeats that came without a nonce
         self._tried: dict[int, int] = {}  # number -> when it may be asked for again
 
-    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+    def incoming(self, packet: OpenedPacket, datagram: bytes, now: int) -> None:
         """In order, or held back."""
         self.peer.remember(packet)
         if packet.number < self._expected or packet.transport is not None:
@@ -109,7 +109,7 @@ class Hider(Cheat):
         self._held[packet.number] = datagram
         self._release(now)
 
-    def answered(self, packet: Packet, now: int) -> None:
+    def answered(self, packet: OpenedPacket, now: int) -> None:
         """What was lost comes once more: as if it answered what it was first asked for with."""
         asked = self._asked_for(packet.number)
         if not packet.proves:
@@ -234,7 +234,7 @@ class Splitter(Cheat):
         super().__init__(replicas, certificate, seed)
         self._short = 0
 
-    def incoming(self, packet: Packet, datagram: bytes, now: int) -> None:
+    def incoming(self, packet: OpenedPacket, datagram: bytes, now: int) -> None:
         """Look whether crumbs pay."""
         self._short += bool(packet.flags & ResponseFlag.SHORT)
         super().incoming(packet, datagram, now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from trickles.errors import BadPacket
 from trickles.tools.attacks.stage import Stage, wanting
-from trickles.tools.peer import Packet, Peer
+from trickles.tools.peer import OpenedPacket, Peer
 from trickles.wire.response import TransportFrame
 
 MOST_NUMBERS = 46  # that one request of a round speaks for, as in a burst
@@ -63,7 +63,7 @@ class Downloader:
         self.take(answers)
 
 
-def opened(peer: Peer, datagrams: list[bytes]) -> list[Packet]:
+def opened(peer: Peer, datagrams: list[bytes]) -> list[OpenedPacket]:
     """The response packets among them that are this peer's; nothing is remembered."""
     packets = []
     for datagram in datagrams:
@@ -71,6 +71,6 @@ def opened(peer: Peer, datagrams: list[bytes]) -> list[Packet]:
             reply = peer.open_untrusted(datagram)
         except BadPacket:
             continue
-        if isinstance(reply, Packet):
+        if isinstance(reply, OpenedPacket):
             packets.append(reply)
     return packets

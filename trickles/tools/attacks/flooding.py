@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from trickles.tools.attacks.stage import HELLO_WANTS_BYTES, VICTIM, Account, PurseEmpty, Stage, received, restart
+from trickles.tools.attacks.stage import HELLO_WANTS_BYTES, VICTIM, Gain, PurseEmpty, Stage, received, restart
 from trickles.tools.peer import Peer
 from trickles.wire.hello import ASK_BYTES
 from trickles.wire.kinds import Kind, ResponseFlag
@@ -31,7 +31,7 @@ def spoofed_source(stage: Stage) -> float:
     ]
     if stage.target.victim_elsewhere:  # continuations are bound to a host, whatever the port
         kinds += [[make() for _ in range(stage.bounds.rounds)] for make in _bound_to_the_attacker(peer)]
-    accounts = [Account() for _ in kinds]
+    accounts = [Gain() for _ in kinds]
     with suppress(PurseEmpty):
         for account, datagrams in zip(accounts, kinds, strict=True):
             account.note(datagrams, stage.strike(datagrams, sender=VICTIM))

@@ -35,7 +35,7 @@ Engine = Callable[[Sequence[Address], Certificate, str], Cheat]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Contender:
     """One attack of the simulator; `connections` are as many as the cheat has at once, each worth a fair share."""
 
     engine: Engine
@@ -45,19 +45,19 @@ class Entry:
 
 
 SHARES = {
-    "none": Entry(Cheat),
-    "replay": Entry(cheats.Replayer),
-    "optimistic-acknowledgement": Entry(cheats.Optimist),
-    "hidden-loss": Entry(cheats.Hider),
-    "hidden-loss, two replicas": Entry(cheats.Hider, replicas=2),
-    "copies to other replicas, two": Entry(cheats.Copier, replicas=2),
-    "copies to other replicas, three": Entry(cheats.Copier, replicas=3),
-    "hoarded-window": Entry(cheats.Hoarder),
-    "hoarded-window, two replicas": Entry(cheats.Hoarder, replicas=2),
-    "spoofed-source": Entry(Cheat, spoofs=True),
-    "hello-flood": Entry(cheats.HelloFlooder),
-    "connection-flood": Entry(cheats.ConnectionFlooder, connections=2),
-    "splitting": Entry(cheats.Splitter),
+    "none": Contender(Cheat),
+    "replay": Contender(cheats.Replayer),
+    "optimistic-acknowledgement": Contender(cheats.Optimist),
+    "hidden-loss": Contender(cheats.Hider),
+    "hidden-loss, two replicas": Contender(cheats.Hider, replicas=2),
+    "copies to other replicas, two": Contender(cheats.Copier, replicas=2),
+    "copies to other replicas, three": Contender(cheats.Copier, replicas=3),
+    "hoarded-window": Contender(cheats.Hoarder),
+    "hoarded-window, two replicas": Contender(cheats.Hoarder, replicas=2),
+    "spoofed-source": Contender(Cheat, spoofs=True),
+    "hello-flood": Contender(cheats.HelloFlooder),
+    "connection-flood": Contender(cheats.ConnectionFlooder, connections=2),
+    "splitting": Contender(cheats.Splitter),
 }
 
 

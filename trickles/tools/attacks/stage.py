@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trickles.errors import BadPacket, TricklesError
-from trickles.tools.peer import Cookie, Peer, Reply
+from trickles.tools.peer import CookieChallenge, Peer, Reply
 from trickles.wire.hello import NO_COOKIE, Certificate
 from trickles.wire.kinds import RequestFlag
 
@@ -29,7 +29,7 @@ class PurseEmpty(Exception):
     """The datagrams that an attack may send are spent: it ends, and is judged by what it has done."""
 
 
-class Target(Protocol):
+class AttackTarget(Protocol):
     """What is attacked; time is microseconds."""
 
     certificate: Certificate
@@ -55,7 +55,7 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Account:
+class Gain:
     """Datagrams and bytes, sent by an attack and earned by it."""
 
     sent: int = 0
@@ -81,10 +81,10 @@ class Account:
 class Stage:
     """One attack's view of its target."""
 
-    def __init__(self, target: Target, bounds: Bounds, seed: str | bytes) -> None:
+    def __init__(self, target: AttackTarget, bounds: Bounds, seed: str | bytes) -> None:
         self.target = target
         self.bounds = bounds
-        self.account = Account()
+        self.account = Gain()
         self._seed = seed if isinstance(seed, bytes) else seed.encode()
         self._left = bounds.most_datagrams
 
@@ -120,7 +120,7 @@ class Stage:
             hello = peer.hello(self.target.certificate, self.bounds.request, wanted=HELLO_WANTS_BYTES, cookie=cookie)
             answers = self.setting(hello)
             replies = received(peer, answers)
-            cookie = next((each.cookie for each in replies if isinstance(each, Cookie)), cookie)
+            cookie = next((each.cookie for each in replies if isinstance(each, CookieChallenge)), cookie)
             if peer.transport is not None:
                 return answers
         raise NoAnswer("the replica does not take this hello: is the certificate the fleet's own?")

@@ -73,7 +73,7 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
 
 def decode_plan(data: bytes) -> Plan:
     """The plan that `encode_plan` made these bytes of; `BadPlan` for any other bytes."""
-    reader = Reader(_inflated(data))
+    reader = FieldReader(_inflated(data))
     status = reader.varint()
     if not 100 <= status <= 999:
         raise BadPlan(f"{status} is no status")
@@ -118,11 +118,11 @@ def _latin1(text: str) -> bytes:
         raise UnsafeHeader(str(exc)) from None
 
 
-def _headers(reader: Reader) -> tuple[tuple[str, str], ...]:
+def _headers(reader: FieldReader) -> tuple[tuple[str, str], ...]:
     return tuple(_header(reader) for _ in range(reader.count()))
 
 
-def _header(reader: Reader) -> tuple[str, str]:
+def _header(reader: FieldReader) -> tuple[str, str]:
     code = reader.varint()
     if field := _CODED_FIELDS.get(code):
         return field
@@ -151,7 +151,7 @@ def _put_pieces(out: bytearray, pieces: tuple[Piece, ...]) -> None:
         put_varint(out, piece.byte_count)
 
 
-def _pieces(reader: Reader) -> tuple[Piece, ...]:
+def _pieces(reader: FieldReader) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     content: str | None = None
     for _ in range(reader.count()):
@@ -165,7 +165,7 @@ def _pieces(reader: Reader) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def _content(reader: Reader, kind: int, before: str | None) -> str:
+def _content(reader: FieldReader, kind: int, before: str | None) -> str:
     content = reader.text().decode("utf-8", "surrogateescape") if kind == _SLICE else before
     if kind not in {_SLICE, _SAME} or content is None or (kind == _SLICE and content == before):
         raise BadPlan("a piece of no known kind, or in a longer form than it needs")
@@ -193,7 +193,7 @@ def put_text(out: bytearray, text: bytes) -> None:
     out += text
 
 
-class Reader:
+class FieldReader:
     """Reads what was put, in the same order; `BadPlan` for anything that was not."""
 
     def __init__(self, data: bytes) -> None:

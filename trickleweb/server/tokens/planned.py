@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from trickleweb.headers import Headers
-from trickleweb.http1 import Delivery
+from trickleweb.http1 import BodyDelivery
 from trickleweb.messages import Plan
 from trickleweb.server.errors import BadToken
 from trickleweb.server.tokens.plan import BadPlan, PlanTooLarge, decode_plan, encode_plan
@@ -41,7 +41,7 @@ class Flag(IntFlag):
     FIRST = 32  # the range covers the head, too
 
 
-def flags_of(delivery: Delivery) -> int:
+def flags_of(delivery: BodyDelivery) -> int:
     """The flags of a delivery, all but `LENGTH` and `FIRST`."""
     return (
         Flag.KEEP_ALIVE * delivery.keep_alive
@@ -51,9 +51,9 @@ def flags_of(delivery: Delivery) -> int:
     )
 
 
-def delivery_of(flags: int, length: int | None) -> Delivery:
+def delivery_of(flags: int, length: int | None) -> BodyDelivery:
     """The delivery with these flags, and with the body's length if its head tells one."""
-    return Delivery(
+    return BodyDelivery(
         length,
         chunked=bool(flags & Flag.CHUNKED),
         has_body=bool(flags & Flag.BODY),
@@ -78,7 +78,7 @@ _REPRESENTATION = frozenset(
 class Delivered(NamedTuple):
     """The delivery of a response: its framing, its Date, and its head by length and CRC-32."""
 
-    delivery: Delivery
+    delivery: BodyDelivery
     date_s: int
     head_bytes: int
     head_check: int

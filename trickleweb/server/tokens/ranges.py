@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from trickleweb.headers import Headers
-from trickleweb.http1 import Delivery
+from trickleweb.http1 import BodyDelivery
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.errors import BadToken
 from trickleweb.server.tokens.planned import CURSOR, MAX_TOKEN_BYTES, REPLAY, Flag, flags_of, representation
@@ -112,20 +112,20 @@ def unpack_range(state: bytes) -> VerifiedRange:
         raise BadToken(str(exc)) from None
 
 
-def kind_check(status: int, headers: Headers, delivery: Delivery) -> int:
+def kind_check(status: int, headers: Headers, delivery: BodyDelivery) -> int:
     """A CRC-32 of what another run must not change: it may set other cookies, or tell another time."""
     told = [(str(status), str(delivery.content_length)), *representation(headers)]
     return zlib.crc32("\n".join(f"{name}:{value}" for name, value in told).encode("utf-8"))
 
 
-def framing_of(delivery: Delivery, date_s: int, head: bytes, kind: int = 0) -> Framing:
+def framing_of(delivery: BodyDelivery, date_s: int, head: bytes, kind: int = 0) -> Framing:
     """The framing of a response that begins now; `StateTooLarge` for a head that no client would take either."""
     if len(head) > _MAX_HEAD_BYTES:
         raise StateTooLarge(f"a head of {len(head)} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
     return Framing(flags_of(delivery), date_s, len(head), zlib.crc32(head), kind)
 
 
-def delivery_of(framing: Framing, length: int | None) -> Delivery:
+def delivery_of(framing: Framing, length: int | None) -> BodyDelivery:
     """The delivery of which `framing_of` made the framing, with the body's length if its head tells one."""
     return delivery_with(framing.flags, length)
 

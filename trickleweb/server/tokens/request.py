@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.http1 import parse_head_untrusted
-from trickleweb.messages import NeedMore
-from trickleweb.messages import Request as Head
+from trickleweb.messages import NeedMore, RequestHead
 from trickleweb.server.errors import BadToken
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 
@@ -157,14 +156,14 @@ def stored_key(state: bytes) -> bytes | None:
     return state[1:] if state.startswith(_STORED) else None
 
 
-def packed_head(head: Head) -> bytes:
+def packed_head(head: RequestHead) -> bytes:
     """The method, the target and the fields that a plan depends on, deflated."""
     lines = [f"{head.method} {head.target} HTTP/1.{head.version[1]}"]
     lines += [f"{name}: {value}" for name, value in head.headers if name in _OF_PLANS]
     return zlib.compress("\r\n".join([*lines, "", ""]).encode("latin-1"), level=9, wbits=-15)
 
 
-def unpacked_head(data: bytes) -> Head:
+def unpacked_head(data: bytes) -> RequestHead:
     """The head again, without a body; `BadToken` if it is none."""
     unpacker = zlib.decompressobj(wbits=-15)
     try:
