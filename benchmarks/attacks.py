@@ -14,11 +14,11 @@ from benchmarks.peers.trickles_stream import IDENTITY
 from benchmarks.support.net import LOOPBACK
 from benchmarks.support.processes import Child, module
 from benchmarks.support.results import Outcome, save
+from benchmarks.support.sharing import SHARES, alone, share, undefended
 from benchmarks.support.tables import number, table
 from trickles.handshake import identity_public
 from trickles.tools.attacks.catalogue import ATTACKS, Result, strike, strike_here
 from trickles.tools.attacks.live import LiveTarget
-from trickles.tools.attacks.sharing import SHARES, alone, share, undefended
 from trickles.tools.attacks.stage import Bounds
 
 REPLICA = "benchmarks.peers.trickles_endless"

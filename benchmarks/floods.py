@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.support import procfs
+from benchmarks.support.bogus import BOGUS
 from benchmarks.support.processes import Child, ChildFailed, module
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import median
 from benchmarks.support.tables import number, table
-from trickles.tools.attacks.bogus import BOGUS
 
 REPLICA, BOGUS_FLOOD = "benchmarks.peers.trickles_endless", "benchmarks.peers.bogus_flood"
 CONNECTION_FLOOD = "benchmarks.peers.connection_flood"

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.support.costly import KINDS, costly, honest
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import median
 from benchmarks.support.tables import number, table
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.limits import Limits
 from trickles.listener import Listener
-from trickles.tools.attacks.costly import KINDS, costly, honest
 from trickles.tools.attacks.desk import ADDRESSES, KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.stage import Bounds, Stage
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from trickles import hpke
 from trickles.client.rtt import RoundTrip
-from trickles.continuation import seal_transport, seal_user
+from trickles.continuation import Seals
 from trickles.handshake import certify, hello_public_key, identity_public, make_cookie
 from trickles.keyring import Epoch, Keyring, Purpose, expand
 from trickles.law import RENO
@@ -25,7 +25,7 @@ from trickles.service import Continuation, Refusal
 from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
-from trickles.trickle import Episode, LossRecovery, course, rescaled, restarted
+from trickles.trickle import Episode, LossRecovery, course, paused, rescaled, timed_out
 from trickles.wire.hello import ASK_BYTES, HELLO_HEADER_BYTES, HPKE_OVERHEAD, NO_COOKIE, Hello, HelloInside
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite, address_bytes
 from trickles.wire.piece import Receipt, commit_body, piece_body
@@ -66,13 +66,13 @@ def state(suite: Suite, *, embryo: bool) -> TransportState:
 
 def blob(suite: Suite, *, embryo: bool = False) -> bytes:
     """That state, sealed."""
-    return seal_transport(RING, CONNECTION, state(suite, embryo=embryo), nonce=NONCE, now=NOW)
+    return Seals(CONNECTION, b"").transport(RING, state(suite, embryo=embryo), NONCE, NOW)
 
 
 def user_blob() -> bytes:
     """A user continuation, sealed."""
     value = Continuation(b"file 7", 0, 300_000, 14)
-    return seal_user(RING, OWNER, value, nonce=NONCE, now=NOW, limits=DEFAULT_LIMITS)
+    return Seals(b"", OWNER).user(RING, value, NONCE, NOW, DEFAULT_LIMITS.max_user_continuation_bytes)
 
 
 # keys
@@ -261,8 +261,9 @@ def laws() -> Json:
     """Windows of Reno, and what follows from losses and restarts."""
     path = course(EPISODE, [(9, 60), (61, 100), (103, 140), (141, 150)])
     legs = [_law(leg.episode) | (_recovery(leg.recovery) if leg.recovery else {}) for leg in path.legs]
-    clean = restarted(course(EPISODE, [(9, 100)]), 100, 300, clean=True, idle_window=32)
-    timeout = restarted(path, 150, 400, clean=False, idle_window=32)
+    idle = course(EPISODE, [(9, 100)])
+    clean = paused(idle.episode, idle.window(100), 300, 32)
+    timeout = timed_out(path.episode, path.window(150), 400)
     return {
         "reno": [
             {"start": start, "ssthresh": ssthresh, "windows": [RENO.window(j, start, ssthresh) for j in range(64)]}

@@ -6,7 +6,7 @@ import struct
 
 from trickles.errors import BadPacket, ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.keyring import Keyring, Purpose, Sealer
-from trickles.limits import SECOND, Limits
+from trickles.limits import SECOND
 from trickles.service import Continuation
 from trickles.wire.coverage import read_stop, stop_field
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES, TransportState, decode_untrusted
@@ -84,11 +84,6 @@ class Seals:
         self._user, self._user_bound = user.encrypt, user.bound
 
 
-def seal_transport(ring: Keyring, connection: bytes, state: TransportState, *, nonce: bytes, now: int) -> bytes:
-    """The transport continuation of `connection`, 128 bytes."""
-    return Seals(connection, b"").transport(ring, state, nonce, now)
-
-
 def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, TransportState]:
     """Connection id and state; Forged when no live key opens it, BadPacket when it has the wrong length."""
     if len(blob) != BLOB_BYTES:
@@ -98,15 +93,10 @@ def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, Transpo
     return connection, decode_untrusted(plaintext)
 
 
-def seal_user(ring: Keyring, identity: bytes, value: Continuation, *, nonce: bytes, now: int, limits: Limits) -> bytes:
-    """The sealed form of what a service wants back; ContinuationTooLarge when it would not fit a packet."""
-    return Seals(b"", identity).user(ring, value, nonce, now, limits.max_user_continuation_bytes)
-
-
 def open_user_untrusted(
     ring: Keyring, identity: bytes, blob: bytes, *, now: int, life: int, skew: int = _ANY_TIME
 ) -> Continuation:
-    """Undo `seal_user`; Forged when it is not this connection's, or older than `life` microseconds.
+    """What a service wanted back; Forged when it is not this connection's, or older than `life` microseconds.
 
     UnknownEpoch when it was issued more than `skew` ahead: of a time that this replica has not reached.
     """

@@ -145,12 +145,6 @@ def _first_hole(base: int, runs: Sequence[Range], at: int) -> tuple[int, int]:
     return (runs[at][1], at + 1) if at < len(runs) and runs[at][0] <= base else (base, at)
 
 
-def restarted(path: Course, number: int, base: int, *, clean: bool, idle_window: int) -> Episode:
-    """The episode after a pause (`clean`: everything sent was proved) or after a timeout (RFC 5681 3.1, 4.1)."""
-    episode, window = path.episode, path.window(number)
-    return paused(episode, window, base, idle_window) if clean else timed_out(episode, window, base)
-
-
 def paused(episode: Episode, window: int, base: int, idle_window: int) -> Episode:
     """The episode at `base` after one that ended idle at `window`: what was known of the path is kept in part."""
     _, _, ssthresh, law = episode

@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from benchmarks.peers.contract import tell
 from benchmarks.peers.trickles_stream import IDENTITY, REQUEST
+from benchmarks.support.bogus import BOGUS, datagrams, makings
 from benchmarks.support.net import LOOPBACK
 from trickles.handshake import identity_public
-from trickles.tools.attacks.bogus import BOGUS, datagrams, makings
 from trickles.tools.attacks.live import LiveTarget
 from trickles.tools.attacks.stage import Bounds, Stage
 

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 
-from trickles.tools.attacks.sharing import SHARES, Share, alone, share, undefended
+from benchmarks.support.sharing import SHARES, Share, alone, share, undefended
 
 ROOT = Path(__file__).parents[2]
 BAR = 1.25

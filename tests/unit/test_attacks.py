@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.support.bogus import BOGUS, datagrams, makings
 from trickles.errors import TricklesError
 from trickles.limits import DEFAULT_LIMITS
 from trickles.listener import Listener
 from trickles.spool import MemorySpool
-from trickles.tools.attacks.bogus import BOGUS, datagrams, makings
 from trickles.tools.attacks.catalogue import ATTACKS, Attack, strike, strike_here
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.stage import Bounds, Gain, Stage, received

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fleetkeys import WALL, ring
-from trickles.continuation import open_transport_untrusted, open_user_untrusted, seal_transport, seal_user
+from tests.support.seals import seal_transport, seal_user
+from trickles.continuation import open_transport_untrusted, open_user_untrusted
 from trickles.errors import BadPacket, ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.keyring import Purpose
 from trickles.limits import DEFAULT_LIMITS, SECOND

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from benchmarks.support.bogus import BOGUS
+from benchmarks.support.sharing import SHARES
 from tests.support.processes import ROOT
 from trickles.cli import main
-from trickles.tools.attacks.bogus import BOGUS
 from trickles.tools.attacks.catalogue import ATTACKS
-from trickles.tools.attacks.sharing import SHARES
 
 PAGE = (ROOT / "docs" / "attacks.md").read_text()
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

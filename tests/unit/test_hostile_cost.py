@@ -8,11 +8,11 @@ from statistics import median
 
 import pytest
 
+from benchmarks.support.costly import KINDS, RUNS, costly, grown, holder, honest
 from tests.fuzz.cheats.meter import measured
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.limits import Limits
 from trickles.listener import Listener
-from trickles.tools.attacks.costly import KINDS, RUNS, costly, grown, holder, honest
 from trickles.tools.attacks.desk import ADDRESSES, KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.stage import Bounds, Stage
 from trickles.wire.request import parse_body_untrusted

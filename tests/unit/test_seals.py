@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.fleetkeys import WALL, ring
-from trickles.continuation import TRUSTED_FOR, Seals, open_transport_untrusted, seal_transport, seal_user
+from tests.support.seals import seal_transport, seal_user
+from trickles.continuation import TRUSTED_FOR, Seals, open_transport_untrusted
 from trickles.errors import ContinuationTooLarge, Forged, UnknownEpoch
 from trickles.keyring import Epoch, Keyring, Purpose, Sealer
 from trickles.limits import DEFAULT_LIMITS

@@ -75,7 +75,7 @@ def test_a_stream_whose_answer_is_complete_needs_no_socket() -> None:
         async with streaming() as (stream, _):
             stream.write(b"bye 5\n")
             assert await stream.read() == tape(0, 5)
-            assert not stream._connection.has_socket
+            assert stream._connection._port is None
             stream.write(b"nobody wants this")
             await stream.drain()
             assert await stream.read() == b""

@@ -9,9 +9,10 @@ from trickles.trickle import (
     Leg,
     LossRecovery,
     course,
+    paused,
     reduced_window,
     rescaled,
-    restarted,
+    timed_out,
 )
 
 
@@ -74,10 +75,10 @@ RUNNING = Course((Leg(Episode(0, 40, 40)),))
 
 def test_a_pause_keeps_the_window_up_to_a_bound_and_remembers_the_rest() -> None:
     # RFC 7661: what was proved lately may be used again, the threshold keeps three quarters of it
-    assert restarted(RUNNING, 0, 99, clean=True, idle_window=32) == Episode(99, 32, 40)
-    assert restarted(RUNNING, 0, 99, clean=True, idle_window=64) == Episode(99, 40, 40)
+    assert paused(RUNNING.episode, RUNNING.window(0), 99, 32) == Episode(99, 32, 40)
+    assert paused(RUNNING.episode, RUNNING.window(0), 99, 64) == Episode(99, 40, 40)
     grown = course(Episode(0, 2, 4), [(0, 400)])
-    assert restarted(grown, 400, 999, clean=True, idle_window=10) == Episode(999, 10, grown.window(400) * 3 // 4)
+    assert paused(grown.episode, grown.window(400), 999, 10) == Episode(999, 10, grown.window(400) * 3 // 4)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +86,12 @@ def test_a_pause_keeps_the_window_up_to_a_bound_and_remembers_the_rest() -> None
 )
 def test_a_timeout_begins_again_from_one_or_two(window: int, start: int, ssthresh: int) -> None:
     running = Course((Leg(Episode(0, window, window)),))
-    assert restarted(running, 0, 99, clean=False, idle_window=32) == Episode(99, start, ssthresh)  # RFC 5681 (4)
+    assert timed_out(running.episode, running.window(0), 99) == Episode(99, start, ssthresh)  # RFC 5681 (4)
 
 
 def test_a_restart_in_recovery_reckons_from_the_reduced_window() -> None:
     followed = course(Episode(0, 40, 40), [(0, 40), (41, 60)])
-    assert restarted(followed, 60, 200, clean=False, idle_window=32) == Episode(200, 2, 10)
+    assert timed_out(followed.episode, followed.window(60), 200) == Episode(200, 2, 10)
 
 
 def test_larger_datagrams_keep_the_rate_in_bytes_and_are_at_least_one() -> None:

@@ -1,7 +1,7 @@
 """Sizes on the wire are part of the design: what each thing costs, and how little of a datagram is overhead."""
 
 from tests.support.fleetkeys import WALL, epoch, ring
-from trickles.continuation import seal_transport
+from tests.support.seals import seal_transport
 from trickles.handshake import MAX_EARLY_INPUT
 from trickles.limits import DEFAULT_LIMITS
 from trickles.service import Refusal

@@ -59,11 +59,6 @@ class Connection:
         self._taken = 0
 
     @property
-    def has_socket(self) -> bool:
-        """True while it holds a UDP socket."""
-        return self._port is not None
-
-    @property
     def idle(self) -> bool:
         """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
         return self.client.is_idle

@@ -228,11 +228,6 @@ class BatchSocket:
         return self._sender.segments
 
     @property
-    def coalesces(self) -> bool:
-        """Whether a received buffer may hold many datagrams (GRO)."""
-        return self._ancillary_bytes > 0
-
-    @property
     def identity(self) -> bytes:
         """Bytes that tell this socket from others: its address, and the name that the kernel has for it."""
         return repr(self.address).encode() + sockopts.cookie(self._raw)

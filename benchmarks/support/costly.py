@@ -8,9 +8,9 @@ from itertools import cycle, pairwise
 from random import Random
 from typing import Any
 
+from benchmarks.support.bogus import BOGUS, makings
+from benchmarks.support.bogus import datagrams as bogus_datagrams
 from trickles.limits import DEFAULT_LIMITS, SECOND
-from trickles.tools.attacks.bogus import BOGUS, Makings
-from trickles.tools.attacks.bogus import datagrams as bogus_datagrams
 from trickles.tools.attacks.stage import Stage, received, restart, wanting
 from trickles.tools.peer import Peer
 from trickles.wire.kinds import Kind, RequestFlag
@@ -206,7 +206,7 @@ def costly(kind: str, stage: Stage, count: int) -> Sequence[bytes]:
     """At most so many datagrams of that kind, for the stage's target as it then is."""
     if kind in MADE:
         return MADE[kind](holder(stage), count)
-    given = Makings(stage, stage.connect("flooder"), stage.connect("flooder's other"), Random(1))
+    given = makings(stage)
     made = bogus_datagrams(kind, given, count)
     return (made * count)[:count]  # a replay is one datagram, again and again
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from benchmarks.support.cheating import NEVER, REQUEST, Cheat, Outgoing, Paced, Second
 from trickles.client.requests import InFlight
 from trickles.limits import MILLISECOND
 from trickles.tools.attacks.acknowledging import CRUMBS, repeated_claim
-from trickles.tools.attacks.cheating import NEVER, REQUEST, Cheat, Outgoing, Paced, Second
 from trickles.tools.attacks.flooding import connection_of
 from trickles.tools.attacks.stage import restart, wanting
 from trickles.tools.peer import OpenedPacket, Peer

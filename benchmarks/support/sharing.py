@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.support import cheats
+from benchmarks.support.cheating import REQUEST, Cheat, honest
 from trickles.limits import MILLISECOND, SECOND
 from trickles.listener import Listener
 from trickles.testing import Fetch, LinkSpec, Simulation
@@ -17,9 +19,7 @@ from trickles.testing.endpoints import ListenerFactory
 from trickles.testing.link import Link
 from trickles.testing.network import Node
 from trickles.testing.packet import Packet
-from trickles.tools.attacks import cheats
 from trickles.tools.attacks.catalogue import ATTACKS
-from trickles.tools.attacks.cheating import REQUEST, Cheat, honest
 from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
 from trickles.tools.attacks.undefended import Undefended
 from trickles.tools.peer import Peer
