@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.sources import Module, functions, imports
@@ -154,3 +155,63 @@ def acyclic(modules: Sequence[Module]) -> Iterator[str]:
 def _among(module: Module, names: set[str]) -> set[str]:
     found = {each.name if each.name in names else each.name.rpartition(".")[0] for each in imports(module)}
     return (found & names) - {module.name}
+
+
+def named_once(modules: Sequence[Module], allowed: Collection[str]) -> Iterator[str]:
+    """A name is that of one class only, but for those that are `allowed`."""
+    homes: dict[str, list[str]] = {}
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module.name)
+    for name, where in sorted(homes.items()):
+        if len(where) > 1 and name not in allowed:
+            yield f"{name} is a class of {' and '.join(where)}"
+
+
+def uncalled(modules: Sequence[Module], allowed: Collection[str]) -> Iterator[str]:
+    """Every class, function and method is named somewhere besides its own body: in these modules, or by a face.
+
+    Names are compared, not what they refer to: a method that shares its name with another may go unnoticed.
+    """
+    uses = _Uses()
+    for module in modules:
+        uses.of(module)
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                magic = node.name.startswith("__")
+                if not magic and not uses.count[node.name] and node.name not in allowed:
+                    yield f"{module.name}:{node.lineno} only tests use {node.name}"
+
+
+class _Uses(ast.NodeVisitor):
+    """How often each name is read outside the definition that has it; what a package offers in __all__ counts."""
+
+    def __init__(self) -> None:
+        self.count = Counter[str]()
+        self._within: list[str] = []
+        self._is_package = False
+
+    def of(self, module: Module) -> None:
+        self._is_package = module.is_package
+        self.visit(module.tree)
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            self._within.append(node.name)
+            self.generic_visit(node)
+            self._within.pop()
+            return
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            self._note(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            self._note(node.attr)
+        elif isinstance(node, ast.Assign) and self._is_package and ast.unparse(node.targets[0]) == "__all__":
+            for name in ast.literal_eval(node.value):
+                self._note(name)
+        self.generic_visit(node)
+
+    def _note(self, name: str) -> None:
+        if name not in self._within:
+            self.count[name] += 1

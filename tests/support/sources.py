@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -17,12 +18,17 @@ class Module:
     @property
     def tree(self) -> ast.Module:
         """The parsed source."""
-        return ast.parse(self.text, self.name)
+        return _parsed(self.text, self.name)
 
     @property
     def root(self) -> str:
         """The first part of the name: the distribution's package, or `tests`."""
         return self.name.partition(".")[0]
+
+
+@cache
+def _parsed(text: str, name: str) -> ast.Module:
+    return ast.parse(text, name)
 
 
 @dataclass(frozen=True, slots=True)
