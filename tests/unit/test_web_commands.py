@@ -19,10 +19,10 @@ from trickles.command import CommandFailed, address, one_line, seconds, version,
 from trickles.drivers.addresses import shown
 from trickles.drivers.keystore import init_keystore
 from trickleweb.cli import COMMANDS, build_parser, command, main
-from trickleweb.cli.app_options import cache_rule, site_options, site_words
 from trickleweb.cli.download import line
 from trickleweb.cli.mistaken import nobody_listens
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
+from trickleweb.cli.site_options import cache_rule, site_options, site_words
 from trickleweb.files import CacheRule
 
 

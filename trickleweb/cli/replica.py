@@ -19,16 +19,11 @@ from trickles.drivers.ownership import check_file
 from trickles.drivers.process import ReplicaProcess
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.world import wall_us
-from trickleweb.cli.app_options import (
-    add_app_arguments,
-    add_site_arguments,
-    add_telemetry_arguments,
-    checked_directory,
-    site_options,
-)
+from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.server import HttpService, Repeats

@@ -12,19 +12,11 @@ import asyncio
 from collections.abc import Sequence
 
 from trickles.command import Parser
-from trickleweb.cli.app_options import (
-    access_words,
-    add_access_arguments,
-    add_admin_argument,
-    add_site_arguments,
-    admin_words,
-    checked_directory,
-    checked_fallback,
-    site_words,
-)
+from trickleweb.cli.app_options import access_words, add_access_arguments, add_admin_argument, admin_words
 from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
 from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
 
 
 def add_arguments(parser: Parser) -> None:

@@ -1,0 +1,67 @@
+"""The options that say how a folder is served: the same for `serve` and for the replicas it starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from pathlib import Path
+
+from trickles.command import CommandFailed, CommandMisused, Parser
+from trickleweb.files import CacheRule, SiteOptions
+
+
+def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
+    """Declare the folder and how it is served."""
+    parser.add_argument("directory", metavar="DIR", nargs=None if needed else "?", help="the folder to serve")
+    parser.add_argument("--listing", action="store_true", help="list folders that have no index.html")
+    parser.add_argument(
+        "--fallback", metavar="PAGE", default="", help="a page of DIR for what a single-page application routes itself"
+    )
+    parser.add_argument("--cache-control", metavar="GLOB=VALUE", type=cache_rule, action="append", help=_CACHE)
+
+
+_CACHE = "the Cache-Control of files whose path fits, as 'img/*=max-age=3600' (repeatable; the first that fits)"
+
+
+def cache_rule(text: str) -> CacheRule:
+    """A type for an argument: a glob over paths below the folder, and what is told of the files that fit."""
+    pattern, equals, value = text.partition("=")
+    if not (pattern and equals and value.isascii() and value.isprintable() and value.strip()):
+        raise argparse.ArgumentTypeError(f"not GLOB=VALUE, such as '*.css=max-age=3600': {text!r}")
+    return CacheRule(pattern, value.strip())
+
+
+def site_options(args: argparse.Namespace) -> SiteOptions:
+    """The choices as a value."""
+    return SiteOptions(listing=args.listing, fallback=args.fallback, cache_rules=tuple(args.cache_control or ()))
+
+
+def site_words(args: argparse.Namespace) -> list[str]:
+    """The same choices as words for another process's command line."""
+    listing = ["--listing"] if args.listing else []
+    fallback = [f"--fallback={args.fallback}"] if args.fallback else []
+    rules = [f"--cache-control={rule.pattern}={rule.value}" for rule in args.cache_control or ()]
+    return [*listing, *fallback, *rules, "--", args.directory]
+
+
+def checked_fallback(args: argparse.Namespace) -> None:
+    """`CommandFailed` if a fallback is named and is no file of the folder: every path would quietly be 404."""
+    if args.fallback and not (Path(args.directory) / args.fallback).is_file():
+        raise CommandFailed(f"there is no page {args.fallback} in {args.directory} to fall back to")
+
+
+def checked_directory(args: argparse.Namespace) -> Path:
+    """The folder; `CommandMisused` if it is none, or may not be read."""
+    path = Path(args.directory)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise CommandMisused(f"no such folder: {path}") from None
+    except OSError as error:
+        raise CommandMisused(f"{path} cannot be served: {error.strerror}") from None
+    if not is_folder:
+        raise CommandMisused(f"not a folder: {path}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise CommandMisused(f"{path} may not be read by this user: chmod u+rx {path}, or run as its owner")
+    return path
