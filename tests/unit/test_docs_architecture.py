@@ -51,5 +51,6 @@ def test_the_trips_are_walked_as_they_are_written() -> None:
     assert written.keys() == walked.keys()
     for name, (rooms, stays) in walked.items():
         listed, count, calls = written[name]
+        assert not set(listed) ^ set(rooms), f"{name}: entered or listed, but not both"
         assert (listed, count) == (rooms, len(rooms)), name
         assert abs(calls - stays + 1) <= calls // 10, f"{name}: {stays - 1} calls between rooms, the page says {calls}"
