@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.gatewayhouse import SMALL, house
+from tests.support.gatewayhouse import SMALL, House, house
 from tests.support.loopfleet import run, until
 from tests.support.replica_program import Lines, tape
 from trickles import Continuation, Event, Limits, Refusal, Reply
 from trickles.gateway import GatewayLimits
+from trickles.gateway.downstream import Downstream
+from trickles.gateway.fleet_upstream import FleetUpstream
 
 
 def test_one_program_too_many_is_reset_and_told_of() -> None:
@@ -142,5 +144,37 @@ def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
                 assert await reader.readexactly(5) == tape(0, 5)
                 assert home.gateway.live == number + 1
             assert windows == [1 << 20] * 2 + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
+
+    run(test())
+
+
+def _kept_bytes(home: House) -> int:
+    """What lies in engines and transports for users that have not read it."""
+    kept = 0
+    for each in home.gateway.context.table:
+        assert isinstance(each, Downstream) and isinstance(each.upstream, FleetUpstream)
+        connection, transport = each.upstream._connection, each._transport
+        assert connection is not None and transport is not None
+        kept += connection.client.output_held_bytes + transport.get_write_buffer_size()
+    return kept
+
+
+@pytest.mark.parametrize("read_bytes", [0, 1_000_000])
+def test_users_that_do_not_read_are_kept_less_than_the_bound_all_together(read_bytes: int) -> None:
+    bound_bytes, users = 1 << 19, 8
+
+    async def test() -> None:
+        limits = GatewayLimits(output_bytes=bound_bytes, most_connections=users)
+        async with house(limits=limits) as home:
+            for _ in range(users):
+                reader, writer = await home.dial(receive_bytes=SMALL)
+                writer.write(b"get 100000000\n")
+                await reader.readexactly(read_bytes)
+                await until(lambda: all(each.held_back for each in home.gateway.context.table))
+                assert _kept_bytes(home) <= bound_bytes
+            memory = home.gateway.context.memory
+            assert bound_bytes // 4 < memory.held_bytes <= _kept_bytes(home)
+            await home.gateway.close()
+            await until(lambda: memory.held_bytes == 0)
 
     run(test())

@@ -129,6 +129,13 @@ class Client:
 
     # network
 
+    def limit_output(self, window_bytes: int) -> None:
+        """Ask for output up to `window_bytes` above what was taken out, until that is said anew.
+
+        At most the receive window, with which a client begins. What was asked for already is kept.
+        """
+        self._parts.output.resize(window_bytes)
+
     def receive_datagram(self, datagram: Buffer, source: Address, *, now: int) -> None:
         """One datagram from the network; whatever is wrong with it is counted, never raised."""
         self.receive_burst(datagram, len(datagram), source, now=now)
@@ -248,6 +255,11 @@ class Client:
     def receive_window_bytes(self) -> int:
         """Output bytes that are kept for a slow reader."""
         return self._parts.limits.receive_window_bytes
+
+    @property
+    def output_held_bytes(self) -> int:
+        """Output bytes that were not taken out: they have arrived, or were asked for."""
+        return self._parts.output.held_bytes
 
     @property
     def delivery(self) -> Delivery:

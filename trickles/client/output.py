@@ -47,6 +47,7 @@ class Output:
     """Owner of what has arrived and of what is known of the rest."""
 
     def __init__(self, limits: Limits) -> None:
+        self._most_window = limits.receive_window_bytes
         self._most_blob = limits.max_user_continuation_bytes + SEALED_USER_BYTES
         self.arrived = Reassembly(limits.receive_window_bytes, limits.most_out_of_order)
         self.requested = Requested(limits.max_continuations)
@@ -58,6 +59,15 @@ class Output:
         """Output offset up to which there is buffer."""
         limit = self.arrived.limit
         return limit if self.end is None else min(limit, self.end)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that were not taken out: those that have arrived, and those that will since they were asked for."""
+        return max(self.requested.asked, self.arrived.reach) - self.delivered
+
+    def resize(self, window_bytes: int) -> None:
+        """Ask for no more than that above what was taken out, and never for more than a receive window."""
+        self.arrived.resize(min(window_bytes, self._most_window), self.requested.asked)
 
     @property
     def complete(self) -> bool:

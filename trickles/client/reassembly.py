@@ -18,7 +18,8 @@ _SMALL_BYTES, _JOINED_BYTES = 256, 4096
 class Reassembly:
     """A stream of bytes from pieces in any order; in-order pieces pass through uncopied.
 
-    `limit` lies one window above what was taken out: nothing beyond was asked for, and what comes there is not kept.
+    `limit` lies one window above what was taken out, or where asking ended when the window has shrunk: nothing beyond
+    was asked for, and what comes there is not kept.
     """
 
     __slots__ = ("_held", "_most_pieces", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
@@ -75,6 +76,15 @@ class Reassembly:
             last += data
         else:
             self._ready.append(bytearray(data))
+
+    @property
+    def reach(self) -> int:
+        """The offset above all bytes that have arrived, in order or not."""
+        return self._held.span[1] if self._held else self.next_offset
+
+    def resize(self, window_bytes: int, asked: int) -> None:
+        """Keep one window of that size above what was taken out, and all below `asked`."""
+        self.limit = max(self.next_offset - self.ready_bytes + window_bytes, asked)
 
     def peek(self) -> bytes:
         """Everything in order that was not taken yet, in one piece; it stays."""

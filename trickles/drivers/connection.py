@@ -31,15 +31,33 @@ class Consumer(Protocol):
         """The connection cannot go on."""
 
 
+class FlowControl(Protocol):
+    """The bound of the output that a connection keeps or asks for."""
+
+    def window_bytes(self, engine_bytes: int) -> int:
+        """Return how much it may be, before more is asked for; `engine_bytes` are kept or asked for already."""
+
+    def note_engine(self, engine_bytes: int) -> None:
+        """So much is kept or asked for now."""
+
+
 class Connection:
     """Drives one client engine; while `paused`, output stays in the engine and its receive window closes.
 
     It holds a UDP socket only while something is under way: a server knows nothing of an idle client, and for the
     engine a new socket is a change of its port. What ends, fails or closes gives everything back. `on_learned` is
     called when a replica seems silent, and when the connection is over: the engine knows more of its fleet then.
+    Without `flow` its output is bounded by the receive window alone.
     """
 
-    def __init__(self, client: Client, ports: Ports, consumer: Consumer, on_learned: Callable[[Client], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        ports: Ports,
+        consumer: Consumer,
+        on_learned: Callable[[Client], None],
+        flow: FlowControl | None = None,
+    ) -> None:
         self.client = client
         self.paused = False
         self.closed = False
@@ -50,6 +68,7 @@ class Connection:
         self._port: Port | None = None
         self._consumer: Consumer | None = consumer
         self._on_learned = on_learned
+        self._flow = flow
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
@@ -149,6 +168,8 @@ class Connection:
             self.closed = True
             self._on_learned(self.client)
             self._consumer = None  # it may hold this connection: no cycle is left to collect
+            if self._flow is not None:
+                self._flow.note_engine(0)
         self._rest()
 
     def _rest(self) -> None:
@@ -178,7 +199,7 @@ class Connection:
         self._pump()
         if self.closed:
             return
-        datagrams = self.client.datagrams_to_send(now=now)
+        datagrams = self._asked(now)
         if datagrams and not self._send(datagrams):
             return
         due = self._due = self.client.next_timeout()
@@ -186,6 +207,16 @@ class Connection:
             self._pump()  # it may have failed
         if not self.closed:
             self._arm(now + self._ports.idle_after if due is None else due, now)
+
+    def _asked(self, now: int) -> list[tuple[bytes, Address]]:
+        """Ask for as much output as may be kept now."""
+        client, flow = self.client, self._flow
+        if flow is None:
+            return client.datagrams_to_send(now=now)
+        client.limit_output(flow.window_bytes(client.output_held_bytes))
+        datagrams = client.datagrams_to_send(now=now)
+        flow.note_engine(client.output_held_bytes)
+        return datagrams
 
     def _send(self, datagrams: list[tuple[bytes, Address]]) -> bool:
         """Send them, on a port taken for it if need be; False when the system has none."""

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from trickles.client import Client, ClientConfig
 from trickles.client.config import forgetful
-from trickles.drivers.connection import Connection, Consumer
+from trickles.drivers.connection import Connection, Consumer, FlowControl
 from trickles.drivers.health import Health
 from trickles.drivers.ports import IDLE_AFTER, Ports
 from trickles.drivers.world import fresh_secret, monotonic_us, wall_us
@@ -78,17 +78,17 @@ class Dialer:
         """How much output a connection keeps for a slow reader, unless it is told to keep less."""
         return self._config.limits.receive_window_bytes
 
-    def dial(self, consumer: Consumer, window_bytes: int | None = None) -> Connection:
+    def dial(self, consumer: Consumer, window_bytes: int | None = None, flow: FlowControl | None = None) -> Connection:
         """A new connection; it takes a socket when it has something to send. Call `start` on it."""
         client = self._client(self._health.pick(monotonic_us()), window_bytes or self.window_bytes)
-        connection = Connection(client, self.ports, consumer, self._learn)
+        connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)
         return connection
 
-    def adopt(self, client: Client, consumer: Consumer) -> Connection:
+    def adopt(self, client: Client, consumer: Consumer, flow: FlowControl | None = None) -> Connection:
         """A connection that began in another process, with the engine that it had; call `wake` on it."""
         client.replace_replicas(self.replicas, now=monotonic_us())
-        connection = Connection(client, self.ports, consumer, self._learn)
+        connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)
         return connection
 

@@ -49,9 +49,11 @@ class Accounting:
         self.bytes_in += size_bytes
         self._context.statistics.bytes_in += size_bytes
 
-    def note_output(self, size_bytes: int) -> None:
+    def note_output(self, size_bytes: int) -> int:
+        """Count output; return how much there was towards this upstream."""
         self.bytes_out += size_bytes
         self._context.statistics.bytes_out += size_bytes
+        return self.bytes_out
 
     def end(self, client: str, completion: Completion, reason: str, delivery: Delivery) -> None:
         """Show its record to those who watch."""

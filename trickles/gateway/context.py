@@ -11,6 +11,7 @@ from trickles.gateway import tcp
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.connection_table import ConnectionTable, Member
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
+from trickles.gateway.output_memory import OutputMemory
 
 
 @dataclass(slots=True)
@@ -47,7 +48,11 @@ class GatewayContext:
     report: Callable[[str, str], None] = no_report
     statistics: Statistics = field(default_factory=Statistics)
     watchers: list[Callable[[ConnectionRecord], None]] = field(default_factory=list)  # of each connection that is over
+    memory: OutputMemory = field(init=False)
     direct_ports: set[int] = field(default_factory=set)  # the local ports of plain TCP connections to hosts
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", OutputMemory(self.limits))
 
     def admit(self, member: Member, transport: asyncio.Transport) -> bool:
         """Add a connection to the table; when there is no room, reset it and return False."""

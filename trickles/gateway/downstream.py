@@ -39,6 +39,7 @@ from trickles.gateway.accesslog import Completion
 from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.context import GatewayContext
+from trickles.gateway.output_memory import OutputShare
 from trickles.gateway.tcp_timers import Linger, ReadGate
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Opening, Upstream
@@ -60,6 +61,7 @@ class Downstream(asyncio.Protocol):
         self._admitted = accounting is not None
         self._accounting = accounting or Accounting(context)
         self.client = "unknown client"  # its host address
+        self.share = OutputShare(context.memory)
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1  # of the user's socket, where bytes may be written past the transport
         self._upstream: Upstream | None = None
@@ -95,6 +97,7 @@ class Downstream(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         self._gate.forget()
+        self.share.release()
         self._transport = None
         self._descriptor = -1
 
@@ -163,12 +166,16 @@ class Downstream(asyncio.Protocol):
         if transport is None or upstream is None:
             return
         self._opening = None
-        self._accounting.note_output(sum(map(len, chunks)))
+        output_bytes = self._accounting.note_output(sum(map(len, chunks)))
         self.context.table.on_output(self, more=upstream.waiting_bytes > 0)
         if self._descriptor >= 0 and not transport.get_write_buffer_size():
             chunks = tcp.written_at_once(self._descriptor, chunks)
         if chunks:
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            if self._paused:
+                self.share.note_transport(transport.get_write_buffer_size())
+        if self.share.is_due(output_bytes):
+            self.share.note_read(output_bytes, tcp.unread_bytes(transport))
 
     def output_ended(self) -> None:
         """Half-close; what the user still writes goes up."""
@@ -223,6 +230,7 @@ class Downstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        self.share.note_transport(0)
         if self._upstream is not None and not self._draining:
             self.context.table.touch(self)
             self._upstream.resume()
@@ -372,5 +380,5 @@ class Downstream(asyncio.Protocol):
 
     def _limit_buffer(self) -> None:
         if self._transport is not None and self._upstream is not None:
-            high = min(self.context.limits.output_high_water, self._upstream.window_bytes)
+            high = min(self.context.memory.high_bytes, self._upstream.window_bytes)
             self._transport.set_write_buffer_limits(high=high)

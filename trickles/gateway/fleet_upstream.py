@@ -56,10 +56,10 @@ class FleetUpstream:
     def start(self, downstream: Callbacks) -> None:
         self._downstream = downstream
         if self.client is not None:
-            self._connection = self._dialer.adopt(self.client, downstream)
+            self._connection = self._dialer.adopt(self.client, downstream, downstream.share)
             self._connection.wake()
             return
-        self._connection = self._dialer.dial(downstream, self.window_bytes)
+        self._connection = self._dialer.dial(downstream, self.window_bytes, downstream.share)
         if self.at_once:
             self._connection.on_connected = downstream.connected
             self._connection.flush_now()

@@ -17,9 +17,9 @@ class GatewayLimits:
     idle_timeout: float = 0.0  # connections without anything under way are closed; 0: never
     leave_idle: float = 5.0  # the same once a successor has taken over, if that is less
     input_high_water: int = 1 << 18  # bytes from a user that its upstream has not taken: then reading pauses
-    output_high_water: int = 1 << 20  # bytes for a user that it has not read: then no more is asked for
-    output_bytes: int = 1 << 29  # for slow readers, all together: the more there are, the less is kept for a new one
-    least_window_bytes: int = 1 << 16  # of one connection, however many there are
+    output_high_water: int = 1 << 14  # bytes that a user's socket has not taken: what follows waits in the engine
+    output_bytes: int = 1 << 29  # that users have not read, all together: the more there are, the less is asked for
+    least_window_bytes: int = 1 << 15  # of them for one connection; less if all connections' were over half of it all
     speak_first_after: float = 0.01  # a user that waits for the server's first word gets its connection by then
     look_every: float = 5.0  # between looks at whether a user that is not read from is still there
     sweep_every: float = 0.5  # between looks at whether requests and idle connections have timed out

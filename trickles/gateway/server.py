@@ -13,6 +13,7 @@ from typing import Any
 from trickles.client import Client
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
+from trickles.drivers.memory import give_back_freed_memory
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
@@ -184,6 +185,8 @@ class Gateway:
 
     def _sweep(self) -> None:
         self._sweeping = asyncio.get_running_loop().call_later(self.context.limits.sweep_every, self._sweep)
+        if self.context.memory.has_fallen():
+            give_back_freed_memory()
         self.context.table.sweep()  # whatever it raises, the next sweep is due
 
     def broke(self, context: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from trickles.client.events import Delivery
+from trickles.gateway.output_memory import OutputShare
 from trickles.service import Buffer
 
 NOTHING_DELIVERED = Delivery({}, {}, 0, 0)
@@ -48,6 +49,8 @@ class Opening(NamedTuple):
 class Callbacks(Protocol):
     """A downstream, as its upstream sees it."""
 
+    @property
+    def share(self) -> OutputShare: ...  # of the memory for what its user has not read
     def connected(self) -> None: ...  # the other end has answered
     def data(self, chunks: list[Buffer]) -> None: ...  # output bytes, in order
     def consumed(self) -> None: ...  # some of the waiting input was passed on
