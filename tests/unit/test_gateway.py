@@ -68,13 +68,13 @@ def test_a_program_that_stays_behind_a_complete_answer_is_left() -> None:
 
 def test_a_slow_reader_of_a_complete_answer_gets_all_of_it() -> None:
     async def test() -> None:
-        async with house(limits=GatewayLimits(linger=0.001, stuck=0.0)) as home:
+        async with house(limits=GatewayLimits(linger=0.001, stuck=0.0, unsent_bytes=1 << 22)) as home:
             reader, writer = await home.dial(receive_bytes=SMALL)
             writer.write(b"bye 4000000\n")
             await until(lambda: home.gateway.figures()["completed"] == 1)
             with pytest.raises(ConnectionResetError):  # for it takes nothing
                 await until_broken(writer)
-        async with house(limits=GatewayLimits(linger=0.001)) as home:
+        async with house(limits=GatewayLimits(linger=0.001, unsent_bytes=1 << 22)) as home:
             reader, writer = await home.dial(receive_bytes=SMALL)
             writer.write(b"bye 4000000\n")
             await until(lambda: home.gateway.figures()["completed"] == 1)

@@ -152,9 +152,11 @@ def _kept_bytes(home: House) -> int:
     """What lies in engines and transports for users that have not read it."""
     kept = 0
     for each in home.gateway.context.table:
-        assert isinstance(each, Downstream) and isinstance(each.upstream, FleetUpstream)
+        assert isinstance(each, Downstream)
+        assert isinstance(each.upstream, FleetUpstream)
         connection, transport = each.upstream._connection, each._transport
-        assert connection is not None and transport is not None
+        assert connection is not None
+        assert transport is not None
         kept += connection.client.output_held_bytes + transport.get_write_buffer_size()
     return kept
 

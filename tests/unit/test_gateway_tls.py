@@ -131,7 +131,7 @@ def test_the_least_version_is_1_2(tmp_path: Path) -> None:
 
 def test_a_slow_reader_gets_all_of_a_complete_answer(tmp_path: Path) -> None:
     async def test() -> None:
-        async with house(tmp_path, GatewayLimits(linger=0.001)) as home:
+        async with house(tmp_path, GatewayLimits(linger=0.001, unsent_bytes=1 << 22)) as home:
             reader, writer = await home.dial()
             writer.write(b"bye 4000000\n")
             await until(lambda: home.gateway.figures()["completed"] == 1)

@@ -34,7 +34,7 @@ _TRIM_BYTES = 64 << 20  # so much of a fall is worth giving memory back to the s
 class OutputMemory:
     """The memory of one gateway; each connection has an `OutputShare` of it."""
 
-    __slots__ = ("_highest_bytes", "bound_bytes", "free_bytes", "high_bytes", "held_bytes", "least_bytes")
+    __slots__ = ("_highest_bytes", "bound_bytes", "free_bytes", "held_bytes", "high_bytes", "least_bytes")
 
     def __init__(self, limits: GatewayLimits) -> None:
         most = max(limits.most_connections, 1)

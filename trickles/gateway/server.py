@@ -14,6 +14,7 @@ from trickles.client import Client
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.memory import give_back_freed_memory
+from trickles.gateway import tcp
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
@@ -99,8 +100,8 @@ class Gateway:
         self._servers += servers
         sockets = [sock for server in servers for sock in server.sockets]
         self.own_ports.update(sock.getsockname()[1] for sock in sockets)
-        for sock in sockets:  # what they accept inherits it: users whose machine vanished are noticed
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for sock in sockets:  # what they accept inherits it
+            tcp.prepare(sock, self.context.limits.unsent_bytes)
             if mode == "transparent":
                 make_transparent(sock)
         self._descriptors.setdefault(ListenAddress(host, port, begin, mode).name, []).extend(map(_descriptor, sockets))
