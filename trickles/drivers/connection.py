@@ -276,6 +276,8 @@ class Connection:
             self._idle(now)
         elif due > now:
             self._arm(due, now)
+        elif self._port is not None and self._port.passed_over:
+            self._port.read()  # perhaps what was waited for
         else:
             self.client.handle_timeout(now=now)
             self._on_learned(self.client)
