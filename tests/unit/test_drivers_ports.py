@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support.loopfleet import run
+from tests.support.loopfleet import run, until
 from trickles.drivers.addresses import Address
 from trickles.drivers.ports import FEW_PORTS, TURN_BYTES, Port, Ports
 from trickles.drivers.udp import Received
@@ -100,8 +100,7 @@ def test_one_that_has_just_begun_does_not_wait_for_them() -> None:
             late = found.join()
             port, _ = found.held[-1]
             found.sender.sendto(b"small", ("127.0.0.1", port.socket.address[1]))
-            while not late.received_bytes:
-                await asyncio.sleep(0)
+            await until(lambda: late.received_bytes > 0)
             assert found.received_bytes < (MANY * len(MUCH)) + 2 * (TURN_BYTES + len(MUCH))
 
     run(test())

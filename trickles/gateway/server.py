@@ -205,7 +205,7 @@ class Gateway:
 
     def figures(self) -> dict[str, object]:
         """Return counts for status files and logs."""
-        return {**asdict(self.statistics), "live": self.live}
+        return {**asdict(self.statistics), "live": self.live, "unread_bytes": self.context.memory.held_bytes}
 
 
 def _descriptor(sock: socket.socket) -> int:
