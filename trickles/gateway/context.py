@@ -49,6 +49,7 @@ class GatewayContext:
     statistics: Statistics = field(default_factory=Statistics)
     watchers: list[Callable[[ConnectionRecord], None]] = field(default_factory=list)  # of each connection that is over
     memory: OutputMemory = field(init=False)
+    space: memoryview = field(default_factory=lambda: memoryview(bytearray(1 << 16)))  # for one reading of plain TCP
     direct_ports: set[int] = field(default_factory=set)  # the local ports of plain TCP connections to hosts
 
     def __post_init__(self) -> None:

@@ -15,8 +15,11 @@ from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks
 
 
 @final
-class TcpUpstream(asyncio.Protocol):
-    """Connects to a host; what the user writes before it is reached waits here."""
+class TcpUpstream(asyncio.BufferedProtocol):
+    """Connects to a host; what the user writes before it is reached waits here.
+
+    It reads no more at once than its user may be kept, since all of that may have to wait.
+    """
 
     window_bytes = 1 << 17
     delivery: Delivery = NOTHING_DELIVERED
@@ -142,9 +145,13 @@ class TcpUpstream(asyncio.Protocol):
         if self._input_ended:
             tcp.half_close(transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the name is asyncio's
+        window_bytes = self._downstream.share.window_bytes(0) if self._downstream is not None else 1
+        return self._context.space[: max(window_bytes, 1)]
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._downstream is not None:
-            self._downstream.data([data])
+            self._downstream.data([bytes(self._context.space[:nbytes])])
 
     def eof_received(self) -> bool:
         """The host closed its half: what the user still writes goes there."""
