@@ -7,7 +7,7 @@ import pytest
 from tests.support.gatewayhouse import SMALL, House, house
 from tests.support.loopfleet import run, until
 from tests.support.replica_program import Lines, tape
-from trickles import Continuation, Event, Limits, Refusal, Reply
+from trickles import Continuation, Event, Refusal, Reply
 from trickles.gateway import GatewayLimits
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
@@ -132,18 +132,18 @@ def test_one_client_address_has_its_own_bound() -> None:
     run(test())
 
 
-def test_the_more_programs_there_are_the_less_is_kept_for_a_new_one() -> None:
+def test_the_more_programs_there_are_the_less_input_is_kept_for_a_new_one() -> None:
     async def test() -> None:
         limits = GatewayLimits(output_bytes=1 << 22, least_window_bytes=1 << 17)
-        async with house(limits=limits, client=Limits(receive_window_bytes=1 << 20)) as home:
-            windows = []
+        async with house(limits=limits) as home:
+            kept = []
             for number in range(40):
-                windows.append(home.gateway.context.window_bytes(home.dialer))
+                kept.append(home.gateway.context.kept_input_bytes // 5)
                 reader, writer = await home.dial()
                 writer.write(b"get 5\n")
                 assert await reader.readexactly(5) == tape(0, 5)
                 assert home.gateway.live == number + 1
-            assert windows == [1 << 20] * 2 + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
+            assert kept == [1 << 21, 1 << 20] + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
 
     run(test())
 

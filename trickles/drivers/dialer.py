@@ -19,7 +19,6 @@ from trickles.limits import SECOND
 from trickles.wire.kinds import Address, Suite
 
 MOST_IDENTITIES = 64
-KEPT_WINDOWS = 5  # of input that lies in a spool: a connection whose share of memory is small keeps less of it
 SIZE_PROOF_LIFE = 45 * 60 * SECOND  # replicas believe one for an hour at least
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
@@ -56,13 +55,11 @@ class Dialer:
         self._config = config
         self._configs: dict[tuple[int, int], ClientConfig] = {}
 
-    def _config_for(self, first: int, window_bytes: int) -> ClientConfig:
-        found = self._configs.get((first, window_bytes))
+    def _config_for(self, first: int, kept_bytes: int) -> ClientConfig:
+        found = self._configs.get((first, kept_bytes))
         if found is None:
-            usual = self._config.limits
-            kept = min(usual.kept_input_bytes, KEPT_WINDOWS * window_bytes)
-            limits = replace(usual, receive_window_bytes=window_bytes, kept_input_bytes=kept)
-            found = self._configs[first, window_bytes] = replace(self._config, first=first, limits=limits)
+            limits = replace(self._config.limits, kept_input_bytes=kept_bytes)
+            found = self._configs[first, kept_bytes] = replace(self._config, first=first, limits=limits)
         return found
 
     @property
@@ -75,12 +72,19 @@ class Dialer:
 
     @property
     def window_bytes(self) -> int:
-        """How much output a connection keeps for a slow reader, unless it is told to keep less."""
+        """How much output a connection keeps for a slow reader, unless its flow control says less."""
         return self._config.limits.receive_window_bytes
 
-    def dial(self, consumer: Consumer, window_bytes: int | None = None, flow: FlowControl | None = None) -> Connection:
-        """A new connection; it takes a socket when it has something to send. Call `start` on it."""
-        client = self._client(self._health.pick(monotonic_us()), window_bytes or self.window_bytes)
+    def dial(
+        self, consumer: Consumer, kept_input_bytes: int | None = None, flow: FlowControl | None = None
+    ) -> Connection:
+        """A new connection; it takes a socket when it has something to send. Call `start` on it.
+
+        It keeps at most `kept_input_bytes` of what lies in a spool; `flow` bounds its output.
+        """
+        usual = self._config.limits.kept_input_bytes
+        kept = usual if kept_input_bytes is None else min(kept_input_bytes, usual)
+        client = self._client(self._health.pick(monotonic_us()), kept)
         connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)
         return connection
@@ -120,16 +124,16 @@ class Dialer:
             self._ports = None
         self._use(replace(self._config, probe_sizes=_fitting(self._config.probe_sizes)))
 
-    def _client(self, first: int, window_bytes: int) -> Client:
+    def _client(self, first: int, kept_bytes: int) -> Client:
         if self._config.size_proof and monotonic_us() - self._size_learned_at > SIZE_PROOF_LIFE:
             self._learned = None
             self._use(replace(self._config, size_proof=0))
         try:
-            config = self._config_for(first, window_bytes)
+            config = self._config_for(first, kept_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
         except (BadPacket, IdentityError):  # the certificate has ended, or is not trusted any more: ask for another
             self._use(replace(self._config, certificate=None))
-            config = self._config_for(first, window_bytes)
+            config = self._config_for(first, kept_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
 
     def _learn(self, client: Client) -> None:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trickles.drivers.dialer import Dialer
 from trickles.gateway import tcp
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.connection_table import ConnectionTable, Member
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
 from trickles.gateway.output_memory import OutputMemory
+
+KEPT_SHARES = 5  # of the memory for output, were it parted among the connections that live: input of uploads is rare
 
 
 @dataclass(slots=True)
@@ -65,10 +66,11 @@ class GatewayContext:
         tcp.reset(transport)
         return False
 
-    def window_bytes(self, dialer: Dialer) -> int:
-        """The receive window of a new connection: its share of the memory for slow readers, as a power of two.
+    @property
+    def kept_input_bytes(self) -> int:
+        """How much input in a spool a new connection keeps, in case it is lost there: less the more connections live.
 
-        A connection may hold a little over twice its window, half of that in the buffer of its transport.
+        A power of two times a constant, so that there are few values.
         """
         share = max(self.limits.output_bytes // (2 * len(self.table) + 2), self.limits.least_window_bytes)
-        return min(1 << share.bit_length() - 1, dialer.window_bytes)
+        return KEPT_SHARES << share.bit_length() - 1

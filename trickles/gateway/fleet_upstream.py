@@ -38,7 +38,7 @@ class FleetUpstream:
 
     def __post_init__(self) -> None:
         client = self.client
-        self.window_bytes = self._context.window_bytes(self._dialer) if client is None else client.receive_window_bytes
+        self.window_bytes = self._dialer.window_bytes if client is None else client.receive_window_bytes
 
     @property
     def activity(self) -> Activity:
@@ -59,7 +59,7 @@ class FleetUpstream:
             self._connection = self._dialer.adopt(self.client, downstream, downstream.share)
             self._connection.wake()
             return
-        self._connection = self._dialer.dial(downstream, self.window_bytes, downstream.share)
+        self._connection = self._dialer.dial(downstream, self._context.kept_input_bytes, downstream.share)
         if self.at_once:
             self._connection.on_connected = downstream.connected
             self._connection.flush_now()
