@@ -16,8 +16,9 @@ from trickles.drivers.pool import BufferPool
 from trickles.drivers.udp import KEPT_BUFFERS, RECEIVE_BYTES, BatchSocket, Received
 from trickles.limits import SECOND
 
-BULK_BYTES = 1 << 14  # a reading that brings so much is of a long answer
-TURN_BYTES = 1 << 20  # read for long answers in a turn of the loop: 2 ms or so
+BULK_BYTES = 1 << 13  # a reading that brings so much is of a long answer: more than the first packets of a connection
+LEAST_CHARGE_BYTES = 1 << 15  # a reading of less takes as long as one of this
+TURN_BYTES = 1 << 20  # read for long answers in a turn of the loop: some milliseconds
 FEW_PORTS = 64  # are never passed over: to count turns has its price
 IDLE_AFTER = 3 * SECOND  # with nothing sent or awaited for so long, a connection gives its port back
 
@@ -93,7 +94,7 @@ class Turn:
         if self.ports > FEW_PORTS:
             if not self._read_bytes:
                 self._loop.call_soon(self._renew)  # which runs before all that the next turn finds readable
-            self._read_bytes += size_bytes
+            self._read_bytes += max(size_bytes, LEAST_CHARGE_BYTES)
 
     def _renew(self) -> None:
         self._read_bytes = 0
