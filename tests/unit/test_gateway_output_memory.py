@@ -11,7 +11,7 @@ WINDOW_BYTES = 4 << 20  # of an engine, however much it is allowed
 
 def fill(share: OutputShare, held_bytes: int = 0) -> int:
     """Let an engine ask for all that it may, and return how much it holds then."""
-    held_bytes = max(held_bytes, min(share.window_bytes(held_bytes), WINDOW_BYTES))
+    held_bytes = max(held_bytes, min(share.window_bytes(), WINDOW_BYTES))
     share.note_engine(held_bytes)
     return held_bytes
 
@@ -50,24 +50,24 @@ def test_who_reads_has_a_whole_window_beside_hundreds_that_do_not() -> None:
 def test_a_window_grows_with_what_was_read_and_shrinks_with_what_others_hold() -> None:
     memory = OutputMemory(DEFAULT_LIMITS)
     share = OutputShare(memory)
-    first = share.window_bytes(0)
+    first = share.window_bytes()
     share.note_read(1 << 20, 1 << 20)
-    assert share.window_bytes(0) == first, "nothing of it was read"
+    assert share.window_bytes() == first, "nothing of it was read"
     share.note_read(2 << 20, 1 << 20)
-    assert share.window_bytes(0) == memory.least_bytes - memory.high_bytes + (1 << 20)
+    assert share.window_bytes() == memory.least_bytes - memory.high_bytes + (1 << 20)
     others = [reader(memory) for _ in range(100)]
     for other in others:
         fill(other)
-    assert share.window_bytes(0) < 1 << 20
+    assert share.window_bytes() < 1 << 20
     for other in others:
         other.release()
-    assert share.window_bytes(0) > 1 << 20
+    assert share.window_bytes() > 1 << 20
 
 
 def test_what_was_read_is_looked_at_a_few_times_only() -> None:
     share, looks = OutputShare(OutputMemory(DEFAULT_LIMITS)), 0
     for output_bytes in range(0, 1 << 30, 1 << 16):
-        if share.is_due(output_bytes):
+        if output_bytes >= share.look_at_bytes:
             looks += 1
             share.note_read(output_bytes, 0)
     assert looks < 50

@@ -63,7 +63,11 @@ class Output:
     @property
     def held_bytes(self) -> int:
         """Bytes that were not taken out: those that have arrived, and those that will since they were asked for."""
-        return max(self.requested.asked, self.arrived.reach) - self.delivered
+        arrived, asked = self.arrived, self.requested.asked
+        reach = arrived.next_offset
+        if asked < reach or arrived.gaping:
+            asked = max(asked, arrived.reach)
+        return asked - reach + arrived.ready_bytes
 
     def resize(self, window_bytes: int) -> None:
         """Ask for no more than that above what was taken out, and never for more than a receive window."""

@@ -78,6 +78,11 @@ class Reassembly:
             self._ready.append(bytearray(data))
 
     @property
+    def gaping(self) -> bool:
+        """True when something has arrived above what has not."""
+        return bool(self._pieces)
+
+    @property
     def reach(self) -> int:
         """The offset above all bytes that have arrived, in order or not."""
         return self._held.span[1] if self._held else self.next_offset

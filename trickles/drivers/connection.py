@@ -34,8 +34,12 @@ class Consumer(Protocol):
 class FlowControl(Protocol):
     """The bound of the output that a connection keeps or asks for."""
 
-    def window_bytes(self, engine_bytes: int) -> int:
-        """Return how much it may be, before more is asked for; `engine_bytes` are kept or asked for already."""
+    @property
+    def is_stale(self) -> bool:
+        """True when the bound may have changed since it was last asked for."""
+
+    def window_bytes(self) -> int:
+        """Return the bound."""
 
     def note_engine(self, engine_bytes: int) -> None:
         """So much is kept or asked for now."""
@@ -213,7 +217,8 @@ class Connection:
         client, flow = self.client, self._flow
         if flow is None:
             return client.datagrams_to_send(now=now)
-        client.limit_output(flow.window_bytes(client.output_held_bytes))
+        if flow.is_stale:
+            client.limit_output(flow.window_bytes())
         datagrams = client.datagrams_to_send(now=now)
         flow.note_engine(client.output_held_bytes)
         return datagrams

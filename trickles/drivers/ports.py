@@ -66,9 +66,9 @@ class Port:
         self.passed_over = False
         received = self.socket.receive()
         unreachable = [] if received else self.socket.unreachable()
-        size_bytes = sum([len(buffer) for buffer, _, _ in received])
+        size_bytes = len(received[0][0]) if len(received) == 1 else sum([len(buffer) for buffer, _, _ in received])
         self._bulky = size_bytes >= BULK_BYTES
-        if self._bulky:
+        if self._bulky and self._turn.ports > FEW_PORTS:
             self._turn.note(size_bytes)
         if self.holder is not None:
             self.holder.arrived(received, unreachable)
@@ -90,11 +90,10 @@ class Turn:
         return self._read_bytes >= TURN_BYTES
 
     def note(self, size_bytes: int) -> None:
-        """So much was read for a long answer."""
-        if self.ports > FEW_PORTS:
-            if not self._read_bytes:
-                self._loop.call_soon(self._renew)  # which runs before all that the next turn finds readable
-            self._read_bytes += max(size_bytes, LEAST_CHARGE_BYTES)
+        """So much was read for a long answer, where there are more than a few ports."""
+        if not self._read_bytes:
+            self._loop.call_soon(self._renew)  # which runs before all that the next turn finds readable
+        self._read_bytes += max(size_bytes, LEAST_CHARGE_BYTES)
 
     def _renew(self) -> None:
         self._read_bytes = 0

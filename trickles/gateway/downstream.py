@@ -174,7 +174,7 @@ class Downstream(asyncio.Protocol):
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
             if self._paused:
                 self.share.note_transport(transport.get_write_buffer_size())
-        if self.share.is_due(output_bytes):
+        if output_bytes >= self.share.look_at_bytes:
             self.share.note_read(output_bytes, tcp.unread_bytes(transport))
 
     def output_ended(self) -> None:

@@ -146,7 +146,7 @@ class TcpUpstream(asyncio.BufferedProtocol):
             tcp.half_close(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the name is asyncio's
-        window_bytes = self._downstream.share.window_bytes(0) if self._downstream is not None else 1
+        window_bytes = self._downstream.share.window_bytes() if self._downstream is not None else 1
         return self._context.space[: max(window_bytes, 1)]
 
     def buffer_updated(self, nbytes: int) -> None:
