@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
-from trickles.gateway.output_memory import OutputMemory, OutputShare
+from trickles.gateway.output_memory import READER_BYTES, OutputMemory, OutputShare
 
 WINDOW_BYTES = 4 << 20  # of an engine, however much it is allowed
 
@@ -62,6 +62,13 @@ def test_a_window_grows_with_what_was_read_and_shrinks_with_what_others_hold() -
     for other in others:
         other.release()
     assert share.window_bytes() > 1 << 20
+
+
+def test_a_user_reads_once_it_has_read_a_megabyte() -> None:
+    share = OutputShare(OutputMemory(DEFAULT_LIMITS))
+    assert not share.note_read(READER_BYTES, 1)
+    assert share.note_read(2 * READER_BYTES, READER_BYTES)
+    assert not share.note_read(3 * READER_BYTES, 0)
 
 
 def test_what_was_read_is_looked_at_a_few_times_only() -> None:

@@ -174,8 +174,8 @@ class Downstream(asyncio.Protocol):
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
             if self._paused:
                 self.share.note_transport(transport.get_write_buffer_size())
-        if output_bytes >= self.share.look_at_bytes:
-            self.share.note_read(output_bytes, tcp.unread_bytes(transport))
+        if output_bytes >= self.share.look_at_bytes and self.share.note_read(output_bytes, tcp.unread_bytes(transport)):
+            tcp.allow_unsent(transport)
 
     def output_ended(self) -> None:
         """Half-close; what the user still writes goes up."""

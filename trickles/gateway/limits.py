@@ -18,7 +18,7 @@ class GatewayLimits:
     leave_idle: float = 5.0  # the same once a successor has taken over, if that is less
     input_high_water: int = 1 << 18  # bytes from a user that its upstream has not taken: then reading pauses
     output_high_water: int = 1 << 14  # bytes that a user's socket has not taken: what follows waits in the engine
-    unsent_bytes: int = 1 << 19  # that the kernel takes for a user ahead of what the path to it holds
+    unsent_bytes: int = 1 << 17  # that the kernel takes ahead of what the path holds, for a user that has read little
     output_bytes: int = 1 << 29  # that users have not read, all together: the more there are, the less is asked for
     least_window_bytes: int = 1 << 15  # of them for one connection; less if all connections' were over half of it all
     speak_first_after: float = 0.01  # a user that waits for the server's first word gets its connection by then

@@ -26,6 +26,7 @@ from trickles.gateway.limits import GatewayLimits
 
 READER_SHIFT = 3  # a user that reads may hold an eighth of what is free: enough for the whole window of dozens
 STRANGER_SHIFT = 10  # one that has not read yet a thousandth: 256 KiB of 256 MiB
+READER_BYTES = 1 << 20  # a user that has read so much reads
 _GROWTH_SHIFT = 2  # what a user has read is looked at again when it was given a quarter of its window
 LEVEL_SHIFT = 6  # windows are worked out anew when what is free has changed by a 64th or so
 _TRIM_BYTES = 64 << 20  # so much of a fall is worth giving memory back to the system
@@ -133,11 +134,12 @@ class OutputShare:
         memory.move(more_bytes, above - self._above_bytes)
         self._engine_bytes, self._transport_bytes, self._above_bytes = engine_bytes, transport_bytes, above
 
-    def note_read(self, output_bytes: int, unread_bytes: int) -> None:
-        """Of all output so far the user has not read so much."""
-        self._read_bytes = max(output_bytes - unread_bytes, self._read_bytes)
+    def note_read(self, output_bytes: int, unread_bytes: int) -> bool:
+        """Of all output so far the user has not read so much; return True when that first shows that it reads."""
+        before, self._read_bytes = self._read_bytes, max(output_bytes - unread_bytes, self._read_bytes)
         self.look_at_bytes = output_bytes + (max(self._read_bytes, self._memory.least_bytes) >> _GROWTH_SHIFT)
         self._level_bytes = -1
+        return before < READER_BYTES <= self._read_bytes
 
     def release(self) -> None:
         """The connection is over: nothing is kept."""

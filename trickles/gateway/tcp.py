@@ -29,6 +29,11 @@ def prepare(sock: socket.socket, unsent_bytes: int) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
 
 
+def allow_unsent(transport: asyncio.Transport) -> None:
+    """Let the kernel take as much ahead as it likes: fewer and larger writes."""
+    _socket(transport).setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 0)
+
+
 def host(transport: asyncio.BaseTransport) -> str:
     """Return the numeric address of the other side."""
     return str((transport.get_extra_info("peername") or ("unknown client",))[0])
