@@ -28,7 +28,7 @@ READER_SHIFT = 3  # a user that reads may hold an eighth of what is free: enough
 STRANGER_SHIFT = 10  # one that has not read yet a thousandth: 256 KiB of 256 MiB
 READER_BYTES = 1 << 20  # a user that has read so much reads
 _GROWTH_SHIFT = 2  # what a user has read is looked at again when it was given a quarter of its window
-LEVEL_SHIFT = 6  # windows are worked out anew when what is free has changed by a 64th or so
+LEVEL_SHIFT = 5  # windows are worked out anew when what is free has changed by a 32nd or so
 _TRIM_BYTES = 64 << 20  # so much of a fall is worth giving memory back to the system
 
 
