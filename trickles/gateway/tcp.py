@@ -22,8 +22,8 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and
 def prepare(sock: socket.socket, unsent_bytes: int) -> None:
     """Set what the connections of a listening socket inherit: keepalive, and a bound of what waits to be sent.
 
-    Users whose machine vanished are noticed by the first. Without the second (tcp(7) has TCP_NOTSENT_LOWAT not yet) the
-    kernel takes some 4 MB on loopback of what nobody reads.
+    The first notices users whose machine vanished. Without the second, TCP_NOTSENT_LOWAT, the kernel takes some 4 MB on
+    loopback of what nobody reads.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
