@@ -301,7 +301,7 @@ PUBLIC_TWICE = {  # each the word of its package's users
     "Session": "of the simulator: a client as its application sees it; of HTTP: what a signed cookie names",
 }
 CALLED_FROM_OUTSIDE = {  # by whom -> what
-    "asyncio, which is given protocols": "connection_lost pause_writing resume_writing",
+    "asyncio, which is given protocols": "buffer_updated connection_lost get_buffer pause_writing resume_writing",
     "httpx and httpcore": "connect_tcp handle_request handle_async_request",
     "http.server and socketserver": "get_request handle_error log_message process_request process_request_thread",
     "enum, io and logging": "_missing_ emit readinto writable",
