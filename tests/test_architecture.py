@@ -13,9 +13,7 @@ import pytest
 
 from tests.support import rules
 from tests.support.rules import Place
-from tests.support.sources import Module, forget, functions, imports, load
-
-pytestmark = pytest.mark.xdist_group("sources")  # parsed once, and no longer kept than needed
+from tests.support.sources import Module, functions, imports, load
 
 ROOT = Path(__file__).parent.parent
 MAX_FILE_LINES = 400
@@ -145,12 +143,6 @@ Rule = Callable[[Module], Iterator[str]]
 
 
 RULES = [layered, pure, few_strangers, apart, small, owned, stacked]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _forgotten() -> Iterator[None]:
-    yield
-    forget()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.simulation.worlds import HOME, KEYS, REQUEST, SPRAY, client, content, download, files, listener
 from tests.support.fleetkeys import ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.toys import File
 from trickles.client import ClientConfig
 from trickles.handshake import verify_certificate_untrusted
-from trickles.limits import Limits
 from trickles.testing import (
     MILLISECOND,
     SECOND,
@@ -104,7 +104,7 @@ def test_a_certificate_of_an_epoch_that_the_fleet_forgot_costs_one_more_round_tr
 @pytest.mark.parametrize("wire", [TEN_MEGABIT, LOSSY], ids=["clean", "lossy"])
 def test_a_crowded_fleet_asks_for_a_cookie_and_then_serves(wire: LinkSpec) -> None:
     def crowded(simulation: Simulation) -> Report:
-        factory = listener(File(BODY), limits=Limits(max_hellos_per_second=0))
+        factory = listener(File(BODY), limits=replace(TEST_LIMITS, max_hellos_per_second=0))
         return run_transfer(simulation, factory, client(HOME), Fetch(REQUEST, BODY), replicas=2, up=wire, down=wire)
 
     for report in for_seeds(crowded, range(20)):

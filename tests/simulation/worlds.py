@@ -5,10 +5,11 @@ from dataclasses import replace
 from random import Random
 
 from tests.support.fleetkeys import ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.toys import File
 from trickles.client import Client, ClientConfig, Policy
 from trickles.keyring import Keyring
-from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.limits import Limits
 from trickles.listener import Listener
 from trickles.service import Service
 from trickles.spool import Spool
@@ -44,7 +45,7 @@ def listener(
     keyring: Keyring | Callable[[Birth], Keyring] = KEYS,
     *,
     spool: Spool | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits = TEST_LIMITS,
 ) -> ListenerFactory:
     """What makes a replica's process; `serve` is the service itself, or makes one for each process."""
 

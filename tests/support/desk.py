@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from tests.support.fleetkeys import WALL, entropy, ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.peer import SOURCE, OpenedPacket, Peer
 from tests.support.toys import File, body
 from trickles.keyring import Keyring
-from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.limits import Limits
 from trickles.listener import Listener
 from trickles.service import Service
 from trickles.wire.kinds import Address, Kind, Suite
@@ -29,7 +30,7 @@ class Desk:
         self,
         service: Service | None = None,
         *,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits = TEST_LIMITS,
         suite: Suite = Suite.SEALED,
         keyring: Keyring | None = None,
         name: str = "peer",

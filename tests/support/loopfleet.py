@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.fleetkeys import IDENTITY, ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.replica_program import Lines
 from trickles import AsyncReplica, ClientConfig, Keyring, Limits, Listener, Service
 from trickles.drivers.udp import BatchSocket
@@ -58,7 +59,7 @@ class LoopFleet:
             self.kill(index)
 
     def _started(self, host: str, port: int) -> AsyncReplica:
-        listener = Listener(self._keyring, self._service, entropy=NoncePool(), spool=self._spool)
+        listener = Listener(self._keyring, self._service, entropy=NoncePool(), spool=self._spool, limits=TEST_LIMITS)
         return AsyncReplica(listener, BatchSocket.bind(host, port))
 
     def kill(self, index: int) -> None:

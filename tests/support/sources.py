@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -26,14 +26,9 @@ class Module:
         return self.name.partition(".")[0]
 
 
-@cache
+@lru_cache(maxsize=1)
 def _parsed(text: str, name: str) -> ast.Module:
     return ast.parse(text, name)
-
-
-def forget() -> None:
-    """Free all parsed sources: as long as they are kept, every full collection of garbage looks at a million nodes."""
-    _parsed.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)

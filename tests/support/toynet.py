@@ -8,9 +8,10 @@ from heapq import heappop, heappush
 from random import Random
 
 from tests.support.fleetkeys import WALL, entropy, ring
+from tests.support.limits import TEST_LIMITS
 from trickles.client import Client, ClientConfig, Connected, Data, End, Failed, Policy
 from trickles.keyring import Keyring
-from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.limits import Limits
 from trickles.listener import Listener
 from trickles.service import Service
 from trickles.wire.kinds import Address
@@ -30,7 +31,7 @@ def untouched(datagram: bytes, upward: bool) -> Iterable[bytes]:
 
 
 def fleet(
-    service: Service, size: int = 2, *, keyring: Keyring | None = None, limits: Limits = DEFAULT_LIMITS, seed: int = 0
+    service: Service, size: int = 2, *, keyring: Keyring | None = None, limits: Limits = TEST_LIMITS, seed: int = 0
 ) -> list[Listener]:
     """Listeners that share a keyring and nothing else."""
     shared, random = keyring or ring(), entropy(seed)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.desk import ROUND_TRIP, Desk, datagrams
 from tests.support.fleetkeys import WALL, entropy, epoch, ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.peer import Peer
 from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, body
@@ -44,7 +45,7 @@ def visit(listener: Listener, number: int) -> None:
 def test_the_walk_sees_what_a_listener_holds() -> None:
     desk = Desk()
     before = held_bytes(desk.listener)
-    assert before >= Limits().replay_bits // 8 * 2
+    assert before >= TEST_LIMITS.replay_bits // 8 * 2
     desk.listener.on_ready = bytearray(50_000).clear
     assert held_bytes(desk.listener) >= before + 50_000
 

@@ -26,6 +26,7 @@ Address = tuple[str, int]
 Boundary = Callable[["VirtualFleet", int, int], None]
 _LOOK_S = 0.002  # at programs that are at work
 _PATIENT = Limits(give_up_after=5_000_000)
+_SMALL = Limits(replay_bits=1 << 16)  # a fleet for each request would fill and free megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ class VirtualFleet:
             entropy=self.entropy,
         )
         server.report_errors(self.errors.append)
-        listener = Listener(self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id)
+        listener = Listener(
+            self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id, limits=_SMALL
+        )
         listener.report_errors(self.errors.append)
         listener.on_ready = self._stirred.set
         return Life(application, server, listener, owner)
