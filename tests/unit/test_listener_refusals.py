@@ -9,7 +9,7 @@ from tests.support.toys import File, Patient, Seen, Tape
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND, Limits
 from trickles.listener.replying import Replier
 from trickles.service import Deferred, Event, Refusal, Reply
-from trickles.wire.kinds import Kind, RequestFlag, Suite
+from trickles.wire.kinds import Address, Kind, RequestFlag, Suite
 
 MOVED = ("198.51.100.9", 50_000)
 LIFE, SKEW = DEFAULT_LIMITS.continuation_life, DEFAULT_LIMITS.clock_skew
@@ -247,26 +247,45 @@ def test_a_service_that_knows_the_answer_already_may_defer_it_all_the_same() -> 
     assert desk.peer.open(burst.datagrams()[0]).data == b"now"
 
 
+class AtWork(Patient):
+    """Defers all but hellos that ask for nothing."""
+
+    def handle(self, event: Event) -> Reply | Deferred:  # type: ignore[override]
+        return Reply() if event.early and not event.input else super(AtWork, self).handle(event)
+
+
+def proved(desk: Desk, name: str, source: Address) -> Peer:
+    """A peer whose request for more, by a proved address, was not answered at once."""
+    peer = Peer(name)
+    peer.read(desk.send(peer.hello(desk.keyring.newest(desk.now)), source))
+    assert desk.send(peer.restart(peer.bound()), source) == []
+    return peer
+
+
+def slow(desk: Desk, name: str, source: Address = SOURCE) -> list[bytes]:
+    """The answers to a hello that asks for what takes long."""
+    return desk.send(Peer(name).hello(desk.keyring.newest(desk.now), b"slow"), source)
+
+
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replier, "MAX_WAITING", 3)
     service = Patient()
     desk = Desk(service)
-    answers = [desk.send(Peer(f"{n}").hello(desk.keyring.newest(desk.now))) for n in range(5)]
+    answers = [slow(desk, f"{n}") for n in range(5)]
     assert [len(each) for each in answers] == [0, 0, 0, 1, 1]
-    assert desk.counted("refused.busy") == 2
+    assert desk.counted("answered") == 2, "with a connection, to ask on by a proved address"
     service.waiting[0][1].resolve(Reply())
-    assert desk.send(Peer("late").hello(desk.keyring.newest(desk.now))) == []
+    assert slow(desk, "late") == []
 
 
 def test_one_host_does_not_keep_others_from_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replier, "MAX_WAITING", 3)
-    service, other = Patient(), ("198.51.100.9", 40_000)
+    service, other = AtWork(), ("198.51.100.9", 40_000)
     desk = Desk(service)
-    peers = [Peer(f"{n}") for n in range(3)]
-    for peer in peers:
-        assert desk.send(peer.hello(desk.keyring.newest(desk.now))) == []
+    peers = [proved(desk, f"{n}", SOURCE) for n in range(3)]
     late = Peer("late")
-    bursts = desk.listener.handle(late.hello(desk.keyring.newest(desk.now)), other, now=desk.now)
+    late.read(desk.send(late.hello(desk.keyring.newest(desk.now)), other))
+    bursts = desk.listener.handle(late.restart(late.bound()), other, now=desk.now)
     ((refusal,),) = [list(burst.datagrams()) for burst in bursts]
     assert peers[0].refusal(bytes(refusal)).code is Refusal.BUSY  # the oldest of the host that has all places
     assert bursts[0].destination == SOURCE
@@ -274,8 +293,27 @@ def test_one_host_does_not_keep_others_from_waiting(monkeypatch: pytest.MonkeyPa
     service.waiting[3][1].resolve(Reply(((0, b"late"),)))
     (burst,) = desk.listener.poll(desk.now)
     assert burst.destination == other
-    assert len(desk.send(Peer("more").hello(desk.keyring.newest(desk.now)))) == 0, "a place is free again"
-    assert len(desk.send(Peer("too many").hello(desk.keyring.newest(desk.now)))) == 1
+    proved(desk, "more", SOURCE)  # a place is free again
+    with pytest.raises(AssertionError):
+        proved(desk, "too many", SOURCE)
+    assert desk.counted("refused.busy") == 2
+
+
+def test_addresses_that_are_not_proved_have_one_share_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can send hellos from any number of addresses: they keep nobody out who has one."""
+    monkeypatch.setattr(Replier, "MAX_WAITING", 8)
+    service = AtWork()
+    desk = Desk(service)
+    for number in range(8):
+        assert slow(desk, f"{number}", (f"203.0.113.{number}", 1)) == []
+    honest = Peer("honest")
+    honest.read(desk.send(honest.hello(desk.keyring.newest(desk.now))))
+    bursts = desk.listener.handle(honest.restart(honest.bound()), SOURCE, now=desk.now)
+    assert [burst.destination[0] for burst in bursts] == ["203.0.113.0"]
+    assert service.waiting[-1][0].peer == SOURCE[0], "it waits in the place of the oldest"
+    assert desk.counted("refused.busy") == 0
+    (turned_out,) = Peer("0").read([bytes(each) for burst in bursts for each in burst.datagrams()])
+    assert turned_out.transport is not None, "it can ask again, by its address if that is true"
 
 
 def test_what_waited_when_the_caches_were_lost_is_not_answered() -> None:

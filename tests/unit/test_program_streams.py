@@ -195,6 +195,21 @@ def test_too_much_under_way_is_refused_for_now() -> None:
     with_fleet(offered, test, **few)
 
 
+def test_requests_of_addresses_that_are_not_proved_leave_half_of_the_places_to_others() -> None:
+    async def test(fleet: Fleet) -> None:
+        origin = fleet.replica()
+        one = [event(get(), early=True)._replace(connection=bytes([number] * 8)) for number in range(4)]
+        made = [origin.handle(each) for each in one]
+        assert [isinstance(each, Deferred) for each in made] == [True, True, False, False]
+        assert made[2:] == 2 * [Reply()], "ask on by a proved address"
+        proved = [origin.handle(each._replace(early=False)) for each in one[2:]]
+        for each in (*made[:2], *proved):
+            assert status(output(await replied(each))) == 200
+        assert isinstance(origin.handle(one[2]._replace(connection=b"another.")), Deferred), "places are free again"
+
+    with_fleet(offered, test, server_limits=ServerLimits(running=4))
+
+
 def test_one_host_does_not_take_all_places_to_wait_for_streams() -> None:
     async def test(fleet: Fleet) -> None:
         origin = fleet.replica()

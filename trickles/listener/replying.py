@@ -29,6 +29,9 @@ _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, Respon
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
+_UNPROVED = (
+    ""  # the host that all are whose address is not proved: they have one share together, for anybody can be many
+)
 
 
 class Replier:
@@ -144,20 +147,22 @@ class Replier:
         return self._wait(reply, event, grant)
 
     def _wait(self, deferred: Deferred, event: Event, grant: Grant) -> list[Burst]:
+        host = _UNPROVED if event.early else event.peer
         try:
-            turned_out = self._turned_out(self._shares.in_the_way(event.peer))
+            turned_out = self._turned_out(self._shares.in_the_way(host))
         except NoRoom:
-            return self.reply(grant, Reply(refusal=Refusal.BUSY))
+            return self.reply(grant, _ask_again(early=event.early))
         if event.early:  # what is said to an unproved address is bounded: one notice takes the place of a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
         self._waiting.add(deferred, grant, grant.now + FIRST_NOTICE)
-        self._shares.add(event.peer, deferred)
+        self._shares.add(host, deferred)
 
         def resolved(value: Reply) -> None:
             if self._waiting.remove(deferred) is not None:
                 self._shares.remove(deferred)
-                self._greeted.pop(event.connection, None)
+                if event.early:
+                    self._greeted.pop(event.connection, None)
                 bursts = self.reply(grant, value)
                 if (deliver := self._deliver()) is not None:
                     deliver(bursts)
@@ -171,8 +176,10 @@ class Replier:
         if deferred is None or grant is None:
             return []
         self._shares.remove(deferred)
-        self._greeted.pop(grant.path.session.identity, None)
-        return self.reply(grant, Reply(refusal=Refusal.BUSY))
+        connection = grant.path.session.identity
+        if early := self._greeted.get(connection) is deferred:
+            del self._greeted[connection]
+        return self.reply(grant, _ask_again(early=early))
 
     def set_back(self, step: int) -> None:
         """The clock was set back by so much."""
@@ -242,3 +249,8 @@ class Replier:
         clear = refusal_header(why, number, self._entropy(SALT_BYTES), worked_us) + frame
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
+
+
+def _ask_again(*, early: bool) -> Reply:
+    """The reply to a request that gets no place: early, a connection on which to ask by a proved address."""
+    return Reply() if early else Reply(refusal=Refusal.BUSY)

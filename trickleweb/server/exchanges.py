@@ -107,7 +107,7 @@ class Exchanges:
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
         """The beginning of the response to a request, when the application has answered it."""
-        task = self._tasks.task(where, lambda: self._run(complete, event, where))
+        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early)
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def scan(

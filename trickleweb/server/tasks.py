@@ -14,7 +14,10 @@ Answer = Reply | Deferred
 
 
 class TaskTable:
-    """Tasks under way, at most `most` at once; `on_error` gets what operators should see."""
+    """Tasks under way, at most `most` at once; `on_error` gets what operators should see.
+
+    Early ones, for clients whose addresses are not proved, get half of the places at most: anybody can be many of them.
+    """
 
     def __init__(self, most: int, on_error: Callable[[Exception], None]) -> None:
         self._most = most
@@ -22,6 +25,7 @@ class TaskTable:
         self._closing = False
         self._tasks: dict[object, asyncio.Task[Any]] = {}
         self._turned_out: set[asyncio.Task[Any]] = set()
+        self._early: set[object] = set()  # names
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -30,17 +34,23 @@ class TaskTable:
         """The task of that name, None if there is none."""
         return self._tasks.get(name)
 
-    def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]], *, early: bool = False) -> asyncio.Task[T]:
         """The task of that name, or the one that `make` starts; `Busy` if too many run."""
         known = self._tasks.get(name)
         if known is not None:
             return known
-        if len(self._tasks) >= self._most:
+        if len(self._tasks) >= self._most or (early and len(self._early) >= self._most // 2):
             raise Busy
         task = asyncio.get_running_loop().create_task(make())
         self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        if early:
+            self._early.add(name)
+        task.add_done_callback(lambda _: self._over(name))
         return task
+
+    def _over(self, name: object) -> None:
+        self._tasks.pop(name, None)
+        self._early.discard(name)
 
     def turn_out(self, name: object) -> None:
         """End the task of that name, so that there is room for another; who waits for it asks again."""
