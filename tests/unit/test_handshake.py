@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzz.cheats.meter import measured
 from tests.support.fleetkeys import IDENTITY, WALL, epoch, ring
 from trickles.errors import BadPacket, Forged, IdentityError, KeyringError
 from trickles.handshake import (
@@ -230,6 +231,18 @@ def test_a_cookie_of_an_older_epoch_is_good_until_the_epoch_is_dropped() -> None
     cookie = make_cookie(ring(1), HERE, now=WALL)
     assert valid_cookie(ring(1, 2), cookie, HERE, now=WALL, life=1000)
     assert not valid_cookie(ring(2), cookie, HERE, now=WALL, life=1000)
+
+
+def test_a_false_cookie_costs_the_same_however_many_epochs_are_held() -> None:
+    false = make_cookie(ring(), HERE, now=WALL)[:8] + bytes(COOKIE_BYTES - 8)
+
+    def calls(*epochs: int) -> int:
+        held = ring(*epochs)
+        looked = measured(lambda: valid_cookie(held, false, HERE, now=WALL, life=1000), most_calls=10_000, memory=False)
+        assert looked.result is False
+        return looked.calls
+
+    assert calls(*range(1, 33)) < 3 * calls(1, 2), "which of them sealed then is looked for, and two are tried"
 
 
 def test_no_flipped_bit_leaves_a_cookie_good() -> None:

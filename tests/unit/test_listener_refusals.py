@@ -251,7 +251,7 @@ class AtWork(Patient):
     """Defers all but hellos that ask for nothing."""
 
     def handle(self, event: Event) -> Reply | Deferred:  # type: ignore[override]
-        return Reply() if event.early and not event.input else super(AtWork, self).handle(event)
+        return Reply() if event.early and not event.input else super().handle(event)
 
 
 def proved(desk: Desk, name: str, source: Address) -> Peer:
