@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from trickleweb import App, Request
-from trickleweb.server import input as taking
+from trickleweb.server import progress as taking
 from trickleweb.testing import run_chaos
 
 PIECE = bytes(range(256)) * 40

@@ -16,16 +16,16 @@ from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.cache import LruCache
-from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.ledger import Ledger, OtherLedger
 from trickleweb.limits import Limits
 from trickleweb.messages import RequestHead
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
-from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
+from trickleweb.server.input import CompleteRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS, ServerLimits, StreamLimits
 from trickleweb.server.observer import Observer
+from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder
 from trickleweb.server.start import ResponseStarter, StartedResponse
@@ -36,6 +36,7 @@ from trickleweb.server.tokens import Token
 from trickleweb.server.tokens.ranges import VerifiedRange
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 from trickleweb.server.unsafe import AtMostOnce
+from trickleweb.server.window import Where
 
 _ELSEWHERE = (
     "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
@@ -111,13 +112,12 @@ class Exchanges:
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def scan(
-        self, reader: RequestReader, look: Callable[[], Scanned], where: Where, then: Callable[[], Answer]
+        self, reader: RequestReader, look: Callable[[], ChunkScan], where: Where, then: Callable[[], Answer]
     ) -> Answer:
         """Scan a long body in chunks on a thread, and reply with what `then` gives."""
 
         async def looked() -> None:
-            with suppress(HTTPError):  # what is wrong with the chunks is found again when the request is read
-                reader.note_scanned(where, await asyncio.to_thread(look))
+            reader.note_scanned(where, await asyncio.to_thread(look))
 
         return self._tasks.reply(self._tasks.task(("look", where), looked), lambda _: then())
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from trickleweb.cache import LruCache
 from trickleweb.messages import RequestHead
 from trickleweb.server.fixed import Read, Sendable
-from trickleweb.server.input import InputWindow
 from trickleweb.server.limits import OVERHEAD_BYTES
+from trickleweb.server.window import InputWindow
 
 STEADY_NS = 10_000_000
 MAX_REQUEST_BYTES = 2048

@@ -18,18 +18,16 @@ from trickleweb.server.fixed import Chunk, FixedResponse, Read, Sendable, last_r
 from trickleweb.server.input import (
     NOT_WHOLE,
     CompleteRequest,
-    InputWindow,
     Interim,
     RefusedRequest,
     RequestReader,
-    Where,
-    input_window,
     lost,
 )
 from trickleweb.server.observer import Observer
 from trickleweb.server.planned import Planner
 from trickleweb.server.repeats import Repeats
 from trickleweb.server.tokens import InterimToken, encode
+from trickleweb.server.window import InputWindow, Where, input_window
 
 if TYPE_CHECKING:
     from trickleweb.server.exchanges import Exchanges

@@ -18,7 +18,7 @@ from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import Body, CompleteRequest, InputWindow
+from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
@@ -28,6 +28,7 @@ from trickleweb.server.tokens.plan import decode_plan
 from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, VerifiedRange, delivery_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, stored_key, unpacked
 from trickleweb.server.unsafe import AtMostOnce
+from trickleweb.server.window import InputWindow
 
 _KEY_CHARS = 32
 

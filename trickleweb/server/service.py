@@ -29,7 +29,6 @@ from trickleweb.http1 import CONTINUE
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import has_input
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, DEFAULT_STREAM_LIMITS, ServerLimits, StreamLimits
 from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner
@@ -44,6 +43,7 @@ from trickleweb.server.tokens import (
     decode_untrusted,
     keeps_alive,
 )
+from trickleweb.server.window import has_input
 
 if TYPE_CHECKING:
     from trickleweb.ledger import Ledger

@@ -11,7 +11,7 @@ from trickleweb.http1 import render_head
 from trickleweb.ledger import request_key
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import Sendable, resumed
-from trickleweb.server.input import CompleteRequest, Where
+from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.resume import RequestFactory, from_cursor
@@ -21,6 +21,7 @@ from trickleweb.server.tokens import MAX_TOKEN_BYTES, KeptToken, PlannedToken, d
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, check_length, packed, stored
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
+from trickleweb.server.window import Where
 
 
 class StartedResponse(NamedTuple):

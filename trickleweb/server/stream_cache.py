@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from trickleweb.server.input import Where
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 from trickleweb.server.producer import LEAST_BYTES
 from trickleweb.server.stream import StreamedResponse
+from trickleweb.server.window import Where
 
 _SWEEP_S = 15.0
 _CLOSING_S = 1.0  # for what is in a thread

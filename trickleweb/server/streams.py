@@ -10,13 +10,13 @@ from typing import Any
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.shares import NoRoom, Shares
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
-from trickleweb.server.input import Where
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tasks import TaskTable
 from trickleweb.server.tokens.ranges import VerifiedRange
+from trickleweb.server.window import Where
 
 
 class Streams:

@@ -26,9 +26,10 @@ from trickleweb.errors import HTTPError
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, request_key
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.fixed import Sendable, last_response, resumed
-from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, Where, lost
+from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.server.run import UNKEPT, Exchange, ResolvedResponse, Responder, refused
 from trickleweb.server.tokens import PlannedToken, decode_untrusted
+from trickleweb.server.window import Where
 
 T = TypeVar("T")
 UNKNOWN_OUTCOME = "The server died at work on this request: whether it was done is not known."

@@ -1,0 +1,130 @@
+"""Commits of requests that are not whole: each byte of their input is looked at once, however often they come."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.offered import offered
+from tests.support.origins import FileServer, event, get, origin, output, status
+from tests.support.programs import Fleet, asked, with_fleet
+from tests.support.site_folder import fill
+from trickles.service import Event, Refusal, Reply, Spooled
+from trickleweb.server.progress import LONG_BYTES
+
+FIRST_BYTES = 1 << 10  # of the input that an event brings at once
+TIMES = 20
+CHUNKED = get("/echo", "Transfer-Encoding: chunked", method="POST")
+UNENDED = b"GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: " + bytes(60_000).replace(b"\0", b"x")
+
+
+@dataclass(slots=True)
+class Upload:
+    """Input in a spool, and how many bytes of it were read there."""
+
+    data: bytes
+    connection: bytes = b"12345678"
+    read_bytes: int = field(default=0)
+
+    def commit(self, size: int | None = None) -> Event:
+        """The event of a commit of so much of it."""
+        stop = len(self.data) if size is None else size
+        made = event(self.data[: min(FIRST_BYTES, stop)], spooled=Spooled(0, stop, self._read))
+        return made._replace(connection=self.connection)
+
+    def _read(self, start: int, stop: int) -> bytes:
+        self.read_bytes += stop - start
+        return self.data[start:stop]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> FileServer:
+    return origin(fill(tmp_path, {"hello.txt": b"Hello, world\n"}))
+
+
+def in_small_chunks(size: int, end: bytes, head: bytes = CHUNKED) -> bytes:
+    return head + b"1\r\nx\r\n" * (size // 6) + end
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(b"no chunk\r\n", 400), (b"1000001\r\n", 413), (b"0\r\nno field\r\n", 400)], ids=str
+)
+def test_chunks_that_are_wrong_are_looked_at_once(end: bytes, code: int) -> None:
+    async def test(fleet: Fleet) -> None:
+        replica, upload = fleet.replica(), Upload(in_small_chunks(3 * LONG_BYTES, end))
+        for _ in range(TIMES):
+            assert status(output(await asked(replica, upload.commit()))) == code
+        assert upload.read_bytes < 2 * len(upload.data)
+
+    with_fleet(offered, test)
+
+
+def test_chunks_that_go_on_are_looked_at_once() -> None:
+    async def test(fleet: Fleet) -> None:
+        replica, upload = fleet.replica(), Upload(in_small_chunks(3 * LONG_BYTES, b""))
+        for size in range(len(upload.data) - 10 * TIMES, len(upload.data), 10):
+            assert await asked(replica, upload.commit(size)) == Reply()
+        assert upload.read_bytes < 2 * len(upload.data)
+
+    with_fleet(offered, test)
+
+
+def test_another_thousand_uploads_let_nothing_be_looked_at_again(server: FileServer) -> None:
+    data = in_small_chunks(10_000, b"", get("/hello.txt", "Transfer-Encoding: chunked"))
+    uploads = [Upload(data, bytes([7, *divmod(each, 256)])) for each in range(1_100)]
+    for upload in uploads:
+        assert server.handle(upload.commit()) == Reply()
+        upload.read_bytes = 0
+    for upload in uploads:
+        assert server.handle(upload.commit()) == Reply()
+    assert sum(upload.read_bytes for upload in uploads) == 0
+
+
+def test_one_commit_looks_at_no_more_than_takes_a_moment(server: FileServer) -> None:
+    """Where there are no threads to do it."""
+    upload, replies = Upload(in_small_chunks(3 * LONG_BYTES, b"0\r\n\r\n")), list[Reply]()
+    while not replies or replies[-1].refusal is Refusal.BUSY:
+        before = upload.read_bytes
+        replies.append(server.handle(upload.commit()))
+        assert upload.read_bytes - before <= 2 * LONG_BYTES
+    assert len(replies) > 2
+    assert status(output(replies[-1])) == 405
+
+
+def grown(size: int) -> int:
+    return len(UNENDED) - 10 * TIMES + size
+
+
+@pytest.mark.parametrize("size", [lambda _: len(UNENDED), lambda turn: grown(10 * turn)], ids=["the same", "growing"])
+def test_a_head_that_does_not_end_is_read_once(server: FileServer, size: Callable[[int], int]) -> None:
+    upload = Upload(UNENDED + b"\r\n\r\n")
+    for turn in range(TIMES):
+        assert server.handle(upload.commit(size(turn))) == Reply()
+    assert upload.read_bytes < 2 * len(upload.data)
+    assert status(output(server.handle(upload.commit()))) == 200
+    for _ in range(TIMES):
+        assert status(output(server.handle(upload.commit()))) == 200
+    assert upload.read_bytes < 3 * len(upload.data)
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_the_end_of_a_head_is_found_wherever_it_is_cut(server: FileServer, cut: int) -> None:
+    upload = Upload(UNENDED + b"\r\n\r\n")
+    assert server.handle(upload.commit(len(UNENDED) + cut)) == Reply()
+    assert status(output(server.handle(upload.commit()))) == 200
+
+
+def test_a_head_that_is_wrong_is_read_once(server: FileServer) -> None:
+    upload = Upload(UNENDED.replace(b"X: ", b"X : ") + b"\r\n\r\n")
+    for _ in range(TIMES):
+        assert status(output(server.handle(upload.commit()))) == 400
+    assert upload.read_bytes < 2 * len(upload.data)
+
+
+def test_what_was_forgotten_is_looked_at_again(server: FileServer) -> None:
+    upload = Upload(UNENDED + b"\r\n\r\n")
+    for size in (30_000, 50_000, len(UNENDED)):
+        assert server.handle(upload.commit(size)) == Reply()
+        server.drop_caches()
+    assert status(output(server.handle(upload.commit()))) == 200

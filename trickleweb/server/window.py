@@ -1,0 +1,56 @@
+"""Input of a connection as the server looks at it: from the first byte on that no request has consumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from trickles.service import Event
+
+Where = tuple[bytes, int]  # a connection, and an offset in its input
+
+
+class InputWindow(NamedTuple):
+    """Input: `first` is its beginning, `size_bytes` what there is in all, `read(start, stop)` any part of it.
+
+    `ended` says that nothing will follow. What is not there any more is `InputLost` (a store has lost it): fewer bytes
+    than were asked for never come.
+    """
+
+    first: bytes
+    size_bytes: int
+    ended: bool
+    read: Callable[[int, int], bytes]
+    spooled: bool = False  # it lies in a store: the next event may bring all of it again, by a few bytes
+
+    def upto(self, stop: int) -> bytes:
+        """The first `stop` bytes, or as many as there are."""
+        stop = min(stop, self.size_bytes)
+        return self.first[:stop] if stop <= len(self.first) else self.read(0, stop)
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Bytes [start, stop), which are there."""
+        return self.first[start:stop] if stop <= len(self.first) else self.read(start, stop)
+
+    @property
+    def is_nothing(self) -> bool:
+        """No byte is there but perhaps an empty line, which an old client leaves after a request (RFC 9112 2.2)."""
+        return not self.size_bytes or self.first in {b"\r\n", b"\r"}
+
+
+def input_window(event: Event, consumed: int) -> InputWindow:
+    """The event's input from input offset `consumed` on; nothing if it does not join there."""
+    skip, size = consumed - event.input_offset, event.input_stop - consumed
+    spooled = event.spooled
+    if skip < 0 or size < 0:
+        return InputWindow(b"", 0, ended=False, read=lambda _start, _stop: b"")
+    first = event.input[skip:] if skip else event.input
+    if spooled is None:
+        return InputWindow(first, size, event.input_end, lambda start, stop: first[start:stop])
+    read = spooled.read
+    return InputWindow(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop), True)
+
+
+def has_input(event: Event) -> bool:
+    """True if a next request may be there."""
+    return bool(event.input or event.input_end or event.spooled or event.input_lost)
