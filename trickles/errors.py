@@ -59,6 +59,10 @@ class InputLost(TricklesError):
     """Committed input is not, or no longer, in this replica's spool: the client has to send it again."""
 
 
+class InputBusy(TricklesError):
+    """What this replica's spool holds of committed input is not known yet: ask again, and it goes on where it was."""
+
+
 class ConnectionFailed(TricklesError):
     """The transfer cannot go on anywhere; `reason` is a short word for logs."""
 

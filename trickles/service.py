@@ -43,8 +43,9 @@ class Continuation(NamedTuple):
 class Spooled(NamedTuple):
     """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them, whole or not at all.
 
-    InputLost when the spool has not, or no longer, all of the part. A service need not catch it: the client then
-    uploads its input again.
+    InputLost when the spool has not, or no longer, all of the part; InputBusy when this replica has forgotten where the
+    part lies, and has not found it within the work that one reading may be. A service need not catch them: the client
+    then uploads its input again, or asks again.
     """
 
     start: int

@@ -24,10 +24,6 @@ class SpoolFull(Exception):
     """The store will not take that piece: the connection's, the host's or the whole store's share is used up."""
 
 
-class SpoolBusy(Exception):
-    """The store has not looked through all that may hold that input: ask again, and it goes on where it was."""
-
-
 class Spool(Protocol):
     """A store of input pieces, keyed by their owner, a connection's identity; writing a piece twice is harmless."""
 
@@ -42,12 +38,13 @@ class Spool(Protocol):
         """
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of the owner's input bytes [start, stop) are there; SpoolBusy when that is not known yet."""
+        """True when all of the owner's input bytes [start, stop) are there; InputBusy when that is not known yet."""
 
     def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
         """Input bytes from `start` on, up to `stop` or to the first that is not (or no longer) there.
 
         With `most_pieces` as they were written, if there are more: fewer bytes then, and at least one that is there.
+        InputBusy when where they are is not known, or no longer, and takes more work than one reading may be.
         """
 
     def discard(self, owner: bytes, below: int) -> None:

@@ -10,23 +10,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path as FilePath
 from random import Random
+from typing import TypeVar
 
 import pytest
 
 from tests.support.spools import Clock, copied, cut, logs, put_back
 from trickles.continuation import Seals
 from trickles.drivers.spooldir import SpoolDirectory
-from trickles.errors import InputLost
+from trickles.errors import InputBusy, InputLost
 from trickles.limits import Limits
 from trickles.listener.paths import Path
 from trickles.listener.spooling import Spooler
 from trickles.nonce import NonceSequence
 from trickles.service import Spooled
 from trickles.session import SessionKeys
-from trickles.spool import SpoolBusy
 from trickles.trace import Counters
 from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag, Suite
@@ -36,6 +37,7 @@ from trickles.wire.transport import TransportState
 
 SOURCE = ("192.0.2.7", 40_000)
 SEEDS = range(25)
+Result = TypeVar("Result")
 
 
 def client(chance: Random) -> Path:
@@ -44,6 +46,16 @@ def client(chance: Random) -> Path:
     state = TransportState(Suite.SEALED, False, 0, bytes(16), 1200, Episode(9, 10, 100), secret, nonce_key)
     seals = Seals(session.connection, session.identity)
     return Path(state, session, NonceSequence(nonce_key), seals)
+
+
+def patiently(ask: Callable[[], Result]) -> Result:
+    """Ask for as long as the store is not done with looking."""
+    for _ in range(1_000):
+        try:
+            return ask()
+        except InputBusy:
+            continue
+    raise AssertionError("it looks for ever")
 
 
 class Machines:
@@ -100,20 +112,15 @@ class Machines:
                 assert self.content.startswith(first, start)
                 assert (spooled.start, spooled.stop) == (start, stop)
                 a = self.chance.randint(start, stop)
-                assert spooled.read(a, stop) == self.content[a:stop]
-                assert spooled.read(start, stop) == self.content[start:stop]
+                assert patiently(lambda: spooled.read(a, stop)) == self.content[a:stop]  # noqa: B023 - at once
+                assert patiently(lambda: spooled.read(start, stop)) == self.content[start:stop]  # noqa: B023
                 self.right += 1
             except InputLost:
                 self.refused += 1
 
     def taken(self, spooler: Spooler, body: RequestBody) -> tuple[bytes, Spooled]:
-        """What a commit brings that is repeated for as long as the store is not done with looking."""
-        for _ in range(1_000):
-            try:
-                return spooler.input(self.me, body)
-            except SpoolBusy:
-                continue
-        raise AssertionError("it looks for ever")
+        """What a commit brings."""
+        return patiently(lambda: spooler.input(self.me, body))
 
     def accident(self) -> None:
         kinds = [self.lose, self.cut_short, self.zero, self.overwrite, self.mix, self.backup, self.restore, self.vanish]

@@ -6,6 +6,7 @@ from tests.support.desk import CONTENT, Desk
 from tests.support.fleetkeys import ring
 from tests.support.peer import SOURCE, Peer
 from tests.support.toys import File, Patient, Seen, Tape
+from trickles.errors import InputBusy
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND, Limits
 from trickles.listener.replying import Replier
 from trickles.service import Deferred, Event, Refusal, Reply
@@ -314,6 +315,19 @@ def test_addresses_that_are_not_proved_have_one_share_together(monkeypatch: pyte
     assert desk.counted("refused.busy") == 0
     (turned_out,) = Peer("0").read([bytes(each) for burst in bursts for each in burst.datagrams()])
     assert turned_out.transport is not None, "it can ask again, by its address if that is true"
+
+
+def test_a_service_that_finds_its_input_busy_is_asked_again() -> None:
+    def busy(event: Event) -> Reply:
+        if event.early:
+            return Tape().handle(event)
+        raise InputBusy
+
+    desk = Desk(Seen(busy))
+    desk.greet()
+    (answer,) = desk.send(desk.peer.restart(desk.peer_bound()))
+    assert desk.peer.refusal(answer).code is Refusal.BUSY
+    assert desk.counted("service.errors") == 0
 
 
 def test_what_waited_when_the_caches_were_lost_is_not_answered() -> None:

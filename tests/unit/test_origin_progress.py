@@ -1,7 +1,7 @@
 """Commits of requests that are not whole: each byte of their input is looked at once, however often they come."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from tests.support.offered import offered
 from tests.support.origins import FileServer, event, get, origin, output, status
 from tests.support.programs import Fleet, asked, with_fleet
 from tests.support.site_folder import fill
+from trickles.errors import InputBusy
 from trickles.service import Event, Refusal, Reply, Spooled
 from trickleweb.server.progress import LONG_BYTES
 
@@ -25,7 +26,9 @@ class Upload:
 
     data: bytes
     connection: bytes = b"12345678"
-    read_bytes: int = field(default=0)
+    busy: int = 0  # readings that are put off before each that is not
+    read_bytes: int = 0
+    _asked: int = 0
 
     def commit(self, size: int | None = None) -> Event:
         """The event of a commit of so much of it."""
@@ -34,6 +37,9 @@ class Upload:
         return made._replace(connection=self.connection)
 
     def _read(self, start: int, stop: int) -> bytes:
+        self._asked += 1
+        if self._asked % (self.busy + 1):
+            raise InputBusy
         self.read_bytes += stop - start
         return self.data[start:stop]
 
@@ -128,3 +134,19 @@ def test_what_was_forgotten_is_looked_at_again(server: FileServer) -> None:
         assert server.handle(upload.commit(size)) == Reply()
         server.drop_caches()
     assert status(output(server.handle(upload.commit()))) == 200
+
+
+def test_a_spool_that_is_busy_puts_a_request_off(server: FileServer) -> None:
+    upload = Upload(UNENDED + b"\r\n\r\n", busy=1)
+    assert server.handle(upload.commit()).refusal is Refusal.BUSY
+    assert status(output(server.handle(upload.commit()))) == 200
+
+
+def test_a_body_goes_on_where_its_spool_was_busy() -> None:
+    async def test(fleet: Fleet) -> None:
+        content = bytes(range(256)) * 4_000
+        head = get("/upload", f"Content-Length: {len(content)}", method="POST")
+        upload = Upload(head + content, busy=3)
+        assert b'"bytes":%d' % len(content) in output(await asked(fleet.replica(), upload.commit()))
+
+    with_fleet(offered, test)

@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.fuzz.cheats.meter import measured
 from tests.support.spools import HOST, ONE, OTHER_HOST, TWO, Clock, logs
-from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
+from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory, directory
 from trickles.drivers.spooldir.descriptors import MOST_OPEN
 from trickles.drivers.spooldir.extents import Extents
 from trickles.drivers.spooldir.log import Record
 from trickles.drivers.spooldir.uploads import LOOK_RECORDS, MOST_LOGS
-from trickles.spool import SpoolBusy, SpoolFull
+from trickles.errors import InputBusy
+from trickles.spool import SpoolFull
 
 STRETCH = 1 << 16
 
@@ -35,7 +37,7 @@ def asked_until_known(spool: SpoolDirectory, owner: bytes, stop: int) -> tuple[b
     for busy in range(10_000):
         try:
             return spool.holds(owner, 0, stop), busy
-        except SpoolBusy:
+        except InputBusy:
             continue
     raise AssertionError("it is busy for ever")
 
@@ -93,7 +95,7 @@ def test_a_commit_of_what_another_replica_has_is_busy_until_all_was_read(root: P
         writer.write(ONE, HOST, 256 * number, bytes(256))
 
     def ask() -> None:
-        with pytest.raises(SpoolBusy):
+        with pytest.raises(InputBusy):
             reader.holds(ONE, 0, 256 * count)
 
     assert calls(ask) < 40 * LOOK_RECORDS
@@ -104,12 +106,73 @@ def test_a_commit_of_what_another_replica_has_is_busy_until_all_was_read(root: P
     assert reader.read(ONE, 0, 1_000) == bytes(1_000)
 
 
+def read_until_known(spool: SpoolDirectory, stop: int) -> tuple[bytes, int, int]:
+    """What is read in the end, how often it was busy before, and the most calls that a busy reading made."""
+
+    def attempt() -> bytes | None:
+        try:
+            return spool.read(ONE, 0, stop)
+        except InputBusy:
+            return None
+
+    most = 0
+    for busy in range(10_000):
+        found = measured(attempt, most_calls=1_000_000, memory=False)
+        if found.result is not None:
+            return found.result, busy, most
+        most = max(most, found.calls)
+    raise AssertionError("it is busy for ever")
+
+
+def test_a_reading_of_what_was_forgotten_is_busy_until_all_was_found(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "MOST_UPLOADS", 1)
+    writer, reader, count = SpoolDirectory(root), SpoolDirectory(root), 10 * LOOK_RECORDS
+    for number in range(count):
+        writer.write(ONE, HOST, 256 * number, bytes(256))
+    assert asked_until_known(reader, ONE, 256 * count)[0]
+    reader.holds(TWO, 0, 1)
+    found, busy, most = read_until_known(reader, 256 * count)
+    assert found == bytes(256 * count)
+    assert 8 <= busy <= 10
+    assert most < 40 * LOOK_RECORDS
+
+
+def test_a_reading_of_a_damaged_log_is_busy_until_all_was_found(root: Path) -> None:
+    spool, count = SpoolDirectory(root), 10 * LOOK_RECORDS
+    for number in range(count):
+        spool.write(ONE, HOST, 600 * number, bytes(600))
+    (log,) = logs(root)
+    content = bytearray(log.read_bytes())
+    content[-1] ^= 1  # of the last piece
+    log.write_bytes(content)
+    found, busy, most = read_until_known(spool, 600 * count)
+    assert found == bytes(600 * (count - 1))
+    assert 8 <= busy <= 10
+    assert most < 60 * LOOK_RECORDS + 20 * count, "the pieces were read once, to find the one that is damaged"
+
+
+def test_what_many_uploads_cost_is_not_counted_anew_for_each(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = 64, 1024
+    monkeypatch.setattr(directory, "MOST_UPLOADS", many)
+    spool = SpoolDirectory(root, clock=Clock())  # in which no time passes: nothing is counted afresh
+    owners = [sha256(b"%d" % each).digest() for each in range(many + few)]
+    for owner in owners:
+        spool.write(owner, HOST, 0, b"1")
+    again = calls(lambda: [spool.write(owner, HOST, 10, b"1") for owner in owners[:few]])
+    assert again < 200 * few
+    files = sum(log.stat().st_size > 0 for log in logs(root))
+    assert files == len(owners)
+    assert spool._keeper.tally.of(HOST.hex()).logs == files, "one that was forgotten is not counted twice"
+
+
 @pytest.mark.parametrize("by", ["sweeps", "pieces"])
 def test_what_was_not_looked_at_is_read_meanwhile(root: Path, by: str) -> None:
     writer, reader, count = SpoolDirectory(root), SpoolDirectory(root), 10 * LOOK_RECORDS
     for number in range(count):
         writer.write(ONE, HOST, 256 * number, bytes(256))
-    with pytest.raises(SpoolBusy):
+    with pytest.raises(InputBusy):
         reader.holds(ONE, 0, 256 * count)
     if by == "sweeps":
         reader.sweep(1)
@@ -128,7 +191,9 @@ def test_many_small_pieces_are_read_once(root: Path) -> None:
     for start in (1, 2, 1_000):
         assert calls(lambda start=start: spool.read(ONE, start, len(content))) < 100  # type: ignore[misc]
         assert spool.read(ONE, start, len(content)) == content[start:]
-    assert SpoolDirectory(root).read(ONE, 0, len(content)) == content
+    other = SpoolDirectory(root)
+    assert asked_until_known(other, ONE, len(content))[0]
+    assert other.read(ONE, 0, len(content)) == content
     (log,) = logs(root)
     assert log.stat().st_size < 600 * len(content), "each takes 512 bytes, and all together as many as they are"
 
@@ -170,6 +235,7 @@ def test_an_upload_has_a_bound_of_logs_and_few_are_open_at_a_time(root: Path, mo
     resource_limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (here + MOST_OPEN + 2, resource_limits[1]))
     try:
+        assert asked_until_known(replicas[0], ONE, 300)[0]
         assert replicas[0].read(ONE, 0, 300) == bytes(number & 255 for number in range(300))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, resource_limits)

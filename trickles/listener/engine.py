@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trickles.errors import BadPacket, Forged, InputLost, UnknownEpoch
+from trickles.errors import BadPacket, Forged, InputBusy, InputLost, UnknownEpoch
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener.claims import ClaimTable
@@ -21,7 +21,7 @@ from trickles.listener.sizes import size_proof
 from trickles.listener.spooling import Spooler
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
-from trickles.spool import Spool, SpoolBusy
+from trickles.spool import Spool
 from trickles.stores import NO_STORE
 from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
@@ -177,7 +177,7 @@ class Listener:
         except InputLost:
             decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
-        except SpoolBusy:
+        except InputBusy:
             decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.BUSY)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from weakref import WeakMethod
 
-from trickles.errors import ContinuationTooLarge, Forged, InputLost, UnknownEpoch
+from trickles.errors import ContinuationTooLarge, Forged, InputBusy, InputLost, UnknownEpoch
 from trickles.limits import MILLISECOND, SECOND, Limits
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
@@ -137,6 +137,8 @@ class Replier:
             reply = self._service.handle(event)
         except InputLost:
             reply = Reply(refusal=Refusal.INPUT_LOST)
+        except InputBusy:
+            reply = Reply(refusal=Refusal.BUSY)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
             self._counters.hit("service.errors")
             if self.on_error is not None:

@@ -57,7 +57,7 @@ class Spooler:
         """The input of a request that commits: the beginning of what it commits, and access to all of it.
 
         InputLost when this replica's store did not give the receipts, or does not hold all that they stand for;
-        SpoolBusy when that takes more requests to find out.
+        InputBusy when that takes more requests to find out.
         """
         origin, stop, proof = parse_commit_untrusted(body.input)
         start, spool, owner = body.input_offset, self.spool, path.session.identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trickles.errors import BadPacket, InputLost
+from trickles.errors import BadPacket, InputBusy, InputLost
 from trickles.service import Refusal, Reply
 from trickleweb.errors import LedgerUnavailable, OtherLedger, StateRefused, WebError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
@@ -37,6 +37,7 @@ _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (HashPending, Refusal.BUSY),
     (LedgerUnavailable, Refusal.BUSY),
     (Evicted, Refusal.BUSY),
+    (InputBusy, Refusal.BUSY),
     (InputLost, Refusal.INPUT_LOST),
     (OtherLedger, Refusal.NOT_HERE),
     (ContentNotHere, Refusal.NOT_HERE),

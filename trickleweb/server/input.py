@@ -7,10 +7,11 @@ far the chunks of a body were looked at, and since when it has been incomplete; 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import types
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import NamedTuple
 
-from trickles.errors import InputLost
+from trickles.errors import InputBusy, InputLost
 from trickleweb.application import Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
@@ -89,6 +90,9 @@ class CompleteRequest(NamedTuple):
                 data = self.window.read(start, min(start + _READ_BYTES, stop))
             except InputLost:
                 raise lost(BODY_LOST) from None
+            except InputBusy:  # it goes on with each reading, and others with their work
+                await _others()
+                continue
             if isinstance(self.head.framing, Chunked):
                 decoded = decode_chunked(data, state, ANY_BODY)
                 state, start = decoded.state, start + decoded.consumed
@@ -192,3 +196,9 @@ class RequestReader:
         if since is not None and now_s - since >= LATE_SECONDS:
             raise HTTPError(408, "The request did not come whole in time.", close=True)
         raise HTTPError(400, "The request ended before it was whole.", close=True)
+
+
+@types.coroutine
+def _others() -> Generator[None, None, None]:
+    """Let others have their turn."""
+    yield

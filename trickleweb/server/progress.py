@@ -98,7 +98,7 @@ class InputProgress:
         if known.wrong is not None and known.most_bytes == most_bytes:
             raise known.wrong.with_traceback(None)
         stop = min(window.size_bytes, known.at + LONG_BYTES)
-        if known.state.phase is not Phase.DONE:
+        if known.state.phase is not Phase.DONE and known.state.body_bytes <= most_bytes:
             known = scanned(window, known, replace(self._limits, max_body_bytes=most_bytes), stop)
             self._scans.put(where, known)
         if known.wrong is not None:

@@ -14,7 +14,7 @@ from trickles.drivers.spooldir.identity import Identity, prepare
 from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES, MOST_PIECE_BYTES, Record, append
 from trickles.drivers.spooldir.tally import SpoolBounds
-from trickles.drivers.spooldir.uploads import Scratch, SpooledUpload
+from trickles.drivers.spooldir.uploads import LOOK_RECORDS, Scratch, SpooledUpload
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
@@ -78,7 +78,7 @@ class SpoolDirectory:
             return store
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of it is in logs that are there now; SpoolBusy when more records must be read to know that."""
+        """True when all of it is in logs that are there now; InputBusy when more records must be read to know that."""
         with self._lock:
             if start >= stop:
                 return True
@@ -87,7 +87,8 @@ class SpoolDirectory:
     def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
         """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there.
 
-        Of many small pieces one is made, for the next reading.
+        InputBusy when more records must be looked at to find them than one reading may. Of many small pieces one is
+        made, for the next reading.
         """
         with self._lock:
             if start >= stop or self._current() == NO_STORE:
@@ -104,8 +105,8 @@ class SpoolDirectory:
             upload = self._uploads.get(owner)
             if upload is None or upload.extents.stop > below:
                 return
-            upload.look()
-            if upload.extents.stop > below:
+            upload.look(LOOK_RECORDS)
+            if upload.extents.stop > below or upload.is_behind:
                 return
             upload.small_pieces = 0
             then = self._clock() - self._bounds.most_age + self._bounds.most_spent_age
@@ -198,7 +199,11 @@ class SpoolDirectory:
         return upload
 
     def _forget_some(self) -> None:
-        """Keep those used last, as many as are within the bounds; the last one in any case."""
+        """Keep those used last, as many as are within the bounds, and an eighth less; the last one in any case.
+
+        Else each new upload would find one too many, and all would be counted for each.
+        """
         uploads, known = self._uploads, sum(upload.extents.count for upload in self._uploads.values())
-        while len(uploads) > 1 and (len(uploads) > MOST_UPLOADS or known > self._bounds.most_indexed):
+        most = MOST_UPLOADS - MOST_UPLOADS // 8 if len(uploads) > MOST_UPLOADS else MOST_UPLOADS
+        while len(uploads) > 1 and (len(uploads) > most or known > self._bounds.most_indexed):
             known -= uploads.pop(next(iter(uploads))).extents.count

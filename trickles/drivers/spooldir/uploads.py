@@ -16,11 +16,12 @@ from pathlib import Path
 from trickles.drivers.spooldir.descriptors import Descriptors
 from trickles.drivers.spooldir.extents import Extents
 from trickles.drivers.spooldir.log import FIRST, Record, Seal, follows, opened, pieces, records, span
+from trickles.errors import InputBusy
 from trickles.service import Buffer
-from trickles.spool import SpoolBusy, SpoolFull
+from trickles.spool import SpoolFull
 
 MOST_LOGS = 256  # of one upload: each replica has one, each address that the client came from
-LOOK_RECORDS = 64  # that are read to find out what one commit asks: as dear as two or three requests
+LOOK_RECORDS = 64  # that are read to find out what one commit or reading asks: as dear as two or three requests
 _MOST_SPOILT = 8  # logs of one upload that may turn out damaged, one after the other
 _ALL = 1 << 62
 _SCRATCH_BYTES = 1 << 19
@@ -82,8 +83,8 @@ class SpooledUpload:
         return len(self._paths) >= MOST_LOGS
 
     def is_fresh(self, path: str) -> bool:
-        """True for a log of which nothing is known: it may have to be made."""
-        return path not in self._read
+        """True for a log that has to be made."""
+        return path not in self._read and not Path(path).exists()
 
     def note_written(self, path: str, written: Record, end: int) -> None:
         """This process has just written a piece into its own log, which ends with it: no need to read it from there."""
@@ -91,13 +92,17 @@ class SpooledUpload:
             self._add(path, written, end)
 
     def holds(self, start: int, stop: int) -> bool:
-        """True when all of [start, stop) is in logs that are there now; SpoolBusy when too much was not looked at."""
+        """True when all of [start, stop) is in logs that are there now; InputBusy when too much was not looked at."""
         if self.extents.reach(start, stop) < stop or not all(map(self._stands, self._read)):
             self.look(LOOK_RECORDS)
-        found = self.extents.reach(start, stop) >= stop
-        if not found and self.is_behind:
-            raise SpoolBusy
-        return found
+        return self._knows(start, stop)
+
+    def _knows(self, start: int, stop: int) -> bool:
+        """True when all of [start, stop) was found, False when it is not there."""
+        known = self.extents.reach(start, stop) >= stop
+        if not known and self.is_behind:
+            raise InputBusy("not all of the logs were looked at")
+        return known
 
     def _stands(self, path: str) -> bool:
         """True when that log is not shorter than it was read."""
@@ -107,15 +112,21 @@ class SpooledUpload:
             return False
 
     def read(self, start: int, stop: int, most_pieces: int | None = None) -> tuple[bytes, int]:
-        """From `start` on as far as there is no hole, or as so many pieces; and of how many pieces it is made."""
+        """From `start` on as far as there is no hole, or as so many pieces; and of how many pieces it is made.
+
+        Where they are is looked for in some records of the logs at most, then it is InputBusy: after an upload of much
+        was forgotten, or a log was found damaged, the reading is asked for again.
+        """
         if self.extents.reach(start, stop) < stop:
-            self.look()
+            self.look(LOOK_RECORDS)
+        self._knows(start, stop)
         try:
             return self._gathered(start, stop, most_pieces)
         except OSError:  # a log is gone, or is not what was written: see what is left, and take no header's word
             self._doubtful = True
             self._forget()
-            self.look()
+            self.look(LOOK_RECORDS)
+        self._knows(start, stop)
         with suppress(OSError):
             return self._gathered(start, stop, most_pieces)
         return b"", 0
