@@ -171,6 +171,26 @@ def _commits_of_bytes(given: Holder, count: int) -> list[bytes]:
     return _commits(given, count, [(0, start, PIECES, proof) for start in range(2 * count)])
 
 
+def _commits_in_turn(given: Holder, count: int, size: int, pieces: int) -> list[bytes]:
+    """Of many connections, of none of which the beginning is still known."""
+    made = []
+    for number in range(count):
+        other = Holder(given.stage, given.stage.connect(f"holder {number}"), (), given.chance)
+        grown(given.stage, other.peer, 2)
+        stop = size * pieces
+        proof = _uploaded(other, range(0, stop, size), size)
+        made += _commits(other, 1, [(0, 0, stop, proof)])
+    return made
+
+
+def _commits_of_small_pieces_in_turn(given: Holder, count: int) -> list[bytes]:
+    return _commits_in_turn(given, count, 900, 16)
+
+
+def _commits_of_large_pieces_in_turn(given: Holder, count: int) -> list[bytes]:
+    return _commits_in_turn(given, count, 60_000, 3)
+
+
 def _pings(given: Holder, count: int) -> list[bytes]:
     return [given.peer.ping(200) for _ in range(count)]
 
@@ -196,6 +216,8 @@ MADE: dict[str, Make] = {
     "small piece": _small_pieces,
     "commits far apart": _commits_far_apart,
     "commits of single bytes": _commits_of_bytes,
+    "commits of many connections": _commits_of_small_pieces_in_turn,
+    "commits of many connections, large pieces": _commits_of_large_pieces_in_turn,
     "small ping": _pings,
     "aged continuation": _aged,
 }

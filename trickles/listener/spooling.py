@@ -18,7 +18,8 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
 
 MOST_FIRSTS = 64  # connections of whose input a beginning is kept, 128 KiB each
-MOST_PIECES = 12  # of a beginning that are read for one request; the service reads more if it needs it
+MOST_PIECES = 4  # of a beginning that are read for one request: the service reads more if it needs it, and what one
+MOST_PIECE_BYTES = 1 << 15  # of many connections asks for may be forgotten before it asks again
 
 
 class Spooler:
@@ -86,7 +87,8 @@ class Spooler:
         at, data = self._firsts.find(owner) or (start, b"")
         known = data[start - at :] if at <= start <= at + len(data) else b""
         if len(known) < size:
-            more = spool.read(owner, start + len(known), start + size, MOST_PIECES)
+            most = min(size, len(known) + MOST_PIECE_BYTES)
+            more = spool.read(owner, start + len(known), start + most, MOST_PIECES)
             if not more:
                 raise InputLost("the store does not hold it any more")
             known += more

@@ -29,7 +29,7 @@ REPEATED = 16  # a response flag: this packet proves nothing
 # call more, and takes its own size twice and a little. Five times that is allowed.
 CALLS, CALLS_EACH, CALLS_PACKET = 700, 40, 10
 PEAK, PEAK_EACH, PEAK_SENT, PEAK_PACKET = 300_000, 1_000, 10, 2_000
-CALLS_COMMIT, PEAK_COMMIT = 2_500, 1 << 20  # 64 records of logs that are looked at, 12 pieces that are read
+CALLS_COMMIT, PEAK_COMMIT = 2_500, 1 << 20  # 64 records of logs that are looked at, 4 pieces that are read
 MOST_PACKETS = 400  # of one answer
 
 
