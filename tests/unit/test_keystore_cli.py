@@ -1,7 +1,9 @@
 """The command `trickles keys`, run in this process: what it prints, and how it refuses."""
 
+import fcntl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,25 @@ def test_rotate_may_wait_until_it_is_due(
     for _ in range(2):
         printed(capsys, "keys", "rotate", str(keys), "--if-due")
         assert len(load_keyring(keys).epochs) == 1 + rotated
+
+
+def test_of_two_timers_that_run_at_once_one_rotates(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, locks = fleet(tmp_path / "keys", epoch(9)), list[int]()
+    for module in ("trickles.cli.keys", "trickles.drivers.keystore.making"):
+        monkeypatch.setattr(f"{module}.wall_us", lambda: NOON + 7 * DAY)
+
+    def locked_later(descriptor: int, operation: int, lock: Callable[[int, int], None] = fcntl.flock) -> None:
+        locks.append(descriptor)
+        if len(locks) == 1:  # another one comes first
+            assert main(["keys", "rotate", str(keys), "--if-due"]) == 0
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked_later)
+    printed(capsys, "keys", "rotate", str(keys), "--if-due")
+    assert len(locks) == 2
+    assert len(load_keyring(keys).epochs) == 2
 
 
 @pytest.mark.parametrize("words", [["list"], ["show"], ["init"], ["rotate"]])

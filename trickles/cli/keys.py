@@ -52,9 +52,10 @@ def _init(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _rotate(args: argparse.Namespace) -> Iterator[str]:
-    if args.if_due and not is_due(keystore.load_keyring(args.directory), wall_us()):
+    due = is_due if args.if_due else lambda _ring, _now: True
+    done = keystore.rotate_if(due, args.directory, delay=args.not_before * SECOND, keep=args.keep)
+    if done is None:
         return
-    done = keystore.rotate_keystore(args.directory, delay=args.not_before * SECOND, keep=args.keep)
     start, end = date(done.fresh.not_before), date(ends(done.fresh))
     yield f"epoch {_name(done.fresh)} is in force from {start}, certified until {end}"
     for identifier in done.dropped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, rotate_keystore, write_server_key
+from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, rotate_if, write_server_key
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_KEEP
 from trickles.drivers.keystore.validity import Reminder, is_due, kind_of, serves_now, warning
 from trickles.drivers.world import wall_us
@@ -73,7 +73,7 @@ class KeyKeeper:
             return
         ahead = sum(epoch.not_before > now for epoch in ring.epochs)
         keep = min(DEFAULT_KEEP + ahead, MAX_KEEP)
-        rotate_keystore(self._own, now=now, delay=delay if serves_now(ring, now) else 0, keep=keep)
+        rotate_if(is_due, self._own, now=now, delay=delay if serves_now(ring, now) else 0, keep=keep)
 
     def _warn(self, ring: Keyring) -> None:
         now = self._clock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,23 @@ def rotate_keystore(
     never dropped. What was sealed under a dropped one is refused from then on. KeyringError when the directory
     cannot be used, or lacks the identity's secret.
     """
+    done = rotate_if(lambda _ring, _now: True, path, now=now, delay=delay, keep=keep)
+    assert done is not None
+    return done
+
+
+def rotate_if(
+    due: Callable[[Keyring, int], bool],
+    path: str | os.PathLike[str],
+    *,
+    now: int | None = None,
+    delay: int = DEFAULT_DELAY,
+    keep: int = DEFAULT_KEEP,
+) -> Rotation | None:
+    """Rotate the keystore if that is `due` by its epochs and the time, else None; errors as `rotate_keystore`.
+
+    That is asked while no other process rotates: of two timers that run at once one does.
+    """
     if not (0 <= delay <= MAX_DELAY and 1 <= keep <= MAX_KEEP):
         raise KeyringError(f"an epoch begins between now and ten years from now, and 1 to {MAX_KEEP} are kept")
     directory, moment = Path(path), wall_us() if now is None else now
@@ -76,6 +93,8 @@ def rotate_keystore(
         sweep(inside)
         identity = _read_identity(directory, inside)
         held = read_epochs(directory, inside)
+        if held and not due(document.keyring(held, str(directory)), moment):
+            return None
         fresh = _fresh_epoch(identity, moment + delay, {epoch.identifier for epoch in held})
         ring = document.keyring([*held, fresh], str(directory))
         write_file(epoch_file(fresh.identifier), document.render([fresh]), 0o600, inside=inside)
