@@ -1,8 +1,10 @@
 """Commits of requests that are not whole: each byte of their input is looked at once, however often they come."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -150,3 +152,25 @@ def test_a_body_goes_on_where_its_spool_was_busy() -> None:
         assert b'"bytes":%d' % len(content) in output(await asked(fleet.replica(), upload.commit()))
 
     with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        UNENDED.replace(b"X: ", b"X : ") + b"\r\n\r\n",
+        in_small_chunks(9_000, b"no chunk\r\n", get("/hello.txt", "Transfer-Encoding: chunked")),
+    ],
+    ids=["head", "chunks"],
+)
+def test_what_is_wrong_is_remembered_without_the_input_it_was_found_in(server: FileServer, data: bytes) -> None:
+    def refused() -> ref[object]:
+        def read(start: int, stop: int) -> bytes:
+            return data[start:stop]
+
+        made = event(data[:FIRST_BYTES], spooled=Spooled(0, len(data), read))
+        assert status(output(server.handle(made))) == 400
+        return ref(read)
+
+    read_by = [refused() for _ in range(3)]
+    gc.collect()
+    assert [each() for each in read_by] == [None, None, None]

@@ -35,12 +35,30 @@ _HEAD_COST = 6  # parsed, it takes so many times its bytes
 _END = CRLF * 2
 
 
+class Fault(NamedTuple):
+    """What is wrong, as a value: an error that was raised holds all that its frames hold, the input too."""
+
+    status: int
+    reason: str
+    close: bool
+    headers: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, error: HTTPError) -> Fault:
+        """The fault that an error names."""
+        return cls(error.status, error.reason, error.close, error.headers)
+
+    def error(self) -> HTTPError:
+        """The error anew."""
+        return HTTPError(self.status, self.reason, close=self.close, headers=self.headers)
+
+
 class ChunkScan(NamedTuple):
     """How far the chunks of a body were looked at, and what is wrong behind that with bodies of so many bytes."""
 
     state: ChunkedState
     at: int
-    wrong: HTTPError | None = None
+    wrong: Fault | None = None
     most_bytes: int = -1
 
 
@@ -50,7 +68,7 @@ class InputProgress:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._most_head = max_head_bytes(limits)
-        self._unended: LruCache[Where, int | HTTPError] = LruCache(_MOST)
+        self._unended: LruCache[Where, int | Fault] = LruCache(_MOST)
         self._heads: LruCache[Where, RequestHead] = LruCache(_MOST_HEADS_BYTES)
         self._scans: LruCache[Where, ChunkScan] = LruCache(_MOST)
 
@@ -68,8 +86,8 @@ class InputProgress:
 
     def _long_head(self, window: InputWindow, where: Where) -> RequestHead | None:
         known, stop = self._unended.get(where), min(window.size_bytes, self._most_head)
-        if isinstance(known, HTTPError):
-            raise known.with_traceback(None)
+        if isinstance(known, Fault):
+            raise known.error()
         if known is not None and stop <= known:
             return None
         if known is not None and stop < self._most_head and _END not in window.part(max(known - len(_END), 0), stop):
@@ -80,7 +98,7 @@ class InputProgress:
             if isinstance(parsed, NeedMore) and window.size_bytes > len(window.first):
                 parsed = parse_head_untrusted(window.part(0, stop), self._limits)
         except HTTPError as error:
-            self._unended.put(where, error)
+            self._unended.put(where, Fault.of(error))
             raise
         if isinstance(parsed, NeedMore):
             self._unended.put(where, stop)
@@ -96,13 +114,13 @@ class InputProgress:
         """
         known = self._scans.get(where) or ChunkScan(ChunkedState(), start)
         if known.wrong is not None and known.most_bytes == most_bytes:
-            raise known.wrong.with_traceback(None)
+            raise known.wrong.error()
         stop = min(window.size_bytes, known.at + LONG_BYTES)
         if known.state.phase is not Phase.DONE and known.state.body_bytes <= most_bytes:
             known = scanned(window, known, replace(self._limits, max_body_bytes=most_bytes), stop)
             self._scans.put(where, known)
         if known.wrong is not None:
-            raise known.wrong.with_traceback(None)
+            raise known.wrong.error()
         if known.state.body_bytes > most_bytes:
             raise too_large(most_bytes)
         if known.state.phase is Phase.DONE:
@@ -138,7 +156,7 @@ def scanned(window: InputWindow, known: ChunkScan, limits: Limits, stop: int) ->
         try:
             decoded = decode_chunked(data, state, limits)
         except HTTPError as error:
-            return ChunkScan(state, at, error, limits.max_body_bytes)
+            return ChunkScan(state, at, Fault.of(error), limits.max_body_bytes)
         state, at = decoded.state, at + decoded.consumed
         if not decoded.consumed:
             break
