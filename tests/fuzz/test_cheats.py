@@ -14,8 +14,8 @@ from tests.fuzz.cheats.oracles import BOUNDS, Findings
 from tests.fuzz.cheats.search import run, run_seed
 from tests.fuzz.cheats.watch import Watch
 from tests.simulation.services import Lines, request
-from tests.simulation.worlds import HOME, KEYS, REQUEST, SPRAY, Serve, client, content, listener
 from tests.support.toys import File
+from tests.support.worlds import HOME, KEYS, REQUEST, SPRAY, Serve, client, content, listener
 from trickles.client import ClientConfig
 from trickles.limits import MILLISECOND, Limits
 from trickles.testing import TEN_MEGABIT, Application, Birth, Conversation, Fetch, Simulation, run_transfer

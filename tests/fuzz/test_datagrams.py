@@ -16,7 +16,7 @@ from tests.support.desk import CONTENT, Desk
 from tests.support.fleetkeys import epoch
 from tests.support.inside import parts
 from tests.support.mutation import mutants
-from tests.support.toynet import HOME, Toynet, fleet
+from tests.support.net import HOME, Net, fleet
 from tests.support.toys import File, Tape
 from trickles.client import Client
 from trickles.errors import BadPacket
@@ -160,7 +160,7 @@ class ToClient:
 
 def begun() -> Client:
     """A client that has just been established and has asked for more."""
-    net = Toynet(fleet(File(CONTENT), 1), config=HOME, jitter_us=1)
+    net = Net(fleet(File(CONTENT), 1), config=HOME)
     net.run(until_us=16_000)
     return net.client
 

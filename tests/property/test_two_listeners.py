@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.support.toynet import CLIENT, HOME, SPRAY, Tamper, Toynet, fleet
+from tests.support.net import CLIENT, HOME, SPRAY, Net, Tamper, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig, Policy
 from trickles.wire.kinds import Suite
@@ -18,10 +18,9 @@ OPEN = ClientConfig(policy=Policy.SPRAY, suite=Suite.OPEN, probe_sizes=())
 STRIPE = ClientConfig(policy=Policy.STRIPE, probe_sizes=())
 
 
-def go(seed: int, config: ClientConfig, loss: float, duplicate: float, jitter_us: int) -> Toynet:
+def go(seed: int, config: ClientConfig, loss: float, duplicate: float, shuffle_us: int) -> Net:
     """One download; what it must be is checked here."""
-    listeners = fleet(File(CONTENT), seed=seed)
-    net = Toynet(listeners, seed=seed, config=config, loss=loss, duplicate=duplicate, jitter_us=jitter_us)
+    net = Net(fleet(File(CONTENT)), seed=seed, config=config, loss=loss, duplicate=duplicate, shuffle_us=shuffle_us)
     received = net.run()
     told = f"seed {seed}: {net.outcome} after {len(received)} bytes, {net.client.statistics()}"
     assert received == CONTENT, told
@@ -31,7 +30,7 @@ def go(seed: int, config: ClientConfig, loss: float, duplicate: float, jitter_us
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("config", "loss", "duplicate", "jitter_us"),
+    ("config", "loss", "duplicate", "shuffle_us"),
     [
         (SPRAY, 0.0, 0.0, 50),
         (SPRAY, 0.02, 0.02, 50),
@@ -43,18 +42,18 @@ def go(seed: int, config: ClientConfig, loss: float, duplicate: float, jitter_us
     ids=["calm", "loss", "storm", "stripe", "open", "home"],
 )
 def test_a_hundred_downloads_are_byte_exact(
-    config: ClientConfig, loss: float, duplicate: float, jitter_us: int
+    config: ClientConfig, loss: float, duplicate: float, shuffle_us: int
 ) -> None:
     shared = 0
     for seed in range(100):
-        net = go(seed, config, loss, duplicate, jitter_us)
-        shared += min(listener.counters["answered"] for listener in net.listeners.values()) > 0
+        net = go(seed, config, loss, duplicate, shuffle_us)
+        shared += min(listener.counters["answered"] for listener in net.listeners) > 0
     assert config is HOME or shared > 75  # a replica whose answers were lost is left alone for a second
 
 
 def test_nothing_is_sent_twice_and_nothing_dropped_on_a_quiet_day() -> None:
     net = go(0, SPRAY, 0.0, 0.0, 1)
-    counted = [dict(listener.counters) for listener in net.listeners.values()]
+    counted = [dict(listener.counters) for listener in net.listeners]
     assert all(not name.startswith("dropped") for counters in counted for name in counters), counted
     assert net.client.statistics().get("lost", 0) == 0
 
@@ -62,18 +61,9 @@ def test_nothing_is_sent_twice_and_nothing_dropped_on_a_quiet_day() -> None:
 def test_any_datagram_may_go_to_any_listener() -> None:
     """Plain ECMP or anycast: the network, not the client, decides, and for every datagram anew."""
     for seed in range(50):
-        listeners = fleet(File(CONTENT), seed=seed)
-        net = Toynet(listeners, seed=seed, config=HOME, loss=0.01, jitter_us=1)
-        chance, addresses = Random(seed), list(net.listeners)
-
-        def shuffle(
-            net: Toynet = net, chance: Random = chance, addresses: Iterable[tuple[str, int]] = tuple(addresses)
-        ) -> None:
-            order = list(net.listeners.values())
-            chance.shuffle(order)
-            net.listeners = dict(zip(addresses, order, strict=True))
-
-        net.before_step = shuffle
+        net = Net(fleet(File(CONTENT)), seed=seed, config=HOME, loss=0.01)
+        for address in net.addresses:
+            net.simulation.add_anycast(address)
         assert net.run() == CONTENT, f"seed {seed}: {net.client.statistics()}"
 
 
@@ -94,20 +84,16 @@ def corrupting(chance: Random, share: float) -> Tamper:
 def test_corrupted_datagrams_are_as_good_as_lost() -> None:
     for seed in range(60):
         tamper = corrupting(Random(seed), 0.03)
-        net = Toynet(fleet(File(CONTENT), seed=seed), seed=seed, jitter_us=1, tamper=tamper)
+        net = Net(fleet(File(CONTENT)), seed=seed, tamper=tamper)
         assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"
 
 
 def test_a_client_that_moves_goes_on_where_it_was() -> None:
     for seed in range(40):
-        net = Toynet(fleet(File(CONTENT), seed=seed), seed=seed, config=HOME, loss=0.01, jitter_us=1)
-        moves = iter(range(20_000, 10_000_000, 40_000))
-        due = [next(moves)]
+        net = Net(fleet(File(CONTENT)), seed=seed, config=HOME, loss=0.01)
 
-        def move(net: Toynet = net, moves: Iterable[int] = moves, due: list[int] = due) -> None:
-            if net.now >= due[0]:
-                due[0] = next(iter(moves))
-                net.source = (f"192.0.2.{net.now % 250 + 1}", CLIENT[1])
+        def move(net: Net = net) -> None:
+            net.move((f"192.0.2.{net.now // 1000 % 250 + 1}", CLIENT[1]))
 
-        net.before_step = move
+        net.simulation.clock.every(40_000, move, first=20_000)
         assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tests.simulation.worlds import REQUEST, ROUGH, SPRAY, client, files
 from tests.support.fleetkeys import WALL, epoch
+from tests.support.worlds import REQUEST, ROUGH, SPRAY, client, files
 from trickles.client import ClientConfig
 from trickles.keyring import Keyring
 from trickles.listener import Listener

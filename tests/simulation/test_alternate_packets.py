@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.alternating import CARELESS, PLANNED, Trouble, alternate
-from tests.simulation.worlds import HOME, SPRAY, content
+from tests.support.worlds import HOME, SPRAY, content
 from trickles.client import Policy
 from trickles.testing import (
     SECOND,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.simulation.watching import Watch
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files, listener
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, files, listener
 from trickles.client import ClientConfig
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.testing import (

@@ -12,8 +12,8 @@ from tests.simulation.alternating import ANYWHERE, CARELESS, PLANNED, Keyrings
 from tests.simulation.services import Lines, request
 from tests.simulation.test_deferred import Slowly
 from tests.simulation.test_uploads import ANSWER, Streaming, Whole
-from tests.simulation.worlds import REQUEST, client, content, listener
 from tests.support.toys import File
+from tests.support.worlds import REQUEST, client, content, listener
 from trickles.client import ClientConfig, Policy
 from trickles.limits import Limits
 from trickles.service import Service

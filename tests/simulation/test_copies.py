@@ -11,8 +11,8 @@ import pytest
 from tests.simulation.services import Lines, request
 from tests.simulation.test_deferred import Slowly
 from tests.simulation.test_uploads import ANSWER, Whole
-from tests.simulation.worlds import HOME, REQUEST, client, content, listener
 from tests.support.toys import File
+from tests.support.worlds import HOME, REQUEST, client, content, listener
 from trickles.client import ClientConfig, Policy
 from trickles.service import Service
 from trickles.spool import MemorySpool

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, download, files
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, download, files
 from trickles.client import ClientConfig
 from trickles.testing import (
     SECOND,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.simulation.services import Lines, request
-from tests.simulation.worlds import HOME, SPRAY, client, listener
+from tests.support.worlds import HOME, SPRAY, client, listener
 from trickles.client import ClientConfig
 from trickles.service import Deferred, Event, Reply
 from trickles.testing import (

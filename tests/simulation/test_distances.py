@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, download, files
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, download, files
 from trickles.client import ClientConfig, Policy
 from trickles.testing import (
     MILLISECOND,

@@ -6,11 +6,11 @@ from functools import cache, partial
 import pytest
 
 from tests.simulation.test_uploads import ANSWER, Whole
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files, listener
 from tests.support.fleetkeys import entropy
 from tests.support.inside import parts
-from tests.support.toynet import Toynet, fleet
+from tests.support.net import Net, fleet
 from tests.support.toys import File, body
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, files, listener
 from trickles.client import Client, ClientConfig
 from trickles.client.fleet import MOST_REMEMBERED, SUSPECT_FOR, ReplicaSet
 from trickles.service import Refusal
@@ -129,7 +129,7 @@ def test_who_leaves_the_list_is_forgotten() -> None:
 
 def test_forged_hints_bring_an_authentic_refusal_no_nearer_to_the_end() -> None:
     """Hints were counted with the refusals of which eight end a transfer."""
-    net = Toynet(fleet(File(body(100_000)), 1), config=HOME, jitter_us=1)
+    net = Net(fleet(File(body(100_000)), 1), config=HOME)
     net.run(until_us=40_000)
     claim = next(iter(parts(net.client).requests))
     for now in range(40_000, 4 * SECOND, 100_000):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, KEYS, REQUEST, SPRAY, client, content, download, files, listener
 from tests.support.fleetkeys import ring
 from tests.support.limits import TEST_LIMITS
 from tests.support.toys import File
+from tests.support.worlds import HOME, KEYS, REQUEST, SPRAY, client, content, download, files, listener
 from trickles.client import ClientConfig
 from trickles.handshake import verify_certificate_untrusted
 from trickles.testing import (

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from tests.simulation.watching import Watch
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files
 from tests.support.fleetkeys import IDENTITY, epoch
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, files
 from trickles.client import ClientConfig, Policy
 from trickles.handshake import certify, identity_public
 from trickles.service import Refusal

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, content, download
+from tests.support.worlds import HOME, content, download
 from trickles.testing import MILLISECOND, TEN_MEGABIT, ClientHost, Report, Simulation, for_seeds
 
 BODY = content(50_000)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.simulation.test_uploads import ANSWER, BODY, Streaming, Whole
-from tests.simulation.worlds import HOME, KEYS, SPRAY, client, content
 from tests.support.inside import parts
+from tests.support.worlds import HOME, KEYS, SPRAY, client, content
 from trickles.client import Client, ClientConfig
 from trickles.client.parts import Parts
 from trickles.limits import DEFAULT_LIMITS

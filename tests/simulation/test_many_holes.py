@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, REQUEST, client, content, files
+from tests.support.worlds import HOME, REQUEST, client, content, files
 from trickles.testing import MILLISECOND, SECOND, TEN_MEGABIT, Fetch, Simulation
 
 BODY = content(300_000)

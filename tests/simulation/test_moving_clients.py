@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.services import Lines, request
-from tests.simulation.worlds import HOME, SPRAY, client, content, download, listener
 from tests.support.inside import parts
+from tests.support.worlds import HOME, SPRAY, client, content, download, listener
 from trickles.client import Client, ClientConfig
 from trickles.testing import (
     MILLISECOND,

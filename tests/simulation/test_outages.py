@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, SPRAY, content, download
+from tests.support.worlds import HOME, SPRAY, content, download
 from trickles.client import ClientConfig
 from trickles.testing import (
     MILLISECOND,

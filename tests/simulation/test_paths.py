@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, SPRAY, content, download
 from tests.simulation.yardstick import slowness
+from tests.support.worlds import HOME, SPRAY, content, download
 from trickles.client import ClientConfig
 from trickles.testing import (
     MILLISECOND,
@@ -122,7 +122,7 @@ def test_a_path_that_shrinks_goes_on_with_small_datagrams(mtu: int) -> None:
     def shrinking(simulation: Simulation) -> Report:
         def arrange(simulation: Simulation, client: ClientHost) -> None:
             def shrink() -> None:
-                for link in (*client.outgoing, *client.incoming):
+                for link in simulation.world.links:
                     link.spec = replace(link.spec, mtu=mtu)
 
             simulation.clock.after(30 * MILLISECOND, shrink)

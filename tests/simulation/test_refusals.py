@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.services import Refuser
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, listener
 from tests.support.toys import File
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, listener
 from trickles.client import ClientConfig
 from trickles.service import Event, Refusal
 from trickles.testing import (

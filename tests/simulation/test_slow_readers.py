@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, REQUEST, SPRAY, client, content, files
 from tests.support.inside import parts
+from tests.support.worlds import HOME, REQUEST, SPRAY, client, content, files
 from trickles.client import Client, ClientConfig
 from trickles.limits import Limits
 from trickles.testing import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, REQUEST, ROUGH, SPRAY, client, content, download, listener
+from tests.support.worlds import HOME, REQUEST, ROUGH, SPRAY, client, content, download, listener
 from trickles.client import ClientConfig
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply
 from trickles.testing import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.worlds import HOME, content, download
+from tests.support.worlds import HOME, content, download
 from trickles.client import Policy
 from trickles.testing import MILLISECOND, SECOND, LinkSpec, ReplicaSpec, Report, Simulation, run_scenario
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.simulation.services import answer, served
-from tests.simulation.worlds import HOME, SPRAY, client, content, listener
+from tests.support.worlds import HOME, SPRAY, client, content, listener
 from trickles.client import ClientConfig
 from trickles.service import Continuation, Event, Reply
 from trickles.spool import MemorySpool, SpoolFull

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.services import Lines, Refuser, request
 from tests.simulation.test_anything import Use, add_fleet, befall, some_client, some_use, some_wire, wander
 from tests.simulation.test_deferred import Slowly
-from tests.simulation.worlds import client
+from tests.support.worlds import client
 from trickles.service import Event, Refusal, Service
 from trickles.testing import (
     MILLISECOND,

@@ -1,6 +1,7 @@
-"""Transfers on the toy network as a capture at the client would show them, and capture files made of them."""
+"""Transfers in the simulator as a capture at the client would show them, and capture files made of them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +11,27 @@ from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 
 from tests.support.fleetkeys import WALL
-from tests.support.toynet import CLIENT, SPRAY, Toynet, fleet
+from tests.support.net import CLIENT, SPRAY, Net, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig
+from trickles.testing import Clock
+from trickles.testing.packet import Packet, forward
 from trickles.tools import Captured
 from trickles.wire.kinds import Address
 
 
-class RecordedNet(Toynet):
-    """Keeps what the client sent and what reached it."""
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A hop beside the client that keeps what passes."""
 
-    captured: list[Captured]
+    clock: Clock
+    captured: list[Captured] = field(default_factory=list)
 
-    def _launch(self, source: Address, destination: Address, datagram: bytes) -> None:
-        if source == self.source:
-            self._note(source, destination, datagram)
-        super()._launch(source, destination, datagram)
-
-    def _arrive(self, source: Address, destination: Address, datagram: bytes) -> None:
-        if destination == self.source:
-            self._note(source, destination, datagram)
-        super()._arrive(source, destination, datagram)
-
-    def _note(self, source: Address, destination: Address, datagram: bytes) -> None:
-        seen = Captured(WALL + self.now, source, destination, datagram, len(datagram))
-        self.captured = [*getattr(self, "captured", []), seen]
+    def send(self, packet: Packet) -> None:
+        """Note, and pass on."""
+        now, data = WALL + self.clock.now, packet.data
+        self.captured.append(Captured(now, packet.source, packet.destination, data, len(data)))
+        forward(packet)
 
 
 def recorded(
@@ -46,11 +43,12 @@ def recorded(
     client: Address = CLIENT,
 ) -> list[Captured]:
     """The datagrams of one download, in order; nothing overtakes anything."""
-    net = RecordedNet(fleet(File(body(size_bytes))), seed=seed, loss=loss, config=config, jitter_us=1)
-    net.source = client
+    net = Net(fleet(File(body(size_bytes))), seed=seed, loss=loss, config=config, address=client)
+    tap = Tap(net.simulation.clock)
+    net.insert(tap, tap)
     net.run()
     assert net.outcome == "end"
-    return net.captured
+    return tap.captured
 
 
 def frame(each: Captured) -> Any:
@@ -66,6 +64,3 @@ def frame(each: Captured) -> Any:
 def write_capture(path: Path, captured: Iterable[Captured]) -> None:
     """A pcap file of Ethernet frames."""
     wrpcap(str(path), [frame(each) for each in captured])
-
-
-__all__ = ["RecordedNet", "frame", "recorded", "write_capture"]

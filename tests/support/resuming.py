@@ -1,10 +1,10 @@
-"""Connections that die and are resumed from a snapshot, on the toy network; no request number may come twice."""
+"""Connections that die and are resumed from a snapshot, in the simulator; no request number may come twice."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.support.inside import parts
-from tests.support.toynet import Toynet
+from tests.support.net import Net
 from trickles.client import Client, ClientConfig, Snapshot, parse_snapshot_untrusted
 from trickles.service import Continuation, Event, Reply
 from trickles.wire.kinds import Kind
@@ -58,9 +58,8 @@ def copied(snapshot: Snapshot) -> Snapshot:
     return again
 
 
-def resume(net: Toynet, snapshot: Snapshot, config: ClientConfig, received_bytes: int) -> None:
+def resume(net: Net, snapshot: Snapshot, config: ClientConfig, received_bytes: int) -> None:
     """The client is dead, and another one goes on from a snapshot that it took when it had given so much out."""
     dead = net.client
-    net.client = Client.resume(list(net.listeners), copied(snapshot), config)
-    del net.received[received_bytes:]
+    net.resume(Client.resume(net.addresses, copied(snapshot), config), received_bytes)
     assert parts(net.client).session.identity == parts(dead).session.identity

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fleetkeys import entropy, epoch
 from tests.support.inside import parts
-from tests.support.toynet import HOME, SPRAY, Toynet, fleet
+from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import Client, ClientConfig, Failed, Policy
 from trickles.client.requests import InFlight
@@ -62,7 +62,7 @@ def test_seven_copies_of_a_refusal_change_nothing(
     config: ClientConfig, reason: Refusal, numbers: tuple[int, ...]
 ) -> None:
     plain, echoed = (
-        Toynet(fleet(Sometimes(reason, *numbers)), config=config, jitter_us=1, **tampered)  # type: ignore[arg-type]
+        Net(fleet(Sometimes(reason, *numbers)), config=config, **tampered)  # type: ignore[arg-type]
         for tampered in ({}, {"tamper": Echo(Kind.REFUSAL)})
     )
     assert plain.run() == echoed.run() == CONTENT
@@ -275,7 +275,6 @@ class Early(Patient):
 
 
 def test_copies_of_early_word_that_work_goes_on_keep_no_hello_waiting() -> None:
-    net = Toynet(fleet(Early(), 1), config=HOME, jitter_us=1)
     notices: list[bytes] = []
 
     def hold(datagram: bytes, upward: bool) -> Iterable[bytes]:
@@ -283,7 +282,7 @@ def test_copies_of_early_word_that_work_goes_on_keep_no_hello_waiting() -> None:
             notices.append(datagram)
         return (datagram,) if upward or len(notices) < 2 else ()
 
-    net._tamper = hold
+    net = Net(fleet(Early(), 1), config=HOME, tamper=hold)
     net.run(until_us=SECOND)
     assert notices
     before = net.client.next_timeout()
@@ -294,7 +293,7 @@ def test_copies_of_early_word_that_work_goes_on_keep_no_hello_waiting() -> None:
 
 def test_a_hello_that_is_refused_everywhere_still_ends_the_connection() -> None:
     for count in (1, 2, 3):
-        net = Toynet(fleet(Refusing(Refusal.NOT_HERE), count), config=HOME, tamper=Echo(Kind.REFUSAL))
+        net = Net(fleet(Refusing(Refusal.NOT_HERE), count), config=HOME, tamper=Echo(Kind.REFUSAL))
         net.run()
         assert net.outcome == "no replica can continue"
         assert net.client.statistics()["refused_not_here"] == max(2 * count, 8)

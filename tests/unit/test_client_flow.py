@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support.inside import parts
-from tests.support.toynet import HOME, Toynet, fleet
+from tests.support.net import HOME, Net, fleet
 from tests.support.toys import File, Seen, Tape, body
 from trickles.client import ClientConfig
 from trickles.limits import SECOND, Limits
@@ -13,6 +13,7 @@ from trickles.service import Continuation, Event, Reply
 from trickles.wire.kinds import Kind
 
 CONTENT = body(300_000)
+HOUR = 3600 * SECOND
 
 
 def config(window: int = 4 << 20, probe_sizes: tuple[int, ...] = ()) -> ClientConfig:
@@ -21,14 +22,9 @@ def config(window: int = 4 << 20, probe_sizes: tuple[int, ...] = ()) -> ClientCo
 
 @pytest.mark.parametrize("window", [4_000, 20_000, 100_000])
 def test_a_reader_that_takes_nothing_is_sent_no_more_than_its_window(window: int) -> None:
-    net = Toynet(fleet(Tape(), 1), config=config(window), jitter_us=1)
-    net.client.write(b"GET\n")
-    net.client.connect(now=0)
-    for _ in range(3_000):
-        for datagram, replica in net.client.datagrams_to_send(now=net.now):
-            net.launch(net.source, replica, datagram)
-        if not net.step():
-            break
+    net = Net(fleet(Tape(), 1), config=config(window))
+    net.host.pause(HOUR)
+    net.run(until_us=HOUR - 1)
     output = parts(net.client).output.arrived
     assert output.next_offset == output.ready_bytes == window
     assert net.client.next_timeout() is None  # nothing to wait for: it costs nobody anything
@@ -36,7 +32,7 @@ def test_a_reader_that_takes_nothing_is_sent_no_more_than_its_window(window: int
 
 @pytest.mark.parametrize("window", [4_000, 20_000])
 def test_taking_opens_the_window_again(window: int) -> None:
-    net = Toynet(fleet(File(CONTENT), 1), config=config(window), jitter_us=1)
+    net = Net(fleet(File(CONTENT), 1), config=config(window))
     assert net.run() == CONTENT
 
 
@@ -59,7 +55,7 @@ class Narrow:
 def test_datagrams_grow_to_what_the_path_carries(path: int, used: int) -> None:
     narrow = Narrow(path)
     content = body(2_000_000)
-    net = Toynet(fleet(File(content), 1), config=config(probe_sizes=(1472, 8972, 65_507)), jitter_us=1, tamper=narrow)
+    net = Net(fleet(File(content), 1), config=config(probe_sizes=(1472, 8972, 65_507)), tamper=narrow)
     assert net.run() == content
     assert narrow.largest == used
     assert net.client.statistics()["datagram_bytes"] == used
@@ -69,7 +65,7 @@ def test_datagrams_grow_to_what_the_path_carries(path: int, used: int) -> None:
 def test_a_path_that_becomes_narrower_stops_nothing_for_long(since: int) -> None:
     narrow = Narrow(1300, since)
     content = body(2_000_000)
-    net = Toynet(fleet(File(content), 1), config=config(probe_sizes=(8972,)), jitter_us=1, tamper=narrow)
+    net = Net(fleet(File(content), 1), config=config(probe_sizes=(8972,)), tamper=narrow)
     assert net.run() == content, f"{net.outcome} {net.client.statistics()}"
     assert narrow.largest == 8972
     assert net.now < 30 * SECOND
@@ -102,7 +98,7 @@ class Echo:
 @pytest.mark.parametrize("lines", [[b"one\n"], [b"one\n", b"two\n", b"three\n"], [b"%d\n" % n for n in range(40)]])
 @pytest.mark.parametrize("together", [True, False], ids=["together", "one by one"])
 def test_every_line_is_answered_once_and_in_order(lines: list[bytes], together: bool) -> None:
-    net = Toynet(fleet(Echo()), config=HOME, loss=0.02, jitter_us=1)
+    net = Net(fleet(Echo()), config=HOME, loss=0.02)
     if together:
         assert net.run(b"".join(lines), ends=True) == b"".join(lines)
     else:
@@ -117,7 +113,7 @@ def test_every_line_is_answered_once_and_in_order(lines: list[bytes], together: 
 
 def test_an_end_of_input_alone_is_told() -> None:
     seen = Seen(Echo().handle)
-    net = Toynet(fleet(seen, 1), config=HOME, jitter_us=1)
+    net = Net(fleet(seen, 1), config=HOME)
     net.run(b"one\n")
     assert net.outcome == ""
     net.client.write_eof()
@@ -128,7 +124,7 @@ def test_an_end_of_input_alone_is_told() -> None:
 
 def test_input_that_was_consumed_is_not_sent_again() -> None:
     seen = Seen(Echo().handle)
-    net = Toynet(fleet(seen, 1), config=HOME, jitter_us=1)
+    net = Net(fleet(seen, 1), config=HOME)
     net.run(b"one\ntwo\n", ends=True)
     assert net.received == b"one\ntwo\n"
     offered = [(event.input_offset, event.input) for event in seen.events if event.input]
@@ -137,7 +133,7 @@ def test_input_that_was_consumed_is_not_sent_again() -> None:
 
 
 def test_a_line_in_pieces_is_put_together() -> None:
-    net = Toynet(fleet(Echo(), 1), config=HOME, jitter_us=1)
+    net = Net(fleet(Echo(), 1), config=HOME)
     assert net.run(b"on") == b""
     net.client.write(b"e")
     assert net.go_on() == b""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.fleetkeys import entropy, epoch
 from tests.support.inside import parts
-from tests.support.toynet import HOME, SPRAY, Toynet, fleet
+from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.toys import File, body
 from trickles.client import Client, ClientConfig, Data, Failed, Policy
 from trickles.limits import Limits
@@ -70,8 +70,8 @@ class Replays(Enemy):
         return [self.chance.choice(self.seen) for _ in range(3)]
 
 
-def survives(enemy: Enemy, seed: int, config: ClientConfig = HOME) -> Toynet:
-    net = Toynet(fleet(File(CONTENT), seed=seed), seed=seed, config=config, loss=0.01, jitter_us=1, tamper=enemy)
+def survives(enemy: Enemy, seed: int, config: ClientConfig = HOME) -> Net:
+    net = Net(fleet(File(CONTENT)), seed=seed, config=config, loss=0.01, tamper=enemy)
     assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"
     assert net.outcome == "end", f"seed {seed}"
     return net
@@ -94,7 +94,7 @@ def test_forged_refusals_make_a_client_send_no_more_than_they_cost() -> None:
 
 
 def test_what_is_not_from_a_replica_is_not_even_opened() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME)
+    net = Net(fleet(File(CONTENT)), config=HOME)
     stranger = ("203.0.113.9", 443)
     original = net.client.receive_datagram
 
@@ -120,7 +120,7 @@ def test_packets_that_come_seconds_late_change_no_byte() -> None:
             return (datagram, *old)
         return (datagram,)
 
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=delay)
+    net = Net(fleet(File(CONTENT)), config=HOME, tamper=delay)
     assert net.run() == CONTENT
 
 
@@ -136,12 +136,13 @@ def test_no_request_number_is_used_twice_and_no_request_is_larger_than_the_path_
                 assert len(datagram) <= 1200
             return (datagram,)
 
-        net = Toynet(
-            fleet(File(CONTENT, pad=650 * (seed % 2)), seed=seed),
+        net = Net(
+            fleet(File(CONTENT, pad=650 * (seed % 2))),
             seed=seed,
             config=SPRAY,
             loss=0.08,
             duplicate=0.05,
+            shuffle_us=50,
             tamper=watch,
         )
         assert net.run() == CONTENT, f"seed {seed}"

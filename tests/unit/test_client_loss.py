@@ -7,27 +7,26 @@ import pytest
 
 from tests.support.fleetkeys import ring
 from tests.support.inside import parts
+from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.replica_program import Lines, tape
-from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, Patient, Refusing, body
 from trickles.client import ClientConfig
 from trickles.limits import MILLISECOND, SECOND
-from trickles.listener import Listener
 from trickles.service import Continuation, Deferred, Event, Refusal, Reply
-from trickles.wire.kinds import Address, Burst, Kind, ResponseFlag
+from trickles.testing import kill_at, outage
+from trickles.wire.kinds import Kind, ResponseFlag
 from trickles.wire.response import HEADER
 
 CONTENT = body(120_000)
-FIRST, SECOND_REPLICA = ("10.0.0.1", 443), ("10.0.0.2", 443)
 
 
-def counted(net: Toynet, name: str) -> int:
+def counted(net: Net, name: str) -> int:
     value = net.client.statistics().get(name, 0)
     assert isinstance(value, int)
     return value
 
 
-def whole(net: Toynet) -> None:
+def whole(net: Net) -> None:
     assert net.run() == CONTENT, f"{net.outcome} {net.client.statistics()}"
     assert net.outcome == "end"
 
@@ -49,21 +48,21 @@ class Dropping:
 
 @pytest.mark.parametrize("number", range(1, 90))
 def test_any_one_packet_of_the_server_may_be_lost(number: int) -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(number))
+    net = Net(fleet(File(CONTENT)), config=HOME, tamper=Dropping(number))
     whole(net)
     assert net.now < 600 * MILLISECOND
 
 
 @pytest.mark.parametrize("number", range(1, 20))
 def test_any_one_request_may_be_lost(number: int) -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(number, upward=True))
+    net = Net(fleet(File(CONTENT)), config=HOME, tamper=Dropping(number, upward=True))
     whole(net)
     assert net.now < 600 * MILLISECOND
 
 
 @pytest.mark.parametrize("first", range(2, 60, 3))
 def test_bursts_of_loss_cost_time_and_no_bytes(first: int) -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(*range(first, first + 12)))
+    net = Net(fleet(File(CONTENT)), config=HOME, tamper=Dropping(*range(first, first + 12)))
     whole(net)
 
 
@@ -87,14 +86,14 @@ class Last:
         return (datagram,)
 
 
-def window_of(net: Toynet) -> int:
+def window_of(net: Net) -> int:
     board = parts(net.client).flight.board
     return board.course.window(board.cursor)
 
 
 def test_a_loss_at_the_end_is_mended_by_a_repeat_and_shown_by_what_follows() -> None:
     losing = Last(30_000)
-    net = Toynet(fleet(Lines(), 1), config=HOME, jitter_us=1, tamper=losing)
+    net = Net(fleet(Lines(), 1), config=HOME, tamper=losing)
     assert bytes(net.run(b"get 30000\n")) == tape(0, 30_000)
     assert (losing.lost, losing.repeats, counted(net, "timeouts")) == (True, 1, 0)
     window = window_of(net)
@@ -106,13 +105,13 @@ def test_a_loss_at_the_end_is_mended_by_a_repeat_and_shown_by_what_follows() -> 
 
 
 def test_one_loss_halves_the_window_once_and_needs_no_timeout() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1, tamper=Dropping(40))
+    net = Net(fleet(File(CONTENT)), config=HOME, tamper=Dropping(40))
     whole(net)
     assert (counted(net, "lost"), counted(net, "timeouts")) == (1, 0)
 
 
 def test_nothing_lost_nothing_repeated() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    net = Net(fleet(File(CONTENT)), config=HOME)
     whole(net)
     assert [counted(net, name) for name in ("lost", "repeats", "probes", "timeouts", "failovers")] == [0] * 5
 
@@ -121,12 +120,12 @@ def test_nothing_lost_nothing_repeated() -> None:
 def test_packets_that_overtake_the_continuation_of_a_restart_wait_for_it() -> None:
     """The first three packets of an episode carry its continuation; those behind them are proved under it only."""
     for seed in range(60):
-        net = Toynet(fleet(File(CONTENT), seed=seed), seed=seed, config=HOME, jitter_us=400)
+        net = Net(fleet(File(CONTENT)), seed=seed, config=HOME, shuffle_us=400)
         assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"
 
 
 def test_reordering_is_learned_and_costs_little() -> None:
-    net = Toynet(fleet(File(body(400_000))), config=HOME, jitter_us=3_000)
+    net = Net(fleet(File(body(400_000))), config=HOME, shuffle_us=3_000)
     assert net.run() == body(400_000)
     assert counted(net, "timeouts") == 0
 
@@ -134,46 +133,11 @@ def test_reordering_is_learned_and_costs_little() -> None:
 # death
 
 
-class Mortal:
-    """Some replicas hear nothing from some moment on, and perhaps come back."""
-
-    def __init__(self, net: Toynet, deaths: dict[tuple[str, int], tuple[int, int]], *, icmp: bool) -> None:
-        self.net, self.deaths, self.icmp = net, deaths, icmp
-        self.living = dict(net.listeners)
-        net.before_step = self.step
-
-    def step(self) -> None:
-        for replica, (dies, returns) in self.deaths.items():
-            dead = dies <= self.net.now < returns
-            if dead and replica in self.net.listeners:
-                self.net.listeners[replica] = Deaf(self.living[replica])
-                if self.icmp:
-                    self.net.client.receive_unreachable(replica, now=self.net.now)
-            elif not dead:
-                self.net.listeners[replica] = self.living[replica]
-
-
-class Deaf(Listener):
-    """A dead replica: whatever it is sent, nothing comes back."""
-
-    def __init__(self, living: Listener) -> None:
-        self.counters = living.counters
-
-    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
-        return []
-
-    def poll(self, now: int) -> list[Burst]:
-        return []
-
-    def next_timeout(self) -> int | None:
-        return None
-
-
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 @pytest.mark.parametrize("dies", range(0, 120_000, 10_500))
 def test_a_replica_that_dies_at_any_moment_costs_a_probe_and_no_bytes(dies: int, config: ClientConfig) -> None:
-    net = Toynet(fleet(File(CONTENT)), config=config, jitter_us=1)
-    Mortal(net, {FIRST: (dies, 1 << 60)}, icmp=False)
+    net = Net(fleet(File(CONTENT)), config=config)
+    kill_at(net.simulation, net.replicas[0], dies)
     whole(net)
     assert counted(net, "timeouts") == 0
 
@@ -182,8 +146,8 @@ def test_a_replica_that_dies_at_any_moment_costs_a_probe_and_no_bytes(dies: int,
 def test_an_explicit_sign_of_death_costs_less_than_a_probe(dies: int) -> None:
     stalls = []
     for icmp in (True, False):
-        net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
-        Mortal(net, {FIRST: (dies, 1 << 60)}, icmp=icmp)
+        net = Net(fleet(File(CONTENT)), config=HOME)
+        kill_at(net.simulation, net.replicas[0], dies, unreachable=icmp)
         whole(net)
         stalls.append(counted(net, "longest_stall_us"))
     assert stalls[0] <= stalls[1]
@@ -192,25 +156,24 @@ def test_an_explicit_sign_of_death_costs_less_than_a_probe(dies: int) -> None:
 
 def test_replicas_that_die_and_return_all_the_time_serve_on() -> None:
     for seed in range(15):
-        chance, net = Random(seed), Toynet(fleet(File(CONTENT), 3, seed=seed), seed=seed, config=SPRAY, loss=0.01)
-        Mortal(
-            net,
-            {replica: (start := chance.randrange(200_000), start + 150_000) for replica in net.listeners},
-            icmp=bool(seed % 2),
-        )
+        chance, net = Random(seed), Net(fleet(File(CONTENT), 3), seed=seed, loss=0.01, shuffle_us=50)
+        for replica in net.replicas:
+            outage(net.simulation, replica, chance.randrange(200_000), 150_000, unreachable=bool(seed % 2))
         assert net.run() == CONTENT, f"seed {seed}: {net.outcome}"
 
 
 def test_when_all_are_dead_for_a_while_it_goes_on_when_one_is_back() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
-    Mortal(net, {FIRST: (50_000, 9 * SECOND), SECOND_REPLICA: (45_000, 1 << 60)}, icmp=False)
+    net = Net(fleet(File(CONTENT)), config=HOME)
+    outage(net.simulation, net.replicas[0], 50_000, 9 * SECOND - 50_000)
+    kill_at(net.simulation, net.replicas[1], 45_000)
     whole(net)
     assert net.now > 9 * SECOND
 
 
 def test_when_all_are_dead_for_good_it_says_so_in_time() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
-    Mortal(net, {FIRST: (50_000, 1 << 60), SECOND_REPLICA: (45_000, 1 << 60)}, icmp=False)
+    net = Net(fleet(File(CONTENT)), config=HOME)
+    kill_at(net.simulation, net.replicas[0], 50_000)
+    kill_at(net.simulation, net.replicas[1], 45_000)
     received = net.run()
     assert CONTENT.startswith(received)
     assert net.outcome == "no replica answers"
@@ -237,9 +200,9 @@ class Ends:
 @pytest.mark.parametrize("idle", [31 * SECOND, 3600 * SECOND])
 def test_after_an_idle_hour_one_lost_packet_costs_a_probe_and_not_the_connection(idle: int, lost: int) -> None:
     dropping = Dropping()
-    net = Toynet(fleet(Ends()), config=HOME, jitter_us=1, tamper=dropping)
+    net = Net(fleet(Ends()), config=HOME, tamper=dropping)
     assert net.run(b"one\n") == b"one\n"
-    net.now += idle
+    net.idle(idle)
     dropping.numbers = set(range(dropping.count + 1, dropping.count + 1 + lost))
     net.client.write(b"two\n")
     assert net.go_on() == b"one\ntwo\n", net.outcome
@@ -250,7 +213,7 @@ class Frameless:
 
     def __init__(self) -> None:
         self.until = 0
-        self.net: Toynet | None = None
+        self.net: Net | None = None
 
     def __call__(self, datagram: bytes, upward: bool) -> Iterable[bytes]:
         framed = datagram[0] == Kind.RESPONSE and datagram[1] & ResponseFlag.TRANSPORT
@@ -260,23 +223,23 @@ class Frameless:
 
 def test_numbers_of_a_restart_that_was_given_up_are_no_part_of_any_proof() -> None:
     losing = Frameless()
-    net = Toynet(fleet(Lines()), config=HOME, jitter_us=1, tamper=losing)
+    net = Net(fleet(Lines()), config=HOME, tamper=losing)
     losing.net = net
     assert len(net.run(b"get 30000\n")) == 30_000
-    net.now += 5 * SECOND
+    net.idle(5 * SECOND)
     losing.until = net.now + 3 * SECOND
     net.client.write(b"get 60000\n")
     assert bytes(net.go_on()) == tape(0, 30_000) + tape(0, 60_000), net.outcome
-    assert [listener.counters["dropped.bad_proof"] for listener in net.listeners.values()] == [0, 0]
+    assert [listener.counters["dropped.bad_proof"] for listener in net.listeners] == [0, 0]
     assert counted(net, "timeouts") > 0
 
 
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConfig) -> None:
-    net = Toynet(fleet(Ends()), config=config, jitter_us=1)
+    net = Net(fleet(Ends()), config=config)
     assert net.run(b"one\n") == b"one\n"
-    net.now += 40 * SECOND
-    Mortal(net, {FIRST: (0, 1 << 60)}, icmp=False)
+    net.idle(40 * SECOND)
+    net.replicas[0].kill()
     for line in (b"two\n", b"three\n"):
         net.client.write(line)
         net.go_on()
@@ -284,9 +247,9 @@ def test_a_replica_that_died_while_nobody_asked_costs_a_probe(config: ClientConf
 
 
 def test_when_no_replica_knows_the_epoch_any_more_it_gives_up() -> None:
-    net = Toynet(fleet(File(CONTENT)), config=HOME, jitter_us=1)
+    net = Net(fleet(File(CONTENT)), config=HOME)
     net.run(until_us=30_000)
-    for listener in net.listeners.values():
+    for listener in net.listeners:
         listener.replace_keyring(ring(2))
     net.go_on(until_us=90 * SECOND)
     assert net.outcome
@@ -309,18 +272,18 @@ class Stubborn:
 
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_a_busy_replica_is_asked_again_later(times: int) -> None:
-    net = Toynet(fleet(Stubborn(Refusal.BUSY, times), 1), config=HOME, jitter_us=1)
+    net = Net(fleet(Stubborn(Refusal.BUSY, times), 1), config=HOME)
     whole(net)
 
 
 def test_content_that_is_not_here_is_elsewhere() -> None:
-    here, there = fleet(Refusing(Refusal.NOT_HERE), 1)[0], fleet(File(CONTENT), 1)[0]
-    for listeners in ([here, there], [there, here]):
-        whole(Toynet(listeners, config=HOME, jitter_us=1))
+    here, there = fleet(Refusing(Refusal.NOT_HERE), 1), fleet(File(CONTENT), 1)
+    for replicas in (here + there, there + here):
+        whole(Net(replicas, config=HOME))
 
 
 def test_one_address_may_stand_for_many_replicas_of_which_some_lack_the_content() -> None:
-    whole(Toynet(fleet(Stubborn(Refusal.NOT_HERE, 5), 1), config=HOME, jitter_us=1))
+    whole(Net(fleet(Stubborn(Refusal.NOT_HERE, 5), 1), config=HOME))
 
 
 class Behind(Stubborn):
@@ -331,25 +294,25 @@ class Behind(Stubborn):
 
 
 def test_one_address_may_stand_for_many_replicas_of_which_some_lack_the_epoch() -> None:
-    whole(Toynet(fleet(Behind(Refusal.EPOCH, 25), 1), config=HOME, jitter_us=1))
+    whole(Net(fleet(Behind(Refusal.EPOCH, 25), 1), config=HOME))
 
 
 def test_a_rotation_has_ten_seconds_to_reach_all_replicas() -> None:
-    net = Toynet(fleet(Behind(Refusal.EPOCH, 10_000)), config=HOME, jitter_us=1)
+    net = Net(fleet(Behind(Refusal.EPOCH, 10_000)), config=HOME)
     assert 0 < len(net.run()) < len(CONTENT)
     assert net.outcome == "no replica can continue"
     assert 10 * SECOND < net.now < 11 * SECOND
 
 
 def test_content_that_is_nowhere_ends_the_connection() -> None:
-    net = Toynet(fleet(Refusing(Refusal.NOT_HERE)), config=HOME, jitter_us=1)
+    net = Net(fleet(Refusing(Refusal.NOT_HERE)), config=HOME)
     assert net.run() == b""
     assert net.outcome == "no replica can continue"
     assert net.now < 5 * SECOND
 
 
 def test_what_is_gone_ends_the_connection_at_once() -> None:
-    net = Toynet(fleet(Refusing(Refusal.GONE)), config=HOME, jitter_us=1)
+    net = Net(fleet(Refusing(Refusal.GONE)), config=HOME)
     assert net.run() == b""
     assert net.outcome == "gone"
     assert net.now < SECOND
@@ -368,7 +331,7 @@ class Slow(Patient):
 
 def test_a_service_at_work_is_waited_for_without_bothering_another() -> None:
     service = Slow()
-    net = Toynet(fleet(service), config=HOME, jitter_us=1)
+    net = Net(fleet(service), config=HOME)
 
     def work() -> None:
         if net.now > 8 * SECOND:
@@ -378,6 +341,6 @@ def test_a_service_at_work_is_waited_for_without_bothering_another() -> None:
 
     net.before_step = work
     whole(net)
-    assert [listener.counters["answered"] > 1 for listener in net.listeners.values()] == [True, False]
+    assert [listener.counters["answered"] > 1 for listener in net.listeners] == [True, False]
     assert counted(net, "refused_working") >= 7
     assert [counted(net, name) for name in ("probes", "repeats", "timeouts")] == [0, 0, 0]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.support.fleetkeys import WALL, ring
-from tests.support.toynet import CLIENT, Toynet, fleet
+from tests.support.net import CLIENT, Net, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig
 from trickles.client.pathmtu import MOST_PATHS, TRIES, WORTHWHILE_BYTES, PathMtu
@@ -34,7 +34,7 @@ class Sized:
 def test_a_size_that_is_known_and_proved_is_used_from_the_first_restart_on() -> None:
     proof = size_proof(ring(), address_bytes(CLIENT[0]), 8972, now=WALL, limits=DEFAULT_LIMITS)
     sized, config = Sized(), ClientConfig(datagram_bytes=8972, size_proof=proof, probe_sizes=())
-    net = Toynet(fleet(File(CONTENT), 1), config=config, jitter_us=1, tamper=sized)
+    net = Net(fleet(File(CONTENT), 1), config=config, tamper=sized)
     assert net.run() == CONTENT
     assert sized.sizes[3] == 8972  # after three packets that answer the hello
     assert sized.pings == 0
@@ -43,7 +43,7 @@ def test_a_size_that_is_known_and_proved_is_used_from_the_first_restart_on() -> 
 @pytest.mark.parametrize("proof", [0, 12345], ids=["no proof", "a false proof"])
 def test_a_size_that_is_known_and_not_proved_is_asked_for_at_once(proof: int) -> None:
     sized, config = Sized(), ClientConfig(datagram_bytes=8972, size_proof=proof, probe_sizes=(8972,))
-    net = Toynet(fleet(File(CONTENT), 1), config=config, jitter_us=1, tamper=sized)
+    net = Net(fleet(File(CONTENT), 1), config=config, tamper=sized)
     assert net.run() == CONTENT
     assert max(sized.sizes[: sized.sizes.index(PONG)]) == 1200
     assert max(sized.sizes) == net.client.statistics()["datagram_bytes"] == 8972
@@ -54,11 +54,12 @@ def test_a_size_that_is_known_and_not_proved_is_asked_for_at_once(proof: int) ->
 def test_a_client_that_moves_begins_with_small_datagrams_and_finds_out_anew() -> None:
     content = body(3_000_000)
     sized, config = Sized(), ClientConfig(probe_sizes=(8972,))
-    net = Toynet(fleet(File(content), 1), config=config, jitter_us=1, tamper=sized)
+    net = Net(fleet(File(content), 1), config=config, tamper=sized)
     net.run(until_us=1)
     while net.client.statistics()["datagram_bytes"] != 8972:
-        net.go_on(net.now + 1)
-    before, net.source = len(sized.sizes), ("198.51.100.7", 40_000)
+        net.walk(1)
+    before = len(sized.sizes)
+    net.move(("198.51.100.7", 40_000))
     assert net.go_on() == content
     moved = sized.sizes[before:]
     moved = moved[moved.index(1200) :]  # without what was on its way

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.fleetkeys import IDENTITY, entropy
 from tests.support.inside import parts
+from tests.support.net import HOME, Net, fleet
 from tests.support.resuming import Echo, Numbers, resume
-from tests.support.toynet import HOME, Toynet, fleet
 from tests.support.toys import File, Patient, body
 from trickles.client import Client, ClientConfig, Failed, Snapshot, parse_snapshot_untrusted
 from trickles.client.input import InputQueue
@@ -26,9 +26,9 @@ CONTENT = body(100_000)
 A, B = ("10.0.0.1", 443), ("10.0.0.2", 443)
 
 
-def midway(config: ClientConfig = HOME, until_us: int = 60_000) -> Toynet:
+def midway(config: ClientConfig = HOME, until_us: int = 60_000) -> Net:
     """A download that is under way."""
-    net = Toynet(fleet(File(CONTENT)), config=config, loss=0.02, jitter_us=1, tamper=Numbers())
+    net = Net(fleet(File(CONTENT)), config=config, loss=0.02, tamper=Numbers())
     net.run(until_us=until_us)
     assert 0 < len(net.received) < len(CONTENT)
     return net
@@ -56,9 +56,9 @@ def test_a_download_goes_on_at_the_byte_where_it_was_left(suite: Suite) -> None:
 
 def test_what_arrived_and_was_not_read_goes_along() -> None:
     net = midway()
-    net.step()
+    net.host.pause(SECOND)
     while not parts(net.client).output.arrived.ready_bytes:
-        net.step()
+        assert net.step()
     snapshot = net.client.snapshot()
     assert snapshot.output.ready == CONTENT[len(net.received) :][: len(snapshot.output.ready)] != b""
     resume(net, snapshot, HOME, len(net.received))
@@ -66,7 +66,7 @@ def test_what_arrived_and_was_not_read_goes_along() -> None:
 
 
 def test_an_idle_connection_says_nothing_until_there_is_something_to_say() -> None:
-    net = Toynet(fleet(Echo(b"one\ntwo\n")), config=HOME, tamper=Numbers())
+    net = Net(fleet(Echo(b"one\ntwo\n")), config=HOME, tamper=Numbers())
     assert net.run(b"one\n") == b"one\n"
     resume(net, net.client.snapshot(), HOME, len(net.received))
     assert net.client.is_idle
@@ -79,7 +79,7 @@ def test_an_idle_connection_says_nothing_until_there_is_something_to_say() -> No
 def test_an_unsafe_request_under_way_is_asked_for_under_the_same_key_and_offset() -> None:
     """A fleet runs it at most once by the connection's identity and the input's offset."""
     service = Patient()
-    net = Toynet(fleet(service, 1), config=HOME, tamper=Numbers())
+    net = Net(fleet(service, 1), config=HOME, tamper=Numbers())
     net.begin(b"POST 1\n")
     while not service.waiting:
         net.step()

@@ -10,8 +10,8 @@ import pytest
 from tests.support.desk import ROUND_TRIP, Desk, datagrams
 from tests.support.fleetkeys import WALL, entropy, epoch, ring
 from tests.support.limits import TEST_LIMITS
+from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.peer import Peer
-from tests.support.toynet import HOME, SPRAY, Toynet, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig
 from trickles.limits import Limits
@@ -82,11 +82,9 @@ def test_each_cache_is_bounded_by_its_limit() -> None:
 def test_losing_all_soft_state_at_any_moment_costs_nothing_but_time(config: ClientConfig) -> None:
     content = body(40_000)
     for seed in range(20):
-        listeners = fleet(File(content), seed=seed)
-        net = Toynet(listeners, seed=seed, loss=0.02, config=config)
-        chance = Random(seed)
+        net, chance = Net(fleet(File(content)), seed=seed, loss=0.02, shuffle_us=50, config=config), Random(seed)
 
-        def forget(listeners: list[Listener] = listeners, chance: Random = chance) -> None:
+        def forget(listeners: list[Listener] = net.listeners, chance: Random = chance) -> None:
             if chance.random() < 0.3:
                 chance.choice(listeners).drop_caches()
 
@@ -96,12 +94,12 @@ def test_losing_all_soft_state_at_any_moment_costs_nothing_but_time(config: Clie
 
 
 def test_a_listener_replaced_by_a_new_one_before_every_datagram_serves_all_the_same() -> None:
-    content, keyring, made = body(60_000), ring(), entropy()
-    net = Toynet(fleet(File(content), keyring=keyring), config=HOME)
+    content = body(60_000)
+    net = Net(fleet(File(content)), config=HOME, shuffle_us=50)
 
     def replace() -> None:
-        for address in net.listeners:
-            net.listeners[address] = Listener(keyring, File(content), entropy=made)
+        for replica in net.replicas:
+            replica.restart()
 
     net.before_step = replace
     assert net.run() == content

@@ -5,12 +5,11 @@ from random import Random
 
 import pytest
 
-from tests.support.fleetkeys import entropy, ring
+from tests.support.net import HOME, SPRAY, Net
 from tests.support.origins import FileServer, begun, body, get, origin
 from tests.support.site_folder import fill, store
-from tests.support.toynet import HOME, SPRAY, Toynet
+from tests.support.worlds import listener
 from trickles.client import ClientConfig
-from trickles.listener import Listener
 from trickles.service import Event, Refusal, Reply
 from trickleweb.files import StoreLimits
 from trickleweb.files.hashing import HashJob
@@ -50,12 +49,12 @@ class Handover:
         return reply
 
 
-def visited(tmp_path: Path, config: ClientConfig, hashed_at: int, gone_at: int, seed: int) -> tuple[Toynet, Handover]:
+def visited(tmp_path: Path, config: ClientConfig, hashed_at: int, gone_at: int, seed: int) -> tuple[Net, Handover]:
     one, other = Machine(tmp_path / "one"), Machine(tmp_path / "other")
     begun(other.origin, get("/large.bin"))
     other.hash()
     service = Handover(one, other, hashed_at, gone_at)
-    return Toynet([Listener(ring(), service, entropy=entropy(seed))], seed=seed, config=config), service
+    return Net([listener(service)], seed=seed, config=config, shuffle_us=50), service
 
 
 @pytest.mark.parametrize("config", [SPRAY, HOME], ids=["spray", "home"])

@@ -6,12 +6,11 @@ from random import Random
 
 import pytest
 
-from tests.support.fleetkeys import entropy, ring
+from tests.support.net import HOME, SPRAY, Net
 from tests.support.origins import HOST, FileServer, begun, body, get, origin
 from tests.support.site_folder import fill
-from tests.support.toynet import HOME, SPRAY, Toynet
+from tests.support.worlds import listener
 from trickles.client import ClientConfig
-from trickles.listener import Listener
 from trickles.service import Event, Reply
 
 LARGE = Random(1).randbytes(300_000)
@@ -35,11 +34,16 @@ def copies(tmp_path: Path, count: int = 2) -> list[FileServer]:
     return [origin(fill(tmp_path / str(at), TREE)) for at in range(count)]
 
 
-def net(origins: Sequence[FileServer], seed: int = 0, config: ClientConfig = SPRAY, **chances: float) -> Toynet:
+def net(
+    origins: Sequence[FileServer],
+    seed: int = 0,
+    config: ClientConfig = SPRAY,
+    loss: float = 0.0,
+    duplicate: float = 0.0,
+) -> Net:
     """A visit to replicas that share a keyring, each with all of the origins behind it."""
-    keys = ring()
-    listeners = [Listener(keys, Dice(origins, seed + at), entropy=entropy(seed + at)) for at in range(len(origins))]
-    return Toynet(listeners, seed=seed, config=config, **chances)  # type: ignore[arg-type]
+    replicas = [listener(Dice(origins, seed + at)) for at in range(len(origins))]
+    return Net(replicas, seed=seed, config=config, shuffle_us=50, loss=loss, duplicate=duplicate)
 
 
 @pytest.mark.parametrize("config", [SPRAY, HOME], ids=["spray", "home"])

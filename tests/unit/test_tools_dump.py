@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fleetkeys import ring
+from tests.support.net import SPRAY
 from tests.support.recording import recorded, write_capture
-from tests.support.toynet import SPRAY
 from trickles.cli import main
 from trickles.client import ClientConfig
 from trickles.drivers.keystore import save_keyring

@@ -8,9 +8,8 @@ from ipaddress import ip_address
 from trickles.testing.clock import Timer
 from trickles.testing.curve import DeliveryCurve
 from trickles.testing.endpoints import Application, ClientLike, data_of, failure_of
-from trickles.testing.link import Link
 from trickles.testing.network import Node
-from trickles.testing.packet import Address, Packet
+from trickles.testing.packet import Address, Hop, Packet
 from trickles.testing.stats import HostStats
 from trickles.testing.world import World
 
@@ -30,8 +29,8 @@ class ClientHost(Node):
         engine: ClientLike,
         application: Application,
         address: Address,
-        outgoing: Sequence[Link] = (),
-        incoming: Sequence[Link] = (),
+        outgoing: Sequence[Hop] = (),
+        incoming: Sequence[Hop] = (),
         batching: int | None = None,
     ) -> None:
         super().__init__(name, outgoing, incoming)

@@ -8,19 +8,19 @@ from typing import Literal
 from zlib import crc32
 
 from trickles.testing.clock import Clock
-from trickles.testing.link import Link
-from trickles.testing.packet import HEADER_BYTES, Address, Packet, forward
+from trickles.testing.packet import HEADER_BYTES, Address, Hop, Packet, forward
 
 Spray = Literal["random", "round_robin", "hash"]
 
 
 class Node:
-    """A host: what it sends crosses its `outgoing` links and then the receiver's `incoming` ones.
+    """A host: what it sends crosses its `outgoing` hops and then the receiver's `incoming` ones.
 
-    Between the two lies a core that costs nothing. Hosts that share a bottleneck list the same `Link`.
+    A hop is a `Link`, or whatever else handles packets on the way. Between the two lies a core that costs nothing.
+    Hosts that share a bottleneck list the same `Link`.
     """
 
-    def __init__(self, name: str, outgoing: Sequence[Link] = (), incoming: Sequence[Link] = ()) -> None:
+    def __init__(self, name: str, outgoing: Sequence[Hop] = (), incoming: Sequence[Hop] = ()) -> None:
         self.name = name
         self.outgoing = tuple(outgoing)
         self.incoming = tuple(incoming)

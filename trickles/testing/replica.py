@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from trickles.testing.clock import Timer
 from trickles.testing.endpoints import Birth, BurstLike, ListenerFactory, ListenerLike
-from trickles.testing.link import Link
 from trickles.testing.network import Node
-from trickles.testing.packet import HEADER_BYTES, Address, Packet
+from trickles.testing.packet import HEADER_BYTES, Address, Hop, Packet
 from trickles.testing.stats import HostStats
 from trickles.testing.world import World
 
@@ -22,8 +21,8 @@ UNREACHABLE = "port unreachable"
 class ReplicaSpec:
     """What a replica's host is like; the defaults are a perfect one next door."""
 
-    outgoing: tuple[Link, ...] = ()
-    incoming: tuple[Link, ...] = ()
+    outgoing: tuple[Hop, ...] = ()
+    incoming: tuple[Hop, ...] = ()
     skew: int = 0  # microseconds its wall clock is ahead
     service_time: int | Callable[[bytes], int] = 0  # CPU microseconds per datagram, as a number or by datagram
     backlog: int = 1_000  # datagrams the receive buffer holds

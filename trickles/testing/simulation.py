@@ -11,7 +11,7 @@ from trickles.testing.endpoints import Application, ClientLike, ListenerFactory
 from trickles.testing.journal import Journal
 from trickles.testing.link import Link
 from trickles.testing.network import Anycast, Network, Spray
-from trickles.testing.packet import Address
+from trickles.testing.packet import Address, Hop
 from trickles.testing.replica import Replica, ReplicaSpec
 from trickles.testing.report import Report, transfer_report
 from trickles.testing.seeds import Seeds
@@ -94,8 +94,8 @@ class Simulation:
         engine: ClientLike,
         application: Application,
         *,
-        outgoing: Sequence[Link] = (),
-        incoming: Sequence[Link] = (),
+        outgoing: Sequence[Hop] = (),
+        incoming: Sequence[Hop] = (),
         start: int = 0,
         address: Address | None = None,
         batching: int | None = None,
@@ -113,8 +113,8 @@ class Simulation:
 
     def add_tcp(
         self,
-        data_links: Sequence[Link],
-        ack_links: Sequence[Link],
+        data_links: Sequence[Hop],
+        ack_links: Sequence[Hop],
         *,
         start: int = 0,
         mss_bytes: int = 1_448,

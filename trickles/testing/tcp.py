@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trickles.testing.curve import DeliveryCurve
-from trickles.testing.link import Link
-from trickles.testing.packet import Address
+from trickles.testing.packet import Address, Hop
 from trickles.testing.tcp_receiver import TcpReceiver
 from trickles.testing.tcp_sender import TcpSender
 from trickles.testing.world import World
@@ -20,8 +19,8 @@ class TcpFlow:
         world: World,
         name: str,
         addresses: tuple[Address, Address],
-        data_links: Sequence[Link],
-        ack_links: Sequence[Link],
+        data_links: Sequence[Hop],
+        ack_links: Sequence[Hop],
         *,
         mss_bytes: int = 1_448,
         segments: int | None = None,

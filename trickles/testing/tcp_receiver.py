@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from trickles.testing.clock import MILLISECOND, Timer
 from trickles.testing.curve import DeliveryCurve
-from trickles.testing.link import Link
 from trickles.testing.network import Node
-from trickles.testing.packet import Address, Packet
+from trickles.testing.packet import Address, Hop, Packet
 from trickles.testing.world import World
 
 HEADER_BYTES = 52  # IPv4 20, TCP 20, timestamp option 12
@@ -42,7 +41,7 @@ class TcpReceiver(Node):
     """Acknowledges every second segment or after 40 ms, and at once while there are holes (RFC 5681, 4.2)."""
 
     def __init__(
-        self, world: World, name: str, address: Address, peer: Address, outgoing: Sequence[Link], mss_bytes: int
+        self, world: World, name: str, address: Address, peer: Address, outgoing: Sequence[Hop], mss_bytes: int
     ) -> None:
         super().__init__(name, outgoing)
         self.curve = DeliveryCurve()

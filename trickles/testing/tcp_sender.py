@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from trickles.testing.clock import MILLISECOND, SECOND, Timer
-from trickles.testing.link import Link
 from trickles.testing.network import Node
-from trickles.testing.packet import Address, Packet
+from trickles.testing.packet import Address, Hop, Packet
 from trickles.testing.tcp_receiver import HEADER_BYTES, Ack, Segment
 from trickles.testing.world import World
 
@@ -112,7 +111,7 @@ class TcpSender(Node):
         name: str,
         address: Address,
         peer: Address,
-        outgoing: Sequence[Link],
+        outgoing: Sequence[Hop],
         mss_bytes: int,
         segments: int | None,
     ) -> None:
