@@ -117,7 +117,7 @@ def test_what_a_replica_died_at_is_not_run_again_whatever_replicas_share(policy:
     @app.post("/pay")
     async def pay(_: Request) -> str:
         [fleet] = lives
-        [index] = [index for index, life in enumerate(fleet._lives) if life.server.busy]
+        [index] = [index for index, life in fleet._lives.items() if life.server.busy]
         ran.append(index)
         if len(ran) == 1:
             fleet.kill(index)

@@ -62,10 +62,11 @@ def test_a_fetch_fails_on_other_bytes_than_expected(content: bytes, reason: str)
 
 
 def test_a_fetch_may_expect_nothing_in_particular() -> None:
-    fetch = Fetch(b"x")
+    taken = bytearray()
+    fetch = Fetch(b"x", into=taken)
     simulation, client = setting(fetch, content=b"whatever")
     assert simulation.run_transfer(client).completed
-    assert fetch.received_bytes == 8
+    assert (fetch.received_bytes, bytes(taken)) == (8, b"whatever")
 
 
 def pairs(count: int) -> Iterable[tuple[bytes, bytes]]:

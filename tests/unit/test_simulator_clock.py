@@ -19,6 +19,17 @@ def test_events_run_by_time_and_then_in_the_order_they_were_asked_for(times: lis
     assert len(seen) == len(times)
 
 
+def test_a_clock_says_when_the_next_event_is_due() -> None:
+    clock = Clock()
+    due = [clock.next_at]
+    for when in (9, 5):
+        clock.at(when, lambda _: None, None)
+        due.append(clock.next_at)
+    assert due == [None, 9, 5]
+    clock.run(5)
+    assert [clock.next_at, clock.now] == [9, 5]
+
+
 def test_an_event_may_schedule_another_for_the_same_moment() -> None:
     clock = Clock()
     seen: list[int] = []

@@ -235,6 +235,38 @@ def test_a_deferred_reply_dies_with_its_process(way: str) -> None:
     assert probe.answers == []
 
 
+def test_a_factory_may_set_what_is_called_when_replies_are_ready() -> None:
+    called: list[int] = []
+
+    def made(birth: Birth) -> Deferring:
+        listener = Deferring(birth, "ready")
+
+        def ready() -> None:
+            called.append(birth.now())
+            birth.wake()
+
+        listener.on_ready = ready
+        return listener
+
+    simulation, replica, probe = setting(made)
+    probe.send(b"x", 10)
+    simulation.run(max_time=1_000)
+    assert probe.answers == [(60, b"1 60")]
+    assert called == [replica.now - simulation.now + 60]
+
+
+def test_the_wall_clock_begins_when_it_is_said() -> None:
+    simulation = Simulation(1, wall=5_000)
+    births: list[int] = []
+
+    def made(birth: Birth) -> Counting:
+        births.append(birth.now())
+        return Counting(birth)
+
+    simulation.add_replica(made, ReplicaSpec(skew=7))
+    assert births == [5_007]
+
+
 def test_a_reply_comes_from_the_address_that_was_asked() -> None:
     simulation, _, probe = setting()
     virtual = ("192.0.2.77", 4433)

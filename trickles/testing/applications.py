@@ -23,12 +23,23 @@ class Reader:
 
 
 class Fetch:
-    """Writes one request, half-closes, and reads to the end of the stream; `expected` is compared as it comes."""
+    """Writes one request, half-closes, and reads to the end of the stream.
 
-    def __init__(self, request: bytes, expected: bytes | None = None, *, read_rate: int | None = None) -> None:
+    What comes is compared with `expected`, and added to `into`.
+    """
+
+    def __init__(
+        self,
+        request: bytes,
+        expected: bytes | None = None,
+        *,
+        read_rate: int | None = None,
+        into: bytearray | None = None,
+    ) -> None:
         self.received_bytes = 0
         self._request = request
         self._expected = expected
+        self._into = into
         self._reader = Reader(read_rate)
 
     def start(self, session: Session) -> None:
@@ -40,6 +51,8 @@ class Fetch:
         data = data_of(event)
         if data is not None:
             self._check(session, data)
+            if self._into is not None:
+                self._into += data
             self._reader.took(session, len(data))
         elif is_end(event):
             if self._expected is not None and self.received_bytes != len(self._expected):

@@ -28,6 +28,11 @@ class Clock:
         self.events = 0  # scheduled so far; also the tie-break, so equal times run in the order they were asked for
         self._heap: list[tuple[int, int, Callable[[Any], object], Any]] = []
 
+    @property
+    def next_at(self) -> int | None:
+        """When the next event is due; None if there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def at(self, when: int, call: Callable[[T], object], argument: T) -> None:
         """Runs `call(argument)` at `when` microseconds; ValueError if that is already past."""
         if when < self.now:

@@ -1,8 +1,8 @@
 """What the simulator needs of the engines it drives, as structure: nothing here is inherited from.
 
 Optional members are used where an engine has them. Listener: `poll(now=)` for deferred replies, `on_ready` to set to
-what is to be called when there are some, `next_timeout()` for the wall-clock time `poll` is wanted at, `drop_caches()`,
-`counters`. Client: `connect(now=)` to begin with, `statistics()`.
+what is to be called when there are some (left as it is if the factory has set it), `next_timeout()` for the wall-clock
+time `poll` is wanted at, `drop_caches()`, `counters`. Client: `connect(now=)` to begin with, `statistics()`.
 """
 
 from __future__ import annotations

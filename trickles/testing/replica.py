@@ -82,7 +82,7 @@ class Replica(Node):
         self._hook: Callable[..., Sequence[BurstLike]] | None = getattr(self.listener, "poll", None)
         self._deadline: Callable[[], int | None] | None = getattr(self.listener, "next_timeout", None)
         self._forget: Callable[[], None] | None = getattr(self.listener, "drop_caches", None)
-        if hasattr(self.listener, "on_ready"):
+        if hasattr(self.listener, "on_ready") and self.listener.on_ready is None:
             self.listener.on_ready = birth.wake
 
     def stall(self, duration: int) -> None:

@@ -17,7 +17,7 @@ from trickles.testing.report import Report, transfer_report
 from trickles.testing.seeds import Seeds
 from trickles.testing.spec import LinkSpec
 from trickles.testing.tcp import TcpFlow
-from trickles.testing.world import World
+from trickles.testing.world import WALL, World
 
 PORT = 4433
 FIRST_CLIENT_PORT = 40_000
@@ -26,16 +26,23 @@ FIRST_CLIENT_PORT = 40_000
 class Simulation:
     """Build links and hosts, then `run`; everything that happens follows from `seed` alone.
 
-    `record` keeps a line per packet for the report; `payloads` takes packet contents into the digest too.
+    `record` keeps a line per packet for the report; `payloads` takes packet contents into the digest too. `wall` is the
+    wall-clock time at the start, microseconds since 1970.
     """
 
     def __init__(
-        self, seed: int, *, scenario: str = "simulation", record: bool = False, payloads: bool = False
+        self,
+        seed: int,
+        *,
+        scenario: str = "simulation",
+        record: bool = False,
+        payloads: bool = False,
+        wall: int = WALL,
     ) -> None:
         self.seed = seed
         self.scenario = scenario
         clock = Clock()
-        self.world = World(clock, Network(clock), Seeds(seed), Journal(record=record, payloads=payloads))
+        self.world = World(clock, Network(clock), Seeds(seed), Journal(record=record, payloads=payloads), wall)
         self.replicas: list[Replica] = []  # in the order they were added
         self.clients: list[ClientHost] = []
         self.flows: list[TcpFlow] = []

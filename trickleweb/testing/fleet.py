@@ -1,7 +1,8 @@
 """Virtual replicas of an application in one process, and one client whose packets they answer; no sockets, real keys.
 
-What replicas of a machine share is shared: keys, ledger, spool. Any of them may be killed between two packets; what
-takes its place knows nothing of what was before.
+The network is that of `trickles.testing`, in virtual time, which stands still while a program is at work. What replicas
+of a machine share is shared: keys, ledger, spool. Any of them may be killed between two packets; what takes its place
+knows nothing of what was before.
 """
 
 from __future__ import annotations
@@ -10,21 +11,20 @@ import asyncio
 import contextlib
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trickles import Client, ClientConfig, Keyring, Limits, Listener, Policy
-from trickles.client.events import Data, End, Failed
 from trickles.drivers.keystore import ephemeral_keyring, fleet_identity
-from trickles.testing import MemorySpool
+from trickles.testing import Birth, ClientHost, Fetch, LinkSpec, MemorySpool, Simulation
+from trickles.testing.packet import Packet, forward
 from trickleweb.application import Application
 from trickleweb.server import HttpService
 from trickleweb.stores import MemoryLedger, SharedMemory
 
-Address = tuple[str, int]
 Boundary = Callable[["VirtualFleet", int, int], None]
 _LOOK_S = 0.002  # at programs that are at work
+_WIRE = LinkSpec(delay=10)  # microseconds: what is under way arrives before a program is waited for
 _PATIENT = Limits(give_up_after=5_000_000)
 _SMALL = Limits(replay_bits=1 << 16)  # a fleet for each request would fill and free megabytes
 
@@ -40,12 +40,23 @@ class Transfer:
 
 
 @dataclass(slots=True)
-class Life:
-    """One process: its application, and a listener for it."""
+class _Boundaries:
+    """The last hop before the client: counts packets, and says so when each has been taken."""
 
-    application: Application
+    arrived: Callable[[int, tuple[str, int]], None]
+    packets: int = 0
+
+    def send(self, packet: Packet) -> None:
+        forward(packet)
+        self.packets += 1
+        self.arrived(self.packets, packet.source)
+
+
+@dataclass(slots=True)
+class Life:
+    """One process: its server, and its name in the ledger."""
+
     server: HttpService
-    listener: Listener
     owner: str
 
 
@@ -69,10 +80,10 @@ class VirtualFleet:
     spool: MemorySpool = field(default_factory=MemorySpool)
     errors: list[Exception] = field(default_factory=list)
     apart: bool = False
+    _simulation: Simulation = field(default_factory=lambda: Simulation(0))
     _memories: dict[int, SharedMemory] = field(default_factory=dict)
-    _lives: list[Life] = field(default_factory=list)
+    _lives: dict[int, Life] = field(default_factory=dict)
     _born: int = 0
-    _now: int = field(default_factory=lambda: time.time_ns() // 1000)
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
     _started: dict[int, Application] = field(default_factory=dict)
     _unstarted: list[Application] = field(default_factory=list)
@@ -80,11 +91,13 @@ class VirtualFleet:
 
     async def fetch(self, request: bytes) -> Transfer:
         """Send the request, half-close, and take the response to its end, or to where it breaks off."""
-        self._lives = [self._process(index) for index in range(self.replicas)]
+        self._simulation = Simulation(0, wall=time.time_ns() // 1000)
+        for _ in range(self.replicas):
+            self._simulation.add_replica(self._process)
         try:
             return await self._fetch(request)
         finally:
-            await asyncio.gather(*self._dying, *(life.server.close() for life in self._lives))
+            await asyncio.gather(*self._dying, *(life.server.close() for life in self._lives.values()))
             for application in self._started.values():
                 await application.shutdown()
 
@@ -92,24 +105,23 @@ class VirtualFleet:
         """End that replica's process as `kill -9` does; another one begins in its place, with nothing."""
         dead = self._lives[index]
         self._memory(index).dead.add(dead.owner)
-        dead.listener.on_ready = None
         self._dying.append(asyncio.get_running_loop().create_task(dead.server.close()))
-        self._lives[index] = self._process(index)
+        self._simulation.replicas[index].restart()
 
     def _memory(self, index: int) -> SharedMemory:
         return self._memories.setdefault(index, SharedMemory()) if self.apart else self.memory
 
-    def _process(self, index: int) -> Life:
+    def _process(self, birth: Birth) -> Listener:
         self._born += 1
         owner = f"process {self._born}"
         application = self.make()
         self._unstarted.append(application)
-        ledger = MemoryLedger(self._memory(index), owner)
+        ledger = MemoryLedger(self._memory(birth.index), owner)
         server = HttpService(
             application,
             ring=lambda: self.ring,
             ledger=ledger,
-            clock_us=lambda: self._now if self.still_us is None else self.still_us,
+            clock_us=birth.now if self.still_us is None else lambda: self.still_us or 0,
             entropy=self.entropy,
         )
         server.report_errors(self.errors.append)
@@ -117,8 +129,14 @@ class VirtualFleet:
             self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id, limits=_SMALL
         )
         listener.report_errors(self.errors.append)
-        listener.on_ready = self._stirred.set
-        return Life(application, server, listener, owner)
+
+        def ready() -> None:
+            birth.wake()
+            self._stirred.set()
+
+        listener.on_ready = ready
+        self._lives[birth.index] = Life(server, owner)
+        return listener
 
     async def _start(self) -> None:
         """Start the applications of new processes; one that `make` gave before has been started."""
@@ -129,60 +147,46 @@ class VirtualFleet:
                 await application.startup()
 
     async def _fetch(self, request: bytes) -> Transfer:
-        addresses = [("replica", 1 + index) for index in range(self.replicas)]
+        simulation = self._simulation
+        addresses = [replica.address for replica in simulation.replicas]
         config = ClientConfig(identity=fleet_identity(self.ring), policy=self.policy, probe_sizes=(), limits=_PATIENT)
-        client = Client(addresses, entropy=os.urandom, config=config)
-        client.write(request)
-        client.write_eof()
-        client.connect(now=self._now)
-        return await self._drive(client)
 
-    async def _drive(self, client: Client) -> Transfer:
-        received, packets = bytearray(), 0
-        flying: deque[tuple[bytes, int]] = deque()
-        while True:
+        def arrived(packets: int, source: tuple[str, int]) -> None:
+            if self.boundary is not None:
+                self.boundary(self, packets, addresses.index(source))
+
+        received, boundaries = bytearray(), _Boundaries(arrived)
+        host = simulation.add_client(
+            Client(addresses, entropy=os.urandom, config=config),
+            Fetch(request, into=received),
+            outgoing=[simulation.add_link("up", _WIRE)],
+            incoming=[simulation.add_link("down", _WIRE), boundaries],
+        )
+        while not host.done:
             await self._start()
-            for datagram, (_, number) in client.datagrams_to_send(now=self._now):
-                flying.extend(self._answers(number - 1, datagram))
-            for index, life in enumerate(self._lives):
-                flying.extend((each, index) for burst in life.listener.poll(self._now) for each in burst.datagrams())
-            if flying:
-                datagram, index = flying.popleft()
-                packets += 1
-                client.receive_datagram(datagram, ("replica", 1 + index), now=self._now)
-                self._now += 10
-                if self.boundary is not None:
-                    self.boundary(self, packets, index)
-            else:
-                await self._wait(client)
-            while (event := client.next_event()) is not None:
-                if isinstance(event, Data):
-                    for chunk in event.chunks:
-                        received += chunk
-                elif isinstance(event, End | Failed):
-                    failure = event.reason if isinstance(event, Failed) else None
-                    return Transfer(bytes(received), failure, packets, tuple(self.errors))
+            await self._go_on(host)
+        return Transfer(bytes(received), host.failure, boundaries.packets, tuple(self.errors))
 
-    def _answers(self, index: int, datagram: bytes) -> list[tuple[bytes, int]]:
-        bursts = self._lives[index].listener.handle(datagram, ("127.0.0.1", 40_000), now=self._now)
-        return [(each, index) for burst in bursts for each in burst.datagrams()]
+    async def _go_on(self, host: ClientHost) -> None:
+        """Let what is under way arrive, then programs work; where none does, go on to the next thing that is due."""
+        clock = self._simulation.clock
+        if not self._run(host, clock.now + _WIRE.delay):
+            await asyncio.sleep(0)
+            if self._stirred.is_set():
+                self._stirred.clear()
+            elif any(life.server.busy for life in self._lives.values()):
+                began = time.monotonic()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._stirred.wait()
+                self._run(host, clock.now + int((time.monotonic() - began) * 1_000_000))
+            elif clock.next_at is not None:
+                self._run(host, clock.next_at)
 
-    async def _wait(self, client: Client) -> None:
-        """Let programs work; where none does, go on to the next time at which something is due."""
-        await asyncio.sleep(0)
-        if self._stirred.is_set():
-            self._stirred.clear()
-        elif any(life.server.busy for life in self._lives):
-            began = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._stirred.wait()
-            self._now += int((time.monotonic() - began) * 1_000_000)
-        else:
-            due = [each for each in (client.next_timeout(), *self._timeouts()) if each is not None]
-            self._now = max(self._now + 1, min(due, default=self._now))
-        if (timeout := client.next_timeout()) is not None and timeout <= self._now:
-            client.handle_timeout(now=self._now)
-
-    def _timeouts(self) -> list[int | None]:
-        return [life.listener.next_timeout() for life in self._lives]
+    def _run(self, host: ClientHost, until: int) -> bool:
+        """Run what is due until then, to the end of the transfer, or to the birth of a process; False if nothing is."""
+        clock = self._simulation.clock
+        if clock.next_at is None or clock.next_at > until:
+            return False
+        clock.run(until, lambda: host.done or bool(self._unstarted))
+        return True
