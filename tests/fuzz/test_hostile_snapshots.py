@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from tests.fuzz.test_hostile_fleets import sizes
-from tests.support.hostile_fleet import MOVES, REPLICAS, HostileFleet
+from tests.support.authentic import REPLICAS
+from tests.support.hostile_fleet import MOVES, HostileFleet
 from tests.support.inside import parts
 from tests.support.resuming import copied
 from trickles.client import Client, Policy

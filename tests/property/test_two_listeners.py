@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from tests.support.net import CLIENT, HOME, SPRAY, Net, Tamper, fleet
+from tests.support.hops import Tamper
+from tests.support.net import CLIENT, HOME, SPRAY, Net, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig, Policy
 from trickles.wire.kinds import Suite

@@ -3,111 +3,35 @@
 Each datagram is followed by what a driver would do, and the work for both is counted.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from random import Random
 
+from tests.support.authentic import REPLICAS, AuthenticFleet, Frame
 from tests.support.counting import lines
-from tests.support.fleetkeys import entropy, epoch
-from tests.support.inside import parts
-from trickles.client import Client, ClientConfig, Data, Failed, Policy
+from trickles.client import Data, Failed, Policy
 from trickles.limits import MILLISECOND, Limits
 from trickles.service import Refusal
-from trickles.session import SessionKeys
-from trickles.trickle import Episode
-from trickles.wire.kinds import Address, Kind, ResponseFlag, Suite
-from trickles.wire.piece import Receipt
-from trickles.wire.refusal import refusal_header
-from trickles.wire.response import FRAME_FLAGS, HEADER, TransportFrame, UserFrame
-
-REPLICAS: tuple[Address, ...] = (("10.0.0.1", 443), ("10.0.0.2", 443), ("10.0.0.3", 443))
-Frame = TransportFrame | UserFrame
+from trickles.wire.kinds import Address, ResponseFlag, Suite
+from trickles.wire.response import TransportFrame, UserFrame
 
 
-@dataclass(slots=True)
-class HostileFleet:
+class HostileFleet(AuthenticFleet):
     """An established client and its enemy."""
 
-    suite: Suite = Suite.SEALED
-    policy: Policy = Policy.HOME
-    limits: Limits = field(default_factory=Limits)
-    now: int = 1_000
-    reads: bool = True  # the application takes what arrives
-    failed: str = ""
-    sent: list[tuple[bytes, Address]] = field(default_factory=list)  # by the client, all of it
-    client: Client = field(init=False)
-    salt: int = 0
-    work: list[int] = field(default_factory=list)  # lines of the package run for each datagram
-    answers: list[int] = field(default_factory=list)  # datagrams sent after each
-
-    def __post_init__(self) -> None:
-        config = ClientConfig(certificate=epoch().certificate, suite=self.suite, policy=self.policy, limits=self.limits)
-        self.client = Client(REPLICAS, entropy=entropy(3), config=config)
-        self.client.write(b"GET\n")
-        self.client.connect(now=0)
-        self.client.datagrams_to_send(now=0)
-        self.say(0, 0, b"hi", [self.transport(0, 3, embryo=True), UserFrame(0, None, 4, b"u" * 64)])
-        assert self.client.is_established
+    def __init__(self, suite: Suite = Suite.SEALED, policy: Policy = Policy.HOME, limits: Limits | None = None) -> None:
+        self.reads = True  # the application takes what arrives
+        self.failed = ""
+        self.sent: list[tuple[bytes, Address]] = []  # by the client, all of it
+        self.work: list[int] = []  # lines of the package run for each datagram
+        self.answers: list[int] = []  # datagrams sent after each
+        super().__init__(suite, policy, limits)
         self.work.clear()
 
-    @property
-    def session(self) -> SessionKeys:
-        return parts(self.client).session
-
-    def transport(self, base: int, start: int, ssthresh: int = 1 << 16, *, embryo: bool = False) -> TransportFrame:
-        """A transport frame of this connection."""
-        self.salt += 1
-        blob = self.session.connection + self.salt.to_bytes(120, "big")
-        return TransportFrame(Episode(base, start, ssthresh), embryo, blob)
-
-    def say(
-        self,
-        request: int,
-        number: int,
-        data: bytes = b"",
-        frames: Sequence[Frame] = (),
-        *,
-        offset: int = 0,
-        flags: int = 0,
-        source: Address = REPLICAS[0],
-    ) -> None:
-        """One response packet; everything in it authentic."""
-        self.salt += 1
-        for frame in frames:
-            flags |= ResponseFlag.TRANSPORT if isinstance(frame, TransportFrame) else ResponseFlag.USER
-        salt = self.salt.to_bytes(8, "big")
-        clear = HEADER.pack(Kind.RESPONSE, flags, request & 0xFFFF, salt, number, self.salt, offset)
-        clear += b"".join(frame.encode() for frame in frames)
-        sealed = self.session.seal_response(clear, data, tagged=bool(flags & FRAME_FLAGS))
-        self.hear(b"".join(map(bytes, sealed)), source)
-
-    def refuse(
-        self, code: Refusal, request: int, frame: TransportFrame | None = None, *, worked_us: int = 0, source: Address
-    ) -> None:
-        """One refusal with a right tag."""
-        self.salt += 1
-        clear = refusal_header(code, request, self.salt.to_bytes(8, "big"), worked_us)
-        clear += frame.encode() if frame is not None else b""
-        self.hear(clear + self.session.tag(clear), source)
-
-    def acknowledge(self, request: int, start: int, stop: int, source: Address) -> None:
-        """A receipt for a piece."""
-        self.salt += 1
-        clear = Receipt(request, start, stop, self.salt).clear(self.salt.to_bytes(8, "big"))
-        self.hear(clear + self.session.tag(clear), source)
-
-    def pong(self, request: int, size_bytes: int, source: Address) -> None:
-        """The answer to a ping, or to none."""
-        self.salt += 1
-        clear = HEADER.pack(Kind.PONG, 0, request & 0xFFFF, self.salt.to_bytes(8, "big"), request, 0, 0)
-        sealed = self.session.seal_response(clear, bytes(size_bytes - 48), tagged=True)
-        self.hear(b"".join(map(bytes, sealed)), source)
-
-    def hear(self, datagram: bytes, source: Address) -> None:
-        """Deliver one datagram."""
+    def hear(self, datagram: bytes, source: Address = REPLICAS[0]) -> None:
+        """Deliver one datagram, do what a driver does then, and count the work for both."""
 
         def step() -> None:
-            self.client.receive_datagram(datagram, source, now=self.now)
+            super(HostileFleet, self).hear(datagram, source)
             self.answers.append(len(self.turn()))
 
         self.work.append(lines(step))
@@ -137,7 +61,7 @@ class HostileFleet:
     def establish(self, start: int = 10) -> int:
         """Answer the restart with its first packet and a window of `start`; returns the episode's base."""
         self.turn()
-        claim = parts(self.client).flight.restarting
+        claim = self.state.flight.restarting
         assert claim is not None
         self.now += 10 * MILLISECOND
         self.say(claim.newest, claim.start, b"x", [self.transport(claim.start, start)], offset=2)
@@ -149,7 +73,7 @@ Move = Callable[[HostileFleet, Random], None]
 
 def somewhere(fleet: HostileFleet, rng: Random) -> int:
     """A packet number of some interest."""
-    state = parts(fleet.client)
+    state = fleet.state
     cursor, top = state.flight.board.cursor, max(state.flight.next_number, 1)
     near = [cursor, cursor + 1, cursor + 2, top - 1, top, state.flight.board.episode.base, max(cursor - 1, 0)]
     far = [rng.randrange(top), min(cursor + rng.randrange(200), top), top + rng.randrange(1 << 20), (1 << 32) - 1]
@@ -158,7 +82,7 @@ def somewhere(fleet: HostileFleet, rng: Random) -> int:
 
 def some_request(fleet: HostileFleet, rng: Random) -> tuple[int, Address]:
     """A request under way and where it went, or any."""
-    claims = list(parts(fleet.client).requests)
+    claims = list(fleet.state.requests)
     if claims and rng.random() < 0.9:
         claim = rng.choice(claims)
         number = rng.choice(list(claim.datagrams))
@@ -168,14 +92,14 @@ def some_request(fleet: HostileFleet, rng: Random) -> tuple[int, Address]:
 
 def some_offset(fleet: HostileFleet, rng: Random) -> int:
     """An output offset of some interest."""
-    state = parts(fleet.client)
+    state = fleet.state
     here, limit = state.output.arrived.next_offset, state.output.limit
     return max(rng.choice([here, here + 1, here + 2 * rng.randrange(5_000), limit - 1, limit, here - 1, 1 << 62]), 0)
 
 
 def some_transport(fleet: HostileFleet, rng: Random) -> TransportFrame:
     """A transport frame that may be absurd."""
-    state = parts(fleet.client)
+    state = fleet.state
     restart = state.flight.restarting.start if state.flight.restarting is not None else state.flight.board.cursor
     base = rng.choice(
         [restart, restart, restart, state.flight.board.episode.base, somewhere(fleet, rng), state.flight.next_number]
@@ -186,7 +110,7 @@ def some_transport(fleet: HostileFleet, rng: Random) -> TransportFrame:
 
 def some_user(fleet: HostileFleet, rng: Random) -> UserFrame:
     """A user frame that may be absurd."""
-    state = parts(fleet.client)
+    state = fleet.state
     start = some_offset(fleet, rng)
     stop = rng.choice([None, start, start + 1, start + 1000, 0, (1 << 63) - 1])
     consumed = rng.choice([0, 4, state.input.written, state.input.written + 1, (1 << 64) - 1])
@@ -211,25 +135,25 @@ def refuse(fleet: HostileFleet, rng: Random) -> None:
     request, source = some_request(fleet, rng)
     code = rng.choice([each for each in Refusal if each not in (Refusal.GONE, Refusal.FULL) or rng.random() < 0.02])
     frame = some_transport(fleet, rng) if rng.random() < 0.5 else None
-    fleet.refuse(code, request, frame, worked_us=rng.randrange(1 << 20), source=source)
+    fleet.hear(fleet.refusal(code, request, frame, worked_us=rng.randrange(1 << 20)), source)
 
 
 def receipt(fleet: HostileFleet, rng: Random) -> None:
     """A receipt for a piece under way, or for none."""
-    pieces = list(parts(fleet.client).upload._pieces.values())
+    pieces = list(fleet.state.upload._pieces.values())
     if pieces:
         piece = rng.choice(pieces)
         stop = rng.choice([piece.stop, piece.stop, piece.stop, piece.offset, 1 << 63])
-        fleet.acknowledge(piece.number, piece.offset, stop, piece.replica)
+        fleet.hear(fleet.receipt(piece.number, piece.offset, stop), piece.replica)
     else:
-        fleet.acknowledge(rng.randrange(1 << 16), rng.randrange(1 << 16), 1 << 40, REPLICAS[0])
+        fleet.hear(fleet.receipt(rng.randrange(1 << 16), rng.randrange(1 << 16), 1 << 40))
 
 
 def pong(fleet: HostileFleet, rng: Random) -> None:
     """A pong for a ping under way, or for none, of a right or wrong size."""
-    pings = parts(fleet.client).path.pings
+    pings = fleet.state.path.pings
     request = rng.choice([*pings, 7])
-    fleet.pong(request, rng.choice([pings.get(request, 300), 1500, 60_000]), rng.choice(REPLICAS))
+    fleet.hear(fleet.pong(request, rng.choice([pings.get(request, 300), 1500, 60_000])), rng.choice(REPLICAS))
 
 
 def pass_time(fleet: HostileFleet, rng: Random) -> None:
@@ -249,8 +173,8 @@ def use(fleet: HostileFleet, rng: Random) -> None:
 def obey(fleet: HostileFleet, rng: Random) -> None:
     """Answer what is under way as an honest fleet would, more or less, or under the number of no request."""
     honest = rng.random() < 0.7
-    for claim in list(parts(fleet.client).requests)[: rng.choice([1, 5])]:
-        offset = claim.wants[0][0] if claim.wants else parts(fleet.client).output.arrived.next_offset
+    for claim in list(fleet.state.requests)[: rng.choice([1, 5])]:
+        offset = claim.wants[0][0] if claim.wants else fleet.state.output.arrived.next_offset
         for number in range(claim.start, claim.stop):
             frames = [fleet.transport(claim.start, claim.stop - claim.start)] if claim.flags & 1 else []
             size = rng.choice([1, 1000])
@@ -260,7 +184,7 @@ def obey(fleet: HostileFleet, rng: Random) -> None:
 
 def restart(fleet: HostileFleet, rng: Random) -> None:
     """Answer a restart with a huge window."""
-    claim = parts(fleet.client).flight.restarting
+    claim = fleet.state.flight.restarting
     if claim is not None:
         frame = fleet.transport(claim.start, rng.choice([1, 1 << 12, 1 << 16]), rng.choice([1, 1 << 16]))
         fleet.say(claim.newest, claim.start, b"x", [frame], offset=some_offset(fleet, rng))
@@ -268,7 +192,7 @@ def restart(fleet: HostileFleet, rng: Random) -> None:
 
 def scatter(fleet: HostileFleet, rng: Random) -> None:
     """Many numbers above a hole: every second one, or any, upwards or downwards."""
-    state = parts(fleet.client)
+    state = fleet.state
     low, high = state.flight.board.cursor + 1, max(state.flight.next_number, state.flight.board.cursor + 2)
     numbers = [*range(low, high, rng.choice([2, 2, 3]))][-60:] if rng.random() < 0.5 else [*range(low, low + 120, 2)]
     for number in sorted(numbers, reverse=rng.random() < 0.5):
@@ -277,12 +201,12 @@ def scatter(fleet: HostileFleet, rng: Random) -> None:
 
 def fill(fleet: HostileFleet, rng: Random) -> None:
     """The number that is missing."""
-    fleet.say(50_000, parts(fleet.client).flight.board.cursor)
+    fleet.say(50_000, fleet.state.flight.board.cursor)
 
 
 def crumbs(fleet: HostileFleet, rng: Random) -> None:
     """Output in single bytes, in order or every second one."""
-    state = parts(fleet.client)
+    state = fleet.state
     at, step = state.output.arrived.next_offset + rng.choice([0, 1, 1000]), rng.choice([1, 2])
     for index in range(100):
         fleet.say(50_000, state.flight.board.cursor, b"c", offset=at + step * index)
@@ -290,7 +214,7 @@ def crumbs(fleet: HostileFleet, rng: Random) -> None:
 
 def stretches(fleet: HostileFleet, rng: Random) -> None:
     """Continuations without end."""
-    newest = parts(fleet.client).output.requested.newest
+    newest = fleet.state.output.requested.newest
     at, consumed = (newest.start, newest.consumed) if newest is not None else (0, 4)
     for index in range(50):
         stop = at + index + rng.choice([1, 2])

@@ -4,11 +4,11 @@ The path is 5 ms one way and carries any rate. A test may decide what becomes of
 something before each event (`before_step`): kill, move, replace. All that is random comes from one seed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from random import Random
 
+from tests.support.hops import Middlebox, Shuffle, Tamper, untouched
 from tests.support.limits import TEST_LIMITS
 from tests.support.worlds import HOME, KEYS, SPRAY, listener
 from trickles.client import Client, ClientConfig, Connected, Data, End, Failed
@@ -17,22 +17,14 @@ from trickles.limits import Limits
 from trickles.listener import Listener
 from trickles.service import Service
 from trickles.spool import Spool
-from trickles.testing import Clock, LinkSpec, ListenerFactory, ReplicaSpec, Session, Simulation
-from trickles.testing.packet import Hop, Packet, forward
+from trickles.testing import LinkSpec, ListenerFactory, ReplicaSpec, Session, Simulation
+from trickles.testing.packet import Hop
 from trickles.wire.kinds import Address
 
 CLIENT: Address = ("192.0.2.99", 40_000)
 DELAY = 5_000  # microseconds, one way
 MOST_EVENTS = 200_000
 FOREVER = 1 << 60
-
-# (datagram, sent by the client) -> what the network delivers in its place; where it came from does not change
-Tamper = Callable[[bytes, bool], Iterable[bytes]]
-
-
-def untouched(datagram: bytes, upward: bool) -> Iterable[bytes]:
-    """The network of a quiet day."""
-    return (datagram,)
 
 
 def fleet(
@@ -45,32 +37,6 @@ def fleet(
 ) -> list[ListenerFactory]:
     """Replicas of one service that share a keyring, and a spool if there is one."""
     return list(repeat(listener(service, keyring, limits=limits, spool=spool), size))
-
-
-@dataclass(frozen=True, slots=True)
-class Middlebox:
-    """A hop that passes on what `tamper` makes of each datagram."""
-
-    tamper: Tamper
-    upward: bool
-
-    def send(self, packet: Packet) -> None:
-        """Pass on; ICMP as it is."""
-        for data in self.tamper(packet.data, self.upward) if packet.note is None else (packet.data,):
-            forward(packet.copy(data))
-
-
-@dataclass(frozen=True, slots=True)
-class Shuffle:
-    """A hop at which each datagram waits for a time of its own, so that they overtake each other."""
-
-    clock: Clock
-    random: Random
-    most_us: int
-
-    def send(self, packet: Packet) -> None:
-        """Pass on later."""
-        self.clock.at(self.clock.now + self.random.randrange(self.most_us), forward, packet)
 
 
 @dataclass(slots=True)
@@ -246,4 +212,4 @@ class Net:
         self.simulation.run(until=lambda: done, max_time=self.now)
 
 
-__all__ = ["CLIENT", "HOME", "SPRAY", "Middlebox", "Net", "Tamper", "fleet"]
+__all__ = ["CLIENT", "HOME", "SPRAY", "Net", "fleet"]

@@ -1,7 +1,6 @@
 """Transfers in the simulator as a capture at the client would show them, and capture files made of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,12 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 
-from tests.support.fleetkeys import WALL
+from tests.support.hops import Tap
 from tests.support.net import CLIENT, SPRAY, Net, fleet
 from tests.support.toys import File, body
 from trickles.client import ClientConfig
-from trickles.testing import Clock
-from trickles.testing.packet import Packet, forward
 from trickles.tools import Captured
 from trickles.wire.kinds import Address
-
-
-@dataclass(frozen=True, slots=True)
-class Tap:
-    """A hop beside the client that keeps what passes."""
-
-    clock: Clock
-    captured: list[Captured] = field(default_factory=list)
-
-    def send(self, packet: Packet) -> None:
-        """Note, and pass on."""
-        now, data = WALL + self.clock.now, packet.data
-        self.captured.append(Captured(now, packet.source, packet.destination, data, len(data)))
-        forward(packet)
 
 
 def recorded(

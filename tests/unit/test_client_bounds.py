@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from tests.support.hostile_fleet import REPLICAS, HostileFleet
+from tests.support.authentic import REPLICAS
+from tests.support.hostile_fleet import HostileFleet
 from tests.support.inside import parts
 from trickles.client.reassembly import Reassembly
 from trickles.limits import MILLISECOND, SECOND, Limits
@@ -143,7 +144,7 @@ def test_a_claim_that_is_refused_for_ever_is_not_remembered_by_each_of_its_reque
     claim = parts(fleet.client).flight.restarting
     assert claim is not None
     for _ in range(200):
-        fleet.refuse(Refusal.BUSY, claim.newest, source=claim.datagrams[claim.newest].replica)
+        fleet.hear(fleet.refusal(Refusal.BUSY, claim.newest), claim.datagrams[claim.newest].replica)
         before = claim.newest
         while claim.newest == before:
             fleet.wait(5 * MILLISECOND)
@@ -161,7 +162,7 @@ def test_pieces_in_flight_are_bounded() -> None:
     upload = parts(fleet.client).upload
     for _ in range(500):
         piece = min(upload._pieces.values(), key=lambda each: each.number)
-        fleet.acknowledge(piece.number, piece.offset, piece.stop, piece.replica)
+        fleet.hear(fleet.receipt(piece.number, piece.offset, piece.stop), piece.replica)
         assert upload.in_flight <= limits.max_pieces_in_flight
     assert upload.window == limits.max_pieces_in_flight
     assert all(datagram[0] in (Kind.PIECE, Kind.REQUEST, Kind.PING) for datagram, _ in fleet.sent)

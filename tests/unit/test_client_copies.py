@@ -4,24 +4,18 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.support.fleetkeys import entropy, epoch
-from tests.support.inside import parts
+from tests.support.authentic import A, AuthenticFleet, B
 from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.toys import File, Patient, Refusing, body
-from trickles.client import Client, ClientConfig, Failed, Policy
+from trickles.client import ClientConfig, Failed, Policy
 from trickles.client.requests import InFlight
 from trickles.limits import SECOND
 from trickles.service import Deferred, Event, Refusal, Reply
-from trickles.session import SessionKeys
 from trickles.spool import receipt
-from trickles.trickle import Episode
 from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag
-from trickles.wire.piece import Receipt
-from trickles.wire.refusal import refusal_header
-from trickles.wire.response import HEADER, TransportFrame, UserFrame
+from trickles.wire.response import TransportFrame, UserFrame
 
 CONTENT = body(60_000)
-A, B = ("10.0.0.1", 443), ("10.0.0.2", 443)
 
 policies = pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 
@@ -71,64 +65,28 @@ def test_seven_copies_of_a_refusal_change_nothing(
     assert echoed.client.statistics()[name] == plain.client.statistics()[name] == len(numbers)
 
 
-class Told:
-    """An established client whose only request is under way, and whoever sends it what its fleet once said."""
+class Told(AuthenticFleet):
+    """An established client of two replicas whose only request, number 1, is under way."""
 
     def __init__(self, policy: Policy = Policy.HOME) -> None:
-        config = ClientConfig(certificate=epoch().certificate, policy=policy, probe_sizes=(1400,))
-        self.client = Client([A, B], entropy=entropy(3), config=config)
-        self.client.write(b"GET\n")
-        self.client.connect(now=0)
-        self.client.datagrams_to_send(now=0)
-        self.state, self.salt = parts(self.client), 0
-        embryo = TransportFrame(Episode(0, 3, 100), True, self.session.connection + bytes(120))
-        self.answer(0, 0, 0, b"hi", embryo, UserFrame(0, None, 4, b"user"))
-        self.sent = self.client.datagrams_to_send(now=2_000)  # the restart, under number 1
-
-    @property
-    def session(self) -> SessionKeys:
-        return self.state.session
+        super().__init__(policy=policy, replicas=[A, B], probe_sizes=(1400,))
+        self.sent = self.client.datagrams_to_send(now=2_000)
 
     def hear(self, datagram: bytes, source: Address = A, now: int = 3_000) -> None:
-        self.client.receive_datagram(datagram, source, now=now)
+        self.now = now
+        super().hear(datagram, source)
 
-    def answer(
-        self,
-        request: int,
-        number: int,
-        offset: int,
-        data: bytes,
-        *frames: TransportFrame | UserFrame,
-        flags: int = 0,
-        source: Address = A,
-        now: int = 1_000,
-    ) -> bytes:
-        for frame in frames:
-            flags |= ResponseFlag.TRANSPORT if isinstance(frame, TransportFrame) else ResponseFlag.USER
-        self.salt += 1
-        clear = HEADER.pack(Kind.RESPONSE, flags, request & 0xFFFF, self.salt.to_bytes(8, "big"), number, 7, offset)
-        clear += b"".join(frame.encode() for frame in frames)
-        datagram = b"".join(map(bytes, self.session.seal_response(clear, data, tagged=True)))
-        self.hear(datagram, source, now)
-        return datagram
-
-    def refusal(self, code: Refusal, request: int, worked_us: int = 0) -> bytes:
-        self.salt += 1
-        clear = refusal_header(code, request, self.salt.to_bytes(8, "big"), worked_us)
-        return clear + self.session.tag(clear)
-
-    def restarted(self) -> None:
-        """Let the first packet of the restart arrive."""
+    def restarted(self) -> TransportFrame:
+        """The frame that lets the restart begin."""
         claim = self.state.flight.restarting
         assert claim is not None
-        fresh = TransportFrame(Episode(claim.start, 10, 100), False, self.session.connection + bytes(120))
-        self.answer(1, claim.start, 2, b"a", fresh, now=12_000)
+        return self.transport(claim.start, 10, 100)
 
 
 def test_a_refusal_of_another_request_with_the_same_low_half_refuses_nothing() -> None:
     told = Told()
     for code in (Refusal.GONE, Refusal.NOT_HERE, Refusal.BUSY, Refusal.WORKING):
-        told.hear(told.refusal(code, 0x1_0001, 5))
+        told.hear(told.refusal(code, 0x1_0001, worked_us=5))
     (claim,) = [claim for claim in told.state.requests if claim is told.state.flight.restarting]
     assert (claim.refusals, claim.patience, claim.retry_at) == (0, 0, None)
     assert told.client.next_event() is not None
@@ -141,7 +99,7 @@ def test_a_replica_that_was_not_asked_refuses_nothing() -> None:
     (_, asked), *_ = told.sent
     other = B if asked == A else A
     for code in (Refusal.GONE, Refusal.NOT_HERE, Refusal.BUSY, Refusal.WORKING):
-        told.hear(told.refusal(code, 1, 5), other)
+        told.hear(told.refusal(code, 1, worked_us=5), other)
     claim = told.state.flight.restarting
     assert claim is not None
     assert (claim.refusals, claim.patience, claim.retry_at) == (0, 0, None)
@@ -153,7 +111,7 @@ def test_word_that_work_goes_on_counts_when_it_says_more() -> None:
     told = Told()
     claim = told.state.flight.restarting
     assert claim is not None
-    notices = [told.refusal(Refusal.WORKING, 1, worked_us) for worked_us in (4_000, 8_000, 500_000)]
+    notices = [told.refusal(Refusal.WORKING, 1, worked_us=worked_us) for worked_us in (4_000, 8_000, 500_000)]
     for notice in notices:
         told.hear(notice, now=600_000)
     patience = claim.patience
@@ -162,7 +120,7 @@ def test_word_that_work_goes_on_counts_when_it_says_more() -> None:
         for notice in notices:
             told.hear(notice, now=600_000 + 100_000 * late)
     assert (claim.patience, told.state.recovery.progress_at) == (patience, 600_000)
-    told.hear(told.refusal(Refusal.WORKING, 1, 1_500_000), now=6_000_000)
+    told.hear(told.refusal(Refusal.WORKING, 1, worked_us=1_500_000), now=6_000_000)
     assert claim.patience > 6_000_000
 
 
@@ -170,10 +128,10 @@ def test_a_copy_of_a_response_tells_nothing_new() -> None:
     told = Told(Policy.STRIPE)
     claim = told.state.flight.restarting
     assert claim is not None
-    fresh = TransportFrame(Episode(claim.start, 10, 100), False, told.session.connection + bytes(120))
-    old = told.answer(1, claim.start, 2, b"abc", fresh, now=12_000)
-    renewed = fresh._replace(blob=told.session.connection + b"renewed".ljust(120))
-    told.answer(1, claim.start + 1, 5, b"def", renewed, now=13_000)
+    old = told.response(1, claim.start, b"abc", [told.restarted()], offset=2)
+    renewed = told.restarted()
+    told.hear(old, now=12_000)
+    told.hear(told.response(1, claim.start + 1, b"def", [renewed], offset=5), now=13_000)
     told.state.fleet.silent(A, 13_000)
     before = (
         told.state.recovery.progress_at,
@@ -199,7 +157,7 @@ def test_an_old_short_packet_voids_no_later_claim_whose_request_number_came_roun
     assert claim is not None
     claim.retry(11_000)
     told.state.requests.sent(claim, 0x5_0000, 11_000)  # its low half is that of the hello
-    told.answer(0x5_0000, 1, 2, b"", flags=ResponseFlag.SHORT, now=12_000)
+    told.hear(told.response(0x5_0000, 1, offset=2, flags=ResponseFlag.SHORT), now=12_000)
     assert (claim.done, claim.answered, claim.settled) == (False, False, 0)
 
 
@@ -208,14 +166,13 @@ def test_an_old_answer_stands_for_no_later_conversion_whose_request_number_came_
     late = InFlight(100, 101, 0, 0, A, 0, flags=RequestFlag.INPUT)
     late.on_sent(0x5_0000, 2_000)
     told.state.output.on_sent(late)
-    told.answer(0, 0, 0, b"hi", UserFrame(0, None, 4, b"user"))
+    told.hear(told.response(0, 0, b"hi", [UserFrame(0, None, 4, b"user")]), now=1_000)
     assert told.state.output.conversions[0].salt is None
 
 
 def test_of_one_ping_one_pong_counts() -> None:
     told = Told()
-    clear = HEADER.pack(Kind.PONG, 0, 77, bytes(8), 77, 0, 0)
-    pong = b"".join(map(bytes, told.session.seal_response(clear, bytes(1400 - 48), tagged=True)))
+    pong = told.pong(77, 1400)
     told.hear(pong)
     assert told.client.proven_size[0] == 1200  # nothing was asked
     told.state.path.pings[77] = 1400
@@ -229,7 +186,9 @@ def test_of_one_ping_one_pong_counts() -> None:
 def upload() -> tuple[Told, list[bytes]]:
     """A client with four pieces for the spool under way, and their receipts."""
     told = Told()
-    told.restarted()
+    claim = told.state.flight.restarting
+    assert claim is not None
+    told.hear(told.response(1, claim.start, b"a", [told.restarted()], offset=2), now=12_000)
     told.client.write(bytes(4_000))
     pieces = [datagram for datagram, _ in told.client.datagrams_to_send(now=14_000) if datagram[0] == Kind.PIECE]
     assert len(pieces) > 2
@@ -238,8 +197,7 @@ def upload() -> tuple[Told, list[bytes]]:
         number = int.from_bytes(datagram[129:133], "big")
         (piece,) = [piece for piece in told.state.upload._pieces.values() if piece.number == number]
         proof = receipt(bytes(16), bytes(32), piece.offset, piece.stop)
-        clear = Receipt(number, piece.offset, piece.stop, proof).clear(number.to_bytes(8, "big"))
-        receipts.append(clear + told.session.tag(clear))
+        receipts.append(told.receipt(number, piece.offset, piece.stop, proof))
     return told, receipts
 
 

@@ -5,21 +5,20 @@ from random import Random
 
 import pytest
 
-from tests.support.fleetkeys import entropy, epoch
+from tests.support.authentic import A, AuthenticFleet
 from tests.support.inside import parts
 from tests.support.net import HOME, SPRAY, Net, fleet
 from tests.support.toys import File, body
-from trickles.client import Client, ClientConfig, Data, Failed, Policy
+from trickles.client import ClientConfig, Data, Failed
 from trickles.limits import Limits
 from trickles.service import Refusal
 from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.kinds import Kind, ResponseFlag, Suite
 from trickles.wire.refusal import refusal_header
-from trickles.wire.response import HEADER, TransportFrame, UserFrame
+from trickles.wire.response import TransportFrame, UserFrame
 
 CONTENT = body(60_000)
-A = ("10.0.0.1", 443)
 
 
 class Enemy:
@@ -151,43 +150,8 @@ def test_no_request_number_is_used_twice_and_no_request_is_larger_than_the_path_
 # servers that lie
 
 
-class Liar:
-    """An established client, and a server that holds its keys and says what it likes."""
-
-    def __init__(self, suite: Suite = Suite.SEALED, limits: Limits | None = None) -> None:
-        config = ClientConfig(
-            certificate=epoch().certificate, suite=suite, policy=Policy.HOME, limits=limits or Limits()
-        )
-        self.client = Client([A], entropy=entropy(3), config=config)
-        self.client.write(b"GET\n")
-        self.client.connect(now=0)
-        self.client.datagrams_to_send(now=0)
-        self.session = parts(self.client).session
-        self.salt = 0
-        frame = TransportFrame(Episode(0, 3, 100), True, self.session.connection + bytes(120))
-        self.say(
-            ResponseFlag.TRANSPORT | ResponseFlag.USER, 0, 0, 0, b"hi", frames=(frame, UserFrame(0, None, 4, b"u"))
-        )
-        assert self.client.is_established
-
-    def say(
-        self,
-        flags: int,
-        request: int,
-        number: int,
-        offset: int,
-        data: bytes,
-        *,
-        frames: Iterable[TransportFrame | UserFrame] = (),
-        now: int = 1000,
-    ) -> None:
-        self.salt += 1
-        salt = self.salt.to_bytes(8, "big")
-        clear = HEADER.pack(Kind.RESPONSE, flags, request, salt, number, 7, offset) + b"".join(
-            frame.encode() for frame in frames
-        )
-        packet = b"".join(map(bytes, self.session.seal_response(clear, data, tagged=bool(flags & 3))))
-        self.client.receive_datagram(packet, A, now=now)
+class Liar(AuthenticFleet):
+    """A server that says what it likes, at any time."""
 
     def received(self) -> bytes:
         data = b""
@@ -199,10 +163,10 @@ class Liar:
 
 @pytest.mark.parametrize("suite", Suite)
 def test_output_that_nobody_asked_for_is_not_kept(suite: Suite) -> None:
-    liar = Liar(suite, Limits(receive_window_bytes=10_000))
+    liar = Liar(suite, limits=Limits(receive_window_bytes=10_000))
     for number in range(3, 500):
-        liar.say(0, 1, number, 20_000 * number, bytes(1100))
-        liar.say(0, 1, number, (1 << 64) - 1 - number, bytes(1100))
+        liar.say(1, number, bytes(1100), offset=20_000 * number)
+        liar.say(1, number, bytes(1100), offset=(1 << 64) - 1 - number)
     assert list(parts(liar.client).output.arrived._held) == []
     assert liar.received() == b"hi"
 
@@ -211,9 +175,8 @@ def test_output_that_nobody_asked_for_is_not_kept(suite: Suite) -> None:
 def test_nothing_that_an_authentic_server_says_is_raised(suite: Suite) -> None:
     for seed in range(40):
         liar, chance = Liar(suite), Random(seed)
-        now = 1000
         for _ in range(60):
-            now += chance.choice([0, 1000, 30_000, 400_000])
+            liar.now = now = liar.now + chance.choice([0, 1000, 30_000, 400_000])
             big = chance.choice([0, 1, 5, 1000, 3000])
             wide = chance.choice([0, 2, 1000, 1 << 40, (1 << 63), (1 << 64) - 1])
             transport = TransportFrame(
@@ -225,7 +188,8 @@ def test_nothing_that_an_authentic_server_says_is_raised(suite: Suite) -> None:
             flags = chance.randrange(16)
             frames = ((transport,) if flags & 1 else ()) + ((user,) if flags & 2 else ())
             number = chance.choice([0, 1, 2, 3, 9, big])
-            liar.say(flags, chance.randrange(4), number, chance.choice([0, 2, wide]), bytes(20), frames=frames, now=now)
+            offset = chance.choice([0, 2, wide])
+            liar.say(chance.randrange(4), number, bytes(20), frames, offset=offset, flags=flags)
             liar.received()
             liar.client.datagrams_to_send(now=now)
             if (due := liar.client.next_timeout()) is not None and due <= now:
@@ -236,9 +200,9 @@ def test_nothing_that_an_authentic_server_says_is_raised(suite: Suite) -> None:
 def test_a_packet_number_nobody_claimed_is_not_believed(suite: Suite) -> None:
     liar = Liar(suite)
     liar.client.datagrams_to_send(now=2_000)  # the restart, under request number 1
-    frame = TransportFrame(Episode(9, 10, 100), False, liar.session.connection + bytes(120))
-    liar.say(ResponseFlag.TRANSPORT, 1, 9, 2, b"x", frames=(frame,), now=3_000)
-    liar.say(0, 1, 50_000, 3, b"y", now=3_000)  # 2^31 would take minutes
+    liar.now = 3_000
+    liar.say(1, 9, b"x", [liar.transport(9, 10, 100)], offset=2)
+    liar.say(1, 50_000, b"y", offset=3)  # 2^31 would take minutes
     for now in range(4_000, 1_000_000, 50_000):
         liar.client.handle_timeout(now=now)
         liar.client.datagrams_to_send(now=now)
@@ -247,8 +211,7 @@ def test_a_packet_number_nobody_claimed_is_not_believed(suite: Suite) -> None:
 
 def test_packet_numbers_that_are_used_up_end_the_connection() -> None:
     liar = Liar()
-    frame = TransportFrame(Episode((1 << 32) - 2, 10, 10), False, liar.session.connection + bytes(120))
-    liar.say(ResponseFlag.TRANSPORT, 0, (1 << 32) - 2, 2, b"x", frames=(frame,))
+    liar.say(0, (1 << 32) - 2, b"x", [liar.transport((1 << 32) - 2, 10, 10)], offset=2)
     for now in range(2_000, 5_000_000, 100_000):
         liar.client.handle_timeout(now=now)
         liar.client.datagrams_to_send(now=now)
@@ -260,8 +223,8 @@ def test_packet_numbers_that_are_used_up_end_the_connection() -> None:
 def test_an_end_that_moves_does_not_truncate_silently() -> None:
     """Whatever a server says of the end, the client never delivers other bytes than came."""
     liar = Liar()
-    liar.say(ResponseFlag.END, 0, 1, 2, b" there")
-    liar.say(ResponseFlag.END, 0, 2, 0, b"h")
+    liar.say(0, 1, b" there", offset=2, flags=ResponseFlag.END)
+    liar.say(0, 2, b"h", flags=ResponseFlag.END)
     assert liar.received() in (b"hi", b"hi there")
 
 
