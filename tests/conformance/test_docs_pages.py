@@ -1,4 +1,4 @@
-"""The pages of docs/: every link leads somewhere, and the pictures are what their script draws."""
+"""The pages of docs/: every link leads somewhere, pictures are what their script draws; README has all clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import ROOT
 from tests.support.vectors import DOCS
+from tests.support.versions import PACKAGES, PROGRAMS
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PAGES = sorted(DOCS.glob("*.md"))
@@ -48,3 +50,10 @@ def test_the_reference_finds_every_public_name() -> None:
     for package in runpy.run_path(str(DOCS / "make_reference.py"))["resolved"]():
         module = import_module(package)
         assert set(module.__all__) <= set(vars(module)), package
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, *PACKAGES])
+def test_a_client_is_in_the_table_of_the_readme_with_its_version(name: str) -> None:
+    table = (ROOT / "README.md").read_text().partition("\n## Clients\n")[2].partition("\n## ")[0]
+    row = re.compile(rf"^\| {name}\b[^|]*\| \d+\.\d+[^|]*\| \S", re.MULTILINE | re.IGNORECASE)
+    assert row.search(table)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.support.fleetkeys import ring
 from tests.support.peer import Peer
 from trickles import Event, Reply, serve
 from trickles.drivers.keystore import KeyringSource, load_keyring, save_keyring
+from trickles.drivers.memory import keep_freed_memory
 from trickles.drivers.process import ReplicaProcess, stop_signals
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import wall_us
@@ -133,3 +135,8 @@ def test_on_a_loop_it_answers_until_it_is_told_to_end(client: socket.socket, tmp
     assert done[:2] == ["job", "ready"]
     assert [event.input for event in service.events] == [b"GET\n"]
     assert client.recvfrom(65_536)[0][0] == Kind.RESPONSE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
+def test_the_c_library_takes_the_settings_of_memory() -> None:
+    assert keep_freed_memory()

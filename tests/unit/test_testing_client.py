@@ -1,326 +1,249 @@
-"""The client for tests: what goes out is what a browser or httpx would send, and what comes back is whole."""
+"""Client hosts and the applications on them: driving, batching, moving, reading slowly, judging what comes."""
 
-import asyncio
-import gc
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import pytest
 
-from trickleweb import App, Cookie, HTTPError, Request, Response
-from trickleweb.bodies import Complete
-from trickleweb.messages import Chunked, Length
-from trickleweb.middleware import basic_auth
-from trickleweb.testing import AsyncClient, Client, StatusError
-from trickleweb.testing.asking import absolute
+from tests.support.toy_engines import Data, End, ToyBurst, ToyClient, ToyListener
+from trickles.testing import (
+    MILLISECOND,
+    SECOND,
+    Application,
+    ClientHost,
+    Conversation,
+    Fetch,
+    LinkSpec,
+    Livelock,
+    Simulation,
+)
+from trickles.testing.packet import Address
+
+WIRE = LinkSpec(delay=10 * MILLISECOND)
 
 
-def echo() -> App:
-    app = App()
-
-    @app.route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], max_body_bytes=1000)
-    async def tell(request: Request, path: str) -> Any:
-        kind = request.content_type.value
-        form = request.form() if "form" in kind else None
-        framing = request.head.framing
-        return {
-            "method": request.method,
-            "url": request.absolute(request.head.raw_path) + (f"?{request.head.query}" if request.head.query else ""),
-            "query": [list(pair) for pair in request.query.pairs],
-            "headers": {name: value for name, value in request.headers if name != "content-type"},
-            "type": kind,
-            "body": request.body.decode("latin-1") if form is None else "",
-            "form": [list(pair) for pair in form.pairs] if form else [],
-            "files": [[name, each.filename, each.content_type, each.data.decode()] for name, each in form.files.pairs]
-            if form
-            else [],
-            "framing": {Length: "length", Chunked: "chunked"}.get(type(framing), "none"),
-            "peer": request.setting.peer,
-        }
-
-    return app
+def echo(request: bytes) -> bytes:
+    return request * 3
 
 
-def test_urls_params_and_headers() -> None:
-    client = Client(echo(), base_url="https://example.org/base/", headers={"X-A": "1", "X-B": "1"}, peer="192.0.2.7")
-    told = client.get("x?a=1", params={"b": [2, "ü"], "c": None, "d": True}, headers={"x-b": "2"}).json()
-    assert (
-        told["url"]
-        == "https://example.org/base/x?a=1&b=2&b=%C3%BC&c=&d=true".replace(
-            "https://example.org", "https://example.org", 1
-        )
-        or told
+Setting = tuple[Simulation, ClientHost]
+
+
+def setting(application: Application, *, content: bytes | None = None, batching: int | None = None) -> Setting:
+    simulation = Simulation(4)
+    replica = simulation.add_replica(lambda birth: ToyListener(echo if content is None else lambda request: content))
+    links = [simulation.add_link(name, WIRE) for name in ("up", "down")]
+    client = simulation.add_client(
+        ToyClient([replica.address]), application, outgoing=links[:1], incoming=links[1:], start=5, batching=batching
     )
-    assert told["query"] == [["a", "1"], ["b", "2"], ["b", "ü"], ["c", ""], ["d", "true"]]
-    assert told["headers"] == {"host": "example.org", "x-a": "1", "x-b": "2"}
-    assert told["peer"] == "192.0.2.7"
-    assert client.get("/root").json()["url"] == "https://example.org/root"
-    assert Client(echo()).get("http://other.example:81/y").json()["headers"] == {"host": "other.example:81"}
+    return simulation, client
+
+
+def test_a_fetch_takes_its_round_trips() -> None:
+    body = bytes(range(250)) * 40
+    simulation, client = setting(Fetch(b"x", body), content=body)
+    report = simulation.run_transfer(client)
+    assert report.completed
+    assert (report.bytes_received, report.duration) == (10_000, 40 * MILLISECOND)
+    assert report.longest_gap == 20 * MILLISECOND
+    assert report.goodput == pytest.approx(2e6)
+    assert client.curve.at(20 * MILLISECOND + 5) == 1_200
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"json": {"a": "ü"}}, {"type": "application/json", "body": '{"a": "\\u00fc"}', "framing": "length"}),
-        ({"data": {"a": "1 &", "b": [1, 2]}}, {"form": [["a", "1 &"], ["b", "1"], ["b", "2"]], "framing": "length"}),
-        (
-            {"data": {"a": "ü"}, "files": {"f": ('n"ame', b"data", "text/x"), "g": b"raw"}},
-            {
-                "form": [["a", "ü"]],
-                "files": [["f", 'n"ame', "text/x", "data"], ["g", "g", "application/octet-stream", "raw"]],
-            },
-        ),
-        ({"content": b"\xff"}, {"type": "", "body": "\xff", "framing": "length"}),
-        ({"content": "text"}, {"type": "text/plain", "body": "text"}),
-        ({"content": iter([b"in ", b"pieces"])}, {"body": "in pieces", "framing": "chunked"}),
-        ({}, {"body": "", "framing": "none"}),
-    ],
+    ("content", "reason"),
+    [(b"abcdeX", "wrong bytes at 0"), (b"abcde", "ended at 5 of 6"), (b"abcdefg", "wrong bytes at 0")],
 )
-def test_bodies(options: Any, expected: dict[str, Any]) -> None:
-    told = Client(echo()).put("/x", **options).json()
-    assert {name: told[name] for name in expected} == expected
+def test_a_fetch_fails_on_other_bytes_than_expected(content: bytes, reason: str) -> None:
+    simulation, client = setting(Fetch(b"x", b"abcdef"), content=content)
+    report = simulation.run_transfer(client)
+    assert not report.completed
+    assert reason in str(report.failure)
+    assert reason in str(report)
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://b.example/x", "http://b.example/x"),
-        ("//b.example/x;", "https://b.example/x;"),
-        ("/x;", "https://a.example/x;"),
-        ("x?y#z", "https://a.example/d/x?y"),
-        ("../x", "https://a.example/d/../x"),
-        ("?y", "https://a.example/d/e?y"),
-        ("", "https://a.example/d/e?q"),
-        ("#z", "https://a.example/d/e?q"),
-    ],
-)
-def test_a_url_beside_another(url: str, expected: str) -> None:
-    assert absolute("https://a.example/d/e?q", url) == expected
+def test_a_fetch_may_expect_nothing_in_particular() -> None:
+    taken = bytearray()
+    fetch = Fetch(b"x", into=taken)
+    simulation, client = setting(fetch, content=b"whatever")
+    assert simulation.run_transfer(client).completed
+    assert (fetch.received_bytes, bytes(taken)) == (8, b"whatever")
 
 
-def test_two_bodies_are_the_tests_error() -> None:
-    with pytest.raises(TypeError, match="one body, not json and content"):
-        Client(echo()).post("/x", json=1, content=b"")
+def pairs(count: int) -> Iterable[tuple[bytes, bytes]]:
+    requests = (b"%d" % index for index in range(count))
+    return [(request, echo(request)) for request in requests]
 
 
-def test_an_async_body_goes_in_pieces() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"a"
-        yield b"b"
-
-    async def send() -> Any:
-        return (await AsyncClient(echo()).post("/x", content=pieces())).json()["body"]
-
-    assert asyncio.run(send()) == "ab"
+def test_a_conversation_asks_again_when_it_has_its_answer() -> None:
+    conversation = Conversation(pairs(50))
+    simulation, client = setting(conversation)
+    report = simulation.run_transfer(client)
+    assert report.completed
+    assert (conversation.answered, report.duration) == (50, 50 * 20 * MILLISECOND)
 
 
-def cookies() -> App:
-    app = App()
-
-    @app.get("/set")
-    async def set_cookies(request: Request) -> Response:
-        made = Response.text("")
-        for cookie in (Cookie("a", "1"), Cookie("deep", "2", path="/deep"), Cookie("safe", "3", secure=True)):
-            made = made.with_cookie(cookie)
-        return made
-
-    @app.get("/drop")
-    async def drop(request: Request) -> Response:
-        return Response.text("").with_cookie(Cookie("a", "", max_age_s=0))
-
-    @app.get("/{path:path}")
-    async def tell(request: Request, path: str) -> str:
-        return request.headers.get("cookie") or ""
-
-    return app
+def test_a_conversation_may_think_and_keep_several_requests_open() -> None:
+    conversation = Conversation(pairs(9), depth=4, think=SECOND)
+    simulation, client = setting(conversation)
+    assert simulation.run_transfer(client).completed
+    assert conversation.answered == 9
+    assert client.finished_at is not None
+    assert 3 * SECOND > client.finished_at > 2 * SECOND
 
 
-def test_cookies_are_kept_and_sent_where_they_belong() -> None:
-    client = Client(cookies())
-    answer = client.get("/set")
-    assert dict(answer.cookies) == {"a": "1", "deep": "2", "safe": "3"}
-    assert client.get("/x").text == "a=1"
-    assert client.get("/deep/x").text == "deep=2; a=1"
-    assert client.get("/deeper").text == "a=1"
-    assert client.get("https://testserver/x").text == "a=1; safe=3"
-    client.cookies["own"] = "4"
-    assert client.get("/x", cookies={"more": "5"}).text == "a=1; own=4; more=5"
-    client.get("/drop")
-    del client.cookies["own"]
-    assert client.get("/x").text == ""
-    assert sorted(client.cookies) == ["deep", "safe"]
-    assert len(client.cookies) == 2
+def test_a_conversation_of_nothing_is_over() -> None:
+    simulation, client = setting(Conversation([]))
+    assert simulation.run_transfer(client).completed
 
 
-def moving() -> App:
-    app = App()
-
-    @app.route("/to/{status:int}", methods=["GET", "POST", "PUT"])
-    async def move(request: Request, status: int) -> Response:
-        return Response.redirect("/end?moved=1", status=status)
-
-    @app.route("/end", methods=["GET", "POST", "PUT"])
-    async def end(request: Request) -> str:
-        return f"{request.method} {request.body.decode()} {request.head.query}"
-
-    app.get("/loop")(lambda request: Response.redirect("/loop"))
-    return app
+def test_a_conversation_fails_on_a_wrong_answer() -> None:
+    simulation, client = setting(Conversation([(b"a", b"aaa"), (b"b", b"bbc"), (b"c", b"ccc")]))
+    assert simulation.run_transfer(client).failure == "answer 1 is wrong at 0 or up to 3 bytes behind"
 
 
-@pytest.mark.parametrize(
-    ("method", "status", "expected"),
-    [
-        ("POST", 303, "GET  moved=1"),
-        ("POST", 301, "GET  moved=1"),
-        ("POST", 302, "GET  moved=1"),
-        ("PUT", 302, "PUT  moved=1"),
-        ("POST", 307, "POST body moved=1"),
-        ("PUT", 308, "PUT body moved=1"),
-    ],
-)
-def test_redirects_are_followed_if_asked(method: str, status: int, expected: str) -> None:
-    client = Client(moving())
-    answer = client.request(method, f"/to/{status}", content=b"body")
-    assert (answer.status_code, answer.is_redirect, answer.headers["location"]) == (status, True, "/end?moved=1")
-    answer = client.request(method, f"/to/{status}", content=b"body", follow_redirects=True)
-    assert (answer.text, [each.status_code for each in answer.history]) == (expected, [status])
-    assert answer.url == "http://testserver/end?moved=1"
+def test_a_conversation_fails_on_bytes_nobody_asked_for() -> None:
+    simulation, client = setting(Conversation([(b"a", b"aa")]))
+    assert simulation.run_transfer(client).failure is None  # it had all it wanted by then
+    simulation, client = setting(Conversation([(b"a", b"aa"), (b"b", b"abbb")]))
+    assert simulation.run_transfer(client).completed
+    talker = Scripted([Data((b"aaa",))])
+    simulation = Simulation(1)
+    client = simulation.add_client(talker, Conversation([(b"a", b"a")], think=1))
+    assert simulation.run_transfer(client).failure == "2 bytes that nobody asked for"
 
 
-def test_redirects_come_to_an_end() -> None:
-    with pytest.raises(ValueError, match="more than 20 redirects"):
-        Client(moving(), follow_redirects=True).get("/loop")
+def test_a_conversation_fails_when_the_stream_ends_early() -> None:
+    simulation = Simulation(1)
+    client = simulation.add_client(Scripted([Data((b"a",)), End()]), Conversation([(b"a", b"ab")]))
+    assert simulation.run_transfer(client).failure == "the stream ended with 1 answers open"
 
 
-def test_an_answer_tells_all() -> None:
-    app = App()
-    headers = (("X-A", "1"), ("X-A", "2"), ("Content-Type", "text/plain; charset=iso-8859-1"))
-    app.get("/")(lambda request: Response.bytes(b"\xfc", status=201, headers=headers))
-    app.get("/bad")(lambda request: Response.text("no such luck", status=404))
-    answer = Client(app).get("/")
-    assert (answer.text, answer.is_success, answer.raise_for_status()) == ("ü", True, answer)
-    assert (answer.headers["x-a"], answer.headers.get_list("X-A")) == ("1, 2", ["1", "2"])
-    assert (len(answer.headers), list(answer.headers)) == (3, ["x-a", "content-type", "content-length"])
-    assert answer.made.body == Complete(b"\xfc")
-    assert "nothing" not in answer.headers
-    with pytest.raises(StatusError, match="404 for http://testserver/bad: no such luck"):
-        Client(app).get("/bad").raise_for_status()
+def test_a_slow_reader_takes_its_time() -> None:
+    body = bytes(12_000)
+    simulation, client = setting(Fetch(b"x", body, read_rate=6_000), content=body)
+    report = simulation.run_transfer(client)
+    assert report.completed
+    assert 2_000 * MILLISECOND <= report.duration <= 2_050 * MILLISECOND
+    assert client.curve.rate(0, SECOND) == pytest.approx(8 * 6_000, rel=0.2)
 
 
-def test_a_request_that_no_server_would_read_is_refused_as_by_one() -> None:
-    client = Client(echo())
-    assert client.request("get", "/x").status_code == 501
-    assert client.get("/x", headers={"X-A": "a\nb"}).status_code == 400
-    assert client.get("/x", headers={"Host": "a b"}).status_code == 400
-    assert client.get("/a%zz").status_code == 400
+class Failed:
+    reason = "gone"
 
 
-def test_any_application_will_do(tmp_path: Path) -> None:
-    class Bare(App):
-        async def respond(self, request: Request) -> Response:
-            raise HTTPError(402, "Pay.") if request.query.get("pay") else KeyError("bare")
+class Scripted:
+    """An engine that gives the events it was made with, and asks for time-outs as told."""
 
-    client = Client(Bare(), raise_server_exceptions=False)
-    assert client.get("/?pay=1").text == "402 Payment Required\nPay.\n"
-    assert client.get("/").text == "500 Internal Server Error\n"
-    with pytest.raises(KeyError):
-        Client(Bare()).get("/")
+    def __init__(self, events: Iterable[object], timeout: int | None = None) -> None:
+        self.events = list(events)
+        self.timeout = timeout
+        self.calls: list[tuple[str, int]] = []
 
+    def connect(self, *, now: int) -> None:
+        self.calls.append(("connect", now))
 
-def test_a_client_is_closed_once() -> None:
-    app = App()
-    app.get("/")(lambda request: "")
-    with Client(app) as client:
-        assert client.get("/").status_code == 200
-    client.close()
-    with pytest.raises(RuntimeError, match="the client is closed"):
-        client.get("/")
+    def write(self, data: bytes) -> None:
+        self.calls.append(("write", len(data)))
 
+    def write_eof(self) -> None:
+        self.calls.append(("eof", 0))
 
-def test_plain_generators_are_read_too() -> None:
-    def chunks() -> Iterator[bytes]:
-        yield from (b"a", b"b")
+    def receive_datagram(self, datagram: bytes, source: Address, *, now: int) -> None:
+        self.calls.append(("datagram", now))
 
-    app = App()
-    app.get("/")(lambda request: Response.stream(chunks()))
-    assert Client(app).get("/").content == b"ab"
+    def receive_unreachable(self, replica: Address, *, now: int) -> None:
+        self.calls.append(("unreachable", now))
 
+    def handle_timeout(self, *, now: int) -> None:
+        self.calls.append(("timeout", now))
+        self.timeout = now + 10 if now < 40 else None
 
-def test_a_stream_without_end_can_be_left() -> None:
-    closed: list[str] = []
+    def datagrams_to_send(self, *, now: int) -> list[tuple[bytes, Address]]:
+        self.calls.append(("send", now))
+        return []
 
-    async def ticks() -> AsyncIterator[str]:
-        try:
-            while True:
-                yield "tick\n"
-        finally:
-            closed.append("async")
+    def next_timeout(self) -> int | None:
+        return self.timeout
 
-    def plain_ticks() -> Iterator[bytes]:
-        try:
-            while True:
-                yield b"tick\n"
-        finally:
-            closed.append("plain")
-
-    app = App()
-    app.get("/async")(lambda request: Response.stream(ticks()))
-    app.get("/plain")(lambda request: Response.stream(plain_ticks()))
-    for path in ("/async", "/plain"):
-        answer = Client(app).get(path, most_bytes=12)
-        assert (answer.content, "content-length" in answer.headers) == (b"tick\ntick\nti", False)
-    assert closed == ["async", "plain"]
+    def next_event(self) -> object | None:
+        return self.events.pop(0) if self.events else None
 
 
-def test_credentials_and_open_files(tmp_path: Path) -> None:
-    app = App(middleware=[basic_auth(lambda user, word: user if word == "ü:" else None, realm="x")])
-
-    @app.post("/")
-    async def who(request: Request) -> Any:
-        (name,) = request.form().files
-        return [request.principal, name, request.form().files[name].data.decode()]
-
-    (tmp_path / "file").write_text("content")
-    with (tmp_path / "file").open("rb") as file:
-        answer = Client(app).post("/", auth=("anna", "ü:"), files={"f": file})
-    assert answer.json() == ["anna", "f", "content"]
-    assert Client(app).post("/", auth=("anna", "")).status_code == 401
+def test_the_engine_is_driven_as_a_socket_driver_would() -> None:
+    engine = Scripted([], timeout=30)
+    simulation = Simulation(1)
+    simulation.add_client(engine, Fetch(b"abc"), start=7)
+    simulation.run(max_time=100)
+    start = [("write", 3), ("eof", 0), ("connect", 7), ("send", 7)]
+    assert engine.calls == [*start, ("timeout", 30), ("send", 30), ("timeout", 40), ("send", 40)]
 
 
-def test_what_a_handler_leaves_running_ends_with_the_client() -> None:
-    ended: list[str] = []
+def test_an_engine_that_fails_ends_the_run() -> None:
+    simulation = Simulation(1)
+    client = simulation.add_client(Scripted([Data((b"a",)), Failed()]), Fetch(b"abc"))
+    report = simulation.run_transfer(client)
+    assert (report.completed, report.failure, report.bytes_received) == (False, "gone", 1)
 
-    async def forever() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append("task")
 
-    async def endless() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield b""
-        finally:
-            ended.append("generator")
+def test_an_engine_that_waits_for_ever_is_reported() -> None:
+    simulation = Simulation(1)
+    client = simulation.add_client(Scripted([]), Fetch(b"abc"))
+    simulation.clock.every(SECOND, lambda: None)
+    assert simulation.run_transfer(client, max_time=90 * SECOND).failure == "not done after 90.000 s"
 
-    app = App()
-    kept: list[Any] = []
 
-    @app.get("/")
-    async def leave(request: Request) -> str:
-        kept.append(asyncio.create_task(forever()))
-        kept.append(endless())
-        await anext(kept[-1])
-        return "left"
+def test_an_engine_whose_timer_stands_still_is_found_out() -> None:
+    class Stuck(Scripted):
+        def handle_timeout(self, *, now: int) -> None:
+            self.timeout = now
 
-    with Client(app) as client:
-        assert client.get("/").text == "left"
-        assert ended == []
-    assert sorted(ended) == ["generator", "task"]
-    kept.clear()
-    dropped = Client(app)
-    dropped.get("/")
-    del dropped
-    gc.collect()
-    assert sorted(ended) == ["generator", "generator", "task", "task"]
+    simulation = Simulation(1)
+    client = simulation.add_client(Stuck([], timeout=3), Fetch(b"abc"))
+    with pytest.raises(Livelock):
+        simulation.run_transfer(client)
+
+
+class Volley:
+    """A listener that answers with three datagrams at once."""
+
+    def handle(self, datagram: bytes, source: Address, *, now: int) -> list[ToyBurst]:
+        return [ToyBurst(source, (b"a", b"b", b"c"))]
+
+
+@pytest.mark.parametrize(("batching", "turns"), [(None, [1, 1, 1]), (0, [3]), (50, [3])])
+def test_datagrams_of_one_moment_may_be_fed_together(batching: int | None, turns: list[int]) -> None:
+    class Asking(Scripted):
+        def datagrams_to_send(self, *, now: int) -> list[tuple[bytes, Address]]:
+            super().datagrams_to_send(now=now)
+            return [(b"x", ("192.0.2.1", 4433))] if now == 0 and len(self.calls) < 5 else []
+
+    simulation = Simulation(1)
+    simulation.add_replica(lambda birth: Volley())
+    engine = Asking([])
+    simulation.add_client(engine, Fetch(b"x"), batching=batching)
+    simulation.run(max_time=100)
+    after = engine.calls[4:]
+    assert [name for name, _ in after] == [name for turn in turns for name in [*["datagram"] * turn, "send"]]
+    assert after[-1] == ("send", batching or 0)
+
+
+@pytest.mark.parametrize("host", [False, True])
+def test_a_client_that_moves_loses_what_is_under_way_and_goes_on(host: bool) -> None:
+    body = bytes(60_000)
+    simulation, client = setting(Fetch(b"x", body), content=body)
+    before = client.address
+    simulation.clock.at(15 * MILLISECOND, lambda _: client.rebind(host=host), None)
+    simulation.clock.every(70 * MILLISECOND, lambda: client.rebind(host=host))
+    report = simulation.run_transfer(client)
+    assert report.completed
+    assert report.client.in_vain > 0
+    assert client.address[1] != before[1]
+    assert (client.address[0] != before[0]) == host
+
+
+def test_a_client_may_move_through_networks_of_both_kinds() -> None:
+    simulation = Simulation(1)
+    for address, moved in ((("10.0.3.1", 65_535), ("10.0.4.1", 1)), (("2001:db8::1", 9), ("2001:db8:0:1::1", 10))):
+        client = simulation.add_client(Scripted([]), Fetch(b"x"), address=address)
+        client.rebind(host=True)
+        assert client.address == moved

@@ -1,4 +1,4 @@
-"""The reader of console sessions: what a document shows is what is typed and compared."""
+"""What tests lean on: the reader of console sessions, and how a test asks for a program."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.commands import check, commands
 from tests.support.console import Block, Shell, Step, agrees, blocks, moved_ports, play, renamed, steps
+from tests.support.system import REQUIRE_ALL, require
 
+ABSENT = "no-program-has-this-name"
 ENVIRON = {"PATH": "/usr/bin:/bin"}
 
 
@@ -95,3 +97,25 @@ def test_commands_are_found_and_checked() -> None:
         check(words)
     with pytest.raises(SystemExit):
         check(["trickles", "keys", "list", "--loud", "keys"])
+
+
+def test_a_program_that_is_there_is_found() -> None:
+    assert Path(require("sh")).is_file()
+
+
+def test_an_absent_program_skips_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(REQUIRE_ALL, raising=False)
+    with pytest.raises(pytest.skip.Exception, match=f"needs {ABSENT}"):
+        require(ABSENT)
+
+
+def test_an_absent_program_fails_the_test_where_all_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REQUIRE_ALL, "1")
+    with pytest.raises(pytest.fail.Exception, match=f"needs {ABSENT}"):
+        require(ABSENT)
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_stay_together(request: pytest.FixtureRequest) -> None:
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@together") == bool(grouped)
