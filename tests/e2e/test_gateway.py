@@ -11,19 +11,11 @@ from urllib.request import urlopen
 import pytest
 
 from tests.support.processes import PATIENCE_SECONDS, Fleet, GatewayProgram, Program, free_port, received
-from tests.support.replica_program import PUBLIC, tape, tape_digest
+from tests.support.replica_program import tape, tape_digest
 from trickles.drivers.addresses import shown
-from trickles.drivers.keystore import server_key_text
 from trickles.wire.kinds import Address
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("key") / "server.pub"
-    path.write_text(server_key_text(PUBLIC) + "\n")
-    return path
 
 
 @pytest.fixture(scope="module")

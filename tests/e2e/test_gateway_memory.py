@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.footprint import footprint
 from tests.support.processes import Fleet, GatewayProgram, received
-from tests.support.replica_program import PUBLIC, tape
-from trickles.drivers.keystore import server_key_text
+from tests.support.replica_program import tape
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -38,9 +37,8 @@ def settled(gateway: GatewayProgram, status: Path, least_bytes: int) -> dict[str
             shown, before = now, figures["bytes_out"]
 
 
-def test_programs_that_do_not_read_cost_little_memory_and_nobody_else_an_answer(tmp_path: Path) -> None:
-    key, status = tmp_path / "server.pub", tmp_path / "status"
-    key.write_text(server_key_text(PUBLIC) + "\n")
+def test_programs_that_do_not_read_cost_little_memory_and_nobody_else_an_answer(key: Path, tmp_path: Path) -> None:
+    status = tmp_path / "status"
     words = ("--server-key", key, "--status-file", status)
     with Fleet(2) as fleet, GatewayProgram(fleet.addresses, *words) as gateway:
         small(gateway)

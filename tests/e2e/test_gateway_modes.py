@@ -22,13 +22,6 @@ TAPE_BYTES = 40_000_000
 ANY = "127.0.0.1:0"
 
 
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("key") / "server.pub"
-    path.write_text(server_key_text(PUBLIC) + "\n")
-    return path
-
-
 def listed(addresses: Sequence[Address]) -> str:
     """Replicas as --map takes them."""
     return ",".join(map(shown, addresses))

@@ -1,14 +1,11 @@
 """A gateway is replaced while programs use it: nothing is refused, nothing is broken off; and what a crash costs."""
 
-import hashlib
 import os
-import select
 import signal
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -25,29 +22,15 @@ from tests.support.processes import (
     free_port,
     received,
 )
-from tests.support.replica_program import PUBLIC, tape, tape_digest
+from tests.support.replica_program import tape, tape_digest
 from tests.support.served import ends, served
+from tests.support.slow_download import SlowDownload
 from tests.support.system import require
 from trickles.drivers.addresses import shown
-from trickles.drivers.keystore import server_key_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("serve")]
 
 TAKEOVERS, LARGE_BYTES = 3, 150_000_000
-PACE_SECONDS = 0.005
-
-
-@pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
-    with Fleet(1) as started:
-        yield started
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    path = tmp_path / "server.pub"
-    path.write_text(server_key_text(PUBLIC) + "\n")
-    return path
 
 
 class Caller(threading.Thread):
@@ -89,42 +72,29 @@ def test_takeovers_refuse_nobody_and_break_nothing_off(fleet: Fleet, key: Path, 
     with ExitStack() as programs:
         running: Program = programs.enter_context(listening := ListeningProgram(*words))
         caller = programs.enter_context(Caller(listening.addresses[0]))
-        program = programs.enter_context(socket.create_connection(listening.addresses[0], PATIENCE_SECONDS))
-        program.sendall(b"get %d\n" % LARGE_BYTES)
-        program.shutdown(socket.SHUT_WR)
-        digest = hashlib.sha256(program.recv(1000, socket.MSG_WAITALL))
+        download = SlowDownload(listening.addresses[0], LARGE_BYTES)
         for _ in range(TAKEOVERS):
             fresh = programs.enter_context(Program("trickles", "gateway", *words, "--takeover"))
             assert fresh.output.next() == listening.first_line
             assert (tmp_path / "gateway.pid").read_text() == f"{fresh.pid}\n"
-            read_until_end(program, running.pid, digest)  # for what is under way moves on, and the old one ends
+            download.read_while_alive(running.pid)  # what is under way moves on, and the old one ends
             assert running.wait() == 0
             seen, running = caller.answered, fresh
             while caller.answered < seen + 20:
                 assert not caller.failures
-        while data := program.recv(1 << 18):
-            digest.update(data)
-        assert digest.hexdigest() == tape_digest(LARGE_BYTES)
+        assert download.finish() == tape_digest(LARGE_BYTES)
         assert caller.failures == []
         assert running.terminate() == 0
         assert not (tmp_path / "gateway.pid").exists()
         assert not (tmp_path / "gateway.sock").exists()
 
 
-def read_until_end(program: socket.socket, pid: int, digest: "hashlib._Hash") -> None:
-    """Take the download until a process has ended; it must not be complete by then, so it is not taken too fast."""
-    ended = os.pidfd_open(pid)
-    while not select.select([ended], [], [], PACE_SECONDS)[0]:
-        data = program.recv(1 << 16)
-        assert data
-        digest.update(data)
-    os.close(ended)
-
-
 def test_a_successor_that_cannot_start_leaves_the_gateway_as_it_was(fleet: Fleet, key: Path, tmp_path: Path) -> None:
-    files = ("--server-key", key, "--pid-file", tmp_path / "gateway.pid")
+    own = tmp_path / "server.pub"
+    own.write_text(key.read_text())
+    files = ("--server-key", own, "--pid-file", tmp_path / "gateway.pid")
     with GatewayProgram(fleet.addresses, *files) as gateway:
-        key.write_text("junk\n")
+        own.write_text("junk\n")
         os.kill(gateway.pid, signal.SIGUSR2)
         gateway.errors.next()  # the successor's own last words
         assert gateway.errors.next().endswith("gateway: the successor ended, with 1: this gateway goes on")
