@@ -1,8 +1,8 @@
 """Foreign programs run as an `Application`, and what came of one request."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
 
 from tests.support.web import request
 from trickleweb.application import Application
@@ -11,19 +11,7 @@ from trickleweb.bodies import Complete, Streamed
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
-T = TypeVar("T")
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
-PATIENCE_SECONDS = 20.0  # for what takes none: before a test hangs it fails
-
-
-def on_loop(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, on a loop of its own."""
-
-    async def patiently() -> T:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await work
-
-    return asyncio.run(patiently())
 
 
 def body_message(data: bytes = b"", *, more: bool = False) -> Message:

@@ -1,7 +1,5 @@
 """Replicas and what tests need around them on one asyncio loop: real sockets, no processes."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,20 +14,8 @@ from trickles.limits import SECOND
 from trickles.spool import MemorySpool
 from trickles.wire.kinds import Address
 
-PATIENCE_SECONDS = 30.0
 PUBLIC = identity_public(IDENTITY)
 IMPATIENT = Limits(give_up_after=SECOND // 2)  # for clients that shall fail: two hellos, and then they give up
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test to its end, or fail when it does not come."""
-    asyncio.run(asyncio.wait_for(test, PATIENCE_SECONDS))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until that holds; the test's own bound ends it when it never does."""
-    while not condition():  # noqa: ASYNC110 - what is waited for is inside the code under test
-        await asyncio.sleep(0)
 
 
 def config(**options: Any) -> ClientConfig:

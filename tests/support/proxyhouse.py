@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.support.gatewayhouse import House
 from tests.support.loopfleet import LoopFleet, config
 from tests.support.origins import origin
 from tests.support.site_folder import fill
@@ -18,33 +19,14 @@ from trickles.gateway.routing import DirectAccess, Pattern, RouteTable, Upstream
 from trickles.limits import DEFAULT_LIMITS
 
 LARGE = bytes(range(256)) * 8_000
-Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@dataclass(slots=True)
-class ProxyHouse:
-    """Fleets `a.test` and `b.test`, each with a page that names it and a large file; and a proxy to both."""
+@dataclass(slots=True, kw_only=True)
+class ProxyHouse(House):
+    """With fleets `a.test` and `b.test`, each with a page that names it and a large file."""
 
     fleets: dict[str, LoopFleet]
-    gateway: Gateway
     router: UpstreamRouter
-    port: int = 0
-    told: list[str] = field(default_factory=list)
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-
-    async def dial(self) -> Talk:
-        """A program's connection to the proxy."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers.append(writer)
-        return reader, writer
-
-    async def say(self, data: bytes, *, end: bool = True) -> bytes:
-        """All that comes back for that, until the proxy closes."""
-        reader, writer = await self.dial()
-        writer.write(data)
-        if end:
-            writer.write_eof()
-        return await reader.read()
 
 
 @contextmanager
@@ -76,14 +58,12 @@ async def proxy_house(
             dialers[name, None] = Dialer(fleet.addresses, config(limits=client))
         router, told = UpstreamRouter(RouteTable(dialers), passing), list[str]()
         gateway = Gateway(limits=limits, report=lambda _, reason: told.append(reason))
-        [(_, port)] = await gateway.listen("127.0.0.1", 0, partial(proxied, router))
-        home = ProxyHouse(fleets, gateway, router, port, told)
+        home = ProxyHouse(gateway, told, fleets=fleets, router=router)
+        await home.open(partial(proxied, router))
         try:
             yield home
         finally:
-            for writer in home.writers:
-                writer.transport.abort()
-            await gateway.close()
+            await home.close()
 
 
 def request(host: str, path: str = "/name", *fields: str, method: str = "GET") -> bytes:

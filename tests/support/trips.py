@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from tests.support.fleetkeys import ring
 from tests.support.gatewayhouse import house
-from tests.support.loopfleet import run
+from tests.support.loop import on_loop
 from tests.support.origins import event, get, origin
 from tests.support.peer import Peer
 from tests.support.programs import Fleet as Programs
@@ -70,7 +70,7 @@ def byte_to_datagram() -> Walk:
             await reader.readexactly(4)
 
     try:
-        run(sent())
+        on_loop(sent())
     finally:
         Downstream.data_received = received  # type: ignore[method-assign]
     return walks[0]

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from tests.support.fastapi_program import LARGE, NOTES, prepare
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from tests.support.programs import Fleet, fetched
 from trickleweb.asgi import AsgiApplication, as_asgi
 from trickleweb.asgi.messages import AsgiApp

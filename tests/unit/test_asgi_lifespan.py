@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import START, answered, body_message, on_loop, sending
+from tests.support.hosting import START, answered, body_message, sending
+from tests.support.loop import on_loop
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication, LifespanFailed
 from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send

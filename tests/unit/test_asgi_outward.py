@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.fleetkeys import ring
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from tests.support.site_folder import fill
 from trickleweb import App, HTTPError, Request, Response, Routes, Step, steps
 from trickleweb.asgi import as_asgi

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import START, answered, body_message, content, on_loop, sending, until_idle
+from tests.support.hosting import START, answered, body_message, content, sending, until_idle
+from tests.support.loop import on_loop
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication, ProgramError
 from trickleweb.asgi.messages import Message, Receive, Scope, Send

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.fleetkeys import WALL
-from tests.support.hosting import START, answered, body_message, on_loop, sending
+from tests.support.hosting import START, answered, body_message, sending
+from tests.support.loop import on_loop
 from tests.support.web import request
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send

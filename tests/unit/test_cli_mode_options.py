@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loopfleet import PUBLIC, run
+from tests.support.loop import on_loop
+from tests.support.loopfleet import PUBLIC
 from trickles.cli.fleet_options import FleetMaker, add_fleet_arguments
 from trickles.cli.mode_options import MOST_MAP_BYTES, add_mode_arguments, allowed_networks, listening, mapped
 from trickles.cli.watching_options import Watching, add_watching_arguments
@@ -121,4 +122,4 @@ def test_nobody_is_passed_through_to_the_metrics() -> None:
             await DirectAccess(networks(["127.0.0.0/8"]), gateway.own_ports).places(("127.0.0.1", port))
         watching.close()
 
-    run(test())
+    on_loop(test())

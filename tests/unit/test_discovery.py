@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loopfleet import run
+from tests.support.loop import on_loop
 from tests.support.nameserver import address, name_server, srv
 from trickles.drivers.discovery import AddressRecords, Discovery, DnsServers, Listed, ReplicaFile, ServiceRecords
 from trickles.drivers.discovery.resolving import addresses
@@ -62,7 +62,7 @@ def failing(source: Callable[[], object]) -> str:
             await source().find()  # type: ignore[attr-defined]
         caught.append(str(error.value))
 
-    run(test())
+    on_loop(test())
     return caught[0]
 
 
@@ -73,7 +73,7 @@ def test_each_source_finds_what_it_names() -> None:
         assert ("127.0.0.1", 5) in await addresses("localhost", 5)
         assert await addresses("::1", 5) == [("::1", 5)]
 
-    run(test())
+    on_loop(test())
 
 
 def test_names_that_do_not_resolve_are_told() -> None:
@@ -91,7 +91,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
         path.write_text("2:1\n")
         assert await source.find() == [B]
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_is_wrong_with_a_file_is_told_with_the_line(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_services_of_the_best_priority_count_heavy_ones_first() -> None:
             with pytest.raises(DiscoveryError, match="no SRV record that names a replica"):
                 await source.find()
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_list_is_what_all_sources_name_each_replica_once() -> None:
@@ -137,7 +137,7 @@ def test_the_list_is_what_all_sources_name_each_replica_once() -> None:
         assert await found.refresh() == [C, A]
         assert (first.asked, second.asked, desk.told) == (3, 2, [])
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_source_that_fails_keeps_its_list_says_so_once_and_recovers() -> None:
@@ -153,7 +153,7 @@ def test_a_source_that_fails_keeps_its_list_says_so_once_and_recovers() -> None:
         assert await found.refresh() == [B, C]
         assert desk.told == ["no answer (the replicas known before stay in use)", "replicas are found again: 2"]
 
-    run(test())
+    on_loop(test())
 
 
 def test_at_the_start_one_source_that_finds_something_is_enough() -> None:
@@ -168,7 +168,7 @@ def test_at_the_start_one_source_that_finds_something_is_enough() -> None:
         with pytest.raises(DiscoveryError, match="broken; also broken"):
             await desk.discovery(Told("broken"), Told("also broken")).refresh()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_list_without_end_is_cut() -> None:
@@ -176,7 +176,7 @@ def test_a_list_without_end_is_cut() -> None:
         many = [("192.0.2.1", port) for port in range(1000)]
         assert await Desk().discovery(Told(many)).refresh() == many[:MOST_REPLICAS]
 
-    run(test())
+    on_loop(test())
 
 
 def test_hurrying_asks_at_once() -> None:
@@ -195,7 +195,7 @@ def test_hurrying_asks_at_once() -> None:
             await found.keep(use)
         assert used == [[B]]
 
-    run(test())
+    on_loop(test())
 
 
 @pytest.mark.parametrize("error", [MemoryError("full"), ValueError("odd"), OverflowError("far")])
@@ -210,4 +210,4 @@ def test_a_resolver_that_raises_anything_is_heard_of(monkeypatch: pytest.MonkeyP
         with pytest.raises(DiscoveryError, match=type(error).__name__):
             await addresses("replica.test", 5)
 
-    run(test())
+    on_loop(test())

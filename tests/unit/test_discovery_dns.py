@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.loopfleet import run
+from tests.support.loop import on_loop
 from tests.support.nameserver import TRUNCATED, address, alias, name_server, reply, srv
 from trickles.drivers.discovery.dns import DnsServers, system_servers
 from trickles.drivers.discovery.message import DnsAnswer, SrvRecord, parse_untrusted, question
@@ -76,7 +76,7 @@ def test_a_server_is_asked_and_strays_are_passed_over() -> None:
             assert (await servers.services(NAME)).services == [SrvRecord(0, 0, 1, "a.test")]
             assert server.asked == 1
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
@@ -86,7 +86,7 @@ def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
             server.flags = TRUNCATED
             assert len((await DnsServers([server.place]).services(NAME)).services) == 200
 
-    run(test())
+    on_loop(test())
 
 
 def test_failures_are_one_line() -> None:
@@ -100,7 +100,7 @@ def test_failures_are_one_line() -> None:
         with pytest.raises(DiscoveryError, match="no name server answers"):
             await DnsServers([("127.0.0.1", 1)]).services(NAME)
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_systems_servers_are_those_of_resolv_conf(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fleetkeys import WALL, epoch, ring
-from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import IMPATIENT, LoopFleet, config
 from tests.support.replica_program import tape
 from trickles import Dialer, Keyring, Stream, connect
 from trickles.drivers.addresses import shown
@@ -100,7 +101,7 @@ def test_connections_begin_with_each_replica_in_turn_but_not_with_a_dead_one() -
             assert {each["replica"] for each in later} == {shown(fleet.addresses[0]), shown(fleet.addresses[2])}
             assert dialer._health.pick(0) != 1
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_transfer_moves_to_other_replicas_when_all_of_its_own_are_replaced() -> None:
@@ -122,7 +123,7 @@ def test_a_transfer_moves_to_other_replicas_when_all_of_its_own_are_replaced() -
             dialer.replace([])
             assert dialer.replicas == new.addresses
 
-    run(test())
+    on_loop(test())
 
 
 def test_members_with_ipv6_addresses_may_come_later() -> None:
@@ -141,7 +142,7 @@ def test_members_with_ipv6_addresses_may_come_later() -> None:
             dialer.close()
             assert dialer.ports.open == 0
 
-    run(test())
+    on_loop(test())
 
 
 def test_only_the_first_connection_asks_for_the_certificate_and_for_the_size_of_the_path() -> None:
@@ -152,7 +153,7 @@ def test_only_the_first_connection_asks_for_the_certificate_and_for_the_size_of_
             assert fleet.counted("certificates") == 1
             assert fleet.counted("pings") == 3  # one for each size
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
@@ -171,7 +172,7 @@ def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
             wall[0] = WALL
             assert hellos(await asked(dialer)) == 2
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_certificate_whose_hellos_are_not_answered_is_doubted() -> None:
@@ -186,7 +187,7 @@ def test_a_certificate_whose_hellos_are_not_answered_is_doubted() -> None:
                 await stream.read()
             assert hellos(await asked(dialer)) == 2
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_fleet_that_rotated_its_keys_is_greeted_under_the_new_one() -> None:
@@ -197,7 +198,7 @@ def test_a_fleet_that_rotated_its_keys_is_greeted_under_the_new_one() -> None:
             fleet.rekey(ring(2))
             assert [hellos(await asked(dialer)) for _ in range(2)] == [2, 1]
 
-    run(test())
+    on_loop(test())
 
 
 def test_sockets_are_used_again_where_every_datagram_is_checked() -> None:
@@ -221,7 +222,7 @@ def test_sockets_are_used_again_where_every_datagram_is_checked() -> None:
         assert len(set(await sources(Suite.SEALED))) == 1
         assert len(set(await sources(Suite.OPEN))) == 3
 
-    run(test())
+    on_loop(test())
 
 
 def test_over_ipv6_probes_leave_room_for_its_longer_header() -> None:
@@ -232,7 +233,7 @@ def test_over_ipv6_probes_leave_room_for_its_longer_header() -> None:
             assert stream.statistics()["datagram_bytes"] == 8_952
             assert dialer.ports._family == socket.AF_INET6
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_size_is_used_at_once_by_the_next_connection_as_long_as_replicas_believe_its_proof(
@@ -251,7 +252,7 @@ def test_a_size_is_used_at_once_by_the_next_connection_as_long_as_replicas_belie
             assert (dialer.config.datagram_bytes, fleet.counted("pings")) == (8_972, 2)
             assert dialer.config.size_proof
 
-    run(test())
+    on_loop(test())
 
 
 # sockets that wait
@@ -291,7 +292,7 @@ def test_a_port_hears_for_its_holder_alone_and_drops_what_comes_while_it_waits()
             ports.close()
             assert ports.open == 0
 
-    run(test())
+    on_loop(test())
 
 
 def test_ports_beyond_the_spare_ones_are_closed() -> None:
@@ -304,7 +305,7 @@ def test_ports_beyond_the_spare_ones_are_closed() -> None:
         assert (ports.open, [port.socket.fileno() for port in taken[2:]]) == (2, [-1, -1, -1])
         ports.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_holder_is_told_where_nobody_listens() -> None:
@@ -319,7 +320,7 @@ def test_a_holder_is_told_where_nobody_listens() -> None:
         assert holder.heard == [nobody]
         ports.give_back(port)
 
-    run(test())
+    on_loop(test())
 
 
 # addresses

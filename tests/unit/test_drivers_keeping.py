@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from trickles.drivers import bookkeeping, keeping
 from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going, kept_thread, pause

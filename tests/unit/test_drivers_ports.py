@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from trickles.drivers.addresses import Address
 from trickles.drivers.ports import FEW_PORTS, TURN_BYTES, Port, Ports
 from trickles.drivers.udp import Received
@@ -89,7 +89,7 @@ def test_many_that_are_brought_much_share_the_turns_of_the_loop() -> None:
             assert max(read) < TURN_BYTES + len(MUCH)
             assert len([each for each in read if each]) == -(-MANY * len(MUCH) // max(read))
 
-    run(test())
+    on_loop(test())
 
 
 def test_one_that_has_just_begun_does_not_wait_for_them() -> None:
@@ -103,7 +103,7 @@ def test_one_that_has_just_begun_does_not_wait_for_them() -> None:
             await until(lambda: late.received_bytes > 0)
             assert found.received_bytes < (MANY * len(MUCH)) + 2 * (TURN_BYTES + len(MUCH))
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_few_are_all_read_from_in_each_turn() -> None:
@@ -113,7 +113,7 @@ def test_a_few_are_all_read_from_in_each_turn() -> None:
             read = await turns(found, 2 * FEW_PORTS * len(MUCH))
             assert max(read) == FEW_PORTS * len(MUCH) > TURN_BYTES
 
-    run(test())
+    on_loop(test())
 
 
 def test_one_that_was_passed_over_can_be_read_from_when_its_time_has_come() -> None:
@@ -128,4 +128,4 @@ def test_one_that_was_passed_over_can_be_read_from_when_its_time_has_come() -> N
             assert holder.received_bytes == 2 * len(MUCH)
             assert not port.passed_over
 
-    run(test())
+    on_loop(test())

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from trickles import AsyncReplica, Listener
 from trickles.drivers.process import stop_signals
 from trickles.drivers.replica import Replica
@@ -50,7 +50,7 @@ def test_what_is_due_earlier_than_the_timer_that_runs_is_done_earlier() -> None:
             await until(lambda: stub.polled == 1)
             replica.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_replies_that_come_together_are_sent_together_and_none_after_close() -> None:
@@ -67,7 +67,7 @@ def test_replies_that_come_together_are_sent_together_and_none_after_close() -> 
             await until(lambda: next(turns) == 4)
             assert stub.polled == 1
 
-    run(test())
+    on_loop(test())
 
 
 class Failing(Stub):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.loopfleet import IMPATIENT, LoopFleet, config, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import IMPATIENT, LoopFleet, config
 from tests.support.replica_program import tape, tape_digest
 from tests.support.toys import Patient
 from trickles import Continuation, Deferred, Event, Limits, Reply, Service, Stream, connect
@@ -40,7 +41,7 @@ def test_reads_give_what_is_asked_for_and_nothing_behind_the_end() -> None:
             await stream.drain()
             assert stream.statistics()["bytes_received"] == 50_000
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_handshake_can_be_waited_for_before_anything_is_written() -> None:
@@ -55,7 +56,7 @@ def test_a_handshake_can_be_waited_for_before_anything_is_written() -> None:
             assert await stream.read() == tape(0, 5)
             assert stream.readable
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_handshake_with_nobody_fails() -> None:
@@ -67,7 +68,7 @@ def test_a_handshake_with_nobody_fails() -> None:
                 await stream.handshake()
             assert stream.readable
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_stream_whose_answer_is_complete_needs_no_socket() -> None:
@@ -80,7 +81,7 @@ def test_a_stream_whose_answer_is_complete_needs_no_socket() -> None:
             await stream.drain()
             assert await stream.read() == b""
 
-    run(test())
+    on_loop(test())
 
 
 def test_nothing_is_written_behind_the_end_or_after_close() -> None:
@@ -94,7 +95,7 @@ def test_nothing_is_written_behind_the_end_or_after_close() -> None:
         with pytest.raises(LocalProtocolError):
             stream.write(b"x")
 
-    run(test())
+    on_loop(test())
 
 
 def test_closing_wakes_who_reads_or_drains() -> None:
@@ -111,7 +112,7 @@ def test_closing_wakes_who_reads_or_drains() -> None:
             with pytest.raises(ConnectionFailed, match="closed"):
                 await stream.read()
 
-    run(test())
+    on_loop(test())
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ def test_what_arrived_before_a_failure_is_read_before_it_is_raised() -> None:
             with pytest.raises(ConnectionFailed):
                 await stream.read()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_reader_that_pauses_stops_the_transfer_and_loses_nothing() -> None:
@@ -155,7 +156,7 @@ def test_a_reader_that_pauses_stops_the_transfer_and_loses_nothing() -> None:
             assert fleet.bytes_out < 3_000_000
             assert await stream.read() == tape(0, 10_000_000)
 
-    run(test())
+    on_loop(test())
 
 
 def test_drain_waits_until_the_spool_has_taken_most_of_it() -> None:
@@ -167,7 +168,7 @@ def test_drain_waits_until_the_spool_has_taken_most_of_it() -> None:
             assert stream._connection.client.input_waiting <= 1 << 18
             assert await stream.read(65) == tape_digest(3_000_000).encode() + b"\n"
 
-    run(test())
+    on_loop(test())
 
 
 class Slow(Patient):
@@ -192,7 +193,7 @@ def test_answers_that_come_later_are_waited_for_and_each_client_is_told() -> Non
             for stream in streams:
                 stream.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_dead_replica_is_left_at_once_when_the_system_says_so() -> None:
@@ -204,7 +205,7 @@ def test_a_dead_replica_is_left_at_once_when_the_system_says_so() -> None:
             assert await stream.read() == tape(0, 1_000)
             assert fleet.packets_in[0] == 0
 
-    run(test())
+    on_loop(test())
 
 
 def test_streams_that_are_over_leave_nothing_for_the_collector() -> None:
@@ -226,4 +227,4 @@ def test_streams_that_are_over_leave_nothing_for_the_collector() -> None:
             finally:
                 gc.enable()
 
-    run(test())
+    on_loop(test())

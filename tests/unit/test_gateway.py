@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.gatewayhouse import SMALL, house
-from tests.support.loopfleet import IMPATIENT, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import IMPATIENT
 from tests.support.replica_program import GREETING, Lines, tape, tape_digest
 from trickles import Event, Limits, Refusal, Reply
 from trickles.drivers.ports import Ports
@@ -32,7 +33,7 @@ def test_bytes_cross_and_the_programs_half_close_with_them() -> None:
             assert home.dialer.ports.open == 0
             assert home.told == []
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_servers_half_close_leaves_the_program_time_to_write_and_to_read() -> None:
@@ -51,7 +52,7 @@ def test_the_servers_half_close_leaves_the_program_time_to_write_and_to_read() -
             await until(lambda: home.gateway.live == 0)
             assert home.gateway.figures()["reset"] == 0
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_program_that_stays_behind_a_complete_answer_is_left() -> None:
@@ -63,7 +64,7 @@ def test_a_program_that_stays_behind_a_complete_answer_is_left() -> None:
             await until(lambda: home.gateway.live == 0)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_slow_reader_of_a_complete_answer_gets_all_of_it() -> None:
@@ -81,7 +82,7 @@ def test_a_slow_reader_of_a_complete_answer_gets_all_of_it() -> None:
             assert await reader.read() == tape(0, 4_000_000)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 async def until_broken(writer: asyncio.StreamWriter) -> None:
@@ -105,7 +106,7 @@ def test_a_programs_reset_ends_the_connection_and_frees_its_socket() -> None:
             assert home.dialer.ports.open == 0
             assert home.told == []
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_transfer_that_fails_half_way_resets_the_program() -> None:
@@ -121,7 +122,7 @@ def test_a_transfer_that_fails_half_way_resets_the_program() -> None:
             assert home.told == ["no replica answers"]
             assert home.gateway.live == 0
 
-    run(test())
+    on_loop(test())
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ def test_a_refused_transfer_resets_the_program_at_once() -> None:
             figures = home.gateway.figures()
             assert (home.told, figures["failed"], figures["reasons"]) == (["gone"], 1, {"gone": 1})
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_program_that_reads_slowly_is_not_overtaken() -> None:
@@ -160,7 +161,7 @@ def test_a_program_that_reads_slowly_is_not_overtaken() -> None:
             assert digest.hexdigest() == tape_digest(size_bytes)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 @dataclass(slots=True)
@@ -185,7 +186,7 @@ def test_a_program_that_writes_fast_is_held_back() -> None:
             assert writer.transport.get_write_buffer_size() > 10_000_000
             writer.transport.abort()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_program_that_goes_while_it_is_held_back_is_noticed() -> None:
@@ -200,7 +201,7 @@ def test_a_program_that_goes_while_it_is_held_back_is_noticed() -> None:
             await until(lambda: home.gateway.live == 0)
             assert (home.gateway.figures()["reset"], home.dialer.ports.open) == (1, 0)
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_large_upload_crosses_with_every_byte() -> None:
@@ -211,7 +212,7 @@ def test_a_large_upload_crosses_with_every_byte() -> None:
             answer = await home.ask(b"sum %d\n" % size_bytes + tape(0, size_bytes))
             assert answer == tape_digest(size_bytes).encode() + b"\n"
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_server_may_speak_first() -> None:
@@ -223,7 +224,7 @@ def test_a_server_may_speak_first() -> None:
             assert await reader.read() == tape(0, 9)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_idle_connection_holds_no_socket_and_goes_on_with_another() -> None:
@@ -237,7 +238,7 @@ def test_an_idle_connection_holds_no_socket_and_goes_on_with_another() -> None:
             assert home.gateway.live == 1
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_without_a_socket_the_program_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +254,7 @@ def test_without_a_socket_the_program_is_reset(monkeypatch: pytest.MonkeyPatch) 
             assert home.told == ["no socket: Too many open files"]
             assert await home.ask(b"get 1\n") == tape(0, 1)
 
-    run(test())
+    on_loop(test())
 
 
 def test_when_the_gateway_ends_idle_programs_are_closed_and_busy_ones_reset() -> None:
@@ -273,7 +274,7 @@ def test_when_the_gateway_ends_idle_programs_are_closed_and_busy_ones_reset() ->
             for _, writer in (fresh, idle, busy):
                 writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_breaks_in_the_loop_is_reported_as_the_gateways_own() -> None:
@@ -283,7 +284,7 @@ def test_what_breaks_in_the_loop_is_reported_as_the_gateways_own() -> None:
             home.gateway.broke({"message": "something else"})
             assert home.told == ["accept failed: OSError(24, 'Too many open files')", "something else"]
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_port_in_use_is_an_error_that_names_it() -> None:
@@ -292,4 +293,4 @@ def test_a_port_in_use_is_an_error_that_names_it() -> None:
             with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{home.port}: Address already in use"):
                 await home.gateway.listen("127.0.0.1", home.port)
 
-    run(test())
+    on_loop(test())

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.gatewayhouse import house
-from tests.support.loopfleet import IMPATIENT, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import IMPATIENT
 from tests.support.replica_program import tape
 from trickles.gateway.accesslog import MOST_WAITING_BYTES, Completion, ConnectionLog, ConnectionRecord, as_json, as_text
 from trickles.gateway.downstream import Downstream
@@ -158,7 +159,7 @@ def test_each_way_in_which_a_connection_ends_has_its_account() -> None:
             await until(lambda: len(accounts) == 3)
             assert (accounts[2].completion, accounts[2].reason) == ("failed", "no replica answers")
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_the_replicas_deaths_cost_is_told() -> None:
@@ -184,4 +185,4 @@ def test_what_the_replicas_deaths_cost_is_told() -> None:
             )
             assert set(accounts[0].replicas) == set(home.fleet.addresses)
 
-    run(test())
+    on_loop(test())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.gatewayhouse import SMALL, House, house
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from tests.support.replica_program import Lines, tape
 from trickles import Continuation, Event, Refusal, Reply
 from trickles.gateway import GatewayLimits
@@ -27,7 +27,7 @@ def test_one_program_too_many_is_reset_and_told_of() -> None:
             await until(lambda: home.gateway.live == 0)
             assert await home.ask(b"get 1\n") == tape(0, 1)
 
-    run(test())
+    on_loop(test())
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ def test_a_request_without_end_is_ended_for_the_server_to_answer() -> None:
             figures = home.gateway.figures()
             assert (figures["timed_out"], figures["completed"], figures["bytes_in"]) == (1, 1, 3)
 
-    run(test())
+    on_loop(test())
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ def test_a_whole_request_with_a_slow_answer_loses_nothing() -> None:
             assert home.told == ["request not complete in time"]
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_idle_program_is_closed_in_order_once_it_has_read_all() -> None:
@@ -97,7 +97,7 @@ def test_an_idle_program_is_closed_in_order_once_it_has_read_all() -> None:
                 writer.close()
             assert (home.told, home.gateway.figures()["reset"]) == ([], 0)
 
-    run(test())
+    on_loop(test())
 
 
 def test_one_client_too_many_takes_the_place_of_who_stands_still() -> None:
@@ -115,7 +115,7 @@ def test_one_client_too_many_takes_the_place_of_who_stands_still() -> None:
             for _, writer in (idle, busy, third, fourth):
                 writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_one_client_address_has_its_own_bound() -> None:
@@ -129,7 +129,7 @@ def test_one_client_address_has_its_own_bound() -> None:
             await until(lambda: home.gateway.live == 0)
             assert await home.ask(b"get 1\n") == tape(0, 1)
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_more_programs_there_are_the_less_input_is_kept_for_a_new_one() -> None:
@@ -145,7 +145,7 @@ def test_the_more_programs_there_are_the_less_input_is_kept_for_a_new_one() -> N
                 assert home.gateway.live == number + 1
             assert kept == [1 << 21, 1 << 20] + [1 << 19] * 2 + [1 << 18] * 4 + [1 << 17] * 32
 
-    run(test())
+    on_loop(test())
 
 
 def _kept_bytes(home: House) -> int:
@@ -179,4 +179,4 @@ def test_users_that_do_not_read_are_kept_less_than_the_bound_all_together(read_b
             await home.gateway.close()
             await until(lambda: memory.held_bytes == 0)
 
-    run(test())
+    on_loop(test())

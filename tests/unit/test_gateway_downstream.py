@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from trickles.client.events import Delivery
 from trickles.gateway import Gateway, GatewayLimits
 from trickles.gateway.accesslog import ConnectionRecord
@@ -111,7 +111,7 @@ def test_bytes_half_closes_and_the_end_cross() -> None:
             await until(lambda: here.gateway.live == 0)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_user_goes_on_writing_after_a_half_close_of_the_other_side() -> None:
@@ -131,7 +131,7 @@ def test_a_user_goes_on_writing_after_a_half_close_of_the_other_side() -> None:
             downstream.ended()
             await until(lambda: here.gateway.live == 0)
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_is_written_after_a_complete_answer_is_dropped_and_resets_nobody() -> None:
@@ -149,7 +149,7 @@ def test_what_is_written_after_a_complete_answer_is_dropped_and_resets_nobody() 
             assert here.gateway.statistics.bytes_in == 0
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def answer(downstream: Downstream) -> None:
@@ -178,7 +178,7 @@ def test_a_failure_resets_the_user_or_is_said_in_words_as_long_as_nothing_was() 
             assert [record.completion for record in here.records] == ["failed"] * 3
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_user_is_read_from_again_once_half_of_what_waits_was_taken() -> None:
@@ -201,7 +201,7 @@ def test_a_user_is_read_from_again_once_half_of_what_waits_was_taken() -> None:
             writer.close()
             await until(lambda: here.gateway.live == 0)
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_upstream_is_paused_while_the_user_does_not_read() -> None:
@@ -221,7 +221,7 @@ def test_an_upstream_is_paused_while_the_user_does_not_read() -> None:
             writer.close()
             await until(lambda: here.gateway.live == 0)
 
-    run(test())
+    on_loop(test())
 
 
 def test_each_stretch_has_its_record_and_what_moves_on_counts_for_the_next() -> None:
@@ -247,7 +247,7 @@ def test_each_stretch_has_its_record_and_what_moves_on_counts_for_the_next() -> 
             totals = here.gateway.statistics
             assert (totals.accepted, totals.bytes_in, totals.bytes_out) == (1, 18, 8)
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_upstream_in_anothers_place_hears_that_the_user_has_closed_its_half() -> None:
@@ -264,7 +264,7 @@ def test_an_upstream_in_anothers_place_hears_that_the_user_has_closed_its_half()
             await until(lambda: here.gateway.live == 0)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_only_an_idle_connection_is_closed_in_order_when_the_gateway_ends() -> None:
@@ -286,7 +286,7 @@ def test_only_an_idle_connection_is_closed_in_order_when_the_gateway_ends() -> N
                 Activity.UNKNOWN: "reset",
             }
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_late_request_is_the_upstreams_to_end_and_its_rest_is_dropped() -> None:
@@ -306,7 +306,7 @@ def test_a_late_request_is_the_upstreams_to_end_and_its_rest_is_dropped() -> Non
             downstream.ended()
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_user_that_resets_its_connection_leaves_nothing() -> None:
@@ -325,4 +325,4 @@ def test_a_user_that_resets_its_connection_leaves_nothing() -> None:
             assert [record.completion for record in here.records] == ["reset", "reset"]
             assert here.gateway.statistics.reset == 2
 
-    run(test())
+    on_loop(test())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from trickles.errors import HandoverError
 from trickles.gateway import handover
 from trickles.gateway.handover import Control, Predecessor, asked_who_listens
@@ -55,7 +55,7 @@ def test_sockets_pass_by_name_and_the_word_is_heard(tmp_path: Path) -> None:
             assert not (deep / "control").exists()
             assert told == []
 
-    run(test())
+    on_loop(test())
 
 
 def test_whoever_asks_who_listens_disturbs_nobody(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_whoever_asks_who_listens_disturbs_nobody(tmp_path: Path) -> None:
             assert told == []
             control.close()
 
-    run(test())
+    on_loop(test())
     assert asked_who_listens(tmp_path / "control") is None
 
 
@@ -100,7 +100,7 @@ def test_a_successor_that_goes_away_changes_nothing(tmp_path: Path) -> None:
             waiting.cancel()
             control.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_control_leaves_the_path_to_a_successor_that_has_it(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_other_users_are_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyP
         waiting.cancel()
         control.close()
 
-    run(test())
+    on_loop(test())
 
 
 class Stranger:
@@ -194,7 +194,7 @@ def test_a_path_that_is_removed_is_made_again(tmp_path: Path, monkeypatch: pytes
             control.close()
         assert told == []
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,4 +219,4 @@ def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch:
         control.close()
         assert told == ["no successor can ask now: No space left on device"]
 
-    run(test())
+    on_loop(test())

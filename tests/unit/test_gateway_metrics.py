@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from trickles.gateway.accesslog import Completion, ConnectionRecord
 from trickles.gateway.context import Statistics
 from trickles.gateway.metrics import MOST_AT_ONCE, MOST_HEAD_BYTES, MOST_LABELS, Metrics, MetricsServer
@@ -118,7 +118,7 @@ def test_requests_are_answered(request_: bytes, status: int, body: bytes) -> Non
             assert b"Connection: close" in head
             assert rest == body
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_head_without_end_is_refused() -> None:
@@ -130,7 +130,7 @@ def test_a_head_without_end_is_refused() -> None:
                 assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
             writer.transport.abort()
 
-    run(test())
+    on_loop(test())
 
 
 def test_too_many_at_once_are_closed_and_others_go_on() -> None:
@@ -145,7 +145,7 @@ def test_too_many_at_once_are_closed_and_others_go_on() -> None:
             for _, writer in held:
                 writer.transport.abort()
 
-    run(test())
+    on_loop(test())
 
 
 def test_two_of_one_user_may_listen_at_one_place() -> None:
@@ -159,4 +159,4 @@ def test_two_of_one_user_may_listen_at_one_place() -> None:
             with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:9: "):
                 await MetricsServer({}).listen("192.0.2.1", 9)
 
-    run(test())
+    on_loop(test())

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.support.loopfleet import LoopFleet, config, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import LoopFleet, config
 from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
 from trickles.gateway import Gateway, migration
@@ -75,7 +76,7 @@ def test_a_download_goes_on_elsewhere_with_every_byte(suite: Suite) -> None:
             assert (account.completion, account.bytes_in, account.bytes_out) == ("complete", 13, 20_000_000)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_upload_goes_on_elsewhere_with_every_byte() -> None:
@@ -90,7 +91,7 @@ def test_an_upload_goes_on_elsewhere_with_every_byte() -> None:
             assert await reader.readexactly(65) == tape_digest(3_000_000).encode() + b"\n"
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_connection_that_stands_idle_goes_on_elsewhere_and_back_again() -> None:
@@ -108,7 +109,7 @@ def test_a_connection_that_stands_idle_goes_on_elsewhere_and_back_again() -> Non
             assert await reader.read() == tape(0, 5)
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 @asynccontextmanager
@@ -143,7 +144,7 @@ def test_a_successor_that_says_no_or_nothing_leaves_it_where_it_is() -> None:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 await migration.moved(member, here.heir)
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_has_not_shaken_hands_stays() -> None:
@@ -156,7 +157,7 @@ def test_what_has_not_shaken_hands_stays() -> None:
             assert here.old.leaving() == []
             writer.transport.abort()
 
-    run(test())
+    on_loop(test())
 
 
 def test_gateways_of_different_fleets_or_suites_do_not_go_on_with_each_other() -> None:
@@ -177,7 +178,7 @@ def test_a_successor_that_reads_no_such_snapshot_says_so_and_the_connection_stay
                 await offered(member, migration.UNKNOWN + b"a snapshot of version 1")
             here.old.stay()
 
-    run(test())
+    on_loop(test())
 
 
 @pytest.mark.parametrize(
@@ -199,4 +200,4 @@ def test_what_is_no_connection_is_refused_in_a_word(state: bytes, answer: bytes)
                 assert (await asyncio.get_running_loop().sock_recv(here.heir, 256)).startswith(answer)
             assert here.new.live == 0
 
-    run(test())
+    on_loop(test())

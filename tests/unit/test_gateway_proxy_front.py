@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.loopfleet import IMPATIENT, run, until
+from tests.support.loop import on_loop, until
+from tests.support.loopfleet import IMPATIENT
 from tests.support.proxyhouse import LARGE, proxy_house, request, response
 from trickles.gateway import GatewayLimits
 from trickles.gateway.accesslog import ConnectionRecord
@@ -48,7 +49,7 @@ def test_one_connection_reaches_one_fleet_after_another(tmp_path: Path) -> None:
             assert [account.target for account in accounts] == targets
             assert {account.client for account in accounts} == {f"127.0.0.1:{program}"}
 
-    run(test())
+    on_loop(test())
 
 
 def test_requests_to_one_fleet_may_come_together_and_those_to_another_must_wait(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_requests_to_one_fleet_may_come_together_and_those_to_another_must_wait(
             assert home.fleets["b.test"].packets_in == [0, 0]
             writer.close()
 
-    run(test())
+    on_loop(test())
 
 
 def test_nothing_behind_a_body_is_a_request_of_its_own(tmp_path: Path) -> None:
@@ -71,25 +72,25 @@ def test_nothing_behind_a_body_is_a_request_of_its_own(tmp_path: Path) -> None:
             for fields in ("Content-Length: 4", "Transfer-Encoding: chunked"):
                 body = b"4\r\nbody\r\n0\r\n\r\n" if "chunked" in fields else b"body"
                 for host in ("a.test", "b.test"):
-                    answer = await home.say(request("a.test", "/name", fields) + body + request(host), end=False)
+                    answer = await home.ask(request("a.test", "/name", fields) + body + request(host), end=False)
                     assert answer.count(b"HTTP/1.1 ") == 1
                     assert answer.endswith(b"\r\n\r\na.test")
                     assert b"\r\nConnection: close\r\n" in answer
             assert home.fleets["b.test"].packets_in == [0, 0]
 
-    run(test())
+    on_loop(test())
 
 
 def test_programs_that_say_that_they_close(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path) as home:
-            answer = await home.say(request("a.test", "/name", "Connection: close") + request("b.test"), end=False)
+            answer = await home.ask(request("a.test", "/name", "Connection: close") + request("b.test"), end=False)
             assert (answer.count(b"HTTP/1.1 "), answer[-6:]) == (1, b"a.test")
-            answer = await home.say(request("a.test").replace(b"HTTP/1.1", b"HTTP/1.0"), end=False)
+            answer = await home.ask(request("a.test").replace(b"HTTP/1.1", b"HTTP/1.0"), end=False)
             assert answer.endswith(b"\r\n\r\na.test")
-            assert (await home.say(request("a.test"))).endswith(b"\r\n\r\na.test")
+            assert (await home.ask(request("a.test"))).endswith(b"\r\n\r\na.test")
 
-    run(test())
+    on_loop(test())
 
 
 def test_socks_leads_to_a_fleet_by_name(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_socks_leads_to_a_fleet_by_name(tmp_path: Path) -> None:
         async with proxy_house(tmp_path) as home:
             expected = CHOSEN + DONE + b"HTTP/1.1 200 OK\r\n"
             at_once = HELLO + socks_request("b.test") + DIRECT
-            answer = await home.say(at_once, end=False)
+            answer = await home.ask(at_once, end=False)
             assert answer.startswith(expected)
             assert answer.endswith(b"\r\n\r\nb.test")
             reader, writer = await home.dial()
@@ -106,7 +107,7 @@ def test_socks_leads_to_a_fleet_by_name(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             assert (await reader.read()).startswith(expected)
 
-    run(test())
+    on_loop(test())
 
 
 @pytest.mark.parametrize("opening", [b"CONNECT b.test:443 HTTP/1.1\r\n\r\n", HELLO + socks_request("b.test", 443)])
@@ -129,21 +130,21 @@ def test_tls_to_a_fleet_ends_at_the_proxy_if_it_has_certificates(tmp_path: Path,
             await until(lambda: home.gateway.live == 0)
             figures = home.gateway.figures()
             assert (home.told, figures["accepted"], figures["completed"]) == ([], 1, 1)
-            await home.say(opening + b"this is no TLS", end=False)
+            await home.ask(opening + b"this is no TLS", end=False)
             assert home.told == ["TLS handshake: wrong version number"]
             assert [account.target for account in accounts] == ["b.test:443"]
-            plain = await home.say(opening.replace(b"443", b"80").replace(b"\x01\xbb", b"\x00\x50") + DIRECT, end=False)
+            plain = await home.ask(opening.replace(b"443", b"80").replace(b"\x01\xbb", b"\x00\x50") + DIRECT, end=False)
             assert plain.endswith(b"\r\n\r\nb.test")
 
-    run(test())
+    on_loop(test())
 
 
 def test_other_hosts_are_refused(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path) as home:
-            assert (await home.say(request("c.test"))).startswith(b"HTTP/1.1 403 Forbidden\r\n")
-            assert (await home.say(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403 ")
-            assert await home.say(HELLO + socks_request("c.test")) == CHOSEN + reply(Code.NOT_ALLOWED)
+            assert (await home.ask(request("c.test"))).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+            assert (await home.ask(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403 ")
+            assert await home.ask(HELLO + socks_request("c.test")) == CHOSEN + reply(Code.NOT_ALLOWED)
             reader, writer = await home.dial()
             writer.write(request("a.test"))
             assert await response(reader) == (200, b"a.test")
@@ -153,23 +154,23 @@ def test_other_hosts_are_refused(tmp_path: Path) -> None:
             assert home.told == [f"host not allowed ({host})" for host in hosts]
             assert home.gateway.figures()["reasons"] == {"host not allowed": 4}
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_is_neither_http_nor_socks_is_answered_and_closed(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path) as home:
             for garbage in (b"\x16\x03\x01\x02\x00\x01", b"\0" * 100, b"\xff", b"GET / HTTP/1.1\r\n\r\n", b"{}\r\n"):
-                assert (await home.say(garbage, end=False)).startswith(b"HTTP/1.1 400 Bad Request\r\n")
-            assert await home.say(b"\x05\x01\x02", end=False) == REJECTED
-            assert await home.say(HELLO + b"\x04\x01\x00\x01", end=False) == CHOSEN + reply(Code.FAILED)
+                assert (await home.ask(garbage, end=False)).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            assert await home.ask(b"\x05\x01\x02", end=False) == REJECTED
+            assert await home.ask(HELLO + b"\x04\x01\x00\x01", end=False) == CHOSEN + reply(Code.FAILED)
             bind = HELLO + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50"
-            assert await home.say(bind, end=False) == CHOSEN + reply(Code.COMMAND_UNKNOWN)
+            assert await home.ask(bind, end=False) == CHOSEN + reply(Code.COMMAND_UNKNOWN)
             assert home.gateway.figures()["reasons"] == {"bad request to the proxy": 8}
             assert "bad request to the proxy (SOCKS with authentication only)" in home.told
-            assert (await home.say(request("a.test"))).endswith(b"a.test")
+            assert (await home.ask(request("a.test"))).endswith(b"a.test")
 
-    run(test())
+    on_loop(test())
 
 
 @pytest.mark.parametrize("end", [True, False], ids=["half-closed", "gone"])
@@ -179,16 +180,16 @@ def test_openings_cut_at_every_byte(tmp_path: Path, end: bool) -> None:
             for whole in (request("a.test"), b"CONNECT a.test:80 HTTP/1.1\r\n\r\n", HELLO + socks_request("a.test")):
                 for size in range(len(whole)):
                     if end:
-                        answer = await home.say(whole[:size])
+                        answer = await home.ask(whole[:size])
                         assert answer in (b"", CHOSEN) or answer.startswith(b"HTTP/1.1 400 ")
                     else:
                         _, writer = await home.dial()
                         writer.write(whole[:size])
                         writer.close()
             await until(lambda: home.gateway.live == 0)
-            assert (await home.say(request("a.test"))).endswith(b"a.test")
+            assert (await home.ask(request("a.test"))).endswith(b"a.test")
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: Path) -> None:
@@ -201,10 +202,10 @@ def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: P
             for index in range(2):
                 fleet.kill(index)
             late, http, tunnel, socks = await asyncio.gather(
-                home.say(request("b.test", "/large")),
-                home.say(request("a.test"), end=False),
-                home.say(b"CONNECT a.test:80 HTTP/1.1\r\n\r\n", end=False),
-                home.say(HELLO + socks_request("a.test"), end=False),
+                home.ask(request("b.test", "/large")),
+                home.ask(request("a.test"), end=False),
+                home.ask(b"CONNECT a.test:80 HTTP/1.1\r\n\r\n", end=False),
+                home.ask(HELLO + socks_request("a.test"), end=False),
             )
             assert late.endswith(LARGE)
             assert http.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
@@ -214,9 +215,9 @@ def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: P
             writer.write(request("a.test"))
             assert (await response(reader))[0] == 504
             fleet.restart(0)
-            assert (await home.say(request("a.test"))).endswith(b"a.test")
+            assert (await home.ask(request("a.test"))).endswith(b"a.test")
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_fleet_that_dies_in_mid_answer_resets_the_program(tmp_path: Path) -> None:
@@ -232,18 +233,18 @@ def test_a_fleet_that_dies_in_mid_answer_resets_the_program(tmp_path: Path) -> N
             with pytest.raises(ConnectionResetError):
                 await reader.read()
 
-    run(test())
+    on_loop(test())
 
 
 def test_who_does_not_say_where_to_is_told_so_in_time(tmp_path: Path) -> None:
     async def test() -> None:
         limits = GatewayLimits(request_timeout=0.01, idle_timeout=0.1, sweep_every=0.001)
         async with proxy_house(tmp_path, limits=limits) as home:
-            assert (await home.say(b"GET http", end=False)).startswith(b"HTTP/1.1 408 ")
-            assert await home.say(HELLO, end=False) == CHOSEN
-            assert await home.say(HELLO[:1], end=False) == b""
+            assert (await home.ask(b"GET http", end=False)).startswith(b"HTTP/1.1 408 ")
+            assert await home.ask(HELLO, end=False) == CHOSEN
+            assert await home.ask(HELLO[:1], end=False) == b""
             assert home.told == ["request not complete in time"] * 3
-            assert await home.say(b"", end=False) == b""  # which is no failure, but idle
+            assert await home.ask(b"", end=False) == b""  # which is no failure, but idle
             assert home.gateway.figures()["failed"] == 3
 
-    run(test())
+    on_loop(test())

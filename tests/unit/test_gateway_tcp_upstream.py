@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.loopfleet import run, until
+from tests.support.loop import on_loop, until
 from tests.support.proxyhouse import ProxyHouse, proxy_house, request, response
 from trickles.gateway import GatewayLimits
 from trickles.gateway.limits import DEFAULT_LIMITS
@@ -70,25 +70,25 @@ async def opened(home: ProxyHouse, port: int) -> tuple[asyncio.StreamReader, asy
 def test_bytes_and_half_closes_cross(tmp_path: Path) -> None:
     async def test() -> None:
         async with far_end(tmp_path) as (home, port):
-            assert (await home.say(connect(port) + b"word" + BLOCK)).endswith(b"\r\n\r\nword" + BLOCK)
+            assert (await home.ask(connect(port) + b"word" + BLOCK)).endswith(b"\r\n\r\nword" + BLOCK)
             socks = HELLO + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + port.to_bytes(2)
-            assert await home.say(socks + b"word") == CHOSEN + reply(Code.SUCCEEDED) + b"word"
+            assert await home.ask(socks + b"word") == CHOSEN + reply(Code.SUCCEEDED) + b"word"
             await until(lambda: home.gateway.live == 0)
             assert home.gateway.context.direct_ports == set()
             assert home.told == []
             assert home.gateway.figures()["completed"] == 2
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_request_in_absolute_form_goes_on_as_the_only_one(tmp_path: Path) -> None:
     async def test() -> None:
         async with far_end(tmp_path) as (home, port):
-            answer = await home.say(request(f"127.0.0.1:{port}", "/x", "Content-Length: 4") + b"body")
+            answer = await home.ask(request(f"127.0.0.1:{port}", "/x", "Content-Length: 4") + b"body")
             assert answer.startswith(b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % port)
             assert answer.endswith(b"\r\nConnection: close\r\n\r\nbody")
 
-    run(test())
+    on_loop(test())
 
 
 def test_who_reads_slowly_is_not_overtaken(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_who_reads_slowly_is_not_overtaken(tmp_path: Path) -> None:
             writer.write_eof()
             assert await reader.read() == b"many" + BLOCK * BLOCKS
 
-    run(test())
+    on_loop(test())
 
 
 def test_resets_cross(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_resets_cross(tmp_path: Path) -> None:
             with pytest.raises(ConnectionResetError):
                 await reader.read()
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_may_not_be_reached(tmp_path: Path) -> None:
@@ -144,22 +144,22 @@ def test_what_may_not_be_reached(tmp_path: Path) -> None:
                 "[::ffff:127.0.0.1]",
                 "169.254.169.254",
             ):
-                assert (await home.say(connect(port, host))).startswith(b"HTTP/1.1 403 "), host
+                assert (await home.ask(connect(port, host))).startswith(b"HTTP/1.1 403 "), host
             socks = HELLO + b"\x05\x01\x00\x01\x7f\x00\x00\x01" + port.to_bytes(2)
-            assert await home.say(socks) == CHOSEN + reply(Code.NOT_ALLOWED)
+            assert await home.ask(socks) == CHOSEN + reply(Code.NOT_ALLOWED)
             assert home.gateway.figures()["reasons"] == {"host not allowed": 8}
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_gateway_itself_is_never_reached(tmp_path: Path) -> None:
     async def test() -> None:
         async with far_end(tmp_path) as (home, _):
             for host in ("127.0.0.1", "127.0.0.2", "localhost"):
-                assert (await home.say(connect(home.port, host))).startswith(b"HTTP/1.1 403 "), host
+                assert (await home.ask(connect(home.port, host))).startswith(b"HTTP/1.1 403 "), host
             assert home.gateway.figures()["accepted"] == 3
 
-    run(test())
+    on_loop(test())
 
 
 def test_what_is_of_this_machine() -> None:
@@ -197,18 +197,18 @@ def test_hosts_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Monkey
                 ("far.test", 3): (502, Code.REFUSED, "connection refused"),
             }
             for (host, port), (status, code, reason) in expected.items():
-                answer = await home.say(connect(port, host))
+                answer = await home.ask(connect(port, host))
                 assert answer.startswith(b"HTTP/1.1 %d " % status)
                 assert answer.endswith(reason.encode() + b"\n")
                 named = b"\x03" + bytes((len(host),)) + host.encode()
                 socks = HELLO + b"\x05\x01\x00" + named + port.to_bytes(2)
-                assert await home.say(socks) == CHOSEN + reply(code)
+                assert await home.ask(socks) == CHOSEN + reply(code)
                 assert home.told[-2:] == [f"{reason} ({host}:{port})"] * 2
             reader, writer = await home.dial()
             writer.write(request("a.test"))
             assert (await response(reader))[0] == 200
 
-    run(test())
+    on_loop(test())
 
 
 def test_who_closed_before_the_refusal_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_who_closed_before_the_refusal_is_left(tmp_path: Path, monkeypatch: pyte
             await until(lambda: home.gateway.live == 0)  # the answer is met by a reset, and shutdown(2) by ENOTCONN
             assert home.told == ["connection refused (127.0.0.1:1)"]
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_address_never_waits_for_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ def test_an_address_never_waits_for_names(tmp_path: Path, monkeypatch: pytest.Mo
             assert await passing.places(("127.0.0.1", port)) == [("127.0.0.1", port)]
             assert await passing.places(("::1", port)) == [("::1", port)]
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,12 +263,12 @@ def test_a_name_with_several_addresses_is_tried_at_each(tmp_path: Path, monkeypa
             monkeypatch.setattr(loop, "getaddrinfo", names)
             passing = DirectAccess(HERE)
             assert await passing.places(("many.test", port)) == [("127.0.0.9", port), ("127.0.0.1", port)]
-            assert (await home.say(connect(port, "many.test") + b"word")).endswith(b"\r\n\r\nword")
+            assert (await home.ask(connect(port, "many.test") + b"word")).endswith(b"\r\n\r\nword")
             assert home.told == []
             del asked[2]
-            assert (await home.say(connect(port, "many.test"))).endswith(b"connection refused\n")
+            assert (await home.ask(connect(port, "many.test"))).endswith(b"connection refused\n")
 
-    run(test())
+    on_loop(test())
 
 
 @asynccontextmanager
@@ -298,7 +298,7 @@ def test_who_goes_before_the_far_end_is_reached_leaves_nothing(tmp_path: Path, m
             [member] = home.gateway.context.table
             member.stop("gateway ends")
 
-    run(test())
+    on_loop(test())
 
 
 def test_who_goes_while_its_host_is_dialed_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,4 +308,4 @@ def test_who_goes_while_its_host_is_dialed_is_noticed_at_once(tmp_path: Path, mo
             writer.transport.abort()
         assert home.gateway.figures()["reset"] == 1
 
-    run(test())
+    on_loop(test())

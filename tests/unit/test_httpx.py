@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.support.fleetkeys import IDENTITY
-from tests.support.loopfleet import PUBLIC, LoopFleet, run
+from tests.support.loop import on_loop
+from tests.support.loopfleet import PUBLIC, LoopFleet
 from tests.support.origins import origin
 from tests.support.site_folder import fill
 from tests.support.toys import Patient, body
@@ -75,7 +76,7 @@ def blocking(test: Callable[[LoopFleet], None], service: Service) -> None:
         async with replicas(service) as fleet:
             await asyncio.to_thread(test, fleet)
 
-    run(beside())
+    on_loop(beside())
 
 
 def test_one_connection_serves_many_requests(site: Service) -> None:
@@ -89,7 +90,7 @@ def test_one_connection_serves_many_requests(site: Service) -> None:
             assert (await http.put("/hello.txt", content=bytes(60_000))).status_code == 405
             assert fleet.counted("hellos") == 1
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_download_outlives_its_replica(site: Service) -> None:
@@ -102,7 +103,7 @@ def test_a_download_outlives_its_replica(site: Service) -> None:
             assert connection.get_extra_info("statistics")["replica"] != home
             assert connection.get_extra_info("no such thing") is None
 
-    run(test())
+    on_loop(test())
 
 
 def test_many_at_once_share_a_transport(site: Service) -> None:
@@ -111,7 +112,7 @@ def test_many_at_once_share_a_transport(site: Service) -> None:
             answers = await asyncio.gather(*(http.get("/hello.txt") for _ in range(20)))
             assert {answer.content for answer in answers} == {HELLO}
 
-    run(test())
+    on_loop(test())
 
 
 def test_an_abandoned_body_leaves_the_client_usable(site: Service) -> None:
@@ -121,7 +122,7 @@ def test_an_abandoned_body_leaves_the_client_usable(site: Service) -> None:
                 await anext(response.aiter_raw())
             assert (await http.get("/hello.txt")).content == HELLO
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_transport_serves_one_loop_after_another(site: Service) -> None:
@@ -142,7 +143,7 @@ def test_a_transport_serves_one_loop_after_another(site: Service) -> None:
         async with http:
             return (await http.get(f"{URL}/hello.txt")).status_code
 
-    run(test())
+    on_loop(test())
 
 
 def test_the_blocking_client_needs_no_loop_and_leaves_no_thread(site: Service) -> None:
@@ -265,7 +266,7 @@ def test_failures_have_the_names_of_httpx(site: Service) -> None:
                 await fails(http.get("http://PORT:81"), httpx.ConnectError, "no answer to the handshake")
                 await fails(http.get("https://nobody"), httpx.UnsupportedProtocol, "say http://")
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_silent_fleet_is_a_timeout_of_its_own() -> None:
@@ -277,7 +278,7 @@ def test_a_silent_fleet_is_a_timeout_of_its_own() -> None:
             async with httpx.AsyncClient(transport=AsyncTricklesTransport(fleet), timeout=timeout) as http:
                 await fails(http.get(URL), httpx.ConnectTimeout, "too long")
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_slow_answer_is_a_timeout_of_reading() -> None:
@@ -285,7 +286,7 @@ def test_a_slow_answer_is_a_timeout_of_reading() -> None:
         async with client(Slow(), timeout=httpx.Timeout(None, read=0.05)) as (http, _):
             await fails(http.get("/"), httpx.ReadTimeout, "too long")
 
-    run(test())
+    on_loop(test())
 
 
 def test_a_fleet_that_dies_fails_the_body_visibly_and_serves_when_it_is_back(site: Service) -> None:
@@ -302,7 +303,7 @@ def test_a_fleet_that_dies_fails_the_body_visibly_and_serves_when_it_is_back(sit
                 fleet.restart(0)
                 assert (await http.get("/hello.txt")).content == HELLO
 
-    run(test())
+    on_loop(test())
 
 
 def test_trust_on_first_use_is_remembered(site: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +320,7 @@ def test_trust_on_first_use_is_remembered(site: Service, tmp_path: Path, monkeyp
             async with httpx.AsyncClient(transport=AsyncTricklesTransport(trusting)) as http:
                 await fails(http.get(URL + "/hello.txt"), httpx.ConnectError, "has changed")
 
-    run(test())
+    on_loop(test())
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
 import pytest
 
+from tests.support.loop import until
 from tests.support.programs import on_loop, settled
 from trickleweb.bodies import Step, Stepped, Steps, Streamed
 from trickleweb.bodies.iteration import (
@@ -218,11 +219,6 @@ def test_a_plain_source_sees_the_context_of_its_handler() -> None:
 async def endless(size: int = 1000) -> AsyncIterator[bytes]:
     for number in count():
         yield b"%d" % (number % 10) * size
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - producers tell of less than tests want to know
-        await asyncio.sleep(0)
 
 
 def test_no_more_is_made_than_is_soon_asked_for() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.fleetkeys import WALL
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from tests.support.web import head, request
 from trickleweb import App, Request, Response
 from trickleweb.asgi.hosted import log_error

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from trickleweb.cli import warmstart
 from trickleweb.cli.forkserver import GO, READY, stamps
 from trickleweb.cli.launch import Process, launched, reaped

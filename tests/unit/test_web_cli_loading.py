@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import answered, on_loop
+from tests.support.hosting import answered
+from tests.support.loop import on_loop
 from tests.support.web import request
 from trickles.command import CommandFailed, Parser
 from trickleweb import App

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from tests.support.site_folder import fill, write
 from trickleweb.cli import reload
 from trickleweb.cli.child import Child

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosting import on_loop
+from tests.support.loop import on_loop
 from trickles.command import CommandFailed
 from trickles.drivers.keystore import init_keystore, load_keyring, rotate_keystore
 from trickleweb.cli.child import Child

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import answered, content, on_loop, slow, until_idle
+from tests.support.hosting import answered, content, slow, until_idle
+from tests.support.loop import on_loop
 from tests.support.web import request
 from tests.support.wsgi import PLAIN, Environ, ran, returning
 from trickleweb.asgi import ProgramError

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosting import on_loop, slow
+from tests.support.hosting import slow
+from tests.support.loop import on_loop
 from tests.support.web import request
 from tests.support.wsgi import PLAIN, Environ, ran, returning
 from trickleweb.request import Request
