@@ -17,6 +17,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import FilesUnavailable, HashPending, SiteOptions, StaticSite, listing, listings, scans
 from trickleweb.files.folders import TooMany, entries
 from trickleweb.files.listing import Entry, Order, Page, arrange, as_html, parse_order
+from trickleweb.files.listings import ListingLimits
 from trickleweb.files.stamps import bounded_ns
 from trickleweb.files.tree import Root, Tree
 from trickleweb.headers import Headers
@@ -244,20 +245,21 @@ def looked(folder: StaticSite) -> None:
         assert scan.is_done
 
 
+QUICK = ListingLimits(quick=5)
+
+
 @pytest.mark.parametrize("query", ["", "sort=size&order=desc"])
-def test_a_long_folder_is_looked_into_on_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
-    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
+def test_a_long_folder_is_looked_into_on_a_thread(tmp_path: Path, query: str) -> None:
     fill(tmp_path, {f"{at}": b"x" * at for at in range(9)})
     files = store(tmp_path)
-    plan = pending(StaticSite(files, OPTIONS), request("/", JSON, query=query))
+    plan = pending(StaticSite(files, OPTIONS, QUICK), request("/", JSON, query=query))
     names = [entry["name"] for entry in json.loads(body(files, plan))["entries"]]
     assert names == (["8", "7", "6"] if query else ["0", "1", "2"])
 
 
 def test_all_orders_and_pages_of_a_long_folder_cost_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
     fill(tmp_path, {f"{at}": b"x" * (at * 7 % 9) for at in range(9)} | {f"folder-{at}/a": b"" for at in range(3)})
-    folder, looks = StaticSite(files := store(tmp_path), OPTIONS), list[int]()
+    folder, looks = StaticSite(files := store(tmp_path), OPTIONS, QUICK), list[int]()
 
     def counted(tree: Tree, most: int, **rest: Any) -> list[Entry]:
         looks.append(most)
@@ -273,7 +275,7 @@ def test_all_orders_and_pages_of_a_long_folder_cost_one_look(tmp_path: Path, mon
                 names += [entry["name"] for entry in json.loads(body(files, plan))["entries"]]
             found = arrange(entries(Root(tmp_path).tree(), 20, detailed=True), Order(key, order == "desc"))
             assert names == [entry.name for entry in found]
-    assert looks == [5, listings.MOST_ENTRIES]
+    assert looks == [QUICK.quick, QUICK.most]
 
 
 @given(st.lists(st.integers(0, 3000), unique=True, max_size=3000), st.integers(1, 50))
@@ -289,9 +291,8 @@ def test_orders_made_in_steps_are_those_made_at_once(numbers: list[int], run: in
 
 
 def test_a_thread_that_fails_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "QUICK_ENTRIES", 5)
     fill(tmp_path, {f"{at}": b"" for at in range(9)})
-    folder = StaticSite(store(tmp_path), OPTIONS)
+    folder = StaticSite(store(tmp_path), OPTIONS, QUICK)
     for error in (FilesUnavailable("an I/O error", 5), ValueError("odd")):
 
         def failing(_tree: Tree, most: int, *, detailed: bool, error: Exception = error, **_: object) -> list[Entry]:
@@ -303,12 +304,10 @@ def test_a_thread_that_fails_is_no_silence(tmp_path: Path, monkeypatch: pytest.M
         assert getattr(caught.value, "status", 500) == (503 if isinstance(error, FilesUnavailable) else 500)
 
 
-def test_too_long_a_folder_is_refused_and_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listings, "QUICK_ENTRIES", 2)
-    monkeypatch.setattr(listings, "MOST_ENTRIES", 3)
+def test_too_long_a_folder_is_refused_and_holds_nothing_up(tmp_path: Path) -> None:
     for name, count in (("long", 4), ("a", 3), ("b", 3), ("c", 3), ("d", 3)):
         fill(tmp_path / name, {str(at): b"" for at in range(count)})
-    folder = StaticSite(store(tmp_path), OPTIONS)
+    folder = StaticSite(store(tmp_path), OPTIONS, ListingLimits(quick=2, most=3))
     with pytest.raises(HTTPError) as caught:
         pending(folder, request("/long/"))
     assert caught.value.status == 403

@@ -175,13 +175,13 @@ def test_without_a_gateway_there_is_nothing_to_take_over(tmp_path: Path) -> None
         Predecessor(tmp_path / "nowhere" / "control")
 
 
-def test_a_path_that_is_removed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "LOOK_SECONDS", 0.01)
-
+def test_a_path_that_is_removed_is_made_again(tmp_path: Path) -> None:
     async def test() -> None:
         told = list[str]()
         with listening() as sock:
-            control = Control(tmp_path / "run" / "control", lambda: {"a:1": [sock.fileno()]}, report=told.append)
+            control = Control(
+                tmp_path / "run" / "control", lambda: {"a:1": [sock.fileno()]}, report=told.append, look_seconds=0.01
+            )
             waiting = asyncio.create_task(control.succeeded())
             shutil.rmtree(tmp_path / "run")
             await until((tmp_path / "run" / "control").exists)
@@ -198,7 +198,6 @@ def test_a_path_that_is_removed_is_made_again(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "LOOK_SECONDS", 0.01)
     full, real = [True], handover._listening
 
     def maybe(path: Path) -> socket.socket:
@@ -210,7 +209,7 @@ def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch:
 
     async def test() -> None:
         told = list[str]()
-        control = Control(tmp_path / "control", dict, report=told.append)
+        control = Control(tmp_path / "control", dict, report=told.append, look_seconds=0.01)
         waiting = asyncio.create_task(control.succeeded())
         await until(lambda: bool(told))
         full[0] = False

@@ -1,14 +1,16 @@
 """Continuations that are too old, from elsewhere, or of unknown epochs; and replies that come later."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.desk import CONTENT, Desk
 from tests.support.fleetkeys import ring
+from tests.support.limits import TEST_LIMITS
 from tests.support.peer import SOURCE, Peer
 from tests.support.toys import File, Patient, Seen, Tape
 from trickles.errors import InputBusy
 from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND, Limits
-from trickles.listener.replying import Replier
 from trickles.service import Deferred, Event, Refusal, Reply
 from trickles.wire.kinds import Address, Kind, RequestFlag, Suite
 
@@ -268,10 +270,12 @@ def slow(desk: Desk, name: str, source: Address = SOURCE) -> list[bytes]:
     return desk.send(Peer(name).hello(desk.keyring.newest(desk.now), b"slow"), source)
 
 
-def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Replier, "MAX_WAITING", 3)
+FEW_WAIT = replace(TEST_LIMITS, max_waiting=3)
+
+
+def test_what_waits_is_bounded() -> None:
     service = Patient()
-    desk = Desk(service)
+    desk = Desk(service, limits=FEW_WAIT)
     answers = [slow(desk, f"{n}") for n in range(5)]
     assert [len(each) for each in answers] == [0, 0, 0, 1, 1]
     assert desk.counted("answered") == 2, "with a connection, to ask on by a proved address"
@@ -279,10 +283,9 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slow(desk, "late") == []
 
 
-def test_one_host_does_not_keep_others_from_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Replier, "MAX_WAITING", 3)
+def test_one_host_does_not_keep_others_from_waiting() -> None:
     service, other = AtWork(), ("198.51.100.9", 40_000)
-    desk = Desk(service)
+    desk = Desk(service, limits=FEW_WAIT)
     peers = [proved(desk, f"{n}", SOURCE) for n in range(3)]
     late = Peer("late")
     late.read(desk.send(late.hello(desk.keyring.newest(desk.now)), other))
@@ -300,11 +303,10 @@ def test_one_host_does_not_keep_others_from_waiting(monkeypatch: pytest.MonkeyPa
     assert desk.counted("refused.busy") == 2
 
 
-def test_addresses_that_are_not_proved_have_one_share_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_that_are_not_proved_have_one_share_together() -> None:
     """Anybody can send hellos from any number of addresses: they keep nobody out who has one."""
-    monkeypatch.setattr(Replier, "MAX_WAITING", 8)
     service = AtWork()
-    desk = Desk(service)
+    desk = Desk(service, limits=replace(TEST_LIMITS, max_waiting=8))
     for number in range(8):
         assert slow(desk, f"{number}", (f"203.0.113.{number}", 1)) == []
     honest = Peer("honest")

@@ -6,9 +6,9 @@ from typing import ClassVar
 import pytest
 
 from tests.support.desk import Desk
+from tests.support.limits import TEST_LIMITS
 from tests.support.toys import Patient, Tape
 from trickles.limits import MILLISECOND
-from trickles.listener.replying import Replier
 from trickles.listener.responder import Grant
 from trickles.listener.waiting import Waiting
 from trickles.service import Deferred
@@ -32,7 +32,7 @@ def test_a_full_house_of_waiting_requests_costs_no_look_ups_for_anybody_else() -
     desk = Desk(Tape())
     desk.connect()
     waiting = desk.listener._replier._waiting
-    for number in range(Replier.MAX_WAITING):
+    for number in range(TEST_LIMITS.max_waiting):
         waiting.add(Counted(), GRANT, desk.now + 1_000 * MILLISECOND + number)
     Counted.looks[0] = 0
     for lo in range(9, 19):

@@ -25,7 +25,6 @@ READY = b"ready\n"  # and a mark after it: whether open connections may follow
 WHO = b"who?\n"  # of one that only wants to know which process listens
 MARK_BYTES = 32
 TAKEOVER = "--takeover"
-LOOK_SECONDS = 1.0  # between looks at whether the path is still there
 READY_SECONDS = 60.0  # a successor may have names to look up
 ASK_SECONDS = 5.0
 MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
@@ -47,8 +46,17 @@ class ReadySuccessor:
 class Control:
     """The socket at which a successor asks; other users than the gateway's own, and root, are turned away."""
 
-    def __init__(self, path: Path, offer: Callable[[], Offer], *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        offer: Callable[[], Offer],
+        *,
+        report: Callable[[str], None],
+        look_seconds: float = 1.0,
+    ) -> None:
         """Listen at `path`, in the place of whatever is there, or later where that may be possible later.
+
+        Each `look_seconds` it looks whether the path is still there.
 
         Other errors are OSError, as of bind(2). UnsafePlace for a directory that others may write: they could put a
         socket of their own there.
@@ -56,6 +64,7 @@ class Control:
         self._path = path
         self._offer = offer
         self._report = report
+        self._look_seconds = look_seconds
         self._sock: socket.socket | None = None
         self._inode = 0
         try:
@@ -87,7 +96,7 @@ class Control:
                 if self._sock is None or not self._path.exists():
                     self._listen_again()
                 assert self._sock is not None
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._look_seconds):
                     connected, _ = await loop.sock_accept(self._sock)
                 return connected
             except TimeoutError:
@@ -96,7 +105,7 @@ class Control:
                 if str(error) != problem:
                     problem = str(error)
                     self._report(f"no successor can ask now: {getattr(error, 'strerror', None) or error}")
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(self._look_seconds)
 
     def _listen_again(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -37,8 +37,6 @@ _UNPROVED = (
 class Replier:
     """Calls the service and cuts its replies into packets; waiting replies are bounded."""
 
-    MAX_WAITING = 8192  # more than the server for programs lets wait, so that those who are parked keep no work out
-
     def __init__(
         self,
         paths: PathCache,
@@ -61,7 +59,7 @@ class Replier:
         self.on_error: Callable[[Exception], None] | None = None
         self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # input that came through the spool
         self._waiting = Waiting()
-        self._shares: Shares[Deferred] = Shares(self.MAX_WAITING)
+        self._shares: Shares[Deferred] = Shares(limits.max_waiting)
         self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
 
     def clear(self) -> None:

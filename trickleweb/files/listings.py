@@ -30,8 +30,6 @@ from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Plan, RequestHead
 
-QUICK_ENTRIES = 4000  # take 20 ms at most
-MOST_ENTRIES = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
 _MOST_SCANS = 2
 _ARRANGED_ENTRIES = 300_000  # of all folders together
 _SHARED = 6  # orders of one look hold the same entries: each counts for its part
@@ -39,6 +37,14 @@ _RENDERED_BYTES = 4 << 20
 _REUSE = 10  # times as long as it took to look into a folder
 
 _Key = tuple[str, Order]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingLimits:
+    """How many entries of a folder are looked at."""
+
+    quick: int = 4000  # take 20 ms at most; more are looked at on a thread
+    most: int = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ class _Arranged:
     took_ns: int
     entries: tuple[Entry, ...]
 
-    def holds(self, stamp: FileStamp, now_ns: int) -> bool:
+    def holds(self, stamp: FileStamp, now_ns: int, quick_entries: int) -> bool:
         """Whether they may be shown of a folder with that stamp."""
-        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > QUICK_ENTRIES
+        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > quick_entries
         if stamp != self.stamp or not self.settled:
             return is_long and 0 <= age_ns < SECOND_NS  # it takes longer to look than to change
         return 0 <= age_ns < max(SECOND_NS, _REUSE * self.took_ns)
@@ -71,10 +77,17 @@ class _Rendered(NamedTuple):
 class Listings:
     """Makes listings; all that it remembers may be dropped at any time."""
 
-    def __init__(self, now_ns: Callable[[], int], is_settled: Callable[[FileStamp], bool], page_entries: int) -> None:
+    def __init__(
+        self,
+        now_ns: Callable[[], int],
+        is_settled: Callable[[FileStamp], bool],
+        page_entries: int,
+        limits: ListingLimits,
+    ) -> None:
         self._now_ns = now_ns
         self._is_settled = is_settled
         self._page_entries = page_entries
+        self._limits = limits
         self._arranged: LruCache[_Key, _Arranged] = LruCache(_ARRANGED_ENTRIES)
         self._rendered: LruCache[object, _Rendered] = LruCache(_RENDERED_BYTES)
         self._scans: dict[str, Scan] = {}  # by path
@@ -130,7 +143,7 @@ class Listings:
         key = (path, order)
         stamp, _ = folder.look_at("")
         now_ns, known = self._now_ns(), self._arranged.get(key)
-        if known is not None and known.holds(stamp, now_ns):
+        if known is not None and known.holds(stamp, now_ns, self._limits.quick):
             return known
         settled = self._is_settled(stamp)  # before the look: what is changed from now on is stamped anew
         if (scan := self._scans.get(path)) is not None:
@@ -139,7 +152,7 @@ class Listings:
                 self._raise(scan.error)
             raise HashPending("the folder is being looked into")
         try:
-            found = text.arrange(entries(folder, QUICK_ENTRIES, detailed=order.key != "name"), order)
+            found = text.arrange(entries(folder, self._limits.quick, detailed=order.key != "name"), order)
         except TooMany:
             self._begin(folder, path, stamp, is_settled=settled)
             raise HashPending("the folder is being looked into") from None
@@ -158,7 +171,7 @@ class Listings:
 
     def _raise(self, error: BaseException) -> NoReturn:
         if isinstance(error, TooMany):
-            raise HTTPError(403, f"The folder has more than {MOST_ENTRIES} entries: too many to be listed.")
+            raise HTTPError(403, f"The folder has more than {self._limits.most} entries: too many to be listed.")
         raise error
 
     def _begin(self, folder: Tree, path: str, stamp: FileStamp, *, is_settled: bool) -> None:
@@ -168,6 +181,6 @@ class Listings:
         if len(self._scans) < _MOST_SCANS:
 
             def look(step: Step) -> list[Entry]:
-                return entries(folder, MOST_ENTRIES, detailed=True, step=step)
+                return entries(folder, self._limits.most, detailed=True, step=step)
 
             self._scans[path] = Scan(stamp, is_settled=is_settled, now_ns=self._now_ns, look=look)

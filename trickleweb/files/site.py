@@ -8,7 +8,7 @@ from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files import pages
 from trickleweb.files.errors import FilesUnavailable, NoSuchFile, Unreadable
-from trickleweb.files.listings import Listings
+from trickleweb.files.listings import ListingLimits, Listings
 from trickleweb.files.options import SiteOptions
 from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
@@ -28,12 +28,16 @@ _FALLBACK = ""  # the key of the fallback page among the paths, which begin with
 class StaticSite:
     """Plans responses from a folder's files; all it remembers can be dropped at any time, and is checked before use."""
 
-    def __init__(self, store: FileStore, options: SiteOptions | None = None) -> None:
+    def __init__(
+        self, store: FileStore, options: SiteOptions | None = None, listing_limits: ListingLimits | None = None
+    ) -> None:
         self._store = store
         self._options = options or SiteOptions()
         self._resources: LruCache[str, Resolved] = LruCache(_RESOURCES)
         self._plans: LruCache[tuple[str, Ask], tuple[Resolved, Plan]] = LruCache(_PLANS)
-        self._listings = Listings(store.now_ns, store.is_settled, self._options.max_entries)
+        self._listings = Listings(
+            store.now_ns, store.is_settled, self._options.max_entries, listing_limits or ListingLimits()
+        )
 
     def plan(self, request: RequestHead, path: str | None = None) -> Plan:
         """The response to a request; `path` is the part of its path that counts below a mount, else all of it.

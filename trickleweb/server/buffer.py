@@ -9,19 +9,19 @@ from trickles.service import Buffer
 from trickleweb.server.errors import Evicted
 from trickleweb.server.tokens.ranges import DIGEST_BYTES
 
-_BLOCK_BYTES = 1 << 16
-
 
 class BodyBuffer:
     """Bytes [start, stop) of a body; what came before `start` is remembered in digests alone.
 
-    `origin` is the offset of the first byte ever appended, from which these count.
+    `origin` is the offset of the first byte ever appended, from which these count. What was appended is joined until
+    there are `block_bytes`.
     """
 
-    __slots__ = ("_before", "_blocks", "_made", "_offsets", "_tail", "origin", "start", "stop")
+    __slots__ = ("_before", "_block_bytes", "_blocks", "_made", "_offsets", "_tail", "origin", "start", "stop")
 
-    def __init__(self, origin: int = 0) -> None:
+    def __init__(self, origin: int = 0, block_bytes: int = 1 << 16) -> None:
         self.origin = self.start = self.stop = origin
+        self._block_bytes = block_bytes
         self._offsets: list[int] = []
         self._blocks: list[bytes] = []  # whole ones; `_tail` comes after them
         self._before: list[hashlib._Hash] = []  # of [origin, offset), for each block
@@ -31,7 +31,7 @@ class BodyBuffer:
     def append(self, data: bytes) -> None:
         self._tail += data
         self.stop += len(data)
-        if len(self._tail) >= _BLOCK_BYTES:
+        if len(self._tail) >= self._block_bytes:
             self._offsets.append(self.stop - len(self._tail))
             self._blocks.append(bytes(self._tail))
             self._before.append(self._made.copy())

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trickleweb.server import buffer as buffer_module
 from trickleweb.server.buffer import BodyBuffer
 from trickleweb.server.errors import Evicted, NotThisResponse
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS
@@ -28,20 +27,18 @@ OPERATIONS = st.lists(
 def test_a_tape_is_bytes_of_which_the_beginning_fades(
     operations: list[tuple[str, bytes | int | None]], origin: int, first: int, second: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(buffer_module, "_BLOCK_BYTES", 16)
-        tape, model = BodyBuffer(origin), bytearray()
-        for _, argument in operations:
-            if isinstance(argument, bytes):
-                tape.append(argument)
-                model += argument
-            elif argument is None:
-                tape.clear()
-                assert tape.kept_bytes == 0
-            else:
-                before = tape.start
-                tape.drop_below(origin + argument)
-                assert before <= tape.start <= max(origin + argument, before)
+    tape, model = BodyBuffer(origin, block_bytes=16), bytearray()
+    for _, argument in operations:
+        if isinstance(argument, bytes):
+            tape.append(argument)
+            model += argument
+        elif argument is None:
+            tape.clear()
+            assert tape.kept_bytes == 0
+        else:
+            before = tape.start
+            tape.drop_below(origin + argument)
+            assert before <= tape.start <= max(origin + argument, before)
     assert tape.stop == origin + len(model)
     start, stop = sorted((min(first, len(model)), min(second, len(model))))
     check(tape, bytes(model), origin, start, stop)
