@@ -1,4 +1,4 @@
-"""One listener and one hand-made client face to face, in virtual time."""
+"""One listener and one hand-made client face to face: no network lies between them, and time is what the test says."""
 
 from collections.abc import Sequence
 

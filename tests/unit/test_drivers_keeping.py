@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.loop import on_loop
-from trickles.drivers import bookkeeping, keeping
+from trickles.drivers import bookkeeping
 from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going, kept_thread, pause
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(keeping, "FIRST_PAUSE", 0.0)
+def _nothing_has_failed() -> Iterator[None]:
     bookkeeping.failures.clear()
     yield
     bookkeeping.failures.clear()
@@ -72,7 +71,7 @@ def test_a_task_that_fails_is_reported_counted_and_begun_again() -> None:
         if len(begun) < 4:
             raise RuntimeError(f"for the {len(begun)}. time")
 
-    on_loop(kept_going("discovery", work, reports.append))
+    on_loop(kept_going("discovery", work, reports.append, first_pause=0))
     assert begun == [0, 1, 2, 3]
     assert reports[0] == "discovery failed, and is begun again: RuntimeError: for the 1. time"
     assert len(reports) == bookkeeping.failures["discovery"] == 3
@@ -98,14 +97,13 @@ def test_a_thread_that_fails_is_begun_again() -> None:
             raise OverflowError("too large")
         over.set()
 
-    thread = kept_thread("hashing", work, reports.append)
+    thread = kept_thread("hashing", work, reports.append, first_pause=0)
     thread.join()
     assert over.is_set()
     assert begun == ["hashing"] * 3
     assert reports == ["hashing failed, and is begun again: OverflowError: too large"] * 2
 
 
-def test_pauses_grow_with_failures_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "FIRST_PAUSE", 0.1)
+def test_pauses_grow_with_failures_in_a_row() -> None:
     assert [pause(failures) for failures in range(8)] == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     assert pause(10_000) == 5.0

@@ -339,15 +339,14 @@ def test_a_locked_or_closed_index_knows_nothing(tmp_path: Path) -> None:
     assert index.get(STAMP) is None
 
 
-def test_an_index_that_others_hold_locked_is_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trickleweb.files.index._PATIENCE_SECONDS", 0.01)
+def test_an_index_that_others_hold_locked_is_not_thrown_away(tmp_path: Path) -> None:
     one = DigestIndex(tmp_path / "index")
     one.put(STAMP, KNOWN)
     with_lock = sqlite3.connect(tmp_path / "index", isolation_level=None)
     with_lock.execute("PRAGMA locking_mode = EXCLUSIVE")
     one.close()
     with_lock.execute("BEGIN EXCLUSIVE")
-    late = DigestIndex(tmp_path / "index")
+    late = DigestIndex(tmp_path / "index", patience_seconds=0.01)
     assert late.get(STAMP) is None
     late.close()
     with_lock.execute("ROLLBACK")

@@ -269,8 +269,7 @@ def test_head_has_the_length_that_the_program_tells() -> None:
     on_loop(test())
 
 
-def test_a_thread_does_not_outlive_the_loop_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trickleweb.wsgi.application.LOOK_AGAIN_S", 0.01)
+def test_a_thread_does_not_outlive_the_loop_for_long() -> None:
     go_on, ended = threading.Event(), threading.Event()
 
     def program(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -283,7 +282,7 @@ def test_a_thread_does_not_outlive_the_loop_for_long(monkeypatch: pytest.MonkeyP
             ended.set()
 
     async def test() -> Response:
-        return await WsgiApplication(program, grace_s=0).respond(request())
+        return await WsgiApplication(program, grace_s=0, look_again_s=0.01).respond(request())
 
     response = on_loop(test())
     assert isinstance(response.body, Streamed)

@@ -12,16 +12,22 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds before work is begun again, longer
 STEADY = 10.0  # seconds after which work has gone well: the next pause is short again
 
 
-def pause(failures: int) -> float:
+def pause(failures: int, first: float = FIRST_PAUSE) -> float:
     """Seconds before the next attempt, after so many failures in a row: none after none."""
-    return min(FIRST_PAUSE * 2 ** min(failures - 1, 16), LAST_PAUSE) if failures else 0.0
+    return min(first * 2 ** min(failures - 1, 16), LAST_PAUSE) if failures else 0.0
 
 
-async def kept_going(name: str, work: Callable[[], Awaitable[object]], report: Callable[[str], None]) -> None:
+async def kept_going(
+    name: str,
+    work: Callable[[], Awaitable[object]],
+    report: Callable[[str], None],
+    *,
+    first_pause: float = FIRST_PAUSE,
+) -> None:
     """Do the work until it returns; cancel this to end it before."""
     import asyncio  # a replica in a blocking loop starts sooner without it
 
-    failures = _Failures(name, report)
+    failures = _Failures(name, report, first_pause)
     while True:
         try:
             await work()
@@ -31,9 +37,11 @@ async def kept_going(name: str, work: Callable[[], Awaitable[object]], report: C
             return
 
 
-def kept_thread(name: str, work: Callable[[], object], report: Callable[[str], None]) -> threading.Thread:
+def kept_thread(
+    name: str, work: Callable[[], object], report: Callable[[str], None], *, first_pause: float = FIRST_PAUSE
+) -> threading.Thread:
     """Return a started daemon thread that does the work until it returns."""
-    failures = _Failures(name, report)
+    failures = _Failures(name, report, first_pause)
 
     def run() -> None:
         while True:
@@ -52,9 +60,10 @@ def kept_thread(name: str, work: Callable[[], object], report: Callable[[str], N
 class _Failures:
     """How often work has failed in a row."""
 
-    def __init__(self, name: str, report: Callable[[str], None]) -> None:
+    def __init__(self, name: str, report: Callable[[str], None], first_pause: float) -> None:
         self._name = name
         self._report = report
+        self._first_pause = first_pause
         self._row = 0
         self._begun = time.monotonic()
 
@@ -63,7 +72,7 @@ class _Failures:
         bookkeeping.failures[self._name] += 1
         now = time.monotonic()
         self._row = 1 if now - self._begun > STEADY else self._row + 1
-        wait = pause(self._row)
+        wait = pause(self._row, self._first_pause)
         self._begun = now + wait
         self._report(f"{self._name} failed, and is begun again: {type(error).__name__}: {error}")
         return wait

@@ -21,7 +21,7 @@ from trickleweb.wsgi.running import Run, WsgiApp
 
 T = TypeVar("T")
 THREADS = 32
-LOOK_AGAIN_S = 1.0  # a thread that waits for the loop looks so often whether that still runs
+LOOK_AGAIN_S = 1.0
 
 
 class ServerEnds(WebError, ConnectionError):
@@ -32,11 +32,21 @@ class WsgiApplication(Hosted):
     """A WSGI program: what is said of `AsgiApplication` about responses that must be equal is so here too.
 
     `threads` bounds how many requests are worked on at once; a response that is streamed keeps its thread until it is
-    taken, or nobody takes it any more. The other options are those of `Hosted`.
+    taken, or nobody takes it any more. A thread that waits for the loop looks each `look_again_s` seconds whether that
+    still runs. The other options are those of `Hosted`.
     """
 
-    def __init__(self, app: WsgiApp, *, script_name: str = "", threads: int = THREADS, **options: Any) -> None:
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        script_name: str = "",
+        threads: int = THREADS,
+        look_again_s: float = LOOK_AGAIN_S,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        self._look_again_s = look_again_s
         self.program = app
         self._script_name = script_name
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
@@ -44,7 +54,7 @@ class WsgiApplication(Hosted):
     async def run(self, request: Request, outgoing: AsgiRun) -> None:
         """Call the program once, on a thread."""
         loop = asyncio.get_running_loop()
-        on_loop = partial(_on_loop, loop)
+        on_loop = partial(_on_loop, loop, self._look_again_s)
         body: IO[bytes] = io.BytesIO()
         if not isinstance(request.head.framing, NoBody):
             body = body_file(body_of(request, outgoing), on_loop)
@@ -57,7 +67,7 @@ class WsgiApplication(Hosted):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _on_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+def _on_loop(loop: asyncio.AbstractEventLoop, look_again_s: float, work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the loop, from a thread, and wait for its result; `ServerEnds` if the loop ends first."""
     try:
         result = asyncio.run_coroutine_threadsafe(work, loop)
@@ -66,7 +76,7 @@ def _on_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T
         raise ServerEnds from None
     while True:
         try:
-            return result.result(LOOK_AGAIN_S)
+            return result.result(look_again_s)
         except CancelledError:
             raise ServerEnds from None
         except TimeoutError:
