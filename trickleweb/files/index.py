@@ -40,7 +40,7 @@ class DigestIndex:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, patience_seconds: float = 2.0) -> None:
-        """Open the file at `path`, which others may hold for `patience_seconds`: all replicas of a machine begin at once."""
+        """Open the file at `path`, which others may hold for `patience_seconds`: all replicas begin at once."""
         self._path, self._patience_seconds = Path(path), patience_seconds
         self._writing, self._reading = Lock(), Lock()
         self._writer = self._opened()
