@@ -241,7 +241,7 @@ def test_what_keeps_it_from_starting_is_one_line(key: Path) -> None:
     assert (status, output, errors) == (1, "", "trickles gateway: not HOST:PORT: 'nonsense'\n")
     status, output, errors = outcome(*listen, "--server-key", key)
     assert (status, output, errors.count("\n")) == (1, "", 1)
-    assert "no replicas: say --replica" in errors
+    assert "no replicas: give --replica" in errors
     words = ("--replica-srv", "_t._udp.test", "--dns-server", "127.0.0.1:1", "--server-key", key)
     status, output, errors = outcome(*listen, *words)
     assert (status, output, errors) == (1, "", "trickles gateway: _t._udp.test: no name server answers\n")

@@ -92,7 +92,7 @@ def test_several_listeners_lead_to_several_fleets(key: Path, tmp_path: Path) -> 
             assert asked(proxy, "tape.test").startswith(b"HTTP/1.1 403 Forbidden\r\n")
             assert gateway.errors.next().endswith(": host not allowed (tape.test:99)")
             hosts.write_text("nonsense\n")
-            assert "the map stays as it was: not HOST=REPLICA" in gateway.errors.next()
+            assert "the map is unchanged: not HOST=REPLICA" in gateway.errors.next()
             other.write_text(server_key_text(PUBLIC) + "\n")  # which is not the strangers'
             hosts.write_text(
                 f"tape.test={listed(fleet.addresses)}\n*.strange.test={listed(strangers.addresses)};key={other}\n"

@@ -97,7 +97,7 @@ def test_a_successor_that_cannot_start_leaves_the_gateway_as_it_was(fleet: Fleet
         own.write_text("junk\n")
         os.kill(gateway.pid, signal.SIGUSR2)
         gateway.errors.next()  # the successor's own last words
-        assert gateway.errors.next().endswith("gateway: the successor ended, with 1: this gateway goes on")
+        assert gateway.errors.next().endswith("gateway: the successor ended with 1: this gateway goes on")
         with gateway.dial() as program:
             program.sendall(b"get 1000\n")
             program.shutdown(socket.SHUT_WR)
@@ -139,7 +139,7 @@ def test_there_must_be_somebody_to_take_over_from(key: Path, tmp_path: Path) -> 
 def test_who_cannot_be_asked_goes_on_alone(fleet: Fleet, key: Path) -> None:
     with GatewayProgram(fleet.addresses, "--server-key", key) as gateway:
         os.kill(gateway.pid, signal.SIGUSR2)
-        assert "no successor: without --control or --pid-file" in gateway.errors.next()
+        assert "no successor: it needs --control or --pid-file" in gateway.errors.next()
         assert gateway.terminate() == 0
 
 

@@ -56,7 +56,7 @@ def test_each_listener_has_its_mode() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (PROXY, "a proxy leads nowhere without --map, --map-file or --pass-through"),
+        (PROXY, "a proxy needs --map, --map-file or --pass-through"),
         (("--listen", f"tunnel@{ANY}", *MAPPED), "not a mode: 'tunnel'"),
         (("--listen", f"@{ANY}", *MAPPED), "not a mode: ''"),
         (("--listen", "proxy@h", *MAPPED), "not HOST:PORT: 'h'"),
@@ -64,7 +64,7 @@ def test_each_listener_has_its_mode() -> None:
         (("--listen", ANY, "--pass-through"), "are for proxy and transparent listeners"),
         ((*PROXY, "--map", "h"), "not HOST=REPLICA"),
         ((*PROXY, *MAPPED, *MAPPED), "two entries for one host"),
-        ((*PROXY, *MAPPED, "--allow", "10.0.0.0/8"), "--allow goes with --pass-through"),
+        ((*PROXY, *MAPPED, "--allow", "10.0.0.0/8"), "--allow needs --pass-through"),
         ((*PROXY, *MAPPED, "--pass-through", "--allow", "10.0.0.1/8"), "has host bits set"),
         ((*PROXY, *MAPPED, "--pass-through", "--allow", "ten"), "does not appear to be an IPv4 or IPv6 network"),
         ((*PROXY, "--map", "h=1.2.3.4"), "not HOST:PORT: '1.2.3.4'"),

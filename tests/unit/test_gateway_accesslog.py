@@ -105,7 +105,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_misses_lines(tmp_path: 
         log.flush()
     lines = received.decode().splitlines(keepends=True)
     assert set(lines) == {as_text(DONE)}
-    assert told == [f"access log: {count - len(lines)} lines were left out"]
+    assert told == [f"access log: {count - len(lines)} lines were dropped"]
     os.close(reading)
     log.write(DONE)
     for _ in range(2):

@@ -95,7 +95,7 @@ def test_a_successor_that_goes_away_changes_nothing(tmp_path: Path) -> None:
                 taken.close()
             found._connected.close()
             await until(lambda: bool(told))
-            assert told == ["a successor has not become ready: it went away"]
+            assert told == ["a successor did not get ready: it went away"]
             assert not waiting.done()
             waiting.cancel()
             control.close()
@@ -163,7 +163,7 @@ def test_who_does_not_speak_as_a_gateway_does_is_refused(tmp_path: Path, message
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(HandoverError, match="does not hand over"):
+        with pytest.raises(HandoverError, match="another protocol for takeovers"):
             Predecessor(tmp_path / "control")
         thread.join()
 
@@ -216,6 +216,6 @@ def test_a_path_that_cannot_be_had_now_is_had_later(tmp_path: Path, monkeypatch:
         await until((tmp_path / "control").exists)
         waiting.cancel()
         control.close()
-        assert told == ["no successor can ask now: No space left on device"]
+        assert told == ["no successor can connect now: No space left on device"]
 
     on_loop(test())

@@ -102,10 +102,10 @@ GOOD = [
     (b"POST /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 405, b"GET it\n"),
     (b"GET / HTTP/1.1\r\n\r\n", 404, b"there are /metrics and /health\n"),
     (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", 404, b"there are /metrics and /health\n"),
-    (b"junk\r\n\r\n", 400, b"not a request that is understood here\n"),
-    (b"GET /metrics HTTP/2.0\r\n\r\n", 400, b"not a request that is understood here\n"),
-    (b"GET /\xff HTTP/1.1\r\n\r\n", 400, b"not a request that is understood here\n"),
-    (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, b"not a request that is understood here\n"),
+    (b"junk\r\n\r\n", 400, b"not an HTTP request for this server\n"),
+    (b"GET /metrics HTTP/2.0\r\n\r\n", 400, b"not an HTTP request for this server\n"),
+    (b"GET /\xff HTTP/1.1\r\n\r\n", 400, b"not an HTTP request for this server\n"),
+    (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, b"not an HTTP request for this server\n"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The gateway: TCP on the client's side, Trickles towards the replicas, so that unmodified clients work."""
+"""The gateway: TCP towards its users, Trickles towards the replicas, so that unmodified clients work."""
 
 from __future__ import annotations
 

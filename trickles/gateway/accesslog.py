@@ -1,4 +1,4 @@
-"""The access log: one line for each connection that is over, gathered and written without waiting for its reader."""
+"""The access log: one line for each ended connection, written without waiting for its reader."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from enum import StrEnum
 from pathlib import Path
 
 from trickles.drivers.addresses import Address, shown
+from trickles.drivers.bookkeeping import is_ready
 
-GATHERED_BYTES = 1 << 16  # then they are written before the next tick
-MOST_WAITING_BYTES = 1 << 20  # for a reader that is slow; more is left out, and how much is reported
+GATHERED_BYTES = 1 << 16  # written before the next tick
+MOST_WAITING_BYTES = 1 << 20  # for a slow reader; more lines are dropped, and their count is reported
 _FILE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Completion(StrEnum):
     """Ways in which a connection ends."""
 
-    COMPLETE = "complete"  # the server ended its output, and all of it was handed on
+    COMPLETE = "complete"  # the server ended its output, and all of it was delivered
     CLOSED = "closed"  # in order, with nothing under way
     RESET = "reset"  # by the user
-    FAILED = "failed"  # there is a reason
+    FAILED = "failed"  # with a reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRecord:
-    """A connection that is over. Bytes are the user's; `replicas` counts packets that brought something."""
+    """An ended connection. Bytes are the user's; `replicas` counts packets with new content."""
 
     client: str
     began: float  # seconds since 1970
     duration: float  # seconds
     completion: Completion
     reason: str = ""
-    target: str = ""  # where the user wanted to go, in the modes that know
+    target: str = ""  # the user's destination, in modes that know it
     bytes_in: int = 0
     bytes_out: int = 0
     replicas: Mapping[Address, int] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class ConnectionRecord:
 
 
 def as_text(record: ConnectionRecord) -> str:
-    """Return a line of words and NAME=VALUE, for people and for `awk`; the reason is the last, and may have blanks."""
+    """Return a line of words and NAME=VALUE, for people and for `awk`; the reason comes last, and may have blanks."""
     replicas = ",".join(f"{shown(replica)}*{packets}" for replica, packets in record.replicas.items())
     words = [
         timestamp(record.began),
@@ -63,7 +64,7 @@ def as_text(record: ConnectionRecord) -> str:
     ]
     words += [f"target={record.target}"] if record.target else []
     line = " ".join([*words, *([f"reason={record.reason}"] if record.reason else [])])
-    return line.encode("unicode_escape").decode() + "\n"  # it stays one line, whatever an error's text holds
+    return line.encode("unicode_escape").decode() + "\n"  # one line, whatever an error's text holds
 
 
 def as_json(record: ConnectionRecord) -> str:
@@ -94,9 +95,9 @@ FORMATS: dict[str, Callable[[ConnectionRecord], str]] = {"text": as_text, "json"
 
 
 class ConnectionLog:
-    """Lines in a file (made with mode 0640) or on stdout, one for each connection that is over.
+    """Lines in a file (made with mode 0640) or on stdout, one for each ended connection.
 
-    OSError when the file cannot be opened. Later failures to write are reported, once until it works again.
+    OSError when the file cannot be opened. Later failures to write are reported once, until one succeeds.
     """
 
     def __init__(
@@ -120,9 +121,9 @@ class ConnectionLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write the gathered lines, as far as that is possible at once."""
+        """Write the gathered lines, as far as possible without waiting."""
         try:
-            while self._waiting and self._takes():
+            while self._waiting and is_ready(self._descriptor):
                 del self._waiting[: os.write(self._descriptor, self._piece())]
         except OSError as error:
             if not self._failing:
@@ -131,11 +132,11 @@ class ConnectionLog:
             return
         self._failing = False
         if self._left_out and not self._waiting:
-            self._report(f"access log: {self._left_out} lines were left out")
+            self._report(f"access log: {self._left_out} lines were dropped")
             self._left_out = 0
 
     def reopen(self) -> None:
-        """Go on in the file that has the name now: the old one may have been renamed."""
+        """Reopen the file: the old one may have been renamed."""
         self.flush()
         try:
             fresh = self._opened()
@@ -146,7 +147,7 @@ class ConnectionLog:
         self._descriptor = fresh
 
     def close(self) -> None:
-        """Write the rest, and no more."""
+        """Write the rest and close the file."""
         self.flush()
         self._shut()
 
@@ -157,14 +158,8 @@ class ConnectionLog:
         if self._path is not None:
             os.close(self._descriptor)
 
-    def _takes(self) -> bool:
-        """Return True if a write will not block; a pipe that is ready for any takes PIPE_BUF bytes."""
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
-        return bool(poll.poll(0))
-
     def _piece(self) -> bytes:
-        """Return whole lines, as many as may be written at once: another process may append to the same file."""
+        """Return whole lines, as many as may be written at once: other processes may append to the same file."""
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode) or len(self._waiting) <= select.PIPE_BUF:
             return bytes(self._waiting)
         end = self._waiting.rfind(b"\n", 0, select.PIPE_BUF) + 1

@@ -1,4 +1,4 @@
-"""The time that a user's connection spends with one upstream: its bytes, its target, and the record of its end."""
+"""Accounting of a user's connection with one upstream: its bytes, its target, and the record of its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trickles.gateway.context import GatewayContext
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSnapshot:
-    """A connection as it moves to another process: what is neither in its engine nor in its socket."""
+    """A connection's state for another process, besides its engine and its socket."""
 
     began: float  # seconds since 1970
     bytes_in: int
@@ -25,23 +25,23 @@ class ConnectionSnapshot:
 @final
 @dataclass(slots=True, eq=False)
 class Accounting:
-    """Counts what crosses, for the record of its end and for the gateway's statistics."""
+    """Counts bytes, for the record of the connection and for the gateway's statistics."""
 
     _context: GatewayContext
-    target: str = ""  # where the user wants to go, in the modes that know
+    target: str = ""  # the user's destination, in modes that know it
     bytes_in: int = 0  # from the user
     bytes_out: int = 0
-    input_ended: bool = False  # it began so
+    input_ended: bool = False  # at the beginning already
     _began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     @classmethod
     def resumed(cls, context: GatewayContext, snapshot: ConnectionSnapshot) -> Self:
-        """Go on with one that began in another process."""
+        """Continue the accounting of a connection from another process."""
         began = asyncio.get_running_loop().time() - (time.time() - snapshot.began)
         return cls(context, "", snapshot.bytes_in, snapshot.bytes_out, snapshot.input_ended, began)
 
     def snapshot(self, *, input_ended: bool) -> ConnectionSnapshot:
-        """Return it as another process goes on with it."""
+        """Return the state for another process."""
         began = time.time() - (asyncio.get_running_loop().time() - self._began)
         return ConnectionSnapshot(began, self.bytes_in, self.bytes_out, input_ended)
 
@@ -50,13 +50,13 @@ class Accounting:
         self._context.statistics.bytes_in += size_bytes
 
     def note_output(self, size_bytes: int) -> int:
-        """Count output; return how much there was towards this upstream."""
+        """Count output; return the total with this upstream."""
         self.bytes_out += size_bytes
         self._context.statistics.bytes_out += size_bytes
         return self.bytes_out
 
     def end(self, client: str, completion: Completion, reason: str, delivery: Delivery) -> None:
-        """Show its record to those who watch."""
+        """Pass its record to the watchers."""
         lasted = asyncio.get_running_loop().time() - self._began
         record = ConnectionRecord(
             client=client,

@@ -1,4 +1,4 @@
-"""The certificate that a gateway shows, and its key: two files that may be replaced while it runs."""
+"""The certificate and key of a gateway: two files that may be replaced while it runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from trickles.drivers.keystore.files import PRIVATE, UNALTERED, errors_as, read_file, signature
 from trickles.errors import CertificateError
 
-ALPN = "http/1.1"  # what browsers may speak here; a user that offers nothing is served all the same
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: forward secret and authenticated; those of 1.3 all are
+ALPN = "http/1.1"  # the only protocol; users that offer none are served too
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: with forward secrecy and authentication, as all of 1.3
 MOST_BYTES = 1 << 20  # a chain of certificates is a few kB
 _HINT = {
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
@@ -20,10 +20,10 @@ _HINT = {
 
 
 class Certificates:
-    """The TLS context for new connections; `look` is cheap enough to be called every second.
+    """The TLS context for new connections; `look` is cheap enough for every second.
 
-    CertificateError when the files cannot be used at the start. Later ones that cannot be used are reported, once;
-    what was read before stays in use, and so do connections that are under way.
+    CertificateError when the first files are unusable. Later unusable ones are reported once; the ones read before stay
+    in use, and connections under way are not affected.
     """
 
     def __init__(self, certificate: Path, key: Path, *, report: Callable[[str], None]) -> None:
@@ -34,7 +34,7 @@ class Certificates:
         self.context = server_context(certificate, key)
 
     def look(self) -> None:
-        """Read the files again if they have changed, and are as they were at the last look: not half written."""
+        """Read the files again if they have changed, and are unchanged since the last look: not half written."""
         seen = self._signature()
         settled, self._seen = seen == self._seen, seen
         if settled and seen != self._read:
@@ -61,9 +61,9 @@ class Certificates:
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3 for a server with that chain (PEM, leaf first) and key (PEM, readable by its user alone).
+    """Return a context for TLS 1.2 and 1.3 with that chain (PEM, leaf first) and key (PEM, private to its user).
 
-    CertificateError says which file is at fault, and what mends it.
+    CertificateError names the file at fault, and what mends it.
     """
     with errors_as(CertificateError, certificate):
         read_file(certificate, UNALTERED, most_bytes=MOST_BYTES)
@@ -85,4 +85,4 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    raise CertificateError("the key is encrypted, and nobody is there to type its password: store it decrypted")
+    raise CertificateError("the key is encrypted, and there is no password: store it decrypted")

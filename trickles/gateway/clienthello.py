@@ -1,7 +1,7 @@
-"""The protocols that a TLS client offers, read from its first message: Python's TLS does not tell.
+"""The protocols that a TLS client offers, read from its first message, since Python's TLS hides them.
 
-RFC 7301 section 3.2: a server that supports none of them answers with a fatal alert. OpenSSL would do so if it were
-asked to; Python has it go on without a protocol, and a client of another one (HTTP/2 alone) waits for what never comes.
+RFC 7301 section 3.2: a server that supports none of them answers with a fatal alert. Python lets OpenSSL go on without
+a protocol instead, and a client of another one (HTTP/2 alone) waits for ever.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _FIXED = 2 + 32  # version and random
 
 
 def protocols_untrusted(data: bytes | bytearray) -> tuple[bytes, ...] | None:
-    """The protocols offered in the ClientHello that `data` begins with, () if none; None while it is incomplete.
+    """Return the protocols offered in the ClientHello at the start of `data`, () if none; None while incomplete.
 
-    BadPacket for what is no ClientHello: OpenSSL says what is wrong with it.
+    BadPacket for anything else: OpenSSL then reports what is wrong.
     """
     message = _message_untrusted(data)
     if message is None:
@@ -42,7 +42,7 @@ def protocols_untrusted(data: bytes | bytearray) -> tuple[bytes, ...] | None:
 
 
 def _message_untrusted(data: bytes | bytearray) -> bytes | None:
-    """The body of the first handshake message, joined from its records; None while some of it is missing."""
+    """Return the body of the first handshake message, joined from its records; None while incomplete."""
     joined, at = bytearray(), 0
     while len(joined) < _MESSAGE_HEADER or len(joined) < _MESSAGE_HEADER + int.from_bytes(joined[1:4], "big"):
         if at < len(data) and data[at] != _HANDSHAKE:
@@ -66,7 +66,7 @@ def _names(reader: _Reader) -> Iterator[bytes]:
 
 
 class _Reader:
-    """Reads numbers and vectors of TLS (RFC 8446 section 3.4) in turn; BadPacket beyond the end."""
+    """A reader of numbers and vectors of TLS (RFC 8446 section 3.4); BadPacket beyond the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -86,5 +86,5 @@ class _Reader:
         return int.from_bytes(self.skip(size), "big")
 
     def vector(self, size: int) -> bytes:
-        """Return the next vector, which follows its length of so many bytes."""
+        """Return the next vector, after its length in `size` bytes."""
         return self.skip(self.number(size))

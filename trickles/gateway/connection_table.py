@@ -20,7 +20,7 @@ class Member(Protocol):
     @property
     def idle(self) -> bool: ...  # nothing is known to be under way in either direction
     @property
-    def held_back(self) -> bool: ...  # the gateway does not read from it, or it does not read itself
+    def held_back(self) -> bool: ...  # not read from, or not reading
     def stop(self, reason: str) -> None: ...  # end it: the user sees a reset where something was under way
     def end_input(self) -> None: ...  # take no more from the user: the server decides what that means
 
@@ -34,18 +34,18 @@ class _Request:
 
 
 class ConnectionTable:
-    """The live connections, in the order in which they last moved.
+    """The live connections, in the order of their last activity.
 
-    A request counts as complete when its answer begins, for a gateway sees bytes, not messages. A sweep looks at the
-    ends of two queues only, so that connections without anything under way cost nothing.
+    A request counts as complete when its answer begins, since a gateway sees bytes, not messages. A sweep visits the
+    ends of two queues only, so that idle connections cost nothing.
     """
 
     def __init__(self, limits: GatewayLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._clock = clock
         self._idle_timeout = limits.idle_timeout
-        self._moved_at: dict[Member, float] = {}  # in the order of that
-        self._requests: dict[Member, _Request] = {}  # whose answer has not begun, in the order of `since`
+        self._moved_at: dict[Member, float] = {}  # ordered by time
+        self._requests: dict[Member, _Request] = {}  # without an answer so far, ordered by `since`
         self._of_client: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class ConnectionTable:
         return iter(self._moved_at)
 
     def refusal(self, client: str) -> str | None:
-        """Return why there is no room for one more from that address; the most idle one is ended to make some."""
+        """Return why another connection of that address is refused, or None; the most idle one may be ended for it."""
         limits = self._limits
         if limits.most_per_client and self._of_client[client] >= limits.most_per_client:
             return "too many connections of one client"
@@ -88,25 +88,25 @@ class ConnectionTable:
             request.size_bytes += size_bytes
 
     def on_output(self, member: Member, *, more: bool) -> None:
-        """Note that output came; with `more` another request is waiting already."""
+        """Note output; with `more` another request waits already."""
         now = self.touch(member)
         self._requests.pop(member, None)
         if more:
             self._requests[member] = _Request(now, 0)
 
     def touch(self, member: Member) -> float:
-        """Note that it moved; return when."""
+        """Note activity; return its time."""
         now = self._clock()
-        if self._moved_at.pop(member, None) is not None:  # else it has left
+        if self._moved_at.pop(member, None) is not None:  # else it was removed
             self._moved_at[member] = now
         return now
 
     def wind_down(self) -> None:
-        """Close idle ones sooner, because no more will join."""
+        """Close idle connections sooner, since no more will join."""
         self._idle_timeout = min(self._idle_timeout or self._limits.leave_idle, self._limits.leave_idle)
 
     def sweep(self) -> None:
-        """End the input of requests that are too slow, and connections that have been idle for too long."""
+        """End the input of slow requests, and connections that have been idle for too long."""
         now, limits = self._clock(), self._limits
         if limits.request_timeout:
             self._sweep_requests(now)

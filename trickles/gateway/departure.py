@@ -1,4 +1,4 @@
-"""A live connection leaves for another process: its engine rests, and nothing lies between that and the socket."""
+"""The departure of a live connection to another process, while its engine rests."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from trickles.gateway.fleet_upstream import FleetUpstream
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A connection that may leave now; `stay` and `gone` end the rest that `packed` begins."""
+    """A connection that may leave now; after `packed` call `stay` or `gone`."""
 
     downstream: Downstream
     upstream: FleetUpstream
 
     def packed(self) -> tuple[Client, ConnectionSnapshot, int]:
-        """Stand still; return the engine, what else there is to know, and a descriptor of the socket."""
+        """Suspend the connection; return the engine, the other state, and a descriptor of the socket."""
         snapshot, descriptor = self.downstream.snapshot()
         return self.upstream.suspend(), snapshot, descriptor
 
     def stay(self) -> None:
-        """Go on here: the other process does not."""
+        """Resume the connection here."""
         if self.downstream.stay():
             self.upstream.wake()
 
     def gone(self) -> None:
-        """Forget it: the other process goes on."""
+        """Forget the connection: the other process has it."""
         self.downstream.gone()

@@ -1,30 +1,28 @@
-"""A user's connection: TCP or TLS, from its admission to its end.
+"""A user's connection, TCP or TLS, from its admission to its end.
 
-One class for all modes. It owns the transport towards the user and all that is counted of it; what it is connected to
-is an `Upstream` (see `upstream.py` for the calls between the two), and may change.
+One class for all modes. It owns the transport towards the user and its accounting; it is connected to an `Upstream`
+(see `upstream.py` for the calls between the two), which may change.
 
 States, by `_over`, `_upstream` and `_transport`:
 
-    new        not over, no upstream    made by a listening socket or above a TLS layer; the transport comes first
-    connected  not over, an upstream    from `connect` on; a front is one too; `accounting.py` begins anew with each
+    new        not over, no upstream    made by a listening socket or above a TLS layer
+    connected  not over, an upstream    from `connect` on; a front is an upstream; each has its own `Accounting`
     lingering  over, a transport        the answer is complete: wait until the user has read it and closed
     gone       over, no transport
 
-What holds:
+Invariants:
 
-- It is over once, and `_finish` is the only way there: it writes the record and closes the upstream.
-  Nothing crosses after that; what a user writes after a complete answer is dropped.
+- It ends once, by `_finish`, which writes the record and closes the upstream. No bytes pass after that; input after a
+  complete answer is dropped.
 - A whole answer ends by a half-close (`Linger`), one that is not whole by RST: after a plain close half an answer
   would look like a whole one.
 - The user is not read from while the upstream has too much waiting (`ReadGate`).
-- A record covers the time towards one upstream. If that gave the user nothing before another took its place there is
-  none, for the connection was only on its way.
+- A record covers the time with one upstream. An upstream that was replaced before any output has none.
 - Writes go past the transport as long as its buffer is empty (`tcp.written_at_once`): one system call, and nothing is
   joined or copied. Under TLS they do not; `_descriptor` is -1 there.
 
-Fronts and forwarders were subclasses of one class once, and a connection became another thing by changing the protocol
-of its transport; each class then had to know how far the other had got. A front that is an upstream has nothing to hand
-over but the bytes that it has not understood.
+Tried and given up: fronts and forwarders as subclasses of one class, with a change of the transport's protocol. Each
+class had to know the state of the other. A front that is an upstream passes on only the bytes that it has not parsed.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ Begin = Callable[["Downstream"], None]
 class Downstream(asyncio.Protocol):
     """One connection of a user; once it is admitted, `begin` connects it to an upstream.
 
-    Those that go on from somewhere else were admitted before: to shake hands by TLS, or in another process.
+    With an `accounting` it was admitted before: for a TLS handshake, or in another process.
     """
 
     def __init__(self, context: GatewayContext, begin: Begin, accounting: Accounting | None = None) -> None:
@@ -63,15 +61,15 @@ class Downstream(asyncio.Protocol):
         self.client = "unknown client"  # its host address
         self.share = OutputShare(context.memory)
         self._transport: asyncio.Transport | None = None
-        self._descriptor = -1  # of the user's socket, where bytes may be written past the transport
+        self._descriptor = -1  # of the user's socket; -1 where writes must not bypass the transport
         self._upstream: Upstream | None = None
-        self._opening: Opening | None = None  # as long as a failure can be said in its words
+        self._opening: Opening | None = None  # while a failure can be reported by it
         self._gate = ReadGate(context.limits.look_every)
         self._linger: Linger | None = None
         self._paused = False  # the upstream, because the user reads slowly
         self._draining = False  # the upstream is paused, because the connection is about to move
         self._half_closed = False  # by the user
-        self._input_ended = self._accounting.input_ended  # in the user's place: what it still writes is dropped
+        self._input_ended = self._accounting.input_ended  # on behalf of the user: further input is dropped
         self._over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,7 +104,7 @@ class Downstream(asyncio.Protocol):
     def connect(
         self, upstream: Upstream, data: bytes = b"", *, target: str = "", opening: Opening | None = None
     ) -> None:
-        """Go on with that upstream, beginning with `data`: input that the one before has not passed on."""
+        """Connect to that upstream, beginning with `data`, input that the last one has not passed on."""
         if self._upstream is not None:
             self._change_upstream(self._upstream, len(data))
         self._upstream, self._opening = upstream, opening
@@ -120,7 +118,7 @@ class Downstream(asyncio.Protocol):
                 upstream.send_eof()
 
     def _change_upstream(self, upstream: Upstream, moving_bytes: int) -> None:
-        """Leave that one; input that moves on counts for the next."""
+        """Close the last upstream; input that moves on counts for the next."""
         self._gate.open()
         self._accounting.bytes_in -= moving_bytes
         if self._accounting.bytes_out:
@@ -131,7 +129,7 @@ class Downstream(asyncio.Protocol):
         self.context.table.join(self)
 
     def secure(self, certificates: Certificates, begin: Begin, data: bytes = b"", *, target: str) -> None:
-        """Shake hands by TLS, beginning with `data`; then another downstream goes on, which `begin` connects."""
+        """Begin a TLS handshake with `data`; afterwards `begin` connects another downstream."""
         transport = self._transport
         self._gate.open()
         self._finish(None)
@@ -148,20 +146,20 @@ class Downstream(asyncio.Protocol):
                 transport.close()
 
     def note_request(self, target: str, opening: Opening | None) -> None:
-        """Another request goes up; with an opening its failure is said in words, until its answer begins."""
+        """Note the next request; with an opening its failure can be reported until its answer begins."""
         self._accounting.target = target
         self._opening = opening or self._opening
 
     # output
 
     def connected(self) -> None:
-        """Say so to a user whose protocol has a word for it; a failure cannot be said any more."""
+        """Send the opening's success; after it failures cannot be reported."""
         opening, self._opening = self._opening, None
         if opening is not None:
             self.say(opening.success)
 
     def data(self, chunks: list[Buffer]) -> None:
-        """Write output bytes; after them only a reset can tell that the answer does not go on."""
+        """Write output; after it only a reset can signal a failure."""
         transport, upstream = self._transport, self._upstream
         if transport is None or upstream is None:
             return
@@ -178,7 +176,7 @@ class Downstream(asyncio.Protocol):
             tcp.allow_unsent(transport)
 
     def output_ended(self) -> None:
-        """Half-close; what the user still writes goes up."""
+        """Half-close; further input still goes up."""
         self._opening = None
         if self._transport is not None and not self._over:
             tcp.half_close(self._transport)
@@ -189,7 +187,7 @@ class Downstream(asyncio.Protocol):
         self._close_after_output()
 
     def failed(self, reason: str) -> None:
-        """End in the words of the opening, if there are any, else by a reset: the user must notice."""
+        """End with the opening's failure, if there is one, else by a reset, which the user notices."""
         if self._opening is not None and not self._over:
             self.refuse(reason, self._opening.failure(reason))
             return
@@ -198,24 +196,24 @@ class Downstream(asyncio.Protocol):
             tcp.reset(self._transport)
 
     def refuse(self, reason: str, answer: bytes, detail: str = "") -> None:
-        """End with that answer; a detail is reported, but makes no reason of its own."""
+        """End with that answer; a detail is reported, but does not count as a reason of its own."""
         if not self._over:
             self._blame(reason, detail)
             self.say(answer)
             self._close_after_output()
 
     def say(self, data: bytes) -> None:
-        """Write words of the gateway's own, which are not counted."""
+        """Write the gateway's own bytes, which are not counted."""
         if data and self._transport is not None:
             self._transport.write(data)
 
     @property
     def upstream(self) -> Upstream | None:
-        """The one that answers now; None once the connection is over."""
+        """The present upstream; None once the connection is over."""
         return self._upstream
 
     def extra_info(self, name: str) -> Any:
-        """Return what the transport knows of its socket, as asyncio's `get_extra_info`."""
+        """Return the transport's `get_extra_info`."""
         return self._transport.get_extra_info(name) if self._transport is not None else None
 
     @property
@@ -238,7 +236,7 @@ class Downstream(asyncio.Protocol):
     # input
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what the user wrote, unless it is not wanted any more."""
+        """Pass input on, unless it is not wanted any more."""
         if not self._over and not self._input_ended:
             self._accounting.note_input(len(data))
             self._send(data)
@@ -247,7 +245,7 @@ class Downstream(asyncio.Protocol):
         self.context.table.on_input(self, len(data))
         if self._upstream is not None:
             self._upstream.send(data)
-        upstream = self._upstream  # perhaps another one by now
+        upstream = self._upstream  # may be another one now
         if upstream is not None and upstream.waiting_bytes > self.context.limits.input_high_water:
             self._gate.shut(self._transport)
 
@@ -257,43 +255,43 @@ class Downstream(asyncio.Protocol):
             self._gate.open()
 
     def eof_received(self) -> bool:
-        """Pass on that the user closed its half; the answer still goes back."""
+        """Pass on the user's half-close; the answer still goes back."""
         self._half_closed = True
         if self._upstream is not None:
             self._upstream.send_eof()
         return not self._over
 
     def ignore_input(self) -> None:
-        """Drop what the user writes from here on."""
+        """Drop further input."""
         self._input_ended = True
 
     def refuse_input(self, reason: str) -> None:
-        """Drop what the user writes from here on, and report why."""
+        """Drop further input, and report why."""
         self.ignore_input()
         self.context.statistics.timed_out += 1
         self._report(reason)
 
-    # the table of connections asks and does this
+    # for the table of connections
 
     @property
     def idle(self) -> bool:
-        """True when nothing is known to be under way, and the user has read all."""
+        """True when nothing is known to be under way, and the user has read all output."""
         upstream, transport = self._upstream, self._transport
         busy = upstream is None or upstream.activity is Activity.BUSY
         return not busy and transport is not None and not tcp.unread_bytes(transport)
 
     @property
     def held_back(self) -> bool:
-        """True while it is not read from, or does not read itself."""
+        """True while it is not read from, or the user does not read."""
         return self._gate.is_shut or self._paused
 
     def end_input(self) -> None:
-        """The request was not complete in time: the upstream knows what that means."""
+        """End the input of a request that was not complete in time, as the upstream defines it."""
         if self._upstream is not None and not self._half_closed and not self._input_ended:
             self._upstream.request_timed_out()
 
     def stop(self, reason: str) -> None:
-        """Close it if nothing is under way, else let it fail."""
+        """Close the connection if nothing is under way, else let it fail."""
         if self._upstream is not None and self._upstream.activity is Activity.IDLE:
             self.close(reason)
         else:
@@ -313,7 +311,7 @@ class Downstream(asyncio.Protocol):
             self._finish(Completion.FAILED, reason)
 
     def _finish(self, completion: Completion | None, reason: str = "") -> None:
-        """Let nothing cross any more; without a completion the connection goes on elsewhere."""
+        """End the connection once; without a completion it goes on elsewhere."""
         if self._over:
             return
         if completion is not None:
@@ -345,7 +343,7 @@ class Downstream(asyncio.Protocol):
     # leaving for another process, see `departure.py`
 
     def drain(self) -> bool:
-        """Ask for no more output; return True once all there was has left."""
+        """Ask for no more output; return True once all output has left."""
         transport = self._transport
         if self._opening is not None or self._descriptor < 0 or transport is None or transport.is_closing():
             return False
@@ -356,13 +354,13 @@ class Downstream(asyncio.Protocol):
         return self.is_flushed
 
     def snapshot(self) -> tuple[ConnectionSnapshot, int]:
-        """Stand still; return what another process needs to know, and a descriptor of the socket."""
+        """Stop reading; return the state for another process, and a descriptor of the socket."""
         assert self._transport is not None
         self._transport.pause_reading()
         return self._accounting.snapshot(input_ended=self._input_ended), self._descriptor
 
     def stay(self) -> bool:
-        """Go on here; return False if it was not about to leave."""
+        """Resume here; return False if it was not about to leave."""
         transport, was_draining = self._transport, self._draining
         self._draining = False
         if was_draining and transport is not None and self._upstream is not None:
@@ -372,11 +370,11 @@ class Downstream(asyncio.Protocol):
         return was_draining
 
     def gone(self) -> None:
-        """Forget it without a sign to the user: another process goes on with it."""
+        """Forget the connection silently: another process has it."""
         transport = self._transport
         self._finish(None)
         if transport is not None:
-            transport.abort()  # closes a descriptor, of which the other process has a duplicate
+            transport.abort()  # the other process has a duplicate of the descriptor
 
     def _limit_buffer(self) -> None:
         if self._transport is not None and self._upstream is not None:

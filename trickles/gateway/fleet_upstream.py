@@ -1,4 +1,4 @@
-"""A fleet as an upstream: one Trickles connection for each connection of a user."""
+"""A fleet as an upstream: one Trickles connection for each user's connection."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ TOO_LATE = "request not complete in time"
 @final
 @dataclass(slots=True, eq=False)
 class FleetUpstream:
-    """Passes bytes, half-closes and back-pressure on; the connection calls the downstream back by itself.
+    """Passes bytes, half-closes and back-pressure on; the connection calls the downstream back itself.
 
-    The user's first bytes ride on the handshake, which waits for them for a moment; `at_once` it does not, and the
-    downstream hears when the fleet has answered. `requests` read the input first. With a `client`, an engine that began
-    elsewhere goes on.
+    The handshake waits a moment for the user's first bytes; `at_once` it does not, and the downstream is called back
+    when the fleet has answered. `requests` reads the input first. `client` is an engine from elsewhere to resume.
     """
 
     _context: GatewayContext
@@ -74,7 +73,7 @@ class FleetUpstream:
             self.requests.read(data)
 
     def write(self, data: bytes) -> None:
-        """Send input that is not to be read; it leaves at once."""
+        """Send input past `requests`; it leaves at once."""
         if self._connection is not None:
             if self._timer is not None:
                 self._wait_no_more()
@@ -86,7 +85,7 @@ class FleetUpstream:
             self._connection.send_eof()
 
     def pause(self) -> None:
-        """Ask the replicas for no more: their window closes."""
+        """Let the window towards the replicas close."""
         if self._connection is not None:
             self._connection.pause()
 
@@ -95,27 +94,27 @@ class FleetUpstream:
             self._connection.resume()
 
     def request_timed_out(self) -> None:
-        """Go on as if the user had closed its half, and let the server answer that."""
+        """Half-close on behalf of the user; the server answers that."""
         if self._downstream is not None:
             self._downstream.refuse_input(TOO_LATE)
             self.send_eof()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
-        self.requests = None  # which knows this upstream: no cycle is left to collect
+        self.requests = None  # it refers to this upstream: leave no cycle
         self._wait_no_more()
         if connection is not None:
             self._context.statistics.failovers += connection.delivery.failovers
             connection.close()
 
     def can_move(self, dialer: Dialer | None) -> bool:
-        """Return True when another process can go on with the engine: the fleet is the same, and has answered."""
+        """Return True when another process can resume the engine: of the same fleet, which has answered."""
         connection = self._connection
         known = dialer is self._dialer and self.requests is None
         return known and connection is not None and connection.is_established and not connection.closed
 
     def suspend(self) -> Client:
-        """Return the engine, which rests until `wake`."""
+        """Suspend the engine until `wake`, and return it."""
         assert self._connection is not None
         return self._connection.suspend()
 

@@ -1,4 +1,4 @@
-"""The plain port: every user is connected to one fleet."""
+"""The forwarding port: every user is connected to one fleet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Listening sockets pass from a running gateway to its successor: over a unix socket, with nothing refused meanwhile.
+"""Handover of listening sockets from a running gateway to its successor, over a unix socket.
 
-The successor connects, is sent descriptors with their names (unix(7), SCM_RIGHTS), gets ready, and says so; only then
-does the predecessor accept no more. Until that word both accept from the same queues; without it nothing has changed.
+The successor connects, receives descriptors with their names (unix(7), SCM_RIGHTS), and reports when it is ready; only
+then does the predecessor stop accepting. Until then both accept from the same queues, so no connection is refused, and
+if it never gets ready nothing has changed.
 """
 
 from __future__ import annotations
@@ -21,30 +22,30 @@ from trickles.drivers.bookkeeping import LATER
 from trickles.drivers.ownership import check_directory
 from trickles.errors import HandoverError, TricklesError, UnsafePlace
 
-READY = b"ready\n"  # and a mark after it: whether open connections may follow
-WHO = b"who?\n"  # of one that only wants to know which process listens
+READY = b"ready\n"  # then a mark: whether open connections may follow
+WHO = b"who?\n"  # asks only which process listens
 MARK_BYTES = 32
 TAKEOVER = "--takeover"
-READY_SECONDS = 60.0  # a successor may have names to look up
+READY_SECONDS = 60.0  # a successor may have to resolve names
 ASK_SECONDS = 5.0
 MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
 MOST_BYTES = 1 << 16
 _CREDENTIALS = struct.Struct("3i")
 _FORM = "trickles gateway 1"
 
-Offer = Mapping[str, Sequence[int]]  # descriptors by the name of the place where they listen
+Offer = Mapping[str, Sequence[int]]  # listening descriptors by the name of their address
 
 
 @dataclass(frozen=True, slots=True)
 class ReadySuccessor:
-    """A successor that is ready, at the other end of `sock`; its mark says whose connections it can go on with."""
+    """A ready successor at the other end of `sock`; its mark identifies the connections it can resume."""
 
     sock: socket.socket
     mark: bytes
 
 
 class Control:
-    """The socket at which a successor asks; other users than the gateway's own, and root, are turned away."""
+    """The control socket for successors; only the gateway's own user and root may use it."""
 
     def __init__(
         self,
@@ -54,12 +55,10 @@ class Control:
         report: Callable[[str], None],
         look_seconds: float = 1.0,
     ) -> None:
-        """Listen at `path`, in the place of whatever is there, or later where that may be possible later.
+        """Listen at `path`, replacing an old socket; retry later after errors that may pass.
 
-        Each `look_seconds` it looks whether the path is still there.
-
-        Other errors are OSError, as of bind(2). UnsafePlace for a directory that others may write: they could put a
-        socket of their own there.
+        The path is checked each `look_seconds`. Other errors are OSError, as of bind(2). UnsafePlace for a directory
+        that others may write.
         """
         self._path = path
         self._offer = offer
@@ -74,7 +73,7 @@ class Control:
                 raise
 
     async def succeeded(self) -> ReadySuccessor:
-        """Wait for a successor that is ready; whoever is not in time, or goes away, has changed nothing."""
+        """Wait for a ready successor; one that is late or goes away changes nothing."""
         while True:
             connected = await self._asked()
             try:
@@ -82,14 +81,14 @@ class Control:
                     if (mark := await self._handed(connected)) is not None:
                         return ReadySuccessor(connected, mark)
             except OSError as error:  # a timeout too
-                self._report(f"a successor has not become ready: {error.strerror or 'it took too long'}")
+                self._report(f"a successor did not get ready: {error.strerror or 'it took too long'}")
             except BaseException:
                 connected.close()
                 raise
             connected.close()
 
     async def _asked(self) -> socket.socket:
-        """Return the next that connects. A path that was removed is made again; failures of that are reported, once."""
+        """Return the next connection. A removed path is made again; failures of that are reported once."""
         loop, problem = asyncio.get_running_loop(), ""
         while True:
             try:
@@ -104,7 +103,7 @@ class Control:
             except (OSError, UnsafePlace) as error:  # no descriptors, no folder: that may pass
                 if str(error) != problem:
                     problem = str(error)
-                    self._report(f"no successor can ask now: {getattr(error, 'strerror', None) or error}")
+                    self._report(f"no successor can connect now: {getattr(error, 'strerror', None) or error}")
                 await asyncio.sleep(self._look_seconds)
 
     def _listen_again(self) -> None:
@@ -123,18 +122,18 @@ class Control:
         offer = self._offer()
         names = [[name, len(descriptors)] for name, descriptors in offer.items()]
         message = json.dumps({"form": _FORM, "listen": names}).encode()
-        with suppress(BrokenPipeError):  # it may have said its word and left
+        with suppress(BrokenPipeError):  # it may have left
             socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
-        word = await asyncio.get_running_loop().sock_recv(connected, len(READY) + MARK_BYTES)
-        if word == WHO:
+        answer = await asyncio.get_running_loop().sock_recv(connected, len(READY) + MARK_BYTES)
+        if answer == WHO:
             return None
-        if not word.startswith(READY) or len(word) != len(READY) + MARK_BYTES:
-            self._report("a successor has not become ready: it went away")
+        if not answer.startswith(READY) or len(answer) != len(READY) + MARK_BYTES:
+            self._report("a successor did not get ready: it went away")
             return None
-        return word[len(READY) :]
+        return answer[len(READY) :]
 
     def close(self) -> None:
-        """Listen no more; the path stays if a successor has it by now."""
+        """Close the socket; the path stays if a successor has it."""
         if self._sock is not None:
             self._sock.close()
         with suppress(OSError):
@@ -143,7 +142,7 @@ class Control:
 
 
 class Predecessor:
-    """The gateway that runs, whose sockets are taken over; HandoverError when there is none that answers."""
+    """The running gateway, whose sockets are taken over; HandoverError when none answers."""
 
     def __init__(self, path: Path) -> None:
         self._sockets: dict[str, list[socket.socket]] = {}
@@ -154,7 +153,7 @@ class Predecessor:
             with _near(path) as place:
                 self._connected.connect(place)
             if (user := _user_of(self._connected)) not in (0, os.geteuid()):
-                raise HandoverError(f"what listens at {path} is of user {user}, and not taken over from")
+                raise HandoverError(f"the process that listens at {path} is of user {user}, and not taken over from")
             message, descriptors, _, _ = socket.recv_fds(self._connected, MOST_BYTES, MOST_SOCKETS)
         except OSError as error:
             self._connected.close()
@@ -172,31 +171,31 @@ class Predecessor:
             raise
 
     def take(self, name: str) -> list[socket.socket]:
-        """The sockets that listen at the place of that name; none if the predecessor had no such place."""
+        """Return the listening sockets of that name; none if the predecessor has none."""
         return self._sockets.pop(name, [])
 
     def relieve(self, mark: bytes) -> socket.socket:
-        """This gateway is ready: the predecessor accepts no more, and may send connections on what is returned.
+        """Report that this gateway is ready; return the socket on which the predecessor may send connections.
 
         Sockets that were not taken are closed.
         """
         for sock in (each for sockets in self._sockets.values() for each in sockets):
             sock.close()
         self._sockets.clear()
-        with suppress(OSError):  # it has died since, which comes to the same
+        with suppress(OSError):  # it has ended
             self._connected.sendall(READY + mark)
         return self._connected
 
 
 class SuccessorProcess:
-    """Starts the running program again, from what is installed now; an end before it has taken over is reported."""
+    """Starts the running program again, as installed now; an end before the takeover is reported."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
         self._watched: int | None = None  # a descriptor of the process
 
     def start(self) -> None:
-        """Start it, unless one is just starting; failures are reported, and change nothing."""
+        """Start it, unless one is starting; failures are reported, and change nothing."""
         if self._watched is not None:
             return
         words = [sys.executable, *sys.orig_argv[1:]]
@@ -211,10 +210,10 @@ class SuccessorProcess:
     def _ended(self, pid: int) -> None:
         self.forget()
         _, status = os.waitpid(pid, 0)
-        self._report(f"the successor ended, with {os.waitstatus_to_exitcode(status)}: this gateway goes on")
+        self._report(f"the successor ended with {os.waitstatus_to_exitcode(status)}: this gateway goes on")
 
     def forget(self) -> None:
-        """Leave it on its own from now on."""
+        """Stop watching it."""
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             os.close(self._watched)
@@ -222,45 +221,44 @@ class SuccessorProcess:
 
 
 def _user_of(connected: socket.socket) -> int:
-    """The user at the other end, as the kernel says."""
-    said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    user: int = _CREDENTIALS.unpack(said)[1]
-    return user
+    """Return the user at the other end, from the kernel."""
+    return _peer_of(connected)[1]
+
+
+def _peer_of(connected: socket.socket) -> tuple[int, int]:
+    """Return process and user at the other end, from the kernel."""
+    pid, user, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return pid, user
 
 
 def asked_who_listens(path: Path) -> int | None:
-    """Return the pid of the process that listens at a control socket; None when none of this user does, or it is busy.
-
-    It waits for nothing.
-    """
+    """Return, without waiting, the pid of the process of this user that listens at a control socket, or None."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected, _near(path) as place:
             connected.setblocking(False)
             connected.connect(place)
-            said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            pid, user = _peer_of(connected)
             with suppress(OSError):
                 connected.send(WHO)
     except OSError:
         return None
-    pid, user, _ = _CREDENTIALS.unpack(said)
     return pid if user == os.geteuid() and pid > 0 else None
 
 
 def _named_untrusted(message: bytes, descriptors: list[int]) -> dict[str, list[socket.socket]]:
     try:
-        said = json.loads(message)
-        names = [(str(name), int(count)) for name, count in said["listen"]]
-        known = said["form"] == _FORM and sum(count for _, count in names) == len(descriptors)
+        offer = json.loads(message)
+        names = [(str(name), int(count)) for name, count in offer["listen"]]
+        known = offer["form"] == _FORM and sum(count for _, count in names) == len(descriptors)
     except (ValueError, TypeError, KeyError):
         known, names = False, []
     if not known or not all(map(_listens, descriptors)):
-        raise HandoverError("what runs there does not hand over as this version understands it")
+        raise HandoverError("the gateway there uses another protocol for takeovers than this version")
     rest = iter(descriptors)
     return {name: [socket.socket(fileno=next(rest)) for _ in range(count)] for name, count in names}
 
 
 def _listens(descriptor: int) -> bool:
-    """Return True for a socket that listens."""
     duplicate = os.dup(descriptor)
     try:
         with socket.socket(fileno=duplicate) as sock:
@@ -291,7 +289,7 @@ def _listening(path: Path) -> socket.socket:
 
 @contextmanager
 def _near(path: Path) -> Iterator[str]:
-    """Another name for `path`, short enough for a unix socket (108 bytes) however deep its directory lies."""
+    """Yield a name of `path` short enough for a unix socket (108 bytes), however deep its directory lies."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"

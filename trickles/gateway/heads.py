@@ -1,7 +1,7 @@
-"""Requests to an HTTP proxy, only as far as a proxy must read them: where to, where the head ends, what follows it.
+"""Heads of requests to an HTTP proxy, parsed only as far as a proxy needs: target, end of the head, body or not.
 
-Strict on purpose (RFC 9112): two readers of one head must not differ about its end, so whatever is lax is refused. Of
-responses nothing is read.
+The parser is strict (RFC 9112): two readers of a head must agree about its end, so lax syntax is refused. Responses
+are not parsed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trickles.errors import BadPacket
 from trickles.gateway.routing import Target, authority_untrusted
 
 MOST_LINE_BYTES = 16_000  # the request line
-MOST_HEAD_BYTES = 1 << 16  # all of it; what a server allows is its own affair
+MOST_HEAD_BYTES = 1 << 16  # the whole head; servers may allow less
 REASONS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -38,7 +38,7 @@ Fields = list[tuple[bytes, bytes]]
 
 
 class BadHead(BadPacket):
-    """A request that a proxy does not take; `status` is the answer's."""
+    """A request that the proxy refuses; `status` is that of the answer."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -47,27 +47,27 @@ class BadHead(BadPacket):
 
 @dataclass(frozen=True, slots=True)
 class ProxyHead:
-    """A request's head, less what concerned the proxy alone."""
+    """A request's head, without the fields for the proxy alone."""
 
     target: Target
     size_bytes: int  # of the head as it came
-    tunnel: bool = False  # CONNECT: nothing of it goes on
-    body: bool = False  # it says how long one is, which is not checked here: nothing but this body may follow
-    closes: bool = False  # the user will have no other answer on this connection
+    tunnel: bool = False  # CONNECT: the head is not passed on
+    body: bool = False  # announced; its length is not checked here, and only the body may follow
+    closes: bool = False  # the user wants no other answer on this connection
     lines: bytes = b""
 
     @property
     def last(self) -> bool:
-        """True when no other request is read after it."""
+        """True when no other request follows it."""
         return self.body or self.closes
 
     def rendered(self, *, last: bool) -> bytes:
-        """Return it as it goes on to the server, which answers no other request after the last one."""
+        """Return the head for the server, which answers no other request after the last one."""
         return self.lines + (b"Connection: close\r\n\r\n" if last else b"Connection: keep-alive\r\n\r\n")
 
 
 def request_head_untrusted(data: bytes | bytearray) -> ProxyHead | None:
-    """The head at the start of `data`, None while it is incomplete; BadHead for what is none, as soon as that shows."""
+    """Parse the head at the start of `data`; None while incomplete, BadHead as soon as it is invalid."""
     end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
     head = bytes(data[:end] if end >= 0 else data[: MOST_HEAD_BYTES + 1])
     if _NEVER_IN_A_HEAD.search(head):
@@ -75,7 +75,7 @@ def request_head_untrusted(data: bytes | bytearray) -> ProxyHead | None:
     first, *lines = head.split(b"\r\n")
     if len(first) > MOST_LINE_BYTES:
         if b" " not in first[: MOST_LINE_BYTES + 1]:
-            raise BadHead(501, "a method longer than any that is known")
+            raise BadHead(501, "an unknown method")
         raise BadHead(414, "the request line is too long")
     if end < 0 and not lines:
         if first and not re.match(_TOKEN + rb"(?: |\r?$)", first):
@@ -91,7 +91,7 @@ def request_head_untrusted(data: bytes | bytearray) -> ProxyHead | None:
 
 
 class HeadBuffer:
-    """An incomplete head is looked at again when its end came, or it has doubled: else each byte would cost all."""
+    """A buffer of input: an incomplete head is parsed again at its end, or when it has doubled, in linear time."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -105,7 +105,7 @@ class HeadBuffer:
         self.data += data
 
     def head(self) -> ProxyHead | None:
-        """The head at the start, None while it is incomplete; BadHead for what is none. It stays until it is taken."""
+        """Return the head at the start without removing it; None while incomplete, BadHead for an invalid one."""
         if len(self.data) < 2 * self._looked_bytes:
             end = self.data.find(_END_OF_HEAD, self._scanned_bytes)
             self._scanned_bytes = max(len(self.data) - len(_END_OF_HEAD) + 1, 0)
@@ -116,7 +116,7 @@ class HeadBuffer:
         return found
 
     def take(self, size_bytes: int | None = None) -> bytes:
-        """Remove so many bytes from the start, or all."""
+        """Remove and return so many bytes from the start, or all."""
         taken = bytes(self.data[:size_bytes])
         del self.data[:size_bytes]
         self._looked_bytes = self._scanned_bytes = 0
@@ -124,7 +124,7 @@ class HeadBuffer:
 
 
 def error_answer(status: int, why: str) -> bytes:
-    """A whole response that says so; the connection ends with it."""
+    """Return a complete response with that reason; the connection ends with it."""
     body = f"{why}\n".encode()
     head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -176,7 +176,7 @@ def _values(fields: Fields, wanted: bytes) -> list[bytes]:
 
 
 def _nominated(fields: Fields) -> frozenset[bytes]:
-    """Return what the Connection fields name; fields of the message may not be among it, for they would be lost."""
+    """Return the names in the Connection fields; fields of the message must not be among them."""
     values = _values(fields, b"connection") + _values(fields, b"proxy-connection")
     named = frozenset(each.strip(b" \t").lower() for value in values for each in value.split(b","))
     if named & _OF_THE_MESSAGE:

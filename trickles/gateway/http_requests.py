@@ -1,8 +1,8 @@
-"""Requests in absolute form to one fleet, one after another on one connection of a user; answers are not read.
+"""Requests in absolute form to one fleet, one after another on one user's connection; answers are not parsed.
 
-Heads are. Of what follows a head that announces a body nothing is: the server hears that this request is the last, and
-takes from what follows what it knows to be the body. So nobody's bytes become another's request. A request to elsewhere
-goes back to the front once nothing is under way here; before that, the connection ends with what is under way.
+Only heads are parsed. After a head with a body nothing else is: the request is marked as the last one, and the server
+reads its body from the rest. So bytes of a body never become a request. A request to another target goes back to the
+front when nothing is under way here; otherwise the connection ends after the requests under way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trickles.gateway.upstream import Activity, Opening
 @final
 @dataclass(slots=True)
 class HttpRequests:
-    """Passes on the requests for one fleet by an upstream of its own; `turn_back` takes what goes elsewhere."""
+    """Passes on requests for one fleet to an upstream of its own; `turn_back` takes those for other targets."""
 
     downstream: Downstream
     router: UpstreamRouter
@@ -49,7 +49,7 @@ class HttpRequests:
             pass
 
     def _has_sent_head(self) -> bool:
-        """Send the next request, if it is all there; return True if another may follow it."""
+        """Send the next request, if its head is complete; return True if another may follow."""
         try:
             head = self._heads.head()
         except BadHead:
@@ -74,7 +74,7 @@ class HttpRequests:
             self.downstream.ignore_input()
 
     def _leave(self) -> None:
-        """Let the front have what goes elsewhere, or end with what is under way."""
+        """Give the rest back to the front, or end after the requests under way."""
         rest = self._heads.take()
         if self.upstream.activity is Activity.IDLE and self.downstream.is_flushed:
             self.turn_back(rest)

@@ -1,4 +1,4 @@
-"""Failures, a line each, but only a few a second: a flood of failures must not become a flood of log."""
+"""The log of failures, a line each, with a bound for each second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LINES_PER_SECOND = 10
 
 
 class FailureLog:
-    """Writes `TIME CLIENT: REASON` lines; those over the bound of their second are only counted, in the next line."""
+    """Writes `TIME CLIENT: REASON` lines; those over a second's bound are counted in the next line."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class FailureLog:
             self._left_out += 1
 
     def flush(self) -> None:
-        """Say how many lines were left out, if any were."""
+        """Write how many lines were dropped, if any were."""
         left_out, self._left_out = self._left_out, 0
         if left_out:
             self._line(self._clock(), f"{left_out} more failures")
 
     def _line(self, now: float, text: str) -> None:
-        escaped = text.encode("unicode_escape").decode()  # it stays one line, whatever an error's text holds
+        escaped = text.encode("unicode_escape").decode()  # one line, whatever an error's text holds
         self._write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))} {escaped}\n")

@@ -1,6 +1,6 @@
-"""Figures of a gateway in the text format of Prometheus (version 0.0.4), and the server of GET /metrics and /health.
+"""Metrics of a gateway in the text format of Prometheus (version 0.0.4), and the server of /metrics and /health.
 
-The server reads a request's first line, and no more than it must of the rest.
+The server parses only the first line of a request.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.context import Statistics
 
 STALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-MOST_LABELS = 512  # replicas, and reasons; what comes beyond is counted as `other`
+MOST_LABELS = 512  # replicas, and reasons; more are counted as `other`
 OTHER = "other"
 MOST_HEAD_BYTES = 4096
-MOST_AT_ONCE = 16  # scrapes; one more is closed
+MOST_AT_ONCE = 16  # scrapes; more are closed
 PATIENCE_SECONDS = 5.0
 _LINE = re.compile(rb"([A-Z]+) (/[!-~]{0,255}) HTTP/1\.[01]\r\n")
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,7 +32,7 @@ _COUNTERS = {
     "accepted": "Connections accepted.",
     "refused": "Connections refused, over a bound.",
     "completed": "Connections ended by the server.",
-    "reset": "Connections reset by the program.",
+    "reset": "Connections reset by the user.",
     "timed_out": "Requests not complete in time.",
     "failovers": "Requests that another replica answered.",
 }
@@ -40,7 +40,7 @@ Labelled = Mapping[str, int | float]
 
 
 class Metrics:
-    """Gathers what becomes known when connections are over, and renders it with what the gateway counts itself."""
+    """Gathers records of ended connections, and renders them with the gateway's counters."""
 
     def __init__(self) -> None:
         self._packets: Counter[str] = Counter()
@@ -57,7 +57,7 @@ class Metrics:
         self._stalled_us += record.longest_stall_us
 
     def render(self, statistics: Statistics, connections: int, ongoing: Iterable[Mapping[Address, int]]) -> str:
-        """Return the page; `ongoing` are packets by replica of the `connections` that are open."""
+        """Return the page; `ongoing` has packets by replica of the open `connections`."""
         packets = Counter(self._packets)
         for each in ongoing:
             for replica, count in each.items():
@@ -68,7 +68,7 @@ class Metrics:
         octets = {"in": statistics.bytes_in, "out": statistics.bytes_out}
         parts += [
             _family("failed_total", "counter", "Transfers that could not go on.", _reasons(statistics), "reason"),
-            _family("bytes_total", "counter", "Bytes from and to programs.", octets, "direction"),
+            _family("bytes_total", "counter", "Bytes from and to users.", octets, "direction"),
             self._stall_family(),
             _family("replica_packets_total", "counter", "Packets from each replica.", packets, "replica"),
             _family("replica_srtt_seconds", "gauge", "Smoothed round trip, as last seen.", self._latencies, "replica"),
@@ -84,7 +84,7 @@ class Metrics:
 
 
 def bounded(label: str, known: Mapping[str, object]) -> str:
-    """The label itself, or `other` when there would be too many."""
+    """Return the label, or `other` when there would be too many."""
     return label if label in known or len(known) < MOST_LABELS else OTHER
 
 
@@ -100,7 +100,7 @@ def _labelled(label: str, value: str) -> str:
 
 
 def _reasons(statistics: Statistics) -> dict[str, int]:
-    """By the part of the reason before its details: labels must stay few."""
+    """Count reasons without their details: labels must stay few."""
     found: Counter[str] = Counter()
     for reason, count in statistics.reasons.items():
         found[bounded(reason.partition(":")[0], found)] += count
@@ -108,7 +108,7 @@ def _reasons(statistics: Statistics) -> dict[str, int]:
 
 
 class MetricsServer:
-    """`pages` makes the body of each path."""
+    """An HTTP server of a few pages; `pages` makes the body of each path."""
 
     def __init__(self, pages: dict[str, Callable[[], str]]) -> None:
         self._pages = pages
@@ -116,9 +116,9 @@ class MetricsServer:
         self._busy = 0
 
     async def listen(self, host: str, port: int) -> None:
-        """Answer there, on loopback if no host is named; OSError says what cannot be listened on.
+        """Listen there, on loopback without a host; OSError says where it failed.
 
-        A successor may listen there too before this one is closed.
+        A successor may listen there too before this server is closed.
         """
         host = host or "127.0.0.1"
         try:
@@ -151,7 +151,7 @@ class MetricsServer:
     def _response(self, head: bytes | None) -> bytes:
         found = _LINE.match(head) if head is not None else None
         if found is None:
-            return _rendered(400, "not a request that is understood here\n")
+            return _rendered(400, "not an HTTP request for this server\n")
         method, path = found[1].decode(), found[2].decode().partition("?")[0]
         if path not in self._pages:
             return _rendered(404, "there are /metrics and /health\n", empty=method == "HEAD")
@@ -161,7 +161,7 @@ class MetricsServer:
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes | None:
-    """A request's head; None when it is too long."""
+    """Read a request's head; None when it is too long."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:

@@ -1,9 +1,9 @@
-"""Live connections move from a gateway to its successor: an engine's snapshot, a socket, and what lies between them.
+"""Migration of live connections from a gateway to its successor: the engine's snapshot, the socket, and some state.
 
-Over the connection by which the listening sockets went, one after another: the length of what follows with a
-descriptor (unix(7), SCM_RIGHTS), then the state; the successor says yes before it goes on, or no. It must pin the same
-fleet, which a mark shows beforehand. It may be of another release: if it does not read this one's snapshots it says so
-in words, and all connections stay where they are until they end. TLS, proxies and pass-through stay anyway.
+Connections follow one after another on the socket that carried the listening ones: the length of the state with a
+descriptor (unix(7), SCM_RIGHTS), then the state; the successor answers yes before it resumes, or no. It must pin the
+same fleet, which a mark shows beforehand. A successor of another release that cannot read the snapshots answers with a
+reason, and all connections stay until they end. TLS, proxied and passed-through connections always stay.
 """
 
 from __future__ import annotations
@@ -24,35 +24,32 @@ from trickles.gateway.accounting import ConnectionSnapshot
 from trickles.gateway.departure import Departure
 from trickles.gateway.handover import MARK_BYTES
 
-NO_MARK = bytes(MARK_BYTES)  # nothing moves to, or from, who has none
-YES, NO, UNKNOWN = b"+", b"-", b"?"  # the last with the reason after it: no snapshot of this release is read there
+NO_MARK = bytes(MARK_BYTES)  # nothing moves from or to such a gateway
+YES, NO, UNKNOWN = b"+", b"-", b"?"  # the last, with a reason: it cannot read snapshots of this release
 MOST_REASON_BYTES = 256
 ANSWER_SECONDS = 10.0
 MOST_BYTES = 1 << 26  # of one connection; its receive window is far below
 _LENGTH = struct.Struct("!I")
-_STANDING = struct.Struct("!dQQ?")
+_SNAPSHOT = struct.Struct("!dQQ?")
 _FORM = b"trickles connections 1"
 
 
 def mark(dialer: Dialer | None) -> bytes:
-    """Equal for gateways that can go on with each other's connections."""
+    """Return a mark, equal for gateways that can resume each other's connections."""
     if dialer is None or dialer.config.identity is None:
         return NO_MARK
     return hashlib.sha256(_FORM + dialer.config.identity + bytes([dialer.config.suite])).digest()
 
 
-async def moved(member: Departure, heir: socket.socket) -> bool:
-    """Move it; OSError when the successor cannot be reached any more, or reads no snapshot of this release.
-
-    It stays here unless the successor said yes.
-    """
-    client, standing, descriptor = member.packed()
+async def moved(member: Departure, successor: socket.socket) -> bool:
+    """Move a connection; it stays unless the successor answers yes. OSError when no other can move either."""
+    client, snapshot, descriptor = member.packed()
     answer = NO
     try:
-        state = _STANDING.pack(*astuple(standing)) + client.snapshot().encode()
+        state = _SNAPSHOT.pack(*astuple(snapshot)) + client.snapshot().encode()
         if len(state) <= MOST_BYTES:
-            answer = await _answered(heir, state, descriptor)
-    except LocalProtocolError:  # it has failed meanwhile, which it says itself once it stays
+            answer = await _answered(successor, state, descriptor)
+    except LocalProtocolError:  # it has failed, and reports that once it stays
         return True
     finally:
         if answer == YES:
@@ -62,36 +59,36 @@ async def moved(member: Departure, heir: socket.socket) -> bool:
     return answer == YES
 
 
-async def _answered(heir: socket.socket, state: bytes, descriptor: int) -> bytes:
+async def _answered(successor: socket.socket, state: bytes, descriptor: int) -> bytes:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            socket.send_fds(heir, [_LENGTH.pack(len(state))], [descriptor])
-            await loop.sock_sendall(heir, state)
-            answer = await loop.sock_recv(heir, 1)
+            socket.send_fds(successor, [_LENGTH.pack(len(state))], [descriptor])
+            await loop.sock_sendall(successor, state)
+            answer = await loop.sock_recv(successor, 1)
             if answer == UNKNOWN:
-                reason = await loop.sock_recv(heir, MOST_REASON_BYTES)
+                reason = await loop.sock_recv(successor, MOST_REASON_BYTES)
                 raise NoSuccessor(EPROTONOSUPPORT, f"the successor cannot go on with {reason.decode(errors='replace')}")
             return answer
     except NoSuccessor:
         raise
-    except OSError:  # a timeout too: after this no yes can be said any more, but one may have been said
+    except OSError:  # a timeout too: prevent a late yes, and read one sent before
         with suppress(OSError):
-            heir.shutdown(socket.SHUT_RDWR)
-            if heir.recv(1) == YES:
+            successor.shutdown(socket.SHUT_RDWR)
+            if successor.recv(1) == YES:
                 return YES
         raise
 
 
 class NoSuccessor(OSError):
-    """The successor is of a release that reads no snapshot of this one."""
+    """The successor's release cannot read snapshots of this one."""
 
 
 Adopt = Callable[[socket.socket, Client, ConnectionSnapshot], Awaitable[None]]
 
 
 async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> None:
-    """Take what a predecessor hands over, until it has no more."""
+    """Receive connections from a predecessor until there are no more."""
     loop = asyncio.get_running_loop()
     predecessor.setblocking(False)
     with predecessor, suppress(OSError):
@@ -101,9 +98,9 @@ async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> 
             for sock in _sockets(descriptors):
                 answer = NO
                 try:
-                    client, standing = _resumed_untrusted(await _exactly(predecessor, head), dialer)
+                    client, snapshot = _resumed_untrusted(await _exactly(predecessor, head), dialer)
                     await loop.sock_sendall(predecessor, YES)
-                    await adopt(sock, client, standing)
+                    await adopt(sock, client, snapshot)
                     break
                 except UnknownSnapshot as error:
                     answer = UNKNOWN + str(error).encode()[:MOST_REASON_BYTES]
@@ -117,10 +114,10 @@ async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> 
 
 def _resumed_untrusted(state: bytes, dialer: Dialer) -> tuple[Client, ConnectionSnapshot]:
     try:
-        began, bytes_in, bytes_out, input_ended = _STANDING.unpack_from(state)
+        began, bytes_in, bytes_out, input_ended = _SNAPSHOT.unpack_from(state)
     except struct.error:
         raise BadPacket("not a connection") from None
-    snapshot = parse_snapshot_untrusted(state[_STANDING.size :], dialer.config.limits)
+    snapshot = parse_snapshot_untrusted(state[_SNAPSHOT.size :], dialer.config.limits)
     client = Client.resume(dialer.replicas, snapshot, dialer.config)
     return client, ConnectionSnapshot(began, bytes_in, bytes_out, input_ended)
 

@@ -1,4 +1,4 @@
-"""A gateway process: it gets ready, serves, gives way to a successor or ends, each on a signal."""
+"""A gateway's process: start, service, handover to a successor and end, controlled by signals."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from trickles.gateway import migration
 from trickles.gateway.handover import Control, Predecessor, ReadySuccessor, SuccessorProcess
 from trickles.gateway.server import Gateway, ListenAddress
 
-Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work that goes on as long
-_NO_SUCCESSOR = "no successor: without --control or --pid-file it could not ask for the sockets"
-DRAIN_LOOKS = 0.25  # seconds between looks at whether the last connection has ended
+Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work beside the gateway
+_NO_SUCCESSOR = "no successor: it needs --control or --pid-file to take over the sockets"
+TICK_SECONDS = 1.0
+DRAIN_LOOKS = 0.25  # seconds between checks for the end of the last connection
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Succession of gateways: the socket where a successor asks, whether this is one, how long connections may stay."""
+    """Settings of handover: the control socket, whether to take over from a running gateway, and the time to drain."""
 
     control: Path
     takeover: bool = False
-    drain: float = 600.0  # seconds for connections that are open when a successor has taken over
+    drain: float = 600.0  # seconds for open connections once a successor has taken over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Callbacks: `tick` at once and then every second or so, `reload` on SIGHUP, `left` once it gave way."""
+    """Callbacks: `tick` at once and then about every second, `reload` on SIGHUP, `left` after a handover."""
 
     ready: Callable[[list[str]], None]
     tick: Callable[[], None] = lambda: None
@@ -42,7 +43,7 @@ class Events:
 
 
 class GatewayProcess:
-    """Runs one gateway, until `end_with`, the id of a process, ends too."""
+    """Runs one gateway, at most as long as the process `end_with`."""
 
     def __init__(
         self,
@@ -52,24 +53,22 @@ class GatewayProcess:
         handover: Handover | None = None,
         beside: Sequence[Beside] = (),
         end_with: int | None = None,
-        every: float = 1.0,
     ) -> None:
         self._gateway = gateway
         self._events = events
         self._handover = handover
         self._beside = beside
         self._end_with = end_with
-        self._every = every
         self._stop = asyncio.Event()
         self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._successor_process = SuccessorProcess(self._report)
 
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
-        """Listen, say so, and serve until SIGTERM or SIGINT, or until a successor has taken over and all have ended.
+        """Listen, call `ready`, and serve until SIGTERM, SIGINT, or the end of all connections after a handover.
 
-        OSError as bind(2) does, HandoverError when there is no gateway to take over from. What is `beside` runs
-        as long, and is begun again when it fails. What breaks inside is reported as the gateway's own.
+        OSError as bind(2) does, HandoverError when there is no gateway to take over from. Work `beside` is begun again
+        when it fails. Unexpected exceptions are reported as the gateway's own.
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self._gateway.broke(context))
@@ -123,7 +122,7 @@ class GatewayProcess:
         return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
 
     async def _until_succeeded(self) -> ReadySuccessor | None:
-        """Serve; the successor if it was one that ended it, not a signal."""
+        """Serve; return the successor that ended this, or None after a signal."""
         loop = asyncio.get_running_loop()
         waiting: set[asyncio.Task[Any]] = {loop.create_task(self._stop.wait())}
         succeeded: asyncio.Task[ReadySuccessor] | None = None
@@ -133,7 +132,7 @@ class GatewayProcess:
         try:
             while True:
                 self._events.tick()
-                done, _ = await asyncio.wait(waiting, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(waiting, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     return succeeded.result() if succeeded in done and succeeded is not None else None
         finally:
@@ -141,7 +140,7 @@ class GatewayProcess:
                 task.cancel()
 
     async def _drain(self, successor: ReadySuccessor, seconds: float) -> None:
-        """A successor accepts: let it go on with what it can, and wait for the rest to end, but not for ever."""
+        """Move connections to the successor, and wait for a while for the others to end."""
         self._successor_process.forget()
         if self._control is not None:
             self._control.close()
@@ -158,11 +157,11 @@ class GatewayProcess:
                     await self._stop.wait()
 
     async def _move(self, successor: ReadySuccessor) -> bool:
-        """Move what is ready for it; whether there is still somebody to move it to."""
+        """Move connections that are ready; return False when no more can be moved."""
         try:
             for member in self._gateway.leaving():
                 if not self._stop.is_set() and not await migration.moved(member, successor.sock):
-                    return False  # it said no: what is left is drained
+                    return False  # refused: the others are drained
         except OSError as error:
             self._report(f"connections stay here: {error.strerror or 'the successor takes too long'}")
             return False
@@ -175,7 +174,7 @@ class GatewayProcess:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._gateway.broke({"message": "it does not go on", "exception": error})
+            self._gateway.broke({"message": "work beside the gateway ended", "exception": error})
 
     def _report(self, text: str) -> None:
         self._gateway.broke({"message": text})

@@ -1,4 +1,4 @@
-"""The proxy's port: HTTP (RFC 9110 section 3.7) and SOCKS version 5, told apart by the first byte."""
+"""The proxy's port: HTTP (RFC 9110 section 3.7) and SOCKS version 5, distinguished by the first byte."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _CODES = {
 
 
 def http_failure(reason: str) -> bytes:
-    """Return the response that says why there is none from the server."""
+    """Return a response with the reason why there is none from the server."""
     return error_answer(_STATUSES.get(reason, 502), reason)
 
 
 def socks_failure(reason: str) -> bytes:
-    """Return the same as a SOCKS reply."""
+    """Return a SOCKS reply for that reason."""
     return socks.reply(_CODES.get(reason, Code.FAILED))
 
 
@@ -46,27 +46,27 @@ PLAIN = Opening(b"", http_failure)
 
 
 def proxied(router: UpstreamRouter, downstream: Downstream, data: bytes = b"") -> None:
-    """Ask a user where it wants to go; `data` is what it has said already."""
+    """Connect a user to a proxy front; `data` is its input so far."""
     downstream.connect(ProxyFront(downstream, router), data)
 
 
 @final
 class ProxyFront:
-    """Reads where a user wants to go, and connects it: an upstream that puts another one in its place."""
+    """An upstream that reads a user's target, and connects the user to another upstream."""
 
     window_bytes = 1 << 16
-    waiting_bytes = 0  # what a user says is short, or refused
+    waiting_bytes = 0  # requests are short, or refused
     delivery: Delivery = NOTHING_DELIVERED
 
     def __init__(self, downstream: Downstream, router: UpstreamRouter) -> None:
         self._downstream = downstream
         self._router = router
-        self._said = HeadBuffer()
+        self._input = HeadBuffer()
         self._greeted = False  # by SOCKS
 
     @property
     def activity(self) -> Activity:
-        return Activity.BUSY if self._said or self._greeted else Activity.IDLE
+        return Activity.BUSY if self._input or self._greeted else Activity.IDLE
 
     def start(self, downstream: Callbacks) -> None: ...
     def pause(self) -> None: ...
@@ -74,7 +74,7 @@ class ProxyFront:
     def close(self) -> None: ...
 
     def send(self, data: bytes) -> None:
-        self._said.add(data)
+        self._input.add(data)
         try:
             if self._speaks_socks:
                 self._read_socks()
@@ -86,57 +86,57 @@ class ProxyFront:
             self._refuse(str(error), socks.reply(error.code))
 
     def send_eof(self) -> None:
-        """The user says no more: whatever it began is not complete."""
-        if self._said:
+        """Refuse an incomplete request, or close the connection."""
+        if self._input:
             self._refuse("half a request", b"" if self._speaks_socks else error_answer(400, "half a request"))
         else:
             self._downstream.close()
 
     def request_timed_out(self) -> None:
-        """Refuse a user that takes too long to say where it wants to go."""
+        """Refuse a user whose request for a target is late."""
         self._downstream.context.statistics.timed_out += 1
         self._downstream.refuse(TOO_LATE, b"" if self._speaks_socks else error_answer(408, TOO_LATE))
 
     @property
     def _speaks_socks(self) -> bool:
-        return self._greeted or self._said.data[:1] == bytes((socks.VERSION,))
+        return self._greeted or self._input.data[:1] == bytes((socks.VERSION,))
 
     def _read_socks(self) -> None:
         if not self._greeted:
-            greeting = socks.greeting_untrusted(self._said.data)
+            greeting = socks.greeting_untrusted(self._input.data)
             if greeting is None:
                 return
             if not greeting.anonymous:
                 self._refuse("SOCKS with authentication only", socks.REJECTED)
                 return
             self._downstream.say(socks.CHOSEN)
-            self._said.take(greeting.size_bytes)
+            self._input.take(greeting.size_bytes)
             self._greeted = True
-        request = socks.request_untrusted(self._said.data)
+        request = socks.request_untrusted(self._input.data)
         if request is not None:
-            self._said.take(request.size_bytes)
-            self._connect(request.target, SOCKS, self._said.take())
+            self._input.take(request.size_bytes)
+            self._connect(request.target, SOCKS, self._input.take())
 
     def _read_http(self) -> None:
-        head = self._said.head()
+        head = self._input.head()
         if head is None:
             return
         if head.tunnel:
-            self._said.take(head.size_bytes)
-            self._connect(head.target, TUNNEL, self._said.take())
+            self._input.take(head.size_bytes)
+            self._connect(head.target, TUNNEL, self._input.take())
         else:
             self._ask(head)
 
     def _ask(self, head: ProxyHead) -> None:
-        """Pass on a request in absolute form: a host that is no fleet gets one, a fleet as many as come for it."""
+        """Pass on a request in absolute form: a host without a fleet gets one, a fleet all that follow."""
         downstream, router = self._downstream, self._router
         route = router.find(head.target)
         if isinstance(route, Dialer):
             requests = HttpRequests(downstream, router, route, PLAIN, partial(proxied, router, downstream))
-            downstream.connect(requests.upstream, self._said.take(), opening=PLAIN)
+            downstream.connect(requests.upstream, self._input.take(), opening=PLAIN)
         else:
-            self._said.take(head.size_bytes)
-            self._connect(head.target, PLAIN, head.rendered(last=True) + self._said.take())
+            self._input.take(head.size_bytes)
+            self._connect(head.target, PLAIN, head.rendered(last=True) + self._input.take())
 
     def _connect(self, target: Target, opening: Opening, data: bytes) -> None:
         downstream, context, name = self._downstream, self._downstream.context, shown(target)

@@ -1,14 +1,14 @@
-"""Which IP addresses are global unicast, from IANA's registries and not from the Python version.
+"""Global unicast addresses by IANA's registries, independent of the Python version.
 
-Three registries say it (as of November 2026; each row below names the document that made it):
+Three registries define them (as of November 2026; each row below names its document):
 
 - special-purpose addresses of IPv4 (https://www.iana.org/assignments/iana-ipv4-special-registry) and IPv6
   (https://www.iana.org/assignments/iana-ipv6-special-registry), column "Globally Reachable" (RFC 6890, RFC 8190);
 - the IPv6 address space (https://www.iana.org/assignments/ipv6-address-space): global unicast is 2000::/3 alone, all
   else is reserved. So a block that IANA defines outside of it tomorrow is not global here either.
 
-The longest prefix that holds an address decides. A few prefixes carry an IPv4 address, which a translator, a tunnel or
-the host itself takes for the destination: those are judged by what they carry. "N/A" in a registry is not global.
+The longest matching prefix decides. A few prefixes contain an IPv4 address, the actual destination for a translator, a
+tunnel or the host itself: those are judged by that address. "N/A" in a registry is not global.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 
 
 class Reach(Enum):
-    """Kind of a block of addresses: global, not global, or as the IPv4 address at that bit of it."""
+    """Kinds of blocks: global, not global, or as the IPv4 address at that bit."""
 
     GLOBAL = -1
     NOT = -2
@@ -98,7 +98,7 @@ def is_global(address: Address) -> bool:
 
 
 def unmapped(address: Address) -> Address:
-    """The IPv4 address that the host connects to where an IPv6 address is a mapped one; else the address."""
+    """Return the IPv4 address in a mapped IPv6 address; else the address."""
     mapped = address.version == 6 and int(address) >> 32 == 0xFFFF
     return _carried(address, 96) if mapped else address
 

@@ -1,4 +1,4 @@
-"""Routing: how hosts are written, which fleet each stands for, and which of the others may be reached by plain TCP."""
+"""Routing: the syntax of hosts, the fleet of each, and which other hosts may be reached by plain TCP."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 _AUTHORITY = re.compile(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 WILD, ANY = "*.", "*"
 MOST_ENTRIES = 100_000  # of one map
-Pattern = tuple[str, int | None]  # a host, `*.` and a domain, or `*` for all; and a port, None for any
+Pattern = tuple[str, int | None]  # a host, `*.` and a domain, or `*` for all; and a port, or None for any
 Fleet = TypeVar("Fleet")
 HTTPS = 443
-MOST_LOOKUPS = 32  # names that are looked up at once; others wait for their turn
-MOST_PLACES = 4  # addresses of one name that are tried, one after another
+MOST_LOOKUPS = 32  # lookups at the same time; others wait
+MOST_PLACES = 4  # addresses of one name to try
 NOT_ALLOWED = "host not allowed"
 NO_SUCH_HOST = "no such host"
 NO_ANSWER = "no answer in time"
@@ -36,7 +36,7 @@ _OWN = tuple(map(ip_network, ("0.0.0.0", "127.0.0.0/8", "::", "::1")))  # unspec
 
 
 def authority_untrusted(text: bytes, port: int | None) -> Target:
-    """`HOST:PORT` or `[IPV6]:PORT`, without the port only if there is one to assume; BadPacket for anything else."""
+    """Parse `HOST:PORT` or `[IPV6]:PORT`, the port optional if `port` is given; BadPacket for anything else."""
     found = _AUTHORITY.fullmatch(text)
     number = port if found is None or found[2] is None else int(found[2])
     if found is None or number is None or not 0 < number < 65_536:
@@ -46,14 +46,14 @@ def authority_untrusted(text: bytes, port: int | None) -> Target:
 
 
 def bracketed_untrusted(text: bytes) -> str:
-    """`[IPV6]` in the one form in which it is compared; BadPacket for anything else."""
+    """Return the canonical form of `[IPV6]`; BadPacket for anything else."""
     if b":" not in text or b"%" in text:
         raise BadPacket("not an IPv6 address")
     return host_untrusted(text[1:-1])
 
 
 def host_untrusted(text: bytes) -> str:
-    """A host in the one form in which it is compared; BadPacket for what is neither a name nor an address."""
+    """Return the canonical form of a host; BadPacket for what is neither a name nor an address."""
     host = text.decode("latin-1").lower().removesuffix(".")
     try:
         return str(ip_address(host.partition("%")[0])) if ":" in host else str(IPv4Address(host))
@@ -64,28 +64,26 @@ def host_untrusted(text: bytes) -> str:
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks such as `10.0.0.0/8`; ValueError for what is none."""
+    """Return networks such as `10.0.0.0/8`; ValueError for malformed ones."""
     return tuple(ip_network(text) for text in texts)
 
 
 def is_open(host: str, allowed: Iterable[Network] = ()) -> bool:
-    """Return True if any user may reach that numeric address: it is global, or in one of the networks allowed."""
+    """Return True if users may reach that numeric address: it is global, or in an allowed network."""
     address = ip_address(host)
-    if any(address in network for network in allowed):
-        return True
-    return is_global(address)
+    return any(address in network for network in allowed) or is_global(address)
 
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """A fleet as a command line or a map names it: replicas, and the file of its identity."""
+    """A fleet in a command line or a map: replicas, and the file of its identity."""
 
     replicas: tuple[str, ...]
     key: str | None = None
 
 
 def parsed_entry(text: str) -> tuple[Pattern, FleetSpec]:
-    """`HOST=REPLICA[,REPLICA...][;key=FILE]`; LocalProtocolError for what is none."""
+    """Parse `HOST=REPLICA[,REPLICA...][;key=FILE]`; LocalProtocolError for anything else."""
     host, equals, rest = text.partition("=")
     replicas, semicolon, option = rest.partition(";")
     word, _, key = option.partition("=")
@@ -96,13 +94,13 @@ def parsed_entry(text: str) -> tuple[Pattern, FleetSpec]:
 
 
 def parsed_map(text: str) -> list[str]:
-    """The entries of a map file: a line each; empty lines and those that begin with # say nothing."""
+    """Return the entries of a map file, one on each line; empty lines and lines that begin with # are ignored."""
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def specs(entries: Iterable[str]) -> dict[Pattern, FleetSpec]:
-    """Return all entries by what they match; LocalProtocolError for one that is none, that comes twice, or too many."""
+    """Return all entries by pattern; LocalProtocolError for malformed, duplicate or too many entries."""
     found: dict[Pattern, FleetSpec] = {}
     for entry in entries:
         pattern, spec = parsed_entry(entry)
@@ -131,13 +129,13 @@ def _pattern(text: str) -> Pattern:
 
 
 class RouteTable(Generic[Fleet]):
-    """Fleets by pattern: a host's own entry before that of its domain, an entry with the port before one without."""
+    """Fleets by pattern: a host's own entry comes before that of its domain, one with a port before one without."""
 
     def __init__(self, fleets: Mapping[Pattern, Fleet]) -> None:
         self._fleets = fleets
 
     def find(self, host: str, port: int) -> Fleet | None:
-        """The fleet for that host, as `host_untrusted` writes it; None for a host that is not to be reached."""
+        """Return the fleet for a host in canonical form; None when there is none."""
         for name in _names(host):
             for pattern in ((name, port), (name, None)):
                 fleet = self._fleets.get(pattern)
@@ -161,15 +159,15 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DirectAccess:
-    """Plain TCP to hosts of no fleet: global addresses, those in networks allowed, never this gateway itself."""
+    """Plain TCP to hosts without a fleet: global addresses, allowed networks, but never this gateway itself."""
 
     allowed: tuple[Network, ...] = ()
     own_ports: Collection[int] = ()
 
     async def places(self, target: Target) -> list[Target]:
-        """Return the numeric addresses to try; Unreachable when there is none, or none that users may reach.
+        """Return the numeric addresses to try; Unreachable when there is none that users may reach.
 
-        It is these addresses that are judged and then used: a name may mean another one a moment later.
+        These very addresses are checked and used, since a name may change its address.
         """
         host, port = target
         addresses = [host] if is_numeric(host) else await _looked_up(host, port)
@@ -184,7 +182,7 @@ class DirectAccess:
 
 
 async def _looked_up(host: str, port: int) -> list[str]:
-    """Resolve by a thread, of which there are few: a slow name holds up others, but never an address."""
+    """Resolve a name in a thread."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -194,10 +192,10 @@ async def _looked_up(host: str, port: int) -> list[str]:
 
 @dataclass(slots=True)
 class UpstreamRouter:
-    """Finds the upstream for a target; `routes` are replaced when the map changes.
+    """Finds the upstream of a target; `routes` are replaced when the map changes.
 
-    The default fleet, which has no name in the map, is only for users who did not choose a host by name themselves.
-    With certificates this gateway ends TLS for fleets, of users who connect to port 443.
+    The default fleet is only for redirected users, who did not choose a host by name. With certificates this gateway
+    terminates TLS for fleets on port 443.
     """
 
     routes: RouteTable[Dialer]
@@ -206,16 +204,16 @@ class UpstreamRouter:
     certificates: Certificates | None = None
 
     def find(self, target: Target) -> Dialer | DirectAccess | None:
-        """Return what leads there; None for what may not be reached."""
+        """Return the route to a target; None when it may not be reached."""
         return self.routes.find(*target) or self.direct
 
     def find_redirected(self, target: Target) -> Dialer | DirectAccess | None:
-        """Return the same for connections that were redirected here."""
+        """Return the route of a redirected connection."""
         return self.routes.find(*target) or self.default_fleet or self.direct
 
 
 def is_of_this_machine(host: str) -> bool:
-    """Return True for a numeric address of this machine: the kernel then sends from it what is sent to it."""
+    """Return True for an address of this machine: the kernel uses it as the source of packets to it."""
     address = unmapped(ip_address(host.partition("%")[0]))
     if any(address in network for network in _OWN):
         return True

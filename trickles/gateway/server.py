@@ -1,4 +1,4 @@
-"""A gateway: listening sockets, the connections that they accept, and what is known of them."""
+"""A gateway: listening sockets, accepted connections, and statistics."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """An address to listen on, and what connects its users to an upstream, as `Gateway.listen` takes it."""
+    """An address to listen on, and `begin`, which connects its users to an upstream."""
 
     host: str
     port: int
@@ -43,15 +43,15 @@ class ListenAddress:
 
     @property
     def name(self) -> str:
-        """The name by which a successor knows it."""
+        """The name for a successor."""
         return f"{self.mode}@{shown((self.host, self.port))}"
 
 
 class Gateway:
-    """Listening sockets and the users that they accept; those are forwarded to one fleet, if nothing else is said.
+    """Listening sockets and their users, who are forwarded to one fleet by default.
 
-    `report` is called with the client's address and a reason for each transfer that could not go on. With
-    `certificates` users must speak TLS.
+    `report` is called with the client's address and a reason for each failed transfer. With `certificates` users must
+    use TLS.
     """
 
     def __init__(
@@ -65,19 +65,17 @@ class Gateway:
         self.context = GatewayContext(ConnectionTable(limits), limits, report)
         self._dialer = dialer
         self._certificates = certificates
-        self.own_ports: set[int] = set()  # where it listens: never reached by plain TCP
+        self.own_ports: set[int] = set()  # of its listeners: never reached by plain TCP
         self._servers: list[asyncio.Server] = []
-        self._descriptors: dict[str, list[int]] = {}  # of listening sockets, by the name of their place
+        self._descriptors: dict[str, list[int]] = {}  # of listening sockets, by the name of their address
         self._sweeping: asyncio.TimerHandle | None = None
 
     @property
     def statistics(self) -> Statistics:
-        """Counts since its start."""
         return self.context.statistics
 
     @property
     def live(self) -> int:
-        """TCP connections open now."""
         return len(self.context.table)
 
     async def listen(
@@ -89,11 +87,11 @@ class Gateway:
         mode: str = "forward",
         inherited: Sequence[socket.socket] = (),
     ) -> list[Address]:
-        """Accept connections there; returns the bound addresses (port 0 picks one). OSError as bind(2) does.
+        """Accept connections there; return the bound addresses (port 0 picks one). OSError as bind(2) does.
 
-        `begin` connects one of them to an upstream; without it they go to the fleet, by TLS with certificates.
-        Transparent sockets take connections to addresses that are not this machine's, where the kernel allows that.
-        Sockets that are `inherited` from a predecessor listen there already.
+        `begin` connects a user to an upstream; without it users go to the fleet, by TLS with certificates. Transparent
+        sockets accept connections to foreign addresses, where the kernel allows that. `inherited` sockets of a
+        predecessor listen there already.
         """
         protocol = self._forwarding if begin is None else partial(Downstream, self.context, begin)
         servers = await self._servers_at(host, port, protocol, inherited)
@@ -104,7 +102,9 @@ class Gateway:
             tcp.prepare(sock, self.context.limits.unsent_bytes)
             if mode == "transparent":
                 make_transparent(sock)
-        self._descriptors.setdefault(ListenAddress(host, port, begin, mode).name, []).extend(map(_descriptor, sockets))
+        self._descriptors.setdefault(ListenAddress(host, port, begin, mode).name, []).extend(
+            sock.fileno() for sock in sockets
+        )
         if self._sweeping is None:
             self._sweep()
         return [(sock.getsockname()[0], sock.getsockname()[1]) for sock in sockets]
@@ -122,16 +122,16 @@ class Gateway:
             raise OSError(error.errno, f"cannot listen on {shown((host, port))}: {why}") from None
 
     def offer(self) -> dict[str, list[int]]:
-        """Return descriptors of its listening sockets by the names of their addresses: what a successor wants."""
+        """Return descriptors of the listening sockets by name, for a successor."""
         return self._descriptors
 
     @property
     def dialer(self) -> Dialer | None:
-        """The fleet that it forwards to, if there is one."""
+        """The fleet of forwarded users, if there is one."""
         return self._dialer
 
     def leaving(self) -> list[Departure]:
-        """Return what another process could go on with now; connections that must be read from first get no more."""
+        """Return connections that another process can resume now; others drain first."""
         return [each for each in self._movable() if each.downstream.drain()]
 
     def _movable(self) -> Iterator[Departure]:
@@ -143,7 +143,7 @@ class Gateway:
         return [member for member in self.context.table if isinstance(member, Downstream)]
 
     async def adopt(self, sock: socket.socket, client: Client, snapshot: ConnectionSnapshot) -> None:
-        """Go on with a connection that began in another process."""
+        """Resume a connection of another process."""
         assert self._dialer is not None
         upstream = FleetUpstream(self.context, self._dialer, client=client)
         accounting = Accounting.resumed(self.context, snapshot)
@@ -151,16 +151,16 @@ class Gateway:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: downstream, sock)
 
     def stay(self) -> None:
-        """Keep the connections that were about to leave: they go on here."""
+        """Keep connections that were about to leave."""
         for each in self._movable():
             each.stay()
 
     async def retire(self) -> None:
-        """Accept no more, since a successor does; connections go on, and idle ones are closed soon."""
+        """Stop accepting, since a successor does; connections go on, and idle ones are closed soon."""
         loop = asyncio.get_running_loop()
         for descriptor in (each for descriptors in self._descriptors.values() for each in descriptors):
             loop.remove_reader(descriptor)
-        for _ in range(3):  # turns of the loop, in which what was accepted becomes a connection
+        for _ in range(3):  # turns of the loop, in which accepted sockets become connections
             await asyncio.sleep(0)
         for server in self._servers:
             server.close()
@@ -188,25 +188,21 @@ class Gateway:
         self._sweeping = asyncio.get_running_loop().call_later(self.context.limits.sweep_every, self._sweep)
         if self.context.memory.has_fallen():
             give_back_freed_memory()
-        self.context.table.sweep()  # whatever it raises, the next sweep is due
+        self.context.table.sweep()  # last: the next sweep is due even if it raises
 
     def broke(self, context: dict[str, Any]) -> None:
-        """Report an exception that nothing caught, as the loop describes it: no other connection notices."""
+        """Report an uncaught exception, as the loop describes it; no connection is affected."""
         error = context.get("exception")
         self.context.report("gateway", f"{context.get('message', '')}: {error!r}" if error else context["message"])
 
     def watch(self, watcher: Callable[[ConnectionRecord], None]) -> None:
-        """Call it with the record of each connection that is over."""
+        """Call `watcher` with the record of each ended connection."""
         self.context.watchers.append(watcher)
 
     def packets(self) -> Iterator[Mapping[Address, int]]:
-        """Yield for each connection that is open the packets that brought something, by replica."""
+        """Yield for each open connection its packets with new content, by replica."""
         return (each.upstream.delivery.served for each in self._downstreams() if each.upstream is not None)
 
     def figures(self) -> dict[str, object]:
-        """Return counts for status files and logs."""
+        """Return statistics for status files and logs."""
         return {**asdict(self.statistics), "live": self.live, "unread_bytes": self.context.memory.held_bytes}
-
-
-def _descriptor(sock: socket.socket) -> int:
-    return sock.fileno()

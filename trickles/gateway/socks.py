@@ -1,4 +1,4 @@
-"""SOCKS version 5 (RFC 1928) as a server speaks it: no authentication, CONNECT only; bytes in, bytes out."""
+"""The server side of SOCKS version 5 (RFC 1928): no authentication, CONNECT only; bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Code(IntEnum):
 
 
 class BadSocks(BadPacket):
-    """A request that is not taken; `code` is the reply's."""
+    """A refused request; `code` is that of the reply."""
 
     def __init__(self, code: Code, why: str) -> None:
         super().__init__(why)
@@ -40,7 +40,7 @@ class BadSocks(BadPacket):
 
 @dataclass(frozen=True, slots=True)
 class SocksGreeting:
-    """The first message: which ways to authenticate the client knows (section 3)."""
+    """The first message: the client's methods of authentication (section 3)."""
 
     anonymous: bool
     size_bytes: int
@@ -48,14 +48,14 @@ class SocksGreeting:
 
 @dataclass(frozen=True, slots=True)
 class SocksRequest:
-    """The second one: where to (section 4)."""
+    """The second message: the target (section 4)."""
 
     target: Target
     size_bytes: int
 
 
 def greeting_untrusted(data: bytes | bytearray) -> SocksGreeting | None:
-    """The greeting at the start of `data`, None while it is incomplete; BadSocks for another version."""
+    """Parse the greeting at the start of `data`; None while incomplete, BadSocks for another version."""
     _check_version(data)
     if len(data) < 2 or len(data) < 2 + data[1]:
         return None
@@ -63,7 +63,7 @@ def greeting_untrusted(data: bytes | bytearray) -> SocksGreeting | None:
 
 
 def request_untrusted(data: bytes | bytearray) -> SocksRequest | None:
-    """The request at the start of `data`, None while it is incomplete; BadSocks with the code to reply."""
+    """Parse the request at the start of `data`; None while incomplete, BadSocks with the code of the reply."""
     _check_version(data)
     if len(data) < 5:
         return None
@@ -81,7 +81,7 @@ def request_untrusted(data: bytes | bytearray) -> SocksRequest | None:
 
 
 def reply(code: Code) -> bytes:
-    """A reply; the address it must carry says nothing."""
+    """Return a reply; the address in it has no meaning."""
     return bytes((VERSION, code, 0, _IPV4, 0, 0, 0, 0, 0, 0))
 
 
@@ -96,4 +96,4 @@ def _host(kind: int, data: bytes) -> str:
     try:
         return host_untrusted(data)
     except BadPacket:
-        raise BadSocks(Code.ADDRESS_UNKNOWN, "SOCKS name that is none") from None
+        raise BadSocks(Code.ADDRESS_UNKNOWN, "malformed SOCKS name") from None

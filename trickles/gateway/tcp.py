@@ -1,4 +1,4 @@
-"""Functions that asyncio's transports lack: resets, writes of vectors, and how much the other side has read."""
+"""Functions missing in asyncio's transports: resets, vectored writes, and how much the other side has read."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and
 
 
 def prepare(sock: socket.socket, unsent_bytes: int) -> None:
-    """Set what the connections of a listening socket inherit: keepalive, and a bound of what waits to be sent.
+    """Set options that accepted connections inherit: keepalive, and a bound of unsent bytes in the kernel.
 
-    The first notices users whose machine vanished. Without the second, TCP_NOTSENT_LOWAT, the kernel takes some 4 MB on
-    loopback of what nobody reads.
+    Keepalive detects machines that vanished. Without TCP_NOTSENT_LOWAT the kernel takes some 4 MB on loopback that
+    the user does not read.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, unsent_bytes)
 
 
 def allow_unsent(transport: asyncio.Transport) -> None:
-    """Let the kernel take as much ahead as it likes: fewer and larger writes."""
+    """Remove the bound of unsent bytes in the kernel: fewer and larger writes."""
     _socket(transport).setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 0)
 
 
@@ -46,14 +46,14 @@ def peer(transport: asyncio.BaseTransport | None) -> str:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End the connection by RST: after a plain close half an answer would look like a whole one."""
+    """Reset the connection: after a plain close half an answer would look complete."""
     if not transport.is_closing():
         _socket(transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
 
 
 def half_close(transport: asyncio.Transport) -> None:
-    """Close our half after what was written; if the other side has reset the connection, reading will tell."""
+    """Half-close after the written bytes; a reset by the other side will show when reading."""
     with suppress(OSError):
         transport.write_eof()
 
@@ -64,18 +64,18 @@ def is_gone(transport: asyncio.Transport) -> bool:
 
 
 def unread_bytes(transport: asyncio.Transport) -> int:
-    """Bytes that the other side has not acknowledged: in our buffer and in the kernel's (tcp(7), SIOCOUTQ)."""
+    """Return the bytes not acknowledged by the other side: in our buffer and the kernel's (tcp(7), SIOCOUTQ)."""
     waiting = fcntl.ioctl(_socket(transport).fileno(), termios.TIOCOUTQ, bytes(4))
     return transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)
 
 
 def written_at_once(descriptor: int, chunks: list[Buffer]) -> list[Buffer]:
-    """Write as much as the kernel takes now, without joining or copying; returns what is left."""
+    """Write as much as the kernel takes now, without joining or copying; return the rest."""
     if len(chunks) > MOST_VECTORS:
         chunks = [b"".join(chunks)]
     try:
         written = os.writev(descriptor, chunks)
-    except OSError:  # full, or broken: whoever writes the rest finds out which
+    except OSError:  # full, or broken, which the next write will show
         return chunks
     for index, chunk in enumerate(chunks):
         if written < len(chunk):

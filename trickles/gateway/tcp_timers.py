@@ -1,4 +1,4 @@
-"""Timers on a user's TCP connection, for what the loop does not notice: a reset while it is not read from, the end."""
+"""Timers of a user's TCP connection: for resets while it is not read from, and for its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trickles.gateway.limits import GatewayLimits
 
 @final
 class ReadGate:
-    """Stops and resumes reading from one transport; the loop does not watch a shut one, so a timer looks for resets."""
+    """Stops and resumes reading from one transport; while it is shut, a timer checks for resets."""
 
     __slots__ = ("_look_every", "_timer", "_transport")
 
@@ -22,7 +22,6 @@ class ReadGate:
 
     @property
     def is_shut(self) -> bool:
-        """True while the user is not read from."""
         return self._transport is not None
 
     def shut(self, transport: asyncio.Transport | None) -> None:
@@ -38,7 +37,7 @@ class ReadGate:
             transport.resume_reading()
 
     def forget(self) -> None:
-        """Look no more: the connection is gone."""
+        """Stop the timer: the connection is gone."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
@@ -56,17 +55,17 @@ class ReadGate:
 
 @final
 class Linger:
-    """Half-closes, and waits for the user to close too; one that has had its time and takes no more is not waited for.
+    """Half-closes, and waits for the user to close too, but not for one that reads nothing any more.
 
-    Closing at once would reset a user that still writes, and might cost it the end of the answer.
+    Closing at once would reset a user that still writes, which might lose the end of the answer.
     """
 
     def __init__(self, transport: asyncio.Transport, limits: GatewayLimits) -> None:
         tcp.half_close(transport)
         self._transport = transport
         self._limits = limits
-        self._unread_bytes = 0  # of the answer, when last looked at
-        self._taken_at = 0.0  # when the user last took some of them
+        self._unread_bytes = 0  # of the answer, at the last check
+        self._taken_at = 0.0  # time of the user's last read
         self._timer = asyncio.get_running_loop().call_later(limits.linger, self._look)
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""A host of no fleet as an upstream, by plain TCP: bytes, half-closes, resets and back-pressure."""
+"""A host without a fleet as an upstream, by plain TCP: bytes, half-closes, resets and back-pressure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Callbacks
 
 @final
 class TcpUpstream(asyncio.BufferedProtocol):
-    """Connects to a host; what the user writes before it is reached waits here.
+    """A connection to a host; input waits here until the host is reached.
 
-    It reads no more at once than its user may be kept, since all of that may have to wait.
+    It reads at most the window of its user at once, since all of that may have to wait.
     """
 
     window_bytes = 1 << 17
@@ -32,13 +32,13 @@ class TcpUpstream(asyncio.BufferedProtocol):
         self._dialing: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._port = 0  # of this end
-        self._early = bytearray()  # what the user wrote before the host was reached
+        self._early = bytearray()  # input before the host was reached
         self._input_ended = False
         self._output_ended = False
 
     @property
     def activity(self) -> Activity:
-        """Unknown once the host is reached: it may owe the user something, or not."""
+        """Unknown once the host is reached: an answer may be due, or not."""
         return Activity.BUSY if self._transport is None else Activity.UNKNOWN
 
     @property
@@ -58,7 +58,7 @@ class TcpUpstream(asyncio.BufferedProtocol):
             self._transport.write(data)
 
     def send_eof(self) -> None:
-        """Half-close; if the host has done so before, that is the end."""
+        """Half-close; the end if the host has done so before."""
         self._input_ended = True
         if self._output_ended and self._downstream is not None:
             self._downstream.ended()
@@ -73,10 +73,10 @@ class TcpUpstream(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
-    def request_timed_out(self) -> None: ...  # requests are not known here
+    def request_timed_out(self) -> None: ...  # requests are not parsed here
 
     def close(self) -> None:
-        """Leave the host: in order if the user left so, else by a reset."""
+        """Close the connection if the user has ended its input, else reset it."""
         self._downstream = None
         if self._dialing is not None:
             self._dialing.cancel()
@@ -107,7 +107,7 @@ class TcpUpstream(asyncio.BufferedProtocol):
             self._fail(routing.REFUSED if error.errno == errno.ECONNREFUSED else routing.NOT_REACHED)
 
     async def _connect(self, place: Target) -> None:
-        """Use a socket whose port is known beforehand: a connection from there that comes in here is a loop."""
+        """Connect with a port known beforehand: an incoming connection from that port is a loop."""
         loop, ports = asyncio.get_running_loop(), self._context.direct_ports
         sock = socket.socket(socket.AF_INET6 if ":" in place[0] else socket.AF_INET)
         try:
@@ -136,7 +136,7 @@ class TcpUpstream(asyncio.BufferedProtocol):
             tcp.reset(transport)
             return
         high = min(self.window_bytes, self._context.limits.input_high_water // 2) - 1
-        transport.set_write_buffer_limits(high=high)  # below what `consumed` wants, so that `resume_writing` comes
+        transport.set_write_buffer_limits(high=high)  # below the mark of `consumed`, so that `resume_writing` is called
         self._downstream.connected()
         if self._early:
             transport.write(bytes(self._early))
@@ -154,7 +154,7 @@ class TcpUpstream(asyncio.BufferedProtocol):
             self._downstream.data([bytes(self._context.space[:nbytes])])
 
     def eof_received(self) -> bool:
-        """The host closed its half: what the user still writes goes there."""
+        """Pass on the host's half-close; input still goes to it."""
         self._output_ended = True
         if self._downstream is not None:
             if self._input_ended:

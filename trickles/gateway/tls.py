@@ -1,8 +1,8 @@
-"""TLS between a user and the gateway: a layer that is a protocol to TCP below and a transport to what is above.
+"""TLS of a user's connection: a layer that is a protocol to TCP below and a transport to the protocol above.
 
-asyncio's own layer knows no half-close, and cuts a slow reader off some seconds after the end of its answer. Here
+asyncio's own layer has no half-close, and closes on a slow reader some seconds after the end of its answer. Here
 close_notify (RFC 8446 section 6.1) ends one direction, as FIN does for TCP, and an end without it is a broken
-connection: what came before it may be only a part.
+connection, whose data may be incomplete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_BYTES = 1 << 16
 
 
 class TlsLayer(asyncio.Protocol):
-    """Shakes hands on one connection, then makes what is above; it stands in the table from its arrival to then."""
+    """A TLS handshake, then records; it is in the table of connections until the protocol above is."""
 
     def __init__(
         self, context: GatewayContext, certificates: Certificates, make_above: Callable[[], asyncio.Protocol]
@@ -39,11 +39,11 @@ class TlsLayer(asyncio.Protocol):
         self._below: asyncio.Transport | None = None
         self._tls: ssl.SSLObject | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._hello: bytearray | None = bytearray()  # what came of it, until it is read
-        self._heard = False  # anything at all
+        self._hello: bytearray | None = bytearray()  # its bytes so far, until it is parsed
+        self._heard = False  # anything
         self._paused = False
-        self._their_end = False  # their close_notify came
-        self.our_end = False  # ours is sent: what still comes is dropped
+        self._their_end = False  # close_notify was received
+        self.our_end = False  # close_notify was sent: further data is dropped
 
     # below
 
@@ -67,7 +67,7 @@ class TlsLayer(asyncio.Protocol):
             self.read()
 
     def eof_received(self) -> bool:
-        """TCP has ended; without their close_notify so has the connection."""
+        """Keep the connection open after the user's FIN only if close_notify came before."""
         return self._their_end
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,7 +88,7 @@ class TlsLayer(asyncio.Protocol):
     # the handshake
 
     def _is_shaken(self, tls: ssl.SSLObject) -> bool:
-        """Go on with the handshake; return True once it is done."""
+        """Continue the handshake; return True once it is complete."""
         below = self._below
         assert below is not None
         try:
@@ -97,7 +97,7 @@ class TlsLayer(asyncio.Protocol):
             self._flush()
             return False
         except OSError as error:
-            self._flush()  # the alert says why, if they listen
+            self._flush()  # sends the alert
             self._over(below, str(getattr(error, "reason", None) or error).replace("_", " ").lower())
             below.close()
             return False
@@ -108,7 +108,7 @@ class TlsLayer(asyncio.Protocol):
         return True
 
     def _is_spoken(self, hello: bytearray, data: bytes) -> bool:
-        """Return True if the handshake may go on: the hello is complete, and offers a protocol that is spoken here."""
+        """Return True if the handshake may go on: the hello is complete, and offers a supported protocol."""
         hello += data
         try:
             offered = protocols_untrusted(hello) if len(hello) <= MOST_HELLO_BYTES else ()
@@ -125,11 +125,11 @@ class TlsLayer(asyncio.Protocol):
         below.close()
         return False
 
-    # the table of connections asks and does this, during the handshake
+    # for the table of connections, during the handshake
 
     @property
     def idle(self) -> bool:
-        """Return False: a handshake has a bound of its own."""
+        """False: a handshake has a bound of its own."""
         return False
 
     held_back = idle
@@ -137,14 +137,14 @@ class TlsLayer(asyncio.Protocol):
     def end_input(self) -> None: ...  # no request has begun
 
     def stop(self, reason: str) -> None:
-        """Break the handshake off."""
+        """Abort the handshake."""
         below = self._below
         if below is not None:
             self._over(below, reason)
             tcp.reset(below)
 
     def _over(self, below: asyncio.Transport | None, problem: str | None) -> None:
-        """The handshake is over, for that reason if it did not succeed."""
+        """End the handshake, and report a problem if there is one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -154,10 +154,10 @@ class TlsLayer(asyncio.Protocol):
             self._context.statistics.fail("TLS handshake")
             self._context.report(tcp.peer(below or self._below), f"TLS handshake: {problem}")
 
-    # what the transport above asks for
+    # for the transport above
 
     def read(self) -> None:
-        """Hand up what has arrived, unless reading is paused."""
+        """Pass data up, unless reading is paused."""
         tls = self._tls
         above = self._above
         try:
@@ -171,7 +171,7 @@ class TlsLayer(asyncio.Protocol):
             pass
         except ssl.SSLZeroReturnError:
             self._ended()
-        except ssl.SSLError:  # what came is not what they sent
+        except ssl.SSLError:  # altered records
             self._broken()
         self._flush()
 
@@ -197,19 +197,19 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
 
     def end(self) -> None:
-        """Say that nothing more follows."""
+        """Send close_notify."""
         if self._tls is not None and not self.our_end:
             self.our_end = True
-            with suppress(ssl.SSLError):  # it wants their close_notify, which is not awaited
+            with suppress(ssl.SSLError):  # the user's close_notify is not awaited
                 self._tls.unwrap()
             self._flush()
 
     def pause(self) -> None:
-        """Hand nothing up until `go_on`."""
+        """Pass nothing up until `go_on`."""
         self._paused = True
 
     def go_on(self) -> None:
-        """Hand up what has arrived meanwhile, in the next turn of the loop, and what comes."""
+        """Pass data up again, from the next turn of the loop on."""
         self._paused = False
         asyncio.get_running_loop().call_soon(self.read)
 
@@ -219,7 +219,7 @@ class TlsLayer(asyncio.Protocol):
 
 
 class TlsTransport(asyncio.Transport):
-    """The connection as a downstream sees it: clear bytes, and ends of directions."""
+    """The transport above TLS: clear bytes, and ends of directions."""
 
     def __init__(self, layer: TlsLayer, below: asyncio.Transport, tls: ssl.SSLObject) -> None:
         super().__init__({"sslcontext": tls.context, "ssl_object": tls})
@@ -231,11 +231,11 @@ class TlsTransport(asyncio.Transport):
         return self._below.get_extra_info(name, default) if found is None else found
 
     def write(self, data: Buffer) -> None:
-        """Send; what cannot leave yet waits in the transport below."""
+        """Send data; unsent bytes wait in the transport below."""
         self._layer.write(data)
 
     def write_eof(self) -> None:
-        """Nothing more follows; what still comes from them is dropped."""
+        """Half-close by close_notify; further data from the user is dropped."""
         self._layer.end()
         self._below.write_eof()
 
@@ -244,7 +244,7 @@ class TlsTransport(asyncio.Transport):
         self._below.close()
 
     def abort(self) -> None:
-        """Close at once, unsaid: they notice that something is missing."""
+        """Close at once without close_notify, so that the user notices that data is missing."""
         self._below.abort()
 
     def is_closing(self) -> bool:
@@ -262,5 +262,5 @@ class TlsTransport(asyncio.Transport):
         self._below.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        """Sealed bytes that the kernel has not taken yet."""
+        """Return the encrypted bytes that the kernel has not taken yet."""
         return self._below.get_write_buffer_size()

@@ -1,4 +1,4 @@
-"""Connections that a firewall sent here: where each was going is asked of the kernel (Linux: REDIRECT and TPROXY)."""
+"""Redirected connections, whose original destination is asked of the kernel (Linux: REDIRECT and TPROXY)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SOCKADDR_IN, _SOCKADDR_IN6 = 16, 28
 
 
 def redirected(router: UpstreamRouter, downstream: Downstream) -> None:
-    """Connect a user, which believes to be connected to its original destination, to what stands for that."""
+    """Connect a redirected user to the upstream of its original destination."""
     context, accepted = downstream.context, downstream.extra_info("socket")
     target = original_destination(accepted)
     route, certificates, name = router.find_redirected(target), router.certificates, shown(target)
@@ -40,13 +40,13 @@ def redirected(router: UpstreamRouter, downstream: Downstream) -> None:
 
 
 def _comes_from_here(downstream: Downstream) -> bool:
-    """Return True when this gateway itself dialed, and its own firewall sent it back: a loop without end."""
+    """Return True when this gateway itself dialed, and its own firewall redirected it: an endless loop."""
     host, port = plain_address(downstream.extra_info("peername"))
     return port in downstream.context.direct_ports and is_of_this_machine(host)
 
 
 def original_destination(accepted: TransportSocket | socket.socket) -> Target:
-    """Return the destination that the firewall changed; if it did not (TPROXY), the local address."""
+    """Return the destination before the redirection; if there was none (TPROXY), the local address."""
     family = accepted.family
     level, size = (
         (socket.IPPROTO_IPV6, _SOCKADDR_IN6) if family == socket.AF_INET6 else (socket.IPPROTO_IP, _SOCKADDR_IN)
@@ -63,7 +63,7 @@ def original_destination(accepted: TransportSocket | socket.socket) -> Target:
 
 
 def make_transparent(listening: TransportSocket | socket.socket) -> None:
-    """Let it accept connections to foreign addresses, for TPROXY, if this process may (CAP_NET_ADMIN)."""
+    """Accept connections to foreign addresses, for TPROXY, if this process may (CAP_NET_ADMIN)."""
     with suppress(OSError):
         listening.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
     if listening.family == socket.AF_INET6:
