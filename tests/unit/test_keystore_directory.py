@@ -107,7 +107,7 @@ def test_an_epoch_of_another_fleet_is_refused(keys: Path) -> None:
 
 def test_a_public_key_of_another_fleet_is_refused(keys: Path) -> None:
     put(keys / "server.pub", server_key_text(identity_public(STRANGER)))
-    assert "server.pub is not the identity that certified the epochs beside it" in refusal(keys)
+    assert "server.pub is not the identity that certified the epochs in " in refusal(keys)
 
 
 def test_a_damaged_public_key_is_refused(keys: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_loop_of_links_is_refused_by_name(keys: Path, name: str) -> None:
 def test_a_link_that_leads_nowhere_is_refused(keys: Path) -> None:
     (keys / SEVEN).unlink()
     (keys / SEVEN).symlink_to("gone")
-    assert refusal(keys) == f"{keys} lists an epoch that is not there: is one a link that leads nowhere?"
+    assert refusal(keys) == f"{keys} lists an epoch that does not exist: is one a dangling link?"
 
 
 def test_links_are_followed_to_files_that_pass(keys: Path, tmp_path: Path) -> None:

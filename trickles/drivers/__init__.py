@@ -1,1 +1,1 @@
-"""Drivers: the dull part of the transport that owns sockets, clocks and entropy, and decides nothing."""
+"""Drivers: sockets, clocks and entropy around the engines, without protocol decisions."""

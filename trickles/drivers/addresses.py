@@ -1,4 +1,4 @@
-"""Socket addresses as the engines see them: numeric text and a port, the same text whatever the socket's family."""
+"""Socket addresses as the engines use them: numeric text and a port, whatever the socket's family."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 Address = tuple[str, int]
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
-CACHED_ADDRESSES = 4096  # both caches are soft: a miss costs about a microsecond
+CACHED_ADDRESSES = 4096  # a miss costs about a microsecond
 V4_MAPPED = "::ffff:"  # RFC 4291 section 2.5.5.2
 
 
@@ -28,10 +28,10 @@ def plain_address(raw: SocketAddress) -> Address:
 
 @lru_cache(maxsize=CACHED_ADDRESSES)
 def socket_address(family: int, address: Address) -> SocketAddress:
-    """Return what a socket of `family` takes for `(host, port)`, the inverse of `plain_address`.
+    """Undo `plain_address`: return what a socket of `family` takes for `(host, port)`.
 
-    Raises ValueError for a host that is not numeric (a name would block in a resolver), for an address that the family
-    cannot reach, and for a port that does not fit 16 bits.
+    ValueError for a host that is not numeric (a name would block in a resolver), for an address that the family cannot
+    reach, and for a port that does not fit 16 bits.
     """
     host, port = address
     if not 0 <= port <= 0xFFFF:
@@ -48,7 +48,7 @@ def socket_address(family: int, address: Address) -> SocketAddress:
 
 
 def shown(address: SocketAddress) -> str:
-    """`HOST:PORT`, with brackets around an IPv6 host, as the command line takes it."""
+    """Return `HOST:PORT`, with brackets around an IPv6 host, as the command line takes it."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

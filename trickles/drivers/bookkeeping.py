@@ -1,15 +1,14 @@
-"""Writes that serve nobody: logs, figures, pid files. None of them may end a process that serves, or hold it up.
+"""Writes of logs, statistics and pid files, none of which may end or delay a process that serves.
 
-A disk is full, a folder is removed, the reader of a pipe is gone or does not read: to a server these are events of its
-surroundings. So what goes through here never raises and never waits. A file is written again until it is as it should
-be (`KeptFile`), its folder made anew when it is missing. Text for a standard stream waits for a reader in a bounded
-buffer, and what finds no room is dropped, whole writes at a time (`Outlet`). Both count in `failures`, which a process
-tells with its figures.
+A full disk, a removed folder, a pipe whose reader is gone or slow must not affect a server. So these writes never raise
+and never wait. A file is written again until it is right (`KeptFile`), and its folder is made again when it is missing.
+Text for a standard stream waits for a reader in a bounded buffer; writes that do not fit are dropped whole (`Outlet`).
+Both count in `failures`, which is part of a process's statistics.
 
-Only at the start does a caller want to hear of an error: there it opens the file itself, and lets OSError pass.
+At the start a caller wants to see errors: there it opens the file itself, and lets OSError pass.
 
-An `Outlet` asks poll(2) before each write of at most PIPE_BUF bytes, which a pipe that is ready takes without waiting.
-Setting O_NONBLOCK would do the same, but for all processes that share the open file, the user's shell among them.
+An `Outlet` calls poll(2) before each write of at most PIPE_BUF bytes, which a ready pipe takes without waiting.
+O_NONBLOCK would affect all processes that share the open file, such as the user's shell.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ from trickles.drivers.ownership import check_directory, write_whole
 from trickles.errors import UnsafePlace
 
 MOST_WAITING_BYTES = 1 << 20  # of text for a reader that is slow: some ten thousand lines
-LATER = frozenset(  # errors of what may be possible later
+LATER = frozenset(  # errors that may pass
     {errno.EAGAIN, errno.EINTR, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
     | {errno.ENOMEM, errno.ENOBUFS, errno.ENOENT, errno.ESTALE}
 )
 
-failures: Counter[str] = Counter()  # of this process, that it outlived: `file`, `stream`, and names of chores and work
+failures: Counter[str] = Counter()  # of this process: `file`, `stream`, and names of chores and work
 
 
 def unreported(_text: str) -> None:
-    """Take a report that nobody wants."""
+    """Ignore a report."""
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a file in one step, in a folder that is made when it is missing; OSError, with nothing left behind.
+    """Replace a file in one step, in a folder that is made when it is missing; OSError leaves nothing behind.
 
-    UnsafePlace for a folder that others may write: somebody else may have made it meanwhile.
+    UnsafePlace for a folder that others may write.
     """
     try:
         check_directory(path.parent)
@@ -55,9 +54,9 @@ def write_file(path: Path, text: str) -> None:
 
 
 class KeptFile:
-    """A file that should hold a text; `look`, called now and then, writes it where that has failed or it is missing.
+    """A file that should hold a text; `look`, called now and then, repairs it.
 
-    What another process has put in its place stays. A failure is told to `report` once, until a write succeeds.
+    A file that another process put in its place stays. A failure is reported once, until a write succeeds.
     """
 
     def __init__(self, path: Path, report: Callable[[str], None] = unreported) -> None:
@@ -68,26 +67,26 @@ class KeptFile:
         self._failing = False
 
     def put(self, text: str) -> None:
-        """Let the file hold this."""
+        """Set the text."""
         self._wanted = text
         self.look()
 
     def look(self) -> None:
-        """Write what is not as it should be."""
+        """Write the file where a write has failed, or it is missing."""
         if self._wanted is None or (self._wanted == self._written and os.path.lexists(self._path)):
             return
         try:
             write_file(self._path, self._wanted)
         except (OSError, UnsafePlace) as error:
             failures["file"] += 1
-            known, self._failing = self._failing, True  # before it is reported: a report may lead here
+            known, self._failing = self._failing, True  # before the report, which may call this again
             if not known:
                 self._report(f"cannot write {self._path}, and will try again: {getattr(error, 'strerror', error)}")
         else:
             self._written, self._failing = self._wanted, False
 
     def leave(self) -> None:
-        """Let the file be as it is from now on."""
+        """Stop maintaining the file."""
         self._wanted = self._written = None
 
     def drop(self) -> None:
@@ -96,7 +95,7 @@ class KeptFile:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file that may be gone already; where it cannot be removed that is counted."""
+    """Remove a file that may be missing; failures are counted."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
@@ -104,7 +103,7 @@ def remove_file(path: Path) -> None:
 
 
 class Outlet(io.RawIOBase):
-    """A descriptor that takes text as long as somebody reads it; nothing about writing to it raises or waits."""
+    """A descriptor for text; its writes never raise and never wait."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -124,7 +123,7 @@ class Outlet(io.RawIOBase):
         return False
 
     def write(self, data: object) -> int:
-        """Write the bytes now, or once a reader has made room; those that are lost count as written."""
+        """Write the bytes now or when there is room; dropped ones count as written."""
         given = bytes(data)  # type: ignore[call-overload]  # anything with a buffer
         with self._turn:
             if len(self._waiting) + len(given) > MOST_WAITING_BYTES:
@@ -135,7 +134,7 @@ class Outlet(io.RawIOBase):
         return len(given)
 
     def flush(self) -> None:
-        """Write what waits, as far as there is room."""
+        """Write waiting bytes, as far as there is room."""
         with self._turn:
             self._pass_on()
 
@@ -150,14 +149,14 @@ class Outlet(io.RawIOBase):
 
 
 def is_ready(descriptor: int) -> bool:
-    """Return whether a write of up to PIPE_BUF bytes will not wait; it may fail."""
+    """Return True when a write of up to PIPE_BUF bytes will not wait; it may fail."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))
 
 
 def hold_standard_descriptors() -> None:
-    """Open what is closed of the descriptors 0 to 2 on /dev/null, lest a socket take its number and get log lines."""
+    """Open closed ones of the descriptors 0 to 2 on /dev/null, lest a socket get the number, and log lines."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -170,7 +169,7 @@ def hold_standard_descriptors() -> None:
 
 
 def guard_standard_streams() -> None:
-    """Let nothing that is printed from now on raise or wait. A stream that somebody put in place stays as it is."""
+    """Let printing never raise or wait; streams that were replaced before stay as they are."""
     if sys.stdout is sys.__stdout__:
         sys.stdout = _stream(1)
     if sys.stderr is sys.__stderr__:
@@ -178,13 +177,12 @@ def guard_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Write what waits for its readers."""
+    """Flush stdout and stderr, ignoring errors."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:
-    """A line, however it is printed, is one write."""
     outlet = Outlet(descriptor)
     return io.TextIOWrapper(outlet, "utf-8", "backslashreplace", line_buffering=True)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Things to do every so often, by whoever comes round anyway; one that fails is reported, and done again when due."""
+"""Periodic jobs, run from a loop that ticks at least once a second."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Chore = Callable[[], object]
 
 
 class Chores:
-    """`tick` does what is due, each chore at once and then about every so many seconds.
+    """Jobs with intervals: `tick` runs those that are due, each at once and then about every so many seconds.
 
-    An exception of a chore ends neither the others nor the caller: it is counted by the chore's name, and `report` gets
-    its text, once until the chore succeeds or fails in another way.
+    An exception ends neither the other jobs nor the caller: it is counted by the job's name and reported, once until
+    the job succeeds or fails in another way.
     """
 
     def __init__(self, report: Callable[[str], None] = unreported, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,16 +25,15 @@ class Chores:
         self._troubles: dict[str, str] = {}
 
     def every(self, seconds: float, name: str, chore: Chore) -> None:
-        """Add a chore; reports call it by that name."""
+        """Add a job; reports use its name."""
         self._chores.append((name, seconds, chore))
         self._due.append(self._clock())
 
     def hurry(self) -> None:
-        """Let all be due at the next tick."""
+        """Make all jobs due at the next tick."""
         self._due = [self._clock()] * len(self._due)
 
     def tick(self) -> None:
-        """Do what is due now."""
         now = self._clock()
         for index, (name, seconds, chore) in enumerate(self._chores):
             if self._due[index] <= now:
@@ -44,7 +43,7 @@ class Chores:
     def _do(self, name: str, chore: Chore) -> None:
         try:
             chore()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end a process that serves
+        except Exception as error:  # noqa: BLE001 - it must not end a process that serves
             failures[name] += 1
             trouble = f"{name}: {type(error).__name__}: {error}"
             if self._troubles.get(name) != trouble:

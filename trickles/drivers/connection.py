@@ -1,4 +1,4 @@
-"""A client engine on the running asyncio loop: feed, pump, flush, re-arm."""
+"""A connection: a client engine on the running asyncio loop."""
 
 from __future__ import annotations
 
@@ -16,42 +16,30 @@ from trickles.service import Buffer
 
 
 class Consumer(Protocol):
-    """The receiver of what a connection brings."""
+    """Receiver of a connection's output and events."""
 
-    def data(self, chunks: list[Buffer]) -> None:
-        """Output bytes in order."""
-
-    def consumed(self) -> None:
-        """The server took some of the input."""
-
-    def ended(self) -> None:
-        """The output is complete."""
-
-    def failed(self, reason: str) -> None:
-        """The connection cannot go on."""
+    def data(self, chunks: list[Buffer]) -> None: ...  # output bytes, in order
+    def consumed(self) -> None: ...  # the server took some of the input
+    def ended(self) -> None: ...  # the output is complete
+    def failed(self, reason: str) -> None: ...  # the connection cannot go on
 
 
 class FlowControl(Protocol):
-    """The bound of the output that a connection keeps or asks for."""
+    """Bound of the output that a connection keeps or asks for."""
 
     @property
-    def is_stale(self) -> bool:
-        """True when the bound may have changed since it was last asked for."""
-
-    def window_bytes(self) -> int:
-        """Return the bound."""
-
-    def note_engine(self, engine_bytes: int) -> None:
-        """So much is kept or asked for now."""
+    def is_stale(self) -> bool: ...  # the bound may have changed since it was last read
+    def window_bytes(self) -> int: ...  # the bound
+    def note_engine(self, engine_bytes: int) -> None: ...  # bytes kept or asked for now
 
 
 class Connection:
     """Drives one client engine; while `paused`, output stays in the engine and its receive window closes.
 
-    It holds a UDP socket only while something is under way: a server knows nothing of an idle client, and for the
-    engine a new socket is a change of its port. What ends, fails or closes gives everything back. `on_learned` is
-    called when a replica seems silent, and when the connection is over: the engine knows more of its fleet then.
-    Without `flow` its output is bounded by the receive window alone.
+    It holds a UDP socket only while something is under way: a server has no state of an idle client, and for the engine
+    a new socket is a change of port. At its end it gives everything back. `on_learned` is called when a replica seems
+    silent, and when the connection is over: the engine knows more of its fleet then. Without `flow` only the receive
+    window bounds its output.
     """
 
     def __init__(
@@ -83,71 +71,67 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
         return self.client.is_idle
 
     @property
     def is_established(self) -> bool:
-        """True once the fleet has answered the handshake."""
         return self.client.is_established
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of input that neither the service nor the spool has taken."""
+        """Bytes of input that neither the service nor the spool has yet."""
         return self.client.input_waiting
 
     @property
     def delivery(self) -> Delivery:
-        """Figures of the replicas at work."""
         return self.client.delivery
 
     def write(self, data: bytes) -> None:
-        """Queue input; it leaves with the next flush."""
+        """Queue input for the next flush."""
         self.client.write(data)
 
     def write_eof(self) -> None:
-        """End the input; that leaves with the next flush."""
+        """End the input with the next flush."""
         self.client.write_eof()
 
     def send(self, data: bytes) -> None:
-        """Write, and send what is due: the consumer may be called back before this returns."""
+        """Write input and send it; the consumer may be called back before this returns."""
         self.client.write(data)
         self.flush_now()
 
     def send_eof(self) -> None:
-        """End the input, and send what is due."""
+        """End the input, and send that."""
         self.client.write_eof()
         self.flush_now()
 
     def start(self) -> None:
-        """Begin the handshake with the next flush; what is written before rides on it."""
+        """Begin the handshake with the next flush; input written before goes with it."""
         self._started = True
         self.client.connect(now=monotonic_us())
 
     def flush(self) -> None:
-        """Send what is due soon; many calls in one turn of the loop cost one."""
+        """Send due datagrams soon; many calls in one turn of the loop cost one."""
         if not self._scheduled and not self.closed:
             self._scheduled = True
             self._loop.call_soon(self._flush_scheduled)
 
     def flush_now(self) -> None:
-        """Send what is due, first the handshake; the consumer may be called back before this returns."""
+        """Send due datagrams now, at first the handshake; the consumer may be called back before this returns."""
         if not self.closed and not self._suspended:
             if not self._started:
                 self.start()
             self._step(monotonic_us())
 
     def pause(self) -> None:
-        """Bring no output for now."""
+        """Deliver no output until `resume`."""
         self.paused = True
 
     def resume(self) -> None:
-        """The consumer has room again."""
         self.paused = False
         self.flush()
 
     def rejoin(self, replicas: Sequence[Address], ports: Ports) -> None:
-        """The fleet's members have changed, and with them perhaps the kind of socket that reaches them."""
+        """Replace the fleet's members, and perhaps the kind of socket that reaches them."""
         if self.closed:
             return
         self.client.replace_replicas(replicas, now=monotonic_us())
@@ -156,18 +140,18 @@ class Connection:
             self._ports = ports
 
     def suspend(self) -> Client:
-        """Stand still, without a timer or a socket; return the engine, with whose state another process may go on."""
+        """Stop, without a timer or a socket; return the engine, with whose state another process may go on."""
         self._suspended = True
         self._rest()
         return self.client
 
     def wake(self) -> None:
-        """Go on after all, or with an engine that had begun elsewhere."""
+        """Go on after `suspend`, or with an engine from elsewhere."""
         self._started, self._suspended = True, False
         self.flush()
 
     def close(self) -> None:
-        """Forget the connection; nobody else has to know."""
+        """Close the connection; no replica need be informed."""
         if not self.closed:
             self.closed = True
             self._on_learned(self.client)
@@ -183,7 +167,7 @@ class Connection:
         self._release()
 
     def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
-        """The port has received something, or word that nobody listens somewhere."""
+        """Take received datagrams, and destinations where nobody listens."""
         now = monotonic_us()
         receive_burst = self.client.receive_burst
         for buffer, size, source in received:
@@ -213,7 +197,7 @@ class Connection:
             self._arm(now + self._ports.idle_after if due is None else due, now)
 
     def _asked(self, now: int) -> list[tuple[bytes, Address]]:
-        """Ask for as much output as may be kept now."""
+        """Return the due datagrams, which ask for as much output as may be kept now."""
         client, flow = self.client, self._flow
         if flow is None:
             return client.datagrams_to_send(now=now)
@@ -224,7 +208,7 @@ class Connection:
         return datagrams
 
     def _send(self, datagrams: list[tuple[bytes, Address]]) -> bool:
-        """Send them, on a port taken for it if need be; False when the system has none."""
+        """Send datagrams, on a new port if there is none; return False when the system has none."""
         if self._port is None:
             try:
                 self._port = self._ports.take(self)
@@ -263,7 +247,7 @@ class Connection:
         if consumer is not None:
             consumer.failed(reason)
 
-    # time: one timer, set anew only for what is due earlier; when it fires early it just looks again
+    # time: one timer, replaced only by an earlier one; when it fires early it is set again
 
     def _arm(self, due: int, now: int) -> None:
         if self._timer is not None:
@@ -282,14 +266,14 @@ class Connection:
         elif due > now:
             self._arm(due, now)
         elif self._port is not None and self._port.passed_over:
-            self._port.read()  # perhaps what was waited for
+            self._port.read()  # it may have the answer
         else:
             self.client.handle_timeout(now=now)
             self._on_learned(self.client)
             self._step(now)
 
     def _idle(self, now: int) -> None:
-        """Nothing is due: give the socket back if that lasts."""
+        """Give the socket back after a while without anything due."""
         quiet_until = self._active_at + self._ports.idle_after
         if now < quiet_until:
             self._arm(quiet_until, now)

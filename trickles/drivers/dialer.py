@@ -1,4 +1,4 @@
-"""State that connections to one fleet share: replicas, identity, certificate, path size. All of it is soft."""
+"""State that connections to one fleet share: replicas, identity, certificate, path size. It is all soft."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 
 class Dialer:
-    """Opens connections to a fleet; later ones profit from what earlier ones found out, and take turns to begin with.
+    """Opens connections to a fleet; later ones use what earlier ones learned, and begin at different replicas.
 
-    Replicas may be names: OSError when one does not resolve. A dialer stays with the loop of its first connection; up
-    to `spare_sockets` wait there for the next connection, until `close`.
+    Replicas may be names: OSError when one does not resolve. A dialer belongs to the loop of its first connection, with
+    up to `spare_sockets` sockets for later ones, until `close`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Dialer:
     ) -> None:
         self.replicas = list(dict.fromkeys(resolve(*replica) for replica in replicas))
         self._wide = _wide(self.replicas)
-        # in clear nobody could tell a late packet for a socket's last connection from one for its next
+        # without sealing a late packet of a socket's last connection cannot be distinguished
         self._spare_sockets = spare_sockets if config.suite is Suite.SEALED else 0
         self._idle_after = idle_after
         self._health = Health(self.replicas, config.first)
@@ -64,7 +64,6 @@ class Dialer:
 
     @property
     def ports(self) -> Ports:
-        """The sockets of its connections, all on the running loop."""
         if self._ports is None:
             family = socket.AF_INET6 if self._wide else socket.AF_INET
             self._ports = Ports(family, spare=self._spare_sockets, idle_after=self._idle_after)
@@ -72,15 +71,15 @@ class Dialer:
 
     @property
     def window_bytes(self) -> int:
-        """How much output a connection keeps for a slow reader, unless its flow control says less."""
+        """Bytes of output that a connection keeps for a slow reader, unless its flow control says less."""
         return self._config.limits.receive_window_bytes
 
     def dial(
         self, consumer: Consumer, kept_input_bytes: int | None = None, flow: FlowControl | None = None
     ) -> Connection:
-        """A new connection; it takes a socket when it has something to send. Call `start` on it.
+        """Return a new connection, which takes a socket when it has something to send; call `start` on it.
 
-        It keeps at most `kept_input_bytes` of what lies in a spool; `flow` bounds its output.
+        It keeps at most `kept_input_bytes` of spooled input; `flow` bounds its output.
         """
         usual = self._config.limits.kept_input_bytes
         kept = usual if kept_input_bytes is None else min(kept_input_bytes, usual)
@@ -90,7 +89,7 @@ class Dialer:
         return connection
 
     def adopt(self, client: Client, consumer: Consumer, flow: FlowControl | None = None) -> Connection:
-        """A connection that began in another process, with the engine that it had; call `wake` on it."""
+        """Return a connection of an engine from another process; call `wake` on it."""
         client.replace_replicas(self.replicas, now=monotonic_us())
         connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)
@@ -98,13 +97,13 @@ class Dialer:
 
     @property
     def config(self) -> ClientConfig:
-        """The configuration that its next connection begins with."""
+        """The configuration of its next connection."""
         return self._config
 
     def replace(self, replicas: Sequence[Address]) -> None:
-        """The fleet's members are others now, numeric addresses; connections that are open learn of it too.
+        """Replace the fleet's members, by numeric addresses; open connections get them too.
 
-        An empty list changes nothing: who has nobody else to turn to stays with those it knows.
+        An empty list changes nothing.
         """
         fresh = list(dict.fromkeys(replicas))
         if not fresh or fresh == self.replicas:
@@ -117,7 +116,7 @@ class Dialer:
             connection.rejoin(fresh, self.ports)
 
     def _widen(self) -> None:
-        """The first member with an IPv6 address: sockets from now on reach both kinds."""
+        """Use sockets for both address families, since a member has an IPv6 address."""
         self._wide = True
         if self._ports is not None:
             self._ports.close()
@@ -131,13 +130,13 @@ class Dialer:
         try:
             config = self._config_for(first, kept_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
-        except (BadPacket, IdentityError):  # the certificate has ended, or is not trusted any more: ask for another
+        except (BadPacket, IdentityError):  # the certificate has ended, or is no longer trusted
             self._use(replace(self._config, certificate=None))
             config = self._config_for(first, kept_bytes)
             return Client(self.replicas, entropy=fresh_secret, config=config)
 
     def _learn(self, client: Client) -> None:
-        """Keep what a connection found out: the certificate, the path's size, which replicas answer."""
+        """Keep what a connection learned: the certificate, the path's size, which replicas answer."""
         certificate = client.certificate
         self._note_health(client, monotonic_us())
         if certificate is None:
@@ -163,30 +162,30 @@ class Dialer:
                 self._health.answered(replica)
 
     def _doubt(self, client: Client) -> None:
-        """A hello to the epoch of this certificate went unanswered: the next connection asks for a fresh one."""
+        """Forget a certificate whose hello went unanswered: the next connection asks for a fresh one."""
         if client.hello_unanswered and self._config.certificate is not None:
             self._learned = None
             self._use(replace(self._config, certificate=None))
 
     def close(self) -> None:
-        """Close the sockets that wait; connections go on."""
+        """Close the spare sockets; connections go on."""
         if self._ports is not None:
             self._ports.close()
 
 
 def _with_clock(config: ClientConfig) -> ClientConfig:
-    """The same with a clock to check certificates by, and a memory of the newest one if it has none."""
+    """Return the configuration with a clock for certificates, and a memory of the newest one if it has none."""
     note_start = newest_start() if config.note_start is forgetful else config.note_start
     return replace(config, wall=config.wall or wall_us, note_start=note_start)
 
 
 def newest_start() -> Callable[[bytes, int], int]:
-    """A `note_start` that remembers the newest certificate of some identities for as long as this process lives."""
+    """Return a `note_start` that remembers the newest certificate of some identities in this process."""
     newest: dict[bytes, int] = {}
 
     def note(identity: bytes, start: int) -> int:
         start = max(start, newest.pop(identity, 0))
-        if len(newest) >= MOST_IDENTITIES:  # a fleet has one; whoever accepts any is not protected by this
+        if len(newest) >= MOST_IDENTITIES:  # a fleet has one; a client that accepts any identity is not protected
             del newest[next(iter(newest))]
         newest[identity] = start
         return start
@@ -195,17 +194,16 @@ def newest_start() -> Callable[[bytes, int], int]:
 
 
 def _wide(replicas: Sequence[Address]) -> bool:
-    """True when reaching them takes IPv6."""
     return any(":" in host for host, _ in replicas)
 
 
 def _fitting(probe_sizes: Sequence[int]) -> tuple[int, ...]:
-    """The sizes worth a probe over IPv6, given those over IPv4."""
+    """Return the probe sizes over IPv6 for those over IPv4."""
     return tuple(size - IPV6_EXTRA_BYTES for size in probe_sizes)
 
 
 def is_numeric(host: str) -> bool:
-    """True when the host is an address, for which no resolver is needed."""
+    """Return True when the host is an address, which needs no resolver."""
     try:
         ip_address(host)
     except ValueError:
@@ -214,17 +212,17 @@ def is_numeric(host: str) -> bool:
 
 
 def resolve(host: str, port: int) -> Address:
-    """Numeric address of a host name; OSError when there is none."""
+    """Return the numeric address of a host name; OSError when there is none."""
     try:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    except (OSError, UnicodeError) as error:  # the latter for what no name looks like
+    except (OSError, UnicodeError) as error:  # the latter for malformed names
         reason = error.strerror if isinstance(error, OSError) else "not a name"
         raise OSError(f"cannot find replica {host!r}: {reason}") from None
     return str(info[4][0]), port
 
 
 def parse_address(text: str) -> Address:
-    """`HOST:PORT` or `[IPV6]:PORT`; ValueError when it is neither."""
+    """Parse `HOST:PORT` or `[IPV6]:PORT`; ValueError for anything else."""
     host, separator, port = text.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not separator or not host or not port.isdecimal() or not 0 <= int(port) < 65_536:

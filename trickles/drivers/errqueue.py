@@ -1,4 +1,4 @@
-"""What the network said about datagrams we sent: the error queue of a socket (Linux, ip(7), IP_RECVERR) as values."""
+"""The error queue of a socket: ICMP errors about sent datagrams (Linux, ip(7), IP_RECVERR)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err: errno, o
 RECVERR = {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}
 MSG_ERRQUEUE = 0x2000
 ANCILLARY_BYTES = 256  # room for the error, the offender's address and alignment
-DRAIN_LIMIT = 256  # errors read at one go; the rest is still there next time
+DRAIN_LIMIT = 256  # errors read at once; the rest stays queued
 
 
 @dataclass(frozen=True, slots=True)
 class PathError:
     """An error about a destination: a hint that anyone on the path can forge, never a proof."""
 
-    destination: Address | None  # port 0: the kernel did not say (as for its own EMSGSIZE on IPv4); None: nor the host
+    destination: Address | None  # port 0: unknown (as for the kernel's own EMSGSIZE on IPv4); None: host unknown too
     errno: int  # ECONNREFUSED: nobody listens on that port; EMSGSIZE: larger than `mtu_bytes`; or another of errno's
     mtu_bytes: int | None  # of the IP packet, headers included; only for EMSGSIZE, and not always then
 
 
-def drain(sock: socket.socket, limit: int = DRAIN_LIMIT) -> list[PathError]:
-    """Remove up to `limit` queued errors and return them, equal ones once, oldest first.
+def drain(sock: socket.socket) -> list[PathError]:
+    """Remove up to DRAIN_LIMIT queued errors and return them, equal ones once, oldest first.
 
     A queue that is not empty keeps the socket readable.
     """
     errors: list[PathError] = []
-    for _ in range(limit if LINUX else 0):
+    for _ in range(DRAIN_LIMIT if LINUX else 0):
         try:
             _, ancillary, _, source = sock.recvmsg(0, ANCILLARY_BYTES, MSG_ERRQUEUE)
         except OSError:
@@ -43,7 +43,7 @@ def drain(sock: socket.socket, limit: int = DRAIN_LIMIT) -> list[PathError]:
 
 
 def parse(ancillary: Iterable[tuple[int, int, bytes]], destination: Address | None) -> list[PathError]:
-    """Return the errors in one message's ancillary data; whatever is not a whole `sock_extended_err` is skipped."""
+    """Return the errors in one message's ancillary data; incomplete ones are skipped."""
     errors = []
     for level, kind, data in ancillary:
         if (level, kind) in RECVERR and len(data) >= EXTENDED_ERROR.size:

@@ -1,4 +1,4 @@
-"""Which replica a new connection begins with: each in turn, but for those that lately did not answer others."""
+"""Choice of the first replica of a new connection: each in turn, except those that lately did not answer."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ class Health:
     def __init__(self, replicas: Sequence[Address], first: int = 0) -> None:
         self._replicas = list(replicas)
         self._turn = first - 1  # the last one picked
-        self._rests: dict[Address, tuple[int, int]] = {}  # until when, and how long the rest is
+        self._rests: dict[Address, tuple[int, int]] = {}  # end and length of the rest
 
     def replace(self, replicas: Sequence[Address]) -> None:
-        """A new list; what is known of those that stay stays."""
+        """Replace the replicas; the state of those that stay is kept."""
         self._replicas = list(replicas)
         for gone in self._rests.keys() - set(replicas):
             del self._rests[gone]
 
     def silent(self, replica: Address, now: int) -> None:
-        """That replica did not answer; what others say during its rest is no news."""
+        """Let a silent replica rest; further reports during its rest do not count."""
         until, length = self._rests.get(replica, (0, 0))
         if now >= until:
             length = min(max(2 * length, FIRST_REST), LONGEST_REST)
             self._rests[replica] = now + length, length
 
     def answered(self, replica: Address) -> None:
-        """That replica is well."""
         self._rests.pop(replica, None)
 
     def pick(self, now: int) -> int:
-        """The index of the replica whose turn it is; when all rest, of the one that is to be tried first."""
+        """Return the index of the next replica; when all rest, of the one whose rest ends first."""
         count = len(self._replicas)
         for step in range(1, count + 1):
             index = (self._turn + step) % count

@@ -1,4 +1,4 @@
-"""Work that must go on: a task or a thread that ends by an exception is reported, counted, and begun again."""
+"""Work that must go on: a task or thread that ends by an exception is reported, counted, and begun again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from trickles.drivers import bookkeeping
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0  # seconds before work is begun again, longer each time it fails soon
-STEADY = 10.0  # seconds after which work has gone well: the next pause is short again
+STEADY = 10.0  # seconds of work after which the next pause is short again
 
 
 def pause(failures: int, first: float = FIRST_PAUSE) -> float:
-    """Seconds before the next attempt, after so many failures in a row: none after none."""
+    """Return the seconds before the next attempt, after so many failures in a row."""
     return min(first * 2 ** min(failures - 1, 16), LAST_PAUSE) if failures else 0.0
 
 
@@ -24,14 +24,14 @@ async def kept_going(
     *,
     first_pause: float = FIRST_PAUSE,
 ) -> None:
-    """Do the work until it returns; cancel this to end it before."""
+    """Do the work, again after each failure, until it returns or this is cancelled."""
     import asyncio  # a replica in a blocking loop starts sooner without it
 
     failures = _Failures(name, report, first_pause)
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the work must go on
+        except Exception as error:  # noqa: BLE001 - the work must go on
             await asyncio.sleep(failures.after(error))
         else:
             return
@@ -40,14 +40,14 @@ async def kept_going(
 def kept_thread(
     name: str, work: Callable[[], object], report: Callable[[str], None], *, first_pause: float = FIRST_PAUSE
 ) -> threading.Thread:
-    """Return a started daemon thread that does the work until it returns."""
+    """Start and return a daemon thread that does the work, again after each failure, until it returns."""
     failures = _Failures(name, report, first_pause)
 
     def run() -> None:
         while True:
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the work must go on
+            except Exception as error:  # noqa: BLE001 - the work must go on
                 time.sleep(failures.after(error))
             else:
                 return
@@ -58,7 +58,7 @@ def kept_thread(
 
 
 class _Failures:
-    """How often work has failed in a row."""
+    """Counter of failures in a row."""
 
     def __init__(self, name: str, report: Callable[[str], None], first_pause: float) -> None:
         self._name = name
@@ -68,7 +68,7 @@ class _Failures:
         self._begun = time.monotonic()
 
     def after(self, error: Exception) -> float:
-        """Report a failure; the seconds to wait before the work is begun again."""
+        """Report a failure; return the seconds to wait before the work is begun again."""
         bookkeeping.failures[self._name] += 1
         now = time.monotonic()
         self._row = 1 if now - self._begun > STEADY else self._row + 1

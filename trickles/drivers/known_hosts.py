@@ -1,8 +1,7 @@
-"""Trust on first use: a file that remembers which identity each fleet had, and how new its certificates were.
+"""Trust on first use: a file of the identity of each fleet, and the start of its newest certificate.
 
-NAME is what the user called the fleet, `HOST:PORT` for one, in lower case. Several lines of one name are several
-identities that are all right. Blank lines, lines that begin with `#`, and damaged lines of other names are passed over.
-The form of a line is in `known_lines`.
+NAME is the user's name for the fleet, such as `HOST:PORT`, in lower case. Several lines of one name are several
+accepted identities. Blank lines, lines that begin with `#`, and damaged lines of other names are ignored.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ _LATEST = 253_402_300_799 * SECOND  # the last second of the year 9999, where ca
 
 
 class Known(NamedTuple):
-    """One line about a fleet: its number, the identity in it (None when it cannot be read), the newest start (0: none).
+    """A line about a fleet: its number, the identity in it (None when unreadable), the newest start (0: none).
 
-    `place` is where in the file the time of that start is written; None where none is.
+    `place` is the offset of that start in the file, None where there is none.
     """
 
     line: int
@@ -42,7 +41,7 @@ class Known(NamedTuple):
 
 
 def known(data: bytes, name: str) -> list[Known]:
-    """The lines of a file's content that are about `name`; any bytes are allowed."""
+    """Return the lines of a file's content that are about `name`; any bytes are allowed."""
     found, at = [], 0
     for number, line in enumerate(data.split(b"\n"), 1):
         fields = line.decode("utf-8", "replace").split(maxsplit=3)
@@ -57,17 +56,17 @@ def known(data: bytes, name: str) -> list[Known]:
 
 
 def line_about(name: str, identity: bytes, newest: int = 0) -> str:
-    """The line, without its end."""
+    """Return the line for an identity, without its end."""
     return f"{name} {server_key_text(identity)} newest={time_text(newest).decode()}"
 
 
 def time_text(moment: int) -> bytes:
-    """A time in microseconds since 1970 as the file has it, 20 characters, to the second below."""
+    """Return a time in microseconds since 1970 as the file has it: 20 characters, rounded down to the second."""
     return (_EPOCH + timedelta(seconds=min(max(moment, 0), _LATEST) // SECOND)).strftime(_FORM).encode()
 
 
 def parsed_time(text: bytes) -> int | None:
-    """Undo `time_text`; None for what is no time."""
+    """Undo `time_text`; None for anything else."""
     if _TIME.fullmatch(text) is None:
         return None
     try:
@@ -85,14 +84,14 @@ _OPEN = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class Rules(TypedDict):
-    """Whom a client trusts, and which of his certificates."""
+    """Options of a client: trusted identities and certificates."""
 
     trust: Callable[[bytes], bool]
     note_start: Callable[[bytes, int], int]
 
 
 class KnownHosts:
-    """The identities remembered in one file, which need not exist yet; processes may share it.
+    """The identities in one file, which need not exist yet; processes may share it.
 
     `path` wins over the environment variable TRICKLES_KNOWN_HOSTS, which wins over `~/.config/trickles/known_hosts`
     (`$XDG_CONFIG_HOME/trickles/known_hosts` where that is set).
@@ -102,17 +101,17 @@ class KnownHosts:
         self.path = default_path(environ) if path is None else Path(path)
 
     def rules(self, name: str) -> Rules:
-        """What a client of that fleet needs of this file, as options of its configuration."""
+        """Return the options of a client of that fleet."""
         return {"trust": self.trust(name), "note_start": self.note_start(name)}
 
     def trust(self, name: str) -> Callable[[bytes], bool]:
-        """A function that says True for the identity `name` has had, and for any (now remembered) if it had none.
+        """Return a function that accepts the known identity of `name`, or stores and accepts the first one.
 
-        For another identity it raises IdentityError with the file and line that disagree; so it does when the file
-        cannot be used or written, since trust that is forgotten is none. A name with blanks in it is refused here.
+        It raises IdentityError for another identity, with the file and line that disagree, and when the file cannot be
+        used or written, since trust must be remembered. A name with blanks is refused at once.
         """
         wanted = checked_name(name)
-        accepted: set[bytes] = set()  # soft: what this process has seen in the file need not be read again
+        accepted: set[bytes] = set()  # seen in the file by this process
 
         def decide(identity: bytes) -> bool:
             if identity not in accepted:
@@ -123,27 +122,27 @@ class KnownHosts:
         return decide
 
     def note_start(self, name: str) -> Callable[[bytes, int], int]:
-        """A function that notes when a certificate of an identity begins, and says when the newest one of it does.
+        """Return a function that stores the start of an identity's certificate, and returns the newest start of it.
 
-        Times are microseconds since 1970. Where the file cannot be written this process alone remembers.
+        Times are microseconds since 1970. Where the file cannot be written only this process remembers.
         """
         wanted = checked_name(name)
-        newest: dict[bytes, int] = {}  # soft, but for what cannot be written
+        newest: dict[bytes, int] = {}
         seen: object = None
 
         def note(identity: bytes, start: int) -> int:
             nonlocal seen
             if start > newest.get(identity, -1) or seen != signature(self.path):
-                told = max(start, newest.get(identity, 0))
+                latest = max(start, newest.get(identity, 0))
                 with suppress(IdentityError):
-                    told = max(told, self._note(wanted, identity, told))
-                newest[identity], seen = told, signature(self.path)
+                    latest = max(latest, self._note(wanted, identity, latest))
+                newest[identity], seen = latest, signature(self.path)
             return newest[identity]
 
         return note
 
     def find(self, name: str) -> list[Known]:
-        """The lines about `name`, in order; IdentityError when the file cannot be used."""
+        """Return the lines about `name`, in order; IdentityError when the file cannot be used."""
         wanted = checked_name(name)
         with errors_as(IdentityError, self.path):
             try:
@@ -164,9 +163,9 @@ class KnownHosts:
                     _append(descriptor, data, line_about(name, identity))
 
     def _note(self, name: str, identity: bytes, start: int) -> int:
-        """Write down a certificate's start if it is the newest; what is the newest then. IdentityError as `find`."""
+        """Store a certificate's start if it is the newest; return the newest. IdentityError as `find`."""
         newest = max((each.newest for each in self.find(name) if each.identity == identity), default=None)
-        if newest is None or newest >= start - start % SECOND:  # a line that was removed is not made again
+        if newest is None or newest >= start - start % SECOND:  # a removed line is not written again
             return max(newest or 0, start)
         with errors_as(IdentityError, self.path), self._opened(os.O_RDWR) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -182,15 +181,15 @@ class KnownHosts:
             return max(newest, start)
 
     def _accepts(self, lines: list[Known], name: str, identity: bytes) -> bool:
-        """Whether one of the lines names this identity; False when there are none, IdentityError when all disagree."""
+        """Return True when a line names this identity, False when there are none; IdentityError when all disagree."""
         if not lines or any(each.identity == identity for each in lines):
             return bool(lines)
         where = f"{self.path}:{lines[0].line}"
         if all(each.identity is None for each in lines):
-            raise IdentityError(f"{where}: the line about {name} is damaged: mend it, or remove it to trust anew")
+            raise IdentityError(f"{where}: the line about {name} is damaged: mend it, or remove it to trust again")
         raise IdentityError(
             f"the identity of {name} has changed: {where} does not know {fingerprint(identity)}, which answers now; "
-            f"somebody may be posing as {name}. If it has new keys, remove that line"
+            f"this may be an attack on {name}. If it has new keys, remove that line"
         )
 
     def _read(self, descriptor: int) -> bytes:
@@ -206,7 +205,7 @@ class KnownHosts:
 
 
 def checked_name(name: str) -> str:
-    """The name as the file has it; IdentityError when it is empty, too long, or not one printable ASCII word."""
+    """Return the name as the file has it; IdentityError when it is not one printable ASCII word of allowed length."""
     word = name.lower()
     printable = name.isascii() and word.isprintable() and not any(each.isspace() for each in word)
     if not word or not printable or word.startswith("#") or len(word) > MAX_NAME_CHARACTERS:
@@ -215,7 +214,7 @@ def checked_name(name: str) -> str:
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Where identities are remembered unless the user says otherwise; IdentityError when there is no home."""
+    """Return the path of the file unless the user gives one; IdentityError when there is no home."""
     if chosen := environ.get(VARIABLE):
         return Path(chosen)
     configured = environ.get("XDG_CONFIG_HOME", "")
@@ -227,7 +226,7 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def _append(descriptor: int, data: bytes, line: str) -> None:
-    """Write one whole line behind `data`, which is all the file holds, or nothing; the caller holds the lock."""
+    """Write one whole line after `data`, the file's content, or nothing; the caller holds the lock."""
     fresh = f"{line}\n".encode() if not data or data.endswith(b"\n") else f"\n{line}\n".encode()
     try:
         if os.pwrite(descriptor, fresh, len(data)) != len(fresh):

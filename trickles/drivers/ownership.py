@@ -1,8 +1,8 @@
-"""Directories and files that only their owner may change: one rule for all that processes keep beside their keys.
+"""Directories and files that only their owner may change: one rule for all files of a process besides its keys.
 
-Whoever can write a directory can put another file, socket or link in the place of any that lies in it: figures and pids
-that are believed, a control socket that gives listening sockets away, a ledger. So where such things lie must belong to
-this user or to root, and be writable by nobody else. Parents are not looked at, as ssh and gpg do not either.
+A user who can write a directory can replace any file, socket or link in it: statistics and pids that are believed, a
+control socket that gives listening sockets away, a ledger. So such a directory must belong to this user or to root, and
+be writable by nobody else. Parents are not checked, as in ssh and gpg.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trickles.errors import UnsafePlace
 
 __all__ = ["PRIVATE", "UNALTERED", "check_directory", "check_file", "read_whole", "write_whole"]
 
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO in the file's place holds nobody up
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO in its place does not block
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def check_directory(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None:
-    """Return if others can do nothing to the directory that is `forbidden`; UnsafePlace says what mends it.
+    """Raise UnsafePlace, which says what mends it, if others can do something `forbidden` to the directory.
 
-    OSError when it is not there or cannot be looked at; links are followed.
+    OSError when it does not exist or is not accessible; links are followed.
     """
     place = Path(path)
     status = place.stat()
@@ -38,9 +38,9 @@ def check_directory(path: str | os.PathLike[str], forbidden: int = UNALTERED) ->
 
 
 def check_file(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None:
-    """As `check_directory` for a file, which need not be there yet; nobody else may change its directory.
+    """Check a file, which need not exist, as `check_directory` does; nobody else may change its directory.
 
-    A link is refused: where it leads has a directory that was not looked at, and may be what somebody else uses.
+    A link is refused: its target lies in a directory that was not checked.
     """
     place = Path(path)
     check_directory(place.parent)
@@ -53,7 +53,7 @@ def check_file(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None
 
 
 def read_whole(path: Path, most_bytes: int) -> bytes:
-    """Return a regular file's content, or all of it that was there; OSError for anything else, or a longer one."""
+    """Return a regular file's content; OSError for anything else, or a longer file."""
     descriptor = os.open(path, _READ)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

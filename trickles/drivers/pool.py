@@ -1,7 +1,7 @@
-"""Receive buffers that are used again, but only once nobody holds a view of them.
+"""Receive buffers that are reused, but only once no view of them exists.
 
 A fresh 64 KiB buffer for each call costs several times the call itself when a backlog is drained (the allocator gives
-memory back and faults it in again): 32 against 6 microseconds. Reuse alone would change bytes under whoever kept them.
+memory back and faults it in again): 32 against 6 microseconds. Simple reuse would change bytes that are still in use.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ class BufferPool:
     __slots__ = ("_idle", "_keep", "_lent", "_size_bytes")
 
     def __init__(self, size_bytes: int, keep: int) -> None:
-        """Allocate nothing yet: buffers are made when first taken."""
         self._size_bytes = size_bytes
         self._keep = keep
         self._idle: list[bytearray] = []
         self._lent: list[bytearray] = []
 
     def take(self) -> bytearray:
-        """Return a buffer that is nobody else's; then `give_back` it unused, or `lend` it."""
+        """Return a free buffer; then `give_back` it unused, or `lend` it."""
         if not self._idle:
             self.reclaim()
         return self._idle.pop() if self._idle else bytearray(self._size_bytes + 1)
 
     def give_back(self, buffer: bytearray) -> None:
-        """Take back a buffer of which no view was handed out."""
+        """Take back a buffer without views."""
         self._idle.append(buffer)
 
     def lend(self, buffer: bytearray, size_bytes: int) -> memoryview:
-        """Return a view of the buffer's first bytes; they stay as they are while it or a slice of it lives."""
+        """Return a view of the buffer's first bytes, which do not change while it or a slice of it lives."""
         self._lent.append(buffer)
         return memoryview(buffer)[:size_bytes]
 
     def reclaim(self) -> None:
-        """Make the lent buffers that nobody views any more idle again; forget the oldest when too many are held."""
+        """Make lent buffers without views idle again; forget the oldest when too many are held."""
         held: list[bytearray] = []
         for buffer in self._lent:
             (self._idle if _unviewed(buffer) else held).append(buffer)
@@ -44,7 +43,7 @@ class BufferPool:
 
 
 def _unviewed(buffer: bytearray) -> bool:
-    """Return whether no memoryview of the buffer lives: Python refuses to resize one that is viewed."""
+    """Return True when no memoryview of the buffer lives: Python refuses to resize one that is viewed."""
     try:
         buffer.append(buffer.pop())
     except BufferError:

@@ -1,8 +1,8 @@
-"""UDP sockets on the loop that connections take turns with: an idle connection holds none, a short one makes none.
+"""UDP sockets on the loop that connections share in turn: an idle connection holds none, a short one opens none.
 
-Hundreds of ports may have much to read at the same time, and who has just begun would wait until the loop has read all
-of it. So a port whose last reading brought much is passed over once a turn of the loop has read TURN_BYTES for such
-ports; the loop reports it again in the next turn, after those that were passed over before it. Others never are.
+Hundreds of ports may have much to read at the same time, and a new connection would wait until the loop has read all of
+it. So a port whose last read was large is passed over once a turn of the loop has read TURN_BYTES for such ports; the
+loop reports it again in the next turn, after those that were passed over before it. Others are never passed over.
 """
 
 from __future__ import annotations
@@ -16,41 +16,40 @@ from trickles.drivers.pool import BufferPool
 from trickles.drivers.udp import KEPT_BUFFERS, RECEIVE_BYTES, BatchSocket, Received
 from trickles.limits import SECOND
 
-BULK_BYTES = 1 << 13  # a reading that brings so much is of a long answer: more than the first packets of a connection
-LEAST_CHARGE_BYTES = 1 << 15  # a reading of less takes as long as one of this
+BULK_BYTES = 1 << 13  # a read of so much is a long answer: more than the first packets of a connection
+LEAST_CHARGE_BYTES = 1 << 15  # a smaller read takes as long
 TURN_BYTES = 1 << 20  # read for long answers in a turn of the loop: some milliseconds
-FEW_PORTS = 64  # are never passed over: to count turns has its price
-IDLE_AFTER = 3 * SECOND  # with nothing sent or awaited for so long, a connection gives its port back
+FEW_PORTS = 64  # are never passed over: counting costs time
+IDLE_AFTER = 3 * SECOND  # after so long without anything sent or awaited a connection gives its port back
 
 
 class PortUser(Protocol):
-    """Who has a port."""
+    """Holder of a port."""
 
-    def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
-        """What came in; when nothing did, the destinations where nobody listens."""
+    def arrived(self, received: list[Received], unreachable: list[Address]) -> None: ...  # one of the two is empty
 
 
 class Port:
-    """One socket, watched by the loop for as long as it is open, whoever holds it."""
+    """One socket, watched by the loop while it is open."""
 
     __slots__ = ("_bulky", "_loop", "_turn", "holder", "passed_over", "socket")
 
     def __init__(self, socket: BatchSocket, loop: asyncio.AbstractEventLoop, turn: Turn) -> None:
         self.socket = socket
         self.holder: PortUser | None = None
-        self.passed_over = False  # there is something to read, which had to wait
-        self._bulky = False  # the last reading was
+        self.passed_over = False  # something waits to be read
+        self._bulky = False  # the last read was large
         self._loop = loop
         self._turn = turn
         loop.add_reader(socket.fileno(), self._readable)
 
     def hold(self, holder: PortUser) -> None:
-        """Belong to that holder, which has received nothing yet."""
+        """Assign the port to a holder."""
         self.holder = holder
         self._bulky = self.passed_over = False
 
     def close(self) -> None:
-        """Give the socket back to the system."""
+        """Close the socket."""
         self.holder = None
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
@@ -62,7 +61,7 @@ class Port:
             self.read()
 
     def read(self) -> None:
-        """Hand on what has arrived."""
+        """Read datagrams and pass them to the holder."""
         self.passed_over = False
         received = self.socket.receive()
         unreachable = [] if received else self.socket.unreachable()
@@ -75,7 +74,7 @@ class Port:
 
 
 class Turn:
-    """The bytes that the running turn of the loop has read for long answers, where there are many ports."""
+    """Bytes read for long answers in the present turn of the loop, where there are many ports."""
 
     __slots__ = ("_loop", "_read_bytes", "ports")
 
@@ -86,13 +85,12 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """True when it has read enough."""
         return self._read_bytes >= TURN_BYTES
 
     def note(self, size_bytes: int) -> None:
-        """So much was read for a long answer, where there are more than a few ports."""
+        """Count bytes that were read for a long answer."""
         if not self._read_bytes:
-            self._loop.call_soon(self._renew)  # which runs before all that the next turn finds readable
+            self._loop.call_soon(self._renew)  # runs before the readers of the next turn
         self._read_bytes += max(size_bytes, LEAST_CHARGE_BYTES)
 
     def _renew(self) -> None:
@@ -100,9 +98,9 @@ class Turn:
 
 
 class Ports:
-    """Open ports of one family on the running loop; at most `spare` of them wait for their next holder.
+    """Open ports of one family on the running loop; at most `spare` of them wait for a holder.
 
-    A port that had a holder may still receive what was meant for it: keep none for who believes datagrams unchecked.
+    A port may receive late datagrams for its last holder: keep no spare ones if datagrams are not authenticated.
     """
 
     def __init__(self, family: int = socket.AF_INET, *, spare: int = 0, idle_after: int = IDLE_AFTER) -> None:
@@ -116,11 +114,11 @@ class Ports:
 
     @property
     def open(self) -> int:
-        """The number of those that are held and those that wait."""
+        """Count of held and spare ports."""
         return self._turn.ports
 
     def take(self, holder: PortUser) -> Port:
-        """A port for `holder`; OSError when the system has no more."""
+        """Return a port for `holder`; OSError when the system has no more."""
         if self._spare:
             port = self._spare.pop()
         else:
@@ -130,7 +128,6 @@ class Ports:
         return port
 
     def give_back(self, port: Port) -> None:
-        """Its holder does not need it any more."""
         port.holder = None
         if len(self._spare) < self._most:
             self._spare.append(port)
@@ -139,7 +136,7 @@ class Ports:
             self._turn.ports -= 1
 
     def close(self) -> None:
-        """Close those that wait; those that are held close when they are given back."""
+        """Close the spare ports; held ones close when they are given back."""
         self._most = 0
         while self._spare:
             self.give_back(self._spare.pop())

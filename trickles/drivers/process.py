@@ -1,8 +1,8 @@
-"""A process that is one replica: the fleet's keys, a spool, a socket, a loop, periodic jobs, signals that end it.
+"""A replica's process: the fleet's keys, a spool, a socket, a loop, periodic jobs, signals that end it.
 
-`ReplicaProcess` puts the parts together, once for all commands and for `trickles.serve`. The caller opens what it names
-(keys, socket, spool), adds jobs of its own to `jobs`, and calls `run` (a blocking loop, for services that never defer)
-or awaits `serve` (the running asyncio loop). Both end at SIGTERM or SIGINT and close nothing that they did not open.
+`ReplicaProcess` composes the parts for all commands and for `trickles.serve`. The caller opens keys, socket and spool,
+adds jobs of its own to `jobs`, and calls `run` (a blocking loop, for services that never defer) or awaits `serve` (the
+running asyncio loop). Both end at SIGTERM or SIGINT and close only what they opened.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOGGER = logging.getLogger("trickles.service")
 
 
 class ReplicaProcess:
-    """One replica and what it does besides answering: take new keys, warn before certificates end, sweep the spool.
+    """One replica and its periodic jobs: take new keys, warn before certificates end, sweep the spool.
 
     `report` gets warnings and failures of jobs, a line each; without it they are logged (`trickles.keyring`,
     `trickles.service`). With `blocking` the replica is for `run`, without for `serve`, made on the running loop.
@@ -56,11 +56,11 @@ class ReplicaProcess:
         self.keys = KeyWatch(keys, replace, report=report) if report else KeyWatch(keys, replace)
         self.jobs = Chores(report or _LOGGER.error)
         self.jobs.every(LOOK_EVERY, "keys", self.keys.look)
-        if spool is not None:  # input that nobody will ask for again
+        if spool is not None:
             self.jobs.every(LOOK_EVERY, "spool", partial(spool.sweep, SWEPT_FOLDERS))
 
     def run(self, *, ready: Callable[[], None] = lambda: None, every: float = LOOK_EVERY) -> None:
-        """Serve in a blocking loop in the main thread, once `ready` has returned; look for due jobs each `every`."""
+        """Serve in a blocking loop in the main thread, once `ready` has returned; check for due jobs each `every`."""
         with stop_signals() as stop:
             self._begin(ready)
             run(self.replica, stop_fd=stop.fileno(), tick=self.jobs.tick, every=every)
@@ -93,14 +93,14 @@ class ReplicaProcess:
 
 @contextmanager
 def stop_signals() -> Iterator[socket.socket]:
-    """A socket that becomes readable at SIGTERM or SIGINT, which do nothing else meanwhile; in the main thread only.
+    """Yield a socket that becomes readable at SIGTERM or SIGINT, which have no other effect; main thread only.
 
-    The signals' handlers write to it. A wakeup descriptor (signal.set_wakeup_fd) would be written to by others as well.
+    Signal handlers write to it. A wakeup descriptor (signal.set_wakeup_fd) would get other signals as well.
     """
     reader, writer = socket.socketpair()
 
     def stop(number: int, _frame: object) -> None:
-        with suppress(OSError):  # it is full, which says the same
+        with suppress(OSError):  # full: readable already
             writer.send(bytes((number,)))
 
     with reader, writer:
@@ -125,12 +125,12 @@ def serve(
 ) -> None:
     """Answer datagrams at that UDP address as one replica, until SIGTERM or SIGINT.
 
-    `keyring` is a directory or file of keys (default: what TRICKLES_KEYRING holds); a rotation in it is noticed within
-    a second, and a warning logged (`trickles.keyring`) before its certificates end. `spool` is a directory that the
-    machine's replicas share for input larger than a packet. With `reuse_port` several replicas may have the same
-    address. What the service raises is logged (`trickles.service`) and refuses that client. For services that never
+    `keyring` is a directory or file of keys (default: TRICKLES_KEYRING); a rotation in it is noticed within a second,
+    and a warning logged (`trickles.keyring`) before its certificates end. `spool` is a directory that the machine's
+    replicas share for input larger than a packet. With `reuse_port` several replicas may have the same address.
+    Exceptions of the service are logged (`trickles.service`), and that client is refused. For services that never
     defer, and for the main thread; others use `AsyncReplica`.
-    KeyringError for keys that are missing or open to others; OSError for an address that cannot be had.
+    KeyringError for keys that are missing or open to others; OSError for an unavailable address.
     """
     keys = KeyringSource(keyring)
     store = SpoolDirectory(spool) if spool is not None else None

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("trickles.replica")
 _REPORT_EVERY_US = 1_000_000
-_PAUSE_SECONDS = 0.01  # after a failure to receive: what is short may come back
+_PAUSE_SECONDS = 0.01  # after a failure to receive
 
 
 class Replica:
-    """Feeds a listener from a socket and sends what it answers; decides nothing.
+    """Feeds a listener from a socket and sends its answers.
 
-    `packets_in`, `packets_out` and `bytes_out` count datagrams and their bytes. What handling one raises (no memory,
-    say) is logged, once a second, and counted: it costs that datagram, and nobody else notices.
+    `packets_in`, `packets_out` and `bytes_out` count datagrams and their bytes. An exception while handling one (no
+    memory, for example) is counted, and logged once a second; only that datagram is lost.
     """
 
     def __init__(self, listener: Listener, socket: BatchSocket) -> None:
@@ -38,11 +38,11 @@ class Replica:
 
     @property
     def packets_out(self) -> int:
-        """Datagrams that the kernel took."""
+        """Datagrams sent."""
         return self.socket.counters.sent
 
     def drain(self, limit: int = 16) -> None:
-        """Answer what has arrived."""
+        """Answer the datagrams that arrived."""
         handle, send = self.listener.handle, self.socket.send
         for buffer, size, source in self.socket.receive(limit):
             now = wall_us()
@@ -52,11 +52,11 @@ class Replica:
                     for burst in handle(bytes(datagram), source, now=now):
                         send(burst)
                         self.bytes_out += sum(map(len, burst.buffers))
-                except Exception as error:  # noqa: BLE001 - no datagram may end the service of all others
+                except Exception as error:  # noqa: BLE001 - no datagram may end the service
                     self.failed(error)
 
     def flush(self) -> None:
-        """Send the replies that were deferred and are ready now."""
+        """Send deferred replies that are ready now."""
         try:
             for burst in self.listener.poll(wall_us()):
                 self.socket.send(burst)
@@ -65,7 +65,7 @@ class Replica:
             self.failed(error)
 
     def failed(self, error: Exception) -> None:
-        """Note an exception that nobody expected."""
+        """Count an unexpected exception, and log it at times."""
         failures["replica"] += 1
         now = monotonic_us()
         if now - self._reported_at >= _REPORT_EVERY_US:
@@ -99,7 +99,7 @@ def run(replica: Replica, *, stop_fd: int = -1, tick: Callable[[], None] | None 
 def _receive(replica: Replica) -> None:
     try:
         replica.drain()
-    except Exception as error:  # noqa: BLE001 - nothing but a signal ends a replica
+    except Exception as error:  # noqa: BLE001 - only a signal ends a replica
         replica.failed(error)
         time.sleep(_PAUSE_SECONDS)
 
@@ -143,7 +143,7 @@ class AsyncReplica(Replica):
         self._arm()
 
     def _arm(self) -> None:
-        """Look at the listener again when it wants that: one timer, set anew only for what is due earlier."""
+        """Poll the listener again when it is due: one timer, replaced only by an earlier one."""
         due = self.listener.next_timeout()
         if due is None or (self._timer is not None and self._timer_at <= due):
             return

@@ -1,4 +1,4 @@
-"""Socket options of the UDP driver: what Linux offers beyond the portable set, tried once, never required.
+"""Socket options of the UDP driver: Linux extensions, tried once, never required.
 
 Numbers are those of the Linux headers (`linux/udp.h`, `linux/in.h`, `linux/in6.h`), which the socket module of
 Python 3.11 does not name; on other systems none of them is tried.
@@ -27,7 +27,7 @@ PMTUDISC_PROBE = 3  # never fragment, and trust the interface's MTU, not the cac
 
 
 def try_option(sock: socket.socket, level: int, option: int, value: int) -> bool:
-    """Set a Linux option; return whether it holds now."""
+    """Set a Linux option; return True when it is set now."""
     if not LINUX:
         return False
     try:
@@ -38,9 +38,9 @@ def try_option(sock: socket.socket, level: int, option: int, value: int) -> bool
 
 
 def can_segment(sock: socket.socket) -> bool:
-    """Return whether `sendmsg` understands UDP_SEGMENT.
+    """Return True when `sendmsg` knows UDP_SEGMENT.
 
-    A kernel without it would ignore the ancillary data and send the whole burst as one datagram, so ask first.
+    A kernel without it would ignore the ancillary data and send the whole burst as one datagram.
     """
     if not LINUX:
         return False
@@ -52,12 +52,12 @@ def can_segment(sock: socket.socket) -> bool:
 
 
 def can_coalesce(sock: socket.socket) -> bool:
-    """Ask for coalesced receives (UDP_GRO); return whether the kernel gives them."""
+    """Enable coalesced receives (UDP_GRO); return True when the kernel has them."""
     return try_option(sock, SOL_UDP, UDP_GRO, 1)
 
 
 def cookie(sock: socket.socket) -> bytes:
-    """What the kernel calls this socket as long as it runs, eight bytes; empty where it has no such name."""
+    """Return the kernel's name for this socket, eight bytes; empty where it has none."""
     if not LINUX:
         return b""
     try:
@@ -67,7 +67,7 @@ def cookie(sock: socket.socket) -> bytes:
 
 
 def set_buffers(sock: socket.socket, receive_bytes: int, send_bytes: int) -> None:
-    """Size the kernel's buffers: past the system's maximum where privileged, else as far as it lets us."""
+    """Set the sizes of the kernel's buffers: above the system's maximum where privileged, else up to it."""
     if not try_option(sock, socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_bytes):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     if not try_option(sock, socket.SOL_SOCKET, SO_SNDBUFFORCE, send_bytes):
@@ -75,7 +75,7 @@ def set_buffers(sock: socket.socket, receive_bytes: int, send_bytes: int) -> Non
 
 
 def never_fragment(sock: socket.socket) -> None:
-    """Send every datagram whole or not at all: too large for the interface is EMSGSIZE, for the path a lost packet.
+    """Send every datagram whole or not at all: EMSGSIZE if too large for the interface, lost if for the path.
 
     An IPv6 socket also sends IPv4 (to mapped addresses), so it gets both options.
     """
@@ -85,7 +85,7 @@ def never_fragment(sock: socket.socket) -> None:
 
 
 def queue_errors(sock: socket.socket) -> None:
-    """Have ICMP errors about any destination queued for `errqueue.drain`, though the socket is not connected."""
+    """Queue ICMP errors about any destination for `errqueue.drain`, though the socket is not connected."""
     try_option(sock, socket.IPPROTO_IP, IP_RECVERR, 1)
     if sock.family == socket.AF_INET6:
         try_option(sock, socket.IPPROTO_IPV6, IPV6_RECVERR, 1)

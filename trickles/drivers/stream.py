@@ -1,4 +1,4 @@
-"""`connect()`: a byte stream over Trickles for asyncio, in the shape of asyncio's readers and writers."""
+"""Byte streams over Trickles for asyncio, in the shape of asyncio's readers and writers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ class Stream:
     # the connection's consumer
 
     def data(self, chunks: list[Buffer]) -> None:
-        """Output bytes in order."""
         self._chunks.extend(chunks)
         self._size += sum(map(len, chunks))
         if self._size > HIGH_WATER:
@@ -48,17 +47,15 @@ class Stream:
         self._arrived.set()
 
     def consumed(self) -> None:
-        """The server took some of the input."""
         self._drained.set()
 
     def ended(self) -> None:
-        """The output is complete."""
         self._ended = True
         self._arrived.set()
         self._drained.set()
 
     def failed(self, reason: str) -> None:
-        """The connection cannot go on; `read` says so after the bytes that did arrive."""
+        """Note a failure, which `read` reports after the bytes that did arrive."""
         self._failure = reason
         self._arrived.set()
         self._drained.set()
@@ -67,13 +64,13 @@ class Stream:
 
     @property
     def readable(self) -> bool:
-        """Whether `read` would not have to wait: there are bytes, or the end, or the connection has failed."""
+        """True when `read` would not wait: there are bytes, or the end, or a failure."""
         return bool(self._chunks) or self._ended or self._failure is not None
 
     async def handshake(self) -> None:
         """Wait until the fleet has answered; ConnectionFailed when it does not.
 
-        Nobody needs to: it is for those who must know before they write. What is written first rides on the handshake.
+        This is optional, for callers that must know before they write. Input written first goes with the handshake.
         """
         while not self._connection.is_established:
             if self._failure is not None:
@@ -82,7 +79,7 @@ class Stream:
             await self._arrived.wait()
 
     async def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes (-1: all until the end), b"" at the end; ConnectionFailed when it cannot go on."""
+        """Read at most `size` bytes (-1: all until the end), b"" at the end; ConnectionFailed when it cannot go on."""
         if size < 0:
             parts = []
             while part := await self.read(HIGH_WATER):
@@ -118,9 +115,9 @@ class Stream:
         self._connection.flush()
 
     async def drain(self) -> None:
-        """Wait until the queue of bytes to the server is short again; ConnectionFailed when they will never get there.
+        """Wait until the queue of bytes to the server is short; ConnectionFailed when they can never be sent.
 
-        What the server does not want any more, because its answer is complete, counts as sent.
+        Bytes that the server does not want any more, because its answer is complete, count as sent.
         """
         while not self._ended and self._connection.waiting_bytes > WRITE_HIGH_WATER:
             if self._failure is not None:
@@ -129,14 +126,14 @@ class Stream:
             await self._drained.wait()
 
     def write_eof(self) -> None:
-        """Nothing more will be written; reading goes on."""
+        """End the input; reading goes on."""
         if not self._wrote_eof:
             self._wrote_eof = True
             self._connection.write_eof()
             self._connection.flush()
 
     def close(self) -> None:
-        """Forget the connection, at once; no server has to know."""
+        """Close the connection at once; no server need be informed."""
         self._wrote_eof = True
         self._connection.close()
         if not self._ended and self._failure is None:
@@ -149,7 +146,7 @@ class Stream:
         self.close()
 
     def statistics(self) -> dict[str, int | str]:
-        """Figures of the transfer; times in microseconds."""
+        """Return statistics of the transfer; times in microseconds."""
         return self._connection.client.statistics()
 
 
@@ -158,13 +155,13 @@ async def connect(
 ) -> Stream:
     """Open a byte stream to a fleet; OSError when a replica's name does not resolve.
 
-    The handshake begins with the next turn of the loop, so that bytes written at once ride on it. With a `dialer` its
-    replicas and configuration are used, and what its earlier connections found out.
+    The handshake begins with the next turn of the loop, and includes bytes written at once. With a `dialer` its
+    replicas and configuration are used, and what its earlier connections learned.
     """
     if dialer is None:
         config = config or ClientConfig()
         if all(is_numeric(host) for host, _ in replicas):
             dialer = Dialer(replicas, config)
-        else:  # a resolver may take its time
+        else:  # a resolver may be slow
             dialer = await asyncio.get_running_loop().run_in_executor(None, Dialer, replicas, config)
     return Stream(dialer)

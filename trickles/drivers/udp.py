@@ -1,4 +1,4 @@
-"""A UDP socket that moves many datagrams per system call; it knows nothing of what they carry."""
+"""UDP sockets that move many datagrams per system call."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from trickles.drivers.errqueue import PathError
 from trickles.drivers.pool import BufferPool
 
 FULL = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM}
-NOT_SEGMENTED = {errno.EIO, errno.EINVAL}  # no checksum offload there, IPsec; a segment too large for older kernels
+NOT_SEGMENTED = {errno.EIO, errno.EINVAL}  # no checksum offload, IPsec, or a segment too large for older kernels
 
 
 class DatagramSender:
-    """The sending half of a non-blocking UDP socket."""
+    """The sending half of a non-blocking UDP socket; `segments`: its kernel knows UDP_SEGMENT."""
 
     __slots__ = ("_counters", "_family", "_sendmsg", "segments")
 
     def __init__(self, sock: socket.socket, counters: SocketCounters, *, segments: bool) -> None:
-        """Send through `sock`; `segments` says that its kernel knows UDP_SEGMENT."""
         self._sendmsg = sock.sendmsg
         self._family = int(sock.family)
         self._counters = counters
@@ -42,8 +41,8 @@ class DatagramSender:
     def send(self, burst: Outgoing) -> int:
         """Send a burst in as few system calls as the kernel allows; return how many datagrams it took.
 
-        The others are lost and counted. Raises ValueError for a destination that is not a numeric address of the
-        socket's family, or a `segment_bytes` below 1.
+        The others are lost and counted. ValueError for a destination that is not a numeric address of the socket's
+        family, or a `segment_bytes` below 1.
         """
         segment_bytes = burst.segment_bytes
         if segment_bytes < 1:
@@ -57,7 +56,7 @@ class DatagramSender:
         return self._send_each(payload, segment_bytes, target)
 
     def send_one(self, datagram: Buffer, destination: Address) -> bool:
-        """Send one datagram; return whether the kernel took it. Raises ValueError as `send` does."""
+        """Send one datagram; return True when the kernel took it. ValueError as `send`."""
         return self._send_datagram(datagram, socket_address(self._family, destination)) == 1
 
     def _send_segmented(self, payload: Buffer, segment_bytes: int, target: SocketAddress) -> int:
@@ -72,14 +71,14 @@ class DatagramSender:
         return sent
 
     def _send_refused(self, payload: Buffer, segment_bytes: int, target: SocketAddress) -> int:
-        """Send what the kernel would not segment; where a full segment goes alone, segmenting was at fault: stop it."""
+        """Send datagrams that the kernel would not segment; if a full one goes alone, stop segmenting."""
         sent = self._send_each(payload, segment_bytes, target)
         if sent and len(payload) > segment_bytes:
             self.segments = False
         return sent
 
     def _send_each(self, payload: Buffer, segment_bytes: int, target: SocketAddress) -> int:
-        """Send one datagram per call, up to the first the kernel refuses: those after it would only cost more calls."""
+        """Send one datagram per call, up to the first that the kernel refuses: later ones would fail too."""
         pieces = cut(payload, segment_bytes)
         for sent, piece in enumerate(pieces):
             code = self._transmit(piece, (), target)
@@ -92,7 +91,7 @@ class DatagramSender:
         return self._account(self._transmit(datagram, (), target), 1)
 
     def _transmit(self, payload: Buffer, ancillary: Ancillary, target: SocketAddress) -> int:
-        """Make the system call; return 0 or an errno. The error may be an earlier send's, told once: so try twice."""
+        """Make the system call and return 0 or an errno; try twice, since the first error may be an earlier send's."""
         code = 0
         for _ in range(2):
             try:
@@ -106,7 +105,7 @@ class DatagramSender:
         return code
 
     def _account(self, code: int, datagrams: int) -> int:
-        """Count what became of `datagrams`; return how many the kernel took: all or none."""
+        """Count `datagrams` by their fate; return how many the kernel took: all or none."""
         counters = self._counters
         if code == 0:
             counters.sent += datagrams
@@ -123,22 +122,22 @@ class DatagramSender:
 Received = tuple[bytes | memoryview, int, Address]
 
 RECEIVE_BYTES = 1 << 16  # no datagram and no coalesced buffer is larger
-COPIED_BYTES = 2048  # a copy this short costs less than a buffer lent
-KEPT_BUFFERS = 64  # 4 MiB at most, for sockets that ever drain such a backlog
-RECEIVE_BUFFER_BYTES = 8 << 20  # what the kernel keeps for us while the process is busy
+COPIED_BYTES = 2048  # a short copy costs less than lending a buffer
+KEPT_BUFFERS = 64  # 4 MiB at most, after such a backlog
+RECEIVE_BUFFER_BYTES = 8 << 20  # kept by the kernel while the process is busy
 SEND_BUFFER_BYTES = 4 << 20  # some 60 full bursts on their way to the wire
 
 
 class BatchSocket:
-    """A UDP socket that moves many datagrams per system call: GSO out, GRO in, plain calls where the kernel lacks them.
+    """A UDP socket that moves many datagrams per system call: GSO out, GRO in, plain calls without them.
 
-    Never blocks, never fragments, and never raises for what the network does. Not for two threads at once.
+    It never blocks, never fragments, and never raises for network errors. One thread at a time may use it.
     """
 
-    __slots__ = ("_ancillary_bytes", "_pool", "_raw", "_sender", "_wide", "address", "counters")
+    __slots__ = ("_ancillary_bytes", "_pool", "_raw", "_sender", "_wide", "address", "counters", "send", "send_one")
 
     def __init__(self, sock: socket.socket, *, offload: bool = True, pool: BufferPool | None = None) -> None:
-        """Take over a bound UDP socket; with `offload` off every datagram has a system call of its own.
+        """Use a bound UDP socket; without `offload` every datagram takes one system call.
 
         Sockets of one thread may share a `pool` of buffers of RECEIVE_BYTES.
         """
@@ -151,6 +150,7 @@ class BatchSocket:
         self._pool = pool or BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
         self.counters = SocketCounters()
         self._sender = DatagramSender(sock, self.counters, segments=offload and sockopts.can_segment(sock))
+        self.send, self.send_one = self._sender.send, self._sender.send_one
 
     @classmethod
     def bind(
@@ -163,10 +163,10 @@ class BatchSocket:
         receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
         send_buffer_bytes: int = SEND_BUFFER_BYTES,
     ) -> Self:
-        """Serve on `host` and `port` (0: any free one); "::" or "" takes IPv4 too. Raises OSError as bind(2) does.
+        """Bind to `host` and `port` (0: any free one); "::" or "" takes IPv4 too. OSError as bind(2) does.
 
-        Several sockets with `reuse_port` share one port; the kernel spreads the flows over them. On a machine with
-        several addresses name one: replies of a wildcard socket leave with the address that routing picks.
+        Sockets with `reuse_port` share one port; the kernel spreads the flows over them. On a machine with several
+        addresses name one: replies of a wildcard socket leave with the address that routing chooses.
         """
         family, target = _resolve(host, port)
         return cls._open(
@@ -183,17 +183,15 @@ class BatchSocket:
         family: int = socket.AF_INET,
         *,
         offload: bool = True,
-        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
-        send_buffer_bytes: int = SEND_BUFFER_BYTES,
         pool: BufferPool | None = None,
     ) -> Self:
         """Open a client's socket on any free port, for any destination; one of AF_INET6 reaches IPv4 too.
 
-        What the network says about its datagrams is queued for `unreachable`. While something is queued the socket
-        polls as readable: call `unreachable` whenever `receive` came back with nothing.
+        ICMP errors about its datagrams are queued for `unreachable`. While one is queued the socket polls as readable:
+        call `unreachable` whenever `receive` returned nothing.
         """
         target = ("::" if family == socket.AF_INET6 else "0.0.0.0", 0)
-        buffers = (receive_buffer_bytes, send_buffer_bytes)
+        buffers = (RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES)
         opened = cls._open(family, target, offload=offload, buffers=buffers, pool=pool)
         sockopts.queue_errors(opened._raw)
         return opened
@@ -224,20 +222,20 @@ class BatchSocket:
 
     @property
     def segments(self) -> bool:
-        """Whether a burst leaves in one system call (GSO); turns False for good when the kernel refuses."""
+        """True when a burst leaves in one system call (GSO); False for good once the kernel refuses."""
         return self._sender.segments
 
     @property
     def identity(self) -> bytes:
-        """Bytes that tell this socket from others: its address, and the name that the kernel has for it."""
+        """Bytes that distinguish this socket: its address, and the kernel's name for it."""
         return repr(self.address).encode() + sockopts.cookie(self._raw)
 
     def fileno(self) -> int:
-        """Return the descriptor to wait on; -1 once closed."""
+        """Return the descriptor; -1 once closed."""
         return self._raw.fileno()
 
     def close(self) -> None:
-        """Give the port back; what is sent later is lost and counted, what is received later is nothing."""
+        """Close the socket; later sends are lost and counted, later receives return nothing."""
         self._raw.close()
 
     def __enter__(self) -> Self:
@@ -247,11 +245,11 @@ class BatchSocket:
         self.close()
 
     def receive(self, limit: int = 64) -> list[Received]:
-        """Drain what is there in at most `limit` system calls; return `(buffer, segment_bytes, source)` for each.
+        """Receive in at most `limit` system calls; return `(buffer, segment_bytes, source)` for each.
 
-        A buffer holds one datagram, or many of one source back to back, all of `segment_bytes` but the last
-        (`batch.cut` parts them); it is never empty, and keeps its bytes for as long as it or a view of it is held.
-        Short ones are `bytes`; whoever keeps a piece of a view for long should copy it, or it pins 64 KiB.
+        A buffer holds one datagram, or many of one source back to back, all of `segment_bytes` but the last (see
+        `batch.cut`); it is never empty, and does not change while it or a view of it is held. Short ones are `bytes`;
+        copy a part of a view to keep it for long, or it pins 64 KiB.
         """
         pool, wide = self._pool, self._wide
         recvmsg_into, ancillary_bytes = self._raw.recvmsg_into, self._ancillary_bytes
@@ -262,7 +260,7 @@ class BatchSocket:
                 size_bytes, ancillary, _, source = recvmsg_into((space,), ancillary_bytes)
             except BlockingIOError:
                 break
-            except OSError:  # the error of an earlier send, told once; the details are in the error queue
+            except OSError:  # the error of an earlier send; the details are in the error queue
                 continue
             if not size_bytes:
                 self.counters.received_empty += 1
@@ -278,25 +276,13 @@ class BatchSocket:
         self.counters.received_buffers += len(received)
         return received
 
-    def send(self, burst: Outgoing) -> int:
-        """Send a burst in as few system calls as the kernel allows; return how many datagrams it took.
-
-        The others are lost and counted. Raises ValueError for a destination that is not a numeric address of the
-        socket's family, or a `segment_bytes` below 1.
-        """
-        return self._sender.send(burst)
-
-    def send_one(self, datagram: Buffer, destination: Address) -> bool:
-        """Send one datagram; return whether the kernel took it. Raises ValueError as `send` does."""
-        return self._sender.send_one(datagram, destination)
-
     def unreachable(self) -> list[Address]:
-        """Drain the error queue; return, once each, the destinations whose machine said that nobody listens there."""
+        """Drain the error queue; return the destinations where nobody listens, each once."""
         refused = (error.destination for error in self.path_errors() if error.errno == errno.ECONNREFUSED)
         return [destination for destination in refused if destination]
 
     def path_errors(self) -> list[PathError]:
-        """Drain the error queue; return all that was in it, paths too narrow for a datagram and their MTU included."""
+        """Drain the error queue; return all errors, paths too narrow for a datagram and their MTU included."""
         return errqueue.drain(self._raw)
 
 

@@ -1,18 +1,18 @@
-"""The clocks and the random sources that drivers hand to the engines.
+"""Clocks and random sources of the drivers, for the engines.
 
-Two kinds of random bytes are asked for, and no byte of one kind ever comes from the source of the other:
+There are two kinds of random bytes, from separate sources:
 
-- secrets (of connections, keys, seeds) by `fresh_secret`: from the system at the moment they are needed;
-- nonces of AES-GCM by a `NoncePool`: they need not be secret, only never come twice under one key. A replica needs one
+- secrets (of connections, keys, seeds) by `fresh_secret`: from the system at the moment of use;
+- nonces of AES-GCM by a `NoncePool`: they need not be secret, but must never repeat under one key. A replica needs one
   for each reply, so they are drawn in blocks.
 
-What is drawn ahead is part of the process's state, and state can be copied: by fork(2), by a snapshot of a machine that
+Blocks drawn ahead are part of the process's state, which can be copied: by fork(2), or by a snapshot of a machine that
 is restored twice. Both copies hold the same keys and would seal different data under the same nonces. Therefore
 
 - a block is dropped in a forked child, and when it is a tenth of a second old;
-- the time in nanoseconds is mixed (by exclusive or) into each nonce as it is given out: copies that use the same place
-  of one block differ, unless they do so in the same nanosecond;
-- the kernel's generator is in a snapshot of a machine too (Linux 5.18 seeds it anew where the hypervisor says so): so
+- the time in nanoseconds is mixed (by exclusive or) into each nonce at its use: copies that use the same place of one
+  block differ, unless they do so in the same nanosecond;
+- a snapshot of a machine has the kernel's generator too (Linux 5.18 reseeds it if the hypervisor signals that): so
   time, process and socket are mixed into each block, and clocks and process into each secret.
 """
 
@@ -26,32 +26,32 @@ from array import array
 from collections.abc import Callable
 from weakref import WeakSet
 
-BLOCK_NONCES = 341  # 4 KiB: what a busy replica uses in some hundredths of a second
-HELD_NS = 100_000_000  # then what an idle one has left of a block is dropped
+BLOCK_NONCES = 341  # 4 KiB: used by a busy replica in some hundredths of a second
+HELD_NS = 100_000_000  # age at which the rest of a block is dropped
 NONCE_BYTES, SHORT_BYTES = 12, 8
 MOST_SECRET_BYTES = 32
 _pack = struct.Struct(">QI").pack
 
 
 def monotonic_us() -> int:
-    """Microseconds that never go back: the client's time."""
+    """Return microseconds that never go back: the client's time."""
     return time.monotonic_ns() // 1000
 
 
 def wall_us() -> int:
-    """Microseconds since 1970: the listener's time."""
+    """Return microseconds since 1970: the listener's time."""
     return time.time_ns() // 1000
 
 
 def fresh_secret(size: int) -> bytes:
-    """`size` bytes, at most 32, that nobody can guess: nothing of them is drawn ahead."""
+    """Return `size` unpredictable bytes, at most 32, none of them drawn ahead."""
     if not 0 < size <= MOST_SECRET_BYTES:
         raise ValueError(f"a secret has 1 to {MOST_SECRET_BYTES} bytes")
     return hashlib.sha256(os.urandom(MOST_SECRET_BYTES) + _here(time.time_ns())).digest()[:size]
 
 
 class NoncePool:
-    """Nonces of 12 bytes, or of their first 8; `identity` is of the socket they are for, `clock` counts nanoseconds."""
+    """Nonces of 12 or 8 bytes; `identity` is the socket's, `clock` counts nanoseconds."""
 
     __slots__ = ("__weakref__", "_clock", "_drawn", "_first", "_identity", "_second", "_until")
 
@@ -62,12 +62,11 @@ class NoncePool:
         _POOLS.add(self)
 
     def forget(self) -> None:
-        """Drop what was drawn ahead."""
         self._first, self._second = array("Q"), array("I")  # of each nonce 8 bytes and 4
         self._drawn = self._until = 0
 
     def __call__(self, size: int) -> bytes:
-        """A nonce of `size` bytes: never the same twice, here or in a copy of this pool."""
+        """Return a nonce of `size` bytes that never repeats, here or in a copy of this pool."""
         now = self._clock()
         if not self._first or not self._drawn <= now < self._until:
             self._draw(now)
@@ -84,12 +83,12 @@ class NoncePool:
 
 def _short(value: int, size: int) -> bytes:
     if size != SHORT_BYTES:
-        raise ValueError(f"a nonce has {SHORT_BYTES} or {NONCE_BYTES} bytes: what is secret is not drawn ahead")
+        raise ValueError(f"a nonce has {SHORT_BYTES} or {NONCE_BYTES} bytes: secrets are not drawn ahead")
     return value.to_bytes(SHORT_BYTES, "big")
 
 
 def _here(now: int) -> bytes:
-    """What tells this process at this moment from its copies, 20 bytes."""
+    """Return 20 bytes that distinguish this process at this moment from its copies."""
     return b"".join(each.to_bytes(8, "big") for each in (now, time.monotonic_ns())) + os.getpid().to_bytes(4, "big")
 
 

@@ -1,4 +1,4 @@
-"""Where a fleet's replicas are: a list, a file that is watched, names in DNS; asked again while a process runs."""
+"""Discovery of a fleet's replicas: a list, a watched file, names in DNS; repeated while a process runs."""
 
 from trickles.drivers.discovery.dns import DnsServers, system_servers
 from trickles.drivers.discovery.sources import AddressRecords, AddressSource, Listed, ReplicaFile, ServiceRecords

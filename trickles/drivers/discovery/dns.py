@@ -1,4 +1,4 @@
-"""Asking a name server for SRV records: over UDP, and over TCP when the answer does not fit."""
+"""A client for SRV records: over UDP, and over TCP when the answer does not fit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PORT = 53
 MOST_SERVERS = 3  # as resolvers do (resolv.conf(5))
 TRIES = 2  # of each server: a datagram may be lost
 TRY_SECONDS = 2.0
-MOST_STRAY = 64  # datagrams that answer something else, before a try is given up
+MOST_STRAY = 64  # datagrams that answer other questions, before a try is given up
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 def system_servers(path: Path = RESOLV_CONF) -> list[Address]:
-    """The name servers that this machine is told to ask; that of the machine itself when none is named."""
+    """Return the name servers of resolv.conf(5); that of the machine itself when there is none."""
     try:
         words = [line.split()[:2] for line in path.read_text("utf-8", "replace").splitlines()]
     except OSError:
@@ -32,14 +32,14 @@ def system_servers(path: Path = RESOLV_CONF) -> list[Address]:
 
 
 class DnsServers:
-    """Name servers, asked one after another until one answers."""
+    """Name servers, asked in turn until one answers."""
 
     def __init__(self, servers: Sequence[Address], *, try_seconds: float = TRY_SECONDS) -> None:
         self._servers = servers
         self._try_seconds = try_seconds
 
     async def services(self, name: str) -> DnsAnswer:
-        """The SRV records of that name; DiscoveryError when no server tells."""
+        """Return the SRV records of that name; DiscoveryError when no server has an answer."""
         problem = "no name server answers"
         for server in [server for _ in range(TRIES) for server in self._servers]:
             number = secrets.randbelow(1 << 16)
@@ -63,7 +63,7 @@ async def _by_udp(server: Address, query: bytes, number: int, name: str) -> DnsA
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        sock.connect(server)  # then the kernel drops what others send; and a port of its own is hard to guess
+        sock.connect(server)  # so the kernel drops datagrams of others; and the port is hard to guess
         await loop.sock_sendall(sock, query)
         for _ in range(MOST_STRAY):
             try:

@@ -1,4 +1,4 @@
-"""DNS messages, as far as finding a service takes them (RFC 1035, RFC 2782, RFC 6891): one question, and its answer."""
+"""DNS messages for SRV records (RFC 1035, RFC 2782, RFC 6891): one question, and its answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trickles.errors import BadPacket
 
 A, CNAME, AAAA, SRV, OPT = 1, 5, 28, 33, 41
 IN = 1
-UDP_BYTES = 1232  # what EDNS promises to take: fits every path (DNS flag day 2020)
+UDP_BYTES = 1232  # offered by EDNS: fits every path (DNS flag day 2020)
 MOST_RECORDS = 512  # more is no fleet
 MOST_JUMPS = 32  # compression pointers in one name
 _HEADER = struct.Struct("!HHHHHH")
@@ -32,7 +32,7 @@ class SrvRecord:
 
 @dataclass(slots=True)
 class DnsAnswer:
-    """What a response says: services of the name that was asked for, and addresses that came along."""
+    """A response: services of the name in the question, and addresses."""
 
     truncated: bool = False
     problem: str | None = None
@@ -41,7 +41,7 @@ class DnsAnswer:
 
 
 def question(number: int, name: str) -> bytes:
-    """A query for the SRV records of `name`; ValueError when that cannot be a name."""
+    """Return a query for the SRV records of `name`; ValueError when that cannot be a name."""
     labels = name.rstrip(".").encode("ascii", "replace").split(b".")
     if (
         not name.isascii()
@@ -55,7 +55,7 @@ def question(number: int, name: str) -> bytes:
 
 
 def parse_untrusted(message: bytes, number: int, name: str) -> DnsAnswer:
-    """The answer to `question(number, name)`; BadPacket when it is to another one, or malformed."""
+    """Parse the answer to `question(number, name)`; BadPacket when it answers another one, or is malformed."""
     try:
         return _parsed(message, number, name.rstrip(".").lower())
     except (struct.error, IndexError, UnicodeDecodeError):
@@ -63,8 +63,8 @@ def parse_untrusted(message: bytes, number: int, name: str) -> DnsAnswer:
 
 
 def _parsed(message: bytes, number: int, name: str) -> DnsAnswer:
-    told, flags, questions, answers, authorities, additional = _HEADER.unpack_from(message)
-    if told != number or not flags & _RESPONSE or questions != 1:
+    found, flags, questions, answers, authorities, additional = _HEADER.unpack_from(message)
+    if found != number or not flags & _RESPONSE or questions != 1:
         raise BadPacket("a DNS message that answers another question")
     asked, at = _name(message, _HEADER.size)
     if asked != name or struct.unpack_from("!HH", message, at) != (SRV, IN):
@@ -100,11 +100,11 @@ def _records(message: bytes, at: int, count: int, name: str) -> DnsAnswer:
 
 
 def _name(message: bytes, at: int) -> tuple[str, int]:
-    """The name there, in lower case, and where what follows it begins."""
-    labels, behind, jumps = list[str](), None, 0
+    """Return the name at that offset, in lower case, and the offset after it."""
+    labels, end, jumps = list[str](), None, 0
     while length := message[at]:
         if length >= 0xC0:
-            behind = behind or at + 2
+            end = end or at + 2
             jumps += 1
             at = (length & 0x3F) << 8 | message[at + 1]
         elif length >= 0x40:
@@ -114,4 +114,4 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
             at += 1 + length
         if jumps > MOST_JUMPS or len(labels) > 127:
             raise BadPacket("a DNS name without end")
-    return ".".join(labels), behind or at + 1
+    return ".".join(labels), end or at + 1

@@ -1,4 +1,4 @@
-"""Names to addresses, by whatever the machine uses for it, without holding up the loop or the end of the process."""
+"""Resolution of names by the system, without blocking the loop or the end of the process."""
 
 from __future__ import annotations
 
@@ -15,26 +15,23 @@ __all__ = ["addresses", "is_numeric"]
 
 
 async def addresses(host: str, port: int) -> list[Address]:
-    """All numeric addresses of a host, each once; DiscoveryError when there is none.
+    """Return all numeric addresses of a host, each once; DiscoveryError when there is none.
 
-    A resolver may take half a minute to fail. Its thread is a daemon: nobody waits for it at the end of the process.
+    A resolver may take half a minute to fail, so its thread is a daemon, which does not delay the end of the process.
     """
     if is_numeric(host):
         return [(host, port)]
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[Address] | OSError | UnicodeError] = loop.create_future()
 
-    def tell(result: list[Address] | OSError | UnicodeError) -> None:
+    def settle(result: list[Address] | OSError | UnicodeError) -> None:
         if not found.done():
             found.set_result(result)
 
     def look_up() -> None:
-        try:
-            result = _looked_up(host, port)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits for ever
-            result = OSError(0, f"{type(error).__name__}: {error}")
+        result = _looked_up(host, port)
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, result)
+            loop.call_soon_threadsafe(settle, result)
 
     threading.Thread(target=look_up, daemon=True, name="resolver").start()
     result = await found
@@ -47,8 +44,8 @@ async def addresses(host: str, port: int) -> list[Address]:
 def _looked_up(host: str, port: int) -> list[Address] | OSError | UnicodeError:
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        return list(dict.fromkeys((str(info[4][0]), port) for info in infos))
     except (OSError, UnicodeError) as error:
         return error
-    except Exception as error:  # noqa: BLE001 - somebody waits for this thread's answer, whatever it is
+    except Exception as error:  # noqa: BLE001 - the caller waits for this thread's answer
         return OSError(None, f"{type(error).__name__}: {error}")
-    return list(dict.fromkeys((str(info[4][0]), port) for info in infos))

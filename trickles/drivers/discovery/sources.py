@@ -1,4 +1,4 @@
-"""Places that name replicas; each says where it has looked when it finds none."""
+"""Sources of replicas' addresses; an error names the source."""
 
 from __future__ import annotations
 
@@ -19,18 +19,15 @@ Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
 
 class AddressSource(Protocol):
-    """Somewhere to ask."""
+    """A source of addresses."""
 
     @property
-    def every(self) -> float:
-        """Seconds after which asking again may bring something new."""
-
-    async def find(self) -> list[Address]:
-        """The replicas it names now, numeric, at least one; DiscoveryError otherwise."""
+    def every(self) -> float: ...  # seconds after which there may be a new answer
+    async def find(self) -> list[Address]: ...  # numeric addresses, at least one; DiscoveryError otherwise
 
 
 class Listed:
-    """Replicas that were named once and for all; of a name the first address counts."""
+    """Replicas listed once and for all; of a name the first address counts."""
 
     every = NEVER
 
@@ -43,9 +40,9 @@ class Listed:
 
 
 class ReplicaFile:
-    """A file of `HOST:PORT` lines; blank ones and those that begin with `#` do not count.
+    """A file of `HOST:PORT` lines; blank lines and those that begin with `#` are ignored.
 
-    It may be replaced or written over at any time; nobody but its owner and its group may be able to.
+    It may be replaced or rewritten at any time, by its owner and its group only.
     """
 
     every = FILE_SECONDS
@@ -57,7 +54,7 @@ class ReplicaFile:
         self._found: list[Address] = []
 
     async def find(self) -> list[Address]:
-        """As the promise of `AddressSource` says; a line that cannot be read spoils the whole file."""
+        """Return the replicas in the file; one malformed line is an error of the whole file."""
         seen = signature(self._path)
         if seen != self._seen:
             self._found, self._seen = await self._read(), seen
@@ -95,7 +92,7 @@ class AddressRecords:
 
 
 class ServiceRecords:
-    """The targets of a name's SRV records (RFC 2782), heavier ones first; those of the best priority alone."""
+    """The targets of a name's SRV records (RFC 2782) with the best priority, heavier ones first."""
 
     def __init__(self, name: str, servers: DnsServers, *, every: float, resolve: Resolve = addresses) -> None:
         self.every = every

@@ -1,4 +1,4 @@
-"""Keeps a list of replicas current: a source that fails keeps what it told last, and recovers by itself."""
+"""A list of replicas kept current: a source that fails keeps its last answer, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from trickles.drivers.discovery.sources import AddressSource
 from trickles.errors import DiscoveryError
 from trickles.wire.kinds import Address
 
-RETRY_SECONDS = 10.0  # after a failure, even where nothing was to be asked again
-MOST_REPLICAS = 256  # of one fleet; what is named beyond is left out
+RETRY_SECONDS = 10.0  # after a failure, even of a source that is asked once
+MOST_REPLICAS = 256  # of one fleet; more are ignored
 
 
 class Discovery:
-    """What all sources name, together, each replica once; `report` is told of trouble, once, and of its end."""
+    """The replicas of all sources, each once; problems and their ends are reported once."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Discovery:
         self._hurry = asyncio.Event()
 
     async def refresh(self) -> list[Address]:
-        """Ask the sources that are due; all replicas known then. DiscoveryError while no source has ever named one."""
+        """Ask the due sources and return all replicas; DiscoveryError while no source has ever named one."""
         news = [
             await self._ask(index, source)
             for index, source in enumerate(self._sources)
@@ -47,7 +47,7 @@ class Discovery:
         return together[:MOST_REPLICAS]
 
     async def keep(self, use: Callable[[list[Address]], None]) -> None:
-        """Tell `use` the replicas whenever sources were asked; for good."""
+        """Call `use` with the replicas whenever sources were asked; this never returns."""
         while True:
             wait = max(min(self._due) - self._clock(), 0.0)
             try:
@@ -61,11 +61,10 @@ class Discovery:
             use(await self.refresh())
 
     def hurry(self) -> None:
-        """Ask all sources again, now."""
         self._hurry.set()
 
     async def _ask(self, index: int, source: AddressSource) -> str | None:
-        """Ask one; what is new to tell."""
+        """Ask one source; return a new report, or None."""
         old = self._problems[index]
         try:
             self._found[index] = await source.find()

@@ -1,4 +1,4 @@
-"""Key files: a fleet's keyring in a directory, a file or the environment, and the public identity that clients pin."""
+"""Key files: a fleet's keyring in a directory, a file or the environment, and its public identity."""
 
 from trickles.drivers.keystore.document import epoch_name, fleet_identity
 from trickles.drivers.keystore.making import Rotation, ephemeral_keyring, init_keystore, rotate_if, rotate_keystore

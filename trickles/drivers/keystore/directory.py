@@ -1,10 +1,10 @@
-"""A keyring as a directory: one file for each epoch, the fleet's public identity, and (where keys are made) its secret.
+"""A keyring as a directory: one file for each epoch, the public identity, and (where keys are made) its secret.
 
     identity.key      raw Ed25519 private key, 32 bytes, mode 0600; only `trickles keys rotate` reads it
-    server.pub        the public identity, one line of text, mode 0644; what clients pin
+    server.pub        the public identity that clients pin, one line of text, mode 0644
     epoch-ID.key      one epoch's document, mode 0600; ID is 8 hex digits, the same as inside
 
-The directory has mode 0700. Other names are passed over. Replicas need the epochs only.
+The directory has mode 0700. Other names are ignored. Replicas need the epochs only.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ Signature = tuple[tuple[str, int, int, int, int, int], ...]
 
 
 def epoch_file(identifier: int) -> str:
-    """The name of an epoch's file."""
+    """Return the name of an epoch's file."""
     return f"epoch-{document.epoch_name(identifier)}.key"
 
 
 def is_key_file(name: str) -> bool:
-    """Whether a file of this name belongs to a keyring."""
+    """Return True when a file of this name belongs to a keyring."""
     return name in (IDENTITY_FILE, PUBLIC_FILE) or _EPOCH_FILE.fullmatch(name) is not None
 
 
 def read_directory(path: Path) -> Keyring:
-    """The keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
+    """Read the keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
     with errors_as(KeyringError, path), opened_directory(path) as inside:
         epochs = read_epochs(path, inside)
         if not epochs:
@@ -58,25 +58,25 @@ def read_directory(path: Path) -> Keyring:
 
 
 def read_epochs(path: Path, inside: int) -> list[Epoch]:
-    """All epochs in the open directory, in no order; KeyringError when one is damaged or open to others."""
+    """Read all epochs in the open directory, in no order; KeyringError when one is damaged or open to others."""
     for _ in range(_TRIES):
         with suppress(FileNotFoundError):
             return _read_epochs(path, inside)
-    raise KeyringError(f"{path} lists an epoch that is not there: is one a link that leads nowhere?")
+    raise KeyringError(f"{path} lists an epoch that does not exist: is one a dangling link?")
 
 
 def check_identity(path: Path, inside: int, identity: bytes) -> None:
-    """KeyringError when the directory has a `server.pub` that is not of this identity: clients would refuse it."""
+    """Raise KeyringError when the directory has a `server.pub` of another identity: clients would refuse it."""
     try:
         data = read_inside(path / PUBLIC_FILE, UNALTERED, inside)
     except FileNotFoundError:
         return
     if parse_server_key(data.decode("utf-8", "replace"), str(path / PUBLIC_FILE)) != identity:
-        raise KeyringError(f"{path / PUBLIC_FILE} is not the identity that certified the epochs beside it")
+        raise KeyringError(f"{path / PUBLIC_FILE} is not the identity that certified the epochs in {path}")
 
 
 def read_inside(path: Path, forbidden: int, inside: int) -> bytes:
-    """As `read_file`, but every error except FileNotFoundError is a KeyringError that names the file."""
+    """Read a file as `read_file` does; every error except FileNotFoundError is a KeyringError that names the file."""
     try:
         return read_file(path, forbidden, inside=inside)
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def read_inside(path: Path, forbidden: int, inside: int) -> bytes:
 
 
 def signature(path: Path) -> Signature:
-    """A value that changes when anything does on which `load_keyring(path)` depends; cheap, and no file is read."""
+    """Return a value that changes with anything that `load_keyring(path)` depends on; cheap, no file is read."""
     try:
         inside = [path / name for name in _key_files(path)] if path.is_dir() else []
         return tuple(_stamp(str(each)) for each in (path, *inside))

@@ -1,4 +1,4 @@
-"""Epochs as text: a JSON object, the same for one epoch's file, for a whole keyring's file and for the environment.
+"""Epochs as a JSON object, the same for one epoch's file, a whole keyring's file and the environment.
 
 {"format": "trickles keyring 1",
  "epochs": [{"id": "8 hex digits", "not_before": microseconds since 1970, "key": "base64 of 32 bytes",
@@ -19,16 +19,16 @@ from trickles.keyring import KEY_BYTES, Epoch, Keyring
 FORMAT = "trickles keyring 1"
 MAX_EPOCHS = 64  # a year of weekly rotation, all kept
 _IDENTIFIER = re.compile("[0-9a-f]{8}")
-_LATEST = 253_402_300_800_000_000  # the year 10000, where calendars end
+_LATEST = 253_402_300_800_000_000  # the year 10000, beyond datetime
 
 
 def epoch_name(identifier: int) -> str:
-    """An epoch's id as people and files name it: 8 hex digits."""
+    """Return an epoch's id as files and logs have it: 8 hex digits."""
     return f"{identifier:08x}"
 
 
 def render(epochs: Iterable[Epoch]) -> bytes:
-    """The document that holds these epochs, secrets and all."""
+    """Return the document of these epochs, with their secrets."""
     rows = [
         {
             "id": epoch_name(epoch.identifier),
@@ -42,9 +42,9 @@ def render(epochs: Iterable[Epoch]) -> bytes:
 
 
 def parse(data: bytes, name: str) -> tuple[Epoch, ...]:
-    """Undo `render`; KeyringError, which names `name` and never what stands in it, when that fails.
+    """Undo `render`; KeyringError, which contains `name` and never secrets, when that fails.
 
-    Each epoch's certificate is checked against its key, so that a damaged file is found here and not by clients.
+    Each epoch's certificate is checked against its key, so that damage is found here and not by clients.
     """
     try:
         document = json.loads(data.decode("ascii"))
@@ -63,7 +63,7 @@ def parse(data: bytes, name: str) -> tuple[Epoch, ...]:
 
 
 def keyring(epochs: Iterable[Epoch], name: str) -> Keyring:
-    """The keyring of these epochs, oldest first; KeyringError when there are none, one twice, or two identities."""
+    """Return the keyring of these epochs, oldest first; KeyringError for none, one twice, or two identities."""
     ordered = tuple(sorted(epochs, key=lambda epoch: (epoch.not_before, epoch.identifier)))
     try:
         ring = Keyring(ordered)
@@ -74,7 +74,7 @@ def keyring(epochs: Iterable[Epoch], name: str) -> Keyring:
 
 
 def fleet_identity(ring: Keyring, name: str = "the keyring") -> bytes:
-    """The Ed25519 public key (32 bytes) that vouches for every epoch; KeyringError when that is not one key."""
+    """Return the Ed25519 public key (32 bytes) that certifies every epoch; KeyringError when there are several."""
     identities = {certified_identity(epoch, name) for epoch in ring.epochs}
     if len(identities) != 1:
         raise KeyringError(f"{name} holds epochs of several fleets")
@@ -82,7 +82,7 @@ def fleet_identity(ring: Keyring, name: str = "the keyring") -> bytes:
 
 
 def certified_identity(epoch: Epoch, name: str) -> bytes:
-    """The identity in the epoch's certificate, all of which is checked; KeyringError when it does not fit the epoch."""
+    """Return the identity in the epoch's certificate; KeyringError when that is invalid or another epoch's."""
     try:
         certificate = verify_certificate_untrusted(epoch.certificate, None)
     except BadPacket:

@@ -1,4 +1,4 @@
-"""Files that hold secrets or decide whom to trust: read only if no other user could have, written all or not at all."""
+"""Files of secrets and trusted keys: read only if no other user could have changed them, written atomically."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pathlib import Path
 from trickles.errors import TricklesError
 
 MAX_FILE_BYTES = 64 * 1024  # a keyring of 64 epochs takes a third of it
-MAX_ENTRIES = 1000  # more is some other directory, given by mistake
-PRIVATE = 0o077  # what others must not have on a secret: anything
-UNALTERED = 0o022  # what others must not have on a public file that is believed: writing
-WORLD_UNALTERED = 0o002  # the same where a group may keep the file together
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not hang its reader
+MAX_ENTRIES = 1000  # more: another directory, given by mistake
+PRIVATE = 0o077  # mode bits forbidden on a secret
+UNALTERED = 0o022  # forbidden on a trusted public file
+WORLD_UNALTERED = 0o002  # the same where a group may maintain the file
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not block its reader
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _TEMPORARY = ".trickles-"
 
 
 class UnsafeFile(Exception):
-    """A file that another user could have read or written, or that is none; the text names the fix."""
+    """A file that another user could have read or written, or that is not a file; the text names the fix."""
 
 
 @contextmanager
 def errors_as(error: type[TricklesError], path: Path, hint: str = "") -> Iterator[None]:
-    """Translate what the system (and then the hint) or `UnsafeFile` says about `path` into one line of `error`."""
+    """Translate OSError (with the hint) and `UnsafeFile` about `path` into one line of `error`."""
     try:
         yield
     except UnsafeFile as exc:
@@ -41,7 +41,7 @@ def errors_as(error: type[TricklesError], path: Path, hint: str = "") -> Iterato
 
 
 def fault(status: os.stat_result, path: Path, forbidden: int) -> str | None:
-    """What is wrong with an open file's owner or mode, with the command that mends it; None when nothing is."""
+    """Return what is wrong with a file's owner or mode, with the command that mends it, or None."""
     quoted, user = shlex.quote(str(path)), os.geteuid()
     if status.st_uid not in (0, user):
         return f"{path} belongs to user {status.st_uid}, who could change it: chown {user} {quoted}"
@@ -56,9 +56,9 @@ def fault(status: os.stat_result, path: Path, forbidden: int) -> str | None:
 
 @contextmanager
 def opened_directory(path: Path, forbidden: int = PRIVATE) -> Iterator[int]:
-    """The descriptor of a directory whose owner and mode are right; UnsafeFile or OSError otherwise.
+    """Yield the descriptor of a directory with the right owner and mode; UnsafeFile or OSError otherwise.
 
-    Symbolic links are followed; what they lead to is what counts, here and in `read_file`.
+    Symbolic links are followed, and their target is checked, here and in `read_file`.
     """
     descriptor = os.open(path, _READ | os.O_DIRECTORY)
     try:
@@ -70,7 +70,7 @@ def opened_directory(path: Path, forbidden: int = PRIVATE) -> Iterator[int]:
 
 
 def read_file(path: Path, forbidden: int, *, inside: int | None = None, most_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """The content of a regular file whose owner and mode are right; UnsafeFile or OSError otherwise.
+    """Return the content of a regular file with the right owner and mode; UnsafeFile or OSError otherwise.
 
     With `inside`, a directory's descriptor, the file is opened there by the last part of `path`.
     """
@@ -82,7 +82,7 @@ def read_file(path: Path, forbidden: int, *, inside: int | None = None, most_byt
 
 
 def read_open_file(descriptor: int, path: Path, forbidden: int, most_bytes: int) -> bytes:
-    """As `read_file`, from a descriptor whose offset is 0."""
+    """Read as `read_file` does, from a descriptor at offset 0."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise UnsafeFile(f"{path} is not a regular file")
@@ -91,12 +91,12 @@ def read_open_file(descriptor: int, path: Path, forbidden: int, most_bytes: int)
     with open(descriptor, "rb", closefd=False) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
-        raise UnsafeFile(f"{path} is larger than {most_bytes} bytes: it is not what it should be")
+        raise UnsafeFile(f"{path} is larger than {most_bytes} bytes, too large for such a file")
     return data
 
 
 def signature(path: Path) -> object:
-    """What changes when the file at that path, or what may be done with it, does; never raises."""
+    """Return a value that changes with the file at that path, its owner or mode; never raises."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -105,7 +105,7 @@ def signature(path: Path) -> object:
 
 
 def write_file(name: str, data: bytes, mode: int, *, inside: int) -> None:
-    """Put `data` under `name` in the open directory `inside`, all or not at all; on disk when this returns."""
+    """Write a file in the open directory `inside` atomically; it is on disk when this returns."""
     temporary = f"{_TEMPORARY}{secrets.token_hex(8)}"
     try:
         _fill(os.open(temporary, _CREATE, 0o600, dir_fd=inside), data, mode)
@@ -118,18 +118,18 @@ def write_file(name: str, data: bytes, mode: int, *, inside: int) -> None:
 
 
 def sweep(inside: int) -> None:
-    """Remove what a writer that died left behind; the caller keeps other writers out."""
+    """Remove temporary files of writers that died; the caller keeps other writers out."""
     for name in names(inside):
         if name.startswith(_TEMPORARY):
             os.unlink(name, dir_fd=inside)
 
 
-def names(directory: Path | int, most: int = MAX_ENTRIES) -> list[str]:
-    """What a directory, or the open one of that descriptor, lists; UnsafeFile when that is more than `most`."""
+def names(directory: Path | int) -> list[str]:
+    """Return the names in a directory, or an open one; UnsafeFile when there are more than MAX_ENTRIES."""
     with os.scandir(directory) as entries:
-        found = [entry.name for entry in islice(entries, most + 1)]
-    if len(found) > most:
-        raise UnsafeFile(f"a directory of more than {most} files holds no keys")
+        found = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
+    if len(found) > MAX_ENTRIES:
+        raise UnsafeFile(f"a directory of more than {MAX_ENTRIES} files holds no keys")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Making keys: a fleet's first ones, the next epoch, and ones that live only as long as a single process."""
+"""Creation of keys: a fleet's first ones, the next epoch, and ephemeral ones of a single process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trickles.handshake import certify, identity_public
 from trickles.keyring import KEY_BYTES, Epoch, Keyring, with_epoch
 from trickles.limits import SECOND
 
-DEFAULT_DELAY = 300 * SECOND  # replicas look every second, but what copies files to their machines may take minutes
+DEFAULT_DELAY = 300 * SECOND  # replicas check every second, but copying files to their machines may take minutes
 DEFAULT_KEEP = 3
 MAX_KEEP = 32
 MAX_DELAY = 3652 * 86_400 * SECOND  # ten years
@@ -36,7 +36,7 @@ MAX_DELAY = 3652 * 86_400 * SECOND  # ten years
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did: the keyring after it, the epoch that is new, and the ids of those dropped."""
+    """The result of a rotation: the new keyring, the new epoch, and the ids of dropped ones."""
 
     keyring: Keyring
     fresh: Epoch
@@ -44,7 +44,7 @@ class Rotation:
 
 
 def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comment: str = "") -> Keyring:
-    """Make a directory (or use an empty one) with a new identity and a first epoch; KeyringError if it holds keys."""
+    """Make a directory (or use an empty one) with a new identity and a first epoch; KeyringError if it has keys."""
     directory = Path(path)
     server_key_text(bytes(KEY_BYTES), comment)  # a bad comment is refused before anything is made
     with errors_as(KeyringError, directory):
@@ -65,9 +65,9 @@ def rotate_keystore(
 ) -> Rotation:
     """Add an epoch that is in force `delay` microseconds from now, and drop all but the `keep` newest.
 
-    The delay gives every replica time to read the new epoch before another one seals with it. The epoch in force is
-    never dropped. What was sealed under a dropped one is refused from then on. KeyringError when the directory
-    cannot be used, or lacks the identity's secret.
+    The delay lets every replica read the new epoch before another one seals with it. The epoch in force is never
+    dropped. Values sealed under a dropped one are refused from then on. KeyringError when the directory cannot be
+    used, or lacks the identity's secret.
     """
     done = rotate_if(lambda _ring, _now: True, path, now=now, delay=delay, keep=keep)
     assert done is not None
@@ -109,20 +109,20 @@ def rotate_if(
 
 
 def pruned(ring: Keyring, *, keep: int, now: int) -> Keyring:
-    """The keyring with its `keep` newest epochs, and the one in force at `now` if that is not among them."""
+    """Return the keyring with its `keep` newest epochs, and the one in force at `now`."""
     in_force = ring.newest(now)
     newest = ring.epochs[-keep:]
     return Keyring(newest if in_force in newest else (in_force, *newest))
 
 
 def ephemeral_keyring(*, replicas: int = 1, now: int | None = None) -> Keyring:
-    """A keyring that dies with the process, its identity too; KeyringError, naming the fix, for several replicas.
+    """Return a keyring with an identity that ends with the process; KeyringError, with the fix, for several replicas.
 
-    Clients that pin or remember identities refuse the next one; it is for trying out and for tests.
+    Clients that pin or remember identities refuse the next one: use it for trials and tests.
     """
     if replicas != 1:
         raise KeyringError(
-            f"{replicas} replicas need one keyring, or none could go on with what another began: "
+            f"{replicas} replicas need one keyring, or none can go on with a transfer of another: "
             "make it with `trickles keys init DIR`, and start them all with --keyring DIR"
         )
     return with_epoch(None, _fresh_epoch(fresh_secret(KEY_BYTES), wall_us() if now is None else now))
@@ -154,7 +154,7 @@ def _write_public(inside: int, identity: bytes, comment: str) -> None:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[int]:
-    """The checked directory's descriptor, while no other process changes the keys in it."""
+    """Yield the checked directory's descriptor, while no other process changes its keys."""
     with opened_directory(directory) as inside:
         fcntl.flock(inside, fcntl.LOCK_EX)
         yield inside

@@ -1,4 +1,4 @@
-"""A fleet's public identity as one line of text: `trickles-ed25519 BASE64 [comment]`, what clients pin."""
+"""A fleet's public identity as one line of text, for clients to pin: `trickles-ed25519 BASE64 [comment]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_COMMENT_CHARACTERS = 200
 
 
 def server_key_text(identity: bytes, comment: str = "") -> str:
-    """The line, without its end, for a public identity of 32 bytes."""
+    """Return the line, without its end, for a public identity of 32 bytes."""
     if len(identity) != IDENTITY_BYTES:
         raise KeyringError(f"an identity has {IDENTITY_BYTES} bytes")
     if not comment.isprintable() or len(comment) > MAX_COMMENT_CHARACTERS:
@@ -24,10 +24,10 @@ def server_key_text(identity: bytes, comment: str = "") -> str:
 
 
 def read_server_key(path_or_text: str | os.PathLike[str]) -> bytes:
-    """The public identity (32 bytes) in a file such as `server.pub`, or in its text given instead of a path.
+    """Return the public identity (32 bytes) in a file such as `server.pub`, or in its text given instead of a path.
 
-    Blank lines and lines that begin with `#` are passed over. KeyringError when there is not exactly one key, and when
-    everybody may write the file.
+    Blank lines and lines that begin with `#` are ignored. KeyringError when there is not exactly one key, and when
+    every user may write the file.
     """
     if isinstance(path_or_text, str) and path_or_text.lstrip().startswith(ALGORITHM):
         return parse_server_key(path_or_text, "the given server key")
@@ -38,7 +38,7 @@ def read_server_key(path_or_text: str | os.PathLike[str]) -> bytes:
 
 
 def write_server_key(path: str | os.PathLike[str], identity: bytes, comment: str = "") -> None:
-    """Write the line to a file that everybody may read; KeyringError when that fails."""
+    """Write the line to a file that every user may read; KeyringError when that fails."""
     target = Path(path)
     line = server_key_text(identity, comment) + "\n"
     with errors_as(KeyringError, target), opened_directory(target.parent, forbidden=0) as inside:
@@ -46,7 +46,7 @@ def write_server_key(path: str | os.PathLike[str], identity: bytes, comment: str
 
 
 def parse_server_key(text: str, name: str) -> bytes:
-    """The one key in `text`; KeyringError, which names `name`, when there is none or more than one."""
+    """Return the one key in `text`; KeyringError, which contains `name`, when there is none or more than one."""
     lines = [line.strip() for line in text.splitlines()]
     keys = [line for line in lines if line and not line.startswith("#")]
     if len(keys) > 1:
@@ -61,7 +61,7 @@ def parse_server_key(text: str, name: str) -> bytes:
 
 
 def decode_key(algorithm: str, encoded: str) -> bytes | None:
-    """The 32 bytes that two fields of text stand for; None when they stand for none."""
+    """Return the 32 bytes of two fields of text; None for invalid ones."""
     try:
         identity = base64.b64decode(encoded, validate=True)
     except ValueError:

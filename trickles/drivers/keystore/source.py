@@ -1,4 +1,4 @@
-"""Where a process has its keyring from: a directory, one file, or the environment; and whether it has changed there."""
+"""Source of a process's keyring: a directory, one file, or the environment; and changes of it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
 VARIABLE = "TRICKLES_KEYRING"
-_NONE = f"no keyring given: make one with `trickles keys init DIR`, then say --keyring DIR or set {VARIABLE}"
+_NONE = f"no keyring given: make one with `trickles keys init DIR`, then give --keyring DIR or set {VARIABLE}"
 _LOGGER = logging.getLogger("trickles.keyring")
 
 
 def load_keyring(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> Keyring:
-    """The keyring in the directory or file `path`; without one, in the environment variable TRICKLES_KEYRING.
+    """Load the keyring in the directory or file `path`; without one, in the environment variable TRICKLES_KEYRING.
 
-    A directory is as `trickles keys init` makes it; a file is what `trickles keys export --output` writes; the variable
-    holds that file's content in base64, as `trickles keys export` prints it. KeyringError, whose text names the fix,
-    when it is missing, damaged, of another user, or readable or writable by others.
+    A directory is made by `trickles keys init`, a file by `trickles keys export --output`; the variable holds that
+    file's content in base64, as `trickles keys export` prints it. KeyringError, whose text names the fix, when it is
+    missing, damaged, of another user, or readable or writable by others.
     """
     if path is None:
         return _from_environment(environ)
@@ -38,10 +38,10 @@ def load_keyring(path: str | os.PathLike[str] | None = None, *, environ: Mapping
 
 
 class KeyringSource:
-    """A keyring and where it comes from; `changed` is cheap enough to be asked every second.
+    """A keyring and its place; `changed` is cheap enough for every second.
 
-    `keyring` is the last good one; `problem` says why what is there now cannot be used, None when it can. A new problem
-    is also told to `report`, once.
+    `keyring` is the last valid one; `problem` says why the present one cannot be used, or is None. A new problem is
+    reported once.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class KeyringSource:
     ) -> None:
         self._path = None if path is None else Path(path)
         self._report = report
-        self._seen = self._signature()  # before reading: what changes meanwhile is seen the next time
+        self._seen = self._signature()  # before reading: later changes are seen next time
         self.problem: str | None = None
         self.keyring = load_keyring(path, environ=environ)
 
     def changed(self) -> Keyring | None:
-        """The new keyring when there is one since the last call, else None; never raises for what it finds."""
+        """Return the new keyring if there is one since the last call, else None; problems are reported, not raised."""
         seen = self._signature()
         if self._path is None or (seen == self._seen and self.problem is None):
             return None
@@ -84,14 +84,14 @@ class KeyringSource:
 
 
 def save_keyring(ring: Keyring, path: str | os.PathLike[str]) -> None:
-    """Write one file, of mode 0600, that `load_keyring` reads; KeyringError when that fails."""
+    """Write one file, with mode 0600, that `load_keyring` reads; KeyringError when that fails."""
     target = Path(path)
     with errors_as(KeyringError, target), opened_directory(target.parent, forbidden=0) as inside:
         write_file(target.name, document.render(ring.epochs), 0o600, inside=inside)
 
 
 def keyring_text(ring: Keyring) -> str:
-    """The value for TRICKLES_KEYRING that `load_keyring` reads: secrets, on one line."""
+    """Return the value for TRICKLES_KEYRING that `load_keyring` reads: secrets, on one line."""
     return base64.b64encode(document.render(ring.epochs)).decode()
 
 

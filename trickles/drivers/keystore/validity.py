@@ -1,12 +1,12 @@
-"""How long a keyring's certificates last, when to rotate, and what to say before they end.
+"""Validity of a keyring's certificates: when they end, when to rotate, and warnings before.
 
-A certificate is good for CERTIFICATE_LIFE (30 days) from its epoch's start; a rotation every ROTATE_EVERY (7 days)
-keeps at least 23 days in hand. Warnings begin 14 days (WARN_BEFORE) ahead: two rotations have not come by then.
+A certificate is valid for CERTIFICATE_LIFE (30 days) from its epoch's start; a rotation every ROTATE_EVERY (7 days)
+leaves at least 23 days. Warnings begin 14 days (WARN_BEFORE) ahead: two rotations have been missed by then.
 
-Clocks are set. One that was ahead when an epoch was made leaves a certificate that begins in the future, and until then
-all clients refuse the fleet; one that goes ahead lets all certificates end. Then no certificate `serves_now`, and the
-next epoch is due at once, in force at once. The epoch that begins in the future stays in the keyring until its time:
-clients that met it while the clocks were wrong remember its start, and refuse older ones from then on (`check_fresh`).
+Clocks may be wrong. One that was ahead when an epoch was made leaves a certificate that begins in the future, and until
+then all clients refuse the fleet; one that is ahead now lets all certificates end. Then no certificate `serves_now`,
+and the next epoch is due at once, in force at once. The epoch that begins in the future stays in the keyring: clients
+that saw it while the clocks were wrong remember its start, and refuse older ones from then on (`check_fresh`).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from trickles.wire.hello import parse_certificate_untrusted
 
 WARN_BEFORE = 14 * DAY
 REMIND_EVERY = DAY
-START_SLACK = 60 * SECOND  # a start so far ahead is no trouble: clients allow for CLOCK_TOLERANCE, an hour
-_LATEST = timedelta(days=2_900_000)  # the year 9909: certificates of tests last longer than calendars
+START_SLACK = 60 * SECOND  # a start so little ahead is accepted: clients allow for CLOCK_TOLERANCE, an hour
+_LATEST = timedelta(days=2_900_000)  # the year 9909: certificates of tests last longer than datetime can say
 _WHERE = "where the fleet's identity.key is kept"
 ROTATE, ROTATE_NOW = f"`trickles keys rotate` {_WHERE}", f"`trickles keys rotate --not-before 0` {_WHERE}"
 _LOGGER = logging.getLogger("trickles.keyring")
 
 
 def ends(epoch: Epoch) -> int:
-    """When the epoch's certificate ends, in microseconds since 1970."""
+    """Return when the epoch's certificate ends, in microseconds since 1970."""
     return parse_certificate_untrusted(epoch.certificate).not_after
 
 
 def covered_until(ring: Keyring, now: int) -> int:
-    """Until when clients get a certificate that is good, if nothing is added to the keyring."""
+    """Return until when clients get a valid certificate, if nothing is added to the keyring."""
     in_force = ring.newest(now)
     until = ends(in_force)
     for epoch in sorted(ring.epochs, key=lambda each: (each.not_before, each.identifier)):
@@ -49,15 +49,15 @@ def covered_until(ring: Keyring, now: int) -> int:
 
 
 def serves_now(ring: Keyring, now: int) -> bool:
-    """Whether the epoch in force has begun, and its certificate has not ended."""
+    """Return True when the epoch in force has begun, and its certificate has not ended."""
     epoch = ring.newest(now)
     return epoch.not_before <= now + START_SLACK and now <= ends(epoch)
 
 
 def is_due(ring: Keyring, now: int) -> bool:
-    """Whether it is time to rotate: no epoch began in the last ROTATE_EVERY, and none will in the next.
+    """Return True when it is time to rotate: no epoch began in the last ROTATE_EVERY, and none will in the next.
 
-    One that begins later than that may have been made when the clock was wrong. Due at once when none `serves_now`.
+    An epoch that begins later may have been made with a wrong clock. Due at once when none `serves_now`.
     """
     return not serves_now(ring, now) or not any(
         now - ROTATE_EVERY < epoch.not_before <= now + ROTATE_EVERY for epoch in ring.epochs
@@ -65,13 +65,13 @@ def is_due(ring: Keyring, now: int) -> bool:
 
 
 def warning(ring: Keyring, now: int) -> str | None:
-    """What people must know about the keyring's certificates, and the command that mends it; None for nothing."""
+    """Return a warning about the keyring's certificates, with the command that mends it, or None."""
     epoch = ring.newest(now)
     return warning_of(epoch_name(epoch.identifier), epoch.not_before, covered_until(ring, now), now)
 
 
 def warning_of(epoch: str, begins: int, until: int, now: int) -> str | None:
-    """The same of the epoch in force, which begins then, when clients get a good certificate until then."""
+    """Return that warning for an epoch in force that begins at `begins`, with valid certificates until `until`."""
     if now + START_SLACK < begins:
         return (
             f"the certificate of epoch {epoch} begins {date(begins)}, and clients refuse this fleet until then: "
@@ -86,18 +86,18 @@ def warning_of(epoch: str, begins: int, until: int, now: int) -> str | None:
 
 
 def kind_of(text: str | None) -> str | None:
-    """A warning without the days that are left: the same for as long as it is one trouble."""
+    """Return a warning without the count of days: the same text for the duration of one problem."""
     return None if text is None else re.sub(r" in \d+ days", "", text)
 
 
 def date(moment: int) -> str:
-    """A time in microseconds since 1970, for people."""
+    """Return a time in microseconds since 1970 as text."""
     since = min(timedelta(microseconds=moment), _LATEST)
     return f"{datetime.fromtimestamp(0, UTC) + since:%Y-%m-%d %H:%M:%S}Z"
 
 
 class Reminder:
-    """When a text is to be said: at once if it is another than before, then every REMIND_EVERY while it stands.
+    """Times of a repeated warning: at once if it is new, then every REMIND_EVERY while it lasts.
 
     A clock that is set back delays nothing.
     """
@@ -107,7 +107,7 @@ class Reminder:
         self._kind: str | None = None
 
     def is_due(self, kind: str | None, now: int) -> bool:
-        """Whether to say the text of that kind now; None for none."""
+        """Return True when a warning of that kind is due now; None means no warning."""
         known, self._kind = self._kind, kind
         if kind is None or (kind == known and self._said_at <= now < self._said_at + REMIND_EVERY):
             return False
@@ -116,9 +116,9 @@ class Reminder:
 
 
 class KeyWatch:
-    """The keys of a running replica: `look`, called about every second, takes new ones and warns before they end.
+    """The keys of a running replica: `look`, called every second, loads new ones and warns before they end.
 
-    `replace` is given a keyring that has changed. A warning is logged at once and then daily.
+    `replace` gets a changed keyring. A warning is logged at once and then daily.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class KeyWatch:
         self._reminder = Reminder()
 
     def look(self) -> None:
-        """See whether there are new keys, and whether those in use are about to end."""
+        """Check for new keys, and for certificates that are about to end."""
         fresh, now = self._source.changed(), self._clock()
         if fresh is not None:
             self._replace(fresh)
@@ -145,7 +145,7 @@ class KeyWatch:
             self._report(str(text))
 
     def figures(self) -> dict[str, object]:
-        """What others may know: the epoch in force, and when clients get a good certificate, in seconds since 1970."""
+        """Return public figures: the epoch in force, and until when certificates are valid, in seconds since 1970."""
         ring, now = self._source.keyring, self._clock()
         epoch, until = ring.newest(now), covered_until(ring, now)
         begins = {"certificate_begins": epoch.not_before // SECOND, "certificate_ends": until // SECOND}

@@ -1,4 +1,4 @@
-"""Files that one reading has open: few at a time, whatever the number of logs is."""
+"""Descriptors of one read: few at a time, whatever the number of logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_OPEN = 8
 
 
 class Descriptors:
-    """Opens logs as they are asked for, and closes the one that was opened first when there are too many."""
+    """A cache of open logs, of which the oldest is closed when there are too many."""
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
@@ -21,7 +21,7 @@ class Descriptors:
         self._open.clear()
 
     def of(self, path: str) -> int:
-        """A descriptor of that file, good until the next call; OSError for what is not a regular file."""
+        """Return a descriptor of that file, valid until the next call; OSError for anything but a regular file."""
         descriptor = self._open.get(path)
         if descriptor is None:
             if len(self._open) >= MOST_OPEN:

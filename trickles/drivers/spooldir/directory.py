@@ -18,23 +18,23 @@ from trickles.drivers.spooldir.uploads import LOOK_RECORDS, Scratch, SpooledUplo
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
-MOST_UPLOADS = 4096  # of which the places of pieces are known, however few
+MOST_UPLOADS = 4096  # with known places of pieces
 NO_STORE = b""
 SMALL_BYTES = 256
-SWEPT_FOLDERS = 8  # a second: all of them in half a minute, none of it for long
+SWEPT_FOLDERS = 8  # in each second: all of them in half a minute
 MANY_PIECES = 64  # in one reading
-PIECE_RECORDS = 32  # that are read with each piece that comes, while a look was cut short
-SWEPT_RECORDS = 8192  # that are read with each sweep, for all whose look was cut short: some ms in each second
+PIECE_RECORDS = 32  # read with each new piece, while a look was cut short
+SWEPT_RECORDS = 8192  # read with each sweep, for all whose look was cut short: some ms in each second
 _FORGET_EVERY = 1024  # pieces and commits
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT}  # the log is as it was
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT}  # the log is unchanged
 DEFAULT_BOUNDS = SpoolBounds()
 
 
 class SpoolDirectory:
     """Input of connections in files of mode 0600, in a directory of mode 0700 that is made when it is not there.
 
-    SpoolError when the directory cannot be used or is open to others. Call `sweep` now and then, from any replica. Any
-    thread may call.
+    SpoolError when the directory cannot be used or is open to others. Call `sweep` now and then, from any replica.
+    Methods are thread-safe.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SpoolDirectory:
         self._lock = threading.Lock()
         self._scratch = Scratch()
         self._store = NO_STORE
-        self._uploads: dict[bytes, SpooledUpload] = {}  # the one that was used last comes last
+        self._uploads: dict[bytes, SpooledUpload] = {}  # the latest used last
         self._asked = 0
         self._pid = 0
         self._writer = ""
@@ -62,12 +62,12 @@ class SpoolDirectory:
 
     @property
     def identity(self) -> bytes:
-        """The store's identity; nothing is in it when the directory cannot be read."""
+        """The store's identity; NO_STORE when the directory cannot be read."""
         with self._lock:
             return self._current()
 
     def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes:
-        """Append a piece to a log; SpoolFull when it does not fit, or the disk fails."""
+        """Append a piece to a log; return the store's identity. SpoolFull when it does not fit, or the disk fails."""
         if not len(data) or offset + len(data) > self._bounds.most_bytes:
             raise SpoolFull
         with self._lock:
@@ -78,17 +78,17 @@ class SpoolDirectory:
             return store
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of it is in logs that are there now; InputBusy when more records must be read to know that."""
+        """Return True when logs have all of it now; InputBusy when more records must be read to know that."""
         with self._lock:
             if start >= stop:
                 return True
             return self._current() != NO_STORE and self._upload(owner).holds(start, stop)
 
     def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
-        """Input bytes from `start` on, each piece checked, up to `stop` or to the first that is not there.
+        """Read input from `start` on, each piece checked, up to `stop` or to the first gap.
 
-        InputBusy when more records must be looked at to find them than one reading may. Of many small pieces one is
-        made, for the next reading.
+        InputBusy when more records must be read to find them than one read may. Many small pieces are joined into one
+        for the next read.
         """
         with self._lock:
             if start >= stop or self._current() == NO_STORE:
@@ -100,7 +100,7 @@ class SpoolDirectory:
             return data
 
     def discard(self, owner: bytes, below: int) -> None:
-        """Let the owner's logs go soon, unless there is more in them, or more comes."""
+        """Let the owner's logs expire soon, unless they have more input, or get more."""
         with self._lock:
             upload = self._uploads.get(owner)
             if upload is None or upload.extents.stop > below:
@@ -115,23 +115,23 @@ class SpoolDirectory:
                     os.utime(path, (then, then))
 
     def sweep(self, folders: int = FOLDERS) -> int:
-        """Remove the input of connections that have not sent any for long; how many logs it were.
+        """Remove the input of connections that have sent none for long; return how many logs were removed.
 
-        With fewer than all 256 `folders` it is a part of that, each time the next one.
+        With fewer than all 256 `folders` each call sweeps the next ones.
         """
         with self._lock:
             self._look_on()
             return self._keeper.visit(folders) if folders < FOLDERS else self._keeper.visit_all()
 
     def _look_on(self) -> None:
-        """Go on where looks were cut short, for some milliseconds."""
+        """Continue looks that were cut short, for some milliseconds."""
         left = SWEPT_RECORDS
         for upload in list(self._uploads.values()):
             if upload.is_behind and left > 0:
                 left -= upload.look(left)
 
     def _write(self, upload: SpooledUpload, host: str, offset: int, data: Buffer) -> None:
-        if upload.extents.has(offset, len(data)):  # it was repeated; should it be lost, a reading will find that out
+        if upload.extents.has(offset, len(data)):  # a repeat; if it was lost, a read will notice
             return
         if upload.is_behind:
             upload.look(PIECE_RECORDS)
@@ -161,9 +161,9 @@ class SpoolDirectory:
             return append(path, upload.seal, offset, data, most_bytes)
 
     def _join(self, upload: SpooledUpload, start: int, data: bytes) -> None:
-        """Write again, as one, what was read from many small pieces: so each of them is read once.
+        """Write again, as one piece, what was read from many small ones, so that each is read once.
 
-        It takes no more space than they do, and is not refused for want of it.
+        It takes no more space than they do, and is not refused for lack of space.
         """
         host = upload.host_at(start)
         with suppress(OSError, SpoolFull):
@@ -176,13 +176,13 @@ class SpoolDirectory:
                 self._keeper.tally.add(upload.folder, host, len(piece), 1 if fresh and not at else 0)
 
     def _own_writer(self) -> str:
-        """What names this process's logs: a process that was forked from another has a name of its own."""
+        """Return the name of this process's logs; a forked process has its own."""
         if self._pid != os.getpid():
             self._pid, self._writer = os.getpid(), os.urandom(8).hex()
         return self._writer
 
     def _current(self) -> bytes:
-        """The store's identity; with another one, nothing is known of where anything is."""
+        """Return the store's identity; a new one clears all knowledge of places."""
         store = self._identity.current()
         if store != self._store:
             self._store = store
@@ -199,9 +199,9 @@ class SpoolDirectory:
         return upload
 
     def _forget_some(self) -> None:
-        """Keep those used last, as many as are within the bounds, and an eighth less; the last one in any case.
+        """Keep the latest used uploads within the bounds, less an eighth, and at least one.
 
-        Else each new upload would find one too many, and all would be counted for each.
+        Otherwise each new upload would exceed the bound by one, and all would be counted for each.
         """
         uploads, known = self._uploads, sum(upload.extents.count for upload in self._uploads.values())
         most = MOST_UPLOADS - MOST_UPLOADS // 8 if len(uploads) > MOST_UPLOADS else MOST_UPLOADS

@@ -1,13 +1,13 @@
-"""Where the pieces of one connection's input are: in any order, overlaps, several logs; a hole stays a hole.
+"""The places of one connection's pieces: in any order, with overlaps and holes, in several logs.
 
 Pieces are kept by the 64 KiB of the input in which they begin (a stretch), each as one integer (50 bytes), and none
 lies within another: so those that begin later end later, and the one that reaches furthest over an offset is the last
-that begins at it or before. A piece is shorter than 64 KiB, so what covers an offset begins in its stretch or in the
+that begins at or before it. A piece is shorter than 64 KiB, so a piece over an offset begins in its stretch or in the
 one before.
 
-Beside them stands what they cover, as merged ranges in each stretch with holes and as ranges of whole stretches: how
-far one can read is found in two or three steps, wherever one begins and however many pieces there are. (The end of one
-reading, kept for the next, did that for an honest client; two commits far apart threw it away in turn.)
+The covered bytes are kept too, as merged ranges in each stretch with holes and as ranges of whole stretches: the end of
+readable input is found in two or three steps, from any offset and with any number of pieces. (A cached end of the last
+read served an honest client only; two commits far apart replaced each other's.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trickles.ranges import RangeSet
 _STRETCH_BITS = 16
 _STRETCH_BYTES = 1 << _STRETCH_BITS
 _BELOW = _STRETCH_BYTES - 1
-_START, _LENGTH, _POSITION = 80, 64, 48  # where in the integer they begin: 16 bits each, the log's number 48 bits above
+_START, _LENGTH, _POSITION = 80, 64, 48  # bit positions: 16 bits each, the log's number at bit 48 above
 _MOST_POSITION = (1 << _POSITION) - 1
 
 
@@ -30,13 +30,13 @@ class Extents:
 
     def __init__(self) -> None:
         self._stretches: dict[int, list[int]] = {}
-        self._parts: dict[int, RangeSet] = {}  # what is covered of a stretch that has holes
+        self._parts: dict[int, RangeSet] = {}  # covered bytes of a stretch with holes
         self._whole = RangeSet()  # numbers of stretches without
-        self.count = 0  # of pieces, and of ranges in stretches that have holes
+        self.count = 0  # of pieces, and of ranges in stretches with holes
         self.stop = 0
 
     def add(self, record: Record, log: int) -> None:
-        """Note a record of log number `log`; those within it go, and one within another is nothing."""
+        """Add a record of log number `log`; records within it are dropped, and one within another is ignored."""
         start, stop, position = record
         number, low = start >> _STRETCH_BITS, start & _BELOW
         values = self._stretches.setdefault(number, [])
@@ -57,11 +57,11 @@ class Extents:
             self._cover(number + 1, 0, stop & _BELOW)
 
     def has(self, start: int, size: int) -> bool:
-        """True when all of those bytes are in records that are known."""
+        """Return True when records have all of those bytes."""
         return self.reach(start, start + size) >= start + size
 
     def reach(self, start: int, stop: int) -> int:
-        """Where the first hole above `start` begins, or `stop`."""
+        """Return where the first hole above `start` begins, or `stop`."""
         reached = self._reach_in_stretch(start)
         if reached > start and not reached & _BELOW:
             number = self._whole.reach(reached >> _STRETCH_BITS)
@@ -69,10 +69,10 @@ class Extents:
         return min(reached, stop)
 
     def covering(self, start: int, stop: int) -> Iterator[tuple[Record, int]]:
-        """Records, each with its log, that together have all bytes from `start` up to `stop` or the first hole."""
+        """Yield records, with their logs, that together have all bytes from `start` to `stop` or the first hole."""
         while start < stop and (found := self._over(start)) is not None:
             stretch, at, values = found
-            while True:  # mostly the next piece begins where this one ends, and stands next in the list
+            while True:  # mostly the next piece begins where this one ends
                 record, log = _unpacked(values[at], stretch)
                 yield record, log
                 start = record.stop
@@ -83,7 +83,7 @@ class Extents:
                     break
 
     def _over(self, offset: int) -> tuple[int, int, list[int]] | None:
-        """Which stretch, and which of its values, has the byte at `offset`."""
+        """Return stretch, index and values of the record with the byte at `offset`."""
         number = offset >> _STRETCH_BITS
         values = self._stretches.get(number, [])
         at = bisect_right(values, (((offset & _BELOW) + 1) << _START) - 1)
@@ -94,7 +94,7 @@ class Extents:
         return (number, at - 1, values) if at and _stop_of(values[at - 1], number) > offset else None
 
     def _stop_before(self, number: int, values: list[int], at: int) -> int:
-        """How far the record before that place reaches, in its stretch or in the one before it."""
+        """Return the end of the record before that place, in its stretch or in the one before it."""
         if at:
             return _stop_of(values[at - 1], number)
         before = self._stretches.get(number - 1)
@@ -121,7 +121,7 @@ class Extents:
 
 
 def _within(values: list[int], at: int, stretch: int, stop: int) -> int:
-    """The place of the first record from place `at` on that ends above `stop`."""
+    """Return the index of the first record from `at` on that ends above `stop`."""
     while at < len(values) and _stop_of(values[at], stretch) <= stop:
         at += 1
     return at

@@ -1,11 +1,11 @@
-"""The identity of a store: 32 random bytes in a file, mixed with which file that is.
+"""The identity of a store: 32 random bytes in a file, hashed with the file's inode and ctime.
 
-Receipts and the tags of pieces hang on it. A copy of the directory, a backup that was put back, another machine's
-directory in its place have another identity, although the random bytes are the same: the file has another inode, or
-was made at another time, which no tool can set (its ctime). What cannot be told apart is a copy of the whole file
-system, as a snapshot of a virtual machine makes. Then missing pieces show by their absence alone.
+Receipts and the tags of pieces depend on it. A copy of the directory, a restored backup or another machine's directory
+in its place have another identity, although the random bytes are the same: the file has another inode or ctime, which
+no tool can set. A copy of the whole file system, as in a snapshot of a virtual machine, cannot be distinguished; then
+missing pieces show only by their absence.
 
-Whoever changes the file's mode, owner or links changes the identity too. That costs the uploads under way a repetition.
+A change of the file's mode, owner or links changes the identity too, and uploads under way are repeated.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from trickles.spool import STORE_BYTES
 FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK
 _NAME = "identity"
 _LOOK_EVERY = 1.0  # seconds: a directory may be replaced under a running process
-_LOOKS, _PAUSE = 100, 0.002  # seconds: what is not whole by then was left by a process that died
+_LOOKS, _PAUSE = 100, 0.002  # seconds: a file still incomplete was left by a process that died
 
 
 class SpoolError(TricklesError):
-    """The directory of a spool cannot be used: missing rights, not a directory, or open to others."""
+    """The directory of a spool cannot be used: missing permissions, not a directory, or open to others."""
 
 
 class Identity:
-    """Looks at the file now and then, and makes it where it is not there."""
+    """The identity file, read now and then, and made where it is missing."""
 
     def __init__(self, root: Path, clock: Callable[[], float]) -> None:
         self._root = root
@@ -43,7 +43,7 @@ class Identity:
         self._looked_at = -_LOOK_EVERY
 
     def current(self) -> bytes:
-        """The store's identity, at most a second old; empty when there is none: the directory cannot be used now."""
+        """Return the identity, at most a second old; empty when the directory cannot be used now."""
         now = self._clock()
         if not 0 <= now - self._looked_at < _LOOK_EVERY:
             self._looked_at = now
@@ -61,8 +61,8 @@ class Identity:
             except FileNotFoundError:
                 self._make()
             else:
-                time.sleep(_PAUSE)  # another process is making it just now
-        self._path.unlink(missing_ok=True)  # or died at it
+                time.sleep(_PAUSE)  # another process is making it
+        self._path.unlink(missing_ok=True)  # or died doing so
         self._make()
         return _read(self._path)
 
@@ -79,7 +79,7 @@ class Identity:
 
 
 def _read(path: Path) -> bytes:
-    """The identity that this file gives; empty while the file is not whole."""
+    """Return the identity of this file; empty while the file is incomplete."""
     descriptor = os.open(path, os.O_RDONLY | FLAGS)
     try:
         status = os.fstat(descriptor)
@@ -97,7 +97,7 @@ def _read(path: Path) -> bytes:
 
 
 def prepare(root: Path) -> None:
-    """Make the directory where it is not there; SpoolError when it cannot be used or is open to others."""
+    """Make the directory if missing; SpoolError when it cannot be used or is open to others."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_directory(root, PRIVATE)
@@ -106,6 +106,6 @@ def prepare(root: Path) -> None:
         raise SpoolError(f"{root} cannot hold a spool: {error.strerror}") from None
     except UnsafePlace as error:
         raise SpoolError(str(error)) from None
-    read_only = os.statvfs(root).f_flag & os.ST_RDONLY  # which may pass: until then nothing is kept
+    read_only = os.statvfs(root).f_flag & os.ST_RDONLY  # which may pass: until then nothing is stored
     if not os.access(root, os.R_OK | os.X_OK | (0 if read_only else os.W_OK)):
         raise SpoolError(f"{root} cannot hold a spool: it cannot be written")

@@ -1,4 +1,4 @@
-"""Which logs lie in the folders: counts them, and removes those that are too old. Strange files are left alone."""
+"""Counts the logs in the folders, and removes old ones. Other files are left alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from trickles.drivers.spooldir.tally import NOTHING, SpoolBounds, Tally, Usage
 from trickles.spool import SpoolFull
 
-LEAST_LOG_BYTES = 4096  # what the smallest file takes
+LEAST_LOG_BYTES = 4096  # of the smallest file
 COUNT_SHARE = 20  # counting while pieces come may take a twentieth of the time
 LEAST_PAUSE = 0.05  # seconds between two folders
 FOLDERS = 256
@@ -22,7 +22,7 @@ _LOG = re.compile(r"[0-9a-f]{2,}\.(?P<host>[0-9a-f]{16})\.[0-9a-f]{16}")
 
 
 class Keeper:
-    """Visits one folder after the other, now and then, and knows what is used up: of late, not to the byte."""
+    """Visits the folders in turn, now and then, and knows the usage approximately."""
 
     def __init__(self, root: str, bounds: SpoolBounds, clock: Callable[[], float]) -> None:
         self._root = root
@@ -33,7 +33,7 @@ class Keeper:
         self.tally = Tally()
 
     def admit(self, folder: str, host: str, byte_count: int, *, fresh: bool) -> None:
-        """SpoolFull when that much more, in a `fresh` log or an old one, is too much; else it counts from now on."""
+        """Count so many more bytes, in a `fresh` log or an old one; SpoolFull when that is too much."""
         self._keep_up()
         bounds, total, own = self._bounds, self.tally.total, self.tally.of(host)
         byte_count = max(byte_count, LEAST_LOG_BYTES) if fresh else byte_count
@@ -49,13 +49,13 @@ class Keeper:
 
     def _keep_up(self) -> None:
         now = self._clock()
-        if now >= self._visit_at or now < self._visit_at - FOLDERS:  # the latter for a clock that was set back
+        if now >= self._visit_at or now < self._visit_at - FOLDERS:  # the latter after the clock was set back
             self.visit(1)
             took = max(self._clock() - now, 0.0)
             self._visit_at = now + max(LEAST_PAUSE, COUNT_SHARE * took)
 
     def visit(self, folders: int) -> int:
-        """Count the next folders, up to the last one, and remove what is old in them; how many logs were removed."""
+        """Count the next folders, up to the last one, and remove old logs in them; return how many were removed."""
         turn = list(islice(self._turn, folders))
         if not turn:
             self._turn = iter(self._begin_round())
@@ -67,7 +67,7 @@ class Keeper:
         return self.visit(FOLDERS)
 
     def _begin_round(self) -> list[str]:
-        """The folders that are there now; those that are not hold nothing any more."""
+        """Return the present folders, and forget the usage of others."""
         there = sorted(name for name in _names(self._root) if _FOLDER.fullmatch(name))
         for gone in set(self.tally.folders).difference(there):
             self.tally.replace(gone, {})

@@ -1,7 +1,7 @@
-"""One log: the pieces of one connection's input as one process wrote them, each with a tag.
+"""A log: the pieces of one connection's input that one process wrote, each with a tag.
 
 A log is a head (16 bytes) and records. A record is offset (8), size (4), tag (16), the piece, and zeros up to 512
-bytes. The head is the tag of no bytes at a place that no piece has: it says whose log it is, and of which store.
+bytes. The head is the tag of no bytes at a place that no piece has: it identifies owner and store.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
 TAG_BYTES = 16
-LEAST_RECORD_BYTES = 512  # so that the places of one-byte pieces take less memory than the pieces take disk
+LEAST_RECORD_BYTES = 512  # so that small pieces take more disk than memory
 MOST_PIECE_BYTES = (1 << 16) - 1
 _PLACE = struct.Struct(">QI")
 _HEADER = struct.Struct(">QI16s")
 _HEADER_BYTES = _HEADER.size
 _NOWHERE = _PLACE.pack((1 << 64) - 1, 0)
-_SMALL_BLOCK, _LARGE_BLOCK = 1 << 14, 1 << 18  # read at once, for headers alone and with the pieces
-
-
+_SMALL_BLOCK, _LARGE_BLOCK = 1 << 14, 1 << 18  # bytes read at once, for headers alone and with the pieces
 FIRST = TAG_BYTES  # where the first record begins
 
 
 class Record(NamedTuple):
-    """Input bytes [start, stop) stand in a log's record that begins at byte `position`."""
+    """A record at byte `position` of a log, with input bytes [start, stop)."""
 
     start: int
     stop: int
@@ -48,17 +46,17 @@ class Seal:
         self.head = self._tag(_NOWHERE, b"")
 
     def header(self, offset: int, data: Buffer) -> bytes:
-        """What precedes a piece in a log."""
+        """Return the header of a piece."""
         place = _PLACE.pack(offset, len(data))
         return place + self._tag(place, data)
 
     def fits(self, place: bytes, tag: Buffer, data: Buffer) -> bool:
-        """True when that piece was written with that tag for that place."""
+        """Return True when that piece was written with that tag at that place."""
         return tag == self._tag(place, data)
 
 
 def append(path: str, seal: Seal, offset: int, data: Buffer, most_bytes: int) -> tuple[Record, int]:
-    """Write one record; it, and where the log now ends. OSError and SpoolFull leave the log as it was."""
+    """Write one record; return it, and the log's new end. OSError and SpoolFull leave the log unchanged."""
     header, size = seal.header(offset, data), len(data)
     parts: list[Buffer] = [header, data]
     if _HEADER_BYTES + size < LEAST_RECORD_BYTES:
@@ -91,9 +89,9 @@ def _write(descriptor: int, parts: list[Buffer], size: int) -> None:
 
 
 def records(descriptor: int, seal: Seal, position: int, *, checked: bool) -> Iterator[tuple[Record, int]]:
-    """The records from `position` on, each with where it ends; `checked`: only to the first whose tag does not fit.
+    """Yield the records from `position` on, each with its end; `checked`: only to the first bad tag.
 
-    At 0 the head comes first: a log of another connection or another store has no records.
+    At 0 the head is checked: a log of another connection or store has no records.
     """
     if not position:
         if os.pread(descriptor, TAG_BYTES, 0) != seal.head:
@@ -123,19 +121,19 @@ def records(descriptor: int, seal: Seal, position: int, *, checked: bool) -> Ite
 
 
 def follows(record: Record, other: Record) -> bool:
-    """True when `record` stands right behind `other` in their log."""
+    """Return True when `record` directly follows `other` in their log."""
     size = _HEADER_BYTES + other.stop - other.start
     return record.position == other.position + (size if size > LEAST_RECORD_BYTES else LEAST_RECORD_BYTES)
 
 
 def span(run: Sequence[Record]) -> int:
-    """How many bytes of their log records take that follow each other."""
+    """Return how many bytes of their log consecutive records take."""
     last = run[-1]
     return last.position + _HEADER_BYTES + last.stop - last.start - run[0].position
 
 
 def pieces(descriptor: int, seal: Seal, run: Sequence[Record], view: memoryview) -> list[Buffer]:
-    """The pieces of records that follow each other, read into a view of their span; OSError when any is not there."""
+    """Return the pieces of consecutive records, read into a view of their span; OSError when one is missing."""
     base, parts = run[0].position, list[Buffer]()
     if os.preadv(descriptor, [view], base) < len(view):
         raise OSError("the log is shorter than it was")
@@ -150,7 +148,7 @@ def pieces(descriptor: int, seal: Seal, run: Sequence[Record], view: memoryview)
 
 
 def open_regular(path: str, flags: int) -> int:
-    """A descriptor of a regular file; OSError for anything else."""
+    """Return a descriptor of a regular file; OSError for anything else."""
     descriptor = os.open(path, flags | FLAGS, 0o600)
     try:
         _regular(descriptor, path)
@@ -162,7 +160,7 @@ def open_regular(path: str, flags: int) -> int:
 
 @contextmanager
 def opened(path: str, flags: int) -> Iterator[int]:
-    """The same, closed in the end."""
+    """Yield the descriptor of `open_regular`, and close it."""
     descriptor = open_regular(path, flags)
     try:
         yield descriptor

@@ -1,8 +1,8 @@
-"""The uploads of which this process knows where their pieces are: soft state, bounded by the count of pieces.
+"""Uploads with known places of their pieces: soft state, bounded by the count of pieces.
 
-What a client can cause by one datagram is bounded: a look at the logs reads what is new in them, and of that no more
-than a number of records, and goes on where it was; a reading has few files open at a time. A log whose end makes no
-sense (a crash has torn it, or somebody has written into it) is not appended to any more: this upload gets another one.
+The work for one datagram is bounded: a look at the logs reads a number of new records, and the next one continues
+there; a read has few files open at a time. A log with an invalid end (torn by a crash, or written to by another
+program) gets no more pieces: this upload gets another one.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from trickles.errors import InputBusy
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
-MOST_LOGS = 256  # of one upload: each replica has one, each address that the client came from
-LOOK_RECORDS = 64  # that are read to find out what one commit or reading asks: as dear as two or three requests
-_MOST_SPOILT = 8  # logs of one upload that may turn out damaged, one after the other
+MOST_LOGS = 256  # of one upload: one for each replica and each address of the client
+LOOK_RECORDS = 64  # read for one commit or one read: as expensive as two or three requests
+_MOST_SPOILT = 8  # damaged logs of one upload
 _ALL = 1 << 62
 _SCRATCH_BYTES = 1 << 19
 
 
 class Scratch:
-    """Memory to read into, used again and again: fresh pages cost more than what is read into them."""
+    """A buffer for reads: fresh pages cost more than the read itself."""
 
     def __init__(self) -> None:
         self._buffer = memoryview(bytearray(_SCRATCH_BYTES))
 
     def take(self, byte_count: int) -> memoryview:
-        """So many bytes, whose content is of no use once this is called again."""
+        """Return so many bytes, valid until the next call."""
         return self._buffer[:byte_count] if byte_count <= _SCRATCH_BYTES else memoryview(bytearray(byte_count))
 
 
 class SpooledUpload:
-    """One connection's logs and what is in them, as far as they were read."""
+    """One connection's logs and their known pieces."""
 
     def __init__(self, root: str, store: bytes, owner: bytes, scratch: Scratch) -> None:
         self._scratch = scratch
@@ -49,21 +49,21 @@ class SpooledUpload:
         self._place = f"{root}/{self.folder}"
         self._prefix = f"{name[2:]}."
         self.seal = Seal(store, owner)
-        self.small_pieces = 0  # that this process has written since all was consumed
+        self.small_pieces = 0  # written by this process since all was consumed
         self.is_behind = False  # the last look was cut short
-        self._doubtful = False  # a piece did not fit its tag
-        self._spoilt: set[str] = set()  # logs with an end that makes no sense
+        self._doubtful = False  # a tag was bad
+        self._spoilt: set[str] = set()  # logs with an invalid end
         self._writers = 0
-        self._writer = ""  # of this upload's own log, once the process's usual one was damaged
+        self._writer = ""  # of this upload alone, once the process's usual log was damaged
         self._forget()
 
     def _forget(self) -> None:
         self.extents = Extents()
         self._paths: list[str] = []  # by the numbers of the logs
-        self._read: dict[str, tuple[int, int]] = {}  # each log's number, and how far it was read
+        self._read: dict[str, tuple[int, int]] = {}  # each log's number, and the end of what was read
 
     def path(self, host: str, writer: str) -> str:
-        """The log of that writer, or another one in place of one that is damaged; SpoolFull when too many are."""
+        """Return the log of that writer, or a replacement for a damaged one; SpoolFull when too many are damaged."""
         path = f"{self._stem}{host}.{self._writer or writer}"
         if path in self._spoilt:
             if self._writers >= _MOST_SPOILT:
@@ -74,55 +74,53 @@ class SpooledUpload:
         return path
 
     def spoil(self, path: str) -> None:
-        """Append nothing more to that log."""
         self._spoilt.add(path)
 
     @property
     def has_most_logs(self) -> bool:
-        """True when no log may be added."""
         return len(self._paths) >= MOST_LOGS
 
     def is_fresh(self, path: str) -> bool:
-        """True for a log that has to be made."""
+        """Return True for a log that does not exist yet."""
         return path not in self._read and not Path(path).exists()
 
     def note_written(self, path: str, written: Record, end: int) -> None:
-        """This process has just written a piece into its own log, which ends with it: no need to read it from there."""
+        """Note a piece that this process wrote at the end of its log: it need not be read."""
         if self._read.get(path, (0, FIRST))[1] == written.position:
             self._add(path, written, end)
 
     def holds(self, start: int, stop: int) -> bool:
-        """True when all of [start, stop) is in logs that are there now; InputBusy when too much was not looked at."""
+        """Return True when logs have all of [start, stop) now; InputBusy when too many records are unread."""
         if self.extents.reach(start, stop) < stop or not all(map(self._stands, self._read)):
             self.look(LOOK_RECORDS)
         return self._knows(start, stop)
 
     def _knows(self, start: int, stop: int) -> bool:
-        """True when all of [start, stop) was found, False when it is not there."""
+        """Return True when all of [start, stop) was found, False when it is missing; InputBusy when that is unknown."""
         known = self.extents.reach(start, stop) >= stop
         if not known and self.is_behind:
-            raise InputBusy("not all of the logs were looked at")
+            raise InputBusy("not all of the logs were read")
         return known
 
     def _stands(self, path: str) -> bool:
-        """True when that log is not shorter than it was read."""
+        """Return True when that log is not shorter than what was read of it."""
         try:
-            return os.stat(path).st_size >= self._read[path][1]  # noqa: PTH116 - for each commit: a path takes as long
+            return os.stat(path).st_size >= self._read[path][1]  # noqa: PTH116 - for each commit: a Path takes as long
         except OSError:
             return False
 
     def read(self, start: int, stop: int, most_pieces: int | None = None) -> tuple[bytes, int]:
-        """From `start` on as far as there is no hole, or as so many pieces; and of how many pieces it is made.
+        """Return input from `start` up to the first hole, or of so many pieces; and the count of pieces.
 
-        Where they are is looked for in some records of the logs at most, then it is InputBusy: after an upload of much
-        was forgotten, or a log was found damaged, the reading is asked for again.
+        InputBusy when more records must be read to find them, after a large upload was forgotten or a log found
+        damaged: then read again.
         """
         if self.extents.reach(start, stop) < stop:
             self.look(LOOK_RECORDS)
         self._knows(start, stop)
         try:
             return self._gathered(start, stop, most_pieces)
-        except OSError:  # a log is gone, or is not what was written: see what is left, and take no header's word
+        except OSError:  # a log is gone or damaged: read the rest, and check all tags
             self._doubtful = True
             self._forget()
             self.look(LOOK_RECORDS)
@@ -141,20 +139,20 @@ class SpooledUpload:
                 view, space = space[: span(run)], space[span(run) :]
                 parts += pieces(descriptors.of(self._paths[log]), self.seal, run, view)
         at = start
-        for index, (record, _) in enumerate(found):  # each begins where the one before has ended
+        for index, (record, _) in enumerate(found):  # each begins where the last one ended
             if record.start < at or record.stop > stop:
                 parts[index] = parts[index][at - record.start : stop - record.start]
             at = record.stop
         return b"".join(parts), len(found)
 
     def host_at(self, offset: int) -> str:
-        """Whose share the piece with that byte uses up; empty when there is none."""
+        """Return the host of the piece with that byte; empty when there is none."""
         for _, log in self.extents.covering(offset, offset + 1):
             return self._paths[log].split(".")[-2]
         return ""
 
     def logs(self) -> list[str]:
-        """The paths of all of this connection's logs."""
+        """Return the paths of this connection's logs."""
         try:
             with os.scandir(self._place) as entries:
                 return [entry.path for entry in entries if entry.name.startswith(self._prefix)]
@@ -162,7 +160,7 @@ class SpooledUpload:
             return []
 
     def look(self, most_records: int = _ALL) -> int:
-        """Read at most so many records that were added to the logs; how many. All anew where one has vanished."""
+        """Read at most so many new records; return how many. Read all again when a log has vanished."""
         paths, left = self.logs(), most_records
         if not all(map(self._stands, self._read)):
             self._forget()
@@ -192,7 +190,7 @@ class SpooledUpload:
 
 
 def _runs(found: list[tuple[Record, int]]) -> Iterator[tuple[int, list[Record]]]:
-    """Those that can be read at once, with the number of their log."""
+    """Yield runs of consecutive records, each with the number of its log."""
     run: list[Record] = []
     of = -1
     for record, log in found:
