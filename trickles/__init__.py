@@ -1,7 +1,7 @@
 """Trickles: a transport whose servers keep nothing about their clients.
 
-All that a transfer needs travels to the client, sealed, and comes back with each of its packets, so that any replica
-that holds the keyring can answer any packet.
+The state of a transfer travels to the client, sealed, and comes back with each of its packets, so any replica that
+holds the keyring can answer any packet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trickles.listener import Listener
     from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service
 
-# Public name -> its home; homes are imported on first use, so that the pure core never pulls sockets in.
+# Modules are imported on first use, so that the pure core never imports sockets.
 _HOMES = {
     "AsyncReplica": "trickles.drivers.replica",
     "Client": "trickles.client",

@@ -1,4 +1,4 @@
-"""`python -m trickles` is the command `trickles`."""
+"""Run the command `trickles` as `python -m trickles`."""
 
 import sys
 

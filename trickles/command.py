@@ -1,7 +1,7 @@
-"""Command lines of `trickles` and `trickleweb`: a subcommand is a module, imported only when it is the one that runs.
+"""Command lines of `trickles` and `trickleweb`: each subcommand is a module, imported only when it runs.
 
-Its docstring is the help's text, `add_arguments` declares its options, and `run` does it and returns the exit code: 0,
-1 for what failed, 2 for misuse. All that can go wrong is said in one line.
+Its docstring is the help text, `add_arguments` declares its options, and `run` returns the exit code: 0, 1 for a
+failure, 2 for misuse. Every error is printed as one line.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from trickles.errors import TricklesError
 
 FAILED, MISUSED = 1, 2
 LEAST_SECONDS, MOST_SECONDS = 0.05, 3600
-Commands = Mapping[str, tuple[str, str]]  # name -> (module, what it does in a few words)
+Commands = Mapping[str, tuple[str, str]]  # name -> (module, summary)
 
 
 class CommandFailed(TricklesError):
-    """The command cannot do what it was asked for; the text says why, in one line."""
+    """The command failed; the text says why, in one line."""
 
 
 class CommandMisused(CommandFailed):
-    """What the command was given cannot be what is meant: exit code 2, as for wrong options."""
+    """An argument that cannot be meant: exit code 2, as for wrong options."""
 
 
 class Command(Protocol):
@@ -36,11 +36,10 @@ class Command(Protocol):
 
     __doc__: str | None
 
-    def add_arguments(self, parser: Parser) -> None:
-        """Declare the subcommand's arguments."""
+    def add_arguments(self, parser: Parser) -> None: ...
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; the exit code. TricklesError, WebError and OSError become one line on stderr, and exit code 1."""
+        """Run the command and return its exit code; TricklesError, WebError and OSError are printed and give 1."""
 
 
 def run_command(
@@ -50,14 +49,14 @@ def run_command(
     words: list[str],
     errors: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Run `program` with these words; the exit code. `errors` of its own are said in one line, too."""
+    """Run `program` with these words and return its exit code; `errors` are printed as one line too."""
     hold_standard_descriptors()
     chosen = next((word for word in words if not word.startswith("-")), None)
     args = build_parser(chosen).parse_args(words)
     try:
         code = module_of(commands, args.command).run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # `trickles ... | head`: whoever read has enough
+    except BrokenPipeError:  # `trickles ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as exc:
@@ -69,12 +68,12 @@ def run_command(
 
 
 def module_of(commands: Commands, name: str) -> Command:
-    """The module of a subcommand, imported now if it was not before."""
+    """Import and return the module of a subcommand."""
     return cast("Command", import_module(commands[name][0]))
 
 
 def parser_of(program: str, description: str, commands: Commands, chosen: str | None) -> Parser:
-    """The parser of all subcommands, of which only the chosen one knows its arguments."""
+    """Return the parser of all subcommands; only that of the chosen one has arguments."""
     parser = Parser(prog=program, description=description)
     parser.add_argument("--version", action=VersionAction)
     table = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
@@ -87,18 +86,17 @@ def parser_of(program: str, description: str, commands: Commands, chosen: str | 
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that takes no abbreviated options, and says what is wrong in one line."""
+    """An ArgumentParser without abbreviated options, whose errors are one line."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
-        """One line on stderr, then exit code 2."""
         self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
 class VersionAction(argparse.Action):
-    """Prints the version of the installed distribution, looked up only now, and ends the program."""
+    """Prints the version of the installed distribution and ends the program; looks it up only then."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version and exit")
@@ -109,8 +107,8 @@ class VersionAction(argparse.Action):
 
 
 def version() -> str:
-    """The version of the installed distribution, or `unknown` in a tree that is not installed."""
-    from importlib import metadata  # it takes long to import, and is nearly never needed
+    """Return the version of the installed distribution, or `unknown` in a tree that is not installed."""
+    from importlib import metadata  # slow to import, and rarely needed
 
     try:
         return metadata.version("trickles")
@@ -119,13 +117,18 @@ def version() -> str:
 
 
 def one_line(message: object) -> str:
-    """The text with whatever could break or forge a line of a terminal written as an escape."""
+    """Return the text on one line: characters that could break or forge a line of a terminal are escaped."""
     text = str(message)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def reporter(command: str) -> Callable[[str], None]:
+    """Return a function that prints a text as one line on stderr, after the name of that subcommand of `trickles`."""
+    return lambda text: print(f"trickles {command}: {one_line(text)}", file=sys.stderr, flush=True)
+
+
 def address(text: str) -> Address:
-    """A type for an argument: `HOST:PORT` or `[IPV6]:PORT`; the host may be empty, for all addresses."""
+    """Read an argument `HOST:PORT` or `[IPV6]:PORT`; an empty host means all addresses."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdecimal() and int(port) < 65_536) or (":" in host and not bracketed):
@@ -134,7 +137,7 @@ def address(text: str) -> Address:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """A type for an argument: an integer in ASCII digits from `least` to `most`."""
+    """Return a type for arguments: an integer in ASCII digits from `least` to `most`."""
 
     def read(text: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
@@ -146,7 +149,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> float:
-    """A type for an argument: seconds, from 0.05 to an hour, with decimals if need be."""
+    """Read an argument in seconds, from 0.05 to an hour, with up to three decimals."""
     value = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) else 0.0
     if not LEAST_SECONDS <= value <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"not a number of seconds from {LEAST_SECONDS} to {MOST_SECONDS}: {text!r}")

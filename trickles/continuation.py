@@ -18,9 +18,9 @@ _NONE_KNOWN = b"", Continuation(b"", 0, None, 0), -1
 
 
 class Seals:
-    """Seals and opens the continuations of one connection; the ciphers of the epoch in force are made once.
+    """Seals and opens the continuations of one connection; it makes the ciphers of each epoch once.
 
-    The label `connection` can be read before anything is opened; a user continuation belongs to the `identity`.
+    `connection` is the label in clear; user continuations are sealed for `identity`.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Seals:
         self._connection = connection
         self._identity = identity
         self._ring: Keyring | None = None
-        self._known: tuple[bytes, Continuation, int] = _NONE_KNOWN  # the user continuation sealed or opened last
+        self._known: tuple[bytes, Continuation, int] = _NONE_KNOWN  # the last user continuation sealed or opened
 
     def transport(self, ring: Keyring, state: TransportState, nonce: bytes, now: int) -> bytes:
         if ring is not self._ring or not self._start <= now < self._stop:
@@ -58,7 +58,7 @@ class Seals:
                 f"user continuation of {len(state)} bytes, at most {most_bytes} fit a packet:"
                 " keep the state in a store that all replicas share and put its key here"
             )
-        field = stop_field(stop, more=more) if more or stop is None else stop  # most are plain, and this line is hot
+        field = stop_field(stop, more=more) if more or stop is None else stop  # hot line: most have an end and no more
         plaintext = _USER.pack(now, start, field, consumed) + state
         blob = self._prefix + nonce + self._user(nonce, plaintext, self._user_bound)
         self._known = blob, value, now + TRUSTED_FOR
@@ -67,7 +67,7 @@ class Seals:
     def open_user_untrusted(
         self, ring: Keyring, blob: bytes, now: int, life: int, skew: int = _ANY_TIME
     ) -> Continuation:
-        """As `open_user_untrusted`, but for its age, which is checked every ten seconds only."""
+        """Open a user continuation as `open_user_untrusted` does, but check its age every ten seconds only."""
         known, value, until = self._known
         if blob == known and now <= until:
             return value
@@ -85,7 +85,7 @@ class Seals:
 
 
 def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, TransportState]:
-    """Connection id and state; Forged when no live key opens it, BadPacket when it has the wrong length."""
+    """Return connection id and state; Forged when no live key opens it, BadPacket when its length is wrong."""
     if len(blob) != BLOB_BYTES:
         raise BadPacket("a transport continuation has 128 bytes")
     connection = blob[:CONNECTION_BYTES]
@@ -96,9 +96,9 @@ def open_transport_untrusted(ring: Keyring, blob: bytes) -> tuple[bytes, Transpo
 def open_user_untrusted(
     ring: Keyring, identity: bytes, blob: bytes, *, now: int, life: int, skew: int = _ANY_TIME
 ) -> Continuation:
-    """What a service wanted back; Forged when it is not this connection's, or older than `life` microseconds.
+    """Open a user continuation; Forged when it is another connection's, or older than `life` microseconds.
 
-    UnknownEpoch when it was issued more than `skew` ahead: of a time that this replica has not reached.
+    UnknownEpoch when it was issued more than `skew` ahead of this replica's clock.
     """
     plaintext = ring.open_untrusted(Purpose.USER, identity, blob)
     try:

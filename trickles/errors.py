@@ -1,22 +1,22 @@
-"""Typed errors: the class says who is to blame, the text says what to do about it."""
+"""Typed errors: the class says whose fault it is, the text says what to do."""
 
 from __future__ import annotations
 
 
 class TricklesError(Exception):
-    """Anything this package raises on purpose."""
+    """Base of all errors that this package raises."""
 
 
 class LocalProtocolError(TricklesError):
-    """The caller of this API asked for something the protocol does not allow."""
+    """A call that the protocol does not allow at this point."""
 
 
 class BadPacket(TricklesError):
-    """Bytes from the network that cannot be what they claim to be; the only error out of `*_untrusted`."""
+    """Malformed bytes from the network; the only error that `*_untrusted` functions raise."""
 
 
 class Forged(BadPacket):
-    """A sealed value that no live key opens: forged, truncated, foreign or expired keys all look like this."""
+    """A sealed value that no live key opens: forged, truncated, or sealed under foreign or expired keys."""
 
 
 class UnknownEpoch(Forged):
@@ -24,11 +24,11 @@ class UnknownEpoch(Forged):
 
 
 class KeyringError(TricklesError):
-    """A keyring that cannot be used: missing, unreadable, readable by others, malformed or empty."""
+    """An unusable keyring: missing, unreadable, readable by others, malformed or empty."""
 
 
 class UnsafePlace(TricklesError):
-    """A directory or file that another user could change or must not read; the text names the command that mends it."""
+    """A directory or file that other users could change or read; the text names the command that mends it."""
 
 
 class IdentityError(TricklesError):
@@ -36,19 +36,19 @@ class IdentityError(TricklesError):
 
 
 class DiscoveryError(TricklesError):
-    """Where the replicas of a fleet are cannot be found out: no such name, no answer, or none that can be used."""
+    """The replicas of a fleet cannot be found: no such name, no answer, or no usable one."""
 
 
 class HandoverError(TricklesError):
-    """A running gateway's sockets cannot be taken over: none runs there, or it is of another kind."""
+    """The sockets of a running gateway cannot be taken over: there is none, or it is of another kind."""
 
 
 class UnknownSnapshot(TricklesError):
-    """A connection's snapshot in the form of another release, which this one does not read."""
+    """A connection's snapshot in another release's format, which this one does not read."""
 
 
 class CertificateError(TricklesError):
-    """A TLS certificate or its key that cannot be used: missing, malformed, no pair, or a key readable by others."""
+    """An unusable TLS certificate or key: missing, malformed, no pair, or a key readable by others."""
 
 
 class ContinuationTooLarge(LocalProtocolError):
@@ -56,7 +56,7 @@ class ContinuationTooLarge(LocalProtocolError):
 
 
 class InputLost(TricklesError):
-    """Committed input is not, or no longer, in this replica's spool: the client has to send it again."""
+    """Committed input is missing from this replica's spool: the client has to send it again."""
 
 
 class InputBusy(TricklesError):
@@ -64,7 +64,7 @@ class InputBusy(TricklesError):
 
 
 class ConnectionFailed(TricklesError):
-    """The transfer cannot go on anywhere; `reason` is a short word for logs."""
+    """The transfer cannot go on at any replica; `reason` is a short word for logs."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

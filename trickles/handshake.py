@@ -1,4 +1,4 @@
-"""One round trip to the first byte: HPKE (RFC 9180) to an epoch key that the fleet's Ed25519 identity vouches for."""
+"""The handshake, one round trip: HPKE (RFC 9180) to an epoch key that the fleet's Ed25519 identity signs."""
 
 from __future__ import annotations
 
@@ -29,17 +29,15 @@ from trickles.wire.kinds import Suite
 
 _INFO = b"trickles 1 hello"
 DAY = 24 * 3600 * SECOND
-CERTIFICATE_LIFE = 30 * DAY  # from an epoch's start: a key that leaks vouches for nobody after that
+CERTIFICATE_LIFE = 30 * DAY  # from an epoch's start: a leaked key is worthless after it
 ROTATE_EVERY = 7 * DAY  # three rotations may fail before clients notice
-ROTATION_OVERLAP = (
-    3600 * SECOND
-)  # from an epoch's start: until then replicas without it, and their certificates, may be met
+ROTATION_OVERLAP = 3600 * SECOND  # from an epoch's start: some replicas may not have it yet
 CLOCK_TOLERANCE = 3600 * SECOND  # how early a certificate may begin for a client whose clock is late
 MAX_EARLY_INPUT = 1200 - HELLO_HEADER_BYTES - HPKE_OVERHEAD - INSIDE_BYTES
 
 
 class EpochKeys:
-    """An epoch's hello key and certificate, made once per epoch."""
+    """The hello key and certificate of one epoch."""
 
     __slots__ = ("_recipient", "certificate", "epoch")
 
@@ -49,22 +47,22 @@ class EpochKeys:
         self.certificate = epoch.certificate
 
     def open_hello_untrusted(self, hello: Hello) -> HelloInside:
-        """What the client sealed; Forged when it is not for this epoch, BadPacket when malformed inside."""
+        """Open the sealed part; Forged when it is not for this epoch, BadPacket when malformed inside."""
         return parse_inside_untrusted(self._recipient.open_untrusted(_INFO + hello.bound(), hello.sealed))
 
 
 def hello_public_key(epoch: Epoch) -> bytes:
-    """The public half of the epoch's hello key, 32 bytes."""
+    """Return the public half of the epoch's hello key, 32 bytes."""
     return hpke.Recipient(epoch.derive(Purpose.HELLO)).public
 
 
 def identity_public(identity: bytes) -> bytes:
-    """The public half (32 bytes) of a raw Ed25519 identity key."""
+    """Return the public half (32 bytes) of a raw Ed25519 identity key."""
     return _identity(identity).public_key().public_bytes_raw()
 
 
 def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> Epoch:
-    """The epoch with a certificate by the raw Ed25519 private key `identity`, good for `life` from its start on."""
+    """Return the epoch, certified by the raw Ed25519 private key `identity` for `life` from its start."""
     key, public = hello_public_key(epoch), identity_public(identity)
     ends = min(epoch.not_before + life, (1 << 64) - 1)
     unsigned = Certificate(epoch.identifier, epoch.not_before, ends, key, public, bytes(64))
@@ -73,9 +71,9 @@ def certify(epoch: Epoch, identity: bytes, *, life: int = CERTIFICATE_LIFE) -> E
 
 
 def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int | None = None) -> Certificate:
-    """The certificate, its signature checked; IdentityError when the identity is not the pinned one.
+    """Return the certificate, its signature checked; IdentityError when the identity is not the pinned one.
 
-    With `wall` (microseconds since 1970) one that has ended, or not begun, is an IdentityError too: it says which.
+    With `wall` (microseconds since 1970) a certificate that has ended, or not begun, is an IdentityError too.
     """
     certificate = _signed_untrusted(data)
     if pinned is not None and not hmac.compare_digest(certificate.identity, pinned):
@@ -86,7 +84,7 @@ def verify_certificate_untrusted(data: bytes, pinned: bytes | None, *, wall: int
 
 
 def check_time(certificate: Certificate, wall: int) -> None:
-    """Return if the certificate is good at that time; IdentityError, which says what to do, if it is not."""
+    """Raise IdentityError, which says what to do, unless the certificate is valid at that time."""
     name = f"the certificate of epoch {certificate.epoch:08x}"
     if wall > certificate.not_after:
         days = (wall - certificate.not_after) // DAY
@@ -99,21 +97,21 @@ def check_time(certificate: Certificate, wall: int) -> None:
 
 
 def check_fresh(certificate: Certificate, newest: int, wall: int) -> None:
-    """Return unless a certificate that began at `newest` has taken this one's place; IdentityError if it has.
+    """Raise IdentityError if a certificate that began at `newest` has replaced this one.
 
-    For ROTATION_OVERLAP from then on replicas may be met that a rotation has not reached. Later only somebody shows an
-    older certificate who holds a key that the fleet has dropped, or a replica that was forgotten.
+    For ROTATION_OVERLAP from then on some replicas may still have the older one. Later an older certificate comes from
+    a holder of a dropped key, or from a replica that was forgotten.
     """
     if certificate.not_before // SECOND < newest // SECOND and wall > newest + ROTATION_OVERLAP:
         raise IdentityError(
             f"the certificate of epoch {certificate.epoch:08x} is older than one seen before: a replica without the "
-            "fleet's newest epoch, or somebody with an old key of it"
+            "fleet's newest epoch, or an attacker with an old key of it"
         )
 
 
 @lru_cache(maxsize=64)
 def _signed_untrusted(data: bytes) -> Certificate:
-    """The certificate, vouched for by the key in it; every connection of a client meets the same few."""
+    """Parse a certificate and check its signature by the key in it; cached, for clients meet the same few."""
     certificate = parse_certificate_untrusted(data)
     try:
         Ed25519PublicKey.from_public_bytes(certificate.identity).verify(certificate.signature, certificate.signed())
@@ -123,10 +121,10 @@ def _signed_untrusted(data: bytes) -> Certificate:
 
 
 def seal_hello(certificate: Certificate, suite: Suite, inside: HelloInside, *, size: int) -> Hello:
-    """A hello of `size` bytes to the certified epoch; IdentityError when the certified key is none.
+    """Return a hello of `size` bytes to the certified epoch; IdentityError when the certified key is invalid.
 
-    The one-time key follows from the secret and from all that is sealed: equal hellos are equal bytes, and two that
-    differ in anything never share a key, even if two copies of a client hold the same secret.
+    The one-time key is derived from the secret and all sealed fields: equal hellos are equal bytes, and different ones
+    never share a key, even if two copies of a client hold the same secret.
     """
     bound = Hello(suite, certificate.epoch, NO_COOKIE, b"").bound()
     plaintext = inside.encode(size - HELLO_HEADER_BYTES - HPKE_OVERHEAD)
@@ -140,16 +138,16 @@ def seal_hello(certificate: Certificate, suite: Suite, inside: HelloInside, *, s
 
 
 def make_cookie(ring: Keyring, address: bytes, *, now: int) -> bytes:
-    """A stateless cookie (24 bytes) for a host address in 16 bytes: issue time and a keyed hash (RFC 9147 5.1)."""
+    """Return a stateless cookie (24 bytes) for a host address in 16 bytes: issue time, keyed hash (RFC 9147 5.1)."""
     issued = now.to_bytes(8, "big")
     return issued + _cookie_mac(ring.newest(now), issued, address)
 
 
 def valid_cookie(ring: Keyring, cookie: bytes, address: bytes, *, now: int, life: int) -> bool:
-    """True when an epoch in force at its time made this cookie for that address at most `life` microseconds ago.
+    """Return True when an epoch in force at its time made this cookie for that address at most `life` microseconds ago.
 
-    Looked at are the one that sealed then and the one before it, which a replica may still have held for the newest:
-    not all that are held, for a flood brings false cookies.
+    Only the epoch that sealed then and the one before it are tried, since a replica may have held that as the newest:
+    a flood of false cookies costs little, however many epochs are held.
     """
     issued = cookie[:8]
     then = int.from_bytes(issued, "big")

@@ -1,9 +1,8 @@
 """HPKE (RFC 9180) in base mode for one message: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM.
 
-Written out because the sender of `cryptography.hazmat.primitives.hpke` draws its one-time key from OpenSSL's generator,
-which works ahead for minutes: two copies of one process (a machine restored twice from a snapshot) would seal two
-messages under the same one-time key, hence under one AES key and nonce. Here the one-time key is the caller's. It is
-also faster than the library by a tenth. Tests exchange messages with the library, both ways.
+Written out because `cryptography.hazmat.primitives.hpke` draws its one-time key from OpenSSL's generator, which draws
+ahead for minutes: two copies of one process (a machine restored twice from a snapshot) would seal two messages under
+one AES key and nonce. Here the caller gives the one-time key. Tests exchange messages with the library, both ways.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _HASH_BYTES = 32
 
 
 class Recipient:
-    """A key pair that messages are sealed to; `private` is a raw X25519 key, 32 bytes."""
+    """A key pair to seal messages to; `private` is a raw X25519 key, 32 bytes."""
 
     __slots__ = ("_private", "public")
 
@@ -33,7 +32,7 @@ class Recipient:
         self.public = self._private.public_key().public_bytes_raw()
 
     def open_untrusted(self, info: bytes, sealed: bytes) -> bytes:
-        """Undo `seal`; Forged when it was not sealed to this key, with this `info`."""
+        """Undo `seal`; Forged when it was sealed to another key or with another `info`."""
         share = sealed[:SHARE_BYTES]
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(share))
@@ -44,9 +43,9 @@ class Recipient:
 
 
 def seal(one_time: bytes, public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """The share, then the ciphertext and its tag; `one_time` is a raw private key for this message alone.
+    """Return share, ciphertext and tag; `one_time` is a raw private key for this message alone.
 
-    ValueError when `public` is no key that anything can be sealed to.
+    ValueError when `public` is not a valid key.
     """
     private = X25519PrivateKey.from_private_bytes(one_time)
     share = private.public_key().public_bytes_raw()
@@ -56,7 +55,7 @@ def seal(one_time: bytes, public: bytes, info: bytes, plaintext: bytes) -> bytes
 
 
 def _schedule(shared: bytes, publics: bytes, info: bytes) -> tuple[bytes, bytes]:
-    """Key and nonce of the one message, by ExtractAndExpand of section 4.1 and KeySchedule of section 5.1."""
+    """Derive key and nonce: ExtractAndExpand of section 4.1, KeySchedule of section 5.1."""
     secret = _expand(_KEM, _extract(_KEM, b"", b"eae_prk", shared), b"shared_secret", publics, _HASH_BYTES)
     context = _NO_PSK + _info_hash(info)
     start = _extract(_SUITE, secret, b"secret", b"")
@@ -65,7 +64,6 @@ def _schedule(shared: bytes, publics: bytes, info: bytes) -> tuple[bytes, bytes]
 
 @lru_cache(maxsize=64)
 def _info_hash(info: bytes) -> bytes:
-    """Of the few things that all messages to one key say."""
     return _extract(_SUITE, b"", b"info_hash", info)
 
 

@@ -1,6 +1,6 @@
 """Key epochs shared by a fleet, and sealing under them; purposes and connections never share a key.
 
-A keyring is a value: rotation makes a new one. It seals with the newest epoch that is in force and opens with any it
+A keyring is a value: rotation makes a new one. It seals with the newest epoch in force and opens with any that it
 holds. Sealed values are `epoch id (4) | nonce (12) | AES-256-GCM ciphertext and tag`, the subkey of each connection
 and purpose derived by HKDF-Expand (RFC 5869), so that the 2^32 limit on random nonces holds per connection.
 """
@@ -28,7 +28,7 @@ _ALWAYS = 1 << 64  # later than any time
 
 
 class Purpose(bytes, Enum):
-    """What a sealed value or a derived key is for; one never opens as another."""
+    """Purposes of sealed values and derived keys; one never opens as another."""
 
     TRANSPORT = b"trickles 1 transport continuation"
     USER = b"trickles 1 user continuation"
@@ -50,7 +50,7 @@ class Purpose(bytes, Enum):
 def expand(key: bytes, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
     """HKDF-Expand with SHA-256 (RFC 5869 section 2.3), one block: at most 32 bytes, from a key of at most 64.
 
-    HMAC is written out, for keys are derived for every new connection, and `hmac.digest` takes half as long again.
+    HMAC is written out because each new connection derives keys, and `hmac.digest` takes 1.5 times as long.
     """
     padded = key.ljust(_BLOCK_BYTES, b"\0")
     if len(padded) > _BLOCK_BYTES:
@@ -61,7 +61,7 @@ def expand(key: bytes, purpose: Purpose, context: bytes = _EMPTY, length: int = 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A key's period: from `not_before` (microseconds since 1970) on it seals; as long as it is listed it opens."""
+    """A key and its period: it seals from `not_before` (microseconds since 1970) on, and opens while it is listed."""
 
     identifier: int
     key: bytes = field(repr=False)
@@ -73,13 +73,13 @@ class Epoch:
             raise KeyringError("an epoch has a 32-bit id and a 32-byte key")
 
     def derive(self, purpose: Purpose, context: bytes = _EMPTY, length: int = KEY_BYTES) -> bytes:
-        """A key of this epoch for one purpose and one context."""
+        """Derive a key of this epoch for one purpose and context."""
         return expand(self.key, purpose, context, length)
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """All live epochs, oldest first; equal keyrings make equal replicas."""
+    """The live epochs, oldest first; equal keyrings make equal replicas."""
 
     epochs: tuple[Epoch, ...]
 
@@ -89,14 +89,14 @@ class Keyring:
             raise KeyringError("a keyring holds at least one epoch, each id once")
 
     def newest(self, now: int) -> Epoch:
-        """The epoch that seals at `now`: the last one in force, or the first if none is yet."""
+        """Return the epoch that seals at `now`: the last one in force, or the first if none is yet."""
         if len(self.epochs) == 1:
             return self.epochs[0]
         in_force = [epoch for epoch in self.epochs if epoch.not_before <= now]
         return max(in_force, key=lambda epoch: (epoch.not_before, epoch.identifier)) if in_force else self.epochs[0]
 
     def period(self, now: int) -> tuple[Epoch, int, int]:
-        """The epoch that seals at `now`, and the times [start, stop) from when until when it is that one."""
+        """Return the epoch that seals at `now`, and the times [start, stop) between which it does."""
         stop = _ALWAYS
         for each in self.epochs:
             if now < each.not_before < stop:
@@ -105,7 +105,7 @@ class Keyring:
         return epoch, epoch.not_before if epoch.not_before <= now else -_ALWAYS, stop
 
     def find(self, identifier: int) -> Epoch:
-        """The epoch of that id; UnknownEpoch when it is not (or no longer) held."""
+        """Return the epoch of that id; UnknownEpoch when it is not held."""
         for epoch in self.epochs:
             if epoch.identifier == identifier:
                 return epoch
@@ -127,7 +127,7 @@ class Keyring:
 
 
 class Sealer:
-    """Seals as `Keyring.seal` does, for one epoch, purpose and context: for who seals often under the same.
+    """Seals as `Keyring.seal` does, under one epoch, purpose and context.
 
     A sealed value is `prefix | nonce | encrypt(nonce, plaintext, bound)`.
     """
@@ -140,12 +140,11 @@ class Sealer:
         self.encrypt = _cipher(epoch.key, purpose, context).encrypt
 
     def seal(self, nonce: bytes, plaintext: bytes) -> bytes:
-        """Seal under 12 random bytes."""
         return self.prefix + nonce + self.encrypt(nonce, plaintext, self.bound)
 
 
 class Stamp:
-    """Tags for bytes that are stored in the clear: one fits these bytes at this place under this key alone (GMAC)."""
+    """Tags for bytes stored in the clear: a tag fits these bytes at this place under this key alone (GMAC)."""
 
     __slots__ = ("_seal",)
 
@@ -153,18 +152,18 @@ class Stamp:
         self._seal = AESGCM(expand(key, purpose, context)).encrypt
 
     def tag(self, place: bytes, data: Buffer) -> bytes:
-        """16 bytes; `place` is 12. For bytes that a stranger may write too the tags must be kept from him."""
+        """Return 16 bytes; `place` has 12. If others may write the bytes too, keep the tags secret from them."""
         return self._seal(place, _EMPTY, data)
 
 
 def with_epoch(ring: Keyring | None, fresh: Epoch, *, keep: int = 3) -> Keyring:
-    """The keyring after a rotation: `fresh` added, at most `keep` epochs left, the oldest dropped first."""
+    """Return the keyring after a rotation: `fresh` added, at most `keep` epochs left, the oldest dropped first."""
     epochs: Iterable[Epoch] = (*(ring.epochs if ring else ()), fresh)
     return Keyring(tuple(sorted(epochs, key=lambda epoch: (epoch.not_before, epoch.identifier))[-keep:]))
 
 
 def fingerprint(data: bytes) -> str:
-    """A short public name of key material, for people to compare."""
+    """Return a short public name of key material, for people to compare."""
     return sha256(data).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Every bound of the transport: its name, its default and its reason."""
+"""Bounds of the transport: name, default and reason."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 SECOND = 1_000_000
 MILLISECOND = 1_000
-# By these defaults a connection gets from a replica, in any 10 s:
-MOST_WITHOUT_PROOF = 40  # packets when it proves nothing new: a first window, 8 timeouts, a dozen repeats
-MOST_UNPROVED = 100  # packets beyond two for each it proves: a kept window, a timeout each 200 ms, a dozen repeats
+# With these defaults a replica sends a connection, in any 10 s, at most:
+MOST_WITHOUT_PROOF = 40  # packets without new proof: a first window, 8 timeouts, a dozen repeats
+MOST_UNPROVED = 100  # packets beyond two for each one proved: a kept window, a timeout each 200 ms, a dozen repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +34,18 @@ class Limits:
     substantial_proof: int = 64  # packets newly proved that end a back-off; fewer would buy free answers
 
     # input
-    max_event_input_bytes: int = 1 << 17  # of spooled input, what an event brings at once
+    max_event_input_bytes: int = 1 << 17  # of spooled input in one event
 
     # ages
     continuation_life: int = 30 * SECOND  # replay filter remembers this long, and the skew
-    clock_skew: int = 10 * SECOND  # what was issued further ahead is refused as expired: a clock is wrong
+    clock_skew: int = 10 * SECOND  # a continuation issued further ahead is refused as expired: a clock is wrong
     user_continuation_life: int = 24 * 3600 * SECOND  # a download may pause overnight
     cookie_life: int = 10 * SECOND
-    size_proof_period: int = 3600 * SECOND  # one that a size passes is good for one to two of these
+    size_proof_period: int = 3600 * SECOND  # a size proof is valid for one to two of these
     min_restart_interval: int = 50 * MILLISECOND  # below every client's RTO floor; doubles without new proof
-    proved_restart_interval: int = 200 * MILLISECOND  # what it doubles up to while each proves something: the RTO floor
+    proved_restart_interval: int = 200 * MILLISECOND  # bound of the doubling while each proves something: the RTO floor
     min_probe_interval: int = 5 * MILLISECOND  # below every client's probe floor; doubles without new proof
-    most_backoff: int = 6400 * MILLISECOND  # what these intervals double up to
+    most_backoff: int = 6400 * MILLISECOND  # bound of all these intervals
 
     # client timers (RFC 6298, RFC 8985)
     rto_initial: int = SECOND
@@ -58,11 +58,11 @@ class Limits:
 
     # client buffers
     receive_window_bytes: int = 4 << 20
-    min_out_of_order: int = 1024  # packets that wait for an earlier one: a window in packets of 1 KiB, at least so many
+    min_out_of_order: int = 1024  # packets that wait for an earlier one: one for each KiB of the window, at least these
     max_requests_in_flight: int = 1024  # one a millisecond of the longest round trip
     max_continuations: int = 1024  # user continuations of output that is on its way
     max_pieces_in_flight: int = 4096  # of input, to the spool
-    kept_input_bytes: int = (16 << 20) + (1 << 16)  # of what the spool holds: it may have to be sent again
+    kept_input_bytes: int = (16 << 20) + (1 << 16)  # of input in the spool: it may have to be sent again
 
     # soft state of a listener, entries
     path_cache: int = 4096
@@ -75,7 +75,7 @@ class Limits:
 
     @property
     def most_out_of_order(self) -> int:
-        """How many packets may wait for an earlier one at a client."""
+        """Packets that may wait for an earlier one at a client."""
         return max(self.min_out_of_order, self.receive_window_bytes >> 10)
 
 

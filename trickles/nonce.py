@@ -1,4 +1,4 @@
-"""Range nonces: proof of receipt that two evaluations check, whatever the length of the run.
+"""Range nonces: a proof of receipt that costs two evaluations to check, whatever the length of the run.
 
 Response packet p carries r(p) xor r(p+1), where r is a keyed pseudo-random function of the packet number (AES in
 counter order, 64 bits each, keyed per connection). The xor over a received run [a, b) is r(a) xor r(b).
@@ -25,17 +25,16 @@ class NonceSequence:
     __slots__ = ("_encrypt", "_start", "_stop", "_value")
 
     def __init__(self, key: bytes) -> None:
-        # ECB over distinct counter blocks is the raw permutation, which is what a PRF on counters wants.
+        # ECB over distinct counter blocks is the raw permutation: a PRF of the counter.
         self._encrypt = Cipher(algorithms.AES(key), _ECB).encryptor().update
         self._start = self._stop = self._value = 0
 
     def value(self, number: int) -> int:
-        """r(number), 64 bits."""
         block = self._encrypt((number >> 1).to_bytes(16, "big"))
         return int.from_bytes(block[8:] if number & 1 else block[:8], "big")
 
     def run(self, start: int, stop: int) -> int:
-        """What a client that received all of [start, stop) has accumulated; the last answer is known by heart."""
+        """Return the nonce of the run [start, stop); the last result is cached."""
         if start == self._start and stop == self._stop:
             return self._value
         a, b, c, d = _HALVES.unpack(self._encrypt(_ENDS.pack(start >> 1, stop >> 1)))
@@ -44,7 +43,7 @@ class NonceSequence:
         return value
 
     def holds(self, runs: Sequence[tuple[int, int, int]]) -> bool:
-        """True when each nonce of the runs (start, stop, nonce) is what receiving all of [start, stop) gives."""
+        """Return True when every run (start, stop, nonce) has the nonce of its range."""
         ends = [number >> 1 for start, stop, _ in runs for number in (start, stop)]
         pack, unpack = _blocks(len(ends))
         halves = iter(unpack(self._encrypt(pack(*ends))))
@@ -54,7 +53,7 @@ class NonceSequence:
         return True
 
     def proofs(self, start: int, stop: int) -> list[int]:
-        """The nonce of each packet in [start, stop), in one cipher call."""
+        """Return the nonce of each packet in [start, stop), in one cipher call."""
         if stop - start == 1:
             return [self.run(start, stop)]
         first = start >> 1
@@ -68,13 +67,13 @@ class NonceSequence:
 
 @lru_cache(maxsize=128)
 def _blocks(count: int) -> tuple[Callable[..., bytes], Callable[[bytes], tuple[int, ...]]]:
-    """Packs so many numbers into counter blocks, and takes the encrypted blocks apart into halves."""
+    """Return a packer of `count` numbers into counter blocks, and an unpacker of encrypted blocks into halves."""
     return struct.Struct(">" + count * "8xQ").pack, struct.Struct(f">{2 * count}Q").unpack
 
 
 @lru_cache(maxsize=128)
 def _counters(blocks: int) -> tuple[int, int]:
-    """Big integers that make `first * ones + ramp` the counter blocks first, first + 1, ... side by side."""
+    """Return integers that make `first * ones + ramp` the counter blocks first, first + 1, ... in a row."""
     ones = sum(1 << (_BLOCK_BITS * index) for index in range(blocks))
     ramp = sum((blocks - 1 - index) << (_BLOCK_BITS * index) for index in range(blocks))
     return ones, ramp

@@ -9,7 +9,7 @@ Range = tuple[int, int]
 
 
 class RangeSet:
-    """A set of integers stored as ranges [start, stop); adding in order costs O(1)."""
+    """A set of integers stored as ranges [start, stop); appending costs O(1)."""
 
     __slots__ = ("_starts", "_stops")
 
@@ -25,7 +25,7 @@ class RangeSet:
 
     @property
     def span(self) -> Range:
-        """From the lowest start to the highest stop; IndexError when empty."""
+        """The lowest start and the highest stop; IndexError when empty."""
         return self._starts[0], self._stops[-1]
 
     def add(self, start: int, stop: int) -> None:
@@ -44,7 +44,7 @@ class RangeSet:
         self._stops[first:last] = [stop]
 
     def discard(self, start: int, stop: int) -> None:
-        """Take every integer of [start, stop) out of the set."""
+        """Remove every integer of [start, stop)."""
         first, last = bisect_right(self._stops, start), bisect_left(self._starts, stop)
         if start >= stop or first >= last:
             return
@@ -54,7 +54,7 @@ class RangeSet:
         self._stops[first:last] = [b for _, b in kept]
 
     def discard_below(self, bound: int) -> None:
-        """Forget every integer below `bound`."""
+        """Remove every integer below `bound`."""
         if not self._starts:
             return
         index = bisect_right(self._stops, bound)
@@ -63,17 +63,17 @@ class RangeSet:
             self._starts[0] = bound
 
     def contains(self, start: int, stop: int) -> bool:
-        """True when all of [start, stop) is in the set."""
+        """Return True when all of [start, stop) is in the set."""
         index = bisect_right(self._starts, start) - 1
         return start >= stop or (index >= 0 and self._stops[index] >= stop)
 
     def reach(self, start: int) -> int:
-        """The first integer from `start` on that is not in the set."""
+        """Return the first integer from `start` on that is not in the set."""
         index = bisect_right(self._starts, start) - 1
         return max(start, self._stops[index]) if index >= 0 else start
 
     def missing(self, start: int, stop: int) -> list[Range]:
-        """The parts of [start, stop) that are not in the set, in order."""
+        """Return the parts of [start, stop) that are not in the set, in order."""
         gaps: list[Range] = []
         index = bisect_right(self._stops, start)
         while start < stop and index < len(self._starts) and self._starts[index] < stop:

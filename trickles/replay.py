@@ -1,4 +1,4 @@
-"""What a listener remembers to make replays useless: fixed size, losable at any time."""
+"""The replay filter: request tags seen lately, in fixed memory, losable at any time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MARKS = tuple([1 << (byte % _BLOCK_BITS) for byte in range(256)])
 class ReplayFilter:
     """Two rotating Bloom filters over authenticated request tags; a tag seen in either is a replay.
 
-    The tag of an AEAD is already a good hash: its first word names a block of 64 bits, the next four bytes a bit each
-    in that block, so that one look at memory decides. Each generation serves one `period`; a tag is remembered for one
+    The tag of an AEAD is a good hash: its first word selects a block of 64 bits, the next four bytes one bit each of
+    that block, so one memory access decides. Each generation serves one `period`; a tag is remembered for one
     to two periods, longer than a continuation lives. With 2^24 bits a false positive (a request dropped, recovered by
     the client's probe) stays below 1 in 10,000 up to 100,000 requests a period, and below 1 in 300 up to 600,000.
-    The blocks of both generations lie in turn, those in force at the odd places or at the even ones.
+    The blocks of both generations alternate in memory: those in force have the odd places or the even ones.
     """
 
     __slots__ = ("_cells", "_force", "_mask", "_period", "_rotates_at")
@@ -33,7 +33,7 @@ class ReplayFilter:
         self._rotates_at = _NEVER
 
     def seen(self, tag: bytes, *, now: int) -> bool:
-        """Remember the 16-byte tag; True when it was known already."""
+        """Remember the 16-byte tag; return True when it was known already."""
         if now >= self._rotates_at:
             self._rotate(now)
         block: int
@@ -47,7 +47,7 @@ class ReplayFilter:
         return cells[at ^ 1] & marks == marks
 
     def set_back(self, step: int) -> None:
-        """The clock was set back by so much; each generation serves as long as it would have."""
+        """Adjust to a clock that was set back by `step`: each generation lasts as long as it would have."""
         self._rotates_at -= step
 
     def _rotate(self, now: int) -> None:

@@ -1,4 +1,4 @@
-"""What sits behind a listener: an event in, a reply out; the service keeps nothing between the two."""
+"""The service interface: an event in, a reply out, and no state between the two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Refusal(IntEnum):
-    """Why a listener or its service does not answer; the numbers are on the wire."""
+    """Reasons of a refusal; the numbers are on the wire."""
 
     BUSY = 1  # try again, here or elsewhere
     EXPIRED = 2  # the continuation aged; a fresh one is attached
@@ -20,17 +20,16 @@ class Refusal(IntEnum):
     GONE = 6  # the transfer cannot be continued anywhere
     NO_SPOOL = 8  # input must fit its request here
     FULL = 9  # the spool takes no more of this connection's input
-    INPUT_LOST = 10  # this replica's spool does not hold what was committed: upload it again
-    WORKING = 7  # not a refusal yet: the service is at work on it, be patient
+    INPUT_LOST = 10  # this replica's spool lacks committed input: upload it again
+    WORKING = 7  # no refusal yet: the service is at work on it
 
 
 class Continuation(NamedTuple):
-    """What the service wants to be told again: opaque `state` good for output bytes [start, stop).
+    """A user continuation: opaque `state` from which the service makes output bytes [start, stop).
 
-    `stop` is None while the end is not known. `consumed` is how many input bytes are behind it. With `more`, output
-    goes on behind `stop`, but this continuation does not vouch for it: asked for what lies there, the service replies
-    with the continuation of the next stretch, from `stop` on. What a client has got of an output is then always vouched
-    for by continuations of which each was derived from the one before.
+    `stop` is None while the end is not known. `consumed` counts the input bytes before it. With `more`, output goes on
+    after `stop`, but this continuation does not cover it: a request for those bytes is answered with the next
+    continuation, from `stop` on. So each continuation of an output is derived from the one before it.
     """
 
     state: bytes
@@ -41,11 +40,10 @@ class Continuation(NamedTuple):
 
 
 class Spooled(NamedTuple):
-    """Input bytes [start, stop) that lie in the spool; `read(a, b)` gives any part of them, whole or not at all.
+    """Input bytes [start, stop) in the spool; `read(a, b)` returns any part of them, whole, or raises InputLost.
 
-    InputLost when the spool has not, or no longer, all of the part; InputBusy when this replica has forgotten where the
-    part lies, and has not found it within the work that one reading may be. A service need not catch them: the client
-    then uploads its input again, or asks again.
+    InputBusy when this replica must read more of the spool to find the part than one read may. A service need not catch
+    them: the client then uploads its input again, or asks again.
     """
 
     start: int
@@ -54,12 +52,12 @@ class Spooled(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One request of a client, with everything that is needed to answer it now or later.
+    """One request of a client, with all that a service needs to answer it now or later.
 
     `connection` is 32 bytes that belong to this connection alone, at every replica. `wants` are output ranges in order;
-    `budget` bounds the bytes of chunks that are of use in the reply. `early` means that the client's address is not
-    proved and the event may be a replay: only safe work may be done. `input_lost` means that the client's input was
-    lost on its way and cannot be sent again: nothing but an answer that says so is of use.
+    more than `budget` bytes of chunks do not fit the reply. `early`: the client's address is not proved and the event
+    may be a replay, so only safe work may be done. `input_lost`: the client's input was lost and cannot be sent again,
+    so only an answer that reports it is of use.
     """
 
     connection: bytes
@@ -72,17 +70,17 @@ class Event(NamedTuple):
     wants: tuple[tuple[int, int], ...]
     budget: int
     spooled: Spooled | None = None  # when the input came through the spool; `input` is its beginning
-    other_store: bool = False  # the connection was greeted by a replica that shares another store than this one
+    other_store: bool = False  # the replica that greeted the connection has another store
     input_lost: bool = False
 
     @property
     def input_stop(self) -> int:
-        """The offset behind all input that is there."""
+        """The offset after all input that is there."""
         return self.spooled.stop if self.spooled else self.input_offset + len(self.input)
 
 
 class Reply(NamedTuple):
-    """Chunks of output `(offset, data)`, a new user continuation if it changed, the output's end if it is known."""
+    """A reply: chunks of output `(offset, data)`, a new user continuation if it changed, the output's end if known."""
 
     chunks: tuple[tuple[int, Buffer], ...] = ()
     continuation: Continuation | None = None
@@ -91,7 +89,7 @@ class Reply(NamedTuple):
 
 
 class Deferred:
-    """Returned by a service that answers later: call `resolve` once, on the listener's own thread."""
+    """The promise of a later reply: call `resolve` once, on the listener's own thread."""
 
     __slots__ = ("_callback", "_reply")
 
@@ -108,14 +106,14 @@ class Deferred:
             self._callback(reply)
 
     def on_reply(self, callback: Callable[[Reply], None]) -> None:
-        """Used by the listener: call back with the reply, now or when it comes."""
+        """Call back with the reply, now or when it comes; only the listener uses this."""
         self._callback = callback
         if self._reply is not None:
             callback(self._reply)
 
 
 class Service(Protocol):
-    """The application's side of a listener."""
+    """The interface of an application towards a listener."""
 
     def handle(self, event: Event) -> Reply | Deferred:
-        """Answer one event; must not block, must not keep anything that correctness needs."""
+        """Answer one event, without blocking, and without keeping state that correctness needs."""

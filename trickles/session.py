@@ -1,4 +1,4 @@
-"""Traffic keys of one connection, derived from its secret, and what each suite does with them."""
+"""Traffic keys of one connection, derived from its secret, and their use in each suite."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from trickles.wire.transport import CONNECTION_BYTES
 
 TAG_BYTES = 16
 Datagram = TypeVar("Datagram", bytes, memoryview)
-NotAuthentic = InvalidTag  # what the raw ciphers below raise
+NotAuthentic = InvalidTag  # raised by the raw ciphers below
 _REQUEST_NONCE_PREFIX = bytes(8)
 
 
 def connection_id(secret: bytes) -> bytes:
-    """The public label of the connection with that secret: a retransmitted hello carries the same one.
+    """Return the public label of a connection; a retransmitted hello has the same one.
 
-    It is short, so two secrets with one label can be found: nothing that must belong to one connection hangs on it.
+    It is short, so two secrets with one label can be found: security must not depend on it.
     """
     return hashlib.sha256(b"trickles 1 connection" + secret).digest()[:CONNECTION_BYTES]
 
 
 def connection_identity(secret: bytes) -> bytes:
-    """32 bytes that no other secret gives: what belongs to one connection is sealed, stored and claimed under them."""
+    """Return 32 bytes that no other secret gives: the owner of sealed values, stored input and claims."""
     return expand(secret, Purpose.IDENTITY)
 
 
 class SessionKeys:
     """Both directions' ciphers. Request nonces count (the client holds state), response nonces bring a random salt.
 
-    `connection` is the label on the wire, `identity` what the connection owns things under.
+    `connection` is the label on the wire, `identity` the name that stores know.
     """
 
     __slots__ = ("_to_server", "connection", "identity", "open_data", "seal_data", "sealed")
@@ -49,19 +49,19 @@ class SessionKeys:
         self.sealed = suite is Suite.SEALED
         self._to_server = AESGCM(expand(secret, Purpose.TO_SERVER, self.connection))
         from_server = AESGCM(expand(secret, Purpose.TO_CLIENT, self.connection))
-        # The raw AEAD for the hot loops: (nonce, data, clear) -> sealed, and back (InvalidTag when it does not fit).
+        # The raw AEAD for the hot loops: (nonce, data, clear) -> sealed, and back (InvalidTag on a mismatch).
         self.seal_data: Callable[[bytes, Buffer, bytes], bytes] = from_server.encrypt
         self.open_data: Callable[[Buffer, Buffer, Buffer], bytes] = from_server.decrypt
 
     def seal_request(self, header: bytes, body: bytes) -> bytes:
-        """The whole datagram; the last four bytes of `header` are the request number, unique per connection."""
+        """Return the whole datagram; the last four bytes of `header` are the request number, unique per connection."""
         nonce = _REQUEST_NONCE_PREFIX + header[-4:]
         if self.sealed:
             return header + self._to_server.encrypt(nonce, body, header)
         return header + body + self._to_server.encrypt(nonce, b"", header + body)
 
     def open_request_untrusted(self, header: bytes, datagram: Datagram) -> bytes | Datagram:
-        """The request's body; Forged when the tag does not fit. To cut a large datagram costs less in a view of it."""
+        """Return the request's body; Forged on a bad tag. Pass a large datagram as a view: slices of it are cheap."""
         nonce = _REQUEST_NONCE_PREFIX + header[-4:]
         try:
             if self.sealed:
@@ -73,7 +73,7 @@ class SessionKeys:
             raise Forged("request does not authenticate") from None
 
     def tag(self, clear: bytes) -> bytes:
-        """The tag over a datagram that has no data (refusals), nonce from its header."""
+        """Return the tag over a datagram without data (a refusal); the nonce is in its header."""
         return self.seal_data(clear[NONCE], b"", clear)
 
     def check_untrusted(self, clear: bytes, tag: bytes) -> None:
@@ -84,13 +84,13 @@ class SessionKeys:
             raise Forged("refusal does not authenticate") from None
 
     def seal_response(self, clear: bytes, data: Buffer, *, tagged: bool) -> list[Buffer]:
-        """Buffers of one response packet: clear part and sealed data; suite open: a tag over the clear if `tagged`."""
+        """Return the buffers of one response packet; in suite open the tag covers the clear part, if `tagged`."""
         if self.sealed:
             return [clear, self.seal_data(clear[NONCE], data, clear)]
         return [clear, self.tag(clear), data] if tagged else [clear, data]
 
     def open_response_untrusted(self, clear: bytes, rest: Buffer, *, tagged: bool) -> Buffer:
-        """Undo `seal_response`: the data; Forged when the tag does not fit."""
+        """Undo `seal_response`: return the data; Forged when the tag does not fit."""
         try:
             if self.sealed:
                 return self.open_data(clear[NONCE], rest, clear)

@@ -1,4 +1,4 @@
-"""Places of which each host has its share when they run short; a host is an IPv4 address or a /64 of IPv6."""
+"""Places that hosts share fairly when they run short; a host is an IPv4 address or a /64 of IPv6."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address (RFC 4291 section 2.
 
 
 class NoRoom(Exception):
-    """All places are taken, and nobody has more of them than who asks would have."""
+    """All places are taken, and no other host has two more than this one."""
 
 
 class Shares(Generic[Item]):
     """At most `most` items. When all places are taken, the host that has most of them gives its oldest one away.
 
-    But only to one that has two less at least, or two hosts would take a place from each other in turn. Each step costs
-    the same, however many items and hosts there are: hosts are kept by how many places they have.
+    The other must have at least two less, or two hosts would take a place from each other in turn. Each step is O(1):
+    hosts are kept by their number of places.
     """
 
     def __init__(self, most: int) -> None:
@@ -38,7 +38,7 @@ class Shares(Generic[Item]):
         self._highest = 0
 
     def in_the_way(self, host: str) -> Item | None:
-        """The item that has to leave before one of `host` gets a place, None if none has to; NoRoom if it gets none."""
+        """Return the item to remove before `host` gets a place, None if there is room; NoRoom if it gets none."""
         if len(self._hosts) < self._most:
             return None
         if self._highest < len(self._items.get(customer(host), ())) + 2:
@@ -46,14 +46,14 @@ class Shares(Generic[Item]):
         return next(iter(self._items[next(iter(self._with[self._highest]))]))
 
     def add(self, host: str, item: Item) -> None:
-        """Give it a place, although there may be none left."""
-        self._hosts[item] = behind = customer(host)
-        items = self._items.setdefault(behind, {})
-        self._count(behind, len(items), len(items) + 1)
+        """Add an item, even beyond the bound."""
+        self._hosts[item] = owner = customer(host)
+        items = self._items.setdefault(owner, {})
+        self._count(owner, len(items), len(items) + 1)
         items[item] = None
 
     def remove(self, item: Item) -> None:
-        """It leaves, if it has a place."""
+        """Remove an item, if it is there."""
         host = self._hosts.pop(item, None)
         if host is None:
             return
@@ -75,12 +75,12 @@ class Shares(Generic[Item]):
 
 
 def host_of(address: bytes) -> bytes:
-    """Whose share a client uses up: its IPv4 address, or the /64 of an IPv6 one, which one customer has; 8 bytes."""
+    """Return the host of a client: its IPv4 address, or the /64 of an IPv6 one, which one customer has; 8 bytes."""
     return b"\0\0\0\0" + address[12:] if address.startswith(_MAPPED) else address[:8]
 
 
 def customer(host: str) -> bytes:
-    """As `host_of`, for an address in text; any other text is a host of its own."""
+    """Return `host_of` an address in text; any other text is a host of its own."""
     try:
         return host_of(address_bytes(host))
     except ValueError:

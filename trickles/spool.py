@@ -1,11 +1,11 @@
-"""Input larger than a packet lies in a store that all replicas share; telescoping receipts prove what lies there.
+"""Input larger than a packet goes to a store that all replicas share; receipts prove its presence.
 
 A receipt for input bytes [a, b) is s(a) xor s(b), s a keyed function of the store and the offset: the xor over
 neighbouring receipts proves the whole stretch with 8 bytes, whichever replicas wrote the pieces into that store. With
 another store's receipts among them it proves nothing.
 
-A store never invents bytes. It gives what was written, or fewer bytes: a hole, a piece that was lost, torn or belongs
-to another store ends what can be read.
+A store never invents bytes. It gives the bytes that were written, or fewer: a hole, or a piece that was lost, torn or
+written for another store, ends what can be read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STORE_BYTES = 32
 
 
 class SpoolFull(Exception):
-    """The store will not take that piece: the connection's, the host's or the whole store's share is used up."""
+    """The store refuses a piece: the share of the connection, the host or the whole store is used up."""
 
 
 class Spool(Protocol):
@@ -29,26 +29,26 @@ class Spool(Protocol):
 
     @property
     def identity(self) -> bytes:
-        """32 bytes that no other store has, nor a copy of this one as far as that can be told."""
+        """32 bytes that no other store has, nor a copy of this one as far as it can be distinguished."""
 
     def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes:
-        """Keep `data` at `offset` of the owner's input; the identity of the store that has it. SpoolFull if none has.
+        """Keep `data` at `offset` of the owner's input; return the store's identity. SpoolFull if it is not kept.
 
-        `host` is 8 bytes: those who share them share a bound.
+        `host` is 8 bytes: all clients of a host share a bound.
         """
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of the owner's input bytes [start, stop) are there; InputBusy when that is not known yet."""
+        """Return True when all input bytes [start, stop) of the owner are there; InputBusy while that is not known."""
 
     def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:
-        """Input bytes from `start` on, up to `stop` or to the first that is not (or no longer) there.
+        """Return input bytes from `start` on, up to `stop` or to the first missing one.
 
-        With `most_pieces` as they were written, if there are more: fewer bytes then, and at least one that is there.
-        InputBusy when where they are is not known, or no longer, and takes more work than one reading may be.
+        With `most_pieces`, at most so many pieces as they were written, but at least one byte that is there. InputBusy
+        when their places are not known, and take more work to find than one read may.
         """
 
     def discard(self, owner: bytes, below: int) -> None:
-        """Note that nobody needs the owner's input below that offset much longer."""
+        """Note that the owner's input below that offset will soon not be needed."""
 
 
 class MemorySpool:
@@ -60,7 +60,7 @@ class MemorySpool:
         self._most_bytes = most_bytes
 
     def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes:  # noqa: ARG002 - all share alike
-        """Keep `data`; SpoolFull beyond the bound of one connection."""
+        """Keep `data`; SpoolFull above the bound of one connection."""
         if offset + len(data) > self._most_bytes:
             raise SpoolFull
         extents, buffer = self._inputs.setdefault(owner, (RangeSet(), bytearray()))
@@ -71,11 +71,9 @@ class MemorySpool:
         return self.identity
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:
-        """True when all of it was written."""
         return start >= stop or (owner in self._inputs and self._inputs[owner][0].contains(start, stop))
 
     def read(self, owner: bytes, start: int, stop: int, most_pieces: int | None = None) -> bytes:  # noqa: ARG002
-        """What is there from `start` on without a gap."""
         if owner not in self._inputs or start >= stop:
             return b""
         extents, buffer = self._inputs[owner]
@@ -83,19 +81,19 @@ class MemorySpool:
         return bytes(buffer[start : gaps[0][0] if gaps else stop])
 
     def discard(self, owner: bytes, below: int) -> None:
-        """Nothing: a process for tests ends soon."""
+        """Do nothing: a process for tests ends soon."""
 
     def lose(self, owner: bytes) -> None:
-        """Lose that connection's input, as a store may that is swept or restored."""
+        """Lose that connection's input, as a swept or restored store may."""
         self._inputs.pop(owner, None)
 
 
 @lru_cache(maxsize=1024)  # where one piece ends the next begins
 def receipt_mark(nonce_key: bytes, store: bytes, offset: int) -> int:
-    """s(offset) in the store of that identity, 64 bits; `nonce_key` is the connection's, known to the server alone."""
+    """Return s(offset) in that store, 64 bits; `nonce_key` is the connection's and known to servers alone."""
     return int.from_bytes(expand(nonce_key, Purpose.SPOOL, store + offset.to_bytes(8, "big"), 8), "big")
 
 
 def receipt(nonce_key: bytes, store: bytes, start: int, stop: int) -> int:
-    """What proves that input bytes [start, stop) lie in the store of that identity."""
+    """Return the receipt for input bytes [start, stop) in the store of that identity."""
     return receipt_mark(nonce_key, store, start) ^ receipt_mark(nonce_key, store, stop)

@@ -1,9 +1,9 @@
-"""The identity of what replicas share besides their keys: ledgers, spools, stores of responses.
+"""The identity of a store that replicas share: ledgers, spools, stores of responses.
 
-Replicas that hold one keyring answer for one another, and for what must happen once they rely on a store that all of
-them have. Two stores where one was meant would do it twice. So each store has an identity, `store_id`: 32 bytes,
-random, kept in the store, another one for a copy of it as far as that can be told. A tag of it, 4 bytes, is sealed into
-a connection's continuations by the replica that greets it; a replica with another store sees that it is not its own.
+Replicas of one keyring answer for one another, and for work that must happen once they rely on one store. With two
+stores it would happen twice. So each store has a `store_id`: 32 random bytes kept in it, different in a copy as far as
+a copy can be detected. The replica that greets a connection seals a tag of 4 bytes into its continuations; a replica
+with another store notices the difference.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ NO_STORE = b""
 
 
 def store_tag(store_id: bytes) -> bytes:
-    """What connections carry of a store's identity; zeros for a replica that shares none."""
+    """Return the tag that connections carry of a store's identity; zeros for a replica without a store."""
     return hashlib.sha256(b"trickles 1 store" + store_id).digest()[:TAG_BYTES] if store_id else bytes(TAG_BYTES)
 
 
 def store_name(store_id: bytes) -> str:
-    """The tag as people see it, 8 hex digits: equal where the store is the same."""
+    """Return the tag as 8 hex digits: equal where the store is the same."""
     return store_tag(store_id).hex()

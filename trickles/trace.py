@@ -1,4 +1,4 @@
-"""Counters: what happened, by name, cheap enough to stay on."""
+"""Counters of events by name, cheap enough to stay on."""
 
 from __future__ import annotations
 
@@ -9,5 +9,4 @@ class Counters(Counter[str]):
     """Event counts by dotted name, such as `refused.expired`; missing names count zero."""
 
     def hit(self, name: str, amount: int = 1) -> None:
-        """Add `amount` to the count of `name`."""
         self[name] += amount

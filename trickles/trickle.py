@@ -1,8 +1,8 @@
 """The tiling rule: which packet numbers a request earns, as a function of sealed state and proof alone.
 
 An episode is the stretch of packet numbers between two losses. `course()` lays the episodes that follow from a
-proof end to end; on a course, `edge(n)` is the first number not yet allowed once everything below n has been spoken
-for. A request that speaks for [lo, hi) earns exactly [edge(lo), edge(hi)): adjacent requests tile.
+proof end to end; on a course, `edge(n)` is the first number not yet allowed once everything below n is acknowledged.
+A request that acknowledges [lo, hi) earns exactly [edge(lo), edge(hi)): adjacent requests tile.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Episode(NamedTuple):
     law: int = RENO.identifier
 
     def window(self, number: int) -> int:
-        """The window once every packet below `number` was acknowledged."""
+        """Return the window once every packet below `number` was acknowledged."""
         base, start, ssthresh, law = self
         return LAWS[law].window(number - base, start, ssthresh)
 
     def edge(self, number: int) -> int:
-        """The first number not yet allowed once every packet below `number` was acknowledged."""
+        """Return the first number not yet allowed once every packet below `number` was acknowledged."""
         base, start, ssthresh, law = self
         return number + LAWS[law].window(number - base, start, ssthresh)
 
 
 class LossRecovery(NamedTuple):
-    """A loss, decided by its first hole: proportional rate reduction (RFC 6937) in closed form."""
+    """A loss, determined by its first hole: proportional rate reduction (RFC 6937) in closed form."""
 
     hole: int
     window: int
@@ -50,7 +50,7 @@ class LossRecovery(NamedTuple):
         return self.hole + self.window
 
     def rank(self, number: int) -> int:
-        """How many packets in (hole, number) were received."""
+        """Return how many packets in (hole, number) were received."""
         rank = 0
         for start, stop in self.received:
             if start >= number:
@@ -59,7 +59,7 @@ class LossRecovery(NamedTuple):
         return rank
 
     def edge(self, number: int) -> int:
-        """As Episode.edge, for hole < number <= last: `rank` packets delivered clock out rank * reduced / window."""
+        """Return the edge for hole < number <= last: `rank` packets delivered clock out rank * reduced / window."""
         return self.last - (-self.rank(number) * self.reduced // self.window)
 
 
@@ -70,7 +70,6 @@ class Leg(NamedTuple):
     recovery: LossRecovery | None = None
 
     def edge(self, number: int) -> int:
-        """See module text; `number` must lie in this leg."""
         if self.recovery is None or number <= self.recovery.hole:
             return self.episode.edge(number)
         return self.recovery.edge(number)
@@ -87,33 +86,33 @@ class Course(NamedTuple):
         return self.legs[-1].episode
 
     def edge(self, number: int) -> int:
-        """The first number not yet allowed once everything below `number` was spoken for."""
+        """Return the first number not yet allowed once everything below `number` is acknowledged."""
         for leg in self.legs:
             if leg.recovery is None or number <= leg.recovery.last:
                 return leg.edge(number)
         return self.legs[-1].edge(number)
 
     def reaches(self, stop: int) -> bool:
-        """True when numbers up to `stop` can have been granted on this course: it is long enough."""
+        """Return True when numbers up to `stop` can have been granted on this course."""
         recovery = self.legs[-1].recovery
         return recovery is None or stop <= recovery.last
 
     def window(self, number: int) -> int:
-        """The congestion window in force at `number`: what a restart is reckoned from."""
+        """Return the congestion window at `number`, from which a restart's window follows."""
         recovery = self.legs[-1].recovery
         return recovery.reduced if recovery and number > recovery.hole else self.episode.window(number)
 
 
 def reduced_window(window: int) -> int:
-    """Half, at least two; one when there is hardly anything to halve (RFC 5681 section 3.1)."""
+    """Return half the window, at least two; one for a window of one or two (RFC 5681 section 3.1)."""
     return max(window // 2, 2) if window > 2 else 1
 
 
 def course(episode: Episode, runs: Sequence[Range]) -> Course:
     """Lay out the episodes that follow when exactly `runs` (ascending, apart) were received from episode.base on.
 
-    A loss with nothing received in (hole, last) ends the course, for nothing was granted from there on: runs that go on
-    above are no proof (`Course.reaches`). So each leg but the last uses up a run, and the work is linear in the runs.
+    A loss with nothing received in (hole, last) ends the course, for nothing was granted after it: runs above are no
+    proof (`Course.reaches`). So each leg but the last uses up a run, and the work is linear in the runs.
     """
     if not runs or (len(runs) == 1 and runs[0][0] <= episode.base):
         return Course((Leg(episode),))
@@ -139,29 +138,29 @@ def course(episode: Episode, runs: Sequence[Range]) -> Course:
 
 
 def _first_hole(base: int, runs: Sequence[Range], at: int) -> tuple[int, int]:
-    """The first number from `base` on that is in none of runs[at:], and the index of the first run above it."""
+    """Return the first number from `base` on that is in none of runs[at:], and the index of the first run above it."""
     while at < len(runs) and runs[at][1] <= base:
         at += 1
     return (runs[at][1], at + 1) if at < len(runs) and runs[at][0] <= base else (base, at)
 
 
 def paused(episode: Episode, window: int, base: int, idle_window: int) -> Episode:
-    """The episode at `base` after one that ended idle at `window`: what was known of the path is kept in part."""
+    """Return the episode at `base` after one that ended idle at `window`: the window is kept in part."""
     _, _, ssthresh, law = episode
     if window * 3 // 4 > ssthresh:
         ssthresh = window * 3 // 4
     if window > idle_window:
         window = idle_window
-    return _new(Episode, (base, window or 1, ssthresh, law))  # by the short way: made for every small exchange
+    return _new(Episode, (base, window or 1, ssthresh, law))  # faster than the class: made for every small exchange
 
 
 def timed_out(episode: Episode, window: int, base: int) -> Episode:
-    """The episode at `base` after one that ended in silence at `window`."""
+    """Return the episode at `base` after one that ended with a timeout at `window`."""
     return Episode(base, 2 if window > 2 else 1, max(window // 2, 2), episode.law)
 
 
 def rescaled(episode: Episode, old_bytes: int, new_bytes: int) -> Episode:
-    """The same rate in bytes after the datagram size changed; never more packets than before, at least one."""
+    """Return the episode after the datagram size grew: the same rate in bytes, never more packets, at least one."""
     if new_bytes <= old_bytes:
         return episode
     base, start, ssthresh, law = episode

@@ -170,7 +170,7 @@ def test_what_is_exported_is_the_keyring(
 
 def test_secrets_are_not_shown_on_a_terminal(keys: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert "not shown on a terminal" in failed(capsys, "keys", "export", keys)
+    assert "not printed on a terminal" in failed(capsys, "keys", "export", keys)
 
 
 @pytest.mark.parametrize("action", ["list", "show", "rotate", "export"])

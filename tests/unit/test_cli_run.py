@@ -80,10 +80,10 @@ def test_which_cannot(tmp_path: Path) -> None:
         "script": "it is a static binary",
         "narrow": "it is of another architecture than the library of proxychains",
         "foreign": "it is of another architecture than the library of proxychains",
-        "text": "it is no program of this system",
-        "empty": "it is a script whose interpreter is not there",
-        "lost": "it is a script whose interpreter is not there",
-        "endless": "it is a script of scripts",
+        "text": "it is not a program for this system",
+        "empty": "it is a script without its interpreter",
+        "lost": "it is a script without its interpreter",
+        "endless": "it is a script whose interpreters are scripts",
         "missing": "it cannot be read",
     }
 
@@ -124,9 +124,9 @@ def test_the_library_is_found_or_named(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (("--map", "h=127.0.0.1:1"), 1, "what shall run?"),
-        (("--map", "h=127.0.0.1:1", "--"), 1, "what shall run?"),
-        (("--", "true"), 1, "no hosts lead anywhere"),
+        (("--map", "h=127.0.0.1:1"), 1, "no command:"),
+        (("--map", "h=127.0.0.1:1", "--"), 1, "no command:"),
+        (("--", "true"), 1, "no hosts are mapped"),
         (("--map", "h=127.0.0.1:1", "--", "no-such-command"), 127, "no-such-command: no such command"),
         (("--policy", "best", "--", "true"), 2, "invalid choice: 'best'"),
     ],

@@ -1,7 +1,7 @@
 """The command `trickles`; its subcommands are modules of this package.
 
-This module itself imports next to nothing: an interrupt while the rest is imported, as at any later time, is an exit
-code and no traceback.
+This module imports next to nothing itself, so that an interrupt during the imports gives an exit code too, not a
+traceback.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trickles.command import Command, Parser
 
-# name -> (module, what it does in a few words); the module has what `Command` says
+# name -> (module, summary); the module is a `Command`
 COMMANDS: dict[str, tuple[str, str]] = {
-    "attack": ("trickles.cli.attack", "attack a replica of your own, and show what that gains"),
+    "attack": ("trickles.cli.attack", "attack a replica of your own, and measure the gain"),
     "dump": ("trickles.cli.dump", "show datagrams, one line each"),
-    "gateway": ("trickles.cli.gateway", "lead TCP connections to fleets"),
-    "keys": ("trickles.cli.keys", "make, rotate and show the keys of a fleet"),
-    "run": ("trickles.cli.run", "run a command with a gateway of its own"),
+    "gateway": ("trickles.cli.gateway", "forward TCP connections to fleets"),
+    "keys": ("trickles.cli.keys", "create, rotate and show the keys of a fleet"),
+    "run": ("trickles.cli.run", "run a command through a gateway of its own"),
 }
-INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
+INTERRUPTED = 130  # as in shells: 128 + SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `trickles` with these arguments (the process's own by default); the exit code: 0, 1 failed, 2 misused."""
+    """Run `trickles` and return its exit code: 0, 1 for a failure, 2 for misuse; `argv` is sys.argv[1:] by default."""
     try:
         from trickles.command import run_command
 
@@ -36,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser(chosen: str | None = None) -> Parser:
-    """The parser of all subcommands, of which only the chosen one knows its arguments."""
+    """Return the parser of all subcommands; only that of the chosen one has arguments."""
     from trickles.command import parser_of
 
-    return parser_of("trickles", "Servers that keep nothing about their clients.", COMMANDS, chosen)
+    return parser_of("trickles", "A transport whose servers keep no state of their clients.", COMMANDS, chosen)
 
 
 def command(name: str) -> Command:
-    """The module of a subcommand, imported now if it was not before."""
+    """Import and return the module of a subcommand."""
     from trickles.command import module_of
 
     return module_of(COMMANDS, name)

@@ -1,10 +1,10 @@
-"""Attack a replica of your own, and see what its defences are worth.
+"""Attack a replica of your own, and measure the effect of its defences.
 
-Each attack is also run against a listener inside this process, in virtual time: once as it is, once without the
-defence that stands against the attack; without --replica that is all. `list` prints the attacks, `all` runs them all.
+Each attack also runs against a listener inside this process, in virtual time: once as it is, once without the
+defence against the attack. Without --replica only these two run. `list` prints the attacks, `all` runs them all.
 
-Only loopback addresses and addresses of network namespaces of this machine are attacked; everything else is refused.
-An attack ends by itself: after its rounds, its datagrams or its seconds, whichever comes first.
+Only loopback addresses and addresses of network namespaces of this machine may be attacked; all others are refused.
+An attack ends after its rounds, its datagrams or its seconds, whichever comes first.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ if TYPE_CHECKING:
     from trickles.tools.attacks.stage import Bounds
 
 LIST, ALL = "list", "all"
-_REQUEST = r"what to ask of the service, best something large; \r, \n and \\ are escapes (default: GET / of HTTP/1.1)"
-_PID = "process id of the replica: shows what a flood of connections costs it in memory"
+_REQUEST = r"request for the service, best with a large answer; \r, \n and \\ are escapes (default: GET / of HTTP/1.1)"
+_PID = "process id of the replica, to measure the memory that a flood of connections takes"
 _ESCAPES = {r"\r": "\r", r"\n": "\n", r"\\": "\\"}
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare what is attacked, how, and how much."""
     parser.add_argument("attacks", nargs="+", metavar="LIST|NAME", help="`list`, `all`, or names of attacks")
     parser.add_argument("--replica", metavar="HOST:PORT", help="a replica on this machine, as a numeric address")
     parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
     parser.add_argument("--request", metavar="TEXT", type=_unescaped, help=_REQUEST)
     parser.add_argument("--pid", type=whole_number(1, 1 << 22), metavar="N", help=_PID)
     for name, most, default, about in (
-        ("--rounds", 10_000, 40, "repetitions of whatever an attack repeats"),
-        ("--datagrams", 10_000_000, 50_000, "most datagrams that one attack sends and receives"),
-        ("--seconds", 3600, 30, "most seconds that one attack takes at the replica"),
-        ("--rate", 100_000, 5000, "most datagrams sent to the replica in a second"),
+        ("--rounds", 10_000, 40, "repetitions within an attack"),
+        ("--datagrams", 10_000_000, 50_000, "most datagrams that an attack sends and receives"),
+        ("--seconds", 3600, 30, "most seconds that an attack takes at the replica"),
+        ("--rate", 100_000, 5000, "most datagrams sent to the replica per second"),
     ):
         kind = whole_number(1, most)
         parser.add_argument(name, type=kind, default=default, metavar="N", help=f"{about} (default: {default})")
@@ -51,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run attacks and print their gains; TricklesError for what must not or cannot be attacked."""
+    """Run attacks and print their gains; TricklesError for targets that are not allowed or do not answer."""
     try:
         from trickles.tools.attacks import catalogue, owned, report
     except ImportError as exc:
@@ -91,7 +90,7 @@ def _struck(name: str, args: argparse.Namespace) -> Struck:
 
 
 def _at_the_replica(name: str, args: argparse.Namespace, bounds: Bounds) -> Result:
-    """With a new connection's secrets each time, as a replica remembers the old ones."""
+    """Attack with a new connection's secrets each time, since a replica remembers the old ones."""
     from dataclasses import replace
 
     from trickles.tools.attacks.catalogue import ATTACKS, strike

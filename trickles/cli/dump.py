@@ -1,8 +1,8 @@
-"""Show Trickles datagrams, one line each, and at the end what every connection did.
+"""Show Trickles datagrams, one line each, and at the end a summary of every connection.
 
 Reads a capture file (pcap or pcapng, as tcpdump and Wireshark write; - for standard input) or listens on an interface,
-which needs root or CAP_NET_RAW. Without a keyring, what is sealed stays sealed; with the fleet's keyring,
-requests show which packet numbers they speak for and earn, and what they want.
+which needs root or CAP_NET_RAW. With the fleet's keyring, requests show the packet numbers that they acknowledge and
+earn, and the output that they want; without it sealed parts stay sealed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare where datagrams come from, and what may be known of them."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument("-i", "--interface", default="any", help="listen on this network interface (default: any)")
     source.add_argument("-r", "--read", metavar="FILE", help="read this capture file; - is standard input")
-    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keyring (directory or file): opens what it seals")
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keyring (directory or file) opens sealed parts")
     parser.add_argument(
-        "--port", type=whole_number(1, 65_535), metavar="N", help="only UDP from or to this port, all of it"
+        "--port", type=whole_number(1, 65_535), metavar="N", help="show all UDP from or to this port, and nothing else"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print until the capture ends or is interrupted; TricklesError when it, or the keyring, cannot be read."""
+    """Print datagrams until the capture ends or an interrupt; TricklesError when it or the keyring cannot be read."""
     try:
         tools = import_module("trickles.tools")
     except ImportError as exc:

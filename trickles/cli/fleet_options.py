@@ -1,9 +1,8 @@
-"""Options that say which fleet: its replicas or how they are found, its identity, and how patient clients are."""
+"""Options that select a fleet: its replicas or how to find them, its identity, the patience of clients."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from trickles.client import ClientConfig, Policy
 from trickles.client.config import forgetful
-from trickles.command import Parser, one_line, whole_number
+from trickles.command import Parser, reporter, whole_number
 from trickles.drivers.dialer import Dialer, is_numeric, parse_address
 from trickles.drivers.discovery import (
     AddressRecords,
@@ -30,11 +29,11 @@ from trickles.gateway.routing import FleetSpec, Pattern
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.wire.kinds import Address, Suite
 
-_DNS = "all addresses of that name are replicas (repeatable)"
-_SRV = "the targets of that name's SRV records are replicas (repeatable)"
+_DNS = "all addresses of this name are replicas (repeatable)"
+_SRV = "the targets of this name's SRV records are replicas (repeatable)"
 _FILE = "a replica on each line, HOST:PORT; watched (repeatable)"
-_REFRESH = "how often names are asked for again (default: 10)"
-_SERVER = "whom to ask for SRV records (repeatable; default: the system's name servers)"
+_REFRESH = "interval between lookups of names (default: 10)"
+_SERVER = "name server for SRV records (repeatable; default: the system's)"
 
 
 def add_discovery_arguments(parser: Parser) -> None:
@@ -47,24 +46,20 @@ def add_discovery_arguments(parser: Parser) -> None:
 
 
 def discovery(args: argparse.Namespace) -> Discovery:
-    """What they say; LocalProtocolError for what is no address, and when nothing names a replica."""
+    """Return the sources that the options name; LocalProtocolError for a malformed address, or when there are none."""
     sources = list(_sources(args))
     if not sources:
-        raise LocalProtocolError("no replicas: say --replica, --replica-dns, --replica-srv or --replica-file")
-
-    def tell(text: str) -> None:
-        print(f"trickles gateway: {one_line(text)}", file=sys.stderr, flush=True)
-
-    return Discovery(sources, report=tell)
+        raise LocalProtocolError("no replicas: give --replica, --replica-dns, --replica-srv or --replica-file")
+    return Discovery(sources, report=reporter(args.command))
 
 
 def names_replicas(args: argparse.Namespace) -> bool:
-    """Whether they say anything."""
+    """Return True if an option names a replica."""
     return bool(args.replica or args.replica_dns or args.replica_srv or args.replica_file)
 
 
 def fleet_name(args: argparse.Namespace) -> str:
-    """What the fleet is called where identities are remembered."""
+    """Return the name under which the fleet's identity is remembered."""
     files = [str(Path(each).absolute()) for each in args.replica_file]
     return ",".join(sorted([*args.replica, *args.replica_dns, *args.replica_srv, *files]))
 
@@ -86,23 +81,22 @@ def _sources(args: argparse.Namespace) -> Iterator[AddressSource]:
 
 
 def checked_address(text: str) -> Address:
-    """`HOST:PORT`; LocalProtocolError when it is not."""
     try:
         return parse_address(text)
     except ValueError as error:
         raise LocalProtocolError(str(error)) from None
 
 
-SPARE_SOCKETS = 256  # as many short connections as may come at once without making a socket
+SPARE_SOCKETS = 256  # short connections at the same time that need no new socket
 MAPPED_SPARE_SOCKETS = 16  # the same for one fleet of a map, which may hold many
 _KEY = "the fleet's public identity, server.pub"
 _POLICIES = [*(policy.value for policy in Policy), "fastest"]
 _POLICY = (
-    "which replica a request goes to: home (one as long as it answers), spray (each to the next), stripe (several at "
+    "which replica a request goes to: home (one for as long as it answers), spray (each in turn), stripe (several at "
     "once), lowest-rtt (the nearest; fastest is another name for it)"
 )
-_GIVE_UP = "how long all replicas may be silent before a transfer fails (default: 30)"
-_SUITE = "sealed: all is confidential; open: data in clear, for trusted networks and measurements"
+_GIVE_UP = "a transfer fails after so long without an answer from any replica (default: 30)"
+_SUITE = "sealed: everything is encrypted; open: data in clear, for trusted networks and measurements"
 
 
 def add_fleet_arguments(parser: Parser) -> None:
@@ -114,7 +108,7 @@ def add_fleet_arguments(parser: Parser) -> None:
 
 @dataclass(frozen=True)
 class FleetMaker:
-    """Makes dialers with the options of one command line; keys are read, and names resolved, at once."""
+    """Makes dialers from the options of one command line; reads keys and resolves names at once."""
 
     args: argparse.Namespace
 
@@ -122,16 +116,15 @@ class FleetMaker:
     def _default_identity(self) -> bytes | None:
         if self.args.server_key:
             return read_server_key(self.args.server_key)
-        text = f"trickles {self.args.command}: no --server-key: the fleet's identity is trusted on first use"
-        print(text, file=sys.stderr)
+        reporter(self.args.command)("no --server-key: the fleet's identity is trusted on first use")
         return None
 
     def dialer(self, replicas: Sequence[Address], name: str) -> Dialer:
-        """To the fleet of the command line; KeyringError and OSError as they come."""
+        """Return a dialer to the fleet of the command line; KeyringError and OSError pass."""
         return Dialer(replicas, self._config(self._default_identity, name), spare_sockets=SPARE_SOCKETS)
 
     def dialers(self, specs: Mapping[Pattern, FleetSpec], old: Mapping[FleetSpec, Dialer]) -> dict[FleetSpec, Dialer]:
-        """To all fleets of a map, those of an older map that are the same among them."""
+        """Return dialers to all fleets of a map; those of an older map are kept where the fleet is the same."""
         return {spec: old.get(spec) or self._mapped(spec) for spec in dict.fromkeys(specs.values())}
 
     def _mapped(self, spec: FleetSpec) -> Dialer:

@@ -1,11 +1,11 @@
-"""Lead TCP connections to fleets of stateless replicas, so that unmodified programs reach them.
+"""Forward TCP connections to fleets of stateless replicas, so that unmodified clients reach them.
 
 Every connection that --listen accepts becomes one Trickles connection. It survives the death of the replica that serves
 it; bytes, half-closes, resets and back-pressure cross in both directions. --server-key pins the fleet's identity (the
 file server.pub of its keys); without it the identity is trusted on first use and remembered.
 
-A listener forwards to one fleet (--replica), or is a proxy that speaks HTTP and SOCKS 5, or takes what a firewall
-redirects to it; the last two lead each host to the fleet that --map names for it, and redirected connections to other
+A listener forwards to one fleet (--replica), or is a proxy for HTTP and SOCKS 5, or accepts connections that a firewall
+redirects; the last two forward each host to the fleet that --map names for it, and redirected connections to other
 hosts to --replica if there is one. Listeners in different modes: --listen 127.0.0.1:8080 --listen proxy@127.0.0.1:3128
 """
 
@@ -45,7 +45,7 @@ from trickles.cli.mode_options import (
     listening,
 )
 from trickles.cli.watching_options import Watching, add_watching_arguments
-from trickles.command import Parser, one_line, whole_number
+from trickles.command import Parser, reporter, whole_number
 from trickles.drivers.bookkeeping import KeptFile, failures, flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.drivers.dialer import Dialer
@@ -75,17 +75,18 @@ def add_arguments(parser: Parser) -> None:
     add_watching_arguments(parser)
 
 
+_tell = reporter("gateway")
 _SECONDS = whole_number(0, 86_400)
-_MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
-_PER_CLIENT = "live connections from one address at most, 0: as many as there are (default: 0)"
+_MOST = "most live connections; another one replaces the one that was idle for longest (default: 8192)"
+_PER_CLIENT = "most live connections from one address, 0: no bound (default: 0)"
 _REQUEST_TIMEOUT = (
-    "time to complete a request; then its input is ended, for the server to answer; 0: never (default: 60)"
+    "time to complete a request; then its input ends, and the server answers that; 0: no bound (default: 60)"
 )
-_IDLE_TIMEOUT = "close connections without anything under way after so long, 0: never (default: 0)"
+_IDLE_TIMEOUT = "close idle connections after so long, 0: never (default: 0)"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; each transfer that fails is one line on stderr."""
+    """Serve until a signal ends it; each transfer that fails is one line on stderr."""
     keep_freed_memory()
     guard_standard_streams()
     allow_descriptors()
@@ -114,7 +115,7 @@ async def _serve(args: argparse.Namespace) -> None:
 
     def ready(bound: list[str]) -> None:
         files.ready()
-        gc.freeze()  # what was imported stays: the collector need not look at it again
+        gc.freeze()  # imported modules stay: the collector need not visit them again
         print(f"gateway on {', '.join(bound)} for {_extent(dialer, hosts.size)}", flush=True)
 
     chores = Chores(_tell)
@@ -149,7 +150,7 @@ async def _serve(args: argparse.Namespace) -> None:
 
 
 def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | None:
-    """Where the replicas are of the one fleet, which only forwarding cannot do without."""
+    """Return the replicas of the one fleet; it may be missing unless a listener forwards."""
     needed = any(place.mode == "forward" for place in places) or not (args.map or args.map_file or args.pass_through)
     return discovery(args) if needed or names_replicas(args) else None
 
@@ -166,24 +167,20 @@ def _extent(dialer: Dialer | None, mapped: int) -> str:
     return " and ".join(replicas + hosts)
 
 
-def _tell(text: str) -> None:
-    print(f"trickles gateway: {one_line(text)}", file=sys.stderr, flush=True)
-
-
 @contextmanager
 def hint(way_out: str) -> Iterator[None]:
-    """Let errors of an address that cannot be had say which option mends them."""
+    """Add the option that helps to errors about an unusable address."""
     try:
         yield
     except OSError as error:
-        unknown_name = isinstance(error.errno, int) and error.errno < 0  # EAI_*: they are no numbers of the system's
+        unknown_name = isinstance(error.errno, int) and error.errno < 0  # EAI_*, not an errno
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES) and not unknown_name:
             raise
         raise LocalProtocolError(f"{error.strerror}: {way_out}") from None
 
 
 def allow_descriptors() -> None:
-    """Use as many descriptors as the system allows: a busy connection takes two."""
+    """Raise the limit of descriptors to the system's maximum: a busy connection takes two."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -198,7 +195,7 @@ def _limits(args: argparse.Namespace) -> GatewayLimits:
 
 
 class _Files:
-    """The pid file and the status file; once a successor has taken over they are that one's."""
+    """The pid file and the status file, until a successor has taken over."""
 
     def __init__(self, args: argparse.Namespace, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""Programs that know no proxy, hooked by the system's proxychains library: where it is, and whom it cannot hook."""
+"""Programs without proxy support, hooked by proxychains: where its library is, and which programs it cannot hook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trickles.errors import LocalProtocolError
 
-VARIABLE = "TRICKLES_PROXYCHAINS"  # the library's path, where it lies elsewhere
+VARIABLE = "TRICKLES_PROXYCHAINS"  # path of the library, if it is in an unusual place
 MOST_SCRIPTS = 4  # that interpret one another, as for execve(2)
 _NAMES = ("libproxychains.so.4", "libproxychains4.so")
 _FOLDERS = ("usr/lib/*-linux-gnu*", "usr/lib64", "usr/lib", "usr/local/lib")
@@ -22,7 +22,7 @@ _LAYOUTS = {1: (28, "I", 42), 2: (32, "Q", 54)}
 
 
 def library() -> str:
-    """The path of proxychains' library; LocalProtocolError, with what to install, when there is none."""
+    """Return the path of proxychains' library; LocalProtocolError, with the package to install, when there is none."""
     named = os.environ.get(VARIABLE)
     usual = (path for folder in _FOLDERS for name in _NAMES for path in Path("/").glob(f"{folder}/{name}"))
     found = next((path for path in ([Path(named)] if named else usual) if path.is_file()), None)
@@ -33,47 +33,47 @@ def library() -> str:
 
 
 def problem(path: str, preload: str) -> str | None:
-    """Why a program cannot be hooked by that library, or None; for a script the program that reads it counts."""
+    """Return why that library cannot hook a program, or None; for a script its interpreter counts."""
     for _ in range(MOST_SCRIPTS):
         try:
             with Path(path).open("rb") as file:
                 start = file.read(256)
-                told = os.fstat(file.fileno())
+                status = os.fstat(file.fileno())
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
         if start[:2] != b"#!":
-            return _problem_of_binary(path, told, preload)
+            return _problem_of_binary(path, status, preload)
         words = start[2:].partition(b"\n")[0].decode("utf-8", "replace").split()
         found = shutil.which(words[-1] if words[0].endswith("/env") else words[0]) if words else None
         if found is None:
-            return "it is a script whose interpreter is not there"
+            return "it is a script without its interpreter"
         path = found
-    return "it is a script of scripts"
+    return "it is a script whose interpreters are scripts"
 
 
 def hook_configuration(port: int) -> str:
-    """What proxychains is told: names and all connections but those to this machine go to the gateway there."""
+    """Return a configuration of proxychains: names, and all connections except to loopback, go to the gateway."""
     lines = ["strict_chain", "quiet_mode", "proxy_dns", "localnet 127.0.0.0/255.0.0.0", "localnet ::1/128"]
     return "\n".join([*lines, "[ProxyList]", f"socks5 127.0.0.1 {port}", ""])
 
 
-def _problem_of_binary(path: str, told: os.stat_result, preload: str) -> str | None:
-    if (told.st_mode & stat.S_ISUID and told.st_uid != os.getuid()) or (
-        told.st_mode & stat.S_ISGID and told.st_gid != os.getgid()
+def _problem_of_binary(path: str, status: os.stat_result, preload: str) -> str | None:
+    if (status.st_mode & stat.S_ISUID and status.st_uid != os.getuid()) or (
+        status.st_mode & stat.S_ISGID and status.st_gid != os.getgid()
     ):
-        return "it runs as another user or group (setuid, setgid), for which the system preloads nothing"
+        return "it runs as another user or group (setuid, setgid), so the system preloads nothing"
     if os.getuid() and "security.capability" in os.listxattr(path):
-        return "it has capabilities of its own, for which the system preloads nothing"
+        return "it has file capabilities, so the system preloads nothing"
     ours, theirs = _interpreted(path), _interpreted(preload)
     if ours is None:
-        return "it is no program of this system"
+        return "it is not a program for this system"
     if theirs is not None and ours[0] != theirs[0]:
         return "it is of another architecture than the library of proxychains"
     return None if ours[1] else "it is a static binary (use its own proxy option, or a transparent gateway)"
 
 
 def _interpreted(path: str) -> tuple[bytes, bool] | None:
-    """The architecture of an ELF file (class, byte order, machine), and whether a dynamic loader starts it."""
+    """Return the architecture of an ELF file (class, byte order, machine), and whether a dynamic loader starts it."""
     try:
         with Path(path).open("rb") as file:
             head = file.read(64)

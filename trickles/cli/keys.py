@@ -1,8 +1,8 @@
-"""Make, rotate and show the keys that the replicas of one fleet share.
+"""Create, rotate and show the keys that the replicas of one fleet share.
 
-A fleet's identity is made once; clients pin it (DIR/server.pub) or trust it on first use. It certifies epochs, the keys
-that seal what clients carry. All replicas hold the same epochs: give each --keyring DIR, a copy of DIR without
-identity.key, or TRICKLES_KEYRING. They look for new epochs every second or so; no restart is needed.
+A fleet's identity is created once; clients pin it (DIR/server.pub) or trust it on first use. It certifies epochs, the
+keys that seal the state which clients carry. All replicas hold the same epochs: give each --keyring DIR, a copy of DIR
+without identity.key, or TRICKLES_KEYRING. They notice new epochs within seconds, without a restart.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from trickles.keyring import Epoch, Keyring, fingerprint
 from trickles.limits import SECOND
 
 _DELAY = f"""seconds from now until the new epoch seals (default: {DEFAULT_DELAY // SECOND}). By then every replica must
-have read it: one that has not refuses what another seals. Let it be longer than copying the files to all machines
-takes; 0 is for one replica, or for keys that leaked."""
-_IF_DUE = f"""do nothing while an epoch is to come, or younger than {ROTATE_EVERY // DAY} days: for a timer that runs
-daily"""
-_KEEP = f"""how many epochs stay, the new one counted (default: {DEFAULT_KEEP}). What was sealed under a dropped one is
-refused: let the oldest reach back as long as downloads may pause, a day say. The epoch in force always stays."""
+have read it, or it refuses continuations of the others. Choose more than copying the files to all machines takes;
+0 is for a single replica, or after a leak."""
+_IF_DUE = f"""do nothing while an epoch is to come, or younger than {ROTATE_EVERY // DAY} days: for a daily
+timer"""
+_KEEP = f"""number of epochs to keep, with the new one (default: {DEFAULT_KEEP}). Continuations of a dropped epoch are
+refused, so keep epochs for as long as downloads may pause, for example a day. The epoch in force is always kept."""
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the five actions and their arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
     for name, (_, summary, declare) in ACTIONS.items():
         action = actions.add_parser(name, help=summary, description=summary)
@@ -39,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the chosen action and print what it has to say; KeyringError when it cannot."""
+    """Run the chosen action and print its output; KeyringError when it fails."""
     for line in ACTIONS[args.action][0](args):
         print(one_line(line))
     return 0
@@ -85,7 +84,7 @@ def _export(args: argparse.Namespace) -> Iterator[str]:
         keystore.save_keyring(ring, args.output)
     elif sys.stdout.isatty():
         raise KeyringError(
-            "secrets are not shown on a terminal: TRICKLES_KEYRING=$(trickles keys export DIR), or --output"
+            "secrets are not printed on a terminal: use TRICKLES_KEYRING=$(trickles keys export DIR), or --output"
         )
     else:
         yield keystore.keyring_text(ring)
@@ -112,7 +111,7 @@ def _name(epoch: Epoch) -> str:
 def _of_init(parser: Parser) -> None:
     _directory(parser)
     parser.add_argument(
-        "--comment", metavar="TEXT", default="", help="a word for people, at the end of server.pub's line"
+        "--comment", metavar="TEXT", default="", help="text for people, at the end of server.pub's line"
     )
 
 
@@ -128,21 +127,21 @@ def _of_rotate(parser: Parser) -> None:
 
 def _of_export(parser: Parser) -> None:
     _directory(parser)
-    parser.add_argument("--output", "-o", metavar="FILE", help="write a file of mode 0600, for --keyring FILE")
+    parser.add_argument("--output", "-o", metavar="FILE", help="write a file with mode 0600, for --keyring FILE")
 
 
 def _directory(parser: Parser) -> None:
-    parser.add_argument("directory", metavar="DIR", help="the directory of the keys, of mode 0700")
+    parser.add_argument("directory", metavar="DIR", help="the directory of the keys, with mode 0700")
 
 
 def _keyring(parser: Parser) -> None:
-    parser.add_argument("keyring", metavar="DIR", help="the directory of the keys, or a file made by `keys export`")
+    parser.add_argument("keyring", metavar="DIR", help="the directory of the keys, or a file that `keys export` wrote")
 
 
 ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[str]], str, Callable[[Parser], None]]] = {
-    "init": (_init, "make a fleet's identity and its first epoch in DIR", _of_init),
-    "rotate": (_rotate, "add an epoch that is in force a little later, and drop the oldest", _of_rotate),
+    "init": (_init, "create a fleet's identity and its first epoch in DIR", _of_init),
+    "rotate": (_rotate, "add an epoch that seals a little later, and drop the oldest", _of_rotate),
     "list": (_list, "list the epochs, and which is in force", _keyring),
-    "show": (_show, "show the public identity and the fingerprints, no secrets", _keyring),
+    "show": (_show, "show the public identity and the fingerprints, without secrets", _keyring),
     "export": (_export, "print all epochs as the value of TRICKLES_KEYRING, or write them to one file", _of_export),
 }

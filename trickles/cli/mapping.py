@@ -1,4 +1,4 @@
-"""The map of hosts in a running gateway: read at the start, and again whenever one of its files changes."""
+"""The map of hosts of a running gateway: read at the start, and again when one of its files changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_EVERY = 1.0  # seconds
 
 
 class HostMap:
-    """Keeps the routes of a router as the map says; a map that cannot be used changes nothing, and is told of."""
+    """Keeps the routes of a router as the map says; an unusable map changes nothing, and is reported."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class HostMap:
         self.size = 0
 
     def load(self) -> None:
-        """Read it, and make the dialers that are missing; TricklesError and OSError as they come."""
+        """Read the map and make missing dialers; TricklesError and OSError pass."""
         self._seen = list(map(signature, self._files))
         found = mapped(self._entries, self._files)
         self._use(found, self._maker.dialers(found, self._dialers))
 
     async def keep(self) -> None:
-        """Read it again whenever a file changes; names are resolved beside the loop."""
+        """Read the map again whenever a file changes; names are resolved in a thread."""
         loop = asyncio.get_running_loop()
         while self._files:
             await asyncio.sleep(LOOK_EVERY)
@@ -57,7 +57,7 @@ class HostMap:
             try:
                 found, dialers = await loop.run_in_executor(None, self._fresh)
             except (TricklesError, OSError) as error:
-                self._report(f"the map stays as it was: {error}")
+                self._report(f"the map is unchanged: {error}")
             else:
                 self._use(found, dialers)
 
@@ -74,6 +74,6 @@ class HostMap:
                 dialer.close()
 
     def close(self) -> None:
-        """Close the sockets that wait."""
+        """Close the spare sockets."""
         for dialer in self._dialers.values():
             dialer.close()

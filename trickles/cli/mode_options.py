@@ -1,15 +1,14 @@
-"""The options of `trickles gateway` that say what its listening sockets speak, and which hosts lead where."""
+"""Options of `trickles gateway` about the modes of its listeners, TLS, and the map of hosts."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trickles.cli.fleet_options import checked_address
-from trickles.command import Parser, one_line
+from trickles.command import Parser, reporter
 from trickles.drivers.keystore.files import WORLD_UNALTERED, errors_as, read_file
 from trickles.errors import LocalProtocolError
 from trickles.gateway.certificates import Certificates
@@ -18,39 +17,35 @@ from trickles.wire.kinds import Address
 
 
 def add_tls_arguments(parser: Parser) -> None:
-    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
-    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key (PEM), which no other user may read")
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate chain (PEM)")
+    parser.add_argument(
+        "--tls-key", metavar="FILE", type=Path, help="its private key (PEM), readable by its owner alone"
+    )
 
 
 def certificates(args: argparse.Namespace) -> Certificates | None:
-    """What they say; CertificateError when the files cannot be used, LocalProtocolError when one is missing."""
+    """Return the certificate of the options; CertificateError for unusable files, LocalProtocolError for one alone."""
     if (args.tls_cert is None) != (args.tls_key is None):
         raise LocalProtocolError("--tls-cert and --tls-key go together")
     if args.tls_cert is None:
         return None
-
-    def tell(text: str) -> None:
-        print(f"trickles gateway: {one_line(text)}", file=sys.stderr, flush=True)
-
-    return Certificates(args.tls_cert, args.tls_key, report=tell)
+    return Certificates(args.tls_cert, args.tls_key, report=reporter("gateway"))
 
 
 MODES = ("forward", "proxy", "transparent")
 MOST_MAP_BYTES = 16 << 20
-_LISTEN = "accept TCP connections here; MODE@ before it says what for, else --mode does (repeatable)"
-_MODE = (
-    "forward: to the fleet; proxy: HTTP proxy and SOCKS 5; transparent: what a firewall sends here (default: forward)"
-)
-_MAP = "a host and its fleet; HOST may have a port or begin with *. , and * is all hosts (repeatable)"
-_MAP_FILE = "more of them, one on each line; watched (repeatable)"
-_PASS = "hosts that are in no map are reached by plain TCP, if their addresses are global (default: they are refused)"
-_ALLOW = "pass through to these addresses too, such as 10.0.0.0/8 (repeatable)"
+_LISTEN = "accept TCP connections here, in MODE or that of --mode (repeatable)"
+_MODE = "forward: to the fleet; proxy: HTTP proxy and SOCKS 5; transparent: redirected by a firewall (default: forward)"
+_MAP = "a host and its fleet; HOST may have a port or begin with *. , and * means all hosts (repeatable)"
+_MAP_FILE = "file of such entries, one on each line; watched (repeatable)"
+_PASS = "reach hosts in no map by plain TCP, if their addresses are global (default: refuse them)"
+_ALLOW = "also pass through to these addresses, such as 10.0.0.0/8 (repeatable)"
 ENTRY = "HOST=REPLICA[,REPLICA...][;key=FILE]"
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A place to listen, and the mode that is in force there."""
+    """An address to listen on, and its mode."""
 
     mode: str
     address: Address
@@ -64,31 +59,29 @@ def add_mode_arguments(parser: Parser) -> None:
 
 
 def add_pass_arguments(parser: Parser) -> None:
-    """Declare those about hosts of no fleet."""
     parser.add_argument("--pass-through", action="store_true", help=_PASS)
     parser.add_argument("--allow", metavar="NETWORK", action="append", default=[], help=_ALLOW)
 
 
 def add_map_arguments(parser: Parser) -> None:
-    """Declare those about hosts."""
     parser.add_argument("--map", metavar=ENTRY, action="append", default=[], help=_MAP)
     parser.add_argument("--map-file", metavar="FILE", action="append", default=[], type=Path, help=_MAP_FILE)
 
 
 def listening(args: argparse.Namespace) -> list[Listening]:
-    """Where to listen; LocalProtocolError for what is no address or no mode, and for hosts that nobody asks for."""
+    """Return where to listen; LocalProtocolError for malformed addresses and modes, and for options without use."""
     found = [_listening(text, args.mode) for text in args.listen]
     if all(each.mode == "forward" for each in found) and (args.map or args.map_file or args.pass_through):
         raise LocalProtocolError("--map, --map-file and --pass-through are for proxy and transparent listeners")
     if any(each.mode == "proxy" for each in found) and not (args.map or args.map_file or args.pass_through):
-        raise LocalProtocolError("a proxy leads nowhere without --map, --map-file or --pass-through")
+        raise LocalProtocolError("a proxy needs --map, --map-file or --pass-through")
     return found
 
 
 def allowed_networks(args: argparse.Namespace) -> tuple[Network, ...]:
-    """What --allow says; LocalProtocolError for what is no network."""
+    """Return the networks of --allow; LocalProtocolError for a malformed one."""
     if args.allow and not args.pass_through:
-        raise LocalProtocolError("--allow goes with --pass-through")
+        raise LocalProtocolError("--allow needs --pass-through")
     try:
         return networks(args.allow)
     except ValueError as error:
@@ -96,7 +89,7 @@ def allowed_networks(args: argparse.Namespace) -> tuple[Network, ...]:
 
 
 def mapped(entries: Sequence[str], files: Sequence[Path]) -> dict[Pattern, FleetSpec]:
-    """All that is mapped, from the command line and from files; LocalProtocolError for what cannot be used."""
+    """Return the map of the command line and of files; LocalProtocolError for malformed entries."""
     return specs([*entries, *(entry for path in files for entry in parsed_map(_read(path)))])
 
 
@@ -108,7 +101,7 @@ def _listening(text: str, mode: str) -> Listening:
 
 
 def _read(path: Path) -> str:
-    """The text of a map, which decides whom programs reach: not one that anybody could have changed."""
+    """Read a map; other users must not be able to change it, since it decides where users are connected."""
     with errors_as(LocalProtocolError, path):
         data = read_file(path, WORLD_UNALTERED, most_bytes=MOST_MAP_BYTES)
     try:

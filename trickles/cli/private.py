@@ -1,4 +1,4 @@
-"""A gateway for one command: started before it, on a port that only this machine reaches, and gone when it is."""
+"""A gateway for one command: started before it, on a loopback port, and ended with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trickles.cli.fleet_options import FleetMaker, discovery, fleet_name, names_
 from trickles.cli.hook import hook_configuration
 from trickles.cli.mapping import HostMap
 from trickles.cli.mode_options import allowed_networks
-from trickles.command import one_line
+from trickles.command import reporter
 from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError
@@ -31,19 +31,21 @@ from trickles.gateway.proxy_front import proxied
 from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
 
+_tell = reporter("run")
+
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """Where it is, and what proxychains reads to find it."""
+    """Its port, and the configuration file of proxychains."""
 
     port: int
     hook_file: str
 
 
 def start_private(args: argparse.Namespace) -> Private:
-    """Start it, as no child of this process, which may become another program; LocalProtocolError says why it did not.
+    """Start a gateway that is no child of this process, which becomes the command; LocalProtocolError if it fails.
 
-    It watches this process, and ends when that ends, whatever ends it.
+    It watches this process, and ends when that ends for any reason.
     """
     ours, theirs = os.pipe()
     sys.stdout.flush()
@@ -59,18 +61,18 @@ def start_private(args: argparse.Namespace) -> Private:
     os.close(theirs)
     os.waitpid(child, 0)
     with os.fdopen(ours, "rb") as pipe:
-        told = json.loads(pipe.read() or b'{"problem": "it said nothing"}')
-    if "problem" in told:
-        raise LocalProtocolError(f"the gateway did not start: {told['problem']}")
-    return Private(**told)
+        answer = json.loads(pipe.read() or b'{"problem": "it sent nothing"}')
+    if "problem" in answer:
+        raise LocalProtocolError(f"the gateway did not start: {answer['problem']}")
+    return Private(**answer)
 
 
 def _become_gateway(args: argparse.Namespace, watched: int, pipe: int) -> NoReturn:
     code = 1
     folder = tempfile.mkdtemp(prefix="trickles-run-")
 
-    def tell(told: dict[str, object]) -> None:
-        os.write(pipe, json.dumps(told).encode())
+    def answer(fields: dict[str, object]) -> None:
+        os.write(pipe, json.dumps(fields).encode())
         os.close(pipe)
 
     try:
@@ -78,17 +80,17 @@ def _become_gateway(args: argparse.Namespace, watched: int, pipe: int) -> NoRetu
         os.dup2(null, 0)
         os.dup2(null, 1)
         guard_standard_streams()
-        asyncio.run(_serve(args, watched, Path(folder), tell))
+        asyncio.run(_serve(args, watched, Path(folder), answer))
         code = 0
     except (TricklesError, OSError) as error:
-        tell({"problem": str(error)})
+        answer({"problem": str(error)})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(code)
 
 
 async def _serve(
-    args: argparse.Namespace, watched: int, folder: Path, tell: Callable[[dict[str, object]], None]
+    args: argparse.Namespace, watched: int, folder: Path, answer: Callable[[dict[str, object]], None]
 ) -> None:
     log, maker = FailureLog(_write), FleetMaker(args)
     replicas = discovery(args) if names_replicas(args) else None
@@ -106,7 +108,7 @@ async def _serve(
         port = int(bound[0].rpartition(":")[2])
         hook_file = folder / "proxychains.conf"
         hook_file.write_text(hook_configuration(port))
-        tell(asdict(Private(port, str(hook_file))))
+        answer(asdict(Private(port, str(hook_file))))
 
     beside: list[Beside] = [("host map", hosts.keep)]
     if replicas is not None and dialer is not None:
@@ -125,10 +127,6 @@ async def _serve(
 
 def _end() -> None:
     signal.raise_signal(signal.SIGTERM)
-
-
-def _tell(text: str) -> None:
-    _write(f"{one_line(text)}\n")
 
 
 def _write(text: str) -> None:

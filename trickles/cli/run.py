@@ -1,10 +1,9 @@
-"""Run a command whose connections go to fleets: a gateway of its own is started beside it, and ends with it.
+"""Run a command whose connections go to fleets, through a gateway that starts and ends with it.
 
-The gateway is a proxy on a free port of this machine, and the variables by which programs find their proxy are set for
-the command: http_proxy, https_proxy, all_proxy, no_proxy, in both cases. Programs that ignore them are reached with
---hook by proxychains, where that is installed. --map says which hosts lead to which fleet, --replica leads all hosts to
-one; others are refused unless they are passed through. The command takes the place of this process, so that its exit
-code and its signals are its own.
+The gateway is a proxy on a free loopback port, and the environment variables that name a proxy are set for the
+command: http_proxy, https_proxy, all_proxy, no_proxy, in both cases. For programs that ignore them, --hook uses
+proxychains, if that is installed. --map names the fleet of each host, --replica one fleet for all hosts; other hosts
+are refused unless they are passed through. The command replaces this process, so its exit code and signals are its own.
 
     trickles run --map www.example.org=192.0.2.1:8443 --server-key server.pub -- curl http://www.example.org/
 """
@@ -15,18 +14,17 @@ import argparse
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Mapping
 
 from trickles.cli.fleet_options import add_discovery_arguments, add_fleet_arguments, names_replicas
 from trickles.cli.hook import library, problem
 from trickles.cli.mode_options import add_map_arguments, add_pass_arguments
 from trickles.cli.private import Private, start_private
-from trickles.command import Parser, one_line
+from trickles.command import Parser, reporter
 from trickles.errors import LocalProtocolError
 
-CANNOT_RUN, NOT_FOUND = 126, 127  # as shells say it
-_HOOK = "reach programs that know no proxy too, by preloading proxychains"
+CANNOT_RUN, NOT_FOUND = 126, 127  # as in shells
+_HOOK = "also support programs without proxy settings, by preloading proxychains"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -35,16 +33,16 @@ def add_arguments(parser: Parser) -> None:
     add_discovery_arguments(parser)
     add_fleet_arguments(parser)
     parser.add_argument("--hook", action="store_true", help=_HOOK)
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="what to run")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="the command to run")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Become the command; returns only when that cannot be: 126 for what cannot run, 127 for what is not there."""
+    """Become the command; return only on failure: 126 if it cannot run, 127 if it is not found."""
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
-        raise LocalProtocolError("what shall run? trickles run ... -- COMMAND ...")
+        raise LocalProtocolError("no command: trickles run ... -- COMMAND ...")
     if not (args.map or args.map_file or args.pass_through or names_replicas(args)):
-        raise LocalProtocolError("no hosts lead anywhere: say --map, --map-file, --replica or --pass-through")
+        raise LocalProtocolError("no hosts are mapped: give --map, --map-file, --replica or --pass-through")
     path = shutil.which(words[0])
     if path is None:
         return _cannot(NOT_FOUND, f"{words[0]}: no such command")
@@ -52,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if preload is not None and (why := problem(path, preload)) is not None:
         return _cannot(CANNOT_RUN, f"{words[0]} cannot be hooked: {why}")
     variables = proxied(os.environ, start_private(args), preload)
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by this interpreter, which a command need not know
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by this interpreter; the command wants the default
         signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvpe(path, words, variables)
@@ -61,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def proxied(environment: Mapping[str, str], gateway: Private, preload: str | None) -> dict[str, str]:
-    """The environment in which programs find that gateway, whatever they are told of another proxy in the given one."""
-    url = f"http://127.0.0.1:{gateway.port}"  # all programs that know a proxy know one of HTTP; not all know SOCKS
+    """Return the environment with that gateway as proxy, in place of any other proxy named in it."""
+    url = f"http://127.0.0.1:{gateway.port}"  # all programs with proxy support know HTTP proxies, not all know SOCKS
     variables = dict(environment)
     for name in ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"):
         value = "" if name == "no_proxy" else url
@@ -75,5 +73,5 @@ def proxied(environment: Mapping[str, str], gateway: Private, preload: str | Non
 
 
 def _cannot(code: int, why: str) -> int:
-    print(f"trickles run: {one_line(why)}", file=sys.stderr)
+    reporter("run")(why)
     return code

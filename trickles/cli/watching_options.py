@@ -1,4 +1,4 @@
-"""The options of `trickles gateway` that let others see what it does: access log, metrics, status file."""
+"""Options of `trickles gateway` for monitoring: access log, metrics, status file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from trickles.gateway.metrics import Metrics, MetricsServer
 from trickles.gateway.server import Gateway
 from trickles.wire.kinds import Address
 
-_METRICS = "answer GET /metrics (Prometheus) and /health here; :PORT is on loopback"
+_METRICS = "serve GET /metrics (Prometheus) and /health here; :PORT means loopback"
 
 
 def add_watching_arguments(parser: Parser) -> None:
-    parser.add_argument("--access-log", metavar="FILE", help="a line for each connection that is over; - is stdout")
+    parser.add_argument("--access-log", metavar="FILE", help="write a line for each ended connection; - is stdout")
     parser.add_argument("--access-log-format", choices=list(FORMATS), default="text", help="default: text")
     parser.add_argument("--metrics", metavar="[HOST]:PORT", help=_METRICS)
-    parser.add_argument("--status-file", metavar="FILE", help="write figures here every second, as JSON")
+    parser.add_argument("--status-file", metavar="FILE", help="write counters to this file every second, as JSON")
 
 
 class Watching:
-    """What they say, over one gateway; OSError when the log cannot be opened, LocalProtocolError for no address.
+    """Access log and metrics of one gateway; OSError if the log cannot be opened, LocalProtocolError for a bad address.
 
-    UnsafePlace where others could put a file of their own in the place of the status file.
+    UnsafePlace if other users could replace the status file.
     """
 
     def __init__(self, args: argparse.Namespace, gateway: Gateway, report: Callable[[str], None]) -> None:
@@ -53,28 +53,27 @@ class Watching:
             )
 
     async def begin(self) -> None:
-        """Answer scrapes; OSError as bind(2) does."""
+        """Start to answer scrapes; OSError as bind(2) does."""
         if self._server is not None and self._place is not None:
             await self._server.listen(*self._place)
             self._own_ports.add(self._server.port)
 
     def tick(self) -> None:
-        """A second has passed."""
         if self._log is not None:
             self._log.flush()
 
     def reload(self) -> None:
-        """The log may have been renamed."""
+        """Reopen the log, which may have been renamed."""
         if self._log is not None:
             self._log.reopen()
 
     def left(self) -> None:
-        """A successor answers scrapes now."""
+        """Stop answering scrapes: a successor does."""
         if self._server is not None:
             self._server.close()
 
     def close(self) -> None:
-        """Write what is left, and answer no more."""
+        """Write the rest of the log, and stop answering."""
         self.left()
         if self._log is not None:
             self._log.close()

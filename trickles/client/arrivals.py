@@ -1,4 +1,4 @@
-"""Packet numbers that have arrived above a hole, with their nonces and times of arrival: a bounded set."""
+"""Packet numbers that arrived above a hole, with nonces and arrival times: a bounded set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from heapq import heappop, heappush
 
 
 class Arrivals:
-    """Numbers are taken out from the lowest one up only; each step costs O(log n), whatever arrives in which order.
+    """At most `most` numbers, removed lowest first in O(log n).
 
-    There is room for `most` of them. One that finds none counts as not received: it is declared lost, and what it
-    brought is asked for again.
+    One that finds no room counts as not received: it is declared lost, and its data is asked for again.
     """
 
     __slots__ = ("_arrived", "_most", "numbers")
@@ -17,28 +16,27 @@ class Arrivals:
     def __init__(self, most: int) -> None:
         self._most = most
         self._arrived: dict[int, tuple[int, int]] = {}  # number -> nonce and time, oldest arrival first
-        self.numbers: list[int] = []  # a heap, to look at only: the lowest comes first
+        self.numbers: list[int] = []  # a heap, read-only for others
 
     def __contains__(self, number: int) -> bool:
         return number in self._arrived
 
     @property
     def since(self) -> int:
-        """When the oldest arrival came."""
+        """The time of the oldest arrival."""
         return next(iter(self._arrived.values()))[1]
 
     def add(self, number: int, nonce: int, now: int) -> None:
-        """Keep a number; the first nonce that came with it stands."""
+        """Add a number; its first nonce counts."""
         if len(self.numbers) < self._most and number not in self._arrived:
             self._arrived[number] = nonce, now
             heappush(self.numbers, number)
 
     def take_lowest(self) -> tuple[int, int]:
-        """Take out the lowest number; returns it and its nonce."""
+        """Remove the lowest number; return it and its nonce."""
         number = heappop(self.numbers)
         return number, self._arrived.pop(number)[0]
 
     def discard_below(self, bound: int) -> None:
-        """Forget all numbers below `bound`."""
         while self.numbers and self.numbers[0] < bound:
             self.take_lowest()

@@ -11,21 +11,21 @@ from trickles.wire.kinds import Suite
 
 
 def accept_any(_identity: bytes) -> bool:
-    """Trust whoever answers: for tests and for measurements on one machine."""
+    """Trust any identity: for tests, and for measurements on one machine."""
     return True
 
 
 def forgetful(_identity: bytes, start: int) -> int:
-    """Remember no certificate but the one at hand."""
+    """Remember no certificate but the present one."""
     return start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """`identity` pins the fleet's Ed25519 key (32 bytes); without it `trust` decides about the key that answers.
+    """Configuration: `identity` pins the fleet's Ed25519 key (32 bytes); without it `trust` decides about the key.
 
-    `note_start` is given an identity that is right and when its certificate begins (microseconds since 1970), and gives
-    back when the newest one of it did that was ever seen: older ones are refused then. Clients need `wall` for that.
+    `note_start` gets an accepted identity and the start of its certificate (microseconds since 1970), and returns the
+    newest start ever seen of that identity: older certificates are refused then. This needs `wall`.
     """
 
     identity: bytes | None = None
@@ -37,6 +37,6 @@ class ClientConfig:
     policy: Policy = Policy.HOME
     first: int = 0  # index of the replica to begin with
     datagram_bytes: int = 0  # known to pass this path; 0: find out
-    size_proof: int = 0  # what a replica said of that size within the last hour; 0: it has to be asked
+    size_proof: int = 0  # a replica's proof of that size, from within the last hour; 0: none
     probe_sizes: tuple[int, ...] = (1472, 8972, 65_507)  # Ethernet, jumbo frames, loopback (IPv4 payloads)
     limits: Limits = DEFAULT_LIMITS

@@ -1,6 +1,6 @@
 """The client engine: one connection, all of its state, no sockets and no clock.
 
-Feed it datagrams, unreachable replicas and timeouts; send what `datagrams_to_send` gives; come back at `next_timeout`.
+Feed it datagrams, unreachable replicas and timeouts; send the `datagrams_to_send`; call again at `next_timeout`.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Client:
 
     @classmethod
     def resume(cls, replicas: Sequence[Address], snapshot: Snapshot, config: ClientConfig = DEFAULT_CONFIG) -> Client:
-        """Go on with a connection; its output continues where it had been taken out, and no Connected comes again.
+        """Resume a connection; its output continues where it had been taken out, and no Connected comes again.
 
-        BadPacket when it is of another suite than `config`, IdentityError when of another fleet, or one not trusted.
+        BadPacket when its suite is not that of `config`, IdentityError when its fleet is another one, or not trusted.
         """
         if snapshot.suite is not config.suite:
             raise BadPacket("a connection of another suite")
@@ -78,15 +78,15 @@ class Client:
         self._announced = True
 
     def snapshot(self) -> Snapshot:
-        """This connection as a value; LocalProtocolError unless it is established, and neither complete nor failed.
+        """Return this connection as a value; LocalProtocolError unless it is established, incomplete and not failed.
 
-        The client may go on, until another one is resumed from the snapshot or `snapshot_is_stale`.
+        The client may go on until another one is resumed from the snapshot, or `snapshot_is_stale`.
         """
         parts, certificate = self._parts, self._handshake.certificate
         if not self.is_established or self._failed or self._ended or certificate is None:
             raise LocalProtocolError("only a connection that is under way can be resumed")
         self._kept = self._packets.number, parts.flight.next_number
-        unused = self._resumed_with == (*self._kept, parts.flight.transport)  # nothing was sent or heard since
+        unused = self._resumed_with == (*self._kept, parts.flight.transport)  # nothing was sent or received since
         skipped, flight = RESERVED_NUMBERS if unused else 0, parts.flight.state(answered=not len(parts.requests))
         path, recovery = parts.path, parts.recovery
         return Snapshot(
@@ -109,39 +109,38 @@ class Client:
 
     @property
     def snapshot_is_stale(self) -> bool:
-        """True when half of the numbers are used that may be used after the last snapshot: take another one."""
+        """True when half of the numbers reserved by the last snapshot are used: take another one."""
         used = self._packets.number - self._kept[0], self._parts.flight.next_number - self._kept[1]
         return max(used) > RESERVED_NUMBERS // 2
 
     # input
 
     def write(self, data: bytes) -> None:
-        """Queue input bytes."""
         self._parts.input.write(data)
 
     def write_eof(self) -> None:
-        """No more input follows."""
+        """End the input."""
         self._parts.input.end()
 
     def connect(self, *, now: int) -> None:
-        """Begin the handshake; input written before rides on it."""
+        """Begin the handshake; input written before goes with it."""
         self._handshake.begin(now)
 
     # network
 
     def limit_output(self, window_bytes: int) -> None:
-        """Ask for output up to `window_bytes` above what was taken out, until that is said anew.
+        """Ask for output up to `window_bytes` above what was taken out, until the next call.
 
-        At most the receive window, with which a client begins. What was asked for already is kept.
+        At most the receive window, which is the initial value. Output that was asked for already is kept.
         """
         self._parts.output.resize(window_bytes)
 
     def receive_datagram(self, datagram: Buffer, source: Address, *, now: int) -> None:
-        """One datagram from the network; whatever is wrong with it is counted, never raised."""
+        """Take a datagram from the network; malformed ones are counted, never raised."""
         self.receive_burst(datagram, len(datagram), source, now=now)
 
     def receive_burst(self, buffer: Buffer, segment_bytes: int, source: Address, *, now: int) -> None:
-        """Datagrams back to back, all of `segment_bytes` but the last, as a coalescing socket gives them."""
+        """Take datagrams back to back, all of `segment_bytes` but the last, as a coalescing socket returns them."""
         if self._failed:
             return
         try:
@@ -154,18 +153,18 @@ class Client:
             self._parts.counters.hit("dropped.malformed")
 
     def receive_unreachable(self, replica: Address, *, now: int) -> None:
-        """The network says that nobody listens at `replica` any more."""
+        """Take an ICMP error: nobody listens at `replica` any more."""
         if self.is_established:
             self._parts.recovery.on_unreachable(replica, now)
         else:
             self._handshake.unreachable(replica, now)
 
     def replace_replicas(self, replicas: Sequence[Address], *, now: int) -> None:
-        """The fleet's members are others now: what is asked from here on goes to them. None: those known stay."""
+        """Replace the members of the fleet; an empty list changes nothing."""
         self._parts.fleet.replace(replicas, now)
 
     def handle_timeout(self, *, now: int) -> None:
-        """The time that `next_timeout` named has come."""
+        """Act on the time that `next_timeout` named."""
         if self._failed:
             return
         try:
@@ -177,7 +176,7 @@ class Client:
             self._fail(failure.reason)
 
     def datagrams_to_send(self, *, now: int) -> list[tuple[bytes, Address]]:
-        """The datagrams that are due now, each with its destination."""
+        """Return the datagrams that are due now, each with its destination."""
         if self._failed or self._ended:
             return []
         try:
@@ -192,13 +191,13 @@ class Client:
         return []
 
     def next_timeout(self) -> int | None:
-        """When `handle_timeout` is due, or None."""
+        """Return when `handle_timeout` is due, or None."""
         if self._failed or self._ended:
             return None
         return self._sender.next_timeout() if self.is_established else self._handshake.deadline
 
     def next_event(self) -> ClientEvent | None:
-        """The next event, or None; taking data out opens the receive window."""
+        """Return the next event, or None; taking data out opens the receive window."""
         if self._events:
             return self._events.popleft()
         output = self._parts.output
@@ -213,7 +212,7 @@ class Client:
             return End()
         return None
 
-    # what drivers ask
+    # for drivers
 
     @property
     def is_established(self) -> bool:
@@ -222,67 +221,67 @@ class Client:
 
     @property
     def is_idle(self) -> bool:
-        """True when nothing is under way: all input was consumed, and the whole output of it was delivered."""
+        """True when nothing is under way: all input was consumed, and all its output delivered."""
         output, queue = self._parts.output, self._parts.input
         return queue.consumed == queue.written and output.delivered == output.requested.tail
 
     @property
     def input_waiting(self) -> int:
-        """Bytes of input that neither the service nor the spool has taken."""
+        """Bytes of input that neither the service nor the spool has yet."""
         return len(self._parts.input)
 
     @property
     def input_taken(self) -> int:
-        """The offset below which the service or the spool has taken all input."""
+        """The offset below which the service or the spool has all input."""
         return self._parts.input.held
 
     @property
     def certificate(self) -> Certificate | None:
-        """The fleet's certificate, once one is known."""
+        """The fleet's certificate, if one is known."""
         return self._handshake.certificate
 
     @property
     def hello_unanswered(self) -> bool:
-        """True when the hello had to be repeated: perhaps its epoch is gone."""
+        """True when the hello had to be repeated: its epoch may be gone."""
         return bool(self._handshake.wanted) and self._handshake.sent_at is None
 
     @property
     def proven_size(self) -> tuple[int, int]:
-        """The largest size of datagrams that passed, and the proof by which replicas believe it (0: none)."""
+        """The largest size of datagrams that passed, and the proof for replicas (0: none)."""
         return self._parts.path.proven_bytes, self._parts.path.size_proof
 
     @property
     def receive_window_bytes(self) -> int:
-        """Output bytes that are kept for a slow reader."""
+        """Bound of the output bytes kept for a slow reader."""
         return self._parts.limits.receive_window_bytes
 
     @property
     def output_held_bytes(self) -> int:
-        """Output bytes that were not taken out: they have arrived, or were asked for."""
+        """Output bytes that arrived or were asked for, and were not taken out."""
         return self._parts.output.held_bytes
 
     @property
     def delivery(self) -> Delivery:
-        """Figures of the replicas at work, for logs and accounts."""
+        """Statistics of the replicas in use, for logs."""
         recovery = self._parts.recovery
         return Delivery(recovery.served, self._parts.fleet.latencies(), recovery.failovers, recovery.stall_us)
 
     @property
     def in_flight(self) -> Iterable[InFlight]:
-        """The requests in flight, oldest first, to look at only."""
+        """The requests in flight, oldest first; read-only."""
         return self._parts.requests
 
     @property
     def course(self) -> Course:
-        """The episodes that follow from the proof at hand."""
+        """The episodes that follow from the present proof."""
         return self._parts.flight.board.course
 
     def suspects(self, replica: Address, now: int) -> bool:
-        """True while that replica is left alone because it did not answer."""
+        """Return True while that replica is avoided because it did not answer."""
         return self._parts.fleet.suspect(replica, now)
 
     def statistics(self) -> dict[str, int | str]:
-        """Figures for people and logs."""
+        """Return statistics for people and logs."""
         return self._parts.statistics()
 
     def _note_hello(self, sent: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:

@@ -11,14 +11,14 @@ from trickles.wire.kinds import Address
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The first answer arrived; `identity` is the fleet's public key."""
+    """The handshake is complete; `identity` is the fleet's public key."""
 
     identity: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Output bytes in order."""
+    """Output bytes, in order."""
 
     chunks: list[Buffer]
 
@@ -37,7 +37,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Figures of a connection's replicas: packets that brought something, round trips, and the cost of their deaths."""
+    """Statistics of a connection's replicas: packets with new content, round trips, and the cost of failovers."""
 
     served: Mapping[Address, int]
     latencies_us: Mapping[Address, int]

@@ -1,8 +1,8 @@
 """The flight: the episode in force, its proof, and which packet numbers may be claimed next.
 
 A client owns no window. It holds a transport continuation, which names an episode (base, first window, threshold), and
-a proof of what has arrived of it, the scoreboard. From both follows the course, and from the course what a request
-earns: one that acknowledges the numbers [lo, hi) claims exactly [edge(lo), edge(hi)). `acknowledged` is the hi of the
+a proof of the packets of it that arrived, the scoreboard. Both give the course, and the course gives the grant of a
+request: one that acknowledges the numbers [lo, hi) claims exactly [edge(lo), edge(hi)). `acknowledged` is the hi of the
 last one; `next_number` lies above everything that can have been granted under any episode.
 
 Two ways lead from one episode to the next. A loss shows in the proof, and the server computes the same next episode
@@ -41,12 +41,12 @@ from trickles.wire.kinds import RequestFlag
 from trickles.wire.request import Run
 from trickles.wire.response import TransportFrame
 
-_new = tuple.__new__  # the short way, for what is made for every request
+_new = tuple.__new__  # faster than the class, for values made for every request
 NOTHING_YET = Episode(0, 0, UNBOUNDED_SSTHRESH)
 
 
 class Claim(NamedTuple):
-    """Packet numbers [start, stop) that follow from acknowledging [lo, hi) with that proof, or by a restart."""
+    """A claim of the numbers [start, stop), by acknowledging [lo, hi) with that proof, or by a restart."""
 
     start: int
     stop: int
@@ -58,7 +58,7 @@ class Claim(NamedTuple):
 
 
 class FlightState(NamedTuple):
-    """A Flight as a value: what a restart needs. `clean` when all was answered, and `run` is the whole proof."""
+    """A Flight as a value, for a restart. `clean`: all was answered, and `run` is the whole proof."""
 
     frame: TransportFrame
     next_number: int
@@ -67,7 +67,7 @@ class FlightState(NamedTuple):
 
 
 class Flight:
-    """Owner of the transport continuation, the scoreboard and what may be claimed."""
+    """Owner of the transport continuation, the scoreboard and the claims."""
 
     def __init__(self, limits: Limits, path: PathMtu) -> None:
         self._limits = limits
@@ -76,9 +76,7 @@ class Flight:
         self.board = Scoreboard(NOTHING_YET, limits)
         self.acknowledged = 0  # numbers below were acknowledged by some request
         self.next_number = 0  # above everything that can have been granted
-        self.floor = (
-            0  # packets below answer this connection before it was resumed: another reply than is asked for now
-        )
+        self.floor = 0  # packets below are answers from before the connection was resumed: other replies
         self.restarting: InFlight | None = None
         self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
@@ -95,10 +93,10 @@ class Flight:
         """True while the continuation proves no address: only a restart may go out under it."""
         return self.transport is not None and self.transport.embryo
 
-    # what answers bring
+    # answers
 
     def received(self, start: int, nonces: list[int], now: int) -> None:
-        """Packets start, start + 1, ... have arrived; one that is news ends a row of challenges or refusals."""
+        """Note that packets start, start + 1, ... arrived; a new one ends a row of challenges or refusals."""
         board = self.board
         if not self.challenges and self._lacking_since is None:
             board.received(start, nonces, now)
@@ -109,16 +107,16 @@ class Flight:
             self.challenges, self._lacking_since = 0, None
 
     def adopt(self, frame: TransportFrame, now: int, number: int | None = None, *, small: bool = False) -> None:
-        """Take a fresh transport continuation, unless it belongs to an episode that is over.
+        """Take a fresh transport continuation, unless its episode is over.
 
-        One of the episode in force takes the older one's place only if packet `number`, that it came with, is news.
-        `small`: the size that the restart named was not believed.
+        One of the episode in force replaces the older one only if the packet `number` that brought it is new. `small`:
+        the datagram size of the restart was not accepted.
         """
         episode, restarting = frame.episode, self.restarting
         base, start, _, _ = episode
         beyond = base > self.next_number and self.transport is not None
         if base > self._last_base or start > self._limits.max_window or beyond:
-            return  # it begins above all that was claimed, or allows more than any window
+            return  # it begins above all claims, or allows more than any window
         if restarting is not None:
             if base < restarting.start:
                 return
@@ -142,7 +140,7 @@ class Flight:
         self.renewed_at = now
 
     def _begin(self, frame: TransportFrame, now: int) -> None:
-        """A new episode from its first number on: nothing of it is proved."""
+        """Begin an episode at its first number: nothing of it is proved."""
         self.transport = frame
         base, start, _, _ = frame.episode
         self.board.start_over(frame.episode)
@@ -152,50 +150,50 @@ class Flight:
         self.begun_at = now
 
     def on_short(self, number: int) -> None:
-        """Nothing of a grant comes above that number: only a restart goes on, unless the episode is over."""
+        """Note a short grant, which ends at that number: only a restart goes on, unless the episode is over."""
         if number >= self.board.episode.base:
             self.broken = True
 
     def on_tail_lost(self) -> None:
-        """Packets were lost above which nothing has arrived: no proof can show it, so no restart is clean."""
+        """Note losses at the end, with nothing received above: no proof can show them, so no restart is clean."""
         self._tail_lost = True
 
     def on_timeout(self) -> None:
-        """Silence has lasted: only a restart goes on."""
+        """Note a timeout: only a restart goes on."""
         self._timed_out = True
 
     def on_challenge(self) -> int:
-        """A request was answered by a challenge; how many were since a packet last came."""
+        """Note a challenge; return how many came since the last packet."""
         self.challenges += 1
         return self.challenges
 
     def on_lacking(self, now: int) -> int:
-        """A replica cannot continue; for how long that has been the answer, since a packet last came."""
+        """Note that a replica cannot continue; return for how long that has been so, since the last packet."""
         if self._lacking_since is None:
             self._lacking_since = now
         return now - self._lacking_since
 
     def declare_lost(self) -> Range:
-        """Declare the first hole lost for good; returns it."""
+        """Declare the first hole lost for good; return it."""
         lost = self.board.declare_lost()
         if self.board.shattered:
             self.broken = True
         return lost
 
     def on_over(self, request: InFlight) -> None:
-        """That request is over, perhaps the restart."""
+        """Note that a request is over, perhaps the restart."""
         if self.restarting is request:
             self.restarting = None
 
-    # what may be claimed
+    # claims
 
     @property
     def drains(self) -> bool:
-        """True when a restart shall use larger datagrams as soon as nothing is under way."""
+        """True when a restart shall use larger datagrams once nothing is under way."""
         return self._path.widens and self.board.clean
 
     def is_stuck(self, in_flight: int, idle: Callable[[int], bool], now: int) -> bool:
-        """True when only a restart can go on; `idle` says whether silence has outlived the window."""
+        """Return True when only a restart can go on; `idle` says whether silence has outlived the window."""
         board = self.board
         if self.transport is None:
             return False
@@ -206,12 +204,12 @@ class Flight:
         if in_flight:
             return False
         edge = board.course.edge
-        if edge(self.acknowledged) >= edge(board.cursor):  # what arrived earns nothing, and nothing more will come
+        if edge(self.acknowledged) >= edge(board.cursor):  # the arrived packets earn nothing, and no more will come
             return not board.waiting
         return idle(now) or self.drains
 
     def claim(self, packets: int, most_runs: int) -> Claim | None:
-        """Acknowledge what earns `packets`, or all that arrived; None when that is nothing, or no proof fits."""
+        """Acknowledge numbers that earn `packets`, or all that arrived; None when that is nothing, or no proof fits."""
         board, edge, lo = self.board, self.board.course.edge, self.acknowledged
         hi = self._least_earning(edge(lo) + packets)
         start, stop = edge(lo), edge(hi)
@@ -228,7 +226,7 @@ class Flight:
         return _new(Claim, (start, stop, lo, hi, runs, 0, self._path.datagram_bytes))
 
     def _least_earning(self, target: int) -> int:
-        """The least number whose edge reaches `target`, or all that arrived."""
+        """Return the least number whose edge reaches `target`, or all that arrived."""
         edge, low, high = self.board.course.edge, self.acknowledged + 1, self.board.cursor
         while low < high:
             middle = (low + high) // 2
@@ -239,7 +237,7 @@ class Flight:
         return low
 
     def restart(self, backoff: int, most_runs: Callable[[int], int]) -> Claim:
-        """Claim a new episode above everything that can have been granted; `most_runs` fit a datagram of a size."""
+        """Claim a new episode above all grants so far; `most_runs` gives the runs that fit a datagram of a size."""
         board, limits, path = self.board, self._limits, self._path
         course, unvalidated = board.course, self.unvalidated
         clean = board.clean and not self._timed_out and not self._tail_lost
@@ -257,16 +255,16 @@ class Flight:
         flags = RequestFlag.RESTART | (RequestFlag.CLEAN if clean else 0)
         window = course.window(proved)
         kept = max(1, min(window, limits.idle_window)) if clean else 2 if window > 2 else 1
-        stop = base + (limits.initial_window if unvalidated else kept)  # as far as this side can tell
+        stop = base + (limits.initial_window if unvalidated else kept)  # as far as the client knows
         high, low = divmod(path.size_proof if size > path.datagram_bytes else 0, 1 << 32)
         return _new(Claim, (base, stop, high, low, runs, flags, size))
 
     def on_restart(self, request: InFlight) -> None:
-        """The restart is under way."""
+        """Note that the restart is under way."""
         self.restarting, self._timed_out = request, False
 
     def _restart_size(self, backoff: int, *, clean: bool) -> int:
-        """Datagram size of the episode to come: larger when a larger one is proven, the least when nothing passes."""
+        """Return the next episode's datagram size: larger if a larger one is proved, the least if nothing passes."""
         path = self._path
         if self._timed_out and backoff > 2:
             path.on_larger_lost(self._limits.min_datagram_bytes)
@@ -276,7 +274,7 @@ class Flight:
     # snapshots
 
     def state(self, *, answered: bool) -> FlightState:
-        """All that a restart needs; a clean one, if all is `answered` and nothing was lost."""
+        """Return all that a restart needs; a clean one, if all is `answered` and nothing was lost."""
         assert self.transport is not None
         first, base = self.board.proof()[:1], self.transport.episode.base
         run = first[0] if first and first[0][0] == base and not self._distrusted else None
@@ -284,7 +282,7 @@ class Flight:
         return FlightState(self.transport, self.next_number, run, clean and run is not None)
 
     def restore(self, state: FlightState) -> None:
-        """Go on from there by a restart."""
+        """Continue from that state by a restart."""
         self._begin(state.frame, 0)
         if state.run is not None:
             self.board.restore(state.run)

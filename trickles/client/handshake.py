@@ -1,9 +1,9 @@
 """The client's side of the handshake: certificate, hello, cookie, with retries to other replicas.
 
 Until the fleet's first answer nothing is authentic but certificates of the right identity, and those can be copies. So
-whatever comes may change what the next datagram says, but hardly when it leaves: one cookie or change of certificate in
-HASTE makes it leave early, or 25 bytes from anybody would draw 1,200 from here. And nothing ends the handshake early
-but strangers who answer one datagram after another in the fleet's place.
+an arriving datagram may change the content of the next one, but hardly its time: one cookie or change of certificate
+in each HASTE lets it leave early, or 25 forged bytes would trigger 1,200. The handshake ends early only if another
+fleet answers several datagrams in a row.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from trickles.limits import MILLISECOND
 from trickles.wire.hello import ASK_BYTES, COOKIE_BYTES, Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, RequestFlag
 
-STRANGERS_ONLY = 4  # datagrams in a row to which another fleet answered: then it is the wrong one
-HASTE = 250 * MILLISECOND  # apart are hellos that leave early, for a cookie or another epoch
+STRANGERS_ONLY = 4  # datagrams in a row that another fleet answered
+HASTE = 250 * MILLISECOND  # least interval of hellos that leave early, for a cookie or another epoch
 FIRST_RETRY = 250 * MILLISECOND
 LAST_RETRY = 2000 * MILLISECOND
 
 
 class Handshake:
-    """Until the first continuation arrives: one datagram at a time, repeated with growing pauses."""
+    """The handshake, until the first continuation: one datagram at a time, repeated with growing pauses."""
 
     def __init__(self, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> None:
         self.certificate: Certificate | None = None
-        self._refused = ""  # why the last certificate was
-        self._stranger_answered = False  # to the last datagram
-        self._strangers = 0  # datagrams in a row to which a stranger answered
+        self._refused = ""  # the reason, of the last certificate
+        self._stranger_answered = False  # the last datagram
+        self._strangers = 0  # datagrams in a row that another fleet answered
         self._hastened_at: int | None = None
         self.deadline: int | None = None
         self.sent_at: int | None = None  # of the hello, while it was sent only once
@@ -58,11 +58,10 @@ class Handshake:
             self._learn(config.certificate)
 
     def begin(self, now: int) -> None:
-        """Send as soon as possible."""
         self.deadline = now
 
     def datagrams(self, now: int, early: Callable[[], tuple[bytes, bool]], wanted: int) -> list[tuple[bytes, Address]]:
-        """The datagrams that are due; `early` gives the input at hand (and whether it ends) when the hello is made."""
+        """Return the datagrams that are due; `early` gives the input so far, and whether it ends, for the hello."""
         if self.deadline is None or now < self.deadline:
             return []
         self._check_patience(now)
@@ -82,7 +81,7 @@ class Handshake:
         return [(self._hello.encode(), self._replica)]
 
     def _check_patience(self, now: int) -> None:
-        """ConnectionFailed when nobody answered for long, or nobody but strangers; before each datagram."""
+        """Raise ConnectionFailed after too long without an answer, or with answers of another fleet only."""
         if self._started is None:
             self._started = now
         self._strangers = self._strangers + 1 if self._stranger_answered else 0
@@ -91,23 +90,21 @@ class Handshake:
             raise ConnectionFailed(f"identity: {self._refused}" if self._strangers else "no answer to the handshake")
 
     def timed_out(self, now: int) -> None:
-        """Nobody answered in time: the next try goes to another replica."""
+        """Try another replica, since none answered in time."""
         due = self._started is not None and self.deadline is not None and now >= self.deadline
-        if (
-            due and not self._working and self._asked == self._replica
-        ):  # else a sign of its death came: it was left already
+        if due and not self._working and self._asked == self._replica:  # else it was left already
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
-        """The replica is gone: go to another at once, unless all are; anybody can say so, once for each datagram."""
+        """Try another replica at once, unless all are gone; this is forgeable, so it counts once for each datagram."""
         if replica == self._replica == self._asked and self.deadline is not None:
             self._move(now)
-            self._pause = FIRST_RETRY  # nobody is there, which is no congestion
+            self._pause = FIRST_RETRY  # a dead process is no congestion
             others = self._replica != replica and not self._fleet.suspect(self._replica, now)
             self.deadline = now if others else min(self.deadline, now + FIRST_RETRY)
 
     def refused_by(self, source: Address, tag: bytes, *, working: bool) -> bool:
-        """True when a refusal (or a notice that work goes on) is the first since the last hello, and no copy."""
+        """Return True when a refusal (or a notice that work goes on) is the first since the last hello, and no copy."""
         awaited = self._awaits_notice if working else self._awaits_refusal
         if not awaited or not tag or source != self._asked or tag in self._refusals_heard:
             return False
@@ -119,12 +116,12 @@ class Handshake:
         return True
 
     def working(self, now: int, patience: int) -> None:
-        """The replica is at work on the early input: ask the same one again, and not soon."""
+        """Note that the replica works on the early input: ask the same one again, after `patience`."""
         self._working, self._started, self.sent_at = True, now, None
         self.deadline = now + patience
 
     def not_here(self, now: int) -> None:
-        """This replica lacks what the early input asks for; ConnectionFailed when every one said so."""
+        """Try another replica, since this one lacks the content; ConnectionFailed when every one has said so."""
         self._refusals += 1
         if self._fleet.exhausted(self._refusals):
             raise ConnectionFailed("no replica can continue")
@@ -132,7 +129,7 @@ class Handshake:
         self.deadline = now + self._fleet.pause(self._refusals, self._config.limits.busy_delay)
 
     def certified(self, data: bytes, now: int) -> None:
-        """A certificate arrived; one of another fleet than the pinned or trusted one is only counted."""
+        """Take a certificate; one of another fleet than the pinned or trusted one is only counted."""
         known = self.certificate
         try:
             self._learn(data)
@@ -144,20 +141,20 @@ class Handshake:
             self._hello = None
             elapsed = now - self._started if self._started is not None else 0
             self.sample = elapsed if self._asks == 1 else None
-            self._pause = min(max(FIRST_RETRY, 2 * elapsed), LAST_RETRY)  # long paths: an answer takes time
+            self._pause = min(max(FIRST_RETRY, 2 * elapsed), LAST_RETRY)  # for long paths
             if known is None:
                 self.deadline = now
             else:
                 self._hasten(now)
 
     def cookie(self, cookie: bytes, now: int) -> None:
-        """The fleet is busy and wants to see the address proved first."""
+        """Take a cookie: the fleet is busy and wants a proof of the address first."""
         if self._hello is not None and len(cookie) == COOKIE_BYTES and self._hello.cookie != cookie:
             self._hello = replace(self._hello, cookie=cookie)
             self._hasten(now)
 
     def _hasten(self, now: int) -> None:
-        """Send the next hello now, unless one has left early just before: anybody can cause this."""
+        """Send the next hello now, unless one has left early just before: this is forgeable."""
         if self._hastened_at is None or now - self._hastened_at >= HASTE:
             self._hastened_at = self.deadline = now
 

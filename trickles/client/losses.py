@@ -1,12 +1,12 @@
 """Loss detection: a hole in what has arrived is a loss once three later packets or some time have passed (RFC 8985).
 
-To declare a hole lost is for good: each later request of the episode shows it, and the server answers by a smaller
-window. So a client that declares too early only slows itself down; a packet that comes after all makes it tolerate more
-reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts,
-with the paths' unevenness added, and with striping each path is judged by its own order.
+A declared loss is final: each later request of the episode shows the hole, and the server answers with a smaller
+window. So a client that declares too early only slows itself down; a packet that arrives after all increases the
+tolerated reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts, with
+the paths' unevenness added, and with striping each path is judged by its own order.
 
-A hole is not declared while the replica that it is expected from says that it is at work, nor when it lies above the
-base of a restart under way: that is proved in the episode which begins by it.
+A hole is not declared while its replica reports that it is at work, nor above the base of a restart under way, which
+begins an episode with a proof of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_STEPS = 4  # quarters of a round trip: a whole one
 
 @dataclass(slots=True, eq=False)
 class LossDetection:
-    """Owner of how much reordering is tolerated."""
+    """Owner of the tolerance of reordering."""
 
     _counters: Counters
     _fleet: ReplicaSet
@@ -41,13 +41,13 @@ class LossDetection:
     _reorder_steps: int = 1
 
     def on_spurious(self) -> None:
-        """Something declared lost came after all: tolerate more reordering from now on."""
+        """Note that a packet arrived after it was declared lost: tolerate more reordering."""
         self._counters.hit("spurious_losses")
         self.reorder_packets = min(self.reorder_packets * 2, MOST_REORDERING)
         self._reorder_steps = min(self._reorder_steps + 1, MOST_STEPS)
 
     def detect(self, now: int) -> list[InFlight]:
-        """Declare what is lost by count or by time; returns the requests that are over by it."""
+        """Declare losses by count or by time; return the requests that are over by it."""
         flight, board, over = self._flight, self._flight.board, list[InFlight]()
         while (hole := board.hole()) is not None:
             if self._of_next_episode(hole):
@@ -64,7 +64,7 @@ class LossDetection:
         return over + self._passed(over, now)
 
     def _passed(self, over: list[InFlight], now: int) -> list[InFlight]:
-        """Requests of an episode that is over, once their answers had the time to come."""
+        """Return requests of an earlier episode whose answers have had their time."""
         base, restarting, known = self._flight.board.episode.base, self._flight.restarting, set(over)
         passed = []
         for request in self._requests:
@@ -76,7 +76,7 @@ class LossDetection:
         return passed
 
     def next_timeout(self) -> int:
-        """The earliest time at which `detect` may find something without anything arriving, or NEVER."""
+        """Return the earliest time at which `detect` may find something without an arrival, or NEVER."""
         flight, base, due = self._flight, self._flight.board.episode.base, NEVER
         for request in self._requests:
             if request.stop <= base and request is not flight.restarting:
@@ -86,31 +86,30 @@ class LossDetection:
         return due
 
     def _of_next_episode(self, hole: Range) -> bool:
-        """True when what lies above the hole may answer a restart: that is proved in the episode that begins by it.
+        """Return True when packets above the hole may answer a restart: they are proved in its episode.
 
-        An unvalidated continuation is left by a restart only, and what comes after it is proved by other keys.
+        Only a restart leaves an unvalidated continuation, and the packets after it are proved by other keys.
         """
         restarting = self._flight.restarting
         return self._flight.unvalidated or (restarting is not None and hole[1] >= restarting.start)
 
     def _holders(self) -> list[InFlight]:
-        """The requests that the first hole belongs to."""
         cursor = self._flight.board.cursor
         return [request for request in self._requests if request.start <= cursor < request.stop]
 
     def _patience(self) -> int:
-        """Until when a replica is at work on what the first hole belongs to."""
+        """Return until when a replica is at work on the first hole's requests."""
         return max((request.patience for request in self._holders()), default=0)
 
     def _overdue_at(self) -> int:
-        """When the first hole counts as lost; with paths that differ, by what has come along its own."""
+        """Return when the first hole counts as lost; with striping by its own path's order."""
         window = self._reorder_window()
         if self._fleet.stripes and (holders := self._holders()):
             return self._striping.overdue_at(holders[0], window)
         return self._flight.board.hole_since + window
 
     def _reorder_window(self) -> int:
-        """How long a hole may stay open: a quarter of the round trip, more once that proved too short (RFC 8985)."""
+        """Return how long a hole may stay open: a quarter of the round trip, more once that was short (RFC 8985)."""
         srtt = self._recovery.round_trip.srtt or MILLISECOND
         share = srtt >> 1 if self._fleet.spreads else srtt >> 2
         return max(min(share * self._reorder_steps, srtt), MILLISECOND) + self._fleet.unevenness

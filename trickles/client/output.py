@@ -1,8 +1,8 @@
-"""Output: the bytes in order, the user continuations that lead to more of them, where they end.
+"""Output: bytes in order, the user continuations that lead to more, and the end.
 
-Two replies to one request may differ when it brings input, or asks for what lies beyond the newest continuation: a
-service need not be deterministic. Of such a conversion one reply stands, the first whose continuation is taken, known
-by its salt; data of any other is dropped. Copies from before the request number's low half came round are known by
+Two replies to one request may differ when it brings input, or asks for output above the newest continuation: a service
+need not be deterministic. Of such a conversion one reply stands, the first whose continuation is taken, identified by
+its salt; data of others is dropped. Copies from before the low half of the request number wrapped are recognised by
 their packet numbers, which only rise.
 """
 
@@ -19,23 +19,23 @@ from trickles.service import Buffer
 from trickles.wire.response import UserFrame
 
 MOST_CONVERSIONS = 1024
-SEALED_USER_BYTES = 64  # what sealing adds to the state that a service wants back
+SEALED_USER_BYTES = 64  # what sealing adds to a service's state
 
 
 @dataclass(slots=True)
 class Conversion:
-    """A request that brings input, or asks for what lies above the newest continuation: of two replies one stands."""
+    """A request that brings input, or asks for output above the newest continuation: one of its replies stands."""
 
     start: int  # its first packet number: one below it answers an earlier request with the same low half
     salt: bytes | None = None  # of the reply whose continuation stands
 
     def stand(self, salt: bytes) -> None:
-        """The continuation of the reply with that salt was taken; the first one stands."""
+        """Note that the continuation of the reply with that salt was taken; the first one stands."""
         self.salt = salt if self.salt is None else self.salt
 
 
 class OutputState(NamedTuple):
-    """An Output as a value: what was taken out, what was not, and the continuations that lead on."""
+    """An Output as a value: bytes taken out, bytes ready, the end, and the continuations."""
 
     taken: int
     ready: bytes
@@ -44,7 +44,7 @@ class OutputState(NamedTuple):
 
 
 class Output:
-    """Owner of what has arrived and of what is known of the rest."""
+    """Owner of the output that arrived and of the continuations for the rest."""
 
     def __init__(self, limits: Limits) -> None:
         self._most_window = limits.receive_window_bytes
@@ -56,13 +56,13 @@ class Output:
 
     @property
     def limit(self) -> int:
-        """Output offset up to which there is buffer."""
+        """Output offset up to which there is buffer space."""
         limit = self.arrived.limit
         return limit if self.end is None else min(limit, self.end)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that were not taken out: those that have arrived, and those that will since they were asked for."""
+        """Bytes not taken out: those that arrived, and those asked for."""
         arrived, asked = self.arrived, self.requested.asked
         reach = arrived.next_offset
         if asked < reach or arrived.gaping:
@@ -70,21 +70,20 @@ class Output:
         return asked - reach + arrived.ready_bytes
 
     def resize(self, window_bytes: int) -> None:
-        """Ask for no more than that above what was taken out, and never for more than a receive window."""
+        """Ask for at most `window_bytes` above what was taken out, and never for more than a receive window."""
         self.arrived.resize(min(window_bytes, self._most_window), self.requested.asked)
 
     @property
     def complete(self) -> bool:
-        """True when all has arrived."""
         return self.end is not None and self.arrived.next_offset >= self.end
 
     @property
     def delivered(self) -> int:
-        """Offset up to which it was taken out."""
+        """Output offset up to which bytes were taken out."""
         return self.arrived.next_offset - self.arrived.ready_bytes
 
     def on_sent(self, request: InFlight) -> None:
-        """Remember a request that carries input, and its first packet number: of two replies the first stands."""
+        """Remember a request that converts, and its first packet number."""
         number = request.newest & 0xFFFF
         self.conversions.pop(number, None)
         if request.converts:
@@ -93,16 +92,16 @@ class Output:
                 del self.conversions[next(iter(self.conversions))]
 
     def conversion(self, number: int, packet: int) -> Conversion | None:
-        """The conversion that this packet answers, if it is no copy, of long ago."""
+        """Return the conversion that this packet answers; None for copies from long ago."""
         found = self.conversions.get(number)
         return found if found is not None and packet >= found.start else None
 
     def learn(
         self, frame: UserFrame, salt: bytes, written: int, conversion: Conversion | None, under: bytes = b""
     ) -> bool | None:
-        """Take a user continuation, of the reply with that `salt` to a request `under` an earlier one; False if not.
+        """Take a user continuation of the reply with that `salt`, to a request `under` another; False if it is unused.
 
-        None for one that consumed more than was `written`, covers nothing, or fits into no request.
+        Return None for an invalid one: it consumed more than was `written`, covers nothing, or fits no request.
         """
         start, stop, consumed, blob, _ = frame
         if consumed > written or len(blob) > self._most_blob or (stop is not None and stop < start):
@@ -114,7 +113,7 @@ class Output:
         return True
 
     def receive(self, conversion: Conversion | None, salt: bytes, offset: int, data: Buffer, *, ends: bool) -> int:
-        """Take the data of a reply if that reply stands, and note where the output ends; returns the new bytes."""
+        """Take the data of a reply if that reply stands, and note the end of output; return the count of new bytes."""
         accepted = salt if conversion is None else conversion.salt
         stop = offset + len(data)
         fresh = self.arrived.add(offset, data) if accepted == salt else 0
@@ -123,7 +122,7 @@ class Output:
         return fresh
 
     def on_over(self, request: InFlight) -> None:
-        """That request is over: what it wanted and did not bring is asked for again."""
+        """Ask again for what a request that is over wanted and did not bring."""
         requested, arrived = self.requested, self.arrived
         requested.forget_below(arrived.next_offset)
         if request.extends:
@@ -134,15 +133,14 @@ class Output:
             stop = stop if bound is None else min(stop, bound)
             if start < stop:
                 requested.lost(arrived.missing(start, stop))
-        if request.converts and edge is not None:  # ask above what is covered once it is known whose it is
+        if request.converts and edge is not None:  # bytes above the edge belong to no known continuation
             requested.ask_again_from(max(edge, arrived.next_offset))
 
     def state(self) -> OutputState:
-        """All in order, and what leads on; what is out of order comes again."""
+        """Return the bytes in order and the continuations; bytes out of order will come again."""
         return OutputState(self.delivered, self.arrived.peek(), self.end, tuple(self.requested.frames))
 
     def restore(self, state: OutputState) -> None:
-        """Go on with that output."""
         self.arrived.restore(state.taken, state.ready)
         self.end = state.end
         self.requested.restore(list(state.frames), self.arrived.next_offset)

@@ -1,6 +1,6 @@
-"""Datagrams to the fleet: requests for what is claimed and wanted, pieces for the spool, pings; all under one count.
+"""Datagrams to the fleet: requests, pieces for the spool and pings, under one counter of request numbers.
 
-A request number is the AEAD's nonce, so it is never used twice: this is the only place that counts them.
+A request number is the AEAD's nonce, so it is never used twice; only this module counts them.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
-_REQUEST, _PIECE, _PING = Kind.REQUEST, Kind.PIECE, Kind.PING  # by short names, which are faster
+_REQUEST, _PIECE, _PING = Kind.REQUEST, Kind.PIECE, Kind.PING  # local names are faster
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
-_new = tuple.__new__  # the short way, for what is made for every request
+_new = tuple.__new__  # faster than the class, for values made for every request
 Datagram = tuple[bytes, Address]
 
 
-# wants, user, extends, flags, input offset, input, input stop, the replica if only that one will do
+# wants, user, extends, flags, input offset, input, input stop, the only possible replica or None
 Content = tuple[tuple[Range, ...], bytes, bool, int, int, bytes, int, Address | None]
 
 
 def data_room(datagram_bytes: int) -> int:
-    """Output bytes that fit a response packet of that size."""
+    """Return the output bytes that fit a response packet of that size."""
     return datagram_bytes - RESPONSE_HEADER_BYTES - TAG_BYTES
 
 
@@ -55,18 +55,17 @@ class PacketBuilder:
         self.number = 0  # of the last datagram
 
     def restore(self, number: int) -> None:
-        """Go on above that request number."""
         self.number = number
 
     # room
 
     def most_runs(self, size: int) -> int:
-        """How many runs of a proof fit a request of that size, beside any continuation."""
+        """Return how many runs of a proof fit a request of that size, beside any continuation."""
         room = size - _FIXED_BYTES - WANT_BYTES - self._requested.largest_blob
         return max(1, min(room // RUN_BYTES, self._limits.max_runs))
 
     def inline_room(self, claim: Claim | None = None) -> int:
-        """Input bytes that fit a request beside its proof and continuation."""
+        """Return the input bytes that fit a request beside its proof and continuation."""
         parts, newest = self._parts, self._requested.newest
         used = _FIXED_BYTES + OFFSET_BYTES + WANT_BYTES
         used += len(newest.blob) if newest else 0
@@ -76,7 +75,7 @@ class PacketBuilder:
 
     @property
     def input_due(self) -> bool:
-        """True when there is input to offer, the place of its output is known, and all before it was asked for."""
+        """True when there is input to offer, the place of its output is known, and all output before was asked for."""
         parts = self._parts
         if not parts.input.is_due(parts.upload.available):
             return False
@@ -86,11 +85,11 @@ class PacketBuilder:
     # requests
 
     def request(self, claim: Claim, now: int) -> InFlight:
-        """The request for that claim, in flight from now on; input goes before data."""
+        """Return the request for that claim, now in flight; input goes before data."""
         parts, packets = self._parts, claim.stop - claim.start
         assert parts.flight.transport is not None
         room, reserve = data_room(claim.datagram_bytes), 0
-        if self._expects_continuation(claim, now):  # it takes room on the first packets; asking for more leaves scraps
+        if self._expects_continuation(claim, now):  # it takes room on the first packets
             reserve = min(packets, CONTROL_COPIES) * TRANSPORT_FRAME_BYTES
         fleet, requests = parts.fleet, self._requests
         replica = parts.striping.pick(requests, packets, now) if fleet.stripes else fleet.pick(now)
@@ -107,7 +106,7 @@ class PacketBuilder:
         return request
 
     def _expects_continuation(self, claim: Claim, now: int) -> bool:
-        """True when the answer will bring a fresh continuation: a new episode, or the old one has aged."""
+        """Return True when the answer will bring a fresh continuation: a new episode, or the old one has aged."""
         flight = self._parts.flight
         if claim.flags & _RESTART or len(flight.board.course.legs) > 1:
             return True
@@ -125,7 +124,7 @@ class PacketBuilder:
         newest, tail = requested.newest, requested.tail
         assert tail is not None
         stop = min(tail + budget, max(self._output.limit, tail))
-        requested.ask_up_to(stop)  # above the tail nothing is known: what an earlier attempt asked for does not count
+        requested.ask_up_to(stop)  # an earlier attempt's range above the tail does not count
         offset, flags, data, replica = queue.consumed, int(RequestFlag.INPUT), b"", None
         input_stop = offset
         if queue.lost:
@@ -144,7 +143,7 @@ class PacketBuilder:
         return wants, user, False, flags, offset, data, input_stop, replica
 
     def transmit(self, request: InFlight, now: int) -> Datagram:
-        """A datagram of that request: the same numbers, under a new request number, for what is still wanted."""
+        """Return a datagram of that request: the same numbers, under a new request number, for what is still wanted."""
         parts, flags, wants = self._parts, request.flags, request.wants
         if request.datagrams:
             flags |= _PROBE
@@ -162,7 +161,7 @@ class PacketBuilder:
         header = self._header(_REQUEST, request.blob)
         self._requests.sent(request, self.number, now)
         self._output.on_sent(request)
-        self._counters["requests"] += 1  # as `hit`, without a call
+        self._counters["requests"] += 1  # inlined `hit`
         return parts.session.seal_request(header, _new(RequestBody, fields).encode()), request.replica
 
     def _still_wanted(self, request: InFlight) -> tuple[Range, ...]:
@@ -171,7 +170,6 @@ class PacketBuilder:
     # other datagrams
 
     def piece(self, piece: Piece, now: int) -> Datagram:
-        """A piece for the spool."""
         transport = self._parts.flight.transport
         assert transport is not None
         header = self._header(_PIECE, transport.blob)
@@ -180,7 +178,6 @@ class PacketBuilder:
         return self._parts.session.seal_request(header, piece.body), piece.replica
 
     def ping(self, size: int, now: int) -> Datagram:
-        """A ping of that size."""
         transport = self._parts.flight.transport
         assert transport is not None
         header = self._header(_PING, transport.blob)

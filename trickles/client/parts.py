@@ -1,4 +1,4 @@
-"""The owners that make up one connection: each field of it has one, and only that one assigns it."""
+"""The parts of one connection: each field has one owner, which alone assigns it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trickles.trace import Counters
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All of a connection but its handshake; those further down know only those above them."""
+    """The parts of a connection, without the handshake; later ones may use only earlier ones."""
 
     config: ClientConfig
     limits: Limits
@@ -42,7 +42,7 @@ class Parts:
 
     @classmethod
     def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> Parts:
-        """Those of a connection that has not begun."""
+        """Make the parts of a new connection."""
         limits, counters, requests, striping = config.limits, Counters(), Requests(), Striping(fleet)
         path = PathMtu(config)
         flight, output = Flight(limits, path), Output(limits)
@@ -56,7 +56,7 @@ class Parts:
         return cls(*below, upload, output, recovery, losses)
 
     def statistics(self) -> dict[str, int | str]:
-        """Figures for people and logs; times in microseconds."""
+        """Return statistics for people and logs; times in microseconds."""
         board, home = self.flight.board, self.fleet.home
         return {
             "bytes_received": self.output.arrived.next_offset,

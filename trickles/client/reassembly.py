@@ -1,7 +1,7 @@
-"""Output bytes put back in order: bounded by what was asked for, duplicates dropped.
+"""Reassembly of output bytes: bounded by what was asked for, duplicates dropped.
 
-A bound in bytes is none in memory: four million pieces of one byte weigh hundreds of megabytes. So pieces that wait for
-an earlier one are bounded by number, and small ones in order are put together once there are many.
+A bound in bytes does not bound memory: four million pieces of one byte take hundreds of megabytes. So pieces out of
+order are bounded by number too, and small ones in order are joined once there are many.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections import deque
 from trickles.ranges import Range, RangeSet
 from trickles.service import Buffer
 
-_MANY = 64  # pieces in order that nobody has taken yet
+_MANY = 64  # pieces in order, not taken yet
 _SMALL_BYTES, _JOINED_BYTES = 256, 4096
 
 
 class Reassembly:
-    """A stream of bytes from pieces in any order; in-order pieces pass through uncopied.
+    """A stream of bytes from pieces in any order; pieces in order pass through uncopied.
 
-    `limit` lies one window above what was taken out, or where asking ended when the window has shrunk: nothing beyond
-    was asked for, and what comes there is not kept.
+    `limit` lies one window above what was taken out, or higher if more was asked for before the window shrank; data
+    above it is dropped.
     """
 
     __slots__ = ("_held", "_most_pieces", "_pieces", "_ready", "limit", "next_offset", "ready_bytes")
 
     def __init__(self, limit: int = 1 << 62, most_pieces: int = 1 << 62) -> None:
-        self._most_pieces = most_pieces  # out of order; another one is dropped, and so asked for again
+        self._most_pieces = most_pieces  # out of order; more are dropped, and asked for again
         self.limit = limit
         self.next_offset = 0  # everything below has arrived
         self.ready_bytes = 0
@@ -34,7 +34,7 @@ class Reassembly:
         self._pieces: dict[int, Buffer] = {}
 
     def add(self, offset: int, data: Buffer) -> int:
-        """Take one piece; returns how many of its bytes were new."""
+        """Take one piece; return how many of its bytes were new."""
         size = len(data)
         if offset + size > self.limit:
             return 0
@@ -79,35 +79,34 @@ class Reassembly:
 
     @property
     def gaping(self) -> bool:
-        """True when something has arrived above what has not."""
+        """True when data has arrived above a gap."""
         return bool(self._pieces)
 
     @property
     def reach(self) -> int:
-        """The offset above all bytes that have arrived, in order or not."""
         return self._held.span[1] if self._held else self.next_offset
 
     def resize(self, window_bytes: int, asked: int) -> None:
-        """Keep one window of that size above what was taken out, and all below `asked`."""
+        """Keep a window of that size above what was taken out, and all below `asked`."""
         self.limit = max(self.next_offset - self.ready_bytes + window_bytes, asked)
 
     def peek(self) -> bytes:
-        """Everything in order that was not taken yet, in one piece; it stays."""
+        """Return all bytes in order without taking them out."""
         return b"".join(self._ready)
 
     def restore(self, taken: int, ready: bytes) -> None:
-        """Go on at offset `taken`, with these bytes in order."""
+        """Continue at offset `taken`, with these bytes in order."""
         self.next_offset = taken
         self.limit += taken
         self._push(ready, len(ready))
 
     def missing(self, start: int, stop: int) -> list[Range]:
-        """The parts of [start, stop) that have not arrived."""
+        """Return the parts of [start, stop) that have not arrived."""
         offset = self.next_offset
         return self._held.missing(max(start, offset), stop) if stop > offset else []
 
     def take(self) -> list[Buffer]:
-        """Everything in order that was not taken yet."""
+        """Take out all bytes in order."""
         ready = list(self._ready)
         self._ready.clear()
         self.limit += self.ready_bytes

@@ -1,4 +1,4 @@
-"""The receiving half: from datagrams to proof, bytes in order, continuations and answered requests."""
+"""The receiving half: proofs, bytes in order, continuations and answered requests from datagrams."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GRANTED_UNPROVED = 3
 
 
 class Receiver:
-    """Takes datagrams apart; everything it believes was authenticated by the connection's keys."""
+    """Parses datagrams; everything it accepts is authenticated by the connection's keys."""
 
     def __init__(self, parts: Parts, handshake: Handshake) -> None:
         self._parts = parts
@@ -46,7 +46,7 @@ class Receiver:
         self._first = b""  # the first continuation
 
     def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
-        """Datagrams back to back; a bad one does not spoil its neighbours."""
+        """Take datagrams back to back; a bad one does not affect its neighbours."""
         at, total = 0, len(view)
         if size <= 0 or source not in self._fleet.members:
             self._hit("dropped.stranger")
@@ -60,7 +60,7 @@ class Receiver:
             at = following
 
     def _plain_run(self, view: memoryview, at: int, size: int, source: Address, now: int) -> int:
-        """The hot loop: neighbouring packets without flags; returns where it stopped."""
+        """Take neighbouring packets without flags, in a hot loop; return where it stopped."""
         sealed, open_data, unpack = self._session.sealed, self._session.open_data, _FIELDS.unpack_from
         add, conversions, floor = self._output.arrived.add, self._output.conversions, self._flight.floor
         nonces: list[int] = []
@@ -104,15 +104,15 @@ class Receiver:
         source: Address,
         now: int,
     ) -> None:
-        """Packets start, start + 1, ... answered `number`, which is `request`, and brought `fresh` new bytes."""
+        """Note packets start, start + 1, ..., which answer `number` (`request`) and brought `fresh` new bytes."""
         flight, recovery, stop = self._flight, self._recovery, start + len(nonces)
-        if stop > flight.next_number:  # nobody claimed that far
+        if stop > flight.next_number:  # never claimed
             self._hit("dropped.beyond")
             return
         late = start < flight.board.cursor
         flight.received(start, nonces, now)
         settled = request.settle(start, stop) if request is not None else 0
-        if fresh or settled:  # what brings nothing new is no sign that things go on: copies come as often as you like
+        if fresh or settled:  # copies are no progress
             recovery.on_progress(source, len(nonces), now)
             if recovery.doubted:
                 recovery.not_dead(number, source, now)
@@ -149,7 +149,7 @@ class Receiver:
             self._hit("dropped.malformed")
 
     def _before(self, kind: int, datagram: bytes, now: int) -> None:
-        """Answers to the handshake that are no continuation yet."""
+        """Take answers to the handshake before the first continuation."""
         if kind == Kind.CERTIFICATE:
             self._handshake.certified(datagram[1:], now)
         elif kind == Kind.COOKIE:
@@ -158,7 +158,7 @@ class Receiver:
             self._hit("dropped.unexpected")
 
     def _response(self, datagram: bytes, source: Address, now: int) -> None:
-        """A packet with flags: frames, marks, data."""
+        """Take a packet with flags: frames, marks, data."""
         flight = self._flight
         try:
             _, flags, answers, number, nonce, offset = _FIELDS.unpack_from(datagram)
@@ -200,7 +200,7 @@ class Receiver:
         data: Buffer,
         flags: int,
     ) -> int:
-        """Take the continuation and the data that a packet brings; returns the new bytes."""
+        """Take the continuation and the data of a packet; return the count of new bytes."""
         output, queue = self._output, self._parts.input
         conversion = output.conversion(answers, number)
         if frame is not None:
@@ -213,7 +213,7 @@ class Receiver:
         return output.receive(conversion, salt, offset, data, ends=bool(flags & ResponseFlag.END))
 
     def _repeated(self, request: InFlight | None, number: int, fresh: int, source: Address, now: int) -> None:
-        """The answer to a repeat of what the same replica has answered before."""
+        """Take the answer to a repeat of a request that the same replica answered before."""
         if request is None:
             return
         if fresh:
@@ -223,9 +223,9 @@ class Receiver:
         self._recovery.close_repeated(request)
 
     def _adopt(self, frame: TransportFrame, now: int, number: int, *, small: bool) -> bool:
-        """Take a continuation if it is news; False when there is none by now, or it answers another hello.
+        """Take a continuation if it is new; return False when there is none yet, or it answers another hello.
 
-        That is a hello to another epoch than the first answer's: its numbers have other nonces.
+        A hello to another epoch than the first answer's gets numbers with other nonces.
         """
         if frame.embryo:
             self._first = self._first or frame.blob
@@ -235,7 +235,7 @@ class Receiver:
         return self._flight.transport is not None
 
     def _established(self, source: Address, now: int) -> None:
-        """The first answer to the hello: its request is for the three packets that an unproved address may get."""
+        """Take the first answer to the hello: its request is for the three packets of an unvalidated address."""
         handshake = self._handshake
         if handshake.sample is not None:
             self._recovery.on_sample(handshake.sample)
@@ -255,7 +255,7 @@ class Receiver:
         )
         self._requests.add(request)
         self._requests.sent(request, 0, once if once is not None else now)
-        request.datagrams[0].on_refused()  # what comes as a refusal from now on is a copy of what the handshake heard
+        request.datagrams[0].on_refused()  # refusals from now on are copies of ones that the handshake received
         self._output.on_sent(request)
         self._output.requested.ask_up_to(request.wants[0][1] if request.wants else 0)
 
@@ -269,7 +269,7 @@ class Receiver:
             self._refusals.on_refusal(head, source, now)
 
     def _hello_refused(self, head: RefusalHead, source: Address, now: int) -> None:
-        """The service would not answer the hello's early input."""
+        """Act on a refusal of the hello's early input."""
         handshake = self._handshake
         if head.request or not handshake.refused_by(source, head.tag, working=head.code is Refusal.WORKING):
             self._hit("dropped.repeated")

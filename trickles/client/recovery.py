@@ -1,21 +1,21 @@
-"""Recovery from silence: round trips, probes, timeouts, replicas that die, giving up (RFC 6298, RFC 8985, RFC 9002).
+"""Recovery: round trips, probes, timeouts, failover, giving up (RFC 6298, RFC 8985, RFC 9002).
 
-Only the client has timers. Three clocks run, and each is set by what was proved last:
+Only the client has timers. Three of them run, each from the last proof of progress:
 
 - `progress_at`, when something authentic and new last arrived. Copies are no progress, or an attacker who repeats old
-  packets could keep a dead connection waiting for ever.
+  packets could keep a dead connection waiting.
 - the probe timeout (SRTT + 4 RTTVAR) after which the oldest request is repeated at *another* replica. The answer from
-  there proves the silent one dead, and everything else that it was asked is repeated at once (`abandon`): a death
-  costs a probe timeout, not a retransmission timeout.
+  there proves the silent one dead, and all its other requests are repeated at once (`abandon`): a failover costs a
+  probe timeout, not a retransmission timeout.
 - the retransmission timeout: all requests are given up, and only a restart goes on, with a window of one or two.
 
 A repeat puts off the next probe but never the timeout, which counts from when the oldest request was first sent. A
 replica that says it is at work (`InFlight.patience`) is not silent. Pieces of an upload have a window of their own and
 the same clocks. Silence from every replica for `give_up_after` ends the connection.
 
-Signs of death that anybody can forge (ICMP, refusals without a tag) are followed, for they save a probe timeout, but at
-a bounded rate (`Fleet.heeds`), and the requests moved by them are remembered in `doubted`: an answer from the replica
-that was called dead shows a forgery, and such signs count for less from then on.
+Forgeable signs of death (ICMP, refusals without a tag) are followed, since they save a probe timeout, but at a bounded
+rate (`ReplicaSet.heeds`). The requests moved by them are remembered in `doubted`: an answer from the replica called
+dead shows a forgery, and such signs count for less from then on.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from trickles.trace import Counters
 from trickles.wire.kinds import Address
 
 NEVER = 1 << 62
-MOST_DOUBTED = 256  # requests whose replica was called dead, by whoever
+MOST_DOUBTED = 256  # requests whose replica an unauthenticated sign called dead
 
 
 @dataclass(slots=True, eq=False)
 class Recovery:
-    """Owner of the round trip, of the silence that lasts, and of what replicas' deaths have cost."""
+    """Owner of the round trip, the timers, and the statistics of failovers."""
 
     _limits: Limits
     _counters: Counters
@@ -59,24 +59,24 @@ class Recovery:
     progress_at: int = 0  # when something authentic last arrived
     failovers: int = 0
     stall_us: int = 0  # the longest silence
-    served: dict[Address, int] = field(default_factory=dict)  # packets that brought something
+    served: dict[Address, int] = field(default_factory=dict)  # packets with new content
     doubted: dict[int, Address] = field(default_factory=dict)  # by request: replicas called dead
-    _asked_at: int = 0  # when something was first asked for after the last progress
+    _asked_at: int = 0  # time of the first request after the last progress
     _probes: int = 0  # since then
 
-    # what is sent and what arrives
+    # sending and arrivals
 
     def on_sent(self, now: int) -> None:
-        """Something is sent that wants an answer: silence lasts from the first time on."""
+        """Note that something leaves that needs an answer: silence counts from the first time."""
         if self._asked_at <= self.progress_at:
             self._asked_at = now
 
     def on_authentic(self, now: int) -> None:
-        """The fleet has spoken, though it brought nothing."""
+        """Note an authentic datagram without new content."""
         self.progress_at = now
 
     def on_progress(self, source: Address, packets: int, now: int) -> None:
-        """Packets from that replica brought something new."""
+        """Note new content from that replica."""
         if (oldest := self._requests.oldest) is not None:
             self.stall_us = max(self.stall_us, now - max(self.progress_at, oldest.sent_at))
         self.progress_at = now
@@ -84,11 +84,10 @@ class Recovery:
         self.served[source] = self.served.get(source, 0) + packets
 
     def on_sample(self, sample: int) -> None:
-        """A round trip was measured."""
         self.round_trip = self.round_trip.sampled(sample)
 
     def on_answered(self, request: InFlight, number: int, source: Address, now: int) -> None:
-        """The first packet that answers a request came, or the first from the replica that it was moved to."""
+        """Note the first packet that answers a request, or the first from the replica that it was moved to."""
         newest = request.newest & 0xFFFF == number
         sample = now - request.sent_last if newest and not request.patience else None
         silent = request.on_answered(newest=newest)
@@ -101,13 +100,13 @@ class Recovery:
             self.abandon(silent, now)
 
     def not_dead(self, number: int, source: Address, now: int) -> None:
-        """Something authentic answered that request: if its replica was called dead, that was a forgery."""
+        """Note an authentic answer to that request: if its replica was called dead, that was a forgery."""
         if self.doubted.get(number & 0xFFFF) == source:
             del self.doubted[number & 0xFFFF]
             self._fleet.false_alarm(now, self.round_trip.probe_timeout(self._limits))
 
     def close(self, request: InFlight) -> None:
-        """Nothing more comes of that request: what it wanted and did not bring is asked for again."""
+        """Close a request: nothing more comes of it, and data that it did not bring is asked for again."""
         self._flight.on_over(request)
         if request.carries_input:
             self._input.on_over(request)
@@ -115,10 +114,9 @@ class Recovery:
         self._requests.remove(request)
 
     def close_repeated(self, request: InFlight) -> None:
-        """All of it was sent before, so what has not come is lost: no number is proved, its data is asked for again.
+        """Close a request that was answered before: its missing packets are lost, and their data is asked for again.
 
-        When nothing above has arrived there is no proof that shows the loss; then only a restart goes on, and it is not
-        clean.
+        If nothing above has arrived no proof can show the loss; then only a restart goes on, and it is not clean.
         """
         if not request.done:
             request.on_lost()
@@ -127,34 +125,34 @@ class Recovery:
         self.close(request)
 
     def lose_input(self, why: str) -> None:
-        """Give up on input that was not consumed: the service is informed, and may still answer for its protocol."""
+        """Give up on unconsumed input: the service is informed, and may still answer."""
         self._upload.give_up()
         self._input.lose(why)
 
-    # replicas that die
+    # failover
 
     def abandon(self, replica: Address, now: int) -> None:
-        """That replica does not answer: repeat all it was asked at another one, at once."""
+        """Repeat all requests of a silent replica at another one, at once."""
         self._fleet.silent(replica, now)
         self._upload.move(replica, self._fleet.other(replica, now))
         self._move([each for each in self._requests if each.replica == replica], replica, now)
 
     def on_unreachable(self, replica: Address, now: int) -> None:
-        """The network says so: its requests go to another replica at once, for a dead process is no congestion."""
+        """Move the requests of an unreachable replica at once: a dead process is no congestion."""
         if not self._fleet.heeds(replica, now, self.round_trip.probe_timeout(self._limits)):
             return
         for request in self._requests:
             if request.replica == replica:
                 request.be_patient(0)  # it is not at work
         self._fleet.silent(replica, now)
-        if not self.doubt(replica, now):  # all are gone: probes find out which one returns
+        if not self.doubt(replica, now):  # all are gone: probes will find one that returns
             self.round_trip = self.round_trip.hastened()
 
     def doubt(self, replica: Address, now: int) -> bool:
-        """Somebody unknown says that this replica is dead: act as `abandon`; False when there is no other to turn to.
+        """Act as `abandon` on an unauthenticated sign; return False when there is no other replica.
 
-        Whoever forges such words makes the client send requests twice, each once in a probe timeout. An answer to one
-        of them shows the forgery.
+        A forger makes the client send requests twice, each once in a probe timeout. An answer to one of them shows the
+        forgery.
         """
         other = self._fleet.other(replica, now)
         if self._fleet.suspect(other, now):
@@ -175,21 +173,21 @@ class Recovery:
                 del self.doubted[next(iter(self.doubted))]
 
     def _move(self, requests: list[InFlight], replica: Address, now: int) -> None:
-        """Repeat those requests elsewhere, but for what that replica has said it is at work on."""
+        """Repeat those requests elsewhere, except for those that the replica reported to be at work on."""
         other, impatient = self._fleet.other(replica, now), [each for each in requests if each.patience <= now]
         for request in impatient:
             request.retry(now, other)
         self.failovers += bool(impatient)
 
     def cling(self) -> None:
-        """Ask one replica only, for the others see this client under other addresses."""
+        """Use one replica only, since the others see this client at other addresses."""
         self._fleet.cling()
         self._upload.gather(self._fleet.home)
 
     # silence
 
     def next_timeout(self) -> int:
-        """The earliest time at which a repeat is due or `on_timeout` has something to do, or NEVER."""
+        """Return the earliest time at which a repeat is due or `on_timeout` has something to do, or NEVER."""
         due = NEVER
         if len(self._requests):
             due, _ = self._deadlines()
@@ -199,13 +197,13 @@ class Recovery:
         return min(due, self._piece_deadline()) if self._upload.active else due
 
     def idle(self, now: int) -> bool:
-        """True when nothing has arrived for longer than a timeout: the window is old."""
+        """Return True when nothing has arrived for longer than a timeout: the window is old."""
         return now - self.progress_at > self.round_trip.timeout(self._limits)
 
     def _deadlines(self) -> tuple[int, int]:
-        """When to probe and when to restart, while requests are in flight; a repeat puts off the next probe only."""
+        """Return when to probe and when to restart, with requests in flight; a repeat delays the next probe only."""
         first = repeated = NEVER
-        for request in self._requests:  # one pass: this is reckoned whenever something was sent
+        for request in self._requests:  # one pass: this runs after each sending
             patience, at = request.patience, request.sent_at
             at = patience if patience > at else at
             first = at if at < first else first
@@ -223,7 +221,7 @@ class Recovery:
         return NEVER if due is None else due
 
     def on_timeout(self, now: int) -> None:
-        """Act on silence: a probe at another replica first, a restart in the end; ConnectionFailed if it lasts on."""
+        """Act on silence: probe another replica, then restart; ConnectionFailed if it lasts too long."""
         if self._upload.active and now >= self._piece_deadline():
             self._pieces_overdue(now)
         if not len(self._requests):
@@ -236,13 +234,13 @@ class Recovery:
             self._probe(now)
 
     def _give_up(self, now: int) -> None:
-        """Silence that has lasted too long ends the connection, whatever is still to be repeated."""
+        """Raise ConnectionFailed after too long a silence, whatever is still to be repeated."""
         patience = max((request.patience for request in self._requests), default=0)
         if now - max(self.progress_at, self._asked_at, patience) > self._limits.give_up_after:
             raise ConnectionFailed("no replica answers")
 
     def _pieces_overdue(self, now: int) -> None:
-        """No receipt came in time: one piece probes another replica, and in the end all are lost."""
+        """Probe another replica with a piece when no receipt came in time; later treat all pieces as lost."""
         self._give_up(now)
         timeout = self.round_trip.timeout(self._limits)
         if self.round_trip.probe_timeout(self._limits) << self._upload.probes < timeout:
@@ -266,7 +264,7 @@ class Recovery:
         self._probes = 0
         restarting, path = self._flight.restarting, self._path
         if restarting is not None and restarting.datagram_bytes > path.datagram_bytes:
-            path.on_larger_lost(path.datagram_bytes)  # larger ones have passed once, but do not now
+            path.on_larger_lost(path.datagram_bytes)  # larger ones passed before, but not now
         for request in list(self._requests):
             request.on_lost()
             self.close(request)
@@ -274,5 +272,5 @@ class Recovery:
         self._flight.on_timeout()
 
     def restore(self, round_trip: RoundTrip, failovers: int, stall_us: int, served: dict[Address, int]) -> None:
-        """Go on with the figures of a connection that was in use before."""
+        """Continue with the state of an earlier snapshot."""
         self.round_trip, self.failovers, self.stall_us, self.served = round_trip, failovers, stall_us, served

@@ -1,8 +1,8 @@
 """Act on authentic refusals, each once.
 
-The replay of an old datagram is authentic too, so none may count twice: a request number has one refusal, from the
-replica that it went to, and is marked `refused` by it. WORKING alone is said again; it counts when it says more than
-the newest one. A hint (EPOCH without a tag) anybody can forge: it moves one request and counts for nothing else.
+A replayed datagram is authentic too, so none may count twice: a request number has one refusal, from the replica that
+it went to, and is then marked `refused`. Only WORKING repeats; it counts when its duration is longer than the newest
+one. A hint (EPOCH without a tag) can be forged: it moves one request and has no other effect.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from trickles.wire.kinds import Address
 from trickles.wire.refusal import RefusalHead
 from trickles.wire.response import TransportFrame
 
-PATIENCE = 3 * SECOND  # a server at work says so every second, and at first each time it has lasted twice as long
-LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may be late to say so
-NOTICES_LOST = 8  # times what it has lasted so far: two notices may be lost
-CHALLENGES = 8  # in a row, with no packet or receipt between: then cling to one replica, after as many more fail
+PATIENCE = 3 * SECOND  # notices come every second, and before that when the work has lasted twice as long
+LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may send its notice late
+NOTICES_LOST = 8  # times the duration so far: two notices may be lost
+CHALLENGES = 8  # in a row, without a packet or receipt: then use one replica only; after as many more, fail
 
 
 class Refusals:
-    """Decides what a refusal means for the request or piece that it names."""
+    """Handler of refusals of requests and pieces."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -76,7 +76,7 @@ class Refusals:
             self._input_lost(request, sent, now)
 
     def _at_work(self, request: InFlight, sent: SentDatagram, worked_us: int, now: int) -> None:
-        """The service needs time: no probe until notices have failed to come."""
+        """Wait without probes while notices come: the service needs time."""
         if not sent.on_notice(worked_us):
             self._hit("dropped.repeated")
             return
@@ -85,7 +85,7 @@ class Refusals:
         request.be_patient(now + max(LEAST_PATIENCE, min(NOTICES_LOST * (now - request.sent_at), PATIENCE)))
 
     def _piece_refused(self, piece: Piece, head: RefusalHead, now: int) -> None:
-        """A piece was not taken: a fresh continuation, no spool in this fleet, or no room in it."""
+        """Act on a refused piece: a fresh continuation, no spool in this fleet, or no room in it."""
         upload = self._parts.upload
         self._recovery.on_authentic(now)
         self._hit(f"refused.{head.code.name.lower()}")
@@ -100,11 +100,11 @@ class Refusals:
             self._challenged(head.code, head.transport, in_a_row, now)
 
     def _challenged(self, code: Refusal, frame: TransportFrame, in_a_row: int, now: int) -> None:
-        """The fresh continuation proves the path by being used; what was claimed under the old one is void.
+        """Answer a challenge by using the fresh continuation; claims under the old one are void.
 
-        Each is bound to the address that the replica saw. Where every replica sees another one (a balancer with many
-        addresses, a pool of translators) no continuation of one is good at the next: cling to one, then give up. While
-        a challenge is being met others do not count, for many requests under way meet one change of address.
+        Each continuation is bound to the address that the replica saw. Where every replica sees another one (a balancer
+        with many addresses, a pool of translators) none is valid at the next: use one replica only, then give up. While
+        a challenge is being answered others do not count, for one change of address hits many requests under way.
         """
         if code is Refusal.ADDRESS:
             self._parts.path.on_other_path()
@@ -116,10 +116,10 @@ class Refusals:
             self._recovery.cling()
 
     def _lacking(self, request: InFlight, sent: SentDatagram, code: Refusal, now: int) -> None:
-        """This replica lacks the content or the epoch: ask another one, the first again when all were asked.
+        """Ask another replica, since this one lacks the content or the epoch; the first again when all were asked.
 
-        ConnectionFailed when all were asked often enough, and had the time to be given a new epoch. Restarts take the
-        place of requests while a replica is silent that could continue: then time counts.
+        ConnectionFailed when all were asked often enough, and had time to get a new epoch. While a replica that could
+        continue is silent, restarts replace requests: then time counts.
         """
         request.on_refused(now, elsewhere=True)
         since = now if request.refused_at is None else request.refused_at
@@ -130,7 +130,7 @@ class Refusals:
         self._leave(request, sent, request.refusals, now, excused=True)
 
     def _hinted(self, request: InFlight, sent: SentDatagram, now: int) -> None:
-        """Perhaps this replica lacks the epoch: a mere hint puts off neither probes nor giving up."""
+        """Act on a hint that this replica lacks the epoch: it delays neither probes nor giving up."""
         interval = self._recovery.round_trip.probe_timeout(self._limits)
         if request.datagrams[request.newest] is not sent or not self._fleet.heeds(sent.replica, now, interval):
             return
@@ -141,14 +141,14 @@ class Refusals:
             self._leave(request, sent, request.hints, now)
 
     def _leave(self, request: InFlight, sent: SentDatagram, refusals: int, now: int, *, excused: bool = False) -> None:
-        """Ask another replica than the one that refused, unless that was done already; `excused` it was not silent."""
+        """Ask another replica than the one that refused, unless that was done; `excused`: it was not silent."""
         self._fleet.silent(sent.replica, now)
         if request.datagrams[request.newest] is sent:
             at = now + self._fleet.pause(refusals, self._limits.busy_delay)
             request.retry(at, self._fleet.other(sent.replica, now), silence_from=at if excused else None)
 
     def _input_lost(self, request: InFlight, sent: SentDatagram, now: int) -> None:
-        """That replica's spool lacks what was committed: ask the others, then upload again, and in the end give up."""
+        """Act on a spool without the committed input: ask the others, then upload again, then give up."""
         request.on_refused(now)
         fleet = self._fleet
         if request.refusals >= len(fleet.replicas):

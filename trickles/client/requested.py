@@ -1,4 +1,4 @@
-"""Output ranges to ask for next: those lost first, then new ones, as far as buffer and continuations reach."""
+"""Output ranges to ask for: lost ones first, then new ones, as far as buffer and continuations reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from trickles.ranges import Range, RangeSet
 from trickles.wire.response import UserFrame
 
-MOST_LOST = 1024  # ranges that are to be asked for again; more are taken for one, with what lies between them
+MOST_LOST = 1024  # ranges to ask for again; more are merged into one, with the gaps between them
 _START = attrgetter("start")
 
 
@@ -20,27 +20,27 @@ class Selection(NamedTuple):
     wants: tuple[Range, ...]
     user: bytes
     packets: int
-    extends: bool = False  # they lie beyond what the continuation covers: the answer brings the next one
+    extends: bool = False  # they lie above the continuation's range: the answer brings the next one
 
 
 class Requested:
-    """The client's side of the user continuations: at most one per output range, newest wins."""
+    """The user continuations of a client: at most one for each output range, the newest wins."""
 
     def __init__(self, most_frames: int = 1 << 62) -> None:
         self.frames: list[UserFrame] = []  # by start, disjoint
         self._most_frames = most_frames
         self.asked = 0  # everything below was asked for at least once
-        self.extending = False  # what lies beyond the newest continuation is being asked for
+        self.extending = False  # a request for output above the newest continuation is under way
         self._lost = RangeSet()
 
     @property
     def newest(self) -> UserFrame | None:
-        """The continuation that answers the most input."""
+        """The continuation that covers the most input."""
         return self.frames[-1] if self.frames else None
 
     @property
     def tail(self) -> int | None:
-        """Where the output of the next input will begin, or None while that is not known."""
+        """Offset where the output of the next input will begin, or None while that is not known."""
         if not self.frames:
             return 0
         _, stop, _, _, more = self.frames[-1]
@@ -48,15 +48,15 @@ class Requested:
 
     @property
     def edge(self) -> int | None:
-        """Where the newest continuation ends to cover, or None while that is not known."""
+        """Offset where the newest continuation's range ends, or None while that is not known."""
         return self.frames[-1].stop if self.frames else 0
 
     def learn(self, frame: UserFrame, *, conversion: bool, under: bytes = b"") -> bool:
-        """Take a user continuation in, the answer to a request `under` one; True when it is the one that stands then.
+        """Take a user continuation that answers a request `under` another one; return True if it stands then.
 
-        A `conversion` (of input, or of what lies beyond the newest continuation) that was answered twice (a repeated
-        hello, a probe) has two answers that may differ: the first one stands. A continuation that stands may be
-        renewed by what derives from itself, not by another answer to the same request.
+        A `conversion` (a request with input, or for output above the newest continuation) that was answered twice, by a
+        repeat or a probe, has two answers that may differ: the first one stands. It may be renewed by a continuation
+        derived from it, not by another answer to the same request.
         """
         newest = self.newest
         if newest is None or (frame.consumed, frame.start) > (newest.consumed, newest.start):
@@ -68,7 +68,7 @@ class Requested:
         return frame.blob == self.frames[-1].blob
 
     def _append(self, frame: UserFrame) -> bool:
-        """Add the newest; False when there are too many: what it vouches for is asked for again when some are done."""
+        """Add the newest; return False when there are too many: its range is asked for again later."""
         frames, (start, stop, _, _, _) = self.frames, frame
         if frames and frames[-1].start >= start:
             del frames[bisect_left(frames, start, key=_START) :]
@@ -82,25 +82,25 @@ class Requested:
         return True
 
     def restore(self, frames: list[UserFrame], offset: int) -> None:
-        """Go on with these continuations, all output below `offset` being there: nothing above was asked for."""
+        """Continue with these continuations and all output below `offset`; nothing above was asked for."""
         self.frames, self.asked = frames, offset
 
     def ask_up_to(self, offset: int) -> None:
-        """All below `offset` is asked for; above the tail nothing is known, so what was asked for there is no news."""
+        """Note that all below `offset` is asked for, and nothing above."""
         self.asked = offset
 
     def ask_again_from(self, offset: int) -> None:
-        """Ask again for output from `offset` on, of which it is not known to which continuation it belongs."""
+        """Ask again for output from `offset` on, whose continuation is not known."""
         self.asked = min(self.asked, offset)
 
     def extension_over(self) -> None:
-        """The request for what lies beyond the newest continuation is over."""
+        """Note that the request for output above the newest continuation is over."""
         self.extending = False
 
     def forget_below(self, offset: int) -> None:
-        """All output below `offset` has arrived: continuations that end there are done, but for the newest.
+        """Drop continuations that end below `offset`, except the newest: all output below has arrived.
 
-        It need not have been asked for: an answer can come when its request has been given up.
+        It need not have been asked for: an answer may arrive after its request was given up.
         """
         frames = self.frames
         self._lost.discard_below(offset)
@@ -110,7 +110,7 @@ class Requested:
             del frames[0]
 
     def lost(self, ranges: list[Range]) -> None:
-        """These ranges were asked for and will not come."""
+        """Note that these ranges were asked for and will not come."""
         if not ranges:
             return
         for start, stop in ranges if len(ranges) <= MOST_LOST else [(ranges[0][0], ranges[-1][1])]:
@@ -121,13 +121,13 @@ class Requested:
 
     @property
     def largest_blob(self) -> int:
-        """Bytes of the largest continuation that a request might carry."""
+        """Size of the largest continuation that a request might carry."""
         if len(self.frames) == 1:  # as on most connections
             return len(self.frames[0].blob)
         return max((len(frame.blob) for frame in self.frames), default=0)
 
     def any_below(self, limit: int) -> bool:
-        """True when there is something to ask for below output offset `limit`."""
+        """Return True when there is output to ask for below offset `limit`."""
         if self.asked < limit and self._covering(self.asked) is not None:
             return True
         return bool(self._lost) and any(start < limit and self._covering(start) is not None for start, _ in self._lost)
@@ -135,9 +135,9 @@ class Requested:
     def select(
         self, packets: int, room: int, limit: int, most: int, *, reserve: int = 0, take: bool = True
     ) -> Selection:
-        """Up to `most` ranges for `packets` packets of `room` bytes, all below `limit` and under one continuation.
+        """Return up to `most` ranges for `packets` packets of `room` bytes, all below `limit`, under one continuation.
 
-        A packet holds one range's bytes only. `reserve` bytes of the first packets are needed for something else.
+        A packet holds bytes of one range only. `reserve` bytes of the first packets are not available.
         """
         chosen: list[Range] = []
         frame: UserFrame | None = None

@@ -1,4 +1,4 @@
-"""Requests in flight: the numbers that each claims, what it wants and brings, and how far its answer has come.
+"""Requests in flight: the numbers that each claims, its wants and input, and the state of its answer.
 
 A request is a small state machine, which only its own methods change; TRANSITIONS is the whole of it:
 
@@ -7,16 +7,16 @@ A request is a small state machine, which only its own methods change; TRANSITIO
       |<----retry------+                  +--retry--> PARTIAL --send--> ANSWERED
       +--answer--> PARTIAL                            (asks only for what its answer still lacks)
 
-and any of them ends in OVER. It is retried when a replica refused it, died, or stayed silent: each time under a new
-request number, perhaps at another replica, always for the same packet numbers with the same proof. So whichever copy a
-replica answers first, the others earn nothing more; that is why a retry may be sent on a mere suspicion.
+and each of them may end in OVER. A request is retried when a replica refused it, died, or stayed silent: each time
+under a new request number, perhaps at another replica, always for the same packet numbers with the same proof. Only
+the first copy that a replica answers earns anything, so a retry may be sent on mere suspicion.
 
-Beside the state stand facts that accumulate: `settled` is a bit mask over [start, stop) of packet numbers received,
-lost or void; `lost` says that some were declared lost; `moved_from` is a replica that was silent when the request was
-sent to another one, and is called dead when that one answers.
+Facts accumulate besides the state: `settled` is a bit mask over [start, stop) of packet numbers received, lost or void;
+`lost` says that some were declared lost; `moved_from` is a replica that was silent when the request was sent to another
+one, and is dead when that one answers.
 
-`SentDatagram` remembers each datagram by itself, for answers name the one they belong to and copies of an answer must
-count for nothing. Of the datagrams of one request the newest MOST_REPEATS_NAMED are known.
+`SentDatagram` remembers each datagram, for answers name the one they belong to and copies of an answer must not count.
+Of the datagrams of one request the newest MOST_REPEATS_NAMED are known.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from trickles.ranges import Range
 from trickles.wire.kinds import Address
 from trickles.wire.request import Run
 
-MOST_REPEATS_NAMED = 16  # request numbers by which the answers to one request are known: its newest
+MOST_REPEATS_NAMED = 16  # datagrams of one request whose answers are recognised: the newest
 _LONG_AGO = -(1 << 62)
 
 
 class State(IntEnum):
     """States of a request."""
 
-    UNSENT = auto()  # to be sent, perhaps again; nothing of its answer has come
+    UNSENT = auto()  # to be sent, perhaps again; without an answer so far
     SENT = auto()
-    ANSWERED = auto()  # under way, and something of its answer has come
-    PARTIAL = auto()  # to be sent again, for what its answer lacks
-    OVER = auto()  # nothing more comes of it
+    ANSWERED = auto()  # under way, with a part of its answer
+    PARTIAL = auto()  # to be sent again, for the missing part of its answer
+    OVER = auto()  # closed
 
 
 class Signal(IntEnum):
@@ -71,26 +71,26 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
 }
 
 
-_UNSENT, _, _ANSWERED, _PARTIAL, _ = State  # by short names, which are faster
-_ON_SEND, _ON_ANSWER, _ON_RETRY, _ON_END = (  # the same by signal, which is faster
+_UNSENT, _, _ANSWERED, _PARTIAL, _ = State  # local names are faster
+_ON_SEND, _ON_ANSWER, _ON_RETRY, _ON_END = (  # by signal: faster to look up
     {state: after for (state, signal), after in TRANSITIONS.items() if signal is each} for each in Signal
 )
 
 
 @dataclass(slots=True, eq=False)
 class SentDatagram:
-    """One datagram of a request: where it went, and what of the answers to it counted."""
+    """One datagram of a request: its replica, and the answers to it that counted."""
 
     replica: Address
     refused: bool = False
-    worked_us: int = -1  # how long the service had been at work by the newest notice
+    worked_us: int = -1  # the longest duration in a notice
 
     def on_refused(self) -> None:
-        """A refusal answered it; another one is a copy."""
+        """Note its refusal; another one is a copy."""
         self.refused = True
 
     def on_notice(self, worked_us: int) -> bool:
-        """Take a notice that work goes on; False for a copy of an older one."""
+        """Take a notice that work goes on; return False for a copy of an older one."""
         newer = worked_us > self.worked_us
         self.worked_us = max(worked_us, self.worked_us)
         return newer
@@ -98,7 +98,7 @@ class SentDatagram:
 
 @dataclass(slots=True, eq=False)
 class InFlight:
-    """One request: constant from `start` to `ahead`, but that a restart may be granted fewer numbers."""
+    """A request in flight; fields from `start` to `ahead` are constant, but a restart may be granted fewer numbers."""
 
     start: int
     stop: int
@@ -113,48 +113,45 @@ class InFlight:
     input: bytes = b""
     input_stop: int = 0
     datagram_bytes: int = 0
-    blob: bytes = b""  # continuation and proof it was first sent with: a repeat claims the same numbers
+    blob: bytes = b""  # continuation and proof of the first sending: a repeat claims the same numbers
     runs: tuple[Run, ...] = ()
-    extends: bool = False  # wants what lies beyond the continuation it goes with
+    extends: bool = False  # wants output above the range of its continuation
     ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
-    patience: int = 0  # the server said it is at work: no probe before this time
+    patience: int = 0  # no probe before this time, since the server reported to be at work
     state: State = _UNSENT
     settled: int = 0
     lost: bool = False  # some of its numbers were declared lost
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     refusals: int = 0
     refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
-    hints: int = 0  # that its replica lacks the epoch, by whoever
-    doubted_at: int = _LONG_AGO  # when it was last moved because somebody unknown called its replica dead
+    hints: int = 0  # unauthenticated, that its replica lacks the epoch
+    doubted_at: int = _LONG_AGO  # when an unauthenticated sign of death last moved it
     retry_at: int | None = None
     sent_last: int = 0  # when it was last sent, resends included
-    overtaken_at: int = 0  # when its replica first answered what it was asked later
+    overtaken_at: int = 0  # when its replica first answered a later request
     datagrams: dict[int, SentDatagram] = field(default_factory=dict)  # by request number, oldest first
     newest: int = 0  # number of the datagram that was sent last
 
     @property
     def answered(self) -> bool:
-        """True when something of its answer has come."""
         return self.state is _ANSWERED or self.state is _PARTIAL
 
     @property
     def carries_input(self) -> bool:
-        """True when this request brings input (or its end)."""
+        """True when this request brings input or its end."""
         return self.flags & 8 != 0  # RequestFlag.INPUT, as a number: this line is hot
 
     @property
     def converts(self) -> bool:
-        """True when the answer brings a continuation without which its data is worth nothing."""
+        """True when the answer brings a continuation that its data depends on."""
         return self.extends or self.flags & 8 != 0  # likewise
 
     @property
     def done(self) -> bool:
-        """True when every number of it is settled."""
         return self.settled == (1 << (self.stop - self.start)) - 1
 
     @property
     def open_packets(self) -> int:
-        """Numbers of it that are not settled."""
         return self.stop - self.start - self.settled.bit_count()
 
     @property
@@ -163,19 +160,19 @@ class InFlight:
         return self.settled & (self.settled + 1) != 0
 
     def on_sent(self, number: int, now: int) -> None:
-        """A datagram of it leaves, under that request number."""
+        """Note that a datagram of it leaves, under that request number."""
         self.state = _ON_SEND[self.state]
         self.datagrams[number] = SentDatagram(self.replica)
         self.newest, self.sent_last, self.retry_at = number, now, None
 
     def forget_oldest(self) -> int:
-        """Forget the oldest datagram; returns its number."""
+        """Forget the oldest datagram; return its number."""
         oldest = next(iter(self.datagrams))
         del self.datagrams[oldest]
         return oldest
 
     def on_answered(self, *, newest: bool) -> Address | None:
-        """Something of the answer came, perhaps to the `newest` datagram; returns the replica that is dead by that."""
+        """Note a part of the answer, perhaps to the `newest` datagram; return the replica that it proves dead."""
         self.state = _ON_ANSWER[self.state]
         if not newest:
             return None
@@ -183,46 +180,43 @@ class InFlight:
         return silent
 
     def retry(self, at: int, replica: Address | None = None, *, silence_from: int | None = None) -> None:
-        """Send it again at that time, to `replica` or where it went; silence counts from then on if so said."""
+        """Send it again at that time, to `replica` or the same one; silence counts from `silence_from` if given."""
         self.state = _ON_RETRY[self.state]
         self.retry_at = at
         self.replica = replica or self.replica
         self.sent_at = self.sent_at if silence_from is None else silence_from
 
     def probe(self, other: Address, now: int) -> None:
-        """Send it to `other`: if that one answers, the one that was silent is dead."""
+        """Send it to `other`, whose answer will prove the silent replica dead."""
         if other != self.replica:
             self.moved_from = self.moved_from or self.replica
         self.retry(now, other)
 
     def on_doubted(self, now: int) -> None:
-        """Somebody unknown called its replica dead."""
+        """Note an unauthenticated sign that its replica is dead."""
         self.doubted_at = now
 
     def on_hint(self) -> None:
-        """Somebody unknown said that its replica lacks the epoch."""
+        """Note an unauthenticated hint that its replica lacks the epoch."""
         self.hints += 1
 
     def on_refused(self, now: int, *, elsewhere: bool = False) -> None:
-        """A replica refused it; `elsewhere` when another one may have what that one lacks."""
+        """Note a refusal; `elsewhere`: another replica may have the missing content or epoch."""
         self.refusals += 1
         if elsewhere and self.refused_at is None:
             self.refused_at = now
 
     def be_patient(self, until: int) -> None:
-        """Expect nothing before that time."""
         self.patience = until
 
     def on_lost(self) -> None:
-        """Numbers of it were declared lost."""
         self.lost = True
 
     def on_overtaken(self, now: int) -> None:
-        """Its replica has answered a later request."""
         self.overtaken_at = now
 
     def settle(self, start: int, stop: int) -> int:
-        """Mark [start, stop) settled; returns how many of them were not before."""
+        """Mark [start, stop) settled; return how many of them were not before."""
         first, last, settled = self.start, self.stop, self.settled
         if start < first:
             start = first
@@ -235,17 +229,16 @@ class InFlight:
         return (bits & ~settled).bit_count()
 
     def resize(self, stop: int) -> None:
-        """The server granted up to `stop`, which differs from what was expected."""
+        """Note that the server granted numbers up to `stop` only."""
         self.stop = stop
         self.settled &= (1 << (stop - self.start)) - 1
 
     def end(self) -> None:
-        """Nothing more comes of it."""
         self.state = _ON_END[self.state]
 
 
 class Requests:
-    """All requests in flight, oldest first; the low half of a request number names one."""
+    """The requests in flight, oldest first; the low half of a request number names one."""
 
     __slots__ = ("_by_number", "_requests")
 
@@ -261,15 +254,13 @@ class Requests:
 
     @property
     def oldest(self) -> InFlight | None:
-        """The first of those in flight."""
         return next(iter(self._requests), None)
 
     def add(self, request: InFlight) -> None:
-        """A new request is in flight."""
         self._requests[request] = None
 
     def sent(self, request: InFlight, number: int, now: int) -> None:
-        """A datagram of that request leaves under that number, to the replica that it names."""
+        """Note that a datagram of that request leaves under that number."""
         request.on_sent(number, now)
         self._by_number[number & 0xFFFF] = request
         if len(request.datagrams) > MOST_REPEATS_NAMED:
@@ -278,21 +269,18 @@ class Requests:
                 del self._by_number[oldest]
 
     def find(self, number: int, start: int = 0, stop: int = 1 << 62) -> InFlight | None:
-        """The request that packets [start, stop) answer, which name it by the low half of its number.
-
-        None for copies from before that half came round.
-        """
+        """Return the request whose number's low half packets [start, stop) name, None for copies from before a wrap."""
         request = self._by_number.get(number & 0xFFFF)
         return request if request is not None and start < request.stop and request.start < stop else None
 
     def exactly(self, number: int, source: Address) -> tuple[InFlight, SentDatagram] | None:
-        """The request and its datagram of exactly that number, if it is in flight and went to `source`."""
+        """Return the request and its datagram of exactly that number, if in flight and sent to `source`."""
         request = self._by_number.get(number & 0xFFFF)
         found = request.datagrams.get(number) if request is not None else None
         return (request, found) if request is not None and found is not None and found.replica == source else None
 
     def remove(self, request: InFlight) -> None:
-        """Nothing more is expected of that request."""
+        """Close that request and forget it."""
         request.end()
         self._requests.pop(request, None)
         for number in request.datagrams:
@@ -300,7 +288,7 @@ class Requests:
                 del self._by_number[number & 0xFFFF]
 
     def lose(self, start: int, stop: int) -> list[InFlight]:
-        """Numbers [start, stop) are lost: the requests that are done by it."""
+        """Mark the numbers [start, stop) as lost; return the requests that are done by it."""
         done = []
         for request in self._requests:
             if request.start < stop and request.stop > start:

@@ -11,7 +11,7 @@ MOST_BACKOFF = 10  # doublings of the timeout
 
 
 class RoundTrip(NamedTuple):
-    """Smoothed estimate; `srtt` is None before the first sample. Scaled by 8 and 4 as in RFC 6298 to stay exact."""
+    """The round-trip estimate, scaled by 8 and 4 as in RFC 6298 to stay exact."""
 
     srtt8: int = 0
     rttvar4: int = 0
@@ -20,11 +20,10 @@ class RoundTrip(NamedTuple):
 
     @property
     def srtt(self) -> int | None:
-        """Smoothed round-trip time, or None before the first sample."""
         return self.srtt8 >> 3 if self.srtt8 else None
 
     def sampled(self, sample: int) -> RoundTrip:
-        """The estimate after one measured round trip; a sample also ends any backoff."""
+        """Return the estimate after a sample, which also ends any backoff."""
         srtt8, rttvar4, minimum, _ = self
         sample = max(sample, 1)
         if not srtt8:
@@ -32,23 +31,23 @@ class RoundTrip(NamedTuple):
         error = sample - (srtt8 >> 3)
         rttvar4 += abs(error) - (rttvar4 >> 2)
         fields = max(srtt8 + error, 8), rttvar4, sample if sample < minimum else minimum, 0
-        return _new(RoundTrip, fields)  # by the short way, for this is done for every small exchange
+        return _new(RoundTrip, fields)  # faster than the class: made for every small exchange
 
     def backed_off(self) -> RoundTrip:
-        """The estimate after a timeout: the next one waits twice as long."""
+        """Return the estimate after a timeout: the next one waits twice as long."""
         return self._replace(backoff=min(self.backoff + 1, MOST_BACKOFF))
 
     def hastened(self) -> RoundTrip:
-        """The estimate when silence was explained by something else than congestion: no long waits."""
+        """Return the estimate with hardly any backoff, when silence had another cause than congestion."""
         return self._replace(backoff=min(self.backoff, 1))
 
     def timeout(self, limits: Limits = DEFAULT_LIMITS) -> int:
-        """Retransmission timeout with backoff."""
+        """Return the retransmission timeout with backoff."""
         base = limits.rto_initial if not self.srtt8 else max((self.srtt8 >> 3) + self.rttvar4, limits.rto_floor)
         return min(base << self.backoff, limits.rto_ceiling)
 
     def probe_timeout(self, limits: Limits = DEFAULT_LIMITS) -> int:
-        """How long silence lasts before another replica is probed."""
+        """Return how long silence lasts before another replica is probed."""
         if not self.srtt8:
             return limits.rto_initial
         return max((self.srtt8 >> 3) + self.rttvar4, limits.probe_floor)

@@ -1,10 +1,10 @@
-"""The proof that a client can show: received packet numbers, their nonces, and the holes it has declared lost.
+"""The scoreboard: received packet numbers, their nonces, and the holes declared lost.
 
-Numbers below `cursor` are decided: received (they are in the proof) or declared lost (they never will be, so that every
-request of the episode shows the same holes). Received numbers above a hole wait until the hole fills or is declared.
+Numbers below `cursor` are decided: received (and in the proof) or declared lost for good, so that every request of the
+episode shows the same holes. Received numbers above a hole wait until the hole fills or is declared.
 
-Whatever a fleet sends, this stays small: numbers that wait are bounded, and so are declared holes. A proof with more of
-them fits no request, so once it has too many (`shattered`) nothing more is declared and only a restart goes on.
+Memory is bounded whatever a fleet sends: by numbers that wait, and by declared holes. A proof with more holes fits no
+request, so once there are too many (`shattered`) no more are declared and only a restart goes on.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from trickles.trickle import Course, Episode, Leg, course
 from trickles.wire.request import Run
 
 _Run = list[int]  # start, stop, nonce
-_new = tuple.__new__  # the short way, for what is made for every small exchange
+_new = tuple.__new__  # faster than the class, for values made for every small exchange
 
 
 class Scoreboard:
-    """The proof of one episode and of those that follow from it by loss, until a fresh continuation rebases it."""
+    """The proof of one episode and of those that follow from it by loss, until a fresh continuation."""
 
     __slots__ = ("_course", "_most_holes", "_numbers", "_runs", "_splits", "_waiting", "cursor", "episode", "holes")
 
@@ -34,7 +34,7 @@ class Scoreboard:
         self.start_over(episode)
 
     def start_over(self, episode: Episode) -> None:
-        """A restart: nothing of the new episode is proved yet, but its first packets may be here already."""
+        """Begin an episode by a restart: nothing of it is proved, but its first packets may have arrived."""
         self.episode = episode
         self.cursor = episode.base
         self.holes = 0
@@ -58,7 +58,7 @@ class Scoreboard:
         self.holes += bool(self._runs and self._runs[0][0] != episode.base)
 
     def received(self, start: int, nonces: list[int], now: int = 0) -> None:
-        """Packets start, start + 1, ... have arrived with these nonces."""
+        """Note that packets start, start + 1, ... arrived with these nonces."""
         if start == self.cursor and not self._numbers and not self._splits:
             stop = start + len(nonces)
             self._extend(start, stop, reduce(xor, nonces))
@@ -69,7 +69,7 @@ class Scoreboard:
         self._absorb()
 
     def restore(self, run: Run) -> None:
-        """Go on with a run from the episode's base on that was proved before."""
+        """Continue with a run from the episode's base on that was proved before."""
         self._extend(*run)
 
     def _extend(self, start: int, stop: int, nonce: int) -> None:
@@ -90,44 +90,44 @@ class Scoreboard:
             self._extend(number, number + 1, nonce)
 
     def awaits(self, number: int) -> bool:
-        """True when that number is news: neither decided nor here already."""
+        """Return True when that number is new: neither decided nor waiting."""
         return number >= self.cursor and number not in self._waiting
 
     @property
     def arrived(self) -> int:
-        """A number that changes whenever a packet arrives which is neither decided nor here already."""
+        """A number that changes with each packet that is new."""
         return self.cursor + len(self._numbers)
 
     @property
     def waiting(self) -> int:
-        """How many numbers above the first undeclared hole have arrived."""
+        """Count of numbers that arrived above the first undeclared hole."""
         return len(self._numbers)
 
     @property
     def hole_since(self) -> int:
-        """Since when something above the first undeclared hole has been here; holes age side by side."""
+        """Time since which a number above the first undeclared hole waits; holes age together."""
         return self._waiting.since
 
     def hole(self) -> Range | None:
-        """The first hole that is not declared yet, if something above it has arrived."""
+        """Return the first undeclared hole, if something above it has arrived."""
         return (self.cursor, self._numbers[0]) if self._numbers and not self.shattered else None
 
     @property
     def shattered(self) -> bool:
-        """True when more holes were declared than a proof can show."""
+        """True when there are more holes than a proof can show."""
         return self.holes > self._most_holes
 
     @property
     def reach(self) -> int:
-        """One past all that can have been granted so far; what arrives above it is of another episode."""
+        """One past all numbers granted so far; numbers above it belong to another episode."""
         return self.course.edge(self.cursor)
 
     def discard_waiting(self, stop: int) -> None:
-        """Forget those numbers below `stop` that wait: they are of an episode that is given up."""
+        """Forget waiting numbers below `stop`: their episode is given up."""
         self._waiting.discard_below(stop)
 
     def declare_lost(self) -> Range:
-        """Declare the first hole lost for good and go on above it; returns it."""
+        """Declare the first hole lost for good and go on above it; return it."""
         start = self.cursor
         stop, nonce = self._waiting.take_lowest()
         self.holes += 1
@@ -145,12 +145,12 @@ class Scoreboard:
         return self._course
 
     def _whole(self) -> Course | None:
-        """The course without any loss, which is the episode itself; None when there were losses."""
+        """Return the course without losses, which is the episode itself; None when there were losses."""
         lossless = not self._runs or (len(self._runs) == 1 and self._runs[0][0] == self.episode.base)
         return _new(Course, ((_new(Leg, (self.episode, None)),),)) if lossless else None
 
     def proof(self) -> tuple[tuple[int, int, int], ...]:
-        """The runs (start, stop, nonce) from the episode's base on, neighbours merged."""
+        """Return the runs (start, stop, nonce) from the episode's base on, neighbours merged."""
         if len(self._runs) == 1:
             start, stop, nonce = self._runs[0]
             return ((start, stop, nonce),)
@@ -165,5 +165,5 @@ class Scoreboard:
 
     @property
     def clean(self) -> bool:
-        """True when at least one packet is proved and no hole shows."""
+        """True when at least one packet is proved and there is no hole."""
         return bool(self._runs) and not self.holes and not self._numbers

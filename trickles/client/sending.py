@@ -1,7 +1,7 @@
-"""The sending half: the order in which things are sent that are due, and how many requests acknowledge what arrived.
+"""The sending half: the order of due datagrams, and how many requests acknowledge what arrived.
 
 Many small requests keep the packet clock smooth at low rates; at high rates each acknowledges a whole burst, which the
-replica sends at once. A request that would acknowledge less waits a quarter of a round trip for more to arrive.
+replica sends at once. A request for less waits up to a quarter of a round trip for more to arrive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SMOOTH_FOR = MILLISECOND  # at high rates one request acknowledges about this lo
 
 
 class Sender:
-    """Decides what to send now; every number it claims follows from the proof at hand."""
+    """Chooses what to send now; every claimed number follows from the present proof."""
 
     def __init__(self, parts: Parts, packets: PacketBuilder) -> None:
         self._parts = parts
@@ -25,10 +25,9 @@ class Sender:
         self._flight = parts.flight
         self._board = parts.flight.board
         self._recovery = parts.recovery
-        self._ask_at: int | None = None  # when what has arrived is acknowledged though it is little
+        self._ask_at: int | None = None  # when even little is acknowledged
 
     def datagrams(self, now: int) -> list[Datagram]:
-        """All that is due."""
         parts, flight, board, requests, out = self._parts, self._flight, self._board, self._requests, list[Datagram]()
         if requests or board.waiting or parts.upload.active:
             self._recovery.on_timeout(now)
@@ -52,7 +51,7 @@ class Sender:
         return out
 
     def next_timeout(self) -> int | None:
-        """The earliest time at which something is due without anything arriving."""
+        """Return the earliest time at which something is due without an arrival."""
         due = self._recovery.next_timeout()
         if len(self._requests) or self._board.waiting:
             due = min(due, self._parts.losses.next_timeout())
@@ -66,7 +65,6 @@ class Sender:
         return waits and self._is_due()
 
     def _is_due(self) -> bool:
-        """True when there is anything to ask for."""
         output, packets = self._parts.output, self._packets
         if packets.input_due or output.requested.any_below(output.limit):
             return True
@@ -77,7 +75,7 @@ class Sender:
 
     @property
     def _drains(self) -> bool:
-        """True while larger datagrams wait for what is under way: then a restart will use them."""
+        """True while a restart with larger datagrams waits for requests in flight."""
         return len(self._requests) > 0 and self._flight.drains
 
     def _restart(self, now: int, out: list[Datagram]) -> None:
@@ -87,7 +85,7 @@ class Sender:
         out.append(self._packets.transmit(request, now))
 
     def _ask(self, now: int, out: list[Datagram]) -> None:
-        """Requests for everything that arrived, in bursts no larger than smooth."""
+        """Send requests for everything that arrived, in bursts no larger than smooth."""
         parts, flight, packets, output = self._parts, self._flight, self._packets, self._parts.output
         path, most, limits = parts.path, parts.limits.max_requests_in_flight, parts.limits
         if self._drains:
@@ -105,7 +103,7 @@ class Sender:
             out.append(packets.transmit(packets.request(claim, now), now))
 
     def _is_enough(self, now: int) -> bool:
-        """True when enough has arrived for a request, nothing more is on its way, or waiting has lasted long enough."""
+        """Return True when enough has arrived for a request, no more is on its way, or the wait was long enough."""
         unacknowledged = self._board.cursor - self._flight.acknowledged
         if unacknowledged < self._threshold() and any(not request.done for request in self._requests):
             if self._ask_at is None:
@@ -117,17 +115,17 @@ class Sender:
         return True
 
     def _threshold(self) -> int:
-        """Numbers per request: two at low rates, a full burst at high ones, never over a quarter of the window."""
+        """Return the numbers per request: two at low rates, a burst at high ones, at most a quarter of the window."""
         window, burst = self._board.course.window(self._board.cursor), self._parts.path.burst_packets
         per_interval = window * SMOOTH_FOR // max(self._recovery.round_trip.srtt or SMOOTH_FOR, 1)
         return max(min(burst, window >> 2, per_interval), min(2, burst))
 
     def _upload(self, now: int, out: list[Datagram]) -> None:
-        """Pieces for the spool, when the input does not fit a request."""
+        """Send pieces for the spool, when the input does not fit a request."""
         parts, upload, packets = self._parts, self._parts.upload, self._packets
         if self._flight.transport is None or parts.input.lost or not upload.engage(packets.inline_room()):
             return
-        if self._flight.unvalidated:  # receipts hold for the keys of a proved path only
+        if self._flight.unvalidated:  # receipts are valid for the keys of a validated path only
             return
         for piece in upload.due(parts.path.proven_bytes, parts.fleet.pick(now)):
             out.append(packets.piece(piece, now))

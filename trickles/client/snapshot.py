@@ -1,20 +1,19 @@
-"""A live connection as a value, which another process or another release can go on with.
+"""A live connection as a value, which another process or another release can resume.
 
-A server keeps no connection, so all of one is here: the secret (which is the identity that stores and ledgers know),
-the transport continuation, the user continuations, how far output was taken and input consumed, the input that may
-have to be sent again, which numbers were used. Requests in flight are not: whoever resumes begins with a restart, as
-after a timeout, and asks again for what did not come. Then an unsafe request goes out with the same input at the same
-offset of the same connection, which is the key under which a fleet runs it at most once; and output continues at the
-very byte, under the continuations that were taken.
+A server keeps no connection, so the snapshot has all of it: the secret (from which the identity in stores and ledgers
+follows), the transport continuation, the user continuations, how far output was taken and input consumed, the input
+that may have to be sent again, and the numbers used. It has no requests in flight: a resumed client begins with a
+restart, as after a timeout, and asks again for missing output. An unsafe request then goes out with the same input at
+the same offset of the same connection, the key under which a fleet runs it at most once; and output continues at the
+same byte, under the continuations that were taken.
 
-Numbers never repeat, though the client may have gone on after its snapshot: whoever resumes skips RESERVED_NUMBERS of
+Numbers never repeat, though the client may have gone on after its snapshot: a resumed client skips RESERVED_NUMBERS of
 both kinds. So each snapshot is resumed at most once, and one that is kept for the client's own death is renewed when
-`Client.snapshot_is_stale`. It holds the connection's keys: keep it as you keep those.
+`Client.snapshot_is_stale`. It holds the connection's keys: keep it secret.
 
-Layout: magic (4) | version (2) | fields, each after its length. A release reads the
-versions that it knows, and refuses others with UnknownSnapshot, from the first six bytes on. Any other bytes are
-BadPacket: each field is checked against the bounds that a connection keeps to, for a resumed client must be as robust
-as one that began here.
+Layout: magic (4) | version (2) | fields, each after its length. A release reads the versions that it knows, and refuses
+others with UnknownSnapshot, from the first six bytes on. Any other bytes are BadPacket: each field is checked against
+the bounds of a connection, for a resumed client must be as robust as a new one.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ _FIELDS = 14
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A connection between two datagrams; see the module's text for what may be done with it."""
+    """A connection between two datagrams; see the module's text."""
 
     suite: Suite
     secret: bytes
@@ -78,7 +77,7 @@ class Snapshot:
     served: Mapping[Address, int]
 
     def encode(self) -> bytes:
-        """The bytes of it, which `parse_snapshot_untrusted` reads."""
+        """Return the bytes that `parse_snapshot_untrusted` reads."""
         flight, queue, upload, output = self.flight, self.input, self.upload, self.output
         end = _NO_END if output.end is None else output.end
         figures = *self.sizes, *self.round_trip, self.failovers, self.stall_us
@@ -115,7 +114,7 @@ def _address(address: Address, packets: int = 0) -> bytes:
 
 
 def parse_snapshot_untrusted(data: bytes, limits: Limits) -> Snapshot:
-    """Undo `Snapshot.encode`; UnknownSnapshot for one of another release's form, BadPacket for anything else."""
+    """Undo `Snapshot.encode`; UnknownSnapshot for another release's format, BadPacket for anything else."""
     if data[:4] != _MAGIC or len(data) < _HEAD.size:
         raise BadPacket("not a snapshot")
     _, version = _HEAD.unpack_from(data)
@@ -123,7 +122,7 @@ def parse_snapshot_untrusted(data: bytes, limits: Limits) -> Snapshot:
         raise UnknownSnapshot(f"a snapshot of version {version}, and this release reads version {VERSION}")
     try:
         found = _read(_split(memoryview(data)[_HEAD.size :], _FIELDS))
-    except (struct.error, ValueError):  # of text that is none too
+    except (struct.error, ValueError):  # the latter for invalid text too
         raise BadPacket("malformed snapshot") from None
     _check(found, limits)
     return found
@@ -176,7 +175,7 @@ def _read_address(data: bytes) -> tuple[Address, int]:
 
 
 def _check(found: Snapshot, limits: Limits) -> None:
-    """BadPacket for what no connection can be."""
+    """Raise BadPacket for values that no connection has."""
     for sound, name in (
         (_sizes_are_sound(found, limits), "sizes"),
         (_flight_is_sound(found, limits), "continuation or numbers"),

@@ -1,4 +1,4 @@
-"""Policy stripe: one download from several replicas at once, each request to the one that will be done first."""
+"""Policy stripe: one download from several replicas, each request to the one expected to finish first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ SHIFT = 8  # of microseconds for a packet, which is a small number
 
 
 class Striping:
-    """Weighs what is outstanding at each replica against how fast that has drained there so far.
+    """Compares the packets outstanding at each replica with its throughput so far.
 
-    By Little's law a replica with n packets outstanding that takes t to answer moves n/t of them in a unit of time, so
-    it takes t/n for each of what is outstanding now. What exceeds the least t ever seen by that waits in a queue. A
-    request goes where it has to wait least: then the queues of all paths fill alike. The window is one for all, and a
-    request cannot speak for numbers past one that is missing, so replicas much farther away than others are no help.
+    By Little's law a replica with n packets outstanding and a round trip t serves n/t packets in a unit of time, so
+    each outstanding packet takes t/n. Time above the least round trip is spent in a queue. A request goes where the
+    queue is shortest, so the queues of all paths fill alike. All paths share one window, and a request cannot
+    acknowledge numbers above a missing one, so much more distant replicas do not help.
 
-    A path keeps its own order: something is lost when its replica has answered what it was asked later.
+    A path keeps its own order: packets are lost when their replica has answered a later request.
     """
 
     def __init__(self, fleet: ReplicaSet) -> None:
@@ -28,7 +28,7 @@ class Striping:
         self._heard_at: dict[Address, int] = {}
 
     def pick(self, requests: Requests, packets: int, now: int) -> Address:
-        """Where a request for so many packets goes."""
+        """Return the replica for a request of so many packets."""
         fleet = self._fleet
         outstanding = dict.fromkeys(fleet.replicas, packets)
         for request in requests:
@@ -42,7 +42,7 @@ class Striping:
         return max(expected - self._least.get(replica, 0), 0)
 
     def answered(self, request: InFlight, replica: Address, round_trip: int) -> None:
-        """The first packet that answers `request` came from that replica, after so long."""
+        """Note that the first packet that answers `request` came from that replica, after that round trip."""
         if not request.ahead or request.replica != replica:
             return
         least = self._least[replica] = min(round_trip, self._least.get(replica, round_trip))
@@ -50,12 +50,12 @@ class Striping:
         sample = (round_trip << SHIFT) // request.ahead
         old = self._per_packet.get(replica, sample)
         grown = (3 * old + sample) >> 2
-        if 8 * round_trip <= 9 * least:  # nothing waited, so it may be faster than anybody has found out
+        if 8 * round_trip <= 9 * least:  # no queue, so it may be faster than measured
             grown = min(grown, 31 * old >> 5)
         self._per_packet[replica] = grown
 
     def heard(self, requests: Requests, newest: InFlight, replica: Address, now: int) -> None:
-        """Something that answers `newest` came from that replica: what it was asked before has been overtaken."""
+        """Note an answer to `newest` from that replica: earlier requests to it have been overtaken."""
         self._heard_at[replica] = now
         for each in requests:
             earlier = each.replica == replica and each.sent_last <= newest.sent_last
@@ -63,7 +63,7 @@ class Striping:
                 each.on_overtaken(now)
 
     def overdue_at(self, request: InFlight, window: int) -> int:
-        """When missing numbers of that request count as lost: soon once it was overtaken, else after silence."""
+        """Return when missing numbers of that request count as lost: soon once overtaken, else after silence."""
         if request.overtaken_at >= request.sent_last:
             return request.overtaken_at + window
         since = max(request.sent_last, self._heard_at.get(request.replica, 0))

@@ -1,11 +1,11 @@
-"""Input too large for one request: a window of pieces to the spool, acknowledged by receipts that telescope.
+"""Uploads: input too large for one request goes to the spool in pieces, acknowledged by receipts.
 
 The client is the sender here, so its window is ordinary Reno, counted in pieces (RFC 5681): slow start, one reduction
 per round trip for losses (three later receipts), one piece after a timeout.
 
-Receipts hold for one store. Pieces may have gone to several that are not one (machines with a spool each), or a store
-may have lost some: then a commit is refused, and the upload begins again, with one replica to which all of it goes.
-Receipts of the attempt before count no more: they are distinguished by the request numbers of their pieces.
+Receipts are valid for one store. Pieces may have gone to several stores (machines with a spool each), or a store may
+have lost some: then a commit is refused, and the upload begins again, all of it to one replica. Receipts of earlier
+attempts do not count: they are distinguished by the request numbers of their pieces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trickles.limits import Limits
 from trickles.wire.kinds import Address
 from trickles.wire.piece import PIECE_OVERHEAD, Receipt, piece_body
 
-MOST_ATTEMPTS = 8  # at one stretch of input: one address may stand for machines whose stores differ
+MOST_ATTEMPTS = 8  # at one part of the input: one address may stand for machines with different stores
 
 
 @dataclass(slots=True)
@@ -39,23 +39,22 @@ class Piece:
     sent_to: Address | None = None  # by the last datagram
 
     def on_sent(self, number: int, now: int) -> None:
-        """It leaves under that request number."""
         self.number, self.sent_at, self.lost, self.sent_to = number, now, False, self.replica
         self.sends += 1
 
     def on_lost(self, replica: Address | None = None) -> None:
-        """It is to be sent again, to `replica` or where it went."""
+        """Send it again, to `replica` or the same one."""
         self.lost, self.replica = True, replica or self.replica
 
     def probe(self, other: Address) -> None:
-        """Send it to `other`: if that one answers, the one that was silent is dead."""
+        """Send it to `other`, whose answer will prove the silent replica dead."""
         if other != self.replica:
             self.moved_from = self.moved_from or self.replica
         self.on_lost(other)
 
 
 class UploadState(NamedTuple):
-    """An Uploader as a value: what the spool holds for sure, and of which attempt."""
+    """An Uploader as a value: the input proved to be in the spool, and the attempt."""
 
     active: bool
     refused: bool
@@ -68,7 +67,7 @@ class UploadState(NamedTuple):
 
 
 class Uploader:
-    """Sends pieces, collects receipts; `start`, `stop` and `proof` say what the spool holds for sure."""
+    """Sends pieces and collects receipts; `start`, `stop` and `proof` are the input proved to be in the spool."""
 
     def __init__(self, queue: InputQueue, limits: Limits) -> None:
         self.start = 0
@@ -79,9 +78,9 @@ class Uploader:
         self.window = limits.initial_window
         self.counted = 0
         self.probes = 0  # since a receipt came
-        self._doubted_at = -(1 << 62)  # when pieces were last moved because somebody unknown called their replica dead
+        self._doubted_at = -(1 << 62)  # when an unauthenticated sign of death last moved pieces
         self.challenges = 0  # of the address or an expired continuation, since a receipt came
-        self.pinned: Address | None = None  # the replica that all of a repeated upload goes to
+        self.pinned: Address | None = None  # the only replica of a repeated upload
         self._attempts = 0
         self._last_number = 0
         self._first_number = 0  # of this attempt
@@ -97,31 +96,31 @@ class Uploader:
 
     @property
     def in_flight(self) -> int:
-        """Pieces sent and neither receipted nor lost."""
+        """Count of pieces sent and neither receipted nor lost."""
         return sum(not piece.lost for piece in self._pieces.values())
 
     @property
     def available(self) -> int:
-        """The offset up to which a request could offer input now."""
+        """Offset up to which a request could offer input now."""
         return self.stop if self.active else self._queue.written
 
     def state(self) -> UploadState:
-        """All that outlives the pieces in flight."""
+        """Return the state without the pieces in flight."""
         held = self.active, self.refused, self.start, self.stop, self.proof, self.counted
         return UploadState(*held, self._attempts, self.pinned)
 
     def restore(self, state: UploadState, number: int) -> None:
-        """Go on with that upload above that request number: pieces without a receipt are sent again."""
+        """Continue an upload above that request number; pieces without a receipt are sent again."""
         self.active, self.refused, self.start, self.stop, self.proof, self.counted, self._attempts, self.pinned = state
         self._next, self._last_number, self._first_number = self.stop, number, number + 1
 
     def engage(self, inline_room: int) -> bool:
-        """Use the spool when what is written does not fit one request; stay with it until all is consumed."""
+        """Use the spool when the written input does not fit one request, until all is consumed; return True if so."""
         queue = self._queue
         if self.active:
             if not self._pieces and self.stop == queue.written == queue.consumed:
                 self.active = False
-            elif queue.consumed > self._next:  # by another way than this upload: what it had sent leads nowhere
+            elif queue.consumed > self._next:  # by other means than this upload, whose pieces are useless now
                 self._begin()
         elif not self.refused and queue.written - queue.consumed > inline_room:
             self.active = True
@@ -138,7 +137,7 @@ class Uploader:
         self._numbers.clear()
 
     def again(self, replica: Address) -> bool:
-        """Send all of it again, to that replica; False when it is not all here, or was sent too often."""
+        """Send all of it again, to that replica; return False when it is not all here, or was sent too often."""
         if self._attempts >= MOST_ATTEMPTS or not self._queue.rewind():
             return False
         self._attempts += 1
@@ -147,7 +146,7 @@ class Uploader:
         return True
 
     def due(self, datagram_bytes: int, replica: Address) -> list[Piece]:
-        """Pieces to send now: lost ones first, then new ones, as the window allows."""
+        """Return the pieces to send now: lost ones first, then new ones, as the window allows."""
         room = self.window - self.in_flight
         due = [piece for piece in self._pieces.values() if piece.lost][: max(room, 0)]
         room -= len(due)
@@ -162,14 +161,13 @@ class Uploader:
         return due
 
     def sent(self, piece: Piece, number: int, now: int) -> None:
-        """The piece left under that request number."""
         self._numbers.pop(piece.number, None)
         piece.on_sent(number, now)
         self._numbers[number] = piece
         self._last_number = number
 
     def take_refused(self, number: int, source: Address) -> Piece | None:
-        """The piece in flight that was sent there under that number, which has no other answer from now on."""
+        """Take out the piece that was sent there under that number: it has no other answer from now on."""
         piece = self._numbers.get(number)
         if piece is None or piece.sent_to != source:
             return None
@@ -177,17 +175,17 @@ class Uploader:
         return piece
 
     def awaits(self, receipt: Receipt) -> bool:
-        """True when the receipt is news: it settles a piece in flight, and answers this attempt at the upload."""
+        """Return True when the receipt settles a piece in flight of this attempt."""
         piece = self._pieces.get(receipt.start)
         return piece is not None and piece.stop == receipt.stop and receipt.request >= self._first_number
 
     def on_challenge(self) -> int:
-        """A piece was answered by a challenge; how many were since a receipt came."""
+        """Note a challenge; return how many came since the last receipt."""
         self.challenges += 1
         return self.challenges
 
     def receipted(self, receipt: Receipt, now: int) -> tuple[int | None, Address | None]:
-        """Take a receipt that `awaits` is true of; the round trip it measures, and the replica it shows to be dead."""
+        """Take a receipt that `awaits` accepts; return the measured round trip, and the replica it proves dead."""
         piece = self._pieces.pop(receipt.start)
         self._numbers.pop(piece.number, None)
         self.probes = self.challenges = 0
@@ -215,7 +213,7 @@ class Uploader:
             self.window += 1
 
     def _declare_lost(self, number: int) -> None:
-        """Pieces sent three or more before one that arrived are lost."""
+        """Mark pieces as lost that were sent three or more before one that arrived."""
         for piece in self._pieces.values():
             if not piece.lost and piece.number + 3 <= number:
                 piece.on_lost()
@@ -224,21 +222,21 @@ class Uploader:
                     self._threshold = self.window = max(self.window // 2, 2)
 
     def give_up(self) -> bool:
-        """This fleet has no spool: input goes in requests, as much as fits; False when some of it is not here."""
+        """Send input in requests only, since this fleet has no spool; return False when some of it is not here."""
         self.refused, self.active = True, False
         self._pieces.clear()
         self._numbers.clear()
         return self._queue.rewind()
 
     def move(self, replica: Address, other: Address) -> None:
-        """That replica is gone: its pieces go to another one, at once."""
+        """Send the pieces of a dead replica to another one, at once."""
         self.pinned = None if self.pinned == replica else self.pinned
         for piece in self._pieces.values():
             if piece.replica == replica:
                 piece.on_lost(other)
 
     def doubt(self, replica: Address, other: Address, since: int, now: int) -> list[int]:
-        """As `move`, on a word of somebody unknown, unless done after `since`; the request numbers of its pieces."""
+        """Move pieces on an unauthenticated sign, unless done after `since`; return their request numbers."""
         numbers = [each.number for each in self._pieces.values() if each.sent_to == replica and not each.lost]
         if not numbers or self._doubted_at > since:
             return []
@@ -247,14 +245,14 @@ class Uploader:
         return numbers
 
     def gather(self, replica: Address) -> None:
-        """Send what is lost to that replica, as all that follows."""
+        """Send lost and later pieces to that replica only."""
         self.pinned = replica
         for piece in self._pieces.values():
             if piece.lost:
                 piece.on_lost(replica)
 
     def deadline(self, round_trip: RoundTrip, limits: Limits, progress_at: int) -> int | None:
-        """When silence about the pieces in flight has lasted too long."""
+        """Return when silence about the pieces in flight has lasted too long."""
         sent = [piece.sent_at for piece in self._pieces.values() if not piece.lost]
         if not sent:
             return None
@@ -262,18 +260,17 @@ class Uploader:
         return max(min(sent), progress_at) + pause
 
     def probe(self, elsewhere: Callable[[Address], Address]) -> None:
-        """The oldest piece goes to another replica: if that one answers, the silent one has died."""
+        """Send the oldest piece to another replica, whose answer will prove the silent one dead."""
         self.probes += 1
         piece = min((piece for piece in self._pieces.values() if not piece.lost), key=lambda piece: piece.sent_at)
         piece.probe(elsewhere(piece.replica))
 
     @property
     def asked(self) -> set[Address]:
-        """The replicas that pieces in flight went to."""
         return {piece.replica for piece in self._pieces.values() if not piece.lost}
 
     def timed_out(self, elsewhere: Callable[[Address], Address]) -> None:
-        """All in flight is lost; one piece goes first, to another replica (RFC 5681 section 3.1)."""
+        """Treat all pieces in flight as lost; one goes first, to another replica (RFC 5681 section 3.1)."""
         self._threshold, self.window, self.probes, self.pinned = max(self.window // 2, 2), 1, 0, None
         for piece in self._pieces.values():
             piece.on_lost(elsewhere(piece.replica))

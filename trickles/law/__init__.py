@@ -1,4 +1,4 @@
-"""Window laws: congestion windows as pure functions of how many packets were acknowledged."""
+"""Window laws: congestion windows as pure functions of the count of acknowledged packets."""
 
 from __future__ import annotations
 

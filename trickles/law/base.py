@@ -1,4 +1,4 @@
-"""What a window law must be: integer, pure, non-decreasing."""
+"""The type of a window law: integer, pure, non-decreasing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Law:
     """A named window function; `window(j, start, ssthresh)` is in packets and must never decrease in j.
 
-    Tiling (every packet number earned exactly once) holds for any such function and for no other reason.
+    Tiling (every packet number earned exactly once) needs nothing else of the function.
     """
 
     identifier: int

@@ -8,7 +8,7 @@ from trickles.law.base import Law
 
 
 def window(acked: int, start: int, ssthresh: int) -> int:
-    """The congestion window in packets after `acked` packets of the episode, exact integers throughout."""
+    """Return the congestion window in packets after `acked` packets of the episode."""
     plateau = max(start, ssthresh)
     grown = acked - (plateau - start)
     if grown < 0:  # slow start, RFC 5681 section 3.1

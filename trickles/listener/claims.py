@@ -1,7 +1,7 @@
-"""What a listener remembers of the numbers that it granted, so that none is earned twice: bounded, losable.
+"""Claims: the packet numbers that a listener granted, so that none is earned twice; bounded and losable.
 
-Forgetting goes one way only. When a connection has claimed more ranges than are kept, the two lowest become one, with
-all that lies below and between them: what is not known any more counts as used.
+Forgotten numbers count as used. When a connection has claimed more ranges than are kept, the two lowest are merged,
+with all numbers below and between them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Begun = tuple[Episode, int]  # a restart that was granted: its episode and its d
 
 
 class Claims:
-    """Which packet numbers one connection has claimed here, and what its restarts have used up."""
+    """The packet numbers that one connection has claimed here, and the pace of its restarts."""
 
     MAX_RANGES = 32  # a window in flight, as every second request of a client that alternates between two replicas
-    MAX_THIN = 32  # packets with hardly anything in them that an episode may have beyond those that are full
+    MAX_THIN = 32  # nearly empty packets that an episode may have beyond its full ones
     __slots__ = (
         "_begun_before",
         "_bounds",
@@ -39,22 +39,21 @@ class Claims:
     def __init__(self) -> None:
         self._bounds: list[int] = []  # start, stop, start, stop...: ascending, ranges apart from each other
         self._repeats = RESTED
-        self._repeats_shown = 0  # numbers below were proved when the back-off of repeats was ended last
+        self._repeats_shown = 0  # numbers below were proved when the back-off of repeats last ended
         self.pace = UNUSED
         self.begun: Begun | None = None  # the latest
-        self._begun_before: Begun | None = None  # and the one before: a client repeats the latest only
-        self.above = 0  # one past the highest number that was claimed
-        self.top = 0  # one past the highest number that was sent from here, or is to be
-        self.ended = -1  # the packet that ended the episode (SHORT): who has it may only restart
+        self._begun_before: Begun | None = None  # the one before: a client repeats only the latest
+        self.above = 0  # one past the highest claimed number
+        self.top = 0  # one past the highest number sent from here, or to be sent
+        self.ended = -1  # the packet that ended the episode (SHORT): after it only a restart goes on
         self._thin = 0
 
     @property
     def held(self) -> int:
-        """How many ranges are remembered."""
         return len(self._bounds) // 2
 
     def claim(self, start: int, stop: int) -> bool:
-        """Note [start, stop); False when any of it was claimed before."""
+        """Claim [start, stop); return False when any of it was claimed before."""
         bounds = self._bounds
         top = bounds[-1] if bounds else -1
         if start == top:
@@ -71,14 +70,14 @@ class Claims:
         return True
 
     def claimed(self, start: int, stop: int) -> bool:
-        """True when any of [start, stop) was claimed here before, or may have been."""
+        """Return True when any of [start, stop) was claimed here before, or may have been."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         return bool(at & 1) or (at < len(bounds) and bounds[at] < stop)
 
     def restart(self, begun: Begun, stop: int, after: Pace) -> bool:
-        """Note the numbers from that episode's base to `stop`, and the pace; False when any were claimed before.
+        """Claim the numbers from that episode's base to `stop`, and note the pace; False when any were claimed before.
 
-        All numbers below are used up: whoever restarts has given up what it did not claim.
+        All numbers below are used up: a restart gives up unclaimed ones.
         """
         bounds, base = self._bounds, begun[0][0]
         if base >= self.above:  # as for any client that is at work
@@ -93,19 +92,19 @@ class Claims:
         return True
 
     def find(self, base: int) -> Begun | None:
-        """The restart that was granted at exactly that base, if it is one of the latest two."""
+        """Return the restart that was granted at exactly that base, if it is one of the latest two."""
         return next((each for each in (self.begun, self._begun_before) if each and each[0].base == base), None)
 
     def undo(self, before: Pace) -> None:
-        """The latest restart is not served; its numbers are given back apart."""
+        """Undo the latest restart, which is not served; its numbers are released separately."""
         self.pace, self.begun, self._begun_before = before, self._begun_before, None
 
     def on_sent(self, stop: int, sent: int, thin: int, episode: Episode) -> bool:
-        """Note that of a claim up to `stop` the numbers below `sent` were sent; True when the last ends the episode.
+        """Note that of a claim up to `stop` the numbers below `sent` were sent; return True when this ends the episode.
 
-        It does when the numbers above it are void: a client that proves all below has proved all. And it does when too
+        It ends when the numbers above are void: a client that proves all below has proved all. And it ends when too
         many packets of the episode were thin: these have `thin` more than their data fills half packets. A window grows
-        by packets, and must not grow large by those that carry nothing.
+        by packets, and must not grow large by empty ones.
         """
         if sent == stop:
             thin += self._thin
@@ -119,7 +118,7 @@ class Claims:
         return True
 
     def release(self, start: int, stop: int) -> None:
-        """Forget a claim, and nothing of any other."""
+        """Forget one claim, and nothing of others."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         if at & 1 and bounds[at] >= stop:  # in a range of its own, or joined to others
             before, after = bounds[at - 1], bounds[at]
@@ -128,7 +127,7 @@ class Claims:
             self._bound()
 
     def may_repeat(self, runs: Sequence[Run], *, now: int, limits: Limits) -> bool:
-        """True when what was served here may be answered again: less often each time, until more is proved."""
+        """Return True when a served request may be answered again: less often each time, until more is proved."""
         if newly_proved(runs, self._repeats_shown) >= limits.substantial_proof:
             self._repeats, self._repeats_shown = RESTED, runs[-1][1]
         waits = self._repeats.after(now, limits.min_probe_interval, limits.most_backoff)
@@ -136,12 +135,12 @@ class Claims:
         return waits is not None
 
     def set_back(self, step: int, most_used: int) -> None:
-        """The clock was set back by so much: see `Pace.set_back`."""
+        """Adjust to a clock that was set back, see `Pace.set_back`."""
         self.pace = self.pace.set_back(step, most_used)
         self._repeats = self._repeats.earlier(step)
 
     def _insert(self, start: int, stop: int) -> None:
-        """Add a range that overlaps none, joined to the neighbours that it touches."""
+        """Add a range that overlaps none, merged with adjacent ones."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         first, last = at, at
         if at and bounds[at - 1] == start:
@@ -157,7 +156,7 @@ class Claims:
 
 
 class ClaimTable:
-    """The claims of each connection: bounded, those forgotten first that did not speak for long."""
+    """The claims of each connection: bounded, those idle for longest are forgotten first."""
 
     def __init__(self, capacity: int) -> None:
         self._claims: Recent[bytes, Claims] = Recent(capacity)
@@ -170,12 +169,12 @@ class ClaimTable:
         self._claims.clear()
 
     def set_back(self, step: int, most_used: int) -> None:
-        """The clock was set back by so much: see `Pace.set_back`."""
+        """Adjust to a clock that was set back, see `Pace.set_back`."""
         for claims in self._claims.values():
             claims.set_back(step, most_used)
 
     def of(self, connection: bytes) -> Claims:
-        """What that connection has claimed; with nothing in it when it is new, or was forgotten."""
+        """Return the claims of a connection; empty when it is new, or was forgotten."""
         claims = self._claims.newer.get(connection) or self._claims.find(connection)
         if claims is None:
             claims = Claims()

@@ -1,4 +1,4 @@
-"""What a listener decides about a request: what it earns, or why nothing."""
+"""Decisions on requests: the numbers earned, or the reason for none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trickles.trickle import Episode
 class Decision(NamedTuple):
     """Packet numbers [start, stop) earned; `fresh` when the client needs a continuation for a changed episode.
 
-    It knows what the request took here, so that exactly this can be given back.
+    It records what the request claimed here, so that exactly this can be released.
     """
 
     start: int
@@ -21,12 +21,12 @@ class Decision(NamedTuple):
     episode: Episode
     fresh: bool
     datagram_bytes: int
-    claims: Claims | None  # where the numbers are noted; None when nothing is taken: a greeting, a repeat
+    claims: Claims | None  # where the numbers are claimed; None for a greeting or a repeat
     top: int = 0  # of the claims, before
-    paces: tuple[Pace, Pace] | None = None  # of a restart: the one before, and the one that it left
+    paces: tuple[Pace, Pace] | None = None  # of a restart: before and after
 
     def give_back(self) -> None:
-        """It is not served, so a repeat of it may be; a restart since then stands, and what it used up."""
+        """Release the claim of a request that is not served, so that a repeat may be; a later restart stands."""
         start, stop, _, _, _, claims, top, paces = self
         if claims is None:
             return
@@ -38,7 +38,7 @@ class Decision(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Nothing earned; the name of the counter says why."""
+    """A refusal without an answer; the counter's name says why."""
 
     counter: str
 
@@ -51,5 +51,5 @@ NOTHING = Refused("dropped.nothing_earned")
 
 
 def most_packets(datagram_bytes: int, limits: Limits) -> int:
-    """What one request earns at most, whatever it proves."""
+    """Return the most packets that one request earns, whatever it proves."""
     return max(limits.max_burst_packets, 4 * limits.max_burst_bytes // datagram_bytes, 1)

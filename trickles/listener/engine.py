@@ -1,7 +1,7 @@
 """The server engine: a function of keyring, service, datagram and now. There is no connection object.
 
-What it keeps besides the keyring is soft: opened continuations, replay filter, claims. All of it is bounded and may
-vanish at any instant (`drop_caches`) with no effect but time.
+All state besides the keyring is soft: opened continuations, replay filter, claims. It is bounded and may vanish at any
+instant (`drop_caches`) with no effect except on speed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _REQUEST, _COMMIT = int(Kind.REQUEST), RequestFlag.COMMIT
 class Listener:
     """Answers datagrams; two listeners with equal keyrings and services answer alike.
 
-    `store_id` is of what the service shares with those of other replicas: its events say which connections began where
-    that is something else. `handle` never raises for what a datagram holds. Replies that a service defers come out of
-    `poll`; `on_ready`, when set, is called as soon as there is something to poll.
+    `store_id` names the store that the service shares with other replicas; events tell whether a connection began with
+    another one. `handle` never raises for the content of a datagram. `poll` returns deferred replies; `on_ready`, when
+    set, is called as soon as there are some.
     """
 
     def __init__(
@@ -62,30 +62,29 @@ class Listener:
         self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
         self._replier.on_consumed = self._spooler.consumed
         self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
-        self._latest = 0  # what the clock showed last
+        self._latest = 0  # the last time of the clock
         self._forget()
 
     def _forget(self) -> None:
         limits = self._limits
-        remembered = limits.continuation_life + limits.clock_skew  # so long one continuation can be shown
+        remembered = limits.continuation_life + limits.clock_skew  # the life of a continuation, by any clock
         self._replays = ReplayFilter(bits=limits.replay_bits, period=remembered)
         self._claims = ClaimTable(limits.claims_cache)
 
     @property
     def keyring(self) -> Keyring:
-        """The keyring in use."""
         return self._paths.keyring
 
     def replace_store(self, store_id: bytes) -> None:
-        """Share another store from now on: connections that began with the old one are told from those to come."""
+        """Share another store from now on: events of connections that began with the old one tell so."""
         self._paths.replace_store(store_id)
 
     def report_errors(self, callback: Callable[[Exception], None]) -> None:
-        """Tell what a service raised; the client is refused either way."""
+        """Call `callback` with exceptions of the service; the client is refused either way."""
         self._replier.on_error = callback
 
     def replace_keyring(self, keyring: Keyring) -> None:
-        """Go on with a rotated keyring; connections sealed under epochs it still holds do not notice."""
+        """Use a rotated keyring; connections sealed under epochs that it still holds are not affected."""
         self._paths.replace_keyring(keyring)
         self._greeter.forget()
 
@@ -98,7 +97,7 @@ class Listener:
         self._spooler.clear()
 
     def poll(self, now: int) -> list[Burst]:
-        """Replies that services deferred and have since resolved, and word that others are still being worked on."""
+        """Return deferred replies that were resolved, and notices that others are being worked on."""
         if now < self._latest:
             self._set_back(now)
         self._latest = now
@@ -106,11 +105,11 @@ class Listener:
         return ready + self._replier.notices(now)
 
     def next_timeout(self) -> int | None:
-        """When `poll` is due although nothing was resolved, or None."""
+        """Return when `poll` is due although nothing was resolved, or None."""
         return self._replier.next_notice
 
     def handle(self, datagram: bytes, source: Address, *, now: int) -> list[Burst]:
-        """The datagrams that answer one datagram from `source`; `now` is microseconds since 1970."""
+        """Return the datagrams that answer one from `source`; `now` is microseconds since 1970."""
         if now < self._latest:
             self._set_back(now)
         self._latest = now
@@ -134,7 +133,7 @@ class Listener:
         return []
 
     def _set_back(self, now: int) -> None:
-        """The clock was set back: what soft state remembers is as long ago as it was, and delays nobody by the step."""
+        """Adjust to a clock that was set back: soft state is as old as before, and nothing is delayed by the step."""
         step, self._latest = self._latest - now, now
         self.counters.hit("clock.set_back")
         self._claims.set_back(step, now + self._skew)
@@ -171,7 +170,7 @@ class Listener:
     def _commit(
         self, path: Path, source: Address, number: int, body: RequestBody, decision: Decision, now: int
     ) -> list[Burst]:
-        """The answer to an accepted request whose input lies in the spool."""
+        """Answer an accepted request whose input lies in the spool."""
         try:
             given, spooled = self._spooler.input(path, body)
         except InputLost:
@@ -220,7 +219,7 @@ def _hint(source: Address, number: int, salt: bytes) -> Burst:
 
 
 def _pong(path: Path, source: Address, number: int, salt: bytes, size: int, proof: int) -> Burst:
-    """As large as the ping: the round trip proves that datagrams of this size pass both ways (RFC 8899)."""
+    """Return a pong as large as the ping: datagrams of this size pass both ways (RFC 8899)."""
     clear = HEADER.pack(Kind.PONG, 0, number & 0xFFFF, salt, number, proof, 0)
     fill: Buffer = bytes(size - HEADER_BYTES - TAG_BYTES)
     return Burst(source, size, path.session.seal_response(clear, fill, tagged=True))

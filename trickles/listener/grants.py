@@ -1,4 +1,4 @@
-"""What one request earns: proof checked, course followed, numbers claimed."""
+"""Grants: proof checked, course followed, numbers claimed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trickles.wire.request import RequestBody, Run
 from trickles.wire.transport import TransportState
 
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
-_new = tuple.__new__  # the short way, for what is made for every request
+_new = tuple.__new__  # faster than the class, for values made for every request
 
 
 def decide(
     ring: Keyring, path: Path, body: RequestBody, table: ClaimTable, *, now: int, limits: Limits
 ) -> Decision | Refused:
-    """The decision on one authenticated request; everything it depends on is sealed, proved or soft."""
-    flags, _, _, _, _, runs, wants, _, _, _ = body  # taken apart at once: this is asked of every request
+    """Decide on one authenticated request; everything it depends on is sealed, proved or soft."""
+    flags, _, _, _, _, runs, wants, _, _, _ = body  # unpacked at once: this runs for every request
     if len(wants) > limits.max_wants:
         return BAD_PROOF
     state, lossy = path.state, None
@@ -40,12 +40,12 @@ def decide(
 
 
 def _course(path: Path, runs: tuple[Run, ...], limits: Limits) -> Course | None:
-    """What follows when exactly these runs were received; None when they prove nothing."""
+    """Return the course when exactly these runs were received; None when they prove nothing."""
     episode = path.state.episode
     if len(runs) > limits.max_runs or (runs and runs[0][0] < episode.base) or not path.nonces.holds(runs):
         return None
     followed = course(episode, [(start, stop) for start, stop, _ in runs])
-    if runs and not followed.reaches(runs[-1][1]):  # received in an episode that this continuation is not of
+    if runs and not followed.reaches(runs[-1][1]):  # received in an episode of another continuation
         return None
     return followed
 

@@ -22,7 +22,7 @@ _COOKIE = bytes((Kind.COOKIE,))
 
 
 class Greeter:
-    """Answers hellos with at most three times their size; beyond a rate it asks for a cookie first."""
+    """Answers hellos with at most three times their size; above a rate it asks for a cookie first."""
 
     def __init__(self, paths: PathCache, replier: Replier, limits: Limits, counters: Counters) -> None:
         self._paths = paths
@@ -32,13 +32,13 @@ class Greeter:
         self.forget()
 
     def forget(self) -> None:
-        """Lose the soft state: derived epoch keys and the rate of hellos."""
+        """Forget the soft state: epoch keys and the rate of hellos."""
         self._keys: dict[int, EpochKeys] = {}
         self._second = 0
         self._hellos = 0
 
     def ask(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
-        """The certificate of the epoch in force, to whoever asks with a datagram larger than it."""
+        """Return the certificate of the epoch in force, to a datagram larger than it."""
         certificate = self._paths.keyring.newest(now).certificate
         if len(datagram) < ASK_BYTES or not certificate:
             self._counters.hit("dropped.ask")
@@ -47,7 +47,7 @@ class Greeter:
         return [_single(source, _CERTIFICATE + certificate)]
 
     def hello(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
-        """A new connection: at most three packets of the hello's size, each with the first continuation."""
+        """Answer a hello with at most three packets of its size, each with the first continuation."""
         hello = parse_hello_untrusted(datagram, self._limits.min_datagram_bytes)
         address, ring = address_bytes(source[0]), self._paths.keyring
         if self._crowded(now) and not valid_cookie(ring, hello.cookie, address, now=now, life=self._limits.cookie_life):

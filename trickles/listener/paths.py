@@ -1,4 +1,4 @@
-"""Opened transport continuations, kept for a while because a client presents the same one many times."""
+"""A cache of opened transport continuations: clients present the same one many times."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from trickles.wire.transport import NONCE_SECRET_BYTES, TransportState
 
 @dataclass(slots=True, eq=False)
 class Path:
-    """One transport continuation, opened: its state and the ciphers that follow from it."""
+    """One opened transport continuation: its state and the ciphers that follow from it."""
 
     state: TransportState
     session: SessionKeys
     nonces: NonceSequence
     seals: Seals
-    other_store: bool = False  # the replica that greeted the connection shares another store
+    other_store: bool = False  # the replica that greeted the connection has another store
 
 
 class PathCache:
-    """Opens and seals continuations; what it remembers is bounded and only saves time."""
+    """Opens and seals continuations; its cache is bounded and only saves time."""
 
     def __init__(self, keyring: Keyring, limits: Limits, store_id: bytes = NO_STORE) -> None:
         self.keyring = keyring
@@ -42,17 +42,15 @@ class PathCache:
         self._connections.clear()
 
     def replace_store(self, store_id: bytes) -> None:
-        """Share another store from now on."""
         self.store_tag = store_tag(store_id)
         self.clear()
 
     def replace_keyring(self, keyring: Keyring) -> None:
-        """Seal and open with another keyring from now on."""
         self.keyring = keyring
         self.clear()
 
     def open_untrusted(self, blob: bytes) -> Path:
-        """The path behind a transport continuation; Forged or BadPacket as `open_transport_untrusted`."""
+        """Return the path of a transport continuation; Forged or BadPacket as `open_transport_untrusted`."""
         path = self._paths.newer.get(blob) or self._paths.find(blob)
         if path is None:
             path = self._open_untrusted(blob)
@@ -60,7 +58,7 @@ class PathCache:
         return path
 
     def _open_untrusted(self, blob: bytes) -> Path:
-        """With the ciphers of another continuation of the same connection, if one was opened here lately."""
+        """Open it with the ciphers of another continuation of the same connection, if one is cached."""
         connection, state = open_transport_untrusted(self.keyring, blob)
         known = self._connections.find(connection)
         if known is None or known.state.secret != state.secret or known.state.suite is not state.suite:
@@ -76,10 +74,10 @@ class PathCache:
     def renew(
         self, path: Path, episode: Episode, embryo: bool, address: bytes, size: int, nonce: bytes, now: int
     ) -> tuple[bytes, Path]:
-        """Seal a fresh continuation for the same connection; returns its frame and the path that it opens to.
+        """Seal a fresh continuation for the same connection; return its frame and path.
 
-        The connection's first restart changes the nonce key by the time of issue: a client that greets twice with one
-        secret learns nothing about the second connection's nonces from the first.
+        The connection's first restart mixes the time of issue into the nonce key: the nonces of one connection tell
+        nothing about those of another one with the same secret.
         """
         old, nonces, seals = path.state, path.nonces, path.seals
         nonce_key = old.nonce_key

@@ -1,4 +1,4 @@
-"""A bounded memory of what was computed lately."""
+"""A bounded cache of recent values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """At most `limit` values in two halves: when the newer is full it becomes the older, which is forgotten at once.
+    """At most `limit` values in two halves: when the newer is full it becomes the older, whose values are dropped.
 
-    Looking up and adding then cost a dict's price, whatever is forgotten. Values must be true. Where every call counts,
-    `newer` may be looked into first.
+    A look-up costs as much as a dict's. Values must be true. Hot code may look into `newer` first.
     """
 
     __slots__ = ("_half", "_old", "newer")
@@ -28,7 +27,7 @@ class Recent(Generic[Key, Value]):
         return len(self.newer) + len(self._old)
 
     def find(self, key: Key) -> Value | None:
-        """The value of that key, if it is still known; being asked for makes it new again."""
+        """Return the value of that key, if it is still cached; that makes it new again."""
         value = self.newer.get(key)
         if value is None:
             value = self._old.pop(key, None)
@@ -42,7 +41,6 @@ class Recent(Generic[Key, Value]):
         self.newer[key] = value
 
     def values(self) -> Iterator[Value]:
-        """All that is remembered."""
         return chain(self.newer.values(), self._old.values())
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""From a decision to datagrams: ask the service, seal what it says, attach the continuations the client needs."""
+"""Replies: call the service, seal its reply, attach the continuations that the client needs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ _UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
-LAST_NOTICE = SECOND  # apart; before that they come when the work has lasted twice as long
-_UNPROVED = (
-    ""  # the host that all are whose address is not proved: they have one share together, for anybody can be many
-)
+LAST_NOTICE = SECOND  # interval; before that they come when the work has lasted twice as long
+_UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
 
 class Replier:
@@ -46,24 +44,24 @@ class Replier:
         counters: Counters,
         deliver: Callable[[list[Burst]], None],
     ) -> None:
-        """`deliver` is a method of who has this; it is held weakly, so that both go without a collection of garbage."""
+        """Hold `deliver`, a method of the listener, weakly: so both are freed without a garbage collection."""
         self._paths = paths
         self._service = service
         self._entropy = entropy
         self._life, self._skew = limits.user_continuation_life, limits.clock_skew
         self._least = limits.min_datagram_bytes
         self._most_user_bytes = limits.max_user_continuation_bytes
-        self._old = limits.continuation_life // 4  # then a continuation is renewed although its episode goes on
+        self._old = limits.continuation_life // 4  # age at which a continuation is renewed within its episode
         self._counters = counters
         self._deliver = WeakMethod(deliver)
         self.on_error: Callable[[Exception], None] | None = None
-        self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # input that came through the spool
+        self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # of input from the spool
         self._waiting = Waiting()
         self._shares: Shares[Deferred] = Shares(limits.max_waiting)
-        self._greeted: dict[bytes, Deferred] = {}  # of those, what hellos brought, by connection
+        self._greeted: dict[bytes, Deferred] = {}  # those of hellos, by connection
 
     def clear(self) -> None:
-        """Forget the replies that services have deferred."""
+        """Forget deferred replies."""
         self._waiting.clear()
         self._shares.clear()
         self._greeted.clear()
@@ -79,9 +77,9 @@ class Replier:
         given: bytes | None = None,
         spooled: Spooled | None = None,
     ) -> list[Burst]:
-        """The datagrams for an accepted request, or none yet when the service defers.
+        """Return the datagrams for an accepted request, or none yet when the service defers.
 
-        `given` is its input when that is not the request's own, but came through the spool.
+        `given` is its input if that came through the spool.
         """
         start, stop, episode, fresh, size, claims, _, _ = decision
         flags, named, _, _, _, _, wants, user, offset, inline = body
@@ -112,11 +110,11 @@ class Replier:
             grant.spooled, grant.input_lost = spooled is not None, lost
         ends, budget = flags & _INPUT_END != 0, budget_bytes(session, size, stop - start, frame)
         connection, foreign, data = session.identity, path.other_store, inline if given is None else given
-        told = connection, source[0], False, offset, data, ends, known, wants, budget, spooled, foreign, lost
-        return self.ask(_new(Event, told), grant)  # by the short way, for this is done for every request
+        fields = connection, source[0], False, offset, data, ends, known, wants, budget, spooled, foreign, lost
+        return self.ask(_new(Event, fields), grant)  # faster than the class: this runs for every request
 
     def greet(self, path: Path, source: Address, inside: HelloInside, now: int) -> list[Burst]:
-        """The first packets of a connection, whose address is not proved: early input may be a replay."""
+        """Return the first packets of a connection with an unvalidated address: early input may be a replay."""
         state, nonce = path.state, self._entropy(_NONCE_BYTES)
         size, stop = state.datagram_bytes, state.episode.start
         frame, _ = self._paths.renew(path, state.episode, True, state.address, size, nonce, now)
@@ -124,13 +122,13 @@ class Replier:
         grant = Grant(path, source, 0, 0, stop, size, _TRANSPORT, frame, nonce, now, nothing_taken)
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
-        if path.session.identity in self._greeted:  # the hello is repeated while it is worked on: be patient
+        if path.session.identity in self._greeted:  # a repeated hello, which is being worked on
             return [self._working(grant, now)]
         event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
         return self.ask(event, grant)
 
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
-        """Put one event to the service."""
+        """Let the service answer one event."""
         try:
             reply = self._service.handle(event)
         except InputLost:
@@ -152,7 +150,7 @@ class Replier:
             turned_out = self._turned_out(self._shares.in_the_way(host))
         except NoRoom:
             return self.reply(grant, _ask_again(early=event.early))
-        if event.early:  # what is said to an unproved address is bounded: one notice takes the place of a packet
+        if event.early:  # bytes to an unvalidated address are bounded: one notice replaces a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
         self._waiting.add(deferred, grant, grant.now + FIRST_NOTICE)
@@ -171,7 +169,7 @@ class Replier:
         return turned_out
 
     def _turned_out(self, deferred: Deferred | None) -> list[Burst]:
-        """Refuse one that has waited, to make room."""
+        """Refuse a waiting request, to make room."""
         grant = self._waiting.remove(deferred) if deferred is not None else None
         if deferred is None or grant is None:
             return []
@@ -182,16 +180,15 @@ class Replier:
         return self.reply(grant, _ask_again(early=early))
 
     def set_back(self, step: int) -> None:
-        """The clock was set back by so much."""
         self._waiting.set_back(step)
 
     @property
     def next_notice(self) -> int | None:
-        """When the next waiting client should hear that its request is being worked on."""
+        """When the next notice is due, or None."""
         return self._waiting.next_due
 
     def notices(self, now: int) -> list[Burst]:
-        """A word to every client whose request has been worked on for a while: it need not ask elsewhere."""
+        """Return notices to clients whose requests are being worked on for a while: they need not ask elsewhere."""
         bursts = []
         for deferred, grant in self._waiting.pop_due(now):
             early = grant.path.session.identity in self._greeted
@@ -200,10 +197,10 @@ class Replier:
         return bursts
 
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
-        """The datagrams of a service's reply."""
+        """Return the datagrams of a service's reply."""
         chunks, continuation, end, refusal = reply
         if grant.input_lost and continuation is None and end is None:
-            refusal = refusal or Refusal.GONE  # the service has no answer to that, and nothing more will come
+            refusal = refusal or Refusal.GONE  # the service has no answer to lost input
         if refusal is not None:
             self._counters.hit(f"refused.{refusal.name.lower()}")
             grant.decision.give_back()
@@ -227,15 +224,15 @@ class Replier:
         return packets(grant, chunks, flags, frames, end)
 
     def challenge(self, path: Path, source: Address, number: int, why: Refusal, now: int) -> list[Burst]:
-        """Refuse an aged or foreign-address continuation; the fresh one, bound to `source`, proves the path."""
+        """Refuse an aged or moved continuation; a fresh one, bound to `source`, will prove the path."""
         self._counters.hit(f"refused.{why.name.lower()}")
         state, address, nonce = path.state, address_bytes(source[0]), self._entropy(_NONCE_BYTES)
-        size = state.datagram_bytes if address == state.address else self._least  # what passes there is not known yet
+        size = state.datagram_bytes if address == state.address else self._least  # sizes for a new address are unknown
         frame, _ = self._paths.renew(path, state.episode, True, address, size, nonce, now)
         return [self._refused(path, source, number, why, frame)]
 
     def refuse(self, path: Path, source: Address, number: int, why: Refusal) -> list[Burst]:
-        """A refusal without a fresh continuation."""
+        """Return a refusal without a fresh continuation."""
         self._counters.hit(f"refused.{why.name.lower()}")
         return [self._refused(path, source, number, why)]
 

@@ -1,4 +1,4 @@
-"""Cuts a reply into response packets: as many full segments as the grant allows, sealed straight from the buffers."""
+"""Response packets: a reply cut into as many full segments as the grant allows, sealed without copies."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ _MOST_EMPTY = 10  # and no more than twice two, or than are full
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """All that turns a service's reply into datagrams, now or later.
+    """A granted request: with a service's reply it becomes datagrams, now or later.
 
-    Packet numbers [start, stop) of `datagram_bytes` each, for one request; `flags` and `frames` are the control frames
-    that go with the first packets whatever the service says, and whether it is a repeat: one packet without a proof;
-    `nonce` is 12 fresh random bytes, for the continuations that the reply brings (each has a key of its own); its
-    beginning is the salt of the reply's packets.
+    It has packet numbers [start, stop) of `datagram_bytes` each. `flags` and `frames` are the control frames of the
+    first packets, and whether it is a repeat: one packet without a proof. `nonce` is 12 fresh random bytes for the
+    reply's continuations (each has its own key); its beginning is the salt of the reply's packets.
     """
 
     path: Path
@@ -41,20 +40,20 @@ class Grant:
     nonce: bytes
     now: int
     decision: Decision
-    known: Continuation | None = None  # the client's own, sealed again when the service brings no other
-    more: bool = False  # output goes on: a few numbers left over are used up by empty packets, to keep the clock going
+    known: Continuation | None = None  # the client's own, sealed again if the service returns no other
+    more: bool = False  # output goes on: empty packets use up a few numbers left over, for the packet clock
     spooled: bool = False  # the request committed input that lies in the spool
-    input_lost: bool = False  # the request says that input was lost
+    input_lost: bool = False  # the request reports lost input
 
 
 def room_bytes(session: SessionKeys, datagram_bytes: int, flags: int = 0, frames: bytes = b"") -> int:
-    """Bytes of data that fit one response packet with those frames."""
+    """Return the bytes of data that fit one response packet with those frames."""
     room = datagram_bytes - HEADER_BYTES - len(frames)
     return room - TAG_BYTES if session.sealed or flags & FRAME_FLAGS else room
 
 
 def budget_bytes(session: SessionKeys, datagram_bytes: int, count: int, frames: bytes) -> int:
-    """Bytes of data that fit `count` packets, the first of which carry those frames."""
+    """Return the bytes of data that fit `count` packets, the first of which carry those frames."""
     if session.sealed:
         room, lost = datagram_bytes - _OVERHEAD_BYTES, len(frames)
     else:
@@ -63,10 +62,10 @@ def budget_bytes(session: SessionKeys, datagram_bytes: int, count: int, frames: 
 
 
 def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
-    """The reply's datagrams, grouped into bursts of equal segments; data beyond the grant is left for later requests.
+    """Return the reply's datagrams in bursts of equal segments; data above the grant is left for later requests.
 
-    `frames` in clear go with the first packets, for a lost packet must not lose them. With no data at all one empty
-    packet still goes out: it carries them and keeps the client informed.
+    `frames` in clear go with the first packets, so that one lost packet does not lose them. Without data one empty
+    packet carries them.
     """
     if len(chunks) > 1:
         return _many(grant, chunks, flags, frames, end)
@@ -91,7 +90,7 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
 
 
 def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end: int | None) -> list[Burst]:
-    """Each step is done for all packets at once: what is built in does the loops."""
+    """Return several packets; each step maps over all of them at once in C."""
     offsets, pieces, cuts, size = _cut(coalesced(chunks), grant, flags, frames)
     if not pieces:
         offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
@@ -127,7 +126,7 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
 
 
 def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: int) -> bool:
-    """True when the reply's last packet, before number `sent`, ends the episode: numbers from there on are void."""
+    """Return True when the reply's last packet ends the episode: numbers from `sent` on are void."""
     stop, claims = grant.stop, grant.decision.claims
     if claims is None:
         return sent < stop
@@ -135,7 +134,7 @@ def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: in
 
 
 def _most_pieces(size_bytes: int, room_bytes: int) -> int:
-    """Packets that so much data may fill: twice what it needs, for it may come in scattered ranges."""
+    """Return how many packets so much data may fill: twice the least, for it may come in scattered ranges."""
     return 2 * -(-size_bytes // room_bytes) + 1
 
 
@@ -147,7 +146,7 @@ def _burst(grant: Grant, heads: list[bytes], bodies: list[Buffer]) -> Burst:
 
 
 def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-    """Neighbouring chunks joined, so that a packet may straddle them; a lone chunk is not copied."""
+    """Join neighbouring chunks, so that a packet may span them; a single chunk is not copied."""
     if len(chunks) == 1 and len(chunks[0][1]):
         return chunks
     groups: list[tuple[int, int, list[Buffer]]] = []
@@ -165,9 +164,9 @@ def coalesced(chunks: Sequence[Chunk]) -> Sequence[Chunk]:
 def _cut(
     chunks: Sequence[Chunk], grant: Grant, flags: int, frames: bytes
 ) -> tuple[list[int], list[Buffer], list[int], int]:
-    """Offset and data of each packet, the first ones smaller by the control frames; after which a burst ends; bytes.
+    """Return offset and data of each packet, the indexes at which bursts end, and the count of bytes.
 
-    A burst ends with a packet that is not full: that is where a chunk ends.
+    The first packets are smaller by the control frames. A burst ends with a packet that is not full, at a chunk's end.
     """
     session, most, limit = grant.path.session, grant.datagram_bytes, grant.stop - grant.start
     small = room = room_bytes(session, most)

@@ -1,20 +1,20 @@
-"""Restarts: with which window a new episode may begin, by what is proved and what is remembered here.
+"""Restarts: the window of a new episode, by what is proved and what is remembered here.
 
 | restart | start |
 |---|---|
-| the address was not proved | the initial window the first time; later at most two for each number proved since |
-| after a pause, all proved, and the last of it was sent from here | the window that was left, up to the idle window |
+| with an unvalidated address | the initial window the first time; later at most two for each number proved since |
+| after a pause, all proved, the last of it sent from here | the window before the pause, up to the idle window |
 | after a pause, all proved, served elsewhere | the same, but at most the initial window, and as in the first line |
 | any other, or with a continuation not issued after the last one used up | one or two, as after a timeout |
 
-Two for each number proved is what slow start gives: a client that pauses now at one replica, now at another, and proves
-one packet of each window, gets no more by it than by going on. (With a whole initial window, 300 packets in 10 s.)
+Two for each number proved is what slow start gives: a client that pauses at several replicas in turn, and proves one
+packet of each window, gains nothing by it. (With a whole initial window, 300 packets in 10 s.)
 
-"All proved" is checked against the highest number that was sent from here: a client that hides a loss is not believed.
-The window that is left after a pause has itself been proved, packet by packet, from an initial window on: that is why
-it is not bounded by what the last episode proved, which would take it from connections used a little each time.
-A restart uses up all numbers below its base, so a window cannot be kept twice, once by the pause and once by requests
-held back; and it costs the continuation, so an older one cannot be used afterwards.
+"All proved" is checked against the highest number that was sent from here, so a loss cannot be hidden. The window
+before a pause has itself been proved, packet by packet, from an initial window on; so it is not bounded by the proof of
+the last episode, which would shrink the window of lightly used connections. A restart uses up all numbers below its
+base, so a window cannot be kept twice, once by the pause and once by requests held back; and it uses up the
+continuation, so an older one is of no use afterwards.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trickles.wire.request import RequestBody
 from trickles.wire.transport import TransportState
 
 _CLEAN, _PROBE = RequestFlag.CLEAN, RequestFlag.PROBE
-_new = tuple.__new__  # the short way, for what is made for every small exchange
+_new = tuple.__new__  # faster than the class, for values made for every small exchange
 
 
 def restart(
@@ -43,7 +43,7 @@ def restart(
     now: int,
     limits: Limits,
 ) -> Decision | Refused:
-    """The decision on a request that restarts, its proof checked; `lossy` follows from it when it has holes."""
+    """Decide on a request that restarts, its proof checked; `lossy` is the course if it has holes."""
     flags, size, high, low, base, runs, _, _, _, _ = body
     pace, top, kept, last = claims.pace, claims.top, 0, state.episode
     used, shown, _, _ = pace
@@ -84,18 +84,18 @@ def restart(
 
 
 def _elsewhere(claims: Claims, new: int, limits: Limits) -> int:
-    """How large a window may be that was not filled from here of late; 0 when there is nothing to show for it."""
+    """Return the largest window of a restart that was not served from here lately; 0 without new proof."""
     return min(limits.initial_window, 2 * new) if claims.begun else limits.initial_window
 
 
 def _first(unproved: Episode, base: int, kept: int, limits: Limits) -> Episode:
-    """The episode at `base` of a client whose address is proved by the restart."""
+    """Return the episode at `base` of a client whose restart validates its address."""
     _, _, ssthresh, law = unproved
     return _new(Episode, (base, max(2, min(kept, limits.initial_window)), ssthresh, law))
 
 
 def _again(body: RequestBody, claims: Claims, now: int, limits: Limits) -> Decision | Refused:
-    """A repeat of a restart that was granted here; any other number in use cannot be a base."""
+    """Decide on a repeat of a granted restart; no other number in use can be a base."""
     begun = claims.find(body.restart_base)
     if begun is None or not body.flags & _PROBE or not claims.may_repeat(body.runs, now=now, limits=limits):
         return CLAIMED

@@ -1,8 +1,8 @@
-"""Proofs that datagrams of a size pass to an address: given with pongs, shown by restarts, remembered by nobody.
+"""Proofs that datagrams of a size pass to an address: issued with pongs, shown by restarts, stored by clients only.
 
-Whoever raises the size of its datagrams shows that one of that size arrived, at that address, within the last two hours
-at most. The proof is a keyed hash under the fleet's epoch, so any replica gives and checks it; it belongs to no
-connection, so that a client may keep it for the next one.
+A client that raises its datagram size shows that one of that size arrived at its address within the last two hours. The
+proof is a keyed hash under the fleet's epoch, so any replica issues and checks it; it belongs to no connection, so that
+a client may use it for later ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ PROOF_BYTES = 8
 
 
 def size_proof(ring: Keyring, address: bytes, size: int, *, now: int, limits: Limits) -> int:
-    """What shows for one to two periods that a datagram of `size` bytes reached `address` (16 bytes)."""
+    """Return a proof, valid for one to two periods, that a datagram of `size` bytes reached `address` (16 bytes)."""
     return _proof(ring.newest(now).key, address, size, now // limits.size_proof_period)
 
 
 def size_proved(ring: Keyring, proof: int, address: bytes, size: int, now: int, limits: Limits) -> bool:
-    """True when that is a proof of this period or the one before; or of the next one, by a clock that is ahead.
+    """Return True for a proof of this period or the one before; or of the next one, by a clock that is ahead.
 
-    Looked at are the epochs that sealed then, and not all that are held: the work for a false proof is bounded.
+    Only epochs that sealed then are tried, so the work for a false proof is bounded.
     """
     period = limits.size_proof_period
     if proof == _proof(ring.newest(now).key, address, size, now // period):  # as in most cases

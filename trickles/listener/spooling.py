@@ -17,13 +17,13 @@ from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_unt
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
 
-MOST_FIRSTS = 64  # connections of whose input a beginning is kept, 128 KiB each
-MOST_PIECES = 4  # of a beginning that are read for one request: the service reads more if it needs it, and what one
-MOST_PIECE_BYTES = 1 << 15  # of many connections asks for may be forgotten before it asks again
+MOST_FIRSTS = 64  # connections with a cached beginning of input, 128 KiB each
+MOST_PIECES = 4  # of a beginning read for one request: the service may read more, and a beginning may be forgotten
+MOST_PIECE_BYTES = 1 << 15  # before the next request of its connection
 
 
 class Spooler:
-    """Writes pieces and vouches for them."""
+    """Writes pieces, issues receipts and checks commits."""
 
     def __init__(
         self, spool: Spool | None, entropy: Callable[[int], bytes], limits: Limits, counters: Counters
@@ -35,11 +35,10 @@ class Spooler:
         self._firsts: Recent[bytes, tuple[int, bytes]] = Recent(MOST_FIRSTS)
 
     def clear(self) -> None:
-        """Forget what was read."""
         self._firsts.clear()
 
     def piece(self, path: Path, source: Address, number: int, body: Buffer) -> Burst | None:
-        """Keep one piece and give its receipt; None when the store is full."""
+        """Store one piece and return its receipt; None when the store is full."""
         assert self.spool is not None
         offset, data = parse_piece_untrusted(body)
         try:
@@ -55,15 +54,15 @@ class Spooler:
         return Burst(source, len(clear) + len(tag), [clear, tag])
 
     def input(self, path: Path, body: RequestBody) -> tuple[bytes, Spooled]:
-        """The input of a request that commits: the beginning of what it commits, and access to all of it.
+        """Return the committed input: its beginning, and access to all of it.
 
-        InputLost when this replica's store did not give the receipts, or does not hold all that they stand for;
-        InputBusy when that takes more requests to find out.
+        InputLost when the receipts are of another store, or the store lacks some of the input; InputBusy when more
+        requests are needed to find out.
         """
         origin, stop, proof = parse_commit_untrusted(body.input)
         start, spool, owner = body.input_offset, self.spool, path.session.identity
         if not origin <= start <= stop:
-            raise BadPacket("commit of other input than it offers")
+            raise BadPacket("commit of other input than offered")
         if spool is None or receipt(path.state.nonce_key, spool.identity, origin, stop) != proof:
             raise InputLost("the receipts are not of this store")
         if not spool.holds(owner, start, stop):
@@ -78,10 +77,9 @@ class Spooler:
         return self._first(spool, owner, start, stop), Spooled(start, stop, read)
 
     def _first(self, spool: Spool, owner: bytes, start: int, stop: int) -> bytes:
-        """The beginning of what is committed, or some of it; every commit of a long upload has the same one.
+        """Return the beginning of committed input, or some of it; all commits of a long upload share one.
 
-        Whatever part of it a connection commits next, what was read is not read again, and one request reads so many
-        pieces.
+        Bytes read before are cached, and one request reads MOST_PIECES at most.
         """
         size = min(stop - start, self._limits.max_event_input_bytes)
         at, data = self._firsts.find(owner) or (start, b"")
@@ -96,6 +94,6 @@ class Spooler:
         return known[:size]
 
     def consumed(self, path: Path, below: int) -> None:
-        """The service has consumed the connection's input below that offset."""
+        """Note that the service has consumed the connection's input below that offset."""
         if self.spool is not None:
             self.spool.discard(path.session.identity, below)

@@ -1,4 +1,4 @@
-"""Requests that a service is at work on, and when each client should hear that it need not ask elsewhere."""
+"""Requests that a service is working on, and when their clients get notices."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import count
 from trickles.listener.responder import Grant
 from trickles.service import Deferred
 
-_SLACK = 64  # entries of requests that are over, beyond as many as wait, before the heap is made anew
+_SLACK = 64  # stale entries, beyond as many as wait, before the heap is rebuilt
 
 
 class Waiting:
-    """Grants by the reply they wait for. Due times lie in a heap; those of what is over go when they surface."""
+    """Grants by their deferred replies. Due times lie in a heap; stale ones are dropped at its top."""
 
     def __init__(self) -> None:
         self._grants: dict[Deferred, tuple[Grant, int]] = {}
@@ -27,7 +27,7 @@ class Waiting:
         self._due.clear()
 
     def add(self, deferred: Deferred, grant: Grant, due: int | None) -> None:
-        """That request waits, and its client should hear of it at `due`; it may have waited before."""
+        """Add a waiting request, or a further due time of one: its client gets a notice at `due`."""
         serial = next(self._serial)
         self._grants[deferred] = grant, serial
         if due is not None:
@@ -37,19 +37,18 @@ class Waiting:
             heappush(self._due, (due, serial, deferred))
 
     def remove(self, deferred: Deferred) -> Grant | None:
-        """It waits no more; its grant, None when it did not."""
+        """Remove a request; return its grant, None when it did not wait."""
         known = self._grants.pop(deferred, None)
         return known[0] if known is not None else None
 
     @property
     def next_due(self) -> int | None:
-        """The earliest due time."""
         while self._due and not self._stands(self._due[0]):
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def pop_due(self, now: int) -> list[tuple[Deferred, Grant]]:
-        """Those whose time has come; each waits on, without a due time until it is added again."""
+        """Return the requests that are due; they wait on, without a due time until they are added again."""
         ready = []
         while (due := self.next_due) is not None and due <= now:
             _, _, deferred = heappop(self._due)
@@ -57,7 +56,7 @@ class Waiting:
         return ready
 
     def set_back(self, step: int) -> None:
-        """The clock was set back by so much: all have waited as long, and are due as soon, as they were."""
+        """Adjust to a clock that was set back by `step`: the waits are unchanged."""
         self._due = [(due - step, serial, deferred) for due, serial, deferred in self._due]
         for grant, _ in self._grants.values():
             grant.now -= step

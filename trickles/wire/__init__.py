@@ -1,1 +1,1 @@
-"""What is on the wire, field by field: pure encoders and `*_untrusted` parsers whose only error is BadPacket."""
+"""The wire format: pure encoders, and `*_untrusted` parsers whose only error is BadPacket."""

@@ -22,7 +22,7 @@ HPKE_OVERHEAD = 32 + 16
 HELLO_HEADER_BYTES = _HELLO.size
 INSIDE_BYTES = _INSIDE.size
 CERTIFICATE_BYTES = _CERTIFICATE.size
-ASK_BYTES = 200  # more than a certificate: asking for one amplifies nothing
+ASK_BYTES = 200  # more than a certificate, so that asking for one amplifies nothing
 INPUT_END = 1
 
 
@@ -39,13 +39,13 @@ class Hello:
         return _HELLO.pack(Kind.HELLO, self.suite, self.epoch, self.cookie) + self.sealed
 
     def bound(self) -> bytes:
-        """What the HPKE context is bound to: all but the cookie, which a second try adds."""
+        """Return the bytes that the HPKE context binds: all but the cookie, which a second try adds."""
         return _HELLO.pack(Kind.HELLO, self.suite, self.epoch, NO_COOKIE)
 
 
 @dataclass(frozen=True, slots=True)
 class HelloInside:
-    """What only the fleet may read: the connection's secret and early input."""
+    """The sealed part of a hello: the connection's secret and early input."""
 
     secret: bytes
     datagram_bytes: int
@@ -54,7 +54,7 @@ class HelloInside:
     input: bytes
 
     def encode(self, total: int) -> bytes:
-        """Plaintext padded with zeros to `total` bytes."""
+        """Return the plaintext, padded with zeros to `total` bytes."""
         flags = INPUT_END if self.input_end else 0
         head = _INSIDE.pack(self.secret, self.datagram_bytes, flags, self.wanted, len(self.input))
         return (head + self.input).ljust(total, b"\0")
@@ -62,7 +62,7 @@ class HelloInside:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The fleet's identity vouches for one epoch's hello key."""
+    """A certificate: the fleet's identity signs one epoch's hello key."""
 
     epoch: int
     not_before: int
@@ -72,18 +72,18 @@ class Certificate:
     signature: bytes
 
     def encode(self) -> bytes:
-        """148 bytes; times in microseconds since 1970."""
+        """Return 148 bytes; times are in microseconds since 1970."""
         return _CERTIFICATE.pack(
             self.epoch, self.not_before, self.not_after, self.hello_key, self.identity, self.signature
         )
 
     def signed(self) -> bytes:
-        """What the identity key signs."""
+        """Return the bytes that the identity key signs."""
         return b"trickles 1 certificate" + self.encode()[:-64]
 
 
 def parse_hello_untrusted(datagram: bytes, least: int) -> Hello:
-    """The hello in `datagram`; BadPacket when it is shorter than `least` bytes or malformed."""
+    """Parse a hello; BadPacket when it is shorter than `least` bytes or malformed."""
     if len(datagram) < least:
         raise BadPacket("hello is not padded")
     try:
@@ -94,7 +94,7 @@ def parse_hello_untrusted(datagram: bytes, least: int) -> Hello:
 
 
 def parse_inside_untrusted(plaintext: bytes) -> HelloInside:
-    """What a hello sealed; BadPacket when the counts do not fit."""
+    """Parse the sealed part of a hello; BadPacket when the counts do not fit."""
     try:
         secret, size, flags, wanted, length = _INSIDE.unpack_from(plaintext)
     except struct.error:
@@ -106,7 +106,7 @@ def parse_inside_untrusted(plaintext: bytes) -> HelloInside:
 
 
 def parse_certificate_untrusted(data: bytes) -> Certificate:
-    """Undo `Certificate.encode`; says nothing about the signature."""
+    """Undo `Certificate.encode`; the signature is not checked."""
     try:
         return Certificate(*_CERTIFICATE.unpack(data))
     except struct.error:

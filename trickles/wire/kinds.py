@@ -1,4 +1,4 @@
-"""The first byte of every datagram: version and kind; and what a batch of datagrams for one destination is."""
+"""The first byte of every datagram, version and kind; flags; and a burst of datagrams for one destination."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Address = tuple[str, int]
 
 
 class Kind(IntEnum):
-    """Datagram kinds, the version in the high half of the byte."""
+    """Kinds of datagrams, the version in the high half of the byte."""
 
     HELLO = VERSION << 4 | 1
     ASK = VERSION << 4 | 2
@@ -31,26 +31,26 @@ class Kind(IntEnum):
 
 
 class Suite(IntEnum):
-    """How much of a connection is sealed."""
+    """Suites: how much of a connection is sealed."""
 
     SEALED = 1  # payload confidential and authenticated, both ways
     OPEN = 2  # continuations sealed, requests and control packets authenticated, data in clear
 
 
 class RequestFlag:
-    """Bits: what a request asks for besides data. Plain integers, for they are tested on every packet."""
+    """Flags of a request; plain integers, for they are tested on every packet."""
 
     RESTART: Final = 1  # begin a new episode at `restart_base`
     CLEAN: Final = 2  # with RESTART: everything that was sent has been proved
-    PROBE: Final = 4  # repeats an earlier claim: serve it, or say that it was served here before
+    PROBE: Final = 4  # repeats an earlier claim: serve it, or report that it was served here before
     INPUT: Final = 8  # carries input bytes, or the offset at which input ends
     INPUT_END: Final = 16  # the input stream ends after these bytes
-    COMMIT: Final = 32  # the input lies in the spool: stop and receipt stand for it
-    INPUT_LOST: Final = 64  # with INPUT: what was to come from the offset on is lost, and cannot be sent again
+    COMMIT: Final = 32  # the input lies in the spool: stop and receipt take its place
+    INPUT_LOST: Final = 64  # with INPUT: input from the offset on is lost, and cannot be sent again
 
 
 class ResponseFlag:
-    """Bits: what a response packet carries besides data."""
+    """Flags of a response packet."""
 
     TRANSPORT: Final = 1  # a fresh transport continuation and its law fields
     USER: Final = 2  # a user continuation and the output range it covers
@@ -72,13 +72,12 @@ class Burst:
     buffers: list[Buffer]
 
     def datagrams(self) -> list[bytes]:
-        """The datagrams one by one."""
         data, size = b"".join(self.buffers), self.segment_bytes
         return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 @lru_cache(maxsize=4096)
 def address_bytes(host: str) -> bytes:
-    """A host address in 16 bytes, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2)."""
+    """Return a host address in 16 bytes, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2)."""
     address = ipaddress.ip_address(host.partition("%")[0])
     return address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed

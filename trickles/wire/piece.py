@@ -36,7 +36,6 @@ class Receipt:
     proof: int
 
     def clear(self, salt: bytes) -> bytes:
-        """All of the datagram but its tag."""
         request = self.request
         return HEADER.pack(Kind.RECEIPT, 0, request & 0xFFFF, salt, request, self.proof, self.start) + _STOP.pack(
             self.stop
@@ -44,12 +43,12 @@ class Receipt:
 
 
 def piece_body(offset: int, data: bytes) -> bytes:
-    """The body of a piece, padded to the least request."""
+    """Return the body of a piece, padded to the least request."""
     return (_OFFSET.pack(offset, len(data)) + data).ljust(_LEAST_BODY, b"\0")
 
 
 def parse_piece_untrusted(body: Buffer) -> tuple[int, Buffer]:
-    """Offset and bytes of a piece."""
+    """Parse the body of a piece: offset and bytes."""
     try:
         offset, length = _OFFSET.unpack_from(body)
     except struct.error:
@@ -61,7 +60,7 @@ def parse_piece_untrusted(body: Buffer) -> tuple[int, Buffer]:
 
 
 def parse_receipt_untrusted(datagram: bytes) -> tuple[Receipt, bytes, bytes]:
-    """The receipt, its clear part and its tag."""
+    """Parse a receipt; return it with its clear part and its tag."""
     if len(datagram) != HEADER_BYTES + _STOP.size + TAG_BYTES:
         raise BadPacket("malformed receipt")
     _, _, _, _, request, proof, start = HEADER.unpack_from(datagram)
@@ -70,12 +69,12 @@ def parse_receipt_untrusted(datagram: bytes) -> tuple[Receipt, bytes, bytes]:
 
 
 def commit_body(start: int, stop: int, proof: int) -> bytes:
-    """What a commit carries in place of input."""
+    """Return what a commit carries in place of input."""
     return _COMMIT.pack(start, stop, proof)
 
 
 def parse_commit_untrusted(data: bytes) -> tuple[int, int, int]:
-    """Start, stop and proof of a commit."""
+    """Parse a commit: start, stop and proof."""
     try:
         start, stop, proof = _COMMIT.unpack(data)
     except struct.error:

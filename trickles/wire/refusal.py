@@ -1,12 +1,12 @@
-"""Refusals: one small datagram that says why there is no answer, and brings what mends it.
+"""Refusals: one small datagram with the reason, and the continuation that mends it if there is one.
 
 Layout: as a response header (kind REFUSAL, code in place of the flags, request number in place of packet number, zero
-nonce; in place of the offset how long the work has lasted, in microseconds, which is zero but for WORKING), then a
-transport frame when a fresh continuation mends the matter, then the tag over all of it. A refusal from a replica that
-could not open the continuation has no tag: it is a hint, never believed.
+nonce; in place of the offset the duration of the work so far, in microseconds, zero except for WORKING), then a
+transport frame if a fresh continuation helps, then the tag over all of it. A replica that cannot open the continuation
+sends no tag: such a refusal is a hint that proves nothing.
 
-A request number has one refusal. WORKING alone comes again; of two of them the one that says less is the older, so that
-a copy of it can be told from news.
+A request number has one refusal. Only WORKING repeats; of two, the one with the shorter duration is the older, so a
+copy can be recognised.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RefusalHead:
 
 
 def refusal_header(code: Refusal, request: int, salt: bytes, worked_us: int = 0) -> bytes:
-    """The first 32 bytes of a refusal to the request of that number, on which work has gone on for so long."""
+    """Return the first 32 bytes of a refusal to that request, which has been worked on for `worked_us`."""
     return HEADER.pack(Kind.REFUSAL, code, request & 0xFFFF, salt, request, 0, worked_us)
 
 

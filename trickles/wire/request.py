@@ -1,4 +1,4 @@
-"""Requests: which numbers the client speaks for, its proof, what it wants, and what it brings.
+"""Requests: the numbers that a client acknowledges, its proof, the output it wants, and the input it brings.
 
 Layout: kind (1) | transport continuation (128) | request number (4) | sealed body | tag (16). The body is a fixed
 head, then runs (first, stop, nonce), wants (offset, length), the user continuation, and input (offset, bytes).
@@ -16,7 +16,7 @@ from trickles.wire.transport import BLOB_BYTES
 
 HEADER_BYTES = 1 + BLOB_BYTES + 4
 TAG_BYTES = 16
-MIN_REQUEST_BYTES = 200  # padded up to this, so that a refusal never is larger than what earned it
+MIN_REQUEST_BYTES = 200  # padded up to this, so that a refusal is never larger than its request
 _FIXED = struct.Struct(">BHIIIBBHH")  # flags, mss, lo, hi, restart base, runs, wants, user continuation, input
 _HEADER = struct.Struct(f">x{BLOB_BYTES}sI")
 _RUN = struct.Struct(">IIQ")
@@ -53,7 +53,7 @@ class RequestBody(NamedTuple):
     input: bytes = b""
 
     def encode(self) -> bytes:
-        """The body's bytes, padded so that the whole request reaches its least size."""
+        """Return the body's bytes, padded so that the whole request reaches its least size."""
         flags, size, lo, hi, base, runs, wants, user, offset, data = self
         fixed = flags, size, lo, hi, base, len(runs), len(wants), len(user), len(data)
         if len(runs) == 1 and len(wants) == 1:  # as in most requests
@@ -92,13 +92,13 @@ def parse_body_untrusted(body: bytes) -> RequestBody:
     if end > len(body) or (n_input and not flags & 8) or offset + n_input > MOST_OFFSET:
         raise BadPacket("truncated request body, or input without its flag or beyond any stream")
     if (lo > hi or (hi > lo and hi > proved)) and not flags & 1:  # RequestFlag.RESTART: there they are a proof of size
-        raise BadPacket("speaks for numbers beyond its proof")
+        raise BadPacket("acknowledges numbers beyond its proof")
     fields = flags, size, lo, hi, base, runs, wants, user, offset, body[data_at:end]
-    return _new(RequestBody, fields)  # by the short way, for this is done for every request
+    return _new(RequestBody, fields)  # faster than the class: this runs for every request
 
 
 def _lists_untrusted(body: bytes, n_runs: int, n_wants: int) -> tuple[int, tuple[Run, ...], tuple[Range, ...]]:
-    """Where the lists end, runs and wants; BadPacket when they are cut short or out of order."""
+    """Return the offset after the lists, the runs and the wants; BadPacket when cut short or out of order."""
     middle = BODY_FIXED_BYTES + n_runs * RUN_BYTES
     end = middle + n_wants * WANT_BYTES
     if end > len(body):
@@ -116,7 +116,7 @@ def _lists_untrusted(body: bytes, n_runs: int, n_wants: int) -> tuple[int, tuple
 
 
 def split_untrusted(datagram: bytes) -> tuple[bytes, bytes, int]:
-    """Header (all that is in clear), transport continuation and request number of a request or ping."""
+    """Split a request or ping into header (all that is in clear), transport continuation and request number."""
     if len(datagram) < MIN_REQUEST_BYTES:
         raise BadPacket("too short for a request")
     blob, number = _HEADER.unpack_from(datagram)
@@ -124,5 +124,5 @@ def split_untrusted(datagram: bytes) -> tuple[bytes, bytes, int]:
 
 
 def request_header(kind: Kind, blob: bytes, number: int) -> bytes:
-    """The clear part of a request or ping, also its associated data."""
+    """Return the clear part of a request or ping, which is also its associated data."""
     return bytes((kind,)) + blob + number.to_bytes(4, "big")

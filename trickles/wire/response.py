@@ -26,12 +26,12 @@ FRAME_FLAGS = ResponseFlag.TRANSPORT | ResponseFlag.USER
 _LAW = struct.Struct(">IIIBB")
 _USER = struct.Struct(">QQQH")
 TRANSPORT_FRAME_BYTES = _LAW.size + BLOB_BYTES
-_new = tuple.__new__  # the short way, for what is made for every small exchange
+_new = tuple.__new__  # faster than the class, for values made for every small exchange
 CONTROL_COPIES = 3  # packets of a reply that repeat its control frames
 
 
 class TransportFrame(NamedTuple):
-    """A fresh transport continuation with its law fields in clear, for the client's reckoning."""
+    """A fresh transport continuation with its law fields in clear, for the client's computations."""
 
     episode: Episode
     embryo: bool
@@ -39,36 +39,35 @@ class TransportFrame(NamedTuple):
 
     @property
     def connection(self) -> bytes:
-        """The connection id."""
         return self.blob[:CONNECTION_BYTES]
 
     def encode(self) -> bytes:
-        """142 bytes."""
+        """Return 142 bytes."""
         return transport_frame(self.episode, self.embryo, self.blob)
 
 
 class UserFrame(NamedTuple):
-    """A sealed user continuation with the output range it covers and the input behind it."""
+    """A sealed user continuation with the output range it covers and the input consumed before it."""
 
     start: int
     stop: int | None
     consumed: int
     blob: bytes
-    more: bool = False  # output goes on behind `stop`, vouched for by a continuation that derives from this one
+    more: bool = False  # output goes on after `stop`, covered by a continuation that derives from this one
 
     def encode(self) -> bytes:
-        """26 bytes and the sealed continuation."""
+        """Return 26 bytes and the sealed continuation."""
         return user_frame(self.start, self.stop, self.consumed, self.blob, more=self.more)
 
 
 def transport_frame(episode: Episode, embryo: bool, blob: bytes) -> bytes:
-    """The bytes of a TransportFrame."""
+    """Return the bytes of a TransportFrame of these fields."""
     base, start, ssthresh, law = episode
     return _LAW.pack(base, start, ssthresh, law, embryo) + blob
 
 
 def user_frame(start: int, stop: int | None, consumed: int, blob: bytes, more: bool = False) -> bytes:
-    """The bytes of a UserFrame."""
+    """Return the bytes of a UserFrame of these fields."""
     field = stop_field(stop, more=more) if more or stop is None else stop
     return _USER.pack(start, field, consumed, len(blob)) + blob
 
@@ -82,7 +81,7 @@ class Frames(NamedTuple):
 
 
 def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
-    """The frames that `flags` announce; BadPacket when they do not fit."""
+    """Parse the frames that `flags` announce; BadPacket when they do not fit."""
     at = HEADER_BYTES
     transport = user = None
     try:
@@ -103,7 +102,7 @@ def parse_frames_untrusted(datagram: bytes | memoryview, flags: int) -> Frames:
 
 
 def parse_transport_untrusted(datagram: bytes | memoryview, at: int) -> TransportFrame:
-    """The transport frame at offset `at`."""
+    """Parse the transport frame at offset `at`."""
     try:
         base, start, ssthresh, law, embryo = _LAW.unpack_from(datagram, at)
     except struct.error:

@@ -1,4 +1,4 @@
-"""The transport continuation: all that the server would otherwise remember, 128 bytes sealed.
+"""The transport continuation: all state that the server would otherwise keep, 128 bytes sealed.
 
 Layout: connection id (8) | sealed value (epoch 4, nonce 12, 88 + tag 16), see `keyring`.
 """
@@ -15,16 +15,15 @@ from trickles.wire.kinds import Suite
 
 CONNECTION_BYTES = 8
 BLOB_BYTES = 128
-NONCE_SECRET_BYTES = 12  # of a nonce key; the other four are the tag of the store that was shared where it was made
-_STATE = struct.Struct(
-    ">BBQ16sHIII32s16s"
-)  # suite and flags, law, issued, address, mss, base, start, ssthresh, secrets
+NONCE_SECRET_BYTES = 12  # of a nonce key; the other four are the tag of the greeting replica's store
+# suite and flags, law, issued, address, datagram size, base, start, ssthresh, secrets
+_STATE = struct.Struct(">BBQ16sHIII32s16s")
 _EMBRYO = 0x80
 
 
 @dataclass(slots=True)
 class TransportState:
-    """What is sealed: `embryo` marks an address not yet proved; `issued` is in microseconds since 1970.
+    """The sealed state: `embryo` marks an unvalidated address; `issued` is in microseconds since 1970.
 
     `secret` (32 bytes) is the client's, traffic keys come from it; `nonce_key` (16 bytes) is the server's alone: 12
     bytes of key and the tag of a store.
@@ -41,18 +40,18 @@ class TransportState:
 
     @property
     def store_tag(self) -> bytes:
-        """What the replica that greeted the connection shares with others, see `stores`."""
+        """The tag of the store of the replica that greeted the connection, see `stores`."""
         return self.nonce_key[NONCE_SECRET_BYTES:]
 
     def encode(self) -> bytes:
-        """88 bytes, fixed layout, big endian."""
+        """Return 88 bytes, fixed layout, big endian."""
         base, start, ssthresh, law = self.episode
         first, size, secret = self.suite | _EMBRYO if self.embryo else self.suite, self.datagram_bytes, self.secret
         return _STATE.pack(first, law, self.issued, self.address, size, base, start, ssthresh, secret, self.nonce_key)
 
 
 def decode_untrusted(data: bytes) -> TransportState:
-    """Undo `encode`; BadPacket for anything it would not have made."""
+    """Undo `encode`; BadPacket for bytes that it cannot have made."""
     try:
         first, law, issued, address, size, base, start, ssthresh, secret, nonce_key = _STATE.unpack(data)
         suite = Suite(first & ~_EMBRYO)
