@@ -88,18 +88,10 @@ IMPORTERS = {
     "httpx": ("trickles.httpx",),
     "scapy": ("trickles.tools",),
 }
-PUBLIC_FACES = frozenset(
-    {"trickles", "trickles.errors", "trickles.limits", "trickles.service", "trickles.keyring", "trickles.listener"}
-    | {
-        "trickles.client",
-        "trickles.command",
-        "trickles.drivers",
-        "trickles.gateway",
-        "trickles.testing",
-        "trickles.stores",
-    }
-    | {"trickles.shares"}
-)
+_FACES = "errors limits service keyring listener client command drivers gateway testing stores shares"
+PUBLIC_FACES = frozenset({"trickles", *(f"trickles.{name}" for name in _FACES.split())})
+
+PLAIN = frozenset({"trickles"})  # packages whose words are held
 
 MODULES = [module for package in LEVELS for module in load(ROOT, package)]
 EXTRAS = [module for folder in ("tests", "benchmarks", "apps") for module in load(ROOT, folder)]
@@ -139,10 +131,15 @@ def stacked(module: Module) -> Iterator[str]:
         yield from rules.imports_downwards(module, "trickles.client", CLIENT_FLOORS)
 
 
+def plain(module: Module) -> Iterator[str]:
+    if module.root in PLAIN:
+        yield from rules.plain_words(module)
+
+
 Rule = Callable[[Module], Iterator[str]]
 
 
-RULES = [layered, pure, few_strangers, apart, small, owned, stacked]
+RULES = [layered, pure, few_strangers, apart, small, owned, stacked, plain]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -216,6 +213,18 @@ BREACHES = [
     (owned, "trickles.client.engine", "class B(A):\n    pass", "B inherits from A"),
     (small, "trickles.wire", LONG_FUNCTION, "trickles.wire.f:1 has 51 lines"),
     (small, "trickles.wire", "async " + LONG_FUNCTION, "has 51 lines"),
+    (plain, "trickles.wire", '"""What is on the wire."""', "begins with 'What'"),
+    (
+        plain,
+        "trickles.wire",
+        'def f():\n    """The one that waits."""',
+        "trickles.wire:1 a docstring begins with 'The one'",
+    ),
+    (plain, "trickles.wire", 'class A:\n    """Whether it holds."""', "begins with 'Whether'"),
+    (plain, "trickles.wire", 'def f():\n    """Make it.\n\n    It is made anew.\n    """', "says 'anew'"),
+    (plain, "trickles.wire", 'raise OSError(f"it was told {x}")', "says 'told'"),
+    (plain, "trickles.wire", "x = 1  # behind y", "trickles.wire:1 says 'behind'"),
+    (plain, "trickles.wire", "def _stirred(): ...", "says 'stirred'"),
 ]
 
 
@@ -240,6 +249,8 @@ KEPT = [
     (owned, "trickles.client.engine", "class A:\n    def f(self, b):\n        self.x, self.y[0] = b.x, b.y"),
     (owned, "trickles.client.engine", "class A(NamedTuple):\n    x: int"),
     (small, "trickles.wire", DOCUMENTED_FUNCTION),
+    (plain, "trickles.wire", 'def f():\n    """Return what arrived."""\n    return told["behind"]  # later'),
+    (plain, "tests.support", '"""Whether a rule is for tests too."""'),
 ]
 
 

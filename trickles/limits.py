@@ -27,7 +27,7 @@ class Limits:
     # windows
     initial_window: int = 10  # RFC 6928, once the address is proved
     unproved_window: int = 3  # three packets for one padded hello: the 3x rule
-    idle_window: int = 32  # what a window keeps after a pause without loss
+    idle_window: int = 32  # bound of a window after a pause without loss
     max_window: int = 1 << 16
     max_number: int = (1 << 32) - 1  # packet numbers are 32 bits on the wire
     max_restart_skip: int = 1 << 20  # how far ahead a restart may place its base

@@ -1,7 +1,10 @@
 """The rules of the house as functions: each takes a module and yields one line of text for each breach."""
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -215,3 +218,35 @@ class _Uses(ast.NodeVisitor):
     def _note(self, name: str) -> None:
         if name not in self._within:
             self.count[name] += 1
+
+
+RELATIVE = re.compile(
+    r"(What|Who|Whom|Whose|Which|Whether|How|Why|When|Where|That|It|They|Those|Whatever|Whoever|Nobody|Somebody"
+    r"|Something|The one|The same)\b"
+)
+STRANGE = re.compile(
+    r"\b(anew|behind|beside|told|tells?|telling|stir(s|red)?|born|dies of|is said|lies? about|of theirs"
+    r"|whoever|whomever)\b",
+    re.IGNORECASE,
+)
+
+
+def plain_words(module: Module) -> Iterator[str]:
+    """A docstring begins with a verb or a noun; it, comments, messages and names of definitions use plain words."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            if found := RELATIVE.match(text):
+                line = getattr(node, "lineno", 1)
+                yield f"{module.name}:{line} a docstring begins with {found[0]!r}: say what it does or is"
+            if not isinstance(node, ast.Module):
+                yield from _strange(module, node.lineno, node.name.replace("_", " "))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield from _strange(module, node.lineno, node.value)
+    for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
+        if token.type == tokenize.COMMENT:
+            yield from _strange(module, token.start[0], token.string)
+
+
+def _strange(module: Module, line: int, text: str) -> Iterator[str]:
+    yield from (f"{module.name}:{line} says {found[0]!r}: use a plain word" for found in STRANGE.finditer(text))

@@ -264,7 +264,7 @@ def test_failures_have_the_names_of_httpx(site: Service) -> None:
                 await fails(http.get("http://elsewhere"), httpx.ConnectError, "no fleet .* elsewhere:80")
                 await fails(http.get("http://port:82"), httpx.ConnectError, "no fleet .* port:82")
                 await fails(http.get("http://PORT:81"), httpx.ConnectError, "no answer to the handshake")
-                await fails(http.get("https://nobody"), httpx.UnsupportedProtocol, "say http://")
+                await fails(http.get("https://nobody"), httpx.UnsupportedProtocol, "use http://")
 
     on_loop(test())
 

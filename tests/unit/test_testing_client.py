@@ -98,7 +98,7 @@ def test_a_conversation_of_nothing_is_over() -> None:
 
 def test_a_conversation_fails_on_a_wrong_answer() -> None:
     simulation, client = setting(Conversation([(b"a", b"aaa"), (b"b", b"bbc"), (b"c", b"ccc")]))
-    assert simulation.run_transfer(client).failure == "answer 1 is wrong at 0 or up to 3 bytes behind"
+    assert simulation.run_transfer(client).failure == "answer 1 is wrong at 0 or up to 3 bytes after"
 
 
 def test_a_conversation_fails_on_bytes_nobody_asked_for() -> None:
@@ -109,7 +109,7 @@ def test_a_conversation_fails_on_bytes_nobody_asked_for() -> None:
     talker = Scripted([Data((b"aaa",))])
     simulation = Simulation(1)
     client = simulation.add_client(talker, Conversation([(b"a", b"a")], think=1))
-    assert simulation.run_transfer(client).failure == "2 bytes that nobody asked for"
+    assert simulation.run_transfer(client).failure == "2 bytes more than were asked for"
 
 
 def test_a_conversation_fails_when_the_stream_ends_early() -> None:

@@ -29,7 +29,7 @@ def add_handover_arguments(parser: Parser) -> None:
 
 
 def handover(args: argparse.Namespace) -> Handover | None:
-    """Return what the options say, None without a control socket; LocalProtocolError for a takeover without one.
+    """Return the settings of handover, None without a control socket; LocalProtocolError for a takeover without one.
 
     UnsafePlace if other users could replace the pid file.
     """

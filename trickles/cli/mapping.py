@@ -17,7 +17,7 @@ LOOK_EVERY = 1.0  # seconds
 
 
 class HostMap:
-    """Keeps the routes of a router as the map says; an unusable map changes nothing, and is reported."""
+    """Keeps a router's routes equal to the map; an unusable map changes nothing, and is reported."""
 
     def __init__(
         self,

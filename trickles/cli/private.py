@@ -26,7 +26,7 @@ from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_
 from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError
 from trickles.gateway.log import FailureLog
-from trickles.gateway.process import Beside, Events, GatewayProcess
+from trickles.gateway.process import Background, Events, GatewayProcess
 from trickles.gateway.proxy_front import proxied
 from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
@@ -110,15 +110,15 @@ async def _serve(
         hook_file.write_text(hook_configuration(port))
         answer(asdict(Private(port, str(hook_file))))
 
-    beside: list[Beside] = [("host map", hosts.keep)]
+    background: list[Background] = [("host map", hosts.keep)]
     if replicas is not None and dialer is not None:
-        beside.append(("discovery", partial(replicas.keep, dialer.replace)))
+        background.append(("discovery", partial(replicas.keep, dialer.replace)))
     chores = Chores(_tell)
     chores.every(0, "log", log.flush)
     chores.every(0, "log", flush_standard_streams)
     place = ListenAddress("127.0.0.1", 0, partial(proxied, router), "proxy")
     try:
-        await GatewayProcess(gateway, Events(ready=ready, tick=chores.tick), beside=beside).serve([place])
+        await GatewayProcess(gateway, Events(ready=ready, tick=chores.tick), background=background).serve([place])
     finally:
         hosts.close()
         asyncio.get_running_loop().remove_reader(descriptor)

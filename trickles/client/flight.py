@@ -81,10 +81,10 @@ class Flight:
         self.renewed_at = 0  # when the continuation in use arrived
         self.begun_at = 0  # when the episode in force began by a restart
         self.challenges = 0  # of the address or an expired continuation, since a packet last came
-        self._lacking_since: int | None = None  # when a replica first said, since then, that it cannot continue
+        self._lacking_since: int | None = None  # when a replica first could not continue, since then
         self._last_base = limits.max_number - limits.max_window  # above no episode can begin
         self.broken = False  # a grant was not used up: only a restart goes on
-        self._tail_lost = False  # a repeat said so of the episode in force: the next restart is not a clean one
+        self._tail_lost = False  # reported by a repeat, for the episode in force: the next restart is not clean
         self._timed_out = False  # silence lasted: only a restart goes on, and not a clean one
         self._distrusted = False  # proofs went unanswered: none is shown until an episode begins
 
@@ -199,7 +199,7 @@ class Flight:
             return False
         if self.transport.embryo or self._timed_out:
             return True
-        if self.broken:  # with packets still out of order it is too early to tell a loss
+        if self.broken:  # with packets still out of order it is too early to detect a loss
             return bool(board.holes or not board.waiting)
         if in_flight:
             return False

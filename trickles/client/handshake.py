@@ -121,7 +121,7 @@ class Handshake:
         self.deadline = now + patience
 
     def not_here(self, now: int) -> None:
-        """Try another replica, since this one lacks the content; ConnectionFailed when every one has said so."""
+        """Try another replica, since this one lacks the content; ConnectionFailed when all do."""
         self._refusals += 1
         if self._fleet.exhausted(self._refusals):
             raise ConnectionFailed("no replica can continue")

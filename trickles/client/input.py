@@ -116,7 +116,7 @@ class InputQueue:
             self._loss_seen = self._loss_seen or seen
         elif self.consumed > request.input_offset:  # the rest, if any, is due again, and the end with it
             self._end_seen = self._end_seen or (ends and self.consumed >= request.input_stop)
-        elif seen and request.blob:  # what rode on the hello may have been left for a proved one
+        elif seen and request.blob:  # early input may have been left for a validated address
             self._offered = max(self._offered, request.input_stop)
             self._end_seen = self._end_seen or ends
 

@@ -60,12 +60,12 @@ class PacketBuilder:
     # room
 
     def most_runs(self, size: int) -> int:
-        """Return how many runs of a proof fit a request of that size, beside any continuation."""
+        """Return how many runs of a proof fit a request of that size, next to any continuation."""
         room = size - _FIXED_BYTES - WANT_BYTES - self._requested.largest_blob
         return max(1, min(room // RUN_BYTES, self._limits.max_runs))
 
     def inline_room(self, claim: Claim | None = None) -> int:
-        """Return the input bytes that fit a request beside its proof and continuation."""
+        """Return the input bytes that fit a request next to its proof and continuation."""
         parts, newest = self._parts, self._requested.newest
         used = _FIXED_BYTES + OFFSET_BYTES + WANT_BYTES
         used += len(newest.blob) if newest else 0

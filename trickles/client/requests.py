@@ -123,7 +123,7 @@ class InFlight:
     lost: bool = False  # some of its numbers were declared lost
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     refusals: int = 0
-    refused_at: int | None = None  # when a replica first said that it lacks the content or the epoch
+    refused_at: int | None = None  # when a replica first lacked the content or the epoch
     hints: int = 0  # unauthenticated, that its replica lacks the epoch
     doubted_at: int = _LONG_AGO  # when an unauthenticated sign of death last moved it
     retry_at: int | None = None

@@ -23,7 +23,7 @@ class Striping:
     def __init__(self, fleet: ReplicaSet) -> None:
         self._fleet = fleet
         self._per_packet: dict[Address, int] = {}  # t/n, shifted by SHIFT
-        self._least: dict[Address, int] = {}  # of round trips, microseconds; the latest is beside it
+        self._least: dict[Address, int] = {}  # of round trips, microseconds; the latest is below
         self._latest: dict[Address, int] = {}
         self._heard_at: dict[Address, int] = {}
 

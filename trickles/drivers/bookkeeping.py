@@ -41,7 +41,7 @@ def unreported(_text: str) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a file in one step, in a folder that is made when it is missing; OSError leaves nothing behind.
+    """Replace a file in one step, in a folder that is made when it is missing; OSError leaves no temporary file.
 
     UnsafePlace for a folder that others may write.
     """

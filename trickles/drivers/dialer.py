@@ -19,7 +19,7 @@ from trickles.limits import SECOND
 from trickles.wire.kinds import Address, Suite
 
 MOST_IDENTITIES = 64
-SIZE_PROOF_LIFE = 45 * 60 * SECOND  # replicas believe one for an hour at least
+SIZE_PROOF_LIFE = 45 * 60 * SECOND  # replicas accept one for at least an hour
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
 

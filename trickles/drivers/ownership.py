@@ -1,8 +1,8 @@
 """Directories and files that only their owner may change: one rule for all files of a process besides its keys.
 
-A user who can write a directory can replace any file, socket or link in it: statistics and pids that are believed, a
-control socket that gives listening sockets away, a ledger. So such a directory must belong to this user or to root, and
-be writable by nobody else. Parents are not checked, as in ssh and gpg.
+A user with write access to a directory can replace any file, socket or link in it: statistics and pids that others
+trust, a control socket that gives listening sockets away, a ledger. So such a directory must belong to this user or to
+root, and be writable by nobody else. Parents are not checked, as in ssh and gpg.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from trickles.gateway import migration
 from trickles.gateway.handover import Control, Predecessor, ReadySuccessor, SuccessorProcess
 from trickles.gateway.server import Gateway, ListenAddress
 
-Beside = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work beside the gateway
+Background = tuple[str, Callable[[], Coroutine[Any, Any, None]]]  # a name, and work during the gateway's life
 _NO_SUCCESSOR = "no successor: it needs --control or --pid-file to take over the sockets"
 TICK_SECONDS = 1.0
 DRAIN_LOOKS = 0.25  # seconds between checks for the end of the last connection
@@ -51,13 +51,13 @@ class GatewayProcess:
         events: Events,
         *,
         handover: Handover | None = None,
-        beside: Sequence[Beside] = (),
+        background: Sequence[Background] = (),
         end_with: int | None = None,
     ) -> None:
         self._gateway = gateway
         self._events = events
         self._handover = handover
-        self._beside = beside
+        self._background = background
         self._end_with = end_with
         self._stop = asyncio.Event()
         self._control: Control | None = None
@@ -67,16 +67,16 @@ class GatewayProcess:
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
         """Listen, call `ready`, and serve until SIGTERM, SIGINT, or the end of all connections after a handover.
 
-        OSError as bind(2) does, HandoverError when there is no gateway to take over from. Work `beside` is begun again
-        when it fails. Unexpected exceptions are reported as the gateway's own.
+        OSError as bind(2) does, HandoverError when there is no gateway to take over from. Background work is begun
+        again when it fails. Unexpected exceptions are reported as the gateway's own.
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self._gateway.broke(context))
         try:
             self._heed_signals(loop)
             await self._begin(listen)
-            for name, work in self._beside:
-                self._begin_beside(kept_going(name, work, self._report))
+            for name, work in self._background:
+                self._begin_background(kept_going(name, work, self._report))
             if (successor := await self._until_succeeded()) is not None:
                 with successor.sock:
                     await self._drain(successor, self._handover.drain if self._handover else 0.0)
@@ -114,7 +114,7 @@ class GatewayProcess:
             if self._gateway.dialer is None:
                 connected.close()
             else:
-                self._begin_beside(migration.received(connected, self._gateway.dialer, self._gateway.adopt))
+                self._begin_background(migration.received(connected, self._gateway.dialer, self._gateway.adopt))
 
     async def _listening(self, place: ListenAddress, predecessor: Predecessor | None) -> list[str]:
         inherited = predecessor.take(place.name) if predecessor is not None else []
@@ -167,14 +167,14 @@ class GatewayProcess:
             return False
         return True
 
-    def _begin_beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._gateway.broke({"message": "work beside the gateway ended", "exception": error})
+            self._gateway.broke({"message": "background work ended", "exception": error})
 
     def _report(self, text: str) -> None:
         self._gateway.broke({"message": text})

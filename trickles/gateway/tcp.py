@@ -16,7 +16,7 @@ from trickles.service import Buffer
 
 MOST_VECTORS = 1024  # IOV_MAX of Linux
 _CLOSED = 7  # TCP_CLOSE of <linux/tcp_states.h>
-_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard what is unsent, and send RST
+_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: discard unsent bytes, and send RST
 
 
 def prepare(sock: socket.socket, unsent_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""httpx over Trickles: Python programs reach a fleet without a gateway. Needs the extra `trickles[httpx]`.
+"""httpx over Trickles: requests to a fleet without a gateway. Needs the extra `trickles[httpx]`.
 
 fleet = Fleet(["192.0.2.1:8443", "192.0.2.2:8443"], server_key="server.pub")
 with httpx.Client(transport=TricklesTransport({"files.example": fleet})) as client:

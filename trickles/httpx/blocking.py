@@ -1,4 +1,4 @@
-"""httpcore's network for programs without a loop: the connections live on one in a thread."""
+"""httpcore's network backend for programs without a loop: connections live on a loop in a thread."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ Loop = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class LoopThread:
-    """A loop in a thread of its own: from `begin` until `close`, until this is forgotten, or the program ends.
+    """A loop in a thread of its own: from `begin` until `close`, garbage collection, or the program's end.
 
-    A later `begin` starts another. All may be called from any thread but that one.
+    A later `begin` starts another. All methods may be called from any other thread.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: Callable[[], object] = lambda: None
-        self._open = set[AsyncFleetStream]()  # what the loop closes when it ends
+        self._open = set[AsyncFleetStream]()  # closed at the end of the loop
 
     def begin(self) -> None:
-        """Start the loop, if there is none."""
+        """Start the loop, if it is not running."""
         with self._lock:
             if self._loop is None:
                 self._start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What it returns or raises; ReadError when the loop is closed, or is meanwhile."""
+        """Run a coroutine on the loop; ReadError when the loop is closed, before or meanwhile."""
         with self._lock:
             if self._loop is None:
                 coroutine.close()
@@ -50,10 +50,10 @@ class LoopThread:
         except CancelledError:
             raise httpcore.ReadError("closed") from None
         finally:
-            future.cancel()  # when Ctrl-C ended the waiting
+            future.cancel()  # after an interrupt
 
     def opened(self, stream: AsyncFleetStream) -> None:
-        """It is closed by `forget`, or with the loop."""
+        """Close that stream by `forget`, or with the loop."""
         self._open.add(stream)
 
     def forget(self, stream: AsyncFleetStream) -> None:
@@ -63,7 +63,7 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(stream.close)
 
     def close(self) -> None:
-        """End the loop and all that runs on it."""
+        """End the loop and its streams."""
         with self._lock:
             self._loop = None
             self._end()
@@ -89,12 +89,12 @@ def _serve(ready: Future[Loop], streams: set[AsyncFleetStream]) -> None:
 
 def _end(loop: asyncio.AbstractEventLoop, over: asyncio.Event, thread: threading.Thread) -> None:
     loop.call_soon_threadsafe(over.set)
-    if thread is not threading.current_thread():  # where the collector may have come by
+    if thread is not threading.current_thread():  # the garbage collector may run there
         thread.join()
 
 
 class FleetBackend(httpcore.NetworkBackend):
-    """Connects to the fleet that answers for a host; hosts without one are refused."""
+    """Connects to the fleet of a host; hosts without one are refused."""
 
     def __init__(self, fleets: Fleets, thread: LoopThread) -> None:
         self._inner = AsyncFleetBackend(fleets)
@@ -108,17 +108,16 @@ class FleetBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> FleetStream:
-        """A connection that a replica has answered; ConnectError, ConnectTimeout."""
+        """Return a connection that a replica has answered; ConnectError, ConnectTimeout."""
         self._thread.begin()
         return FleetStream(self._thread.run(self._inner.connect_tcp(host, port, timeout)), self._thread)
 
     def sleep(self, seconds: float) -> None:
-        """Let other threads run for so long."""
         time.sleep(seconds)
 
 
 class FleetStream(httpcore.NetworkStream):
-    """One connection, in httpcore's words. It reads ahead: a thread is not woken for each small piece."""
+    """A connection as httpcore's stream. It reads ahead, to wake its thread less often."""
 
     def __init__(self, inner: AsyncFleetStream, thread: LoopThread) -> None:
         self._inner = inner
@@ -127,30 +126,30 @@ class FleetStream(httpcore.NetworkStream):
         thread.opened(inner)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """At most so many bytes, b"" at the end; ReadError, ReadTimeout."""
+        """Read at most so many bytes, b"" at the end; ReadError, ReadTimeout."""
         if not self._ahead:
             self._ahead = memoryview(self._thread.run(self._inner.read(HIGH_WATER, timeout)))
         part, self._ahead = self._ahead[:max_bytes], self._ahead[max_bytes:]
         return bytes(part)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send, and wait while too much is on its way; WriteError, WriteTimeout."""
+        """Write, and wait while the queue is long; WriteError, WriteTimeout."""
         self._thread.run(self._inner.write(buffer, timeout))
 
     def close(self) -> None:
         self._thread.forget(self._inner)
 
     def get_extra_info(self, info: str) -> Any:
-        """`is_readable`, or `statistics`: figures of the connection as `trickles.Stream` tells them."""
+        """Return `is_readable`, or `statistics` as of `trickles.Stream`."""
         if info == "is_readable":
             return bool(self._ahead) or self._inner.get_extra_info(info)
         return self._statistics() if info == "statistics" else None
 
     def _statistics(self) -> Any:
-        async def told() -> Any:
+        async def statistics() -> Any:
             return self._inner.get_extra_info("statistics")
 
         try:
-            return self._thread.run(told())  # where nothing changes meanwhile
+            return self._thread.run(statistics())  # on its thread, where nothing changes meanwhile
         except httpcore.ReadError:
-            return self._inner.get_extra_info("statistics")  # nor does it when the loop has ended
+            return self._inner.get_extra_info("statistics")  # the loop has ended

@@ -1,4 +1,4 @@
-"""Which fleet answers for which host, and the connections to it."""
+"""Fleets by host, and the connections to them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trickles.wire.kinds import Address
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Replicas of one fleet (`HOST:PORT` each), and how to know that it is the right one.
+    """Replicas of one fleet (`HOST:PORT` each), and its identity.
 
     `server_key` is the fleet's public identity, the path of its `server.pub` or the text in it. Without it the identity
-    is trusted on first use, and remembered where `trickles gateway` remembers it. `policy` is `home`, `spray`, `stripe`
+    is trusted on first use, and remembered as by `trickles gateway`. `policy` is `home`, `spray`, `stripe`
     or `lowest-rtt`. Once all replicas have been silent for `give_up_seconds` a request fails. Names are resolved once.
     """
 
@@ -34,9 +34,9 @@ class Fleet:
 
 
 class Line:
-    """Connections to one fleet from the running loop; what one finds out the next ones know.
+    """Connections to one fleet from the running loop; later ones use what earlier ones learned.
 
-    ValueError for replicas or options that cannot be, KeyringError or IdentityError when the key cannot be used.
+    ValueError for invalid replicas or options, KeyringError or IdentityError for an unusable key.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -50,7 +50,7 @@ class Line:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def connect(self) -> Stream:
-        """A connection that a replica has answered; OSError and ConnectionFailed when there is none."""
+        """Return a connection that a replica has answered; OSError and ConnectionFailed when there is none."""
         stream = await connect((), dialer=await self._ready())
         try:
             await stream.handshake()
@@ -63,7 +63,7 @@ class Line:
         loop = asyncio.get_running_loop()
         if self._dialer is None or self._loop is not loop:  # a dialer stays with its loop
             dialer = await loop.run_in_executor(None, Dialer, self._replicas, self._config)  # it may resolve names
-            if self._dialer is None or self._loop is not loop:  # else another connection's came first
+            if self._dialer is None or self._loop is not loop:  # else another task was faster
                 self._dialer, self._loop = dialer, loop
         return self._dialer
 
@@ -77,7 +77,7 @@ class Fleets:
         self._lines = {name.lower(): Line(fleet) for name, fleet in named.items()}
 
     def find(self, host: str, port: int) -> Line | None:
-        """The way to the fleet that answers for a URL's host and port, None when none does."""
+        """Return the fleet of a URL's host and port, or None."""
         names = shown((host.lower(), port)), host.lower()
         return next((self._lines[name] for name in names if name in self._lines), self._any)
 

@@ -1,4 +1,4 @@
-"""httpcore's network for asyncio: connections to fleets where it expects TCP."""
+"""httpcore's network backend for asyncio: connections to fleets in place of TCP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Timeout = type[httpcore.TimeoutException]
 
 
 class AsyncFleetBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the fleet that answers for a host; hosts without one are refused."""
+    """Connects to the fleet of a host; hosts without one are refused."""
 
     def __init__(self, fleets: Fleets) -> None:
         self._fleets = fleets
@@ -31,7 +31,7 @@ class AsyncFleetBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> AsyncFleetStream:
-        """A connection that a replica has answered; ConnectError, ConnectTimeout."""
+        """Return a connection that a replica has answered; ConnectError, ConnectTimeout."""
         line = self._fleets.find(host, port)
         if line is None:
             raise httpcore.ConnectError(f"no fleet of this transport answers for {host}:{port}")
@@ -40,24 +40,23 @@ class AsyncFleetBackend(httpcore.AsyncNetworkBackend):
                 return AsyncFleetStream(await line.connect())
 
     async def sleep(self, seconds: float) -> None:
-        """Let other tasks run for so long."""
         await asyncio.sleep(seconds)
 
 
 class AsyncFleetStream(httpcore.AsyncNetworkStream):
-    """One connection, in httpcore's words."""
+    """A connection as httpcore's stream."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """At most so many bytes, b"" at the end; ReadError, ReadTimeout."""
+        """Read at most so many bytes, b"" at the end; ReadError, ReadTimeout."""
         with failing_as(httpcore.ReadError, httpcore.ReadTimeout):
             async with asyncio.timeout(timeout):
                 return await self._stream.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send, and wait while too much is on its way; WriteError, WriteTimeout."""
+        """Write, and wait while the queue is long; WriteError, WriteTimeout."""
         with failing_as(httpcore.WriteError, httpcore.WriteTimeout):
             self._stream.write(buffer)
             async with asyncio.timeout(timeout):
@@ -70,7 +69,7 @@ class AsyncFleetStream(httpcore.AsyncNetworkStream):
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """`is_readable`, or `statistics`: figures of the connection as `trickles.Stream` tells them."""
+        """Return `is_readable`, or `statistics` as of `trickles.Stream`."""
         if info == "is_readable":
             return self._stream.readable
         return self._stream.statistics() if info == "statistics" else None
@@ -78,7 +77,7 @@ class AsyncFleetStream(httpcore.AsyncNetworkStream):
 
 @contextmanager
 def failing_as(failure: Failure, timeout: Timeout) -> Iterator[None]:
-    """What goes wrong inside, as httpcore calls it."""
+    """Raise errors of the block as httpcore's."""
     try:
         yield
     except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""httpx's transports over httpcore's pools: what a client is given."""
+"""httpx's transports over httpcore's pools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trickles.httpx.blocking import FleetBackend, LoopThread
 from trickles.httpx.fleets import Fleet, Fleets
 from trickles.httpx.streams import AsyncFleetBackend
 
-NO_TLS = "no TLS inside Trickles, which encrypts and authenticates by itself: say http://"
+NO_TLS = "no TLS inside Trickles, which encrypts and authenticates by itself: use http://"
 DEFAULT_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)  # those of an httpx.Client
 _NAMES = (
     *("TimeoutException", "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"),
@@ -24,11 +24,11 @@ _KINDS: dict[type, type[httpx.TransportError]] = {getattr(httpcore, name): getat
 
 
 class TricklesTransport(httpx.BaseTransport):
-    """For `httpx.Client(transport=...)`: requests go to the replicas of a fleet, and outlive any of them.
+    """A transport for `httpx.Client`: requests go to the replicas of a fleet, and survive the death of any.
 
     `fleets` is one fleet for every host, or a map from `HOST` or `HOST:PORT`, as URLs have them, to fleets; other hosts
-    are refused. Only http:// can be asked for, since Trickles itself encrypts. Threads may share it. ValueError,
-    KeyringError and IdentityError when a fleet cannot be used as it was given.
+    are refused. Only http:// is possible, since Trickles itself encrypts. Threads may share it. ValueError,
+    KeyringError and IdentityError when a fleet cannot be used as given.
     """
 
     def __init__(
@@ -39,19 +39,19 @@ class TricklesTransport(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(network_backend=backend, retries=retries, **_bounds(limits))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The response, its body still to come."""
+        """Return the response before its body has arrived."""
         with failing_as_httpx():
-            response = self._pool.handle_request(_asked(request))
-        return _told(response, _Body(response))
+            response = self._pool.handle_request(_core_request(request))
+        return _httpx_response(response, _Body(response))
 
     def close(self) -> None:
-        """Forget all connections, and end the thread that they lived in."""
+        """Close all connections, and end their thread."""
         self._pool.close()
         self._thread.close()
 
 
 class AsyncTricklesTransport(httpx.AsyncBaseTransport):
-    """For `httpx.AsyncClient(transport=...)` on asyncio; else it is `TricklesTransport`."""
+    """A transport for `httpx.AsyncClient` on asyncio, else like `TricklesTransport`."""
 
     def __init__(
         self, fleets: Fleet | Mapping[str, Fleet], *, limits: httpx.Limits = DEFAULT_LIMITS, retries: int = 0
@@ -60,10 +60,10 @@ class AsyncTricklesTransport(httpx.AsyncBaseTransport):
         self._pool = httpcore.AsyncConnectionPool(network_backend=backend, retries=retries, **_bounds(limits))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The response, its body still to come."""
+        """Return the response before its body has arrived."""
         with failing_as_httpx():
-            response = await self._pool.handle_async_request(_asked(request))
-        return _told(response, _AsyncBody(response))
+            response = await self._pool.handle_async_request(_core_request(request))
+        return _httpx_response(response, _AsyncBody(response))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -94,7 +94,7 @@ class _AsyncBody(httpx.AsyncByteStream):
         await self._response.aclose()
 
 
-def _asked(request: httpx.Request) -> httpcore.Request:
+def _core_request(request: httpx.Request) -> httpcore.Request:
     url = request.url
     if url.scheme == "https":
         raise httpx.UnsupportedProtocol(NO_TLS)
@@ -104,7 +104,7 @@ def _asked(request: httpx.Request) -> httpcore.Request:
     )
 
 
-def _told(response: httpcore.Response, body: _Body | _AsyncBody) -> httpx.Response:
+def _httpx_response(response: httpcore.Response, body: _Body | _AsyncBody) -> httpx.Response:
     return httpx.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
 
 
@@ -118,7 +118,7 @@ def _bounds(limits: httpx.Limits) -> dict[str, Any]:
 
 @contextmanager
 def failing_as_httpx() -> Iterator[None]:
-    """httpcore's exceptions, as httpx calls them."""
+    """Raise httpcore's exceptions of the block as httpx's."""
     try:
         yield
     except Exception as error:

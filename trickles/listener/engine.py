@@ -36,7 +36,7 @@ _REQUEST, _COMMIT = int(Kind.REQUEST), RequestFlag.COMMIT
 class Listener:
     """Answers datagrams; two listeners with equal keyrings and services answer alike.
 
-    `store_id` names the store that the service shares with other replicas; events tell whether a connection began with
+    `store_id` names the store that the service shares with other replicas; events show whether a connection began with
     another one. `handle` never raises for the content of a datagram. `poll` returns deferred replies; `on_ready`, when
     set, is called as soon as there are some.
     """
@@ -76,7 +76,7 @@ class Listener:
         return self._paths.keyring
 
     def replace_store(self, store_id: bytes) -> None:
-        """Share another store from now on: events of connections that began with the old one tell so."""
+        """Share another store from now on: events show which connections began with the old one."""
         self._paths.replace_store(store_id)
 
     def report_errors(self, callback: Callable[[Exception], None]) -> None:

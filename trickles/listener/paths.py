@@ -76,7 +76,7 @@ class PathCache:
     ) -> tuple[bytes, Path]:
         """Seal a fresh continuation for the same connection; return its frame and path.
 
-        The connection's first restart mixes the time of issue into the nonce key: the nonces of one connection tell
+        The connection's first restart mixes the time of issue into the nonce key: the nonces of one connection reveal
         nothing about those of another one with the same secret.
         """
         old, nonces, seals = path.state, path.nonces, path.seals

@@ -88,7 +88,7 @@ class Replier:
         if user:
             try:
                 known = path.seals.open_user_untrusted(self._paths.keyring, user, now, self._life, self._skew)
-            except UnknownEpoch:  # another replica may hold it: a rotation is under way, or a clock is behind
+            except UnknownEpoch:  # another replica may hold it: a rotation is under way, or a clock is late
                 decision.give_back()
                 return self.refuse(path, source, number, Refusal.EPOCH)
             except Forged:
@@ -184,7 +184,7 @@ class Replier:
 
     @property
     def next_notice(self) -> int | None:
-        """When the next notice is due, or None."""
+        """Time of the next notice, or None."""
         return self._waiting.next_due
 
     def notices(self, now: int) -> list[Burst]:

@@ -1,6 +1,6 @@
-"""A network in virtual time, to try Trickles engines and applications in: seeded, replayable, fast.
+"""A network in virtual time, to test Trickles engines and applications: seeded, replayable, fast.
 
-A scenario is a function that gets an empty simulation, builds links and hosts, runs it, and reports:
+A scenario is a function that gets an empty simulation, adds links and hosts, runs it, and reports:
 
 >>> from dataclasses import dataclass, replace
 >>> from trickles import Client, Continuation, Epoch, Event, Keyring, Listener, Reply
@@ -26,7 +26,7 @@ A scenario is a function that gets an empty simulation, builds links and hosts, 
 >>> [report.completed for report in reports]
 [True, True, True, True, True]
 
-For more than one client, shared bottlenecks, TCP beside or anycast, use `Simulation` directly.
+For several clients, shared bottlenecks, TCP flows or anycast, use `Simulation` directly.
 """
 
 from trickles.spool import MemorySpool

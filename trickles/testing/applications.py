@@ -17,7 +17,7 @@ class Reader:
         self._rate = rate
 
     def took(self, session: Session, count_bytes: int) -> None:
-        """Spends the time that reading so many bytes takes."""
+        """Spend the time that reading so many bytes takes."""
         if self._rate is not None and count_bytes:
             session.pause(count_bytes * 1_000_000 // self._rate)
 
@@ -47,7 +47,7 @@ class Fetch:
         session.engine.write_eof()
 
     def receive(self, session: Session, event: object) -> None:
-        """Checks bytes; finishes at the end of the stream, or fails there if some are missing."""
+        """Check bytes; finish at the end of the stream, or fail there if some are missing."""
         data = data_of(event)
         if data is not None:
             self._check(session, data)
@@ -63,7 +63,7 @@ class Fetch:
         start = self.received_bytes
         self.received_bytes += len(data)
         if self._expected is not None and self._expected[start : self.received_bytes] != data:
-            session.fail(f"wrong bytes at {start} or up to {len(data)} bytes behind")
+            session.fail(f"wrong bytes at {start} or up to {len(data)} bytes after")
 
 
 class Conversation:
@@ -90,13 +90,12 @@ class Conversation:
         self._offset = 0  # bytes of the oldest that have come
 
     def start(self, session: Session) -> None:
-        """Sends the first requests."""
         for _ in range(self._depth):
             self._ask(session)
         self._finish_if_done(session)
 
     def receive(self, session: Session, event: object) -> None:
-        """Checks bytes against the oldest open answers, and asks the next for each one complete."""
+        """Check bytes against the oldest open answers, and ask the next for each complete one."""
         data = data_of(event)
         if data is None:
             if is_end(event):
@@ -108,13 +107,13 @@ class Conversation:
             part = data[: len(answer) - start]
             self._offset = start + len(part)
             if answer[start : self._offset] != part:
-                session.fail(f"answer {self.answered} is wrong at {start} or up to {len(part)} bytes behind")
+                session.fail(f"answer {self.answered} is wrong at {start} or up to {len(part)} bytes after")
                 return
             data = data[len(part) :]
             if self._offset == len(answer):
                 self._complete(session)
         if data:
-            session.fail(f"{len(data)} bytes that nobody asked for")
+            session.fail(f"{len(data)} bytes more than were asked for")
 
     def _complete(self, session: Session) -> None:
         self._open.popleft()

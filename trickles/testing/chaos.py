@@ -1,4 +1,4 @@
-"""What befalls hosts in the middle of a run: death and return, on a timetable or at random."""
+"""Failures of hosts during a run: death and return, on a timetable or at random."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from trickles.testing.simulation import Simulation
 
 
 def kill_at(simulation: Simulation, replica: Replica, when: int, *, unreachable: bool = False) -> None:
-    """Kills one replica `when` microseconds from now, for good."""
+    """Kill one replica `when` microseconds from now, for good."""
     simulation.clock.after(when, lambda: replica.kill(unreachable=unreachable))
 
 
 def outage(simulation: Simulation, replica: Replica, start: int, down: int, *, unreachable: bool = False) -> None:
-    """Kills one replica in `start` microseconds and starts a new process `down` later."""
+    """Kill one replica in `start` microseconds and start a new process `down` later."""
     kill_at(simulation, replica, start, unreachable=unreachable)
     simulation.clock.after(start + down, replica.restart)
 
@@ -28,9 +28,9 @@ def kill_at_random(
     survivors: int = 1,
     unreachable: bool = False,
 ) -> None:
-    """Each `every` microseconds kills a random living replica, which returns `down` later with nothing.
+    """Kill a random living replica each `every` microseconds; it returns `down` later without state.
 
-    Spares it if fewer than `survivors` others live. The choices have a stream of their own.
+    It is spared if fewer than `survivors` others live. The choices have their own random stream.
     """
     rng = simulation.random("kills")
 
@@ -45,7 +45,7 @@ def kill_at_random(
 
 
 def rolling_restart(simulation: Simulation, replicas: Sequence[Replica], *, every: int) -> None:
-    """Restarts the replicas in turn, one each `every` microseconds: a rolling deploy without draining."""
+    """Restart the replicas in turn, one each `every` microseconds: a rolling deploy without draining."""
     turn = 0
 
     def restart_next() -> None:

@@ -1,4 +1,4 @@
-"""A client's host: drives one client engine and the application that uses it."""
+"""A client's host: one client engine and the application that uses it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trickles.testing.world import World
 
 
 class ClientHost(Node):
-    """Feeds, flushes and re-arms one engine, as a socket driver would; hands its events to the application.
+    """Drives one engine as a socket driver would, and passes its events to the application.
 
-    With `batching` it flushes that many microseconds after the first datagram fed, once for all that came until then
-    (0: for all of one moment), as a driver does that empties its socket first; else after each datagram.
-    `finished_at` and `failure` are the application's verdict; an event with a reason of failure is one too.
+    With `batching` it flushes once, that many microseconds after the first datagram of a batch (0: for all of one
+    moment), as a driver does that empties its socket first; else after each datagram. `finished_at` and `failure` are
+    the application's result; an event with a reason of failure sets it too.
     """
 
     def __init__(
@@ -51,16 +51,15 @@ class ClientHost(Node):
 
     @property
     def now(self) -> int:
-        """Virtual time, microseconds."""
         return self.world.clock.now
 
     @property
     def done(self) -> bool:
-        """Whether the application has said how it went."""
+        """True when the application has finished or failed."""
         return self.finished_at is not None or self.failure is not None
 
     def start(self) -> None:
-        """Starts the application, and with it the connection."""
+        """Start the application, and with it the connection."""
         self.started_at = self.now
         self.stats.lives += 1
         self._application.start(self)
@@ -70,7 +69,7 @@ class ClientHost(Node):
         self._turn()
 
     def receive(self, packet: Packet) -> None:
-        """Feeds the engine, unless the packet is for an address this client no longer has."""
+        """Feed the engine, unless the packet is for a former address of this client."""
         stats = self.stats
         if packet.destination != self.address:
             stats.in_vain += 1
@@ -89,31 +88,31 @@ class ClientHost(Node):
             self.world.clock.after(self._batching, self._close_batch)
 
     def rebind(self, *, host: bool = False) -> None:
-        """Takes a new port, with `host` in another network too: what is sent to the old address from now on is lost."""
+        """Take a new port, with `host` in another network too; packets to the old address are lost from now on."""
         old_host, old_port = self.address
         self.address = (_next_network(old_host) if host else old_host, old_port % 65_535 + 1)
         self.world.network.attach(self.address, self)
         self.world.journal.note(self.now, f"{self.name} is now {self.address[0]}:{self.address[1]}")
 
     def finish(self) -> None:
-        """The application has all it wanted."""
+        """Note that the application has all it wanted."""
         if not self.done:
             self.finished_at = self.now
             self.world.journal.note(self.now, f"{self.name} finished")
 
     def fail(self, reason: str) -> None:
-        """The application will never get what it wanted."""
+        """Note that the application cannot get what it wanted."""
         if not self.done:
             self.failure = reason
             self.world.journal.note(self.now, f"{self.name} failed: {reason}")
 
     def pause(self, duration: int) -> None:
-        """Takes no events from the engine for `duration` microseconds: a slow reader."""
+        """Take no events from the engine for `duration` microseconds, as a slow reader."""
         self._paused_until = max(self._paused_until, self.now + duration)
         self.after(duration, lambda: None)
 
     def after(self, delay: int, call: Callable[[], object]) -> None:
-        """Runs `call()` after `delay` microseconds, then sends what it made the engine want to send."""
+        """Run `call()` after `delay` microseconds, then send what the engine wants to send."""
 
         def run() -> None:
             call()
@@ -158,6 +157,6 @@ class ClientHost(Node):
 
 
 def _next_network(host: str) -> str:
-    """The same host in the next /24 (IPv4) or /64 (IPv6)."""
+    """Return the same host in the next /24 (IPv4) or /64 (IPv6)."""
     address = ip_address(host)
     return str(address + (1 << (8 if address.version == 4 else 64)))

@@ -1,4 +1,4 @@
-"""Virtual time: a heap of events, run in order of time and then of being scheduled."""
+"""Virtual time: a heap of events, run in order of time and then of scheduling."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _MOST_AT_ONCE = 1_000  # times one timer may fire without time moving on
 
 
 class Livelock(RuntimeError):
-    """A timer was set for now, again and again: virtual time would stand still for ever."""
+    """A timer was set for the present time again and again, so virtual time would stop."""
 
 
 class Clock:
-    """The one clock of a simulation, in integer microseconds from 0; it moves only when an event runs."""
+    """The clock of a simulation, in integer microseconds from 0; it moves only when an event runs."""
 
     __slots__ = ("_heap", "events", "now")
 
     def __init__(self) -> None:
         self.now = 0
-        self.events = 0  # scheduled so far; also the tie-break, so equal times run in the order they were asked for
+        self.events = 0  # scheduled so far; also the tie-break: equal times run in order of scheduling
         self._heap: list[tuple[int, int, Callable[[Any], object], Any]] = []
 
     @property
@@ -34,18 +34,18 @@ class Clock:
         return self._heap[0][0] if self._heap else None
 
     def at(self, when: int, call: Callable[[T], object], argument: T) -> None:
-        """Runs `call(argument)` at `when` microseconds; ValueError if that is already past."""
+        """Run `call(argument)` at `when` microseconds; ValueError for a time in the past."""
         if when < self.now:
             raise ValueError(f"{when} is before now, {self.now}")
         self.events += 1
         heappush(self._heap, (when, self.events, call, argument))
 
     def after(self, delay: int, call: Callable[[], object]) -> None:
-        """Runs `call()` once, `delay` microseconds from now."""
+        """Run `call()` once, `delay` microseconds from now."""
         self.at(self.now + delay, _invoke, call)
 
     def every(self, interval: int, call: Callable[[], object], *, first: int | None = None) -> None:
-        """Runs `call()` each `interval` microseconds, at first after `first` (default: one interval), for ever."""
+        """Run `call()` each `interval` microseconds for ever, first after `first` (default: one interval)."""
         if interval <= 0:
             raise ValueError(f"interval {interval} would stop time")
 
@@ -56,9 +56,9 @@ class Clock:
         self.after(interval if first is None else first, again)
 
     def run(self, limit: int, until: Callable[[], bool] | None = None) -> bool:
-        """Runs events up to and at `limit`, or until `until()` holds; True if it does.
+        """Run events up to `limit`, or until `until()` holds; return True if it does.
 
-        False: the limit came first, or nothing was left to happen.
+        It returns False at the limit, or when there are no more events.
         """
         if until is not None and until():
             return True
@@ -73,9 +73,9 @@ class Clock:
 
 
 class Timer:
-    """One deadline that may be moved at will; moving it later costs no event until the old one is due.
+    """A deadline that may be moved; a later one costs no event until the old one is due.
 
-    Raises Livelock, out of `Clock.run`, when it fires for ever at one moment.
+    `Clock.run` raises Livelock when it fires for ever at one moment.
     """
 
     __slots__ = ("_armed", "_at_once", "_call", "_clock", "_fired", "deadline")
@@ -89,7 +89,7 @@ class Timer:
         self._call = call
 
     def set(self, deadline: int | None) -> None:
-        """Calls back at `deadline` (at once if past), in place of any deadline before; None: not at all."""
+        """Call back at `deadline` (at once if past), in place of any earlier deadline; None: not at all."""
         self.deadline = deadline
         if deadline is not None and (self._armed is None or deadline < self._armed):
             self._armed = max(deadline, self._clock.now)

@@ -1,4 +1,4 @@
-"""Bytes delivered over time, and what can be read off that."""
+"""Bytes delivered over time, and figures from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 
 class DeliveryCurve:
-    """A staircase: the total of bytes delivered, at each time it grew (microseconds)."""
+    """The total of bytes delivered, at each time it grew (microseconds)."""
 
     __slots__ = ("times", "totals")
 
@@ -16,27 +16,26 @@ class DeliveryCurve:
         self.totals: list[int] = []
 
     def add(self, now: int, count_bytes: int) -> None:
-        """Notes that `count_bytes` more were delivered at `now`."""
+        """Note that `count_bytes` more were delivered at `now`."""
         self.times.append(now)
         self.totals.append(self.total + count_bytes)
 
     @property
     def total(self) -> int:
-        """Bytes delivered so far."""
         return self.totals[-1] if self.totals else 0
 
     def at(self, when: int) -> int:
-        """Bytes delivered up to and at `when`."""
+        """Return the bytes delivered up to and at `when`."""
         index = bisect_right(self.times, when)
         return self.totals[index - 1] if index else 0
 
     def rate(self, start: int, stop: int) -> float:
-        """Bits per second delivered in (start, stop]; ValueError if that is no time at all."""
+        """Return the bits per second delivered in (start, stop]; ValueError for an empty interval."""
         if stop <= start:
             raise ValueError(f"no time passes from {start} to {stop}")
         return (self.at(stop) - self.at(start)) * 8_000_000 / (stop - start)
 
     def longest_gap(self, start: int = 0) -> int:
-        """The longest time from `start` or a delivery to the next one: how long a reader ever had to wait."""
+        """Return the longest wait of a reader: from `start` or a delivery to the next one."""
         times = [start, *self.times[bisect_right(self.times, start) :]]
         return max((after - before for before, after in pairwise(times)), default=0)

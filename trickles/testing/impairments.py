@@ -1,4 +1,4 @@
-"""What the wire does to one packet: lets it pass, loses it, doubles it, damages it, holds it back."""
+"""Impairments of packets: loss, duplication, corruption, jitter, reordering."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trickles.testing.stats import Fate, LinkStats
 
 
 class Impairments:
-    """Decides the fate of each packet on one link; every kind of mishap draws from a stream of its own."""
+    """Decides the fate of each packet on one link; each impairment has its own random stream."""
 
     __slots__ = ("_corrupt", "_duplicate", "_jitter", "_latest", "_lost", "_reorder", "_spec", "_stats")
 
@@ -27,7 +27,7 @@ class Impairments:
         self._latest = 0
 
     def apply(self, packet: Packet, number: int, leaves: int) -> Fate | list[tuple[Packet, int]]:
-        """What arrives of a packet that left at `leaves`: copies with the time they start to fly, or why none does."""
+        """Return the copies of a packet that arrive, with the times they start to fly, or why none does."""
         mishap = self._mishap(number, leaves)
         if mishap is not None:
             return mishap
@@ -39,12 +39,12 @@ class Impairments:
         if spec.corrupt and self._corrupt.random() < spec.corrupt:
             stats.corrupted += 1
             if packet.note is not None:
-                return Fate.CHECKSUM  # ICMP and TCP throw damaged packets away
+                return Fate.CHECKSUM  # ICMP and TCP drop damaged packets
             arrivals[0] = (packet.copy(flip_bits(packet.data, self._corrupt)), arrivals[0][1])
         return arrivals
 
     def _mishap(self, number: int, leaves: int) -> Fate | None:
-        lost = self._lost()  # drawn for every packet, so that outages do not shift what is lost later
+        lost = self._lost()  # drawn for every packet, so that outages do not change later losses
         if number in self._spec.drop:
             return Fate.CHOSEN
         if any(hole.covers(leaves) for hole in self._spec.blackholes):
@@ -62,7 +62,7 @@ class Impairments:
 
 
 def flip_bits(data: bytes, rng: Random) -> bytes:
-    """`data` with 1 to 3 different random bits flipped (fewer only if it has fewer)."""
+    """Return `data` with 1 to 3 different random bits flipped (fewer only if it has fewer)."""
     damaged = bytearray(data)
     bits = 8 * len(damaged)
     for bit in rng.sample(range(bits), min(bits, rng.randint(1, 3))):

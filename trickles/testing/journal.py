@@ -1,7 +1,8 @@
-"""The story of a run: a digest that two equal runs share, and on request every line of it."""
+"""The journal of a run: a digest, equal for equal runs, and on request every line."""
 
 from __future__ import annotations
 
+from trickles.drivers.addresses import shown
 from trickles.testing.packet import Packet
 from trickles.testing.stats import Fate
 
@@ -10,10 +11,10 @@ _MASK = (1 << 64) - 1
 
 
 class Journal:
-    """Notes what every link does to every packet.
+    """Records the fate of every packet on every link.
 
-    The digest takes in times, sizes, links and fates; payloads only if `payloads` (key exchanges may draw entropy that
-    no seed governs). With `record`, `lines` holds a readable line per note.
+    The digest covers times, sizes, links and fates; payloads only with `payloads` (key exchanges may use entropy
+    without a seed). With `record`, `lines` has a readable line for each note.
     """
 
     __slots__ = ("_payloads", "_record", "_state", "lines")
@@ -26,24 +27,20 @@ class Journal:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for everything noted so far."""
+        """16 hexadecimal digits of everything noted so far."""
         return f"{self._state:016x}"
 
     def packet(self, now: int, link: int, name: str, packet: Packet, fate: Fate | None) -> None:
-        """Notes a packet offered to a link at `now`, and why it does not pass if it does not."""
+        """Note a packet offered to a link at `now`, and why it is dropped if it is."""
         value = (((now << 17) | packet.wire_bytes) << 12) | (link << 3) | (0 if fate is None else fate.value)
         self._state = ((self._state ^ value) * _PRIME) & _MASK
         if self._payloads:
             self._state = ((self._state ^ int.from_bytes(packet.data, "big")) * _PRIME) & _MASK
         if self._record:
             end = "" if fate is None else f"  {fate.name}"
-            self.note(now, f"{name}: {packet.wire_bytes} B {_text(packet.source)} > {_text(packet.destination)}{end}")
+            self.note(now, f"{name}: {packet.wire_bytes} B {shown(packet.source)} > {shown(packet.destination)}{end}")
 
     def note(self, now: int, what: str) -> None:
-        """Keeps a line about anything else worth knowing when reading the story (only with `record`)."""
+        """Keep a line about another event (only with `record`)."""
         if self._record:
             self.lines.append(f"{now / 1e6:12.6f} {what}")
-
-
-def _text(address: tuple[str, int]) -> str:
-    return f"{address[0]}:{address[1]}"

@@ -1,4 +1,4 @@
-"""One direction of a wire: a drop-tail queue, serialisation, propagation, mishaps."""
+"""One direction of a wire: a drop-tail queue, serialisation, propagation, impairments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BYTE = 8_000_000 * _TICKS  # ticks that a byte takes at one bit per second
 class Link:
     """Carries packets one way, by its `spec`; any number of flows may share it.
 
-    A packet costs one event: when it will leave the queue is known as it enters.
+    A packet takes one event: its departure is known when it enters the queue.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class Link:
         self._impairments = Impairments(spec, seeds, f"link/{name}", self.stats) if spec.impaired else None
 
     def send(self, packet: Packet) -> None:
-        """Takes a packet in; it goes on to the next hop of its path later, or never."""
+        """Take a packet, which goes on to the next hop of its path later, or never."""
         stats = self.stats
         stats.offered += 1
         stats.offered_bytes += packet.wire_bytes
@@ -64,7 +64,7 @@ class Link:
                 self._fly(copy, start)
 
     def _admit(self, wire_bytes: int) -> int | Fate:
-        """The microsecond at which the packet will be on its way, or why it never will be."""
+        """Return the microsecond at which the packet leaves, or why it is dropped."""
         spec = self.spec
         if spec.mtu is not None and wire_bytes > spec.mtu:
             return Fate.MTU

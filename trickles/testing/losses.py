@@ -1,4 +1,4 @@
-"""Ways to lose packets: independently, in short bursts, in a two-state channel, on a timetable."""
+"""Kinds of packet loss: independent, in short bursts, in a two-state channel, on a timetable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class BurstLoss:
-    """Loses `rate` of all packets, in runs of 1 to `longest`, each length as likely; a run never touches the next."""
+    """Loss of `rate` of all packets, in runs of 1 to `longest`, equally likely, never adjacent."""
 
     rate: float
     longest: int = 3
@@ -20,14 +20,14 @@ class BurstLoss:
 
     @property
     def start_probability(self) -> float:
-        """Chance that a packet outside a run starts one, such that `rate` holds over all packets."""
+        """Chance that a packet outside a run starts one, so that `rate` holds over all packets."""
         mean = (1 + self.longest) / 2
         return self.rate / (mean * (1 - self.rate)) if self.rate < 1 else 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gilbert:
-    """The channel of Gilbert and Elliott: a packet changes state with these odds, then is lost by the state's odds."""
+    """The channel of Gilbert and Elliott: a packet changes the state with these odds, and is lost by the state's."""
 
     enter: float  # good to bad
     leave: float  # bad to good
@@ -37,14 +37,14 @@ class Gilbert:
 
 @dataclass(frozen=True, slots=True)
 class Blackhole:
-    """Everything vanishes for `down` microseconds from `first` on, and again every `period` (None: only once)."""
+    """Loss of everything for `down` microseconds from `first` on, and again every `period` (None: only once)."""
 
     down: int
     first: int
     period: int | None = None
 
     def covers(self, when: int) -> bool:
-        """Whether nothing passes at `when`."""
+        """Return True when nothing passes at `when`."""
         since = when - self.first
         return since >= 0 and (since if self.period is None else since % self.period) < self.down
 
@@ -53,7 +53,7 @@ Loss = float | BurstLoss | Gilbert
 
 
 def loss_test(loss: Loss, rng: Random) -> Callable[[], bool]:
-    """A function that says, packet after packet, whether this one is lost."""
+    """Return a function that decides for each packet whether it is lost."""
     if isinstance(loss, BurstLoss):
         return _Bursts(loss, rng).lost
     if isinstance(loss, Gilbert):

@@ -1,4 +1,4 @@
-"""Addresses, and the paths between the hosts that hold them."""
+"""Addresses of hosts, and the paths between them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Spray = Literal["random", "round_robin", "hash"]
 class Node:
     """A host: what it sends crosses its `outgoing` hops and then the receiver's `incoming` ones.
 
-    A hop is a `Link`, or whatever else handles packets on the way. Between the two lies a core that costs nothing.
-    Hosts that share a bottleneck list the same `Link`.
+    A hop is a `Link`, or anything else that handles packets on the way. The core between the two takes no time. Hosts
+    that share a bottleneck list the same `Link`.
     """
 
     def __init__(self, name: str, outgoing: Sequence[Hop] = (), incoming: Sequence[Hop] = ()) -> None:
@@ -26,12 +26,12 @@ class Node:
         self.incoming = tuple(incoming)
 
     def receive(self, packet: Packet) -> None:
-        """Takes a packet that has arrived; what it is for is the subclass's affair."""
+        """Take an arrived packet; subclasses define this."""
         raise NotImplementedError
 
 
 class Anycast:
-    """One address for several hosts, chosen anew for each packet (ECMP spraying) or by its source (`hash`)."""
+    """One address of several hosts, chosen for each packet (ECMP spraying) or by its source (`hash`)."""
 
     def __init__(self, nodes: Sequence[Node], spray: Spray, rng: Random) -> None:
         if not nodes:
@@ -42,7 +42,7 @@ class Anycast:
         self._turn = -1
 
     def pick(self, source: Address) -> Node:
-        """The host for one packet from `source`."""
+        """Return the host for one packet from `source`."""
         nodes = self.nodes
         if self._spray == "random":
             return nodes[self._rng.randrange(len(nodes))]
@@ -53,7 +53,7 @@ class Anycast:
 
 
 class Network:
-    """Takes packets from hosts to addresses; a packet for an address nobody ever had is counted and gone."""
+    """Delivers packets to addresses; packets to addresses without a host are counted and dropped."""
 
     __slots__ = ("_clock", "_homes", "unroutable")
 
@@ -63,15 +63,13 @@ class Network:
         self._homes: dict[Address, Node | Anycast] = {}
 
     def attach(self, address: Address, home: Node | Anycast) -> None:
-        """Makes packets for `address` travel to that host; an address stays on the map when its host leaves it."""
+        """Deliver packets for `address` to that host, even after the host has left it."""
         self._homes[address] = home
 
     def send(self, sender: Node, source: Address, destination: Address, data: bytes) -> None:
-        """Sends one UDP datagram."""
         self.launch(sender, Packet(data, len(data) + HEADER_BYTES, source, destination))
 
     def launch(self, sender: Node, packet: Packet) -> None:
-        """Sends a packet of any kind."""
         home = self._homes.get(packet.destination)
         if home is None:
             self.unroutable += 1
@@ -81,4 +79,4 @@ class Network:
         if path:
             forward(packet)
         else:
-            self._clock.at(self._clock.now, forward, packet)  # never into the receiver from within the sender
+            self._clock.at(self._clock.now, forward, packet)  # never call the receiver from within the sender

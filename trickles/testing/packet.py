@@ -1,4 +1,4 @@
-"""What travels: a datagram with its addresses and the links still before it."""
+"""Packets: a datagram with its addresses and the rest of its path."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ HEADER_BYTES = 28  # IPv4 (20, RFC 791) and UDP (8, RFC 768): counted in every s
 
 
 class Hop(Protocol):
-    """Something a packet passes through."""
+    """A hop of a packet's path."""
 
-    def send(self, packet: Packet) -> None:
-        """Takes a packet in."""
+    def send(self, packet: Packet) -> None: ...
 
 
 class PacketTarget(Protocol):
-    """Something a packet ends at."""
+    """The end of a packet's path."""
 
-    def receive(self, packet: Packet) -> None:
-        """Takes a packet that has arrived."""
+    def receive(self, packet: Packet) -> None: ...
 
 
 class Packet:
     """One packet under way; `wire_bytes` counts its headers.
 
-    `data` is a UDP payload. Packets of another kind (ICMP, TCP) carry a `note` instead, which no link looks into.
+    `data` is a UDP payload. Packets of another kind (ICMP, TCP) have a `note` instead, which links do not read.
     """
 
     __slots__ = ("data", "destination", "hop", "note", "path", "source", "target", "wire_bytes")
@@ -44,14 +42,14 @@ class Packet:
         self.target: PacketTarget | None = None
 
     def copy(self, data: bytes | None = None) -> Packet:
-        """The same packet at the same point of its way, with other `data` if given."""
+        """Return the same packet at the same point of its path, with other `data` if given."""
         twin = Packet(self.data if data is None else data, self.wire_bytes, self.source, self.destination, self.note)
         twin.path, twin.hop, twin.target = self.path, self.hop, self.target
         return twin
 
 
 def forward(packet: Packet) -> None:
-    """Hands a packet to the next link of its path, or to its target behind the last one."""
+    """Pass a packet to the next link of its path, or after the last one to its target."""
     hop = packet.hop
     if hop < len(packet.path):
         packet.hop = hop + 1

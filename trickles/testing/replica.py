@@ -1,4 +1,4 @@
-"""A server process on a host of its own: it lives, dies, comes back with nothing, and takes time to think."""
+"""A server process on a host of its own: it dies, restarts without state, and takes CPU time."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from trickles.testing.packet import HEADER_BYTES, Address, Hop, Packet
 from trickles.testing.stats import HostStats
 from trickles.testing.world import World
 
-ICMP_BYTES = 28 + HEADER_BYTES  # IP and ICMP headers, and the headers of the datagram complained about, RFC 792
+ICMP_BYTES = 28 + HEADER_BYTES  # IP and ICMP headers, and the headers of the rejected datagram, RFC 792
 
 UNREACHABLE = "port unreachable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSpec:
-    """What a replica's host is like; the defaults are a perfect one next door."""
+    """Properties of a replica's host; the defaults are a perfect host without delay."""
 
     outgoing: tuple[Hop, ...] = ()
     incoming: tuple[Hop, ...] = ()
     skew: int = 0  # microseconds its wall clock is ahead
     service_time: int | Callable[[bytes], int] = 0  # CPU microseconds per datagram, as a number or by datagram
     backlog: int = 1_000  # datagrams the receive buffer holds
-    drop_caches: float = 0.0  # chance, before each datagram, that the listener is told to forget its soft state
+    drop_caches: float = 0.0  # chance, before each datagram, that the listener drops its soft state
 
 
 class Replica(Node):
-    """Feeds a listener made by `factory`; a restart makes another, so soft state is gone."""
+    """Feeds a listener made by `factory`; a restart makes another, without soft state."""
 
     def __init__(
         self, world: World, factory: ListenerFactory, name: str, index: int, address: Address, spec: ReplicaSpec
@@ -49,19 +49,19 @@ class Replica(Node):
         self._refuses = False
         self._free = 0  # when the CPU falls idle
         self._waiting = 0
-        self._faces: dict[Address, Address] = {}  # by which of its addresses a client knows it, if not by the main one
+        self._faces: dict[Address, Address] = {}  # the address that a client uses, if not the main one
         self._timer = Timer(world.clock, self._poll)
         self.restart()
 
     @property
     def now(self) -> int:
-        """This replica's own idea of the wall-clock time, microseconds."""
+        """This replica's wall-clock time, microseconds."""
         return self._world.wall + self._clock.now + self.skew
 
     def kill(self, *, unreachable: bool = False) -> None:
-        """Ends the process with all it knew and all it had not answered yet.
+        """End the process with its state and all unanswered datagrams.
 
-        Datagrams vanish from now on; with `unreachable` each is answered by ICMP port unreachable (RFC 1122, 3.2.2.1).
+        Datagrams are lost from now on; with `unreachable` ICMP port unreachable answers each (RFC 1122, 3.2.2.1).
         """
         self.alive = False
         self._refuses = unreachable
@@ -69,7 +69,7 @@ class Replica(Node):
         self._timer.set(None)
 
     def restart(self, factory: ListenerFactory | None = None) -> None:
-        """Starts a new process (after ending the one that runs), by another `factory` from now on if given."""
+        """Start a new process (after ending the running one), by another `factory` from now on if given."""
         if self.alive:
             self.kill()
         self._factory = factory or self._factory
@@ -86,16 +86,16 @@ class Replica(Node):
             self.listener.on_ready = birth.wake
 
     def stall(self, duration: int) -> None:
-        """Does nothing for `duration` microseconds (SIGSTOP, a long collection): datagrams wait in the buffer."""
+        """Stop for `duration` microseconds (SIGSTOP, a long garbage collection): datagrams wait in the buffer."""
         self._free = max(self._free, self._clock.now) + duration
 
     def drop_caches(self) -> None:
-        """Tells the listener to forget its soft state."""
+        """Let the listener drop its soft state."""
         if self.alive and self._forget is not None:
             self._forget()
 
     def receive(self, packet: Packet) -> None:
-        """Has the listener answer, at once or when its turn comes."""
+        """Let the listener answer, at once or after its queue."""
         if not self.alive:
             self._refuse(packet)
             return

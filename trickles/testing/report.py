@@ -1,4 +1,4 @@
-"""What came of a run, as one value to assert on and to print."""
+"""The result of a run, as one value to assert on and to print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trickles.testing.stats import HostStats, LinkStats
 class Report:
     """The outcome of one client's transfer, and the counts of everything it crossed.
 
-    `engine` and `listeners` are what the engines themselves count, if they do. Times are virtual microseconds.
+    `engine` and `listeners` are the engines' own statistics, if any. Times are virtual microseconds.
     """
 
     scenario: str
@@ -50,7 +50,7 @@ class Report:
 
 
 def transfer_report(scenario: str, client: ClientHost, replicas: Sequence[Replica]) -> Report:
-    """The report on one client of a simulation, as things stand."""
+    """Return the present report on one client of a simulation."""
     world = client.world
     stop = client.now if client.finished_at is None else client.finished_at
     statistics = getattr(client.engine, "statistics", None)

@@ -1,4 +1,4 @@
-"""Scenarios: functions of a simulation, run for many seeds; a failure names the one seed that brings it back."""
+"""Scenarios: functions of a simulation, run for many seeds; a failure names its seed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from trickles.testing.simulation import Simulation
 from trickles.testing.spec import TEN_MEGABIT, LinkSpec
 
 Scenario = Callable[[Simulation], Report]
-"""Builds hosts and links in an empty simulation, runs it, and reports; it may assert on the way."""
+"""Adds hosts and links to an empty simulation, runs it, and reports; it may assert."""
 
 
 class SeedFailure(AssertionError):
-    """A scenario failed; `scenario` and `seed` are all that is needed to see it again."""
+    """A failed scenario; `scenario` and `seed` reproduce it."""
 
     def __init__(self, scenario: str, seed: int, reason: str) -> None:
         super().__init__(f"{scenario} failed with seed {seed}: {reason}\nsee it again: replay({scenario}, {seed})")
@@ -27,7 +27,7 @@ class SeedFailure(AssertionError):
 
 
 def run_scenario(scenario: Scenario, seed: int, *, record: bool = False) -> Report:
-    """Runs a scenario once; SeedFailure if it raises anything or its transfer does not complete."""
+    """Run a scenario once; SeedFailure if it raises anything or its transfer does not complete."""
     name = getattr(scenario, "__name__", repr(scenario))
     try:
         report = scenario(Simulation(seed, scenario=name, record=record))
@@ -39,12 +39,12 @@ def run_scenario(scenario: Scenario, seed: int, *, record: bool = False) -> Repo
 
 
 def for_seeds(scenario: Scenario, seeds: Iterable[int]) -> list[Report]:
-    """Runs a scenario for each seed; SeedFailure at the first that fails."""
+    """Run a scenario for each seed; SeedFailure at the first failure."""
     return [run_scenario(scenario, seed) for seed in seeds]
 
 
 def replay(scenario: Scenario, seed: int, show: Callable[[str], object] = print) -> Report:
-    """Runs a scenario again, as it was, and shows every packet of it; raises what the scenario raises, after that."""
+    """Run a scenario again and show every packet; then raise what the scenario raised."""
     name = getattr(scenario, "__name__", repr(scenario))
     simulation = Simulation(seed, scenario=name, record=True)
     try:
@@ -57,7 +57,7 @@ def replay(scenario: Scenario, seed: int, show: Callable[[str], object] = print)
 
 
 def assert_replayable(scenario: Scenario, seed: int) -> Report:
-    """Runs a scenario twice with one seed; SeedFailure unless both runs are the same, packet by packet."""
+    """Run a scenario twice with one seed; SeedFailure unless both runs are equal, packet by packet."""
     first, second = run_scenario(scenario, seed), run_scenario(scenario, seed)
     if first.digest != second.digest:
         raise SeedFailure(first.scenario, seed, f"two runs differ: digests {first.digest} and {second.digest}")
@@ -68,7 +68,7 @@ ClientFactory = Callable[[Callable[[int], bytes], Sequence[Address]], ClientLike
 """Makes a client's engine from its entropy and the replicas' addresses."""
 
 Arrange = Callable[[Simulation, ClientHost], object]
-"""Prepares what is to befall the hosts, before anything moves."""
+"""Prepares failures of hosts, before the simulation starts."""
 
 
 def run_transfer(
@@ -83,9 +83,9 @@ def run_transfer(
     arrange: Arrange | None = None,
     max_time: int = 3_600 * SECOND,
 ) -> Report:
-    """Runs one application over one client, with links `up` to and `down` from the replicas; reports how it went.
+    """Run one application over one client, with links `up` to and `down` from the replicas, and report.
 
-    `arrange` may kill, move, stall and add as it likes: it sees the simulation built, at time 0.
+    `arrange` may kill, move, stall and add hosts: it gets the complete simulation at time 0.
     """
     specs = [ReplicaSpec()] * replicas if isinstance(replicas, int) else replicas
     addresses = [simulation.add_replica(listener, spec).address for spec in specs]

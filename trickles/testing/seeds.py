@@ -1,4 +1,4 @@
-"""One seed, many independent streams of randomness."""
+"""Independent random streams from one seed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from random import Random
 
 
 class Seeds:
-    """Hands every component its own generator, so that adding one component never shifts another's numbers.
+    """Random streams of components, so that adding one never changes another's numbers.
 
-    A stream depends on the seed and on the component's name alone; `random.Random` seeds itself from text through
-    SHA-512, which is the same in every process.
+    A stream depends only on the seed and the component's name; `random.Random` hashes text by SHA-512, the same in
+    every process.
     """
 
     __slots__ = ("seed",)
@@ -19,9 +19,9 @@ class Seeds:
         self.seed = seed
 
     def random(self, name: str) -> Random:
-        """A fresh generator for the component called `name`; the same name always starts the same stream."""
+        """Return a new generator for the component called `name`, from the start of its stream."""
         return Random(f"{self.seed}/{name}")
 
     def entropy(self, name: str) -> Callable[[int], bytes]:
-        """A source of `n` reproducible bytes, in the shape the engines take their entropy in."""
+        """Return a source of reproducible bytes, as the engines take their entropy."""
         return self.random(name).randbytes

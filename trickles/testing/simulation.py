@@ -24,9 +24,9 @@ FIRST_CLIENT_PORT = 40_000
 
 
 class Simulation:
-    """Build links and hosts, then `run`; everything that happens follows from `seed` alone.
+    """Add links and hosts, then `run`; everything follows from `seed` alone.
 
-    `record` keeps a line per packet for the report; `payloads` takes packet contents into the digest too. `wall` is the
+    `record` keeps a line for each packet; `payloads` includes the content of packets in the digest. `wall` is the
     wall-clock time at the start, microseconds since 1970.
     """
 
@@ -49,29 +49,28 @@ class Simulation:
 
     @property
     def now(self) -> int:
-        """Virtual time, microseconds from 0."""
         return self.world.clock.now
 
     @property
     def clock(self) -> Clock:
-        """For `after` and `every`: what the scenario itself does to its hosts."""
+        """The clock, for events of the scenario itself."""
         return self.world.clock
 
     @property
     def digest(self) -> str:
-        """Stands for all that links did so far; equal runs have equal digests."""
+        """Digest of all events on links so far; equal runs have equal digests."""
         return self.world.journal.digest
 
     def random(self, name: str) -> Random:
-        """A generator for the scenario's own choices, independent of every other stream."""
+        """Return a generator for the scenario's own choices, independent of other streams."""
         return self.world.seeds.random(f"scenario/{name}")
 
     def entropy(self, name: str) -> Callable[[int], bytes]:
-        """Reproducible entropy for a client's engine."""
+        """Return reproducible entropy for a client's engine."""
         return self.world.seeds.entropy(f"entropy/{name}")
 
     def add_link(self, name: str, spec: LinkSpec) -> Link:
-        """A new one-way link; give it to the hosts it lies before or behind."""
+        """Add a one-way link, for the hosts that it connects to the core."""
         world = self.world
         link = Link(world.clock, world.journal, world.seeds, name, len(world.links), spec)
         world.links.append(link)
@@ -80,7 +79,7 @@ class Simulation:
     def add_replica(
         self, factory: ListenerFactory, spec: ReplicaSpec | None = None, *, address: Address | None = None
     ) -> Replica:
-        """A host with a server process made by `factory`, running from now on, at 192.0.2.x if not said."""
+        """Add a host with a server process made by `factory`, at 192.0.2.x by default."""
         index = len(self.replicas)
         address = address or (f"192.0.2.{index + 1}", PORT)
         replica = Replica(self.world, factory, f"replica {index}", index, address, spec or ReplicaSpec())
@@ -91,7 +90,7 @@ class Simulation:
     def add_anycast(
         self, address: Address, replicas: Sequence[Replica] | None = None, spray: Spray = "random"
     ) -> Anycast:
-        """One more address for several replicas (default: all so far); the network picks one for each packet."""
+        """Add an address of several replicas (default: all so far); the network picks one for each packet."""
         anycast = Anycast(replicas or self.replicas, spray, self.world.seeds.random(f"anycast/{address}"))
         self.world.network.attach(address, anycast)
         return anycast
@@ -107,7 +106,7 @@ class Simulation:
         address: Address | None = None,
         batching: int | None = None,
     ) -> ClientHost:
-        """A host with one client engine, that starts at `start` microseconds; its links lead to the core and back.
+        """Add a host with one client engine that starts at `start` microseconds; its links lead to and from the core.
 
         It flushes after each datagram, or with `batching` that many microseconds after the first of a batch.
         """
@@ -127,7 +126,7 @@ class Simulation:
         mss_bytes: int = 1_448,
         segments: int | None = None,
     ) -> TcpFlow:
-        """A TCP flow that starts to send at `start`: greedily, or that many segments of `mss_bytes`."""
+        """Add a TCP flow that starts to send at `start`: without end, or that many segments of `mss_bytes`."""
         name = f"tcp {len(self.flows)}"
         ends = (f"198.51.100.{len(self.flows)}", 80), (f"203.0.113.{len(self.flows)}", 50_000)
         flow = TcpFlow(self.world, name, ends, data_links, ack_links, mss_bytes=mss_bytes, segments=segments)
@@ -136,19 +135,19 @@ class Simulation:
         return flow
 
     def run(self, *, until: Callable[[], bool] | None = None, max_time: int = 3_600 * SECOND) -> bool:
-        """Runs until `until()` holds, or to `max_time` on the clock; whether it held. May be called again to go on.
+        """Run until `until()` holds, or to `max_time`; return whether it held. More calls continue.
 
-        Without `until`: runs until all clients are done, or to `max_time` if there are none.
+        Without `until` it runs until all clients are done, or to `max_time` if there are none.
         """
         return self.clock.run(max_time, until or self._all_done)
 
     def run_transfer(self, client: ClientHost, *, max_time: int = 3_600 * SECOND) -> Report:
-        """Runs until that client's application is done, and reports on it."""
+        """Run until that client's application is done, and report on it."""
         self.clock.run(max_time, lambda: client.finished_at is not None or client.failure is not None)
         return self.report(client)
 
     def report(self, client: ClientHost) -> Report:
-        """The report on one client, as things stand."""
+        """Return the present report on one client."""
         return transfer_report(self.scenario, client, self.replicas)
 
     def _all_done(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a link is like, as one value that can be printed, compared and varied with `dataclasses.replace`."""
+"""Properties of a link as one value, to print, compare and vary with `dataclasses.replace`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _PROBABILITIES = ("reorder", "duplicate", "corrupt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSpec:
-    """One direction of a wire and the queue before it; the defaults are a perfect wire without delay.
+    """One direction of a wire and its queue; the defaults are a perfect wire without delay.
 
-    Times are microseconds. `rate` is in bits per second and counts IP and UDP headers. The queue counts packets that
-    wait, not the one on the wire; `queue_bytes` counts what is left of that one too. Losses strike on the wire: a lost
+    Times are microseconds. `rate` is in bits per second and includes IP and UDP headers. The queue counts waiting
+    packets, not the one on the wire; `queue_bytes` includes the rest of that one. Losses happen on the wire: a lost
     packet has used its time. Packets are numbered from 1 for `drop`.
     """
 
-    rate: int | None = None  # None: unlimited, nothing ever waits
+    rate: int | None = None  # None: unlimited
     delay: int = 0
     jitter: int = 0  # up to this much more delay; order is kept
     queue_packets: int | None = None  # None: no limit
     queue_bytes: int | None = None
-    mtu: int | None = None  # largest IP packet in bytes; larger ones vanish without a word
+    mtu: int | None = None  # largest IP packet in bytes; larger ones are dropped silently
     loss: Loss = 0.0
     drop: frozenset[int] = frozenset()
     blackholes: tuple[Blackhole, ...] = ()
-    reorder: float = 0.0  # chance to be held back by `reorder_delay` while later packets pass
+    reorder: float = 0.0  # chance to be delayed by `reorder_delay` while later packets pass
     reorder_delay: int = 10_000
     duplicate: float = 0.0
     corrupt: float = 0.0  # chance that 1 to 3 random bits of the payload flip
@@ -41,7 +41,7 @@ class LinkSpec:
 
     @property
     def impaired(self) -> bool:
-        """Whether anything but rate, delay, queue and MTU happens to packets."""
+        """True when there are impairments besides rate, delay, queue and MTU."""
         chances = (self.loss, self.reorder, self.duplicate, self.corrupt, self.jitter)
         return bool(self.drop or self.blackholes) or any(chance != 0 for chance in chances)
 

@@ -1,14 +1,14 @@
-"""What is counted on links and hosts."""
+"""Statistics of links and hosts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
 class Fate(Enum):
-    """Why a packet did not arrive; the numbers enter the digest."""
+    """Reasons of lost packets; the numbers enter the digest."""
 
     QUEUE = 1
     MTU = 2
@@ -34,14 +34,13 @@ class LinkStats:
     dropped: Counter[Fate] = field(default_factory=Counter)
 
     def snapshot(self) -> LinkStats:
-        """A copy that stays as it is."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return LinkStats(**{**values, "dropped": Counter(self.dropped)})
+        """Return a copy."""
+        return replace(self, dropped=Counter(self.dropped))
 
 
 @dataclass(slots=True)
 class HostStats:
-    """Counts of one host: UDP payloads in and out, and what reached it in vain."""
+    """Counts of one host: UDP payloads in and out, and packets in vain."""
 
     received: int = 0
     received_bytes: int = 0
@@ -53,5 +52,5 @@ class HostStats:
     unreachable: int = 0  # ICMP port-unreachable messages sent (replicas) or seen (clients)
 
     def snapshot(self) -> HostStats:
-        """A copy that stays as it is."""
-        return HostStats(**{each.name: getattr(self, each.name) for each in fields(self)})
+        """Return a copy."""
+        return replace(self)

@@ -1,4 +1,4 @@
-"""A greedy TCP flow to share a bottleneck with: the yardstick for fairness."""
+"""A greedy TCP flow that shares a bottleneck: the yardstick for fairness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trickles.testing.world import World
 
 
 class TcpFlow:
-    """A sender and a receiver, established already; data cross `data_links`, acknowledgements `ack_links`."""
+    """A sender and a receiver, established already; data takes `data_links`, acknowledgements `ack_links`."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class TcpFlow:
 
     @property
     def curve(self) -> DeliveryCurve:
-        """Bytes handed to the receiving application in order, over time."""
+        """Bytes delivered to the receiving application in order, over time."""
         return self.receiver.curve
 
     def start(self) -> None:
-        """Begins to send: for ever, or the number of segments asked for."""
+        """Begin to send: without end, or the given number of segments."""
         self.sender.start()

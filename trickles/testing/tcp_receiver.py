@@ -24,9 +24,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """All below `upto` and the runs [start, stop) beyond it have arrived; `echo` is the timestamp answered to.
+    """An acknowledgement of all below `upto` and of runs [start, stop) above; `echo` is the echoed timestamp.
 
-    The runs are complete, where real SACK (RFC 2018) has room for three.
+    The runs are complete, while SACK (RFC 2018) has room for three.
     """
 
     upto: int
@@ -87,7 +87,7 @@ class TcpReceiver(Node):
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The numbers as ascending runs [start, stop)."""
+    """Yield the numbers as ascending runs [start, stop)."""
     start = stop = -1
     for number in sorted(numbers):
         if number != stop:

@@ -1,4 +1,4 @@
-"""The sending end of a simulated TCP flow: Reno's window, loss found by SACK, retransmission timer."""
+"""The sending end of a simulated TCP flow: Reno's window, loss detection by SACK, retransmission timer."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class RenoWindow:
     def __init__(self) -> None:
         self.size = INITIAL_WINDOW
         self.threshold = 1 << 30
-        self.recovery = 0  # losses below this number have been paid for
+        self.recovery = 0  # losses below this number are covered by a reduction
         self.halvings = 0
         self.timeouts = 0
         self._recovering = False
         self._credit = 0  # segments acknowledged towards the next increase
 
     def advance(self, unacknowledged: int) -> None:
-        """Ends the recovery once all it covers has been acknowledged."""
+        """End the recovery once all it covers has been acknowledged."""
         if unacknowledged >= self.recovery:
             self._recovering = False
 
     def grow(self, delivered: int) -> None:
-        """Takes `delivered` more acknowledged segments into account."""
+        """Grow the window by `delivered` more acknowledged segments."""
         if self._recovering:
             return
         slow = max(min(delivered, self.threshold - self.size), 0)
@@ -48,7 +48,7 @@ class RenoWindow:
             self.size += 1
 
     def shrink(self, next_number: int) -> None:
-        """Halves the window for a loss; more losses below `next_number` cost nothing (RFC 6675, 5)."""
+        """Halve the window for a loss; more losses below `next_number` cost nothing (RFC 6675, 5)."""
         self.size = self.threshold = max(self.size // 2, LEAST_THRESHOLD)
         self.recovery = next_number
         self.halvings += 1
@@ -56,7 +56,7 @@ class RenoWindow:
         self._credit = 0
 
     def collapse(self, in_flight: int, next_number: int, *, again: bool) -> None:
-        """Starts over with one segment after a timeout; a repeated one keeps the threshold (RFC 5681, 3.1)."""
+        """Start over with one segment after a timeout; a repeated one keeps the threshold (RFC 5681, 3.1)."""
         if not again:
             self.threshold = max(in_flight // 2, LEAST_THRESHOLD)
         self.size = 1
@@ -67,7 +67,7 @@ class RenoWindow:
 
 
 class RetransmissionTimeout:
-    """RFC 6298 in integer microseconds, every segment timed by its timestamp (RFC 7323)."""
+    """The retransmission timeout (RFC 6298) in integer microseconds, with timestamps (RFC 7323)."""
 
     __slots__ = ("backoff", "smoothed", "variation")
 
@@ -78,12 +78,11 @@ class RetransmissionTimeout:
 
     @property
     def value(self) -> int:
-        """How long to wait for an acknowledgement."""
         base = SECOND if self.smoothed is None else self.smoothed + max(4 * self.variation, LEAST_TIMEOUT)
         return min(base << self.backoff, MOST_TIMEOUT)
 
     def sample(self, rtt: int) -> None:
-        """Takes a measured round trip in; an acknowledgement of anything ends the backoff."""
+        """Take a sample; an acknowledgement of anything ends the backoff."""
         self.backoff = 0
         if self.smoothed is None:
             self.smoothed, self.variation = rtt, rtt // 2
@@ -99,10 +98,10 @@ REORDERING = 3  # a segment is lost when one sent this many transmissions later 
 
 
 class TcpSender(Node):
-    """Sends as much as the window lets it; sends lost segments again first.
+    """Sends as much as the window allows, lost segments first.
 
-    Transmissions are numbered, and loss is told from their order, so a retransmission lost again is found like any
-    other (RACK, RFC 8985, has the same effect).
+    Transmissions are numbered and losses are detected from their order, so a lost retransmission is found like any
+    other (as by RACK, RFC 8985).
     """
 
     def __init__(
@@ -136,7 +135,6 @@ class TcpSender(Node):
         world.network.attach(address, self)
 
     def start(self) -> None:
-        """Sends the initial window."""
         self._send()
 
     def receive(self, packet: Packet) -> None:
@@ -157,7 +155,7 @@ class TcpSender(Node):
         self._note_end()
 
     def _settle(self, ack: Ack) -> int:
-        """Takes note of all an acknowledgement says; returns how many segments it newly reports."""
+        """Note an acknowledgement; return how many segments it newly reports."""
         delivered = sum(self._deliver(number) for number in range(self._unacknowledged, ack.upto))
         self._sacked.difference_update(range(self._unacknowledged, ack.upto))
         self._unacknowledged = max(self._unacknowledged, ack.upto)
@@ -177,15 +175,15 @@ class TcpSender(Node):
         return True
 
     def _find_losses(self) -> bool:
-        """Moves lost segments out of the flight; True if the window has not yet paid for one of them."""
-        unpaid = False
+        """Move lost segments out of the flight; return True if the window has not yet been reduced for one."""
+        uncovered = False
         while self._flight:
             transmission, number = next(iter(self._flight.items()))
             if transmission + REORDERING > self._latest:
                 break
             self._lose(transmission, number)
-            unpaid = unpaid or number >= self.window.recovery
-        return unpaid
+            uncovered = uncovered or number >= self.window.recovery
+        return uncovered
 
     def _lose(self, transmission: int, number: int) -> None:
         del self._flight[transmission], self._transmission[number]
@@ -219,7 +217,7 @@ class TcpSender(Node):
         self._world.network.launch(self, Packet(b"", self._wire_bytes, self._address, self._peer, note))
 
     def _time_out(self) -> None:
-        """Takes all in flight for lost and starts over with one segment (RFC 6298, 5.4 to 5.6; RFC 5681, 3.1)."""
+        """Treat all in flight as lost and start over with one segment (RFC 6298, 5.4 to 5.6; RFC 5681, 3.1)."""
         self.window.collapse(len(self._flight), self._next, again=self.timeout.backoff > 0)
         self.timeout.back_off()
         for transmission, number in list(self._flight.items()):

@@ -1,4 +1,4 @@
-"""What every host of a simulation shares."""
+"""The shared parts of a simulation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WALL = 1_700_000_000_000_000  # wall-clock microseconds at the start of every ru
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One run's clock, network, randomness and journal, and all its links.
+    """The clock, network, random streams, journal and links of one run.
 
     `wall` is the wall-clock time at virtual time 0, microseconds.
     """

@@ -1,4 +1,4 @@
-"""Looking at datagrams and forging them, never in the data path: Scapy layers, a reader of captures, a client by hand.
+"""Tools to inspect and forge datagrams: Scapy layers, a reader of captures, a client moved by hand.
 
 Scapy comes with the extra `tools`: `pip install 'trickles[tools]'`.
 """

@@ -1,4 +1,4 @@
-"""What a capture says of each connection: numbers, window, holes, replicas, bytes."""
+"""Accounts of the connections in a capture: numbers, window, holes, replicas, bytes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from trickles.drivers.addresses import shown
 from trickles.ranges import Range, RangeSet
 from trickles.tools.earning import earning
-from trickles.tools.lines import place, ranges
+from trickles.tools.lines import ranges
 from trickles.tools.sightings import SeenPiece, SeenRefusal, SeenRequest, SeenResponse, Sighting
 from trickles.trickle import Episode
 from trickles.wire.kinds import Address, Kind, RequestFlag, ResponseFlag, Suite
@@ -19,7 +20,7 @@ _COUNTED_FLAGS = {RequestFlag.RESTART: "restarts", RequestFlag.PROBE: "probes", 
 
 @dataclass(slots=True)
 class Account:
-    """One connection as the capture shows it; sizes are UDP payload bytes."""
+    """A connection as the capture shows it; sizes are UDP payload bytes."""
 
     name: str
     client: Address
@@ -37,14 +38,14 @@ class Account:
     data_bytes: int = 0
     twice: int = 0
     uploaded: RangeSet = field(default_factory=RangeSet)
-    shorts: set[int] = field(default_factory=set)  # numbers after which a grant was left over
+    shorts: set[int] = field(default_factory=set)  # numbers at which a grant ended early
     bases: set[int] = field(default_factory=set)  # where episodes begin
     episode: Episode | None = None
-    window: int | None = None  # as the last opened request says
+    window: int | None = None  # of the last opened request
     end: int | None = None
 
     def add(self, sighting: Sighting) -> None:
-        """Take one sighting of this connection in."""
+        """Add one sighting of this connection."""
         self.ended_us = sighting.time_us
         self.suite, self.client = sighting.suite, sighting.client
         if sighting.kind is not None:
@@ -78,7 +79,7 @@ class Account:
 
     def _response(self, response: SeenResponse) -> None:
         number, stop = response.number, response.offset + response.data_bytes
-        if not response.flags & ResponseFlag.REPEATED:  # which bears the number of what was lost, and proves nothing
+        if not response.flags & ResponseFlag.REPEATED:  # a repeated packet proves nothing
             self.twice += self.numbers.contains(number, number + 1)
             self.numbers.add(number, number + 1)
         self.data.add(response.offset, stop)
@@ -95,10 +96,10 @@ class Account:
         if self.episode is None or episode.base >= self.episode.base:
             self.episode = episode
 
-    # telling
+    # the report
 
     def gaps(self) -> tuple[list[Range], int]:
-        """Holes among the numbers, and how many numbers are missing for a better reason: void, or passed over."""
+        """Return the holes among the numbers, and how many missing numbers are void or were skipped."""
         holes: list[Range] = []
         void = 0
         parts = list(self.numbers)
@@ -109,18 +110,18 @@ class Account:
                 holes.append((start, stop))
         return holes, void
 
-    def reckoned_window(self) -> int | None:
-        """The window at the end of the capture: as opened requests say, or reckoned from frames and numbers seen."""
+    def last_window(self) -> int | None:
+        """Return the window at the end of the capture: of an opened request, or computed from frames and numbers."""
         if self.window is not None or self.episode is None:
             return self.window
         reached = next((stop for start, stop in self.numbers if start <= self.episode.base < stop), self.episode.base)
         return self.episode.window(reached)
 
     def summary(self) -> Iterator[str]:
-        """A few lines for people."""
+        """Yield a few lines for people."""
         took = (self.ended_us - self.began_us) / 1e6
         suite = self.suite.name.lower()
-        yield f"connection {self.name} of {place(self.client)}, suite {suite}, {took:.6f} s"
+        yield f"connection {self.name} of {shown(self.client)}, suite {suite}, {took:.6f} s"
         kinds = " ".join(f"{kind.name} {count}" for kind, count in sorted(self.datagrams.items()))
         yield f"  datagrams  {kinds}; {self.up_bytes} B up, {self.down_bytes} B down"
         yield from self._numbers()
@@ -131,11 +132,11 @@ class Account:
         if self.uploaded:
             yield f"  spooled    {ranges(list(self.uploaded))}"
         for title, counts in (("requests", self.flags), ("refusals", self.refusals)):
-            told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
-            if told:
-                yield f"  {title}   {told}"
+            listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
+            if listed:
+                yield f"  {title}   {listed}"
         if self.replicas:
-            yield "  replicas   " + ", ".join(f"{place(each)} {count}" for each, count in sorted(self.replicas.items()))
+            yield "  replicas   " + ", ".join(f"{shown(each)} {count}" for each, count in sorted(self.replicas.items()))
 
     def _numbers(self) -> Iterator[str]:
         parts = list(self.numbers)
@@ -143,23 +144,23 @@ class Account:
             return
         holes, void = self.gaps()
         seen = sum(stop - start for start, stop in parts)
-        told = f"{len(holes)} holes {ranges(holes)}" if holes else "no holes"
-        yield f"  numbers    [{parts[0][0]},{parts[-1][1]}): {seen} seen, {told}, {void} void, {self.twice} twice"
+        holed = f"{len(holes)} holes {ranges(holes)}" if holes else "no holes"
+        yield f"  numbers    [{parts[0][0]},{parts[-1][1]}): {seen} seen, {holed}, {void} void, {self.twice} twice"
         if self.episode is not None:
-            episode, window = self.episode, self.reckoned_window()
+            episode, window = self.episode, self.last_window()
             law = f"base {episode.base} start {episode.start} ssthresh {episode.ssthresh}"
             yield f"  window     {window} packets; episode {law}; {len(self.bases)} episodes seen"
 
 
 class Accounts:
-    """The accounts of all connections in a capture, and what belongs to none."""
+    """The accounts of all connections in a capture, and datagrams without a connection."""
 
     def __init__(self) -> None:
         self.accounts: dict[bytes | Address, Account] = {}
         self.nameless: Counter[str] = Counter()
 
     def add(self, sighting: Sighting) -> None:
-        """Book one sighting: under its connection, or under its client while only replies were seen."""
+        """Add one sighting to its connection, or to its client while only replies were seen."""
         if sighting.connection is None and not isinstance(sighting.what, SeenResponse | SeenRefusal):
             self.nameless[sighting.kind.name if sighting.kind is not None else "unknown"] += 1
             return
@@ -171,7 +172,6 @@ class Accounts:
         account.add(sighting)
 
     def summary(self) -> Iterator[str]:
-        """What to print at the end."""
         for account in self.accounts.values():
             yield from account.summary()
         if self.nameless:

@@ -1,4 +1,4 @@
-"""Where datagrams come from: a capture file (pcap or pcapng, `-` for standard input) or a network interface."""
+"""Sources of datagrams: a capture file (pcap or pcapng, `-` for standard input) or a network interface."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trickles.tools.frames import CapturedPacket, udp_in_frame, udp_in_ip
 from trickles.tools.segments import segments
 from trickles.wire.kinds import Address
 
-_LARGEST_FRAME = 1 << 18  # more than offloaded bursts reach; Scapy's own default cuts those
+_LARGEST_FRAME = 1 << 18  # larger than any offloaded burst; Scapy's default cuts those
 _EVERY_PROTOCOL = 3  # ETH_P_ALL
 _SPOILED = (Scapy_Exception, struct.error, EOFError, OSError, ValueError, LookupError, TypeError, OverflowError)
 
@@ -31,7 +31,7 @@ class CaptureError(TricklesError):
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """One datagram, cut out of its burst; `size_bytes` exceeds the payload when the capture kept only its beginning."""
+    """One datagram, cut out of its burst; `size_bytes` exceeds the payload if the capture kept only its beginning."""
 
     time_us: int
     source: Address
@@ -41,7 +41,7 @@ class Captured:
 
 
 def read_capture(path: str) -> Iterator[Captured]:
-    """Every UDP datagram in a capture file, in order; CaptureError when it is none. A cut end just ends."""
+    """Yield every UDP datagram in a capture file, in order, up to a cut end; CaptureError for other files."""
     with ExitStack() as stack:
         try:
             file: IO[bytes] = sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
@@ -58,7 +58,7 @@ def read_capture(path: str) -> Iterator[Captured]:
 
 
 def sniff(interface: str) -> Iterator[Captured]:
-    """Every UDP datagram on an interface, `any` for all, until interrupted; CaptureError when it may not be opened."""
+    """Yield every UDP datagram on an interface, `any` for all, until interrupted; CaptureError without access."""
     if not hasattr(socket, "AF_PACKET"):
         raise CaptureError("live capture needs Linux: use `tcpdump -w - udp | trickles dump -r -`")
     try:
@@ -74,13 +74,13 @@ def sniff(interface: str) -> Iterator[Captured]:
         while True:
             packet, sender = tap.recvfrom(_LARGEST_FRAME)
             name, outgoing = sender[0], sender[2] == socket.PACKET_OUTGOING
-            found = udp_in_ip(packet) if not (outgoing and name == "lo") else None  # lo shows everything twice
+            found = udp_in_ip(packet) if not (outgoing and name == "lo") else None  # lo shows all packets twice
             if found is not None:
                 yield from _cut(time.time_ns() // 1000, found)
 
 
 def _frames(reader: Any) -> Iterator[tuple[int, int, bytes]]:
-    """Time, link type and bytes of each frame, up to the first that makes no sense."""
+    """Yield time, link type and bytes of each frame, up to the first malformed one."""
     while True:
         try:
             frame, about = reader._read_packet(size=_LARGEST_FRAME)

@@ -1,4 +1,4 @@
-"""A capture as text: one line for each datagram, then what each connection did."""
+"""A capture as text: one line for each datagram, then a summary of each connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trickles.tools.opener import Opener
 
 
 class Dump:
-    """Lines as datagrams come, and a summary of those so far whenever it is asked for."""
+    """Lines of datagrams, and a summary of those so far."""
 
     def __init__(self, opener: Opener | None = None, port: int | None = None) -> None:
         self._observer = DatagramObserver(opener)
@@ -21,7 +21,7 @@ class Dump:
         self._accounts = Accounts()
 
     def line(self, captured: Captured) -> str | None:
-        """The line for one datagram; None when it is none of ours."""
+        """Return the line for one datagram; None for other protocols."""
         if not self._concerns(captured):
             return None
         sighting = self._observer.see(captured)
@@ -33,7 +33,7 @@ class Dump:
         return line(sighting, self._began_us)
 
     def summary(self) -> Iterator[str]:
-        """A few lines for each connection."""
+        """Yield a few lines for each connection."""
         yield from self._accounts.summary()
 
     def _concerns(self, captured: Captured) -> bool:
@@ -41,7 +41,7 @@ class Dump:
 
 
 def dump(captured: Iterable[Captured], opener: Opener | None = None, *, port: int | None = None) -> Iterator[str]:
-    """All lines of a capture, then a blank one and the summary; with `port`, only datagrams from and to it."""
+    """Yield all lines of a capture, a blank one and the summary; with `port`, only datagrams from and to it."""
     view = Dump(opener, port)
     for each in captured:
         text = view.line(each)

@@ -1,4 +1,4 @@
-"""What a request earns, reckoned from an opened continuation as a listener would: for people to read."""
+"""The grant of a request, computed from an opened continuation as by a listener, for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trickles.wire.request import RequestBody
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """Packet numbers [start, stop) and the window behind them; a listener may grant less, never more."""
+    """Packet numbers [start, stop) and the window after them; a listener may grant less, never more."""
 
     start: int
     stop: int
@@ -18,7 +18,7 @@ class Earning:
 
 
 def earning(body: RequestBody, episode: Episode) -> Earning | None:
-    """The arithmetic of a request that is no restart; None when it speaks for numbers out of its episode."""
+    """Compute the grant of a request that is no restart; None for numbers outside its episode."""
     if body.lo < episode.base or any(start < episode.base for start, _, _ in body.runs):
         return None
     followed = course(episode, [(start, stop) for start, stop, _ in body.runs])

@@ -1,4 +1,4 @@
-"""From a captured frame to the UDP datagram in it: link layers, IPv4 and IPv6, as far as Trickles travels on them."""
+"""UDP datagrams in captured frames: link layers, IPv4 and IPv6."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRAGMENT = 0x1FFF  # offset bits of the IPv4 fragment field
 
 @dataclass(frozen=True, slots=True)
 class CapturedPacket:
-    """A UDP payload as captured; `size_bytes` is what it was on the wire, more than is here if the capture cut it."""
+    """A captured UDP payload; `size_bytes` is its size on the wire, more than the payload if it was cut."""
 
     source: Address
     destination: Address
@@ -30,13 +30,13 @@ class CapturedPacket:
 
 
 def udp_in_frame(link: int, frame: bytes) -> CapturedPacket | None:
-    """The UDP datagram in a frame of that link type; None when there is none, or none that starts here."""
+    """Return the UDP datagram in a frame of that link type; None when none begins there."""
     at = _ip_offset(link, frame)
     return udp_in_ip(frame[at:]) if at is not None else None
 
 
 def udp_in_ip(packet: bytes) -> CapturedPacket | None:
-    """The UDP datagram in an IP packet; None when there is none, or only a later fragment."""
+    """Return the UDP datagram in an IP packet; None for other protocols and later fragments."""
     version = packet[0] >> 4 if packet else 0
     try:
         if version == 4:
@@ -72,7 +72,7 @@ def _in_ipv6(packet: bytes) -> CapturedPacket | None:
 def _datagram(packet: bytes, at: int, source: bytes, destination: bytes) -> CapturedPacket:
     sender, receiver, length = _PORTS.unpack_from(packet, at)
     start = at + 8
-    size = max(length - 8, 0) if length else len(packet) - start  # 0: longer than 16 bits can say
+    size = max(length - 8, 0) if length else len(packet) - start  # 0: longer than 16 bits can hold
     return CapturedPacket(
         (_text(source), sender),
         (_text(destination), receiver),

@@ -1,6 +1,6 @@
-"""The datagrams as Scapy packets, one layer for each kind: to look at, to take apart, to forge.
+"""Datagrams as Scapy packets, one layer for each kind, to dissect and to forge.
 
-Building a dissected packet gives the same bytes back. What is sealed stays opaque here; see `opened`.
+Building a dissected packet gives the same bytes. Sealed parts are opaque here; see `opened`.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ LAW_NAMES = {identifier: law.name for identifier, law in LAWS.items()}
 
 
 class Layer(Packet):  # type: ignore[misc]
-    """What all layers here share: what follows a layer inside another belongs to that other one."""
+    """Base of the layers: bytes after a layer inside another belong to the outer one."""
 
     def extract_padding(self, rest: bytes) -> tuple[bytes, bytes]:
-        """Nothing lies inside these layers but their fields."""
+        """Return no payload, since these layers contain only fields."""
         return b"", rest
 
 
 def kind_field(kind: Kind) -> Any:
-    """The first byte, version and kind."""
+    """Return the field of the first byte, version and kind."""
     return ByteEnumField("kind", int(kind), KINDS)
 
 
@@ -112,14 +112,14 @@ class TricklesHello(Layer):
 
 
 class TricklesAsk(Layer):
-    """Asks for the certificate of the epoch in force."""
+    """A request for the certificate of the epoch in force."""
 
     name = "Trickles ask"
     fields_desc = (kind_field(Kind.ASK), XStrField("padding", bytes(199)))
 
 
 class TricklesCertificate(Layer):
-    """The fleet's identity vouches for an epoch's hello key."""
+    """A certificate: the fleet's identity signs an epoch's hello key."""
 
     name = "Trickles certificate"
     fields_desc = (
@@ -135,7 +135,7 @@ class TricklesCertificate(Layer):
 
 
 class TricklesCookie(Layer):
-    """Shows that the client is where it says, before any public-key work."""
+    """A cookie, with which a client proves its address before any public-key work."""
 
     name = "Trickles cookie"
     fields_desc = (
@@ -160,14 +160,14 @@ class TricklesRequest(Layer):
 
 
 class TricklesPing(TricklesRequest):
-    """A request's shape, as large as the datagrams that are tried."""
+    """A ping: a request as large as the datagrams to probe for."""
 
     name = "Trickles ping"
     fields_desc = (kind_field(Kind.PING), *TricklesRequest.fields_desc[1:])
 
 
 class TricklesPiece(TricklesRequest):
-    """Input for the spool in a request's shape."""
+    """A piece of input for the spool, in the form of a request."""
 
     name = "Trickles piece"
     fields_desc = (kind_field(Kind.PIECE), *TricklesRequest.fields_desc[1:])
@@ -185,8 +185,7 @@ def _reply_fields(kind: Kind, second: Any, number: str, proof: str) -> tuple[Any
     )
 
 
-_RESPONSE_MARKS = ["TRANSPORT", "USER", "SHORT", "END", "REPEATED", "SMALL"]
-_RESPONSE_FLAGS = FlagsField("flags", 0, 8, _RESPONSE_MARKS)
+_RESPONSE_FLAGS = FlagsField("flags", 0, 8, ["TRANSPORT", "USER", "SHORT", "END", "REPEATED", "SMALL"])
 
 
 class TricklesResponse(Layer):
@@ -194,12 +193,7 @@ class TricklesResponse(Layer):
 
     name = "Trickles response"
     fields_desc = (
-        *_reply_fields(
-            Kind.RESPONSE,
-            FlagsField("flags", 0, 8, _RESPONSE_MARKS),
-            "number",
-            "proof",
-        ),
+        *_reply_fields(Kind.RESPONSE, _RESPONSE_FLAGS, "number", "proof"),
         ConditionalField(
             PacketField("transport", TricklesTransportFrame(), TricklesTransportFrame),
             lambda packet: bool(int(packet.flags) & ResponseFlag.TRANSPORT),
@@ -213,14 +207,14 @@ class TricklesResponse(Layer):
 
 
 def _brings_transport(packet: Any) -> bool:
-    """Only its length says whether a refusal brings a continuation."""
+    """Return True when a refusal brings a continuation, which only its length shows."""
     if packet.original:
         return len(packet.original) > HEADER_BYTES + TAG_BYTES
     return packet.fields.get("transport") is not None
 
 
 class TricklesRefusal(Layer):
-    """Why there is no answer, and sometimes the continuation that mends it."""
+    """A refusal: the reason, and sometimes a continuation that helps."""
 
     name = "Trickles refusal"
     fields_desc = (
@@ -233,14 +227,14 @@ class TricklesRefusal(Layer):
 
 
 class TricklesPong(Layer):
-    """Answers a ping with a datagram of its size."""
+    """A pong: the answer to a ping, of the same size."""
 
     name = "Trickles pong"
     fields_desc = (*_reply_fields(Kind.PONG, ByteField("flags", 0), "number", "proof"), XStrField("sealed", b""))
 
 
 class TricklesReceipt(Layer):
-    """Input [offset, stop) lies in the spool."""
+    """A receipt: input [offset, stop) lies in the spool."""
 
     name = "Trickles receipt"
     fields_desc = (
@@ -266,19 +260,19 @@ LAYERS: dict[int, type[Layer]] = {
 
 
 class Trickles(Layer):
-    """Any datagram: dissecting one gives the layer of its kind."""
+    """Any datagram: dissecting one returns the layer of its kind."""
 
     name = "Trickles"
     fields_desc = (ByteEnumField("kind", 0, KINDS), XStrField("rest", b""))
 
     @classmethod
     def dispatch_hook(cls, datagram: bytes | None = None, *_: Any, **__: Any) -> type[Layer]:
-        """The class for a datagram, by its first byte."""
+        """Return the class for a datagram, by its first byte."""
         return LAYERS.get(datagram[0], cls) if datagram else cls
 
 
 def dissect(datagram: bytes) -> Any:
-    """The datagram as a layer of its kind; as Scapy's Raw when it does not fit that. Never raises."""
+    """Return the datagram as a layer of its kind, or as Scapy's Raw when it is malformed. Never raises."""
     try:
         return Trickles(bytes(datagram)) if datagram else Raw(b"")
     except (struct.error, ValueError, IndexError, TypeError):
@@ -286,6 +280,6 @@ def dissect(datagram: bytes) -> Any:
 
 
 def bind(port: int) -> None:
-    """From now on Scapy takes UDP datagrams from and to that port apart as Trickles."""
+    """Let Scapy dissect UDP datagrams from and to that port as Trickles."""
     bind_layers(UDP, Trickles, sport=port)
     bind_layers(UDP, Trickles, dport=port)

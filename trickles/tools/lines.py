@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trickles.drivers.addresses import shown
 from trickles.keyring import fingerprint
 from trickles.ranges import Range
 from trickles.service import Continuation
@@ -22,7 +23,7 @@ from trickles.tools.sightings import (
     Sighting,
     What,
 )
-from trickles.wire.kinds import Address, RequestFlag, ResponseFlag
+from trickles.wire.kinds import RequestFlag, ResponseFlag
 from trickles.wire.request import RequestBody
 from trickles.wire.response import TransportFrame, UserFrame
 from trickles.wire.transport import TransportState
@@ -32,25 +33,19 @@ _SHOWN_RANGES = 4
 
 
 def line(sighting: Sighting, began_us: int) -> str:
-    """One line without its end: seconds, connection, client, direction, replica, kind, size, and what it says."""
+    """Return one line without its end: time, connection, client, direction, replica, kind, size and content."""
     seconds = (sighting.time_us - began_us) / 1e6
     name = sighting.connection.hex()[:8] if sighting.connection else "-" * 8
     arrow = ">" if sighting.to_server else "<"
     kind = sighting.kind.name if sighting.kind is not None else "?"
-    ends = f"{place(sighting.client)} {arrow} {place(sighting.replica)}"
+    ends = f"{shown(sighting.client)} {arrow} {shown(sighting.replica)}"
     return f"{seconds:11.6f} {name} {ends} {kind:8} {sighting.size_bytes:5} B  {_about(sighting.what)}".rstrip()
 
 
-def place(address: Address) -> str:
-    """An address as people write it."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def ranges(parts: tuple[Range, ...] | list[Range]) -> str:
-    """Half-open ranges, the first few of them."""
-    shown = " ".join(f"[{start},{stop})" for start, stop in parts[:_SHOWN_RANGES])
-    return shown + (f" and {len(parts) - _SHOWN_RANGES} more" if len(parts) > _SHOWN_RANGES else "")
+    """Return half-open ranges as text, only the first few of many."""
+    text = " ".join(f"[{start},{stop})" for start, stop in parts[:_SHOWN_RANGES])
+    return text + (f" and {len(parts) - _SHOWN_RANGES} more" if len(parts) > _SHOWN_RANGES else "")
 
 
 def _about(what: What) -> str:

@@ -1,7 +1,7 @@
-"""From captured datagrams to sightings: parses each, opens what it can, and finds out whose it is.
+"""Sightings from captured datagrams: parsed, opened where possible, and assigned to connections.
 
-Requests and replies that carry a continuation name their connection. Other replies are told apart by the client's
-address and the request number that they answer.
+Requests and replies with a continuation name their connection. Other replies are assigned by the client's address and
+the request number that they answer.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _BY_REQUEST = frozenset({Kind.REQUEST, Kind.PING, Kind.PIECE})
 _EPOCH = slice(CONNECTION_BYTES, CONNECTION_BYTES + 4)
 _LEAST_HELLO = 1200
 _KINDS = frozenset(Kind)
-_MOST_NAMES = 1 << 20  # then all are forgotten: a live capture may run for weeks
+_MOST_NAMES = 1 << 20  # then all are dropped: a live capture may run for weeks
 
 
 class DatagramObserver:
-    """Sees datagrams in order; remembers which client's request numbers belong to which connection."""
+    """Observes datagrams in order; remembers the connection of each client's request numbers."""
 
     def __init__(self, opener: Opener | None = None) -> None:
         self._opener = opener
@@ -51,7 +51,7 @@ class DatagramObserver:
         self._suite_of: dict[bytes, Suite] = {}  # connection -> suite
 
     def see(self, captured: Captured) -> Sighting:
-        """One datagram, whatever it is: never raises."""
+        """Return the sighting of any datagram; never raises."""
         kind = _kind(captured.payload)
         if kind is None:
             return self._junk(captured, None, f"no kind of version {VERSION}")
@@ -110,7 +110,7 @@ class DatagramObserver:
         return connection, SeenRequest(number, epoch, opened, parsed, self._user(opened, parsed))
 
     def _body(self, opened: Opened | None, header: bytes, captured: Captured, suite: Suite) -> bytes | None:
-        """The body in clear: checked with the keyring, only copied in suite open; None when it cannot be had."""
+        """Return the body in clear: opened with the keyring, or copied in suite open; None when not possible."""
         payload = captured.payload
         if len(payload) < captured.size_bytes:
             return None
@@ -162,7 +162,7 @@ class DatagramObserver:
         seen = SeenResponse(flags, request, number, offset, size, frames.transport, frames.user)
         return connection, seen
 
-    # whose is it
+    # assignment to connections
 
     def _name(self, client: Address, request: int, connection: bytes) -> None:
         if len(self._asked) >= _MOST_NAMES:

@@ -1,4 +1,4 @@
-"""What is sealed in a datagram as Scapy packets, for who holds the keyring."""
+"""Sealed parts of datagrams as Scapy packets, for holders of the keyring."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NOWHERE = ("::", 0)
 
 
 class TricklesTransportState(Layer):
-    """What a transport continuation seals."""
+    """The sealed state in a transport continuation."""
 
     name = "Trickles transport state"
     fields_desc = (
@@ -53,21 +53,21 @@ class TricklesTransportState(Layer):
 
 
 class TricklesRun(Layer):
-    """Numbers [start, stop) were received; their nonces xored."""
+    """A run of received numbers [start, stop), with the xor of their nonces."""
 
     name = "run"
     fields_desc = (IntField("start", 0), IntField("stop", 0), XLongField("nonce", 0))
 
 
 class TricklesWant(Layer):
-    """Output bytes wanted."""
+    """A range of wanted output bytes."""
 
     name = "want"
     fields_desc = (LongField("offset", 0), IntField("length", 0))
 
 
 class TricklesRequestBody(Layer):
-    """What a request says."""
+    """The body of a request."""
 
     name = "Trickles request body"
     fields_desc = (
@@ -90,7 +90,7 @@ class TricklesRequestBody(Layer):
 
 
 class TricklesHelloInside(Layer):
-    """What a hello says to the fleet."""
+    """The sealed part of a hello."""
 
     name = "Trickles hello inside"
     fields_desc = (
@@ -105,7 +105,7 @@ class TricklesHelloInside(Layer):
 
 
 class TricklesUserState(Layer):
-    """What a user continuation seals, but for the time of its issue."""
+    """The sealed state in a user continuation, without its time of issue."""
 
     name = "Trickles user state"
     fields_desc = (
@@ -117,7 +117,7 @@ class TricklesUserState(Layer):
 
 
 def opened(datagram: bytes, opener: Opener) -> list[Any]:
-    """The sealed parts of a hello or request, as layers; none when the keyring does not open them. Never raises."""
+    """Return the sealed parts of a hello or request as layers; none without the right keys. Never raises."""
     what = DatagramObserver(opener).see(Captured(0, _NOWHERE, _NOWHERE, datagram, len(datagram))).what
     if isinstance(what, SeenHello):
         return [TricklesHelloInside(what.inside.encode(0))] if what.inside else []

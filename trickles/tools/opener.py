@@ -1,4 +1,4 @@
-"""What a keyring lets one see: continuations, the bodies of requests, the inside of hellos."""
+"""Opening of sealed parts with a keyring: continuations, bodies of requests, the inside of hellos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOR_EVER = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A transport continuation's content and the ciphers that follow from it."""
+    """An opened transport continuation and the ciphers that follow from it."""
 
     state: TransportState
     session: SessionKeys
@@ -28,14 +28,14 @@ class Opened:
 
 
 class Opener:
-    """Opens what the keyring sealed, however old; what it cannot open is None, never an error."""
+    """Opens values that the keyring sealed, of any age; returns None for others."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._opened: dict[bytes, Opened] = {}
 
     def transport(self, blob: bytes) -> Opened | None:
-        """The transport continuation in these 128 bytes."""
+        """Open a transport continuation of 128 bytes."""
         opened = self._opened.get(blob)
         if opened is None:
             try:
@@ -49,14 +49,14 @@ class Opener:
         return opened
 
     def user(self, identity: bytes, blob: bytes) -> Continuation | None:
-        """A user continuation of the connection with that identity."""
+        """Open a user continuation of the connection with that identity."""
         try:
             return open_user_untrusted(self._keyring, identity, blob, now=0, life=_FOR_EVER)
         except BadPacket:
             return None
 
     def hello(self, hello: Hello) -> HelloInside | None:
-        """What a hello says to the fleet."""
+        """Open the sealed part of a hello."""
         try:
             return EpochKeys(self._keyring.find(hello.epoch)).open_hello_untrusted(hello)
         except BadPacket:

@@ -1,17 +1,17 @@
-"""A client moved by hand: says to a listener whatever it is made to say, true or not, and opens what comes back.
+"""A client moved by hand: it sends valid or invalid requests to a listener, and opens the answers.
 
-The engine of a client says only what is right. For attacks, for tests and for teaching one wants the opposite: any
-continuation that was ever received, any packet numbers, any proof, any flags. A peer holds a connection's secret and
-all it was given: every continuation in the order it came, every packet number with its nonce, the output. It has no
-timers, no window and no opinion; who drives it decides what is sent, and when.
+A client's engine sends only valid requests. Attacks, tests and lessons need others: with any received continuation, any
+packet numbers, any proof, any flags. A peer holds a connection's secret and all it received: every continuation in
+order, every packet number with its nonce, the output. It has no timers and no window; its caller decides what to send,
+and when.
 
     peer = Peer("mallory")
     listener.handle(peer.hello(certificate, b"GET\n", wanted=3600), source, now=now)
-    peer.read(datagrams)                                         # nonces and continuations are remembered
-    peer.restart(peer.bound())                                   # proves the address, as an honest client would
-    peer.speak(0, peer.top)                                      # all that is known, for proof
+    peer.read(datagrams)                                         # remembers nonces and continuations
+    peer.restart(peer.bound())                                   # validates the address, as an honest client does
+    peer.speak(0, peer.top)                                      # with everything received as proof
     peer.speak(0, peer.top, frame=peer.frames[0])                # under an older continuation
-    peer.speak(0, 9, runs=((0, 9, 1234),), flags=RequestFlag.PROBE)  # any field by name: here a proof made up
+    peer.speak(0, 9, runs=((0, 9, 1234),), flags=RequestFlag.PROBE)  # any field by name: here a made-up proof
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ class OpenedPacket:
 
     @property
     def proves(self) -> bool:
-        """Whether it brings a nonce: what was sent from a replica before comes again without."""
+        """True when it has a nonce: packets repeated by a replica have none."""
         return self.nonce != 0
 
 
 @dataclass(frozen=True, slots=True)
 class CookieChallenge:
-    """What a hello must bring where there are too many of them."""
+    """The cookie that a busy fleet wants in a hello."""
 
     cookie: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to the ping of that request number, with the proof that datagrams of this size pass."""
+    """The answer to a ping, with the proof that datagrams of this size pass."""
 
     request: int
     size_bytes: int
@@ -80,7 +80,7 @@ Reply = OpenedPacket | RefusalHead | Receipt | Certificate | CookieChallenge | P
 
 
 class Peer:
-    """One connection's secret, and all that the fleet gave to it; the secret is a hash of `seed`."""
+    """One connection's secret and all it received; the secret is a hash of `seed`."""
 
     def __init__(self, seed: str | bytes = "peer", suite: Suite = Suite.SEALED) -> None:
         self.secret = sha256(seed.encode() if isinstance(seed, str) else seed).digest()
@@ -97,7 +97,7 @@ class Peer:
 
     @property
     def blob(self) -> bytes:
-        """The transport continuation that came last."""
+        """The newest transport continuation."""
         assert self.transport is not None
         return self.transport.blob
 
@@ -108,10 +108,10 @@ class Peer:
 
     @property
     def top(self) -> int:
-        """One past the highest number that was received."""
+        """One past the highest received number."""
         return self.nonces.top
 
-    # what it says
+    # requests
 
     def hello(
         self,
@@ -123,37 +123,35 @@ class Peer:
         size: int = 1200,
         cookie: bytes = NO_COOKIE,
     ) -> bytes:
-        """A hello to that epoch, with early input."""
+        """Return a hello to that epoch, with early input."""
         known = verify_certificate_untrusted(fleet.certificate, None) if isinstance(fleet, Epoch) else fleet
         inside = HelloInside(self.secret, 65_507, ends, wanted, data)
         return replace(seal_hello(known, self.suite, inside, size=size), cookie=cookie).encode()
 
     def request(self, body: RequestBody, *, blob: bytes = b"", kind: Kind = Kind.REQUEST) -> bytes:
-        """A sealed request under a number of its own."""
+        """Return a sealed request under a new request number."""
         return self.seal(body.encode(), blob=blob, kind=kind)
 
     def seal(self, body: bytes, *, blob: bytes = b"", kind: Kind = Kind.REQUEST) -> bytes:
-        """Any bytes sealed as a request's body."""
+        """Seal any bytes as a request's body."""
         self.number += 1
         return self.session.seal_request(request_header(kind, blob or self.blob, self.number), body)
 
     def ping(self, size: int, *, blob: bytes = b"") -> bytes:
-        """A ping of `size` bytes."""
         return self.seal(bytes(size - REQUEST_HEADER_BYTES - TAG_BYTES), blob=blob, kind=Kind.PING)
 
     def piece(self, offset: int, data: bytes, *, blob: bytes = b"") -> bytes:
-        """Input for the spool."""
         return self.seal(piece_body(offset, data), blob=blob, kind=Kind.PIECE)
 
     def speak(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> bytes:
-        """A request that speaks for [lo, hi) with all that is known for proof, wanting the next megabyte.
+        """Return a request that acknowledges [lo, hi) with everything received as proof, and wants a megabyte.
 
-        `frame` is a continuation to show instead of the newest; `fields` replace those of `RequestBody`.
+        `frame` is the continuation to use instead of the newest; `fields` replace those of `RequestBody`.
         """
         return self.request(self.spoken(lo, hi, frame=frame, **fields), blob=frame.blob if frame else b"")
 
     def spoken(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> RequestBody:
-        """The body of `speak`."""
+        """Return the body of `speak`."""
         shown = frame or self.transport
         assert shown is not None
         runs = fields.pop("runs") if "runs" in fields else self.proof(shown.episode.base)
@@ -161,22 +159,22 @@ class Peer:
         return RequestBody(0, 1200, lo, hi, 0, runs, ((0, 1 << 20),), user)._replace(**fields)
 
     def restart(self, base: int, *, flags: int = 0, frame: TransportFrame | None = None, **fields: Any) -> bytes:
-        """A request for a new episode at `base`, with all that is known for proof, also of the size that it names."""
+        """Return a restart at `base` with everything received as proof, also of the datagram size in it."""
         high, low = divmod(self.sizes.get(fields.get("datagram_bytes", 0), 0), 1 << 32)
         return self.speak(high, low, frame=frame, flags=RequestFlag.RESTART | flags, restart_base=base, **fields)
 
     def proof(self, base: int) -> tuple[Run, ...]:
-        """Runs (start, stop, nonce) of everything received from `base` on."""
+        """Return the runs (start, stop, nonce) of all numbers received from `base` on."""
         return self.nonces.runs(base)
 
     def run(self, start: int, stop: int) -> Run:
-        """What receiving exactly [start, stop) proves."""
+        """Return the proof of exactly [start, stop)."""
         return self.nonces.run(start, stop)
 
-    # what it hears
+    # answers
 
     def read(self, datagrams: Iterable[bytes], *, lost: Iterable[int] = ()) -> list[OpenedPacket]:
-        """Open response packets and remember what they bring, but for the numbers that are `lost`."""
+        """Open response packets and remember their content, except for `lost` numbers."""
         gone = set(lost)
         packets = [self.open(datagram) for datagram in datagrams if datagram[0] == Kind.RESPONSE]
         for packet in packets:
@@ -185,7 +183,7 @@ class Peer:
         return packets
 
     def receive(self, datagram: bytes) -> Reply:
-        """Open a datagram of any kind, and remember what it brings; BadPacket or Forged as `open_untrusted`."""
+        """Open a datagram of any kind, and remember its content; BadPacket or Forged as `open_untrusted`."""
         reply = self.open_untrusted(datagram)
         if isinstance(reply, OpenedPacket):
             self.remember(reply)
@@ -196,14 +194,14 @@ class Peer:
         return reply
 
     def remember(self, packet: OpenedPacket) -> None:
-        """Take over what an opened packet brings."""
+        """Remember the content of an opened packet."""
         if packet.proves:
             self.nonces.add(packet.number, packet.nonce)
         self.output.add(packet.offset, packet.data)
         self._adopt(packet.transport, packet.user)
 
     def open_untrusted(self, datagram: bytes) -> Reply:
-        """Any datagram that a replica sends, opened and checked; BadPacket when it is none, Forged when not for us."""
+        """Open and check any datagram of a replica; BadPacket for others, Forged for other connections."""
         kind = datagram[0] if datagram else 0
         if kind == Kind.RESPONSE:
             return self.open(datagram)
@@ -225,7 +223,7 @@ class Peer:
         raise BadPacket("not a reply")
 
     def open(self, datagram: bytes) -> OpenedPacket:
-        """One response packet; Forged when it does not authenticate."""
+        """Open one response packet; Forged when it does not authenticate."""
         if len(datagram) < HEADER_BYTES:
             raise BadPacket("truncated response")
         kind, flags, request, _, number, nonce, offset = HEADER.unpack_from(datagram)
@@ -238,27 +236,27 @@ class Peer:
         return OpenedPacket(flags, request, number, nonce, offset, bytes(data), *brought, size)
 
     def open_refusal(self, datagram: bytes) -> RefusalHead:
-        """A refusal, its tag checked if it has one."""
+        """Open a refusal, and check its tag if it has one."""
         head = parse_refusal_untrusted(datagram)
         if head.tag:
             self.session.check_untrusted(head.clear, head.tag)
         return head
 
     def refusal(self, datagram: bytes) -> RefusalHead:
-        """A refusal, as `open_refusal`; a fresh continuation in it is taken over."""
+        """Open a refusal, and remember a continuation in it."""
         head = self.open_refusal(datagram)
         self._adopt(head.transport, None)
         return head
 
     def bound(self) -> int:
-        """The least base that a restart may have: the edge of what is proved of the episode in force."""
+        """Return the least base of a restart: the edge of the proof in the episode in force."""
         assert self.transport is not None
         episode = self.transport.episode
         proof = self.proof(episode.base)
         return course(episode, [(start, stop) for start, stop, _ in proof]).edge(proof[-1][1] if proof else self.base)
 
     def _adopt(self, transport: TransportFrame | None, user: UserFrame | None) -> None:
-        """The newest continuations; each is repeated on several packets, and noted once."""
+        """Remember continuations; each is on several packets, and kept once."""
         if transport is not None:
             if not self.frames or self.frames[-1].blob != transport.blob:
                 self.frames.append(transport)

@@ -1,4 +1,4 @@
-"""Packet numbers that arrived, each with its nonce, and the proofs of receipt that follow from them."""
+"""Received packet numbers with their nonces, and proofs of receipt from them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from trickles.wire.request import Run
 
 
 class Received(dict[int, int]):
-    """Nonces by packet number. `runs` costs little after each arrival; whoever deletes pays for all of it again."""
+    """Nonces by packet number. `runs` is cheap after each arrival, and expensive after a deletion."""
 
     def __init__(self) -> None:
         super().__init__()
         self._runs: list[Run] = []  # ascending, apart from each other
-        self._counted = 0  # how many numbers the runs hold
+        self._counted = 0  # count of numbers in the runs
 
     def add(self, number: int, nonce: int) -> bool:
-        """Note an arrival; False when the number had come before."""
+        """Note an arrival; return False when the number had come before."""
         if number in self:
             return False
         self._settle()
@@ -28,7 +28,7 @@ class Received(dict[int, int]):
         return True
 
     def runs(self, base: int = 0, stop: int | None = None) -> tuple[Run, ...]:
-        """The proof of all that arrived in [base, stop): runs (start, stop, nonce), as a request shows them."""
+        """Return the proof of all numbers in [base, stop): runs (start, stop, nonce)."""
         self._settle()
         first = max(bisect_right(self._runs, (base, base, 0)) - 1, 0)
         end = self.top if stop is None else stop
@@ -36,12 +36,12 @@ class Received(dict[int, int]):
         return tuple(run for run in clipped if run[0] < run[1])
 
     def run(self, start: int, stop: int) -> Run:
-        """The proof of exactly [start, stop); KeyError when one of them did not arrive."""
+        """Return the proof of exactly [start, stop); KeyError when a number is missing."""
         return start, stop, reduce(xor, (self[number] for number in range(start, stop)), 0)
 
     @property
     def top(self) -> int:
-        """One past the highest number that arrived, 0 when none did."""
+        """One past the highest number that arrived, or 0."""
         self._settle()
         return self._runs[-1][1] if self._runs else 0
 
@@ -64,5 +64,5 @@ class Received(dict[int, int]):
         else:
             runs.insert(at, (number, number + 1, nonce))
         if at + 1 < len(runs) and runs[at + 1][0] == number + 1:
-            _, stop, behind = runs.pop(at + 1)
-            runs[at] = runs[at][0], stop, runs[at][2] ^ behind
+            _, stop, after = runs.pop(at + 1)
+            runs[at] = runs[at][0], stop, runs[at][2] ^ after

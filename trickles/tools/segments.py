@@ -1,7 +1,7 @@
-"""Bursts as captures show them: segmentation offload lets one captured datagram hold many, back to back.
+"""Bursts in captures: with segmentation offload one captured datagram holds many, back to back.
 
-A capture does not say where the cuts are, but neighbours in a burst share the bytes that name what they belong to:
-the request number and salt of one reply, or the continuation of requests.
+A capture does not show the boundaries, but neighbours in a burst share identifying bytes: the request number and salt
+of one reply, or the continuation of requests.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _SHARED: dict[int, slice] = {
 
 
 def segments(payload: bytes) -> list[bytes]:
-    """The datagrams in one captured UDP payload; mostly one."""
+    """Return the datagrams in one captured UDP payload."""
     size = segment_bytes(payload)
     return [payload[at : at + size] for at in range(0, len(payload), size)] or [payload]
 
 
 def segment_bytes(payload: bytes) -> int:
-    """The size of the first datagram in `payload`: up to its neighbour of the same burst, or to the end."""
+    """Return the size of the first datagram in `payload`: up to its neighbour of the same burst, or to the end."""
     shared = _SHARED.get(payload[0]) if payload else None
     if shared is None or len(payload) < shared.stop:
         return max(len(payload), 1)

@@ -1,4 +1,4 @@
-"""What can be seen of one datagram: its fields, whose it is, and more when a keyring opens it."""
+"""Sightings of datagrams: fields, connection, and content that a keyring opens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trickles.wire.response import TransportFrame, UserFrame
 
 @dataclass(frozen=True, slots=True)
 class SeenHello:
-    """A hello; `inside` when the keyring opened it."""
+    """A hello; `inside` if the keyring opens it."""
 
     hello: Hello
     inside: HelloInside | None
@@ -31,7 +31,7 @@ class SeenCertificate:
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """A request: always its number and epoch; state and body when the keyring opens them (or the suite is open)."""
+    """A request: number and epoch; state and body if the keyring opens them (or the suite is open)."""
 
     number: int
     epoch: int
@@ -42,7 +42,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, slots=True)
 class SeenPiece:
-    """A piece for the spool; input [start, stop) when it could be opened."""
+    """A piece for the spool; input [start, stop) if it could be opened."""
 
     number: int
     epoch: int
@@ -65,26 +65,26 @@ class SeenResponse:
 
 @dataclass(frozen=True, slots=True)
 class SeenRefusal:
-    """Why there was no answer."""
+    """A refusal."""
 
     head: RefusalHead
 
 
 @dataclass(frozen=True, slots=True)
 class SeenReceipt:
-    """The spool has a piece."""
+    """A receipt."""
 
     receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class SeenOther:
-    """A kind with nothing inside worth telling: ask, cookie, ping, pong."""
+    """A datagram without further content: ask, cookie, ping, pong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Junk:
-    """Bytes that are no datagram of this protocol, and why."""
+    """Bytes that are not a datagram of this protocol, and why."""
 
     reason: str
 
@@ -96,7 +96,7 @@ What = (
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One datagram; `connection` is None while it cannot be told, `kind` is None for junk."""
+    """One datagram; `connection` is None while unknown, `kind` is None for junk."""
 
     time_us: int
     client: Address

@@ -27,7 +27,7 @@ from trickles.wire.hello import parse_certificate_untrusted
 WARN_BEFORE = 14 * DAY
 REMIND_EVERY = DAY
 START_SLACK = 60 * SECOND  # a start so little ahead is accepted: clients allow for CLOCK_TOLERANCE, an hour
-_LATEST = timedelta(days=2_900_000)  # the year 9909: certificates of tests last longer than datetime can say
+_LATEST = timedelta(days=2_900_000)  # the year 9909: certificates of tests outlast datetime
 _WHERE = "where the fleet's identity.key is kept"
 ROTATE, ROTATE_NOW = f"`trickles keys rotate` {_WHERE}", f"`trickles keys rotate --not-before 0` {_WHERE}"
 _LOGGER = logging.getLogger("trickles.keyring")

@@ -42,9 +42,9 @@ class Keeper:
             raise SpoolFull
         self.tally.add(folder, host, byte_count, 1 if fresh else 0)
 
-    def _has_most_logs(self, total: Usage, own: Usage, beside: Usage) -> bool:
+    def _has_most_logs(self, total: Usage, own: Usage, in_folder: Usage) -> bool:
         most = self._bounds
-        has_most = own.logs >= most.most_host_logs or beside.logs >= most.most_host_folder_logs
+        has_most = own.logs >= most.most_host_logs or in_folder.logs >= most.most_host_folder_logs
         return has_most or total.logs >= most.most_total_logs
 
     def _keep_up(self) -> None:

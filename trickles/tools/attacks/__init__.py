@@ -1,1 +1,1 @@
-"""Attacks on replicas of one's own: each with its gain, with and without what defends against it."""
+"""Attacks on replicas of one's own: each with its gain, with and without the defence against it."""

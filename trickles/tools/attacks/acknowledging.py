@@ -1,4 +1,4 @@
-"""Attacks on the proof of receipt: claiming what did not come, hiding what was lost, growing by crumbs."""
+"""Attacks on the proof of receipt: invented proofs, hidden losses, windows grown by tiny packets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from trickles.wire.response import TransportFrame
 
 LOSE_EVERY = 40  # arriving packets: 2.5 %
 PROBE_PAUSE = 6 * MILLISECOND  # a replica answers a repeat every 5 ms
-CRUMBS = tuple((start, start + 1) for start in range(0, 64, 2))  # 32 wants of one byte, none beside another
-CRUMB_NUMBERS = 16  # numbers that a request for them speaks for: in slow start it earns twice as many
-CRUMB_BYTES = 31_000  # that the crumbs may cost
-_ODD = 0x9E37_79B9_7F4A_7C15  # multiples of it are proofs as good as any that is made up
+CRUMBS = tuple((start, start + 1) for start in range(0, 64, 2))  # 32 wants of one byte, none adjacent
+CRUMB_NUMBERS = 16  # numbers acknowledged by a request for them: in slow start it earns twice as many
+CRUMB_BYTES = 31_000  # received for them at most
+_ODD = 0x9E37_79B9_7F4A_7C15  # multiples of it are made-up proofs
 
 
 def optimistic_acknowledgement(stage: Stage) -> float:
-    """Claim packets that never came, with proofs made up; bytes earned for each byte sent."""
+    """Claim packets that never came, with made-up proofs; bytes earned for each byte sent."""
     peer = stage.connect("optimist")
     claimed = peer.top
     with suppress(PurseEmpty):
@@ -36,7 +36,7 @@ def optimistic_acknowledgement(stage: Stage) -> float:
 
 
 def hidden_loss(stage: Stage) -> float:
-    """Never show a loss: fetch what was lost again by repeats, else make its proof up; packets per honest packet."""
+    """Hide losses: fetch lost packets by repeats, else make up their proof; packets per packet of an honest client."""
     honest = Downloader(stage.connect("honest"), LOSE_EVERY)
     cheat = Downloader(stage.connect("hider"), LOSE_EVERY)
     with suppress(PurseEmpty):
@@ -56,11 +56,11 @@ def _fetch(stage: Stage, cheat: Downloader, number: int, frame: TransportFrame) 
         if number not in peer.nonces:
             stage.pause(PROBE_PAUSE)
             cheat.take(stage.strike([request]))
-            peer.transport = kept  # what a restart brings would begin anew, with a small window
+            peer.transport = kept  # a restart's continuation would have a small window
 
 
 def _made_up(stage: Stage, cheat: Downloader) -> None:
-    """Claim what could not be fetched with nonces of one's own; where that earns nothing, it was never said."""
+    """Claim missing packets with made-up nonces; take them back where that earns nothing."""
     peer = cheat.peer
     missing = [number for number, _ in cheat.lost if peer.nonces.add(number, _ODD)]
     spoken, request = cheat.spoken, cheat.request(MOST_NUMBERS) if missing else None
@@ -73,15 +73,15 @@ def _made_up(stage: Stage, cheat: Downloader) -> None:
 
 
 def repeats(peer: Peer, number: int, frame: TransportFrame) -> list[bytes]:
-    """Requests that were, or could have been, granted `number`: in the hope that it comes once more with its nonce.
+    """Return requests that were or could have been granted `number`, to get it again with its nonce.
 
-    At most two, and at times none. Where that number was never granted, the restart begins an episode.
+    There are at most two. Where that number was never granted, the restart begins an episode.
     """
     return [*repeated_claim(peer, number, frame), *repeated_restart(peer, number, frame)]
 
 
 def repeated_claim(peer: Peer, number: int, frame: TransportFrame) -> Iterator[bytes]:
-    """The claim that has `number` for its last, if there is one; shown is what arrived of the episode below."""
+    """Yield the claim whose last number is `number`, if there is one, with the proof of all below."""
     base = frame.episode.base
     runs = peer.nonces.runs(base, number)
     proved, edge = range(base, (runs[-1][1] if runs else base) + 1), _edge(frame, runs)
@@ -92,7 +92,7 @@ def repeated_claim(peer: Peer, number: int, frame: TransportFrame) -> Iterator[b
 
 
 def repeated_restart(peer: Peer, number: int, frame: TransportFrame) -> Iterator[bytes]:
-    """A restart at `number`; shown is no more proof than allows it."""
+    """Yield a restart at `number`, with no more proof than allows it."""
     base = frame.episode.base
     runs = peer.nonces.runs(base, number)
     proved = range(base, (runs[-1][1] if runs else base) + 1)
@@ -109,9 +109,9 @@ def _edge(frame: TransportFrame, runs: tuple[Run, ...]) -> Callable[[int], int]:
 
 
 def splitting(stage: Stage) -> float:
-    """Grow a window by one-byte packets, then claim each number by itself; the next round over an honest peer's.
+    """Grow a window by one-byte packets, then claim each number by itself; the next round over an honest client's.
 
-    Both windows have then cost as many bytes received. A window that crumbs have spoiled is left for an honest one.
+    Both windows have then cost as many received bytes. A window spoilt by tiny packets is replaced by an honest one.
     """
     cheat, honest = Downloader(stage.connect("splitter")), Downloader(stage.connect("whole"))
     earned = plain = 0

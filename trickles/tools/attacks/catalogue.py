@@ -1,4 +1,4 @@
-"""The attacks by name: what each does, what its gain is measured in, and which defence stands against it."""
+"""The attacks by name: their function, the unit of their gain, and the defence against them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PER_BYTE = "bytes earned per byte sent"
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One row of the table; `without` are the defences that are taken away to show what they are for."""
+    """An attack; `without` are the defences to remove for comparison."""
 
     run: Callable[[Stage], float | None]
     summary: str
@@ -30,7 +30,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An attack's account and its gain, None where that cannot be measured."""
+    """An attack's account and its gain, or None where that cannot be measured."""
 
     account: Gain
     gain: float | None
@@ -39,7 +39,7 @@ class Result:
 ATTACKS = {
     "replay": Attack(
         replay,
-        "send answered requests again, bit by bit the same",
+        "repeat answered requests bit by bit",
         PER_BYTE,
         frozenset({Defence.REPLAY_FILTER, Defence.CLAIMS}),
     ),
@@ -57,13 +57,13 @@ ATTACKS = {
     ),
     "hoarded-window": Attack(
         hoarded_window,
-        "begin anew from old continuations in turn, and prove nothing more",
+        "restart from old continuations in turn, without new proof",
         PER_BYTE,
         frozenset({Defence.CLAIMS}),
     ),
     "spoofed-source": Attack(
         spoofed_source,
-        "send in somebody else's name, so that the answers hit them",
+        "send from a victim's address, so that the answers go there",
         "bytes at the victim per byte sent",
         frozenset({Defence.ADDRESS_PROOF}),
     ),
@@ -90,7 +90,7 @@ ATTACKS = {
 
 
 def strike(attack: Attack, target: AttackTarget, bounds: Bounds, seed: str | bytes) -> Result:
-    """Run one attack to its end; TricklesError when it may not send enough to prepare itself."""
+    """Run one attack to its end; TricklesError when its bounds do not allow the preparation."""
     stage = Stage(target, bounds, seed)
     try:
         gain = attack.run(stage)
@@ -100,7 +100,7 @@ def strike(attack: Attack, target: AttackTarget, bounds: Bounds, seed: str | byt
 
 
 def strike_here(name: str, bounds: Bounds, *, defended: bool) -> Result:
-    """The attack against a listener of this process, whole or without what defends it, in virtual time."""
+    """Run an attack against a listener of this process, complete or without the defence, in virtual time."""
     attack = ATTACKS[name]
     without = frozenset[Defence]() if defended else attack.without
     target = DeskTarget(

@@ -22,16 +22,15 @@ ADDRESSES: tuple[Address, ...] = (("192.0.2.7", 40_000), ("198.51.100.66", 7))  
 KEYRING = Keyring((certify(Epoch(1, sha256(b"an attacked fleet").digest()), sha256(b"its identity").digest()),))
 
 Make = Callable[[Callable[[int], bytes]], Listener]
-"""Makes the listener from its entropy."""
+"""Makes a listener from its entropy."""
 
 
 class Endless:
-    """Output without end: the same bytes over and over."""
+    """A service with endless output: the same bytes over and over."""
 
     _LOOP = bytes(range(256)) * 4096
 
     def handle(self, event: Event) -> Reply:
-        """All that is wanted."""
         room, chunks = event.budget, []
         for start, stop in event.wants:
             size = min(stop - start, room, len(self._LOOP) - 256)
@@ -53,7 +52,7 @@ class DeskTarget:
         self.now = START
 
     def ask(self, datagrams: Sequence[bytes], *, sender: int = ATTACKER) -> list[bytes]:
-        """Hand them over at one instant."""
+        """Let the listener handle all datagrams at one instant."""
         handle, source = self.listener.handle, ADDRESSES[sender]
         bursts = [burst for each in datagrams for burst in handle(each, source, now=self.now)]
         self.now += ROUND_TRIP
@@ -61,7 +60,7 @@ class DeskTarget:
         return [each for burst in bursts if burst.destination == source for each in burst.datagrams()]
 
     def memory_bytes(self) -> int:
-        """What Python objects of this process hold, traced from the first call on; 0 then."""
+        """Return the bytes of Python objects in this process, traced from the first call on, which returns 0."""
         if not tracemalloc.is_tracing():
             tracemalloc.start()
         gc.collect()
@@ -71,5 +70,4 @@ class DeskTarget:
         tracemalloc.stop()
 
     def pause(self, duration: int) -> None:
-        """Move the clock on."""
         self.now += duration

@@ -1,4 +1,4 @@
-"""A download by hand, in rounds: all that came is spoken for at once. The yardstick of attacks, and their disguise."""
+"""A download by hand, in rounds that acknowledge all at once: the yardstick of attacks, and their disguise."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from trickles.tools.attacks.stage import Stage, wanting
 from trickles.tools.peer import OpenedPacket, Peer
 from trickles.wire.response import TransportFrame
 
-MOST_NUMBERS = 46  # that one request of a round speaks for, as in a burst
-MOST_REQUESTS = 5  # in a round: what is asked of a socket at once is bounded, whatever the window
-RESTART_PAUSE = 1_000_000  # microseconds of silence before a new beginning, as after a timeout
+MOST_NUMBERS = 46  # acknowledged by one request, as in a burst
+MOST_REQUESTS = 5  # in a round: bounds the load of a socket, whatever the window
+RESTART_PAUSE = 1_000_000  # microseconds of silence before a restart, as after a timeout
 
 
 @dataclass(slots=True)
 class Downloader:
-    """One peer and how far it has spoken; of the packets that arrive, the path loses one in `lose_every` (0: none)."""
+    """One peer and its acknowledged numbers; the path loses one arriving packet in `lose_every` (0: none)."""
 
     peer: Peer
     lose_every: int = 0
     spoken: int = 0
     arrived: int = 0
     arrived_bytes: int = 0
-    lost: list[tuple[int, TransportFrame]] = field(default_factory=list)  # and what was shown to ask for them
+    lost: list[tuple[int, TransportFrame]] = field(default_factory=list)  # and the continuation of their request
 
     def take(self, datagrams: list[bytes]) -> None:
-        """Read what came, but for what the path loses."""
+        """Read arrived packets, except those that the path loses."""
         peer, shown = self.peer, self.peer.transport
         for packet in opened(peer, datagrams):
             self.arrived += 1
@@ -39,13 +39,13 @@ class Downloader:
 
     @property
     def unspoken(self) -> range:
-        """The numbers that a request may still speak for."""
+        """The numbers that a request may still acknowledge."""
         proof = self.peer.proof(self.peer.base)
         lo = max(self.spoken, self.peer.base)
         return range(lo, max(proof[-1][1] if proof else lo, lo))
 
     def request(self, most: int = 1 << 32, **fields: Any) -> bytes | None:
-        """Speak for at most so many numbers that came and were not spoken for; None when there are none."""
+        """Acknowledge at most so many numbers not acknowledged yet; None when there are none."""
         numbers = self.unspoken[:most]
         if not numbers:
             return None
@@ -53,7 +53,7 @@ class Downloader:
         return self.peer.speak(numbers.start, numbers.stop, **{"wants": wanting(self.peer), **fields})
 
     def round(self, stage: Stage) -> None:
-        """One honest round trip, by a new beginning where nothing else helps."""
+        """Run one honest round trip, by a restart if nothing else is possible."""
         requests = [request for _ in range(MOST_REQUESTS) if (request := self.request(MOST_NUMBERS))]
         answers = stage.ask(requests) if requests else []
         if not answers:
@@ -64,7 +64,7 @@ class Downloader:
 
 
 def opened(peer: Peer, datagrams: list[bytes]) -> list[OpenedPacket]:
-    """The response packets among them that are this peer's; nothing is remembered."""
+    """Return this peer's response packets, opened but not remembered."""
     packets = []
     for datagram in datagrams:
         try:

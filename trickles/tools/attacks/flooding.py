@@ -1,4 +1,4 @@
-"""Attacks by numbers: datagrams under a false address, hellos, connections."""
+"""Floods: datagrams with a forged address, hellos, connections."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trickles.wire.kinds import Kind, ResponseFlag
 from trickles.wire.response import HEADER_BYTES, TRANSPORT_FRAME_BYTES
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES
 
-DISTINCT = 64  # hellos of as many connections, sent again and again: public-key work costs the flooder too
+DISTINCT = 64  # different hellos, sent repeatedly: public-key work costs the flooder too
 HELLOS = 1000  # at once
-BATCH_ROUNDS = 5  # rounds that such a batch counts for
+BATCH_ROUNDS = 5  # rounds of such a batch
 CONNECTIONS = 50  # in a round
 PING_BYTES = 1200
 _BLOB_AT = HEADER_BYTES + TRANSPORT_FRAME_BYTES - BLOB_BYTES  # in an answer to a hello
 
 
 def spoofed_source(stage: Stage) -> float:
-    """Send in the victim's name; bytes that reach it for each byte sent, by the kind of datagram that brings most."""
+    """Send from the victim's address; bytes that reach it for each byte sent, by the worst kind of datagram."""
     peer = stage.connect("spoofer")
     strangers = (stage.peer(f"stranger {turn}") for turn in range(stage.bounds.rounds))
     certificate, request = stage.target.certificate, stage.bounds.request
@@ -39,7 +39,7 @@ def spoofed_source(stage: Stage) -> float:
 
 
 def _bound_to_the_attacker(peer: Peer) -> tuple[Callable[[], bytes], ...]:
-    """Datagrams that show a continuation of the attacker's own address."""
+    """Return makers of datagrams with a continuation of the attacker's own address."""
     return (
         lambda: peer.speak(peer.base, peer.top),
         lambda: peer.ping(PING_BYTES),
@@ -48,7 +48,7 @@ def _bound_to_the_attacker(peer: Peer) -> tuple[Callable[[], bytes], ...]:
 
 
 def hello_flood(stage: Stage) -> float:
-    """Hellos without end, and no cookie brought; the share of them that cost the replica public-key work."""
+    """Send hellos without a cookie; the share of them that cost the replica public-key work."""
     peers = [stage.peer(f"flooder {index}") for index in range(DISTINCT)]
     hellos = [peer.hello(stage.target.certificate) for peer in peers]
     accepted = 0
@@ -60,7 +60,7 @@ def hello_flood(stage: Stage) -> float:
 
 
 def connection_flood(stage: Stage) -> float | None:
-    """Open connections and leave them; bytes of memory that each of the later half still costs the replica."""
+    """Open connections and abandon them; bytes of memory that each of the later half costs the replica."""
     memory: list[int | None] = []
     opened = 0
     with suppress(PurseEmpty):
@@ -73,11 +73,11 @@ def connection_flood(stage: Stage) -> float | None:
         memory.append(stage.target.memory_bytes())
     if len(memory) < 2 or memory[0] is None or memory[1] is None or not opened:
         return None
-    return max(memory[1] - memory[0], 0) / opened  # less than before: what is bounded was full
+    return max(memory[1] - memory[0], 0) / opened  # less than before: the bounded caches were full
 
 
 def _open(stage: Stage, peers: Sequence[Peer]) -> int:
-    """Lead all of them through the handshake and one request; how many came so far."""
+    """Take all peers through the handshake and one request; return how many were answered."""
     certificate, request = stage.target.certificate, stage.bounds.request
     hellos = [peer.hello(certificate, request, wanted=HELLO_WANTS_BYTES) for peer in peers]
     named = {peer.session.connection: peer for peer in peers}
@@ -91,7 +91,7 @@ def _open(stage: Stage, peers: Sequence[Peer]) -> int:
 
 
 def connection_of(answer: bytes) -> bytes:
-    """Whose connection an answer to a hello is about: its continuation says so in clear."""
+    """Return the connection id in an answer to a hello, which its continuation has in clear."""
     if answer[0] != Kind.RESPONSE or not answer[1] & ResponseFlag.TRANSPORT:
         return b""
     return answer[_BLOB_AT:][:CONNECTION_BYTES]

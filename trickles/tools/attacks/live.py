@@ -1,4 +1,4 @@
-"""A replica behind a socket as the target of attacks: only one of this machine, never faster or longer than allowed."""
+"""A replica at a socket as the target of attacks: only on this machine, within a rate and a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRAIN_EVERY = 16  # datagrams sent
 
 
 class LiveTarget:
-    """Two sockets towards one replica: the attacker's, and the victim's, in whose name it also sends."""
+    """Two sockets to one replica: the attacker's, and the victim's, which also sends."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class LiveTarget:
             each.close()
 
     def ask(self, datagrams: Sequence[bytes], *, sender: int = ATTACKER) -> list[bytes]:
-        """Send at the allowed rate, and wait until nothing more comes; PurseEmpty when time is up."""
+        """Send at the allowed rate, and wait until no more answers come; PurseEmpty when time is up."""
         sock, answers = self._sockets[sender], list[bytes]()
         for index, datagram in enumerate(datagrams):
             now = time.monotonic()
@@ -89,7 +89,7 @@ class LiveTarget:
         time.sleep(duration / 1_000_000)
 
     def memory_bytes(self) -> int | None:
-        """Resident memory of the process that was named."""
+        """Return the resident memory of the process with that pid."""
         if self._pid is None:
             return None
         return int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -114,7 +114,7 @@ def _socket(address: Address, loopback_host: str) -> socket.socket:
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         hops = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if wide else (socket.IPPROTO_IP, socket.IP_TTL)
-        made.setsockopt(*hops, 1)  # the first router ends it, whatever the routes say
+        made.setsockopt(*hops, 1)  # the first router drops it, whatever the routes
         if address[0].startswith("127."):
             made.bind((loopback_host, 0))
         made.connect(address)

@@ -1,12 +1,12 @@
-"""Whom attacks may be sent to: loopback, and network namespaces of this machine. Everybody else is refused.
+"""Allowed targets of attacks: loopback, and network namespaces of this machine.
 
-The address must be numeric: names are not looked up, as what they mean may change. It must be
+The address must be numeric, since the address of a name may change. It must be
 
 - a loopback address, or
 - an address of an interface in a network namespace other than the machine's first one, in which a process of this
-  machine lives (its tables in /proc say so: a replica that listens there is such a process); and then either this
-  program runs in that namespace itself, so that the kernel delivers without any wire, or the way there leaves through
-  one end of a veth cable. Bridges, tunnels and real interfaces are refused, for behind them may be anybody.
+  machine lives (by its tables in /proc; a replica that listens there is such a process); and then either this program
+  runs in that namespace itself, so that the kernel delivers locally, or the route leaves through one end of a veth
+  pair. Bridges, tunnels and real interfaces are refused, for they may lead to other machines.
 
 Datagrams to a namespace are sent with a hop limit of 1: no router carries them on.
 """
@@ -33,11 +33,11 @@ Host = IPv4Address | IPv6Address
 
 
 class ForeignTarget(TricklesError):
-    """An address that is not this machine's own to attack; the text says why."""
+    """An address that may not be attacked; the text says why."""
 
 
 def check_owned(address: Address) -> None:
-    """ForeignTarget unless attacks may be sent there; see the module's text."""
+    """Raise ForeignTarget unless that address may be attacked; see the module's text."""
     host = _numeric(address)
     if host.is_loopback:
         return
@@ -62,8 +62,8 @@ def _numeric(address: Address) -> Host:
 
 
 def _namespaces_of(host: Host) -> Iterator[int]:
-    """The network namespaces, but for the machine's first, in which some process lives and that have the address."""
-    first = _namespace("1") or _namespace("self")  # who may not look at process 1 is taken to be where it is
+    """Yield the network namespaces with that address and a process, except the machine's first one."""
+    first = _namespace("1") or _namespace("self")  # without access to process 1: assume its namespace
     seen = {first}
     for entry in Path("/proc").iterdir():
         space = _namespace(entry.name) if entry.name.isdigit() else None
@@ -82,7 +82,7 @@ def _namespace(process: str) -> int | None:
 
 
 def _addresses(process: Path) -> set[Host]:
-    """All addresses of interfaces in that process's network namespace; none when it is gone meanwhile."""
+    """Return all addresses of interfaces in that process's network namespace; none when it is gone."""
     found: set[Host] = set()
     with suppress(OSError):
         found.update(IPv4Address(text) for text in _LOCAL_V4.findall((process / "net/fib_trie").read_text()))
@@ -92,11 +92,11 @@ def _addresses(process: Path) -> set[Host]:
 
 
 def _driver_towards(address: Address) -> str:
-    """The driver of the interface through which datagrams to that address leave, as the kernel names it."""
+    """Return the driver of the interface of the route to that address, as the kernel names it."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((address[0], address[1] or 9))  # sends nothing: the kernel only chooses the way
+            probe.connect((address[0], address[1] or 9))  # sends nothing: the kernel only chooses a route
         except OSError:
             return "no way there"
         source = ip_address(probe.getsockname()[0])
@@ -116,7 +116,7 @@ def _of_interface(probe: socket.socket, name: str) -> set[Host]:
 
 
 def _driver(probe: socket.socket, name: str) -> str:
-    """ETHTOOL_GDRVINFO: the name of the interface's driver."""
+    """Return the name of the interface's driver (ETHTOOL_GDRVINFO)."""
     answer = array.array("B", struct.pack("I", _DRIVER).ljust(_DRIVER_INFO_BYTES, b"\0"))
     where, _ = answer.buffer_info()
     try:

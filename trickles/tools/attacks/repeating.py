@@ -1,4 +1,4 @@
-"""Attacks that show the same thing again: a captured request, or the continuations of an old window."""
+"""Attacks by repetition: a captured request, or the continuations of an old window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APART = 128  # numbers between two restarts: more than a pause keeps of any wind
 
 
 def replay(stage: Stage) -> float:
-    """Send requests again that were answered before, bit by bit the same; bytes earned for each byte sent."""
+    """Repeat answered requests, bit by bit the same; bytes earned for each byte sent."""
     peer = stage.connect("replayed")
     first = peer.speak(peer.base, peer.top, wants=wanting(peer))
     received(peer, stage.setting(first))
@@ -28,13 +28,13 @@ def replay(stage: Stage) -> float:
 
 
 def hoarded_window(stage: Stage) -> float:
-    """Begin anew from every continuation held, in turn, and prove nothing more; bytes earned for each byte sent."""
+    """Restart from every held continuation in turn, without new proof; bytes earned for each byte sent."""
     peer = stage.connect("hoarder")
     download = Downloader(peer)
     for _ in range(WARM_ROUNDS):
         download.round(stage)
-    received(peer, stage.setting(restart(peer)))  # an honest pause: from now on two continuations know a large window
-    stage.greet(peer)  # and a second greeting under the same secret: two that know no address yet
+    received(peer, stage.setting(restart(peer)))  # an honest pause: now two continuations have a large window
+    stage.greet(peer)  # a second greeting with the same secret: two unvalidated continuations
     at = peer.top + 2 * APART
     with suppress(PurseEmpty):
         for _ in range(stage.bounds.rounds):

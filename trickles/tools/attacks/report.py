@@ -1,9 +1,9 @@
-"""What attacks came to, as a table for people and as a document for programs."""
+"""Results of attacks, as a table for people and as a document for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from trickles.tools.attacks.catalogue import ATTACKS, Result
 
@@ -12,7 +12,7 @@ _UNKNOWN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """One attack's results: at a replica (if one was named), and here with and without what defends against it."""
+    """One attack's results: at a replica (if one was named), and here with and without the defence."""
 
     replica: Result | None
     defended: Result
@@ -20,7 +20,7 @@ class Struck:
 
 
 def table(done: Mapping[str, Struck]) -> Iterator[str]:
-    """One line for each attack: its gains, what was sent and earned for the first of them, and what gain means."""
+    """Yield one line for each attack: its gains, datagrams sent and earned, and the unit of the gain."""
     live = any(each.replica for each in done.values())
     head = ["attack", *(["at the replica"] if live else []), "here", "undefended", "sent", "earned", "gain is"]
     rows = [head]
@@ -37,7 +37,7 @@ def table(done: Mapping[str, Struck]) -> Iterator[str]:
 
 
 def document(done: Mapping[str, Struck], replica: str | None) -> dict[str, object]:
-    """The same with all counts; times are left out, for they are the machine's."""
+    """Return the same with all counts, but without times, which depend on the machine."""
     return {
         "replica": replica,
         "attacks": [
@@ -57,14 +57,7 @@ def document(done: Mapping[str, Struck], replica: str | None) -> dict[str, objec
 def _counts(result: Result | None) -> dict[str, object] | None:
     if result is None:
         return None
-    account = result.account
-    return {
-        "gain": result.gain,
-        "sent": account.sent,
-        "sent_bytes": account.sent_bytes,
-        "earned": account.earned,
-        "earned_bytes": account.earned_bytes,
-    }
+    return {"gain": result.gain, **asdict(result.account)}
 
 
 def _gain(result: Result | None) -> str:

@@ -1,8 +1,8 @@
-"""Where an attack takes place: something that answers datagrams, a purse of datagrams, and an account of both sides.
+"""The stage of an attack: a target, a purse of datagrams, and an account of both sides.
 
 An attack is written once and runs against a `Target` of either kind: a listener of this process in virtual time
-(`desk`) or a replica behind a socket (`live`). What is asked in `setting` and `ask` belongs to the preparation, as any
-honest client does it; what is asked in `strike` is the attack, and only that is accounted for.
+(`desk`) or a replica at a socket (`live`). `setting` and `ask` belong to the preparation, as any honest client does it;
+`strike` is the attack, and only that is accounted for.
 """
 
 from __future__ import annotations
@@ -16,42 +16,37 @@ from trickles.tools.peer import CookieChallenge, Peer, Reply
 from trickles.wire.hello import NO_COOKIE, Certificate
 from trickles.wire.kinds import RequestFlag
 
-ATTACKER, VICTIM = 0, 1  # who sends, and is answered
-TRIES = 5  # of each datagram of the preparation, which the network or a busy replica may lose
-HELLO_WANTS_BYTES = 3_400  # of output: what three packets to an address that is not proved can hold
+ATTACKER, VICTIM = 0, 1  # senders
+TRIES = 5  # of each datagram of the preparation, which may be lost
+HELLO_WANTS_BYTES = 3_400  # of output: three packets to an unvalidated address
 
 
 class NoAnswer(TricklesError):
-    """The replica does not answer what any honest client may ask."""
+    """The replica does not answer honest requests."""
 
 
 class PurseEmpty(Exception):
-    """The datagrams that an attack may send are spent: it ends, and is judged by what it has done."""
+    """The purse of datagrams is empty: the attack ends, and is judged by its results so far."""
 
 
 class AttackTarget(Protocol):
-    """What is attacked; time is microseconds."""
+    """Target of an attack; times are microseconds."""
 
     certificate: Certificate
     victim_elsewhere: bool  # whether the victim's host address is another than the attacker's
 
-    def ask(self, datagrams: Sequence[bytes], *, sender: int = ATTACKER) -> list[bytes]:
-        """Send them one after the other; all that comes back to that sender until nothing more does."""
-
-    def memory_bytes(self) -> int | None:
-        """What its process has in memory, None where that cannot be seen."""
-
-    def pause(self, duration: int) -> None:
-        """Let time pass."""
+    def ask(self, datagrams: Sequence[bytes], *, sender: int = ATTACKER) -> list[bytes]: ...  # all answers to it
+    def memory_bytes(self) -> int | None: ...  # of its process; None where that is not known
+    def pause(self, duration: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much an attack may do; the defaults are over in seconds on one machine."""
+    """Bounds of an attack; with the defaults it takes seconds on one machine."""
 
-    rounds: int = 40  # of whatever an attack repeats
+    rounds: int = 40  # repetitions within an attack
     most_datagrams: int = 50_000  # sent and received by one attack, its preparation included
-    request: bytes = b"GET / HTTP/1.1\r\nHost: replica\r\n\r\n"  # what is asked of the service: best something large
+    request: bytes = b"GET / HTTP/1.1\r\nHost: replica\r\n\r\n"  # best with a large answer
 
 
 @dataclass(slots=True)
@@ -69,7 +64,7 @@ class Gain:
         return self.earned_bytes / self.sent_bytes if self.sent_bytes else 0.0
 
     def note(self, sent: Iterable[bytes], earned: Iterable[bytes]) -> None:
-        """Add what went and what came."""
+        """Add sent and received datagrams."""
         for datagram in sent:
             self.sent += 1
             self.sent_bytes += len(datagram)
@@ -89,32 +84,31 @@ class Stage:
         self._left = bounds.most_datagrams
 
     def peer(self, name: str) -> Peer:
-        """A client by hand; the same name on the same stage is the same connection."""
+        """Return a client by hand; the same name on the same stage is the same connection."""
         return Peer(self._seed + b"/" + name.encode())
 
     def strike(self, datagrams: Sequence[bytes], *, sender: int = ATTACKER) -> list[bytes]:
-        """Send what belongs to the attack; PurseEmpty when all that may be sent was."""
+        """Send datagrams of the attack; PurseEmpty when no more may be sent."""
         answers = self._ask(datagrams, sender)
         self.account.note(datagrams, answers)
         return answers
 
     def setting(self, datagram: bytes) -> list[bytes]:
-        """Send what any client may; NoAnswer when several tries bring nothing."""
+        """Send a datagram of the preparation; NoAnswer when several tries get none."""
         for _ in range(TRIES):
             if answers := self._ask([datagram], ATTACKER):
                 return answers
         raise NoAnswer("the replica does not answer an honest request")
 
     def ask(self, datagrams: Sequence[bytes]) -> list[bytes]:
-        """Send what any client may, once; whatever comes back."""
+        """Send datagrams of the preparation once; return the answers."""
         return self._ask(datagrams, ATTACKER)
 
     def pause(self, duration: int) -> None:
-        """Let so many microseconds pass."""
         self.target.pause(duration)
 
     def greet(self, peer: Peer) -> list[bytes]:
-        """The handshake, with the request as early input; the answers, which the peer has read."""
+        """Run the handshake, with the request as early input; return the answers, which the peer has read."""
         cookie = NO_COOKIE
         for _ in range(TRIES):
             hello = peer.hello(self.target.certificate, self.bounds.request, wanted=HELLO_WANTS_BYTES, cookie=cookie)
@@ -123,10 +117,10 @@ class Stage:
             cookie = next((each.cookie for each in replies if isinstance(each, CookieChallenge)), cookie)
             if peer.transport is not None:
                 return answers
-        raise NoAnswer("the replica does not take this hello: is the certificate the fleet's own?")
+        raise NoAnswer("the replica does not accept this hello: is the certificate the fleet's own?")
 
     def connect(self, name: str) -> Peer:
-        """A peer whose address is proved: it holds the initial window, and a proof of what came."""
+        """Return a peer with a validated address: it has the initial window, and a proof of the packets."""
         peer = self.peer(name)
         self.greet(peer)
         for _ in range(TRIES):
@@ -145,7 +139,7 @@ class Stage:
 
 
 def received(peer: Peer, datagrams: Iterable[bytes]) -> list[Reply]:
-    """All that the peer can open of what came, remembered; what it cannot is passed over."""
+    """Let the peer receive datagrams; return those that it can open."""
     replies = []
     for datagram in datagrams:
         try:
@@ -156,10 +150,10 @@ def received(peer: Peer, datagrams: Iterable[bytes]) -> list[Reply]:
 
 
 def restart(peer: Peer, flags: int = RequestFlag.CLEAN) -> bytes:
-    """An honest restart: at the edge of all that is proved, wanting what did not come yet."""
+    """Return an honest restart at the edge of the proof, wanting the output that has not come."""
     return peer.restart(peer.bound(), flags=flags, wants=wanting(peer))
 
 
 def wanting(peer: Peer) -> tuple[tuple[int, int], ...]:
-    """The next megabyte of output that has not come."""
+    """Return the next megabyte of output that has not come."""
     return ((peer.output.next_offset, peer.output.next_offset + (1 << 20)),)

@@ -1,7 +1,7 @@
-"""A listener without one of its defences, to show what that one is for. Never to be served to anybody.
+"""A listener without some of its defences, to show their effect; never serve it.
 
-The product has no switch for this: it is put together here, out of the parts that are soft state and may therefore
-forget everything, of limits that are no limits, and of nonces that any proof equals.
+The product has no switch for this: it is composed here of soft state that forgets everything, of unlimited limits, and
+of nonces that equal any proof.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _NO_BOUND = 1 << 60
 
 
 class Defence(Enum):
-    """What can be taken away."""
+    """Defences that can be removed."""
 
     REPLAY_FILTER = auto()
     CLAIMS = auto()  # the table of numbers, pauses and restarts
-    NONCES = auto()  # proofs are believed
+    NONCES = auto()  # any proof is accepted
     COOKIES = auto()
-    ADDRESS_PROOF = auto()  # a hello's address is taken for proved
+    ADDRESS_PROOF = auto()  # a hello's address counts as validated
     CACHE_BOUNDS = auto()
 
 
@@ -80,7 +80,7 @@ class _ForgetfulTable(ClaimTable):
 
 
 class _Any(int):
-    """A number that any other equals."""
+    """A number that equals every other."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, int)
