@@ -29,7 +29,6 @@ class RangeSet:
         return self._starts[0], self._stops[-1]
 
     def add(self, start: int, stop: int) -> None:
-        """Add [start, stop), merging what it touches."""
         if start >= stop:
             return
         if self._stops and self._stops[-1] == start:
@@ -44,7 +43,6 @@ class RangeSet:
         self._stops[first:last] = [stop]
 
     def discard(self, start: int, stop: int) -> None:
-        """Remove every integer of [start, stop)."""
         first, last = bisect_right(self._stops, start), bisect_left(self._starts, stop)
         if start >= stop or first >= last:
             return
@@ -54,7 +52,6 @@ class RangeSet:
         self._stops[first:last] = [b for _, b in kept]
 
     def discard_below(self, bound: int) -> None:
-        """Remove every integer below `bound`."""
         if not self._starts:
             return
         index = bisect_right(self._stops, bound)
@@ -63,7 +60,6 @@ class RangeSet:
             self._starts[0] = bound
 
     def contains(self, start: int, stop: int) -> bool:
-        """Return True when all of [start, stop) is in the set."""
         index = bisect_right(self._starts, start) - 1
         return start >= stop or (index >= 0 and self._stops[index] >= stop)
 

@@ -75,7 +75,6 @@ class Event(NamedTuple):
 
     @property
     def input_stop(self) -> int:
-        """The offset after all input that is there."""
         return self.spooled.stop if self.spooled else self.input_offset + len(self.input)
 
 

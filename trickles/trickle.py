@@ -82,7 +82,6 @@ class Course(NamedTuple):
 
     @property
     def episode(self) -> Episode:
-        """The episode in force at the end of the proof."""
         return self.legs[-1].episode
 
     def edge(self, number: int) -> int:

@@ -74,6 +74,5 @@ class HostMap:
                 dialer.close()
 
     def close(self) -> None:
-        """Close the spare sockets."""
         for dialer in self._dialers.values():
             dialer.close()

@@ -53,7 +53,6 @@ class Watching:
             )
 
     async def begin(self) -> None:
-        """Start to answer scrapes; OSError as bind(2) does."""
         if self._server is not None and self._place is not None:
             await self._server.listen(*self._place)
             self._own_ports.add(self._server.port)
@@ -63,17 +62,14 @@ class Watching:
             self._log.flush()
 
     def reload(self) -> None:
-        """Reopen the log, which may have been renamed."""
         if self._log is not None:
             self._log.reopen()
 
     def left(self) -> None:
-        """Stop answering scrapes: a successor does."""
         if self._server is not None:
             self._server.close()
 
     def close(self) -> None:
-        """Write the rest of the log, and stop answering."""
         self.left()
         if self._log is not None:
             self._log.close()

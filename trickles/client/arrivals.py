@@ -27,13 +27,11 @@ class Arrivals:
         return next(iter(self._arrived.values()))[1]
 
     def add(self, number: int, nonce: int, now: int) -> None:
-        """Add a number; its first nonce counts."""
         if len(self.numbers) < self._most and number not in self._arrived:
             self._arrived[number] = nonce, now
             heappush(self.numbers, number)
 
     def take_lowest(self) -> tuple[int, int]:
-        """Remove the lowest number; return it and its nonce."""
         number = heappop(self.numbers)
         return number, self._arrived.pop(number)[0]
 

@@ -119,7 +119,6 @@ class Client:
         self._parts.input.write(data)
 
     def write_eof(self) -> None:
-        """End the input."""
         self._parts.input.end()
 
     def connect(self, *, now: int) -> None:
@@ -164,7 +163,6 @@ class Client:
         self._parts.fleet.replace(replicas, now)
 
     def handle_timeout(self, *, now: int) -> None:
-        """Act on the time that `next_timeout` named."""
         if self._failed:
             return
         try:
@@ -216,7 +214,6 @@ class Client:
 
     @property
     def is_established(self) -> bool:
-        """True once the fleet has answered the handshake."""
         return self._parts.flight.transport is not None
 
     @property
@@ -237,7 +234,6 @@ class Client:
 
     @property
     def certificate(self) -> Certificate | None:
-        """The fleet's certificate, if one is known."""
         return self._handshake.certificate
 
     @property
@@ -262,7 +258,6 @@ class Client:
 
     @property
     def delivery(self) -> Delivery:
-        """Statistics of the replicas in use, for logs."""
         recovery = self._parts.recovery
         return Delivery(recovery.served, self._parts.fleet.latencies(), recovery.failovers, recovery.stall_us)
 
@@ -273,7 +268,6 @@ class Client:
 
     @property
     def course(self) -> Course:
-        """The episodes that follow from the present proof."""
         return self._parts.flight.board.course
 
     def suspects(self, replica: Address, now: int) -> bool:
@@ -281,7 +275,6 @@ class Client:
         return self._parts.fleet.suspect(replica, now)
 
     def statistics(self) -> dict[str, int | str]:
-        """Return statistics for people and logs."""
         return self._parts.statistics()
 
     def _note_hello(self, sent: list[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:

@@ -46,7 +46,6 @@ class ReplicaSet:
 
     @property
     def home(self) -> Address:
-        """The replica in use."""
         return self.replicas[self._home]
 
     @property
@@ -75,7 +74,6 @@ class ReplicaSet:
             self._home = self._turn = self.replicas.index(replica)
 
     def pick(self, now: int) -> Address:
-        """Return the replica for the next request."""
         if self.spreads:
             for _ in self.replicas:
                 self._turn = (self._turn + 1) % len(self.replicas)

@@ -159,7 +159,6 @@ class Flight:
         self._tail_lost = True
 
     def on_timeout(self) -> None:
-        """Note a timeout: only a restart goes on."""
         self._timed_out = True
 
     def on_challenge(self) -> int:
@@ -181,7 +180,6 @@ class Flight:
         return lost
 
     def on_over(self, request: InFlight) -> None:
-        """Note that a request is over, perhaps the restart."""
         if self.restarting is request:
             self.restarting = None
 
@@ -260,7 +258,6 @@ class Flight:
         return _new(Claim, (base, stop, high, low, runs, flags, size))
 
     def on_restart(self, request: InFlight) -> None:
-        """Note that the restart is under way."""
         self.restarting, self._timed_out = request, False
 
     def _restart_size(self, backoff: int, *, clean: bool) -> int:
@@ -282,7 +279,6 @@ class Flight:
         return FlightState(self.transport, self.next_number, run, clean and run is not None)
 
     def restore(self, state: FlightState) -> None:
-        """Continue from that state by a restart."""
         self._begin(state.frame, 0)
         if state.run is not None:
             self.board.restore(state.run)

@@ -90,7 +90,6 @@ class Handshake:
             raise ConnectionFailed(f"identity: {self._refused}" if self._strangers else "no answer to the handshake")
 
     def timed_out(self, now: int) -> None:
-        """Try another replica, since none answered in time."""
         due = self._started is not None and self.deadline is not None and now >= self.deadline
         if due and not self._working and self._asked == self._replica:  # else it was left already
             self._move(now)

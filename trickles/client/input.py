@@ -58,7 +58,6 @@ class InputQueue:
         self.written += len(data)
 
     def end(self) -> None:
-        """End the input after what was written."""
         self.ended = True
 
     def early(self) -> tuple[bytes, bool]:
@@ -66,11 +65,9 @@ class InputQueue:
         return bytes(self._data), self.ended
 
     def peek(self, start: int, stop: int) -> bytes:
-        """Return the bytes [start, stop), which are in memory."""
         return bytes(self._data[start - self._base : stop - self._base])
 
     def note_held(self, offset: int) -> None:
-        """Note that the bytes below `offset` lie in the spool."""
         self.held = max(self.held, offset)
         if self.held - self.consumed > self._kept_bytes or self._base > self.consumed:
             self._forget_below(self.held)
@@ -84,7 +81,6 @@ class InputQueue:
         return True
 
     def note_consumed(self, offset: int) -> None:
-        """Note that the service has consumed everything below `offset`."""
         if offset > self.consumed:
             self.consumed = offset
             self.held = max(self.held, offset)
@@ -109,7 +105,6 @@ class InputQueue:
         self.in_flight = True
 
     def on_over(self, request: InFlight) -> None:
-        """Note the outcome of a request that brought input."""
         self.in_flight = False
         seen, ends = request.answered and not request.lost, bool(request.flags & RequestFlag.INPUT_END)
         if request.flags & RequestFlag.INPUT_LOST:
@@ -130,5 +125,4 @@ class InputQueue:
         return fresh or (self.ended and not self._end_seen and available == self.written)
 
     def lose(self, why: str) -> None:
-        """Note that no unconsumed input can reach the service any more."""
         self.lost = self.lost or why

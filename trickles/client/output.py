@@ -79,7 +79,6 @@ class Output:
 
     @property
     def delivered(self) -> int:
-        """Output offset up to which bytes were taken out."""
         return self.arrived.next_offset - self.arrived.ready_bytes
 
     def on_sent(self, request: InFlight) -> None:

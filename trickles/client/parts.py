@@ -42,7 +42,6 @@ class Parts:
 
     @classmethod
     def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> Parts:
-        """Make the parts of a new connection."""
         limits, counters, requests, striping = config.limits, Counters(), Requests(), Striping(fleet)
         path = PathMtu(config)
         flight, output = Flight(limits, path), Output(limits)

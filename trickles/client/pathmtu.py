@@ -41,15 +41,12 @@ class PathMtu:
         return min(limits.max_burst_packets, max(limits.max_burst_bytes, LARGE_BURST * size) // size)
 
     def use(self, size: int) -> None:
-        """Note that an episode has begun with datagrams of that size."""
         self.datagram_bytes = size
 
     def restore(self, datagram_bytes: int, proven_bytes: int, proof: int) -> None:
-        """Continue with the sizes of an earlier snapshot."""
         self.datagram_bytes, self.proven_bytes, self.size_proof = datagram_bytes, proven_bytes, proof
 
     def on_larger_lost(self, size: int) -> None:
-        """Note that no datagrams above that size pass any more."""
         self.proven_bytes, self.size_proof = size, 0
 
     def on_other_path(self) -> None:

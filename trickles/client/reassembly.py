@@ -79,7 +79,6 @@ class Reassembly:
 
     @property
     def gaping(self) -> bool:
-        """True when data has arrived above a gap."""
         return bool(self._pieces)
 
     @property
@@ -91,22 +90,18 @@ class Reassembly:
         self.limit = max(self.next_offset - self.ready_bytes + window_bytes, asked)
 
     def peek(self) -> bytes:
-        """Return all bytes in order without taking them out."""
         return b"".join(self._ready)
 
     def restore(self, taken: int, ready: bytes) -> None:
-        """Continue at offset `taken`, with these bytes in order."""
         self.next_offset = taken
         self.limit += taken
         self._push(ready, len(ready))
 
     def missing(self, start: int, stop: int) -> list[Range]:
-        """Return the parts of [start, stop) that have not arrived."""
         offset = self.next_offset
         return self._held.missing(max(start, offset), stop) if stop > offset else []
 
     def take(self) -> list[Buffer]:
-        """Take out all bytes in order."""
         ready = list(self._ready)
         self._ready.clear()
         self.limit += self.ready_bytes

@@ -158,7 +158,6 @@ class Receiver:
             self._hit("dropped.unexpected")
 
     def _response(self, datagram: bytes, source: Address, now: int) -> None:
-        """Take a packet with flags: frames, marks, data."""
         flight = self._flight
         try:
             _, flags, answers, number, nonce, offset = _FIELDS.unpack_from(datagram)
@@ -269,7 +268,6 @@ class Receiver:
             self._refusals.on_refusal(head, source, now)
 
     def _hello_refused(self, head: RefusalHead, source: Address, now: int) -> None:
-        """Act on a refusal of the hello's early input."""
         handshake = self._handshake
         if head.request or not handshake.refused_by(source, head.tag, working=head.code is Refusal.WORKING):
             self._hit("dropped.repeated")

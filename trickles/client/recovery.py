@@ -72,7 +72,6 @@ class Recovery:
             self._asked_at = now
 
     def on_authentic(self, now: int) -> None:
-        """Note an authentic datagram without new content."""
         self.progress_at = now
 
     def on_progress(self, source: Address, packets: int, now: int) -> None:
@@ -272,5 +271,4 @@ class Recovery:
         self._flight.on_timeout()
 
     def restore(self, round_trip: RoundTrip, failovers: int, stall_us: int, served: dict[Address, int]) -> None:
-        """Continue with the state of an earlier snapshot."""
         self.round_trip, self.failovers, self.stall_us, self.served = round_trip, failovers, stall_us, served

@@ -86,7 +86,6 @@ class Requested:
         self.frames, self.asked = frames, offset
 
     def ask_up_to(self, offset: int) -> None:
-        """Note that all below `offset` is asked for, and nothing above."""
         self.asked = offset
 
     def ask_again_from(self, offset: int) -> None:
@@ -110,7 +109,6 @@ class Requested:
             del frames[0]
 
     def lost(self, ranges: list[Range]) -> None:
-        """Note that these ranges were asked for and will not come."""
         if not ranges:
             return
         for start, stop in ranges if len(ranges) <= MOST_LOST else [(ranges[0][0], ranges[-1][1])]:
@@ -121,7 +119,6 @@ class Requested:
 
     @property
     def largest_blob(self) -> int:
-        """Size of the largest continuation that a request might carry."""
         if len(self.frames) == 1:  # as on most connections
             return len(self.frames[0].blob)
         return max((len(frame.blob) for frame in self.frames), default=0)

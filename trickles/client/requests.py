@@ -138,7 +138,6 @@ class InFlight:
 
     @property
     def carries_input(self) -> bool:
-        """True when this request brings input or its end."""
         return self.flags & 8 != 0  # RequestFlag.INPUT, as a number: this line is hot
 
     @property
@@ -160,13 +159,11 @@ class InFlight:
         return self.settled & (self.settled + 1) != 0
 
     def on_sent(self, number: int, now: int) -> None:
-        """Note that a datagram of it leaves, under that request number."""
         self.state = _ON_SEND[self.state]
         self.datagrams[number] = SentDatagram(self.replica)
         self.newest, self.sent_last, self.retry_at = number, now, None
 
     def forget_oldest(self) -> int:
-        """Forget the oldest datagram; return its number."""
         oldest = next(iter(self.datagrams))
         del self.datagrams[oldest]
         return oldest
@@ -193,11 +190,9 @@ class InFlight:
         self.retry(now, other)
 
     def on_doubted(self, now: int) -> None:
-        """Note an unauthenticated sign that its replica is dead."""
         self.doubted_at = now
 
     def on_hint(self) -> None:
-        """Note an unauthenticated hint that its replica lacks the epoch."""
         self.hints += 1
 
     def on_refused(self, now: int, *, elsewhere: bool = False) -> None:
@@ -229,7 +224,6 @@ class InFlight:
         return (bits & ~settled).bit_count()
 
     def resize(self, stop: int) -> None:
-        """Note that the server granted numbers up to `stop` only."""
         self.stop = stop
         self.settled &= (1 << (stop - self.start)) - 1
 
@@ -260,7 +254,6 @@ class Requests:
         self._requests[request] = None
 
     def sent(self, request: InFlight, number: int, now: int) -> None:
-        """Note that a datagram of that request leaves under that number."""
         request.on_sent(number, now)
         self._by_number[number & 0xFFFF] = request
         if len(request.datagrams) > MOST_REPEATS_NAMED:
@@ -280,7 +273,6 @@ class Requests:
         return (request, found) if request is not None and found is not None and found.replica == source else None
 
     def remove(self, request: InFlight) -> None:
-        """Close that request and forget it."""
         request.end()
         self._requests.pop(request, None)
         for number in request.datagrams:

@@ -42,7 +42,6 @@ class RoundTrip(NamedTuple):
         return self._replace(backoff=min(self.backoff, 1))
 
     def timeout(self, limits: Limits = DEFAULT_LIMITS) -> int:
-        """Return the retransmission timeout with backoff."""
         base = limits.rto_initial if not self.srtt8 else max((self.srtt8 >> 3) + self.rttvar4, limits.rto_floor)
         return min(base << self.backoff, limits.rto_ceiling)
 

@@ -139,7 +139,6 @@ class Scoreboard:
 
     @property
     def course(self) -> Course:
-        """The episodes that follow from the proof so far."""
         if self._course is None:
             self._course = self._whole() or course(self.episode, [(start, stop) for start, stop, _ in self.proof()])
         return self._course

@@ -77,7 +77,6 @@ class Snapshot:
     served: Mapping[Address, int]
 
     def encode(self) -> bytes:
-        """Return the bytes that `parse_snapshot_untrusted` reads."""
         flight, queue, upload, output = self.flight, self.input, self.upload, self.output
         end = _NO_END if output.end is None else output.end
         figures = *self.sizes, *self.round_trip, self.failovers, self.stall_us
@@ -129,7 +128,6 @@ def parse_snapshot_untrusted(data: bytes, limits: Limits) -> Snapshot:
 
 
 def _split(data: memoryview, most: int) -> list[bytes]:
-    """Undo `_joined`."""
     fields, at = list[bytes](), 0
     while at < len(data):
         (size,) = _LENGTH.unpack_from(data, at)
@@ -175,7 +173,6 @@ def _read_address(data: bytes) -> tuple[Address, int]:
 
 
 def _check(found: Snapshot, limits: Limits) -> None:
-    """Raise BadPacket for values that no connection has."""
     for sound, name in (
         (_sizes_are_sound(found, limits), "sizes"),
         (_flight_is_sound(found, limits), "continuation or numbers"),

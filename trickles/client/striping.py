@@ -28,7 +28,6 @@ class Striping:
         self._heard_at: dict[Address, int] = {}
 
     def pick(self, requests: Requests, packets: int, now: int) -> Address:
-        """Return the replica for a request of so many packets."""
         fleet = self._fleet
         outstanding = dict.fromkeys(fleet.replicas, packets)
         for request in requests:

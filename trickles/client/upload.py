@@ -96,7 +96,6 @@ class Uploader:
 
     @property
     def in_flight(self) -> int:
-        """Count of pieces sent and neither receipted nor lost."""
         return sum(not piece.lost for piece in self._pieces.values())
 
     @property
@@ -105,7 +104,6 @@ class Uploader:
         return self.stop if self.active else self._queue.written
 
     def state(self) -> UploadState:
-        """Return the state without the pieces in flight."""
         held = self.active, self.refused, self.start, self.stop, self.proof, self.counted
         return UploadState(*held, self._attempts, self.pinned)
 

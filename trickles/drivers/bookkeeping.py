@@ -67,7 +67,6 @@ class KeptFile:
         self._failing = False
 
     def put(self, text: str) -> None:
-        """Set the text."""
         self._wanted = text
         self.look()
 
@@ -86,7 +85,6 @@ class KeptFile:
             self._written, self._failing = self._wanted, False
 
     def leave(self) -> None:
-        """Stop maintaining the file."""
         self._wanted = self._written = None
 
     def drop(self) -> None:

@@ -25,12 +25,10 @@ class Chores:
         self._troubles: dict[str, str] = {}
 
     def every(self, seconds: float, name: str, chore: Chore) -> None:
-        """Add a job; reports use its name."""
         self._chores.append((name, seconds, chore))
         self._due.append(self._clock())
 
     def hurry(self) -> None:
-        """Make all jobs due at the next tick."""
         self._due = [self._clock()] * len(self._due)
 
     def tick(self) -> None:

@@ -87,11 +87,9 @@ class Connection:
         return self.client.delivery
 
     def write(self, data: bytes) -> None:
-        """Queue input for the next flush."""
         self.client.write(data)
 
     def write_eof(self) -> None:
-        """End the input with the next flush."""
         self.client.write_eof()
 
     def send(self, data: bytes) -> None:
@@ -100,7 +98,6 @@ class Connection:
         self.flush_now()
 
     def send_eof(self) -> None:
-        """End the input, and send that."""
         self.client.write_eof()
         self.flush_now()
 

@@ -97,7 +97,6 @@ class Dialer:
 
     @property
     def config(self) -> ClientConfig:
-        """The configuration of its next connection."""
         return self._config
 
     def replace(self, replicas: Sequence[Address]) -> None:
@@ -198,7 +197,6 @@ def _wide(replicas: Sequence[Address]) -> bool:
 
 
 def _fitting(probe_sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the probe sizes over IPv6 for those over IPv4."""
     return tuple(size - IPV6_EXTRA_BYTES for size in probe_sizes)
 
 

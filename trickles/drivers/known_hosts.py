@@ -101,7 +101,6 @@ class KnownHosts:
         self.path = default_path(environ) if path is None else Path(path)
 
     def rules(self, name: str) -> Rules:
-        """Return the options of a client of that fleet."""
         return {"trust": self.trust(name), "note_start": self.note_start(name)}
 
     def trust(self, name: str) -> Callable[[bytes], bool]:

@@ -25,7 +25,6 @@ class BufferPool:
         return self._idle.pop() if self._idle else bytearray(self._size_bytes + 1)
 
     def give_back(self, buffer: bytearray) -> None:
-        """Take back a buffer without views."""
         self._idle.append(buffer)
 
     def lend(self, buffer: bytearray, size_bytes: int) -> memoryview:

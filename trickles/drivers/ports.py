@@ -44,12 +44,10 @@ class Port:
         loop.add_reader(socket.fileno(), self._readable)
 
     def hold(self, holder: PortUser) -> None:
-        """Assign the port to a holder."""
         self.holder = holder
         self._bulky = self.passed_over = False
 
     def close(self) -> None:
-        """Close the socket."""
         self.holder = None
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
@@ -61,7 +59,6 @@ class Port:
             self.read()
 
     def read(self) -> None:
-        """Read datagrams and pass them to the holder."""
         self.passed_over = False
         received = self.socket.receive()
         unreachable = [] if received else self.socket.unreachable()
@@ -88,7 +85,6 @@ class Turn:
         return self._read_bytes >= TURN_BYTES
 
     def note(self, size_bytes: int) -> None:
-        """Count bytes that were read for a long answer."""
         if not self._read_bytes:
             self._loop.call_soon(self._renew)  # runs before the readers of the next turn
         self._read_bytes += max(size_bytes, LEAST_CHARGE_BYTES)

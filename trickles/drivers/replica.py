@@ -38,11 +38,9 @@ class Replica:
 
     @property
     def packets_out(self) -> int:
-        """Datagrams sent."""
         return self.socket.counters.sent
 
     def drain(self, limit: int = 16) -> None:
-        """Answer the datagrams that arrived."""
         handle, send = self.listener.handle, self.socket.send
         for buffer, size, source in self.socket.receive(limit):
             now = wall_us()
@@ -56,7 +54,6 @@ class Replica:
                     self.failed(error)
 
     def flush(self) -> None:
-        """Send deferred replies that are ready now."""
         try:
             for burst in self.listener.poll(wall_us()):
                 self.socket.send(burst)

@@ -231,7 +231,6 @@ class BatchSocket:
         return repr(self.address).encode() + sockopts.cookie(self._raw)
 
     def fileno(self) -> int:
-        """Return the descriptor; -1 once closed."""
         return self._raw.fileno()
 
     def close(self) -> None:

@@ -147,7 +147,6 @@ class ConnectionLog:
         self._descriptor = fresh
 
     def close(self) -> None:
-        """Write the rest and close the file."""
         self.flush()
         self._shut()
 

@@ -36,12 +36,10 @@ class Accounting:
 
     @classmethod
     def resumed(cls, context: GatewayContext, snapshot: ConnectionSnapshot) -> Self:
-        """Continue the accounting of a connection from another process."""
         began = asyncio.get_running_loop().time() - (time.time() - snapshot.began)
         return cls(context, "", snapshot.bytes_in, snapshot.bytes_out, snapshot.input_ended, began)
 
     def snapshot(self, *, input_ended: bool) -> ConnectionSnapshot:
-        """Return the state for another process."""
         began = time.time() - (asyncio.get_running_loop().time() - self._began)
         return ConnectionSnapshot(began, self.bytes_in, self.bytes_out, input_ended)
 
@@ -56,7 +54,6 @@ class Accounting:
         return self.bytes_out
 
     def end(self, client: str, completion: Completion, reason: str, delivery: Delivery) -> None:
-        """Pass its record to the watchers."""
         lasted = asyncio.get_running_loop().time() - self._began
         record = ConnectionRecord(
             client=client,

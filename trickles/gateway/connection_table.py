@@ -95,7 +95,6 @@ class ConnectionTable:
             self._requests[member] = _Request(now, 0)
 
     def touch(self, member: Member) -> float:
-        """Note activity; return its time."""
         now = self._clock()
         if self._moved_at.pop(member, None) is not None:  # else it was removed
             self._moved_at[member] = now

@@ -31,7 +31,6 @@ class Statistics:
     reasons: dict[str, int] = field(default_factory=dict)
 
     def fail(self, reason: str) -> None:
-        """Count a failed transfer."""
         self.failed += 1
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
 

@@ -23,7 +23,6 @@ class Departure:
         return self.upstream.suspend(), snapshot, descriptor
 
     def stay(self) -> None:
-        """Resume the connection here."""
         if self.downstream.stay():
             self.upstream.wake()
 

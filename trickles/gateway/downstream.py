@@ -213,12 +213,10 @@ class Downstream(asyncio.Protocol):
         return self._upstream
 
     def extra_info(self, name: str) -> Any:
-        """Return the transport's `get_extra_info`."""
         return self._transport.get_extra_info(name) if self._transport is not None else None
 
     @property
     def is_flushed(self) -> bool:
-        """True when the kernel has taken all output."""
         return self._transport is not None and not self._transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
@@ -262,7 +260,6 @@ class Downstream(asyncio.Protocol):
         return not self._over
 
     def ignore_input(self) -> None:
-        """Drop further input."""
         self._input_ended = True
 
     def refuse_input(self, reason: str) -> None:
@@ -282,7 +279,6 @@ class Downstream(asyncio.Protocol):
 
     @property
     def held_back(self) -> bool:
-        """True while it is not read from, or the user does not read."""
         return self._gate.is_shut or self._paused
 
     def end_input(self) -> None:

@@ -114,7 +114,6 @@ class FleetUpstream:
         return known and connection is not None and connection.is_established and not connection.closed
 
     def suspend(self) -> Client:
-        """Suspend the engine until `wake`, and return it."""
         assert self._connection is not None
         return self._connection.suspend()
 

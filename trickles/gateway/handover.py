@@ -213,7 +213,6 @@ class SuccessorProcess:
         self._report(f"the successor ended with {os.waitstatus_to_exitcode(status)}: this gateway goes on")
 
     def forget(self) -> None:
-        """Stop watching it."""
         if self._watched is not None:
             asyncio.get_running_loop().remove_reader(self._watched)
             os.close(self._watched)
@@ -221,7 +220,6 @@ class SuccessorProcess:
 
 
 def _user_of(connected: socket.socket) -> int:
-    """Return the user at the other end, from the kernel."""
     return _peer_of(connected)[1]
 
 

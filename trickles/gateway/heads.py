@@ -58,7 +58,6 @@ class ProxyHead:
 
     @property
     def last(self) -> bool:
-        """True when no other request follows it."""
         return self.body or self.closes
 
     def rendered(self, *, last: bool) -> bytes:

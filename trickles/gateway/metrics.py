@@ -161,7 +161,6 @@ class MetricsServer:
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes | None:
-    """Read a request's head; None when it is too long."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:

@@ -116,7 +116,6 @@ class OutputShare:
         return self._window_bytes
 
     def note_engine(self, engine_bytes: int) -> None:
-        """Note the bytes that the engine keeps or has asked for."""
         if engine_bytes != self._engine_bytes:
             self._note(engine_bytes, self._transport_bytes)
 
@@ -141,5 +140,4 @@ class OutputShare:
         return before < READER_BYTES <= self._read_bytes
 
     def release(self) -> None:
-        """Release all bytes at the connection's end."""
         self._note(0, 0)

@@ -182,7 +182,6 @@ class DirectAccess:
 
 
 async def _looked_up(host: str, port: int) -> list[str]:
-    """Resolve a name in a thread."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -43,7 +43,6 @@ class ListenAddress:
 
     @property
     def name(self) -> str:
-        """The name for a successor."""
         return f"{self.mode}@{shown((self.host, self.port))}"
 
 
@@ -143,7 +142,6 @@ class Gateway:
         return [member for member in self.context.table if isinstance(member, Downstream)]
 
     async def adopt(self, sock: socket.socket, client: Client, snapshot: ConnectionSnapshot) -> None:
-        """Resume a connection of another process."""
         assert self._dialer is not None
         upstream = FleetUpstream(self.context, self._dialer, client=client)
         accounting = Accounting.resumed(self.context, snapshot)
@@ -196,7 +194,6 @@ class Gateway:
         self.context.report("gateway", f"{context.get('message', '')}: {error!r}" if error else context["message"])
 
     def watch(self, watcher: Callable[[ConnectionRecord], None]) -> None:
-        """Call `watcher` with the record of each ended connection."""
         self.context.watchers.append(watcher)
 
     def packets(self) -> Iterator[Mapping[Address, int]]:
@@ -204,5 +201,4 @@ class Gateway:
         return (each.upstream.delivery.served for each in self._downstreams() if each.upstream is not None)
 
     def figures(self) -> dict[str, object]:
-        """Return statistics for status files and logs."""
         return {**asdict(self.statistics), "live": self.live, "unread_bytes": self.context.memory.held_bytes}

@@ -37,7 +37,6 @@ class ReadGate:
             transport.resume_reading()
 
     def forget(self) -> None:
-        """Stop the timer: the connection is gone."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

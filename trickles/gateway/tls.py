@@ -88,7 +88,6 @@ class TlsLayer(asyncio.Protocol):
     # the handshake
 
     def _is_shaken(self, tls: ssl.SSLObject) -> bool:
-        """Continue the handshake; return True once it is complete."""
         below = self._below
         assert below is not None
         try:
@@ -137,7 +136,6 @@ class TlsLayer(asyncio.Protocol):
     def end_input(self) -> None: ...  # no request has begun
 
     def stop(self, reason: str) -> None:
-        """Abort the handshake."""
         below = self._below
         if below is not None:
             self._over(below, reason)
@@ -197,7 +195,6 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
 
     def end(self) -> None:
-        """Send close_notify."""
         if self._tls is not None and not self.our_end:
             self.our_end = True
             with suppress(ssl.SSLError):  # the user's close_notify is not awaited

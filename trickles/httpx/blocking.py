@@ -33,7 +33,6 @@ class LoopThread:
         self._open = set[AsyncFleetStream]()  # closed at the end of the loop
 
     def begin(self) -> None:
-        """Start the loop, if it is not running."""
         with self._lock:
             if self._loop is None:
                 self._start()
@@ -63,7 +62,6 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(stream.close)
 
     def close(self) -> None:
-        """End the loop and its streams."""
         with self._lock:
             self._loop = None
             self._end()

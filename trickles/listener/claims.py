@@ -118,7 +118,6 @@ class Claims:
         return True
 
     def release(self, start: int, stop: int) -> None:
-        """Forget one claim, and nothing of others."""
         bounds, at = self._bounds, bisect_right(self._bounds, start)
         if at & 1 and bounds[at] >= stop:  # in a range of its own, or joined to others
             before, after = bounds[at - 1], bounds[at]

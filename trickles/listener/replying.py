@@ -61,7 +61,6 @@ class Replier:
         self._greeted: dict[bytes, Deferred] = {}  # those of hellos, by connection
 
     def clear(self) -> None:
-        """Forget deferred replies."""
         self._waiting.clear()
         self._shares.clear()
         self._greeted.clear()
@@ -128,7 +127,6 @@ class Replier:
         return self.ask(event, grant)
 
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
-        """Let the service answer one event."""
         try:
             reply = self._service.handle(event)
         except InputLost:
@@ -184,7 +182,6 @@ class Replier:
 
     @property
     def next_notice(self) -> int | None:
-        """Time of the next notice, or None."""
         return self._waiting.next_due
 
     def notices(self, now: int) -> list[Burst]:
@@ -197,7 +194,6 @@ class Replier:
         return bursts
 
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
-        """Return the datagrams of a service's reply."""
         chunks, continuation, end, refusal = reply
         if grant.input_lost and continuation is None and end is None:
             refusal = refusal or Refusal.GONE  # the service has no answer to lost input
@@ -232,7 +228,6 @@ class Replier:
         return [self._refused(path, source, number, why, frame)]
 
     def refuse(self, path: Path, source: Address, number: int, why: Refusal) -> list[Burst]:
-        """Return a refusal without a fresh continuation."""
         self._counters.hit(f"refused.{why.name.lower()}")
         return [self._refused(path, source, number, why)]
 

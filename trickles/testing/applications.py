@@ -17,7 +17,6 @@ class Reader:
         self._rate = rate
 
     def took(self, session: Session, count_bytes: int) -> None:
-        """Spend the time that reading so many bytes takes."""
         if self._rate is not None and count_bytes:
             session.pause(count_bytes * 1_000_000 // self._rate)
 

@@ -55,11 +55,9 @@ class ClientHost(Node):
 
     @property
     def done(self) -> bool:
-        """True when the application has finished or failed."""
         return self.finished_at is not None or self.failure is not None
 
     def start(self) -> None:
-        """Start the application, and with it the connection."""
         self.started_at = self.now
         self.stats.lives += 1
         self._application.start(self)

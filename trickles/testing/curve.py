@@ -16,7 +16,6 @@ class DeliveryCurve:
         self.totals: list[int] = []
 
     def add(self, now: int, count_bytes: int) -> None:
-        """Note that `count_bytes` more were delivered at `now`."""
         self.times.append(now)
         self.totals.append(self.total + count_bytes)
 

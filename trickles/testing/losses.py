@@ -44,7 +44,6 @@ class Blackhole:
     period: int | None = None
 
     def covers(self, when: int) -> bool:
-        """Return True when nothing passes at `when`."""
         since = when - self.first
         return since >= 0 and (since if self.period is None else since % self.period) < self.down
 

@@ -42,7 +42,6 @@ class Anycast:
         self._turn = -1
 
     def pick(self, source: Address) -> Node:
-        """Return the host for one packet from `source`."""
         nodes = self.nodes
         if self._spray == "random":
             return nodes[self._rng.randrange(len(nodes))]

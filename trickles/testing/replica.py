@@ -90,7 +90,6 @@ class Replica(Node):
         self._free = max(self._free, self._clock.now) + duration
 
     def drop_caches(self) -> None:
-        """Let the listener drop its soft state."""
         if self.alive and self._forget is not None:
             self._forget()
 

@@ -66,7 +66,6 @@ class Simulation:
         return self.world.seeds.random(f"scenario/{name}")
 
     def entropy(self, name: str) -> Callable[[int], bytes]:
-        """Return reproducible entropy for a client's engine."""
         return self.world.seeds.entropy(f"entropy/{name}")
 
     def add_link(self, name: str, spec: LinkSpec) -> Link:
@@ -147,7 +146,6 @@ class Simulation:
         return self.report(client)
 
     def report(self, client: ClientHost) -> Report:
-        """Return the present report on one client."""
         return transfer_report(self.scenario, client, self.replicas)
 
     def _all_done(self) -> bool:

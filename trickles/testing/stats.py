@@ -34,7 +34,6 @@ class LinkStats:
     dropped: Counter[Fate] = field(default_factory=Counter)
 
     def snapshot(self) -> LinkStats:
-        """Return a copy."""
         return replace(self, dropped=Counter(self.dropped))
 
 
@@ -52,5 +51,4 @@ class HostStats:
     unreachable: int = 0  # ICMP port-unreachable messages sent (replicas) or seen (clients)
 
     def snapshot(self) -> HostStats:
-        """Return a copy."""
         return replace(self)

@@ -32,7 +32,6 @@ class RenoWindow:
         self._credit = 0  # segments acknowledged towards the next increase
 
     def advance(self, unacknowledged: int) -> None:
-        """End the recovery once all it covers has been acknowledged."""
         if unacknowledged >= self.recovery:
             self._recovering = False
 

@@ -45,7 +45,6 @@ class Account:
     end: int | None = None
 
     def add(self, sighting: Sighting) -> None:
-        """Add one sighting of this connection."""
         self.ended_us = sighting.time_us
         self.suite, self.client = sighting.suite, sighting.client
         if sighting.kind is not None:

@@ -33,7 +33,6 @@ class Dump:
         return line(sighting, self._began_us)
 
     def summary(self) -> Iterator[str]:
-        """Yield a few lines for each connection."""
         yield from self._accounts.summary()
 
     def _concerns(self, captured: Captured) -> bool:

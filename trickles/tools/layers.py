@@ -267,7 +267,6 @@ class Trickles(Layer):
 
     @classmethod
     def dispatch_hook(cls, datagram: bytes | None = None, *_: Any, **__: Any) -> type[Layer]:
-        """Return the class for a datagram, by its first byte."""
         return LAYERS.get(datagram[0], cls) if datagram else cls
 
 

@@ -56,7 +56,6 @@ class Opener:
             return None
 
     def hello(self, hello: Hello) -> HelloInside | None:
-        """Open the sealed part of a hello."""
         try:
             return EpochKeys(self._keyring.find(hello.epoch)).open_hello_untrusted(hello)
         except BadPacket:

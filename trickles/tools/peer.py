@@ -97,7 +97,6 @@ class Peer:
 
     @property
     def blob(self) -> bytes:
-        """The newest transport continuation."""
         assert self.transport is not None
         return self.transport.blob
 
@@ -108,7 +107,6 @@ class Peer:
 
     @property
     def top(self) -> int:
-        """One past the highest received number."""
         return self.nonces.top
 
     # requests
@@ -133,7 +131,6 @@ class Peer:
         return self.seal(body.encode(), blob=blob, kind=kind)
 
     def seal(self, body: bytes, *, blob: bytes = b"", kind: Kind = Kind.REQUEST) -> bytes:
-        """Seal any bytes as a request's body."""
         self.number += 1
         return self.session.seal_request(request_header(kind, blob or self.blob, self.number), body)
 
@@ -151,7 +148,6 @@ class Peer:
         return self.request(self.spoken(lo, hi, frame=frame, **fields), blob=frame.blob if frame else b"")
 
     def spoken(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> RequestBody:
-        """Return the body of `speak`."""
         shown = frame or self.transport
         assert shown is not None
         runs = fields.pop("runs") if "runs" in fields else self.proof(shown.episode.base)
@@ -168,7 +164,6 @@ class Peer:
         return self.nonces.runs(base)
 
     def run(self, start: int, stop: int) -> Run:
-        """Return the proof of exactly [start, stop)."""
         return self.nonces.run(start, stop)
 
     # answers
@@ -194,7 +189,6 @@ class Peer:
         return reply
 
     def remember(self, packet: OpenedPacket) -> None:
-        """Remember the content of an opened packet."""
         if packet.proves:
             self.nonces.add(packet.number, packet.nonce)
         self.output.add(packet.offset, packet.data)

@@ -57,7 +57,6 @@ class Extents:
             self._cover(number + 1, 0, stop & _BELOW)
 
     def has(self, start: int, size: int) -> bool:
-        """Return True when records have all of those bytes."""
         return self.reach(start, start + size) >= start + size
 
     def reach(self, start: int, stop: int) -> int:

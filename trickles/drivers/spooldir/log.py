@@ -46,7 +46,6 @@ class Seal:
         self.head = self._tag(_NOWHERE, b"")
 
     def header(self, offset: int, data: Buffer) -> bytes:
-        """Return the header of a piece."""
         place = _PLACE.pack(offset, len(data))
         return place + self._tag(place, data)
 

@@ -69,7 +69,6 @@ class Tally:
         return list(self._folders)
 
     def replace(self, folder: str, counted: Mapping[Host, Usage]) -> None:
-        """Replace the count of a folder."""
         for host, usage in self._folders.pop(folder, {}).items():
             self._sum(host, -usage.byte_count, -usage.logs)
         for host, usage in counted.items():

@@ -152,7 +152,6 @@ class SpooledUpload:
         return ""
 
     def logs(self) -> list[str]:
-        """Return the paths of this connection's logs."""
         try:
             with os.scandir(self._place) as entries:
                 return [entry.path for entry in entries if entry.name.startswith(self._prefix)]

@@ -64,7 +64,6 @@ class Gain:
         return self.earned_bytes / self.sent_bytes if self.sent_bytes else 0.0
 
     def note(self, sent: Iterable[bytes], earned: Iterable[bytes]) -> None:
-        """Add sent and received datagrams."""
         for datagram in sent:
             self.sent += 1
             self.sent_bytes += len(datagram)
