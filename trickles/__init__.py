@@ -21,27 +21,18 @@ if TYPE_CHECKING:
     from trickles.service import Continuation, Deferred, Event, Refusal, Reply, Service
 
 # Modules are imported on first use, so that the pure core never imports sockets.
-_HOMES = {
-    "AsyncReplica": "trickles.drivers.replica",
-    "Client": "trickles.client",
-    "ClientConfig": "trickles.client",
-    "Continuation": "trickles.service",
-    "Deferred": "trickles.service",
-    "Dialer": "trickles.drivers.dialer",
-    "Epoch": "trickles.keyring",
-    "Event": "trickles.service",
-    "Keyring": "trickles.keyring",
-    "Limits": "trickles.limits",
-    "Listener": "trickles.listener",
-    "Policy": "trickles.client",
-    "Refusal": "trickles.service",
-    "Replica": "trickles.drivers.replica",
-    "Reply": "trickles.service",
-    "Service": "trickles.service",
-    "Stream": "trickles.drivers.stream",
-    "connect": "trickles.drivers.stream",
-    "serve": "trickles.drivers.process",
+_MODULES = {
+    "client": "Client ClientConfig Policy",
+    "drivers.dialer": "Dialer",
+    "drivers.process": "serve",
+    "drivers.replica": "AsyncReplica Replica",
+    "drivers.stream": "Stream connect",
+    "keyring": "Epoch Keyring",
+    "limits": "Limits",
+    "listener": "Listener",
+    "service": "Continuation Deferred Event Refusal Reply Service",
 }
+_HOMES = {name: f"trickles.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "AsyncReplica",

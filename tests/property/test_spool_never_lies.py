@@ -23,12 +23,12 @@ from trickles.continuation import Seals
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.errors import InputBusy, InputLost
 from trickles.limits import Limits
+from trickles.listener.context import ListenerContext
 from trickles.listener.paths import Path
 from trickles.listener.spooling import Spooler
 from trickles.nonce import NonceSequence
 from trickles.service import Spooled
 from trickles.session import SessionKeys
-from trickles.trace import Counters
 from trickles.trickle import Episode
 from trickles.wire.kinds import RequestFlag, Suite
 from trickles.wire.piece import commit_body, parse_receipt_untrusted, piece_body
@@ -75,7 +75,7 @@ class Machines:
 
     def replica(self) -> Spooler:
         spool = SpoolDirectory(self.chance.choice(self.roots), clock=self.clock)
-        return Spooler(spool, self.chance.randbytes, Limits(max_event_input_bytes=5_000), Counters())
+        return Spooler(spool, ListenerContext(self.chance.randbytes, Limits(max_event_input_bytes=5_000)))
 
     def upload(self) -> None:
         """The whole input, cut in one way, in some order, some of it twice; the newest receipts count."""

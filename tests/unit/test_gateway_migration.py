@@ -14,7 +14,7 @@ from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
 from trickles.gateway import Gateway, migration
 from trickles.gateway.accesslog import ConnectionRecord
-from trickles.gateway.departure import Departure
+from trickles.gateway.migration import Departure
 from trickles.wire.kinds import Suite
 
 

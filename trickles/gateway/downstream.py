@@ -336,7 +336,7 @@ class Downstream(asyncio.Protocol):
         detail = detail or self._accounting.target
         self.context.report(tcp.peer(self._transport), f"{reason} ({detail})" if detail else reason)
 
-    # leaving for another process, see `departure.py`
+    # leaving for another process, see `migration.py`
 
     def drain(self) -> bool:
         """Ask for no more output; return True once all output has left."""

@@ -115,7 +115,7 @@ class Control:
         self._inode = self._path.stat().st_ino
 
     async def _handed(self, connected: socket.socket) -> bytes | None:
-        user = _user_of(connected)
+        user = _peer_of(connected)[1]
         if user not in (0, os.geteuid()):
             self._report(f"user {user} asked for the listening sockets, and was refused")
             return None
@@ -152,7 +152,7 @@ class Predecessor:
             check_directory(path.parent)
             with _near(path) as place:
                 self._connected.connect(place)
-            if (user := _user_of(self._connected)) not in (0, os.geteuid()):
+            if (user := _peer_of(self._connected)[1]) not in (0, os.geteuid()):
                 raise HandoverError(f"the process that listens at {path} is of user {user}, and not taken over from")
             message, descriptors, _, _ = socket.recv_fds(self._connected, MOST_BYTES, MOST_SOCKETS)
         except OSError as error:
@@ -217,10 +217,6 @@ class SuccessorProcess:
             asyncio.get_running_loop().remove_reader(self._watched)
             os.close(self._watched)
             self._watched = None
-
-
-def _user_of(connected: socket.socket) -> int:
-    return _peer_of(connected)[1]
 
 
 def _peer_of(connected: socket.socket) -> tuple[int, int]:

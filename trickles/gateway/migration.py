@@ -14,14 +14,15 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from errno import EPROTONOSUPPORT
 
 from trickles.client import Client, parse_snapshot_untrusted
 from trickles.drivers.dialer import Dialer
 from trickles.errors import BadPacket, IdentityError, LocalProtocolError, UnknownSnapshot
 from trickles.gateway.accounting import ConnectionSnapshot
-from trickles.gateway.departure import Departure
+from trickles.gateway.downstream import Downstream
+from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.handover import MARK_BYTES
 
 NO_MARK = bytes(MARK_BYTES)  # nothing moves from or to such a gateway
@@ -32,6 +33,27 @@ MOST_BYTES = 1 << 26  # of one connection; its receive window is far below
 _LENGTH = struct.Struct("!I")
 _SNAPSHOT = struct.Struct("!dQQ?")
 _FORM = b"trickles connections 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A connection that may leave now; after `packed` call `stay` or `gone`."""
+
+    downstream: Downstream
+    upstream: FleetUpstream
+
+    def packed(self) -> tuple[Client, ConnectionSnapshot, int]:
+        """Suspend the connection; return the engine, the other state, and a descriptor of the socket."""
+        snapshot, descriptor = self.downstream.snapshot()
+        return self.upstream.suspend(), snapshot, descriptor
+
+    def stay(self) -> None:
+        if self.downstream.stay():
+            self.upstream.wake()
+
+    def gone(self) -> None:
+        """Forget the connection: the other process has it."""
+        self.downstream.gone()
 
 
 def mark(dialer: Dialer | None) -> bytes:

@@ -20,11 +20,11 @@ from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.connection_table import ConnectionTable
 from trickles.gateway.context import GatewayContext, Statistics, no_report
-from trickles.gateway.departure import Departure
 from trickles.gateway.downstream import Begin, Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
 from trickles.gateway.forward_front import forwarded
 from trickles.gateway.limits import DEFAULT_LIMITS, GatewayLimits
+from trickles.gateway.migration import Departure
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.transparent import make_transparent
 from trickles.wire.kinds import Address

@@ -12,6 +12,7 @@ from trickles.errors import BadPacket, Forged, InputBusy, InputLost, UnknownEpoc
 from trickles.keyring import Keyring
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener.claims import ClaimTable
+from trickles.listener.context import ListenerContext
 from trickles.listener.decisions import Decision, Refused
 from trickles.listener.grants import decide
 from trickles.listener.greeter import Greeter
@@ -23,7 +24,6 @@ from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
 from trickles.spool import Spool
 from trickles.stores import NO_STORE
-from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
 from trickles.wire.refusal import refusal_header
 from trickles.wire.request import RequestBody, parse_body_untrusted, split_untrusted
@@ -51,17 +51,18 @@ class Listener:
         spool: Spool | None = None,
         store_id: bytes = NO_STORE,
     ) -> None:
-        self.counters = Counters()
+        context = ListenerContext(entropy, limits)
+        self.counters = context.counters
         self.on_ready: Callable[[], None] | None = None
         self._limits = limits
         self._life, self._skew = limits.continuation_life, limits.clock_skew
         self._entropy = entropy
         self._ready: list[Burst] = []
         self._paths = PathCache(keyring, limits, store_id)
-        self._spooler = Spooler(spool, entropy, limits, self.counters)
-        self._replier = Replier(self._paths, service, entropy, limits, self.counters, self._deliver)
+        self._spooler = Spooler(spool, context)
+        self._replier = Replier(self._paths, service, context, self._deliver)
         self._replier.on_consumed = self._spooler.consumed
-        self._greeter = Greeter(self._paths, self._replier, limits, self.counters)
+        self._greeter = Greeter(self._paths, self._replier, context)
         self._latest = 0  # the last time of the clock
         self._forget()
 

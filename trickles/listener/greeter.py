@@ -6,12 +6,12 @@ from trickles.continuation import Seals
 from trickles.errors import UnknownEpoch
 from trickles.handshake import EpochKeys, make_cookie, valid_cookie
 from trickles.keyring import Purpose
-from trickles.limits import SECOND, Limits
+from trickles.limits import SECOND
+from trickles.listener.context import ListenerContext
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.replying import Replier
 from trickles.nonce import NonceSequence
 from trickles.session import SessionKeys
-from trickles.trace import Counters
 from trickles.trickle import UNBOUNDED_SSTHRESH, Episode
 from trickles.wire.hello import ASK_BYTES, HelloInside, parse_hello_untrusted
 from trickles.wire.kinds import Address, Burst, Kind, Suite, address_bytes
@@ -24,11 +24,11 @@ _COOKIE = bytes((Kind.COOKIE,))
 class Greeter:
     """Answers hellos with at most three times their size; above a rate it asks for a cookie first."""
 
-    def __init__(self, paths: PathCache, replier: Replier, limits: Limits, counters: Counters) -> None:
+    def __init__(self, paths: PathCache, replier: Replier, context: ListenerContext) -> None:
         self._paths = paths
         self._replier = replier
-        self._limits = limits
-        self._counters = counters
+        self._limits = context.limits
+        self._counters = context.counters
         self.forget()
 
     def forget(self) -> None:

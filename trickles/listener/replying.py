@@ -7,14 +7,14 @@ from dataclasses import replace
 from weakref import WeakMethod
 
 from trickles.errors import ContinuationTooLarge, Forged, InputBusy, InputLost, UnknownEpoch
-from trickles.limits import MILLISECOND, SECOND, Limits
+from trickles.limits import MILLISECOND, SECOND
+from trickles.listener.context import ListenerContext
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
 from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.shares import NoRoom, Shares
-from trickles.trace import Counters
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
 from trickles.wire.refusal import refusal_header
@@ -36,23 +36,18 @@ class Replier:
     """Calls the service and cuts its replies into packets; waiting replies are bounded."""
 
     def __init__(
-        self,
-        paths: PathCache,
-        service: Service,
-        entropy: Callable[[int], bytes],
-        limits: Limits,
-        counters: Counters,
-        deliver: Callable[[list[Burst]], None],
+        self, paths: PathCache, service: Service, context: ListenerContext, deliver: Callable[[list[Burst]], None]
     ) -> None:
         """Hold `deliver`, a method of the listener, weakly: so both are freed without a garbage collection."""
+        limits = context.limits
         self._paths = paths
         self._service = service
-        self._entropy = entropy
+        self._entropy = context.entropy
         self._life, self._skew = limits.user_continuation_life, limits.clock_skew
         self._least = limits.min_datagram_bytes
         self._most_user_bytes = limits.max_user_continuation_bytes
         self._old = limits.continuation_life // 4  # age at which a continuation is renewed within its episode
-        self._counters = counters
+        self._counters = context.counters
         self._deliver = WeakMethod(deliver)
         self.on_error: Callable[[Exception], None] | None = None
         self.on_consumed: Callable[[Path, int], None] = lambda _path, _below: None  # of input from the spool

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from trickles.errors import BadPacket, InputLost
-from trickles.limits import Limits
+from trickles.listener.context import ListenerContext
 from trickles.listener.paths import Path
 from trickles.listener.recent import Recent
 from trickles.service import Buffer, Spooled
 from trickles.shares import host_of
 from trickles.spool import Spool, SpoolFull, receipt
-from trickles.trace import Counters
 from trickles.wire.kinds import Address, Burst
 from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_untrusted
 from trickles.wire.request import RequestBody
@@ -25,13 +22,11 @@ MOST_PIECE_BYTES = 1 << 15  # before the next request of its connection
 class Spooler:
     """Writes pieces, issues receipts and checks commits."""
 
-    def __init__(
-        self, spool: Spool | None, entropy: Callable[[int], bytes], limits: Limits, counters: Counters
-    ) -> None:
+    def __init__(self, spool: Spool | None, context: ListenerContext) -> None:
         self.spool = spool
-        self._entropy = entropy
-        self._limits = limits
-        self._counters = counters
+        self._entropy = context.entropy
+        self._limits = context.limits
+        self._counters = context.counters
         self._firsts: Recent[bytes, tuple[int, bytes]] = Recent(MOST_FIRSTS)
 
     def clear(self) -> None:
