@@ -60,7 +60,7 @@ class InputLost(TricklesError):
 
 
 class InputBusy(TricklesError):
-    """What this replica's spool holds of committed input is not known yet: ask again, and it goes on where it was."""
+    """This replica does not know yet whether its spool holds committed input: ask again, and it goes on there."""
 
 
 class ConnectionFailed(TricklesError):

@@ -239,5 +239,5 @@ class Replier:
 
 
 def _ask_again(*, early: bool) -> Reply:
-    """The reply to a request that gets no place: early, a connection on which to ask by a proved address."""
+    """Return the reply to a request without a place: to an early one a connection that validates the address."""
     return Reply() if early else Reply(refusal=Refusal.BUSY)

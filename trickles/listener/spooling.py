@@ -15,8 +15,8 @@ from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES
 
 MOST_FIRSTS = 64  # connections with a cached beginning of input, 128 KiB each
-MOST_PIECES = 4  # of a beginning read for one request: the service may read more, and a beginning may be forgotten
-MOST_PIECE_BYTES = 1 << 15  # before the next request of its connection
+MOST_PIECES = 4  # of a beginning read for one request: the service may read more if it needs them
+MOST_PIECE_BYTES = 1 << 15  # the same in bytes: a beginning may be dropped before its next request
 
 
 class Spooler:
@@ -74,7 +74,7 @@ class Spooler:
     def _first(self, spool: Spool, owner: bytes, start: int, stop: int) -> bytes:
         """Return the beginning of committed input, or some of it; all commits of a long upload share one.
 
-        Bytes read before are cached, and one request reads MOST_PIECES at most.
+        Bytes read before are cached, and one request reads MOST_PIECES and MOST_PIECE_BYTES at most.
         """
         size = min(stop - start, self._limits.max_event_input_bytes)
         at, data = self._firsts.find(owner) or (start, b"")

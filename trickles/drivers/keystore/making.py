@@ -82,7 +82,7 @@ def rotate_if(
     delay: int = DEFAULT_DELAY,
     keep: int = DEFAULT_KEEP,
 ) -> Rotation | None:
-    """Rotate the keystore if that is `due` by its epochs and the time, else None; errors as `rotate_keystore`.
+    """Rotate the keystore if that is `due` by its epochs and the time, else return None; errors as `rotate_keystore`.
 
     That is asked while no other process rotates: of two timers that run at once one does.
     """
