@@ -30,7 +30,7 @@ class Clock:
 
     @property
     def next_at(self) -> int | None:
-        """When the next event is due; None if there is none."""
+        """Time of the next event, None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def at(self, when: int, call: Callable[[T], object], argument: T) -> None:
