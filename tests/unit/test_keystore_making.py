@@ -3,7 +3,9 @@
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +13,13 @@ from hypothesis import strategies as st
 
 from tests.support.keys import IDENTITY, NOON, STRANGER, epoch, fleet, put, ring
 from trickles.drivers.keystore import (
+    ensure_keystore,
     ephemeral_keyring,
+    files,
     fleet_identity,
     init_keystore,
     load_keyring,
+    making,
     read_server_key,
     rotate_keystore,
 )
@@ -24,6 +29,7 @@ from trickles.errors import KeyringError, UnknownEpoch
 from trickles.handshake import identity_public, verify_certificate_untrusted
 from trickles.keyring import Keyring, Purpose
 from trickles.limits import SECOND
+from trickleweb.cli.keykeeper import KeyKeeper
 
 
 def modes(path: Path) -> dict[str, int]:
@@ -235,3 +241,39 @@ def test_several_replicas_cannot_have_an_ephemeral_keyring(replicas: int) -> Non
 
 def test_the_support_fleet_is_the_one_whose_identity_it_says() -> None:
     assert fleet_identity(ring(1, 2)) == IDENTITY != identity_public(STRANGER)
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_start_that_was_cut_short_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """Where the disk is full, or the process is killed, after so many of the three files."""
+    left = iter(range(written))
+
+    def full(*args: Any, **options: Any) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        files.write_file(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "write_file", full)
+        keeper = KeyKeeper(tmp_path / "keys", None, print)
+        with nullcontext() if written == 3 else pytest.raises(KeyringError, match="No space left"):
+            keeper.prepare(tmp_path / "server.pub")
+    identity = tmp_path / "keys" / "identity.key"
+    before = identity.read_bytes() if identity.exists() else None
+    keeper.prepare(tmp_path / "server.pub")
+    assert before in (None, identity.read_bytes())
+    ring = load_keyring(tmp_path / "keys")
+    assert read_server_key(tmp_path / "server.pub") == fleet_identity(ring)
+    keeper.prepare(tmp_path / "server.pub")
+    assert load_keyring(tmp_path / "keys") == ring
+
+
+def test_keys_without_their_identity_are_not_made_anew(tmp_path: Path) -> None:
+    init_keystore(tmp_path / "keys")
+    for path in (tmp_path / "keys").iterdir():
+        if path.name != "server.pub":
+            path.unlink()
+    ensure_keystore(tmp_path / "keys")
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["server.pub"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from trickles.drivers.keystore import fleet_identity, init_keystore, load_keyring, rotate_if, write_server_key
+from trickles.drivers.keystore import ensure_keystore, fleet_identity, load_keyring, rotate_if, write_server_key
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_KEEP
 from trickles.drivers.keystore.validity import Reminder, is_due, kind_of, serves_now, warning
 from trickles.drivers.world import wall_us
@@ -41,9 +41,8 @@ class KeyKeeper:
 
         Nobody serves yet, so a new epoch is in force at once.
         """
-        if self._given is None and not self._own.exists():
-            init_keystore(self._own, now=self._clock())
         if self._given is None:
+            ensure_keystore(self._own, now=self._clock())
             self._rotate_if_due(delay=0)
         write_server_key(server_key, fleet_identity(load_keyring(self.place)))
         self._warn(load_keyring(self.place))

@@ -53,10 +53,32 @@ def init_keystore(path: str | os.PathLike[str], *, now: int | None = None, comme
             if any(is_key_file(name) for name in names(inside)):
                 raise KeyringError(f"{directory} holds keys already; `trickles keys rotate` adds an epoch to them")
             identity = fresh_secret(KEY_BYTES)
-            epoch = _fresh_epoch(identity, wall_us() if now is None else now)
             write_file(IDENTITY_FILE, identity, 0o600, inside=inside)
-            _write_public(inside, identity, comment)
-            write_file(epoch_file(epoch.identifier), document.render([epoch]), 0o600, inside=inside)
+            return _finish(inside, identity, now, comment)
+
+
+def ensure_keystore(path: str | os.PathLike[str], *, now: int | None = None) -> None:
+    """Make keys unless there are epochs, and finish what an `init_keystore` began that was killed, or had no room.
+
+    An identity without any epoch is such a beginning: no client can have met it. KeyringError as `init_keystore`.
+    """
+    directory = Path(path)
+    with errors_as(KeyringError, directory):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(directory) as inside:
+            sweep(inside)
+            found = {name for name in names(inside) if is_key_file(name)}
+            if IDENTITY_FILE in found and found <= {IDENTITY_FILE, PUBLIC_FILE}:
+                _finish(inside, _read_identity(directory, inside), now, "")
+    if not found:
+        init_keystore(directory, now=now)
+
+
+def _finish(inside: int, identity: bytes, now: int | None, comment: str) -> Keyring:
+    """The first epoch is the last to be written: with it, all is there."""
+    epoch = _fresh_epoch(identity, wall_us() if now is None else now)
+    _write_public(inside, identity, comment)
+    write_file(epoch_file(epoch.identifier), document.render([epoch]), 0o600, inside=inside)
     return Keyring((epoch,))
 
 
