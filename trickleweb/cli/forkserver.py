@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from trickleweb.cli import build_parser
@@ -141,9 +142,29 @@ def _leave() -> NoReturn:
 def run(job: Job) -> int:
     """Run the command; its exit code."""
     sys.argv[:] = [job.module, *job.words]
-    sys.orig_argv[:] = [sys.executable, "-m", job.module, *job.words]  # a gateway starts its successor by it
+    sys.orig_argv[:] = [*interpreter(), "-m", job.module, *job.words]  # a gateway starts its successor by it
     signal.set_wakeup_fd(-1)
     return int(import_module(f"{job.module}.cli").main(job.words))
+
+
+def interpreter() -> list[str]:
+    """The command line of an interpreter that finds modules where this one does.
+
+    `-m` alone would look for them in the working directory first: a `json.py` in a folder that is served would be run.
+    """
+    if sys.flags.isolated:
+        return [sys.executable, "-I"]
+    return [sys.executable, *([] if _looks_here() else ["-P"])]
+
+
+def _looks_here() -> bool:
+    """Whether this process was started so that it takes modules from the working directory, by `-m` itself."""
+    if sys.flags.safe_path or not sys.path:
+        return False
+    try:
+        return Path(sys.path[0]).samefile(".")
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

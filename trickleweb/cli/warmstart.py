@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from trickleweb.cli.forkserver import GO, READY
+from trickleweb.cli.forkserver import GO, READY, interpreter
 from trickleweb.cli.launch import READ_BYTES, Pipe, Process, check_child, launched
 from trickleweb.cli.tied import adopt_orphans
 
@@ -200,4 +200,4 @@ async def _relay(source: asyncio.StreamReader) -> None:
 
 def python_module(name: str, *words: str, bytecode: bool = True) -> list[str]:
     """The command line for a module of this installation; it leaves no bytecode where that may outlive its source."""
-    return [sys.executable, *([] if bytecode else ["-B"]), "-m", name, *words]
+    return [*interpreter(), *([] if bytecode else ["-B"]), "-m", name, *words]

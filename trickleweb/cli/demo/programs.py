@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from trickles.command import CommandFailed
 from trickleweb.cli.demo.fetch import SILENCE_SECONDS
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.tied import tie
+from trickleweb.cli.warmstart import python_module
 
 BLOCK_BYTES = 1 << 20
 
@@ -50,7 +50,7 @@ Process = subprocess.Popen[bytes]
 def fleet(site: Path, run_dir: RunDir, replicas: int, log: Path) -> Iterator[str]:
     """Serve a folder on free ports; yields the URL. `CommandFailed` with what the fleet said if it does not start."""
     where = ["--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--run-dir", str(run_dir.path)]
-    words = [sys.executable, "-m", "trickleweb", "serve", *where, "--replicas", str(replicas), "--", str(site)]
+    words = python_module("trickleweb", "serve", *where, "--replicas", str(replicas), "--", str(site))
     with log.open("wb") as told, started(words, stdout=subprocess.PIPE, stderr=told) as process:
         assert process.stdout is not None
         if not process.stdout.readline().endswith(b"\n"):
@@ -99,7 +99,7 @@ def client_words(choice: str, url: str, target: Path, rate_bytes: int) -> tuple[
         return "curl", [curl, *options, *silence, "--limit-rate", str(rate_bytes), "--output", str(target), url]
     if choice == "curl":
         raise CommandFailed("there is no curl here: say --client python")
-    return "python", [sys.executable, "-m", "trickleweb.cli.demo.fetch", url, str(target), str(rate_bytes)]
+    return "python", python_module("trickleweb.cli.demo.fetch", url, str(target), str(rate_bytes))
 
 
 def last_line(log: Path) -> str:
