@@ -10,8 +10,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
 from trickles.drivers.addresses import Address
@@ -55,7 +57,8 @@ def run_command(
     args = build_parser(chosen).parse_args(words)
     try:
         code = module_of(commands, args.command).run(args)
-        sys.stdout.flush()
+        with suppress(ValueError):  # it was closed: a program that was served may do that
+            sys.stdout.flush()
     except BrokenPipeError:  # `trickles ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -125,6 +128,17 @@ def one_line(message: object) -> str:
 def reporter(command: str) -> Callable[[str], None]:
     """Return a function that prints a text as one line on stderr, after the name of that subcommand of `trickles`."""
     return lambda text: print(f"trickles {command}: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def make_absolute(args: argparse.Namespace, names: Iterable[str]) -> None:
+    """Make these paths absolute: a program may change the working directory, and somebody may remove it.
+
+    What was not given stays None, and `-` stays as it is.
+    """
+    for name in names:
+        given = getattr(args, name)
+        if given is not None and str(given) != "-":
+            setattr(args, name, type(given)(Path(given).absolute()))
 
 
 def address(text: str) -> Address:

@@ -57,17 +57,25 @@ class Lines:
 class Program:
     """One process of this interpreter: a context manager that kills it.
 
-    `namespace` is a network namespace, `root` the folder that its sources lie in.
+    `namespace` is a network namespace, `root` the folder that its sources lie in, and `within` the one that it runs in,
+    if that is another: no modules are looked for there, as when an installed command is run.
     """
 
-    def __init__(self, module: str, *words: object, namespace: str | None = None, root: Path = ROOT) -> None:
+    def __init__(
+        self,
+        module: str,
+        *words: object,
+        namespace: str | None = None,
+        root: Path = ROOT,
+        within: Path | None = None,
+    ) -> None:
         prefix = ["ip", "netns", "exec", namespace] if namespace else []  # which replaces itself: the pid is ours
         self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", module, *map(str, words)],
+            [*prefix, sys.executable, *(["-P"] if within else []), "-m", module, *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=root,
+            cwd=within or root,
             env={**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"},
         )
         assert self._process.stdout is not None

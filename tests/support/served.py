@@ -17,8 +17,9 @@ ANY_PORT = "127.0.0.1:0"
 class Served:
     """A fleet over a folder; it has said that it is ready."""
 
-    def __init__(self, program: Program, run_dir: Path) -> None:
+    def __init__(self, program: Program, run_dir: Path, command: str) -> None:
         self.program = program
+        self.command = command
         self.run_dir = run_dir
         self.announcement = program.output.next()
         told = json.loads((run_dir / "fleet.json").read_text())
@@ -48,11 +49,11 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, run_dir: Path, *words: object) -> Iterator[Served]:
-    """A fleet on any free ports, ended when the block ends."""
+def served(folder: Path, run_dir: Path, *words: object, **options: Any) -> Iterator[Served]:
+    """A fleet on any free ports, ended when the block ends; `options` are those of `Program`."""
     where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", run_dir)
-    with Program("trickleweb", "serve", folder, *where, *words) as program:
-        fleet = Served(program, run_dir)
+    with Program("trickleweb", "serve", folder, *where, *words, **options) as program:
+        fleet = Served(program, run_dir, "serve")
         try:
             yield fleet
         finally:
@@ -64,7 +65,7 @@ def running(program: str, run_dir: Path, *words: object, **options: Any) -> Iter
     """A fleet that serves a program on any free ports, ended when the block ends; `options` are those of `Program`."""
     where = ("--listen", ANY_PORT, "--udp", ANY_PORT, "--run-dir", run_dir)
     with Program("trickleweb", "run", program, *where, *words, **options) as started:
-        fleet = Served(started, run_dir)
+        fleet = Served(started, run_dir, "run")
         try:
             yield fleet
         finally:

@@ -20,6 +20,7 @@ from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
+from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.telling import Telling
@@ -31,15 +32,16 @@ _SLACK_BYTES = 64 << 20  # of other requests on the connection, and of the frame
 
 def run_app(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; `CommandFailed` if the program cannot be loaded, or cannot start."""
+    output = KeptOutput()
     application = load_program(program_options(args.app, args))
     if isinstance(application, App) and application.digests is None:
         application.digests = args.digests
     if not args.load_only:
-        asyncio.run(_serve(args, application))
+        asyncio.run(_serve(args, application, output))
     return 0
 
 
-async def _serve(args: argparse.Namespace, application: Application) -> None:
+async def _serve(args: argparse.Namespace, application: Application, output: KeptOutput) -> None:
     async with AsyncExitStack() as undo:
         stop = undo.enter_context(stop_signals())
         keys = KeyringSource(args.keyring)
@@ -62,7 +64,7 @@ async def _serve(args: argparse.Namespace, application: Application) -> None:
         process = ReplicaProcess(
             server, keys, sock, spool=spool, store_id=ledger.store_id, report=to_stderr, blocking=False
         )
-        replica = reported(args, process, server, within, meter=telling.meter)
+        replica = reported(args, process, server, within, meter=telling.meter, say=output.say)
         replica.reporter.more += (telling.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
         process.jobs.every(1.0, "log", telling.look_again)

@@ -85,6 +85,8 @@ class Child:
             await self._settled(process, [telling])
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
+        said, self._said = self._said, b""
+        _pass_on(said if said.endswith(b"\n") or not said else said + b"\n")
         self._run_dir.note_pid(self.name, process.pid)
         self._up.set()
         self._relays = [telling, asyncio.create_task(self._relay(process.output))]
@@ -199,11 +201,16 @@ class Child:
     async def _relay(self, source: asyncio.StreamReader) -> None:
         while data := await source.read(READ_BYTES):
             if self._ready:
-                sys.stderr.buffer.write(data)
-                sys.stderr.buffer.flush()
+                _pass_on(data)
             else:
                 self._said = (self._said + data)[-READ_BYTES:]
 
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1].partition(": ")[2] or lines[-1] if lines else "it said nothing"
+
+
+def _pass_on(data: bytes) -> None:
+    if data:
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()

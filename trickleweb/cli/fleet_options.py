@@ -52,6 +52,9 @@ _MOST = "live connections at most; one more takes the place of the one that stoo
 _SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
 
 
+PLACES = ("run_dir", "keyring", "spool", "tls_cert", "tls_key", "access_log")  # of all fleets
+
+
 def fleet_options(
     args: argparse.Namespace, *, command: str, what: str, words: Callable[[int], Sequence[str]]
 ) -> FleetOptions:

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from trickles.command import CommandFailed, Parser, address, seconds
+from trickles.command import CommandFailed, Parser, address, make_absolute, seconds
 from trickles.drivers.bookkeeping import guard_standard_streams
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.ownership import check_file
@@ -46,6 +46,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
+_PLACES = ("keyring", "spool", "digests", "ledger", "status_file", "access_log")
 _EVERY = f"how often figures that have changed are written (default: {STATUS_SECONDS})"
 
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.app is None) == (args.directory is None):
         raise CommandFailed("say what to serve: a folder, or --app MODULE:ATTRIBUTE")
     guard_standard_streams()
+    make_absolute(args, _PLACES)
     for path in (args.status_file, args.digests):
         if path is not None:
             check_file(path)

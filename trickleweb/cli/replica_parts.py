@@ -15,6 +15,7 @@ from trickles.drivers.addresses import shown
 from trickles.drivers.bookkeeping import flush_standard_streams
 from trickles.drivers.process import LOOK_EVERY, ReplicaProcess
 from trickles.drivers.udp import BatchSocket
+from trickleweb.cli.readiness import say
 from trickleweb.cli.reporting import Counting, Reporter
 from trickleweb.cli.warming import Warming
 
@@ -38,8 +39,12 @@ def reported(
     *,
     meter: Meter | None = None,
     warming: Warming | None = None,
+    say: Callable[[str], None] = say,
 ) -> Reported:
-    """Add what is reported to the jobs of a replica's process: figures, standard streams, and the admin port."""
+    """Add what is reported to the jobs of a replica's process: figures, standard streams, and the admin port.
+
+    `say` prints the line that it is ready.
+    """
     reporter, jobs = Reporter(process.replica, server, args.status_file), process.jobs
     reporter.more.append(process.keys.figures)
     jobs.every(args.status_every, "figures", lambda: reporter.write(warming))
@@ -50,7 +55,7 @@ def reported(
         jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
 
     def ready() -> None:
-        print(f"replica on {shown(process.replica.socket.address)}", flush=True)
+        say(f"replica on {shown(process.replica.socket.address)}")
         gc.freeze()  # what was imported stays: the collector need not look at it again
 
     signal.signal(signal.SIGHUP, lambda *_: jobs.hurry())

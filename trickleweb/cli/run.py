@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trickles.command import CommandFailed, Parser
+from trickles.command import CommandFailed, Parser, make_absolute
 from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments, app_words, telemetry_words
 from trickleweb.cli.fleet import Supervisor
-from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
+from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.warmstart import python_module
@@ -33,6 +33,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    make_absolute(args, (*PLACES, "app_dir"))
     kept = RunDir(args.run_dir)
     shared = ("--ledger", str(kept.ledger), "--digests", str(kept.digests))
 

@@ -11,10 +11,10 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 
-from trickles.command import Parser
+from trickles.command import Parser, make_absolute
 from trickleweb.cli.app_options import access_words, add_access_arguments, add_admin_argument, admin_words
 from trickleweb.cli.fleet import Supervisor
-from trickleweb.cli.fleet_options import add_fleet_arguments, fleet_options
+from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
 
@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     directory = checked_directory(args)
     checked_fallback(args)
+    make_absolute(args, (*PLACES, "directory"))
     digests = RunDir(args.run_dir).digests
 
     def words(index: int) -> Sequence[str]:
