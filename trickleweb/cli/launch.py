@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from trickleweb.cli.tied import tie
@@ -110,8 +110,11 @@ async def launched(words: Sequence[str], *, keep: Iterable[int] = ()) -> Process
 
     A Ctrl-C does not reach it: whoever started it ends it.
     """
-    output, errors = await Pipe.made(), await Pipe.made()
-    try:
+    with ExitStack() as undo:
+        output = await Pipe.made()
+        undo.callback(output.abandon)
+        errors = await Pipe.made()
+        undo.callback(errors.abandon)
         started = subprocess.Popen(  # noqa: ASYNC220 - it returns once the program is executed
             words,
             stdin=subprocess.DEVNULL,
@@ -121,14 +124,11 @@ async def launched(words: Sequence[str], *, keep: Iterable[int] = ()) -> Process
             process_group=0,
             pass_fds=tuple(keep),
         )
-    except BaseException:
-        output.abandon()
-        errors.abandon()
-        raise
-    finally:
-        output.release()
-        errors.release()
-    return Process(started.pid, output, errors, started.wait)
+        process = Process(started.pid, output, errors, started.wait)
+        undo.pop_all()
+    output.release()
+    errors.release()
+    return process
 
 
 class Pipe:
