@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -375,31 +374,3 @@ async def ended(code: str) -> Process:
     process.close()
     assert not said, said.decode()
     return process
-
-
-@pytest.mark.parametrize("left", range(8))
-def test_a_start_that_finds_no_descriptors_keeps_none(left: int) -> None:
-    """With so many of them free, from none to enough."""
-
-    async def test() -> int:
-        before, held = len(os.listdir("/proc/self/fd")), list[int]()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 50, hard))
-        try:
-            with suppress(OSError):
-                while True:
-                    held.append(os.open(os.devnull, os.O_RDONLY))
-            for each in held[:left]:
-                os.close(each)
-            with suppress(OSError):
-                process = await launched(python("pass"))
-                await process.wait()
-                process.close()
-        finally:
-            for each in held[left:]:
-                os.close(each)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        await asyncio.sleep(0)  # transports close their files one turn later
-        return len(os.listdir("/proc/self/fd")) - before
-
-    assert on_loop(test()) == 0
