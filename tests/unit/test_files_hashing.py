@@ -146,7 +146,7 @@ def test_nothing_is_learnt_of_a_file_that_changes_meanwhile(tmp_path: Path) -> N
         write(tmp_path / "a", b"z" * len(DATA))
 
     with pytest.raises(HashPending):
-        hasher.learn(descriptor, stamp, meanwhile)
+        hasher.compute(descriptor, stamp, meanwhile)
     assert index.told == 0
     disk.close(descriptor)
 
@@ -178,11 +178,11 @@ def test_what_a_dead_process_has_hashed_is_not_hashed_again(tmp_path: Path) -> N
             raise Killed
 
     with pytest.raises(Killed):
-        Hasher(lambda: LATER_NS, index).learn(descriptor, stamp, until_killed)
+        Hasher(lambda: LATER_NS, index).compute(descriptor, stamp, until_killed)
     assert len(index.blocks) == 5
     assert index.told == 0
     done.clear()
-    hashes = Hasher(lambda: LATER_NS, index).learn(descriptor, stamp, lambda step, _: done.append(step))
+    hashes = Hasher(lambda: LATER_NS, index).compute(descriptor, stamp, lambda step, _: done.append(step))
     assert hashes.digest == digest_of(data)
     assert hashes == index.known[stamp]
     assert len(done) == 5
@@ -194,7 +194,7 @@ def test_blocks_of_another_version_do_not_count(tmp_path: Path) -> None:
     data, descriptor, stamp = blocked(tmp_path, 3)
     index = Counting()
     index.blocks = {(stamp._replace(changed_ns=7), number): b"x" * 32 for number in range(4)}
-    assert Hasher(lambda: LATER_NS, index).learn(descriptor, stamp).digest == digest_of(data)
+    assert Hasher(lambda: LATER_NS, index).compute(descriptor, stamp).digest == digest_of(data)
     disk.close(descriptor)
 
 
@@ -203,7 +203,7 @@ def test_a_file_that_shrinks_while_it_is_hashed_is_not_known(tmp_path: Path) -> 
     _, descriptor, stamp = blocked(tmp_path, 3)
     os.truncate(tmp_path / "a", 10)
     with pytest.raises(HashPending):
-        Hasher(lambda: LATER_NS, Counting()).learn(descriptor, stamp)
+        Hasher(lambda: LATER_NS, Counting()).compute(descriptor, stamp)
     disk.close(descriptor)
 
 

@@ -108,7 +108,7 @@ def test_links_modes_and_copies_of_a_tree_cost_no_hash(tmp_path: Path, monkeypat
     index = DigestIndex(tmp_path / "index")
     first = store(tmp_path / "root", index=index)
     tag = StaticSite(first).plan(request("/a")).headers.get("ETag")
-    monkeypatch.setattr(Hasher, "learn", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr(Hasher, "compute", lambda *_: pytest.fail("hashed"))
     copy = tmp_path / "copy"
     changes: tuple[Callable[[], None], ...]
     changes = (lambda: copy.hardlink_to(file), lambda: file.chmod(0o600), copy.unlink)

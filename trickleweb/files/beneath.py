@@ -1,8 +1,8 @@
-"""Opening below a folder: nothing outside is opened, whatever links lie in the path and whoever changes them meanwhile.
+"""Open files below a folder only, whatever links lie in the path and whoever changes them at the same time.
 
-The kernel does it in one call where it can (Linux 5.6, openat2 with RESOLVE_BENEATH), which Python does not offer.
-It refuses absolute links, too, and those that climb through the folder's outside: whether these lead back into it, and
-all else where there is no such call, is judged by where the opened file lies.
+The kernel does it in one call where it can (Linux 5.6, openat2 with RESOLVE_BENEATH), which Python does not offer. That
+call also refuses absolute links and links through the folder's outside; for these, and where there is no such call, the
+position of the opened file decides.
 """
 
 # ruff: noqa: PTH115
@@ -16,26 +16,26 @@ from collections.abc import Callable
 
 from trickleweb.files.errors import NoSuchFile
 
-_OPENAT2 = 437  # the same on every architecture that Linux runs on but Alpha
+_OPENAT2 = 437  # on every architecture of Linux but Alpha
 _RESOLVE_BENEATH = 0x08
 _HOW = struct.Struct("=QQQ")  # flags, mode, resolve
-_TRIES = 3  # at a path in which something was renamed meanwhile
+_TRIES = 3  # at a path in which a rename is under way
 _MISSING = frozenset({errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.E2BIG})  # old kernels, and sandboxes before them
-_DESCRIPTORS = "/proc/self/fd"  # links to what is open, on Linux
+_DESCRIPTORS = "/proc/self/fd"  # links to open files, on Linux
 
-PLACE = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC  # to know where something lies, not to read
+PLACE = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC  # for its position, not for reading
 FOLDER = PLACE | os.O_DIRECTORY
 
 Open = Callable[[int, str, int], int]
 
 
 def open_beneath(folder: int, root: int, path: str, flags: int) -> int:
-    """Open `path`, relative to the open `folder`, if it lies in the open folder `root` once every link is followed.
+    """Open `path`, relative to the open `folder`, if it lies in the open folder `root` with every link followed.
 
-    OSError as `os.open`, ValueError for what no name can be; `NoSuchFile` if it lies elsewhere. `folder` is `root` or
-    lies in it.
+    Raise OSError as `os.open`, ValueError for an impossible name, `NoSuchFile` if it lies elsewhere. `folder` is `root`
+    or lies in it.
     """
-    global _kernel  # noqa: PLW0603 - asked once for each process
+    global _kernel  # noqa: PLW0603 - tested once for each process
     for _ in range(_TRIES if _kernel is not None else 0):
         assert _kernel is not None
         try:
@@ -56,7 +56,7 @@ def open_beneath(folder: int, root: int, path: str, flags: int) -> int:
 
 
 def _checked(folder: int, root: int, path: str, flags: int) -> int:
-    """Open, then look where it lies: what was opened is what is judged, so no link can be changed in between."""
+    """Open, then check the position: the open file itself is judged, so no link can change in between."""
     descriptor = os.open(path, flags, dir_fd=folder)
     try:
         if not lies_in(root, descriptor):
@@ -81,7 +81,7 @@ def _step_by_step(folder: int, path: str, flags: int) -> int:
 
 
 def lies_in(root: int, descriptor: int) -> bool:
-    """Whether an open file lies in an open folder; asked again where the folder itself is moved meanwhile."""
+    """Return whether an open file lies in an open folder; repeated when the folder itself moves."""
     for _ in range(_TRIES):
         before = position(root)
         at = position(descriptor)
@@ -91,7 +91,7 @@ def lies_in(root: int, descriptor: int) -> bool:
 
 
 def position(descriptor: int) -> str:
-    """Where an open file or folder lies, every link followed."""
+    """Return the path of an open file or folder, every link followed."""
     return os.readlink(f"{_DESCRIPTORS}/{descriptor}")
 
 

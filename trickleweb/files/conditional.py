@@ -1,4 +1,4 @@
-"""Conditional requests: entity tags, and which preconditions hold in the order of the RFC (RFC 9110 8.8.3, 13.2.2)."""
+"""Conditional requests: entity tags, and preconditions in the order of RFC 9110 (8.8.3, 13.2.2)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ETag:
 
 
 def parse_etag(text: str) -> ETag | None:
-    """The one entity tag that `text` is, None if it is none."""
+    """Return the one entity tag in `text`, None if it is none."""
     found = _TAG.fullmatch(text)
     return ETag(found[2], found[1] is not None) if found else None
 
 
 def parse_etags(text: str) -> tuple[ETag, ...]:
-    """The tags of a comma-separated list, in time linear in its length; none at all if any member is malformed."""
+    """Return the tags of a comma-separated list, in time linear in its length; none if any member is malformed."""
     tags = []
     at = _end(_GAP, text, 0)
     while at < len(text):
@@ -47,18 +47,18 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def matches_strongly(condition: str, etag: str) -> bool:
-    """Whether If-Match's value names this tag; weak ones never match (RFC 9110 8.8.3.2)."""
+    """Return whether If-Match's value names this tag; weak ones never match (RFC 9110 8.8.3.2)."""
     return condition.strip() == "*" or any(not tag.weak and f'"{tag.opaque}"' == etag for tag in parse_etags(condition))
 
 
 def matches_weakly(condition: str, etag: str) -> bool:
-    """Whether If-None-Match's value names this tag, be either of them strong or weak (RFC 9110 8.8.3.2)."""
+    """Return whether If-None-Match's value names this tag, strong or weak (RFC 9110 8.8.3.2)."""
     quoted = etag.removeprefix("W/")
     return condition.strip() == "*" or any(f'"{tag.opaque}"' == quoted for tag in parse_etags(condition))
 
 
 class Precondition(Enum):
-    """What the preconditions make of a GET or HEAD."""
+    """Result of the preconditions of a GET or HEAD."""
 
     PROCEED = auto()
     NOT_MODIFIED = auto()  # 304
@@ -67,7 +67,7 @@ class Precondition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one version of a representation from another: a tag, "" for none, and seconds since 1970 if known."""
+    """Validators of a version: its entity tag, "" for none, and seconds since 1970 if known."""
 
     etag: str
     modified_s: int | None = None
@@ -85,7 +85,9 @@ class Conditions:
 
 
 def judge(conditions: Conditions, current: Validators, *, now_s: int) -> Precondition:
-    """What a GET or HEAD with these conditions gets; If-Range is no part of it. `now_s` dates two-digit years."""
+    """Return the result of these conditions for a GET or HEAD; If-Range is not among them. `now_s` dates two-digit
+    years.
+    """
     if _is_stale_for_writer(conditions, current, now_s):
         return Precondition.FAILED
     if conditions.if_none_match is not None:
@@ -105,10 +107,10 @@ def _is_stale_for_writer(conditions: Conditions, current: Validators, now_s: int
 
 
 def range_applies(if_range: str | None, current: Validators, *, now_s: int) -> bool:
-    """Whether the Range field counts: no If-Range, or one that names exactly this version (RFC 9110 13.1.5).
+    """Return whether the Range field applies: no If-Range, or one that names exactly this version (RFC 9110 13.1.5).
 
-    A weak tag never does, nor a date that is merely later than the version's; nor any date while there is no strong
-    tag, for the file may have changed twice within that second (8.8.2.2).
+    A weak tag never does, nor a date that is merely later than the version's; nor any date without a strong tag, for
+    the file may have changed twice within that second (8.8.2.2).
     """
     if if_range is None:
         return True

@@ -1,4 +1,4 @@
-"""Names of contents: exactly which bytes a `Slice` means, and where they are found."""
+"""Names of contents: a hash of the bytes, and the path where they are found."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _TEXT_CHARS = 27  # 20 bytes in base64 without padding
 
 
 def digest_text(digest: bytes) -> str:
-    """The digest as 27 URL-safe characters."""
+    """Return the digest as 27 URL-safe characters."""
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def content_name(digest: bytes, path: str) -> str:
-    """The name of exactly these bytes, and where they are found: what `Slice.content` holds."""
+    """Return the name of these bytes and of their path, for `Slice.content`."""
     return f"{digest_text(digest)}:{path}"
 
 
 def parse_content_name(name: str) -> tuple[bytes, str]:
-    """Split a content name into digest and path; `BadContentName` if it is none."""
+    """Split a content name into digest and path; raise `BadContentName`."""
     text, colon, path = name.partition(":")
     if not colon or len(text) != _TEXT_CHARS or not text.isascii():
         raise BadContentName("a content name is 27 characters of hash, a colon and a path")
@@ -36,11 +36,13 @@ def parse_content_name(name: str) -> tuple[bytes, str]:
 
 
 def strong_etag(digest: bytes, coding: str = "") -> str:
-    """The entity tag of these bytes, the same on every replica; each content coding has its own (RFC 9110 8.8.3.3)."""
+    """Return the entity tag of these bytes, equal on every replica; each content coding has its own (RFC 9110
+    8.8.3.3).
+    """
     return f'"{digest_text(digest)}-{coding}"' if coding else f'"{digest_text(digest)}"'
 
 
 def weak_etag(stamp: FileStamp, coding: str = "") -> str:
-    """The weak entity tag of a file that is not hashed yet: its time and size, as other servers have it."""
+    """Return the weak entity tag of a file without a hash: its time and size, as other servers do."""
     text = f"{stamp.modified_ns & ((1 << 80) - 1):x}-{stamp.size_bytes:x}"
     return f'W/"{text}-{coding}"' if coding else f'W/"{text}"'

@@ -1,7 +1,7 @@
-"""The digest of a file's content, block by block: what an index knows of a file is not worked out again.
+"""Digest of a file's content, block by block, with the blocks already in the index left out.
 
-Replicas that hash the same file at the same time share the work, and what one has done is not lost when it dies. The
-hashes of a file's blocks are kept beside its digest, so that a part of it can be compared without reading the rest.
+Replicas that hash the same file at the same time share the work, and a dead replica's blocks are not lost. The hashes
+of a file's blocks are kept with its digest, so that a part of it can be compared without reading the rest.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 @lru_cache(maxsize=1)
 def this_boot() -> bytes:
-    """A name for this boot of this machine, equal in all its processes; only this process's where there is no such."""
+    """Return a name for this boot of the machine, equal in all its processes; only this process's where there is
+    none.
+    """
     try:
         return Path(_BOOT_ID).read_bytes().strip()[:64]
     except OSError:
         return os.urandom(16)
 
 
-BLOCK_BYTES = 16 << 20  # takes 10 ms or so
+BLOCK_BYTES = 16 << 20  # hashed in about 10 ms
 _HASH_BYTES = 32  # of one block
 Progress = Callable[[int, int], None]  # (bytes hashed, bytes in all)
 
@@ -44,11 +46,11 @@ class Hashes(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the blocks' hashes are those that the digest was made of."""
+        """True if the blocks' hashes are those of the digest."""
         return bool(self.blocks) and len(self.blocks) % _HASH_BYTES == 0 and _combined(self._each()) == self.digest
 
     def confirms(self, number: int, block: bytes) -> bool:
-        """Whether these are the bytes of that block."""
+        """Return whether these are the bytes of that block."""
         return self.blocks[number * _HASH_BYTES : (number + 1) * _HASH_BYTES] == sha256(block).digest()
 
     def _each(self) -> list[bytes]:
@@ -56,50 +58,47 @@ class Hashes(NamedTuple):
 
 
 class Index(Protocol):
-    """Where hashes outlive a process; it may forget at any time, and never lie."""
+    """Persistent hashes; an index may forget at any time, and is never wrong."""
 
     def get(self, stamp: FileStamp) -> Hashes | None:
-        """The hashes noted for a file that, by its stamp, has the same bytes."""
+        """Return the hashes noted for a file that, by its stamp, has the same bytes."""
 
-    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
-        """Note a file's hashes."""
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None: ...
 
     def get_block(self, stamp: FileStamp, number: int) -> bytes | None:
-        """The SHA-256 noted for that block of a file with exactly this stamp."""
+        """Return the SHA-256 noted for that block of a file with exactly this stamp."""
 
     def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
-        """Note a block's SHA-256; of no use any more once the digest is noted."""
+        """Note a block's SHA-256, which is useless once the digest is noted."""
 
 
 class NoIndex:
-    """An index that forgets at once."""
+    """An index that stores nothing."""
 
     def get(self, stamp: FileStamp) -> Hashes | None:  # noqa: ARG002
         return None
 
-    def put(self, stamp: FileStamp, hashes: Hashes) -> None:
-        """Nothing is noted."""
+    def put(self, stamp: FileStamp, hashes: Hashes) -> None: ...
 
     def get_block(self, stamp: FileStamp, number: int) -> bytes | None:  # noqa: ARG002
         return None
 
-    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
-        """Nothing is noted."""
+    def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None: ...
 
 
-def untold(_done: int, _total: int) -> None:
-    """For those who do not want to know how far it has come."""
+def unreported(_done: int, _total: int) -> None:
+    """Report no progress."""
 
 
 def digest_of(data: bytes) -> bytes:
-    """The digest of some bytes, as content names and tags have it."""
+    """Return the digest of some bytes, as in content names and tags."""
     return _combined([sha256(data[start:stop]).digest() for start, stop in _bounds(len(data))])
 
 
-def hashes_of_file(descriptor: int, stamp: FileStamp, index: Index, progress: Progress = untold) -> Hashes:
-    """The hashes of an open file; `HashPending` if it is not, from first to last, in the state `stamp`."""
+def hashes_of_file(descriptor: int, stamp: FileStamp, index: Index, progress: Progress = unreported) -> Hashes:
+    """Return the hashes of an open file; raise `HashPending` if it is not in the state `stamp` throughout."""
     bounds, found, done = _bounds(stamp.size_bytes), dict[int, bytes](), 0
-    for number in sample(range(len(bounds)), len(bounds)):  # others at the same work take other blocks meanwhile
+    for number in sample(range(len(bounds)), len(bounds)):  # in random order, so that replicas share the work
         start, stop = bounds[number]
         known = index.get_block(stamp, number) if len(bounds) > 1 else None
         if known is None:
@@ -114,7 +113,7 @@ def hashes_of_file(descriptor: int, stamp: FileStamp, index: Index, progress: Pr
 
 
 def block_bounds(size_bytes: int, number: int) -> tuple[int, int]:
-    """Where a block of a file begins and ends."""
+    """Return the start and end of a block of a file."""
     return number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, size_bytes)
 
 
@@ -123,9 +122,9 @@ def _bounds(size_bytes: int) -> list[tuple[int, int]]:
 
 
 def _combined(blocks: Sequence[bytes]) -> bytes:
-    """Of a single block the beginning of its hash; several are joined by another hash.
+    """Return the digest: one block's hash cut short, or another hash over several.
 
-    So that no file is made of another one's hashes and has its digest.
+    The other hash function keeps a file made of another one's hashes from having its digest.
     """
     if len(blocks) == 1:
         return blocks[0][:DIGEST_BYTES]
@@ -133,7 +132,7 @@ def _combined(blocks: Sequence[bytes]) -> bytes:
 
 
 def _hashed(descriptor: int, stamp: FileStamp, bounds: tuple[int, int], progress: Progress, done: int) -> bytes:
-    """The SHA-256 of one block of an open file; `done` bytes were hashed before it."""
+    """Return the SHA-256 of one block of an open file; `done` bytes were hashed before it."""
     state = sha256()
     for data in disk.blocks(descriptor, *bounds):
         state.update(data)
@@ -144,6 +143,6 @@ def _hashed(descriptor: int, stamp: FileStamp, bounds: tuple[int, int], progress
 
 
 def _check_unchanged(descriptor: int, stamp: FileStamp) -> None:
-    """A write stamps the file before it changes a byte, so what was read before this is of the state `stamp`."""
+    """Raise HashPending if the file changed; a write stamps a file before it changes a byte."""
     if not same_bytes(stamp, disk.stamp_of(descriptor), held=True):
         raise HashPending("the file changed while it was hashed")

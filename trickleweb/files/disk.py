@@ -1,7 +1,7 @@
-"""The few system calls the static files need: stamps, reading, and errors told apart.
+"""System calls for static files: stamps, reading, and classified errors.
 
-Absence is what the system says is absence. Whatever else goes wrong (no descriptor or memory left, an I/O error, a
-stale handle of a network file system) is `FilesUnavailable`: it says nothing of the file, and may pass.
+Only errors that mean absence count as absence. All others (no descriptor or memory left, an I/O error, a stale handle
+of a network file system) are `FilesUnavailable`: the file's state is unknown, and they may pass.
 """
 
 # Plain strings and descriptors: a Path would cost more than the system calls it wraps.
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
 from trickleweb.files.stamps import FileStamp, Mark, stamp_from
 
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not hold us up
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # letting go of open files may mend them
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not block
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # closing open files may help
 _BLOCK_BYTES = 1 << 20
 _ABSENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.EINVAL}
@@ -25,7 +25,7 @@ _ABSENT = frozenset(
 
 
 def stamp_of(path_or_descriptor: str | int) -> FileStamp:
-    """The stamp of a regular file as it is now; `NoSuchFile` for anything else."""
+    """Return the stamp of a regular file; raise `NoSuchFile` for anything else."""
     stamp, is_folder = look_at(path_or_descriptor)
     if is_folder:
         raise NoSuchFile("a folder")
@@ -33,7 +33,7 @@ def stamp_of(path_or_descriptor: str | int) -> FileStamp:
 
 
 def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[FileStamp, bool]:
-    """The stamp of a regular file or a folder as it is now, and whether it is a folder; links are followed.
+    """Return the stamp of a regular file or folder, and whether it is a folder; links are followed.
 
     A path is relative to the open `folder`.
     """
@@ -41,7 +41,7 @@ def look_at(path_or_descriptor: str | int, folder: int | None = None) -> tuple[F
         found = os.stat(path_or_descriptor, dir_fd=folder)
     except OSError as exc:
         raise translated(exc) from None
-    except ValueError as exc:  # a NUL, or text that no file name can be
+    except ValueError as exc:  # a NUL, or an impossible file name
         raise NoSuchFile(str(exc)) from None
     return _stamp(found)
 
@@ -56,7 +56,7 @@ def _stamp(found: os.stat_result) -> tuple[FileStamp, bool]:
 
 
 def mark_of(path_or_descriptor: str | int, folder: int | None = None) -> Mark | None:
-    """The beginning of a stamp, at less cost; None if it cannot be had. One with times out of bounds matches none."""
+    """Return the beginning of a stamp, at less cost; None if unavailable. One with times out of bounds matches none."""
     try:
         found = os.stat(path_or_descriptor, dir_fd=folder)
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def mark_of(path_or_descriptor: str | int, folder: int | None = None) -> Mark | 
 
 
 def path_of(descriptor: int) -> str:
-    """Where an open file lies now, as the system tells it; "" where it does not."""
+    """Return the current path of an open file, "" where the system does not give it."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - of text, as all here
     except OSError:
@@ -73,12 +73,12 @@ def path_of(descriptor: int) -> str:
 
 
 def exists(path: str, folder: int | None = None) -> bool:
-    """Whether anything seems to be there; cheaper than a stamp where the answer is mostly no."""
+    """Return whether a path seems to exist; cheaper than a stamp where the answer is mostly no."""
     return os.access(path, os.F_OK, dir_fd=folder)
 
 
 def read_range(descriptor: int, start: int, stop: int) -> bytes:
-    """The bytes [start, stop) of an open file; fewer where it has become shorter."""
+    """Return the bytes [start, stop) of an open file; fewer where it has become shorter."""
     try:
         return os.pread(descriptor, stop - start, start)
     except OSError as exc:
@@ -86,21 +86,21 @@ def read_range(descriptor: int, start: int, stop: int) -> bytes:
 
 
 def blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
-    """The bytes [start, stop) of an open file in blocks of 1 MiB; fewer where it has become shorter."""
+    """Yield the bytes [start, stop) of an open file in blocks of 1 MiB; fewer where it has become shorter."""
     while start < stop and (block := read_range(descriptor, start, min(start + _BLOCK_BYTES, stop))):
         yield block
         start += len(block)
 
 
 def translated(exc: OSError) -> FilesError:
-    """What an error of the system means: absence, a file that may not be read, or that nobody can say now."""
+    """Return the meaning of a system error: absence, an unreadable file, or an unknown state."""
     if isinstance(exc, PermissionError):
         return Unreadable(str(exc))
     return NoSuchFile(str(exc)) if exc.errno in _ABSENT else FilesUnavailable(str(exc), exc.errno or 0)
 
 
 def duplicate(descriptor: int) -> int:
-    """Another descriptor of the same open file."""
+    """Return another descriptor of the same open file."""
     try:
         return os.dup(descriptor)
     except OSError as exc:

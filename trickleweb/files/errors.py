@@ -1,4 +1,4 @@
-"""What can go wrong between a request for a file and its bytes, each with who can mend it."""
+"""Errors between a request for a file and its bytes; the type says who can fix it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from trickleweb.errors import WebError
 
 
 class FilesError(WebError):
-    """Root of every error of the static files."""
+    """Base of every error of the static files."""
 
 
 class NoSuchFile(FilesError):
-    """Nothing that may be served lies at this path: absent, not a regular file, or outside the root."""
+    """No file to serve at this path: absent, not a regular file, or outside the root."""
 
 
 class Unreadable(FilesError):
-    """Something lies at this path, and the server's user may not read it."""
+    """A file that the server's user may not read."""
 
 
 class FilesUnavailable(FilesError):
-    """The system cannot say now what lies at a path, or give its bytes: that is no absence, and may pass.
+    """The system cannot read a path now: that is not absence, and may pass.
 
-    `errno` is the system's reason (EMFILE, EIO, ESTALE, ...), 0 where it is none of the system's.
+    `errno` is the system's reason (EMFILE, EIO, ESTALE, ...), 0 if there is none.
     """
 
     def __init__(self, reason: str, errno: int = 0) -> None:
@@ -29,12 +29,12 @@ class FilesUnavailable(FilesError):
 
 
 class ContentNotHere(FilesError):
-    """This replica has no file with exactly this content; another may. Never answered with any other bytes."""
+    """This replica has no file with exactly this content; another may. Never answered with other bytes."""
 
 
 class HashPending(FilesError):
-    """The file's identity is being worked out; ask again soon. Nothing is wrong with the request."""
+    """The file's hash is being computed; ask again soon."""
 
 
 class BadContentName(FilesError, ValueError):
-    """Text that names no content."""
+    """Text that is no content name."""

@@ -1,4 +1,4 @@
-"""Looking into a folder: its names, which of them are folders, and their sizes and times."""
+"""Entries of a folder: names, kinds, sizes and times."""
 
 from __future__ import annotations
 
@@ -13,22 +13,18 @@ from trickleweb.files.paths import is_listed
 from trickleweb.files.tree import Tree
 
 _LOOK = disk.OPEN_FLAGS | os.O_DIRECTORY
-_UNSEEN = -1  # the size of an entry that was not looked at
+_UNSEEN = -1  # the size of an entry without a stamp
 
 
 class TooMany(Exception):
-    """A folder has more entries than were to be looked at."""
+    """A folder has more entries than the bound."""
 
 
-def _no_step() -> None:
-    """Nobody waits."""
+def entries(folder: Tree, most: int, *, detailed: bool, step: Callable[[], None] = lambda: None) -> list[Entry]:
+    """Return all files and folders that requests can name, unsorted; raise `TooMany` if there are more than `most`.
 
-
-def entries(folder: Tree, most: int, *, detailed: bool, step: Callable[[], None] = _no_step) -> list[Entry]:
-    """All files and folders that requests can name, in no order; `TooMany` if there are more than `most`.
-
-    Links out of the root are left out. Only `detailed` ones have sizes and times; see `seen`. `NoSuchFile`,
-    `Unreadable` or `FilesUnavailable` for a folder that cannot be read. `step` is called before each.
+    Links out of the root are left out. Only `detailed` entries have sizes and times; see `seen`. Raise `NoSuchFile`,
+    `Unreadable` or `FilesUnavailable` for a folder that cannot be read. `step` is called before each entry.
     """
     descriptor = folder.open("", _LOOK)
     try:
@@ -63,7 +59,7 @@ def _entry(folder: Tree, found: os.DirEntry[str], *, detailed: bool) -> Entry | 
 
 
 def seen(folder: Tree, entry: Entry) -> Entry | None:
-    """An entry with its size and time, None if it is gone."""
+    """Return an entry with its size and time, None if it is gone."""
     return entry if entry.size_bytes != _UNSEEN else _looked_at(folder, entry.name)
 
 

@@ -1,4 +1,4 @@
-"""Working out which content a file holds: remembered by its stamp, looked up in the index, else hashed."""
+"""Find the content hash of a file: remembered by its stamp, found in the index, or computed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from threading import Lock, Thread, get_native_id
 from trickleweb.cache import LruCache
 from trickleweb.files import disk
 from trickleweb.files.descriptors import file_budget
-from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, untold
+from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, unreported
 from trickleweb.files.errors import HashPending
 from trickleweb.files.stamps import SECOND_NS, FileStamp, same_bytes
 
-_WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and asked for again by their clients
-_SHARE = 4  # of the descriptors that files may have
-_NICENESS = 15  # a hash can wait, clients cannot
+_WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and requested again by clients
+_SHARE = 4  # one in four of the file descriptors
+_NICENESS = 15  # clients come before hashes
 
 
 def _logged(error: Exception) -> None:
-    import logging  # seldom needed, and all replicas start quickly
+    import logging  # rarely needed; imported late for a quick start
 
     logging.getLogger("trickleweb.files").error("a file could not be hashed", exc_info=error)
 
 
 def yield_to_others() -> None:
-    """Let this thread use what processor time others leave; where a system can do that for a thread alone (Linux)."""
+    """Lower this thread's priority, where the system can do that for one thread (Linux)."""
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICENESS)
 
@@ -36,11 +36,11 @@ def yield_to_others() -> None:
 class BackgroundHasher:
     """Runs hash jobs one after another: `submit` is a `Hasher`'s `defer`. One thread calls it.
 
-    `progress` is called on the hashing thread with (bytes hashed, bytes in all) of the file at work, and
-    `report_errors` says what is called there with what a job should not have raised.
+    `progress` is called on the hashing thread with (bytes hashed, bytes in all) of the current file; the callback of
+    `report_errors` gets unexpected errors of jobs.
     """
 
-    def __init__(self, progress: Progress = untold) -> None:
+    def __init__(self, progress: Progress = unreported) -> None:
         self.on_error: Callable[[Exception], None] = _logged
         self._progress = progress
         self._jobs: Queue[HashJob | None] = Queue(max(min(_WAITING_JOBS, file_budget() // _SHARE), 1))
@@ -48,11 +48,11 @@ class BackgroundHasher:
         self._thread: Thread | None = None
 
     def report_errors(self, callback: Callable[[Exception], None]) -> None:
-        """Tell `callback` what a job should not have raised: a file that changed meanwhile is none of that."""
+        """Send unexpected errors to `callback`; a file that changes is not one."""
         self.on_error = callback
 
     def submit(self, job: HashJob) -> None:
-        """Take a job, or cancel it where too many wait, or none are taken any more."""
+        """Queue a job, or cancel it where too many wait or after `close`."""
         try:
             if not self._open:
                 raise Full
@@ -64,7 +64,7 @@ class BackgroundHasher:
             self._start()
 
     def close(self) -> None:
-        """End the thread after the jobs it has; returns when it has ended."""
+        """End the thread after its queued jobs, and wait for that."""
         self._open = False
         if self._thread is not None and self._thread.is_alive():
             self._jobs.put(None)
@@ -74,7 +74,7 @@ class BackgroundHasher:
         thread = Thread(target=self._work, name="file hashes", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no more threads may be had now: the next job tries again
+        except RuntimeError as error:  # no threads left: the next job tries again
             self._report(error)
             return
         self._thread = thread
@@ -84,15 +84,15 @@ class BackgroundHasher:
         while (job := self._jobs.get()) is not None:
             try:
                 job.run(self._progress)
-            except HashPending:  # changed meanwhile: whoever asks again is told so
+            except HashPending:  # it changed: the next request sees that
                 continue
-            except Exception as error:  # noqa: BLE001 - the files after this one are hashed all the same
+            except Exception as error:  # noqa: BLE001 - the next files are hashed all the same
                 self._report(error)
-            except BaseException as error:  # noqa: BLE001 - an exit is the main thread's to ask for
+            except BaseException as error:  # noqa: BLE001 - only the main thread may exit
                 self._report(RuntimeError(f"a hash was ended by {error!r}"))
 
     def _report(self, error: Exception) -> None:
-        with suppress(Exception):  # a log that cannot be written stops nothing
+        with suppress(Exception):  # a failed log stops nothing
             self.on_error(error)
 
 
@@ -100,13 +100,13 @@ _TICK_NS = 50_000_000  # kernels stamp files by a clock that moves every 1 to 10
 _COARSE_TICK_NS = 2 * SECOND_NS  # FAT counts in steps of two seconds
 _REMEMBERED = 20_000
 _OVERHEAD_BYTES, _REMEMBERED_BYTES = 400, 16 << 20
-_PAUSE_NS = 10 * SECOND_NS  # after a hash that failed: a file that grows all the time is not begun over and over
+_PAUSE_NS = 10 * SECOND_NS  # after a failed hash, so that a growing file is not retried all the time
 
 
 def is_settled(stamp: FileStamp, now_ns: int) -> bool:
-    """Whether a later write would be sure to change the stamp: the file has not changed within its clock's last tick.
+    """Return whether any later write is sure to change the stamp: no change within its clock's last tick.
 
-    The change time is judged, which the kernel sets and nobody else can.
+    The change time counts, which only the kernel sets.
     """
     tick_ns = _COARSE_TICK_NS if stamp.changed_ns % SECOND_NS == 0 else _TICK_NS
     return abs(now_ns - stamp.changed_ns) >= tick_ns
@@ -114,17 +114,17 @@ def is_settled(stamp: FileStamp, now_ns: int) -> bool:
 
 @dataclass(slots=True)
 class HashJob:
-    """A file to be hashed elsewhere, on a thread perhaps: `run` it once, or `cancel` it."""
+    """A file to hash elsewhere, on a thread perhaps: `run` it once, or `cancel` it."""
 
     stamp: FileStamp
     descriptor: int
     hasher: Hasher = field(repr=False)
 
-    def run(self, progress: Progress = untold) -> None:
-        """Hash the file and remember the digest; nothing is remembered of a file that changes meanwhile."""
+    def run(self, progress: Progress = unreported) -> None:
+        """Hash the file and remember the digest, unless the file changes."""
         done = False
         try:
-            self.hasher.learn(self.descriptor, self.stamp, progress)
+            self.hasher.compute(self.descriptor, self.stamp, progress)
             done = True
         finally:
             if not done:
@@ -132,13 +132,13 @@ class HashJob:
             self.cancel()
 
     def cancel(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self.hasher.pending.discard(self.stamp)
         disk.close(self.descriptor)
 
 
 class Hasher:
-    """Knows hashes by stamps. Large files are hashed by `defer`, where given, which must `run` or `cancel` its jobs.
+    """Finds hashes by stamps. Large files go to `defer`, if given, which must `run` or `cancel` its jobs.
 
     `clock_ns` is the wall clock in nanoseconds. Without `defer` every file is hashed in place, however long that takes.
     """
@@ -161,15 +161,15 @@ class Hasher:
         self.pending: set[FileStamp] = set()
 
     def is_settled(self, stamp: FileStamp) -> bool:
-        """Whether a file with this stamp can be told from any later state of it."""
+        """Return whether this stamp distinguishes a file from all its later states."""
         return is_settled(stamp, self.now_ns())
 
     def now_s(self) -> int:
-        """The wall clock in whole seconds."""
+        """Return the wall clock in whole seconds."""
         return self.now_ns() // SECOND_NS
 
     def recall(self, stamp: FileStamp) -> Hashes | None:
-        """What is known of a file that, by its stamp, has the same bytes; None if nothing is."""
+        """Return the hashes known of a file that, by its stamp, has the same bytes, or None."""
         with self._lock:
             known = self._known.get(stamp[:2])
         if known is not None and known[0] == stamp:
@@ -180,13 +180,13 @@ class Hasher:
         return hashes
 
     def is_quick(self, stamp: FileStamp) -> bool:
-        """Whether a file is hashed in place, as one so small that its hash takes no time, or for want of a thread."""
+        """Return whether a file is hashed in place: it is small, or there is no thread."""
         return self._defer is None or stamp.size_bytes <= self.inline_bytes
 
-    def hashes(self, descriptor: int, stamp: FileStamp, progress: Progress = untold) -> Hashes:
-        """The hashes of an open file in the state `stamp`; `HashPending` if they are not known yet.
+    def hashes(self, descriptor: int, stamp: FileStamp, progress: Progress = unreported) -> Hashes:
+        """Return the hashes of an open file in the state `stamp`; raise `HashPending` if they are not known yet.
 
-        `progress` is told of what is hashed in place.
+        `progress` reports hashing in place.
         """
         known = self.recall(stamp)
         if known is not None:
@@ -194,12 +194,12 @@ class Hasher:
         if not self.is_settled(stamp):
             raise HashPending("the file has only just been written")
         if self.is_quick(stamp):
-            return self.learn(descriptor, stamp, progress)
+            return self.compute(descriptor, stamp, progress)
         self.begin(descriptor, stamp)
         raise HashPending("the file is being hashed")
 
     def begin(self, descriptor: int, stamp: FileStamp) -> None:
-        """Have an open file hashed elsewhere, unless it is at work already, or could not be hashed a moment ago."""
+        """Hash an open file elsewhere, unless it is at work already or failed recently."""
         if self._defer is None or stamp in self.pending or self.gave_up(stamp):
             return
         job = HashJob(stamp, disk.duplicate(descriptor), self)
@@ -207,13 +207,13 @@ class Hasher:
         self._defer(job)
 
     def gave_up(self, stamp: FileStamp) -> bool:
-        """Whether the file could not be hashed a moment ago."""
+        """Return whether the file's hash failed recently."""
         with self._lock:
             failed_ns = self._failed.get(stamp[:2])
         return failed_ns is not None and abs(self.now_ns() - failed_ns) < _PAUSE_NS
 
-    def learn(self, descriptor: int, stamp: FileStamp, progress: Progress = untold) -> Hashes:
-        """Hash an open file and remember it; `HashPending` if it is not, from first to last, in the state `stamp`."""
+    def compute(self, descriptor: int, stamp: FileStamp, progress: Progress = unreported) -> Hashes:
+        """Hash an open file and remember it; raise `HashPending` if it is not in the state `stamp` throughout."""
         hashes = hashes_of_file(descriptor, stamp, self._index, progress)
         self._remember(stamp, hashes)
         self._index.put(stamp, hashes)
@@ -225,7 +225,7 @@ class Hasher:
             self._failed.put(stamp[:2], self.now_ns())
 
     def forget(self) -> None:
-        """Drop what is remembered; the index stays."""
+        """Drop the remembered hashes; the index stays."""
         with self._lock:
             self._known.clear()
 

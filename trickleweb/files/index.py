@@ -1,4 +1,4 @@
-"""Digests on disk, shared by the replicas of a machine, so that no file is hashed twice: SQLite tables by inode."""
+"""Digests on disk, shared by the replicas of a machine so that no file is hashed twice: SQLite tables by inode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from trickleweb.files.stamps import FileStamp, same_bytes, stamp_of_state
 
 _FILE = "device INTEGER, inode INTEGER, state BLOB, digest BLOB"
 _TABLE = "CREATE TABLE IF NOT EXISTS"
-_WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is worked out again instead
+_WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is computed instead
+_PATIENCE_SECONDS = 2.0  # at opening: all replicas of a machine may do that at once
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -34,7 +35,7 @@ _SIGN = 1 << 63  # SQLite's integers are signed: device and inode numbers are no
 
 
 class DigestIndex:
-    """An index file that may be lost, spoilt or locked at any time: it then knows nothing. Threads may share it.
+    """An index file that may be lost, corrupt or locked at any time: it then knows nothing. Thread-safe.
 
     Reads have a connection of their own, so that none waits for a write, which may wait for other processes.
     """
@@ -47,7 +48,7 @@ class DigestIndex:
         self._reader = None if self._writer is None else self._connected()
 
     def get(self, stamp: FileStamp) -> Hashes | None:
-        """The hashes noted for a file that, by its stamp, has the same bytes; from now on for this stamp."""
+        """Return the hashes noted for a file that, by its stamp, has the same bytes; note them for this stamp."""
         state, *found = self._row(_GET, *_key(stamp)) or (None,)
         noted = stamp_of_state(stamp.device, stamp.inode, state) if isinstance(state, bytes) else None
         if noted is None or not same_bytes(noted, stamp) or not all(isinstance(each, bytes) for each in found):
@@ -60,18 +61,17 @@ class DigestIndex:
         return hashes
 
     def put(self, stamp: FileStamp, hashes: Hashes) -> None:
-        """Note a file's hashes, in place of what was noted of the same inode."""
+        """Note a file's hashes, replacing those of the same inode."""
         self._note(_PUT, *_key(stamp), stamp.state(), *hashes)
         self._note(_FORGET_BLOCKS, *_key(stamp))
 
     def get_block(self, stamp: FileStamp, number: int) -> bytes | None:
-        """The SHA-256 noted for that block of a file with exactly this stamp."""
+        """Return the SHA-256 noted for that block of a file with exactly this stamp."""
         state, digest = self._row(_GET_BLOCK, *_key(stamp), number) or (None, None)
         usable = state == stamp.state() and isinstance(digest, bytes) and len(digest) == _BLOCK_DIGEST_BYTES
         return digest if usable else None
 
     def put_block(self, stamp: FileStamp, number: int, digest: bytes) -> None:
-        """Note a block's SHA-256."""
         self._note(_PUT_BLOCK, *_key(stamp), stamp.state(), digest, number)
 
     def _row(self, query: str, *values: int) -> tuple[Any, ...] | None:
@@ -87,21 +87,18 @@ class DigestIndex:
                 self._writer.execute(statement, values)
 
     def close(self) -> None:
-        """Let go of the file; nothing is known from then on."""
+        """Close the file; nothing is known from then on."""
         with self._reading, self._writing:
             for base in filter(None, (self._reader, self._writer)):
                 base.close()
             self._reader = self._writer = None
 
     def _opened(self) -> sqlite3.Connection | None:
-        """A connection to the tables, made anew if what is there holds none; None where nothing can be written."""
+        """Return a connection to the tables, created again if the file is corrupt; None where it cannot be written."""
         for _ in range(2):
             try:
                 return self._prepared()
-            except (
-                OSError,
-                sqlite3.OperationalError,
-            ):  # locked by others, or nothing can be written: no reason to drop it
+            except (OSError, sqlite3.OperationalError):  # locked or not writable: no reason to drop it
                 return None
             except sqlite3.DatabaseError:
                 with suppress(OSError):
@@ -109,8 +106,8 @@ class DigestIndex:
         return None
 
     def _prepared(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # who can write it can forge tags
-        base = self._connected(self._patience_seconds)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its writers can forge tags
+        base = self._connected(_PATIENCE_SECONDS)
         try:
             for statement in _SCHEMA:
                 base.execute(statement).close()

@@ -1,4 +1,4 @@
-"""A folder's listing, for eyes (HTML) and for programs (JSON): the entries, their order, their pages, their text."""
+"""A folder's listing as HTML or JSON: entries, order, pages, text."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Entry(NamedTuple):
 
 
 class Order(NamedTuple):
-    """By what entries are sorted; folders always come first."""
+    """The sort key of entries; folders always come first."""
 
     key: str = "name"
     descending: bool = False
 
     @property
     def query(self) -> str:
-        """The query that asks for this order, "" for the default."""
+        """The query for this order, "" for the default."""
         if self == Order():
             return ""
         return f"sort={self.key}&order={'desc' if self.descending else 'asc'}"
@@ -46,7 +46,7 @@ class Page(NamedTuple):
     entries: int = 0
 
     def links(self, order: Order) -> dict[str, str]:
-        """The relative references of the pages before and after this one, by relation (RFC 8288)."""
+        """Return the relative references of the pages before and after this one, by relation (RFC 8288)."""
         others = {"prev": self.number - 1, "next": self.number + 1}
         return {rel: page_query(order, at) for rel, at in others.items() if 1 <= at <= self.pages}
 
@@ -58,25 +58,25 @@ KEYS: dict[str, Callable[[Entry], tuple[int | str, str]]] = {
 }
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _MAX_PAGE_DIGITS = 9
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # controls, and turns of direction
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control and bidirectional characters
 
 
 def parse_order(query: str) -> Order:
-    """The order that `sort=name|size|time` and `order=asc|desc` ask for; anything else counts as the default."""
+    """Return the order of `sort=name|size|time` and `order=asc|desc`; anything else means the default."""
     fields = _fields(query)
     key = fields.get("sort", "name")
     return Order(key if key in KEYS else "name", fields.get("order") == "desc")
 
 
 def parse_page(query: str) -> int:
-    """The page that `page=2` asks for; anything else counts as the first."""
+    """Return the number of `page=2`; anything else means the first page."""
     text = _fields(query).get("page", "")
     usable = text.isascii() and text.isdecimal() and len(text) <= _MAX_PAGE_DIGITS
     return max(int(text), 1) if usable else 1
 
 
 def page_query(order: Order, page: int) -> str:
-    """The query, with its question mark, for a page in an order."""
+    """Return the query, with its question mark, for a page in an order."""
     fields = [each for each in (order.query, f"page={page}" if page > 1 else "") if each]
     return "?" + "&".join(fields)
 
@@ -89,21 +89,21 @@ def _fields(query: str) -> dict[str, str]:
 
 
 def arrange(entries: Sequence[Entry], order: Order) -> list[Entry]:
-    """The entries in order, folders first; the same list for the same entries on every replica."""
+    """Return the entries in order, folders first; equal for equal entries on every replica."""
     ordered = sorted(entries, key=KEYS[order.key], reverse=order.descending)
     return sorted(ordered, key=lambda entry: not entry.is_folder)
 
 
 def wants_json(accept: str | None) -> bool:
-    """Whether JSON is what the client likes better; an indifferent client gets HTML."""
+    """Return whether the client prefers JSON to HTML."""
     return media_weight(accept, JSON) > media_weight(accept, HTML)
 
 
 def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
-    """An object with `path`, `complete` (these are all entries), `entries`; times in seconds since 1970.
+    """Return a JSON object with `path`, `complete` (these are all entries), `entries`; times in seconds since 1970.
 
-    A name that cannot be shown as it is has an `href` beside it, a reference to it. Where there are several pages:
-    which of how many this is, the count of all entries, and references to the pages before and after.
+    An entry whose name cannot be shown as it is has an `href` too. Several pages add this page's number, the number of
+    pages and of all entries, and references to the pages before and after.
     """
     rows = [_fields_of(entry) for entry in entries]
     several = page.pages > 1
@@ -120,7 +120,7 @@ def _fields_of(entry: Entry) -> dict[str, object]:
 
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
-    """A page with a row for each entry, links that sort, and links to the pages before and after."""
+    """Return an HTML page with a row for each entry, links that sort, and links to the pages before and after."""
     columns = "".join([_column(key, order) for key in KEYS])
     parent = "" if path == "/" else _UP
     rows = "".join([_row(entry) for entry in entries])
@@ -128,7 +128,7 @@ def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> by
     return f"{_HEAD.format(title=title)}{columns}</tr>\n{parent}{rows}</table>\n{_others(order, page)}{_END}".encode()
 
 
-# The text is written here: a template takes ten times as long, and its first use as long as a thousand rows.
+# No template: it takes ten times as long, and its first use as long as a thousand rows.
 _HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -165,7 +165,7 @@ def _row(entry: Entry) -> str:
 
 
 def _others(order: Order, page: Page) -> str:
-    """Where the other pages are, "" if there are none."""
+    """Return the links to the other pages, "" if there are none."""
     if page.pages == 1:
         return ""
     words = {"prev": "previous", "next": "next"}
@@ -185,7 +185,7 @@ def _column(key: str, order: Order) -> str:
 
 
 def _shown(text: str) -> str:
-    """Text that can be shown: names on disk may hold any bytes, and any control character."""
+    """Return printable text: names on disk may hold any bytes and control characters."""
     return _UNSHOWN.sub("\ufffd", text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 

@@ -1,9 +1,9 @@
-"""Listings as responses: a folder's entries are sorted first and cut into pages then.
+"""Listings as responses: a folder's entries are sorted, then cut into pages.
 
-A listing is kept for a second, or until its folder changes: sizes and times of files may be that old. Folders of more
-than some thousand entries are looked into on a thread, for the replica has other clients, too: `HashPending` until it
-is done, and what was found is kept longer, by what it took. One look serves all orders (`scans`), and what it found is
-kept whoever asks next: many orders and pages of one folder, asked for at once, cost one look.
+A listing is kept for a second, or until its folder changes; sizes and times of files may be that old. Folders of more
+than some thousand entries are scanned on a thread, so that other clients are served: `HashPending` until that is done,
+and the result is kept longer, in proportion to its cost. One scan serves all orders (`scans`), and its result is kept
+for any client: many orders and pages of one folder, requested at once, cost one scan.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Plan, RequestHead
 
+QUICK_ENTRIES = 4000  # scanned in 20 ms at most
+MOST_ENTRIES = 250_000  # some 60 MB while sorting; larger folders are not listed
 _MOST_SCANS = 2
 _ARRANGED_ENTRIES = 300_000  # of all folders together
-_SHARED = 6  # orders of one look hold the same entries: each counts for its part
+_SHARED = 6  # orders of one scan share entries: each weighs a part
 _RENDERED_BYTES = 4 << 20
-_REUSE = 10  # times as long as it took to look into a folder
+_REUSE = 10  # a listing is kept this many times its scan's duration
 
 _Key = tuple[str, Order]
 
@@ -49,7 +51,7 @@ class ListingLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Arranged:
-    """A folder's entries in order, as they were at `made_ns`; they took `took_ns`."""
+    """A folder's entries in order, as of `made_ns`; the scan took `took_ns`."""
 
     stamp: FileStamp
     settled: bool
@@ -57,16 +59,16 @@ class _Arranged:
     took_ns: int
     entries: tuple[Entry, ...]
 
-    def holds(self, stamp: FileStamp, now_ns: int, quick_entries: int) -> bool:
-        """Whether they may be shown of a folder with that stamp."""
-        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > quick_entries
+    def holds(self, stamp: FileStamp, now_ns: int) -> bool:
+        """Return whether the entries may be shown for a folder with that stamp."""
+        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > QUICK_ENTRIES
         if stamp != self.stamp or not self.settled:
-            return is_long and 0 <= age_ns < SECOND_NS  # it takes longer to look than to change
+            return is_long and 0 <= age_ns < SECOND_NS  # a scan takes longer than a change
         return 0 <= age_ns < max(SECOND_NS, _REUSE * self.took_ns)
 
 
 class _Rendered(NamedTuple):
-    """A page as it is sent, and what it was made of."""
+    """A page as sent, with its source."""
 
     arranged: _Arranged
     rows: tuple[Entry, ...]
@@ -75,7 +77,7 @@ class _Rendered(NamedTuple):
 
 
 class Listings:
-    """Makes listings; all that it remembers may be dropped at any time."""
+    """Makes listings; its caches may be dropped at any time."""
 
     def __init__(
         self,
@@ -93,10 +95,10 @@ class Listings:
         self._scans: dict[str, Scan] = {}  # by path
 
     def plan(self, folder: Tree, path: SafePath, request: RequestHead) -> Plan:
-        """The entries of a folder, as HTML or JSON by Accept, in the order and of the page that the query asks for.
+        """Return the entries of a folder, as HTML or JSON by Accept, in the order and of the page that the query asks
+        for.
 
-        404 for a page that there is none of, 403 for a folder with too many entries; `HashPending` while it is looked
-        into.
+        Raise 404 for a page beyond the last, 403 for a folder with too many entries, `HashPending` during a scan.
         """
         order, number = text.parse_order(request.query), text.parse_page(request.query)
         arranged = self._arrangement(folder, path.relative, order)
@@ -138,30 +140,30 @@ class Listings:
         return rendered
 
     def _arrangement(self, folder: Tree, path: str, order: Order) -> _Arranged:
-        """The folder's entries in order; on the way there, `HashPending`."""
-        self._take_what_is_done()
+        """Return the folder's entries in order; raise `HashPending` during a scan."""
+        self._collect_scans()
         key = (path, order)
         stamp, _ = folder.look_at("")
         now_ns, known = self._now_ns(), self._arranged.get(key)
         if known is not None and known.holds(stamp, now_ns, self._limits.quick):
             return known
-        settled = self._is_settled(stamp)  # before the look: what is changed from now on is stamped anew
+        settled = self._is_settled(stamp)  # before the scan: later changes get a new stamp
         if (scan := self._scans.get(path)) is not None:
             if scan.is_done and scan.error is not None:
                 del self._scans[path]
                 self._raise(scan.error)
-            raise HashPending("the folder is being looked into")
+            raise HashPending("the folder is being scanned")
         try:
             found = text.arrange(entries(folder, self._limits.quick, detailed=order.key != "name"), order)
         except TooMany:
             self._begin(folder, path, stamp, is_settled=settled)
-            raise HashPending("the folder is being looked into") from None
+            raise HashPending("the folder is being scanned") from None
         arranged = _Arranged(stamp, settled, now_ns, self._now_ns() - now_ns, tuple(found))
         self._arranged.put(key, arranged, len(found) + 1)
         return arranged
 
-    def _take_what_is_done(self) -> None:
-        """Keep what looks have found; what one has failed with is for those who ask for its folder."""
+    def _collect_scans(self) -> None:
+        """Store the results of finished scans; a failed one waits for a request for its folder."""
         for path, scan in list(self._scans.items()):
             if scan.is_done and scan.error is None:
                 del self._scans[path]
@@ -175,7 +177,7 @@ class Listings:
         raise error
 
     def _begin(self, folder: Tree, path: str, stamp: FileStamp, *, is_settled: bool) -> None:
-        """Look into a long folder, if there is room for that; failures that nobody came back for make some."""
+        """Scan a long folder if there is room; failures that no request came for make some."""
         for other in [each for each, scan in self._scans.items() if scan.is_done]:
             del self._scans[other]
         if len(self._scans) < _MOST_SCANS:

@@ -1,4 +1,4 @@
-"""Media types by file name, the same on every machine: the system's own tables are not asked."""
+"""Media types by file name, the same on every machine: the system's own tables are not used."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ _LOOSE_IMAGES = frozenset({"image/svg+xml", "image/bmp", "image/x-icon"})
 
 
 def media_type(name: str, overrides: Mapping[str, str] | None = None) -> str:
-    """The Content-Type of a file by its name's last suffix; text is said to be UTF-8.
+    """Return the Content-Type of a file by its name's last suffix; text is declared UTF-8.
 
     `overrides` map a suffix without dot to a whole Content-Type.
     """
@@ -111,11 +111,11 @@ def media_type(name: str, overrides: Mapping[str, str] | None = None) -> str:
 
 
 def is_text(essence: str) -> bool:
-    """Whether a media type, without parameters, is text whose charset is worth naming."""
+    """Return whether a media type, without parameters, is text that gets a charset."""
     return essence.startswith("text/") or essence in _TEXT_APPLICATIONS or essence.endswith(("+json", "+xml"))
 
 
 def is_compressible(content_type: str) -> bool:
-    """Whether a compressed sibling of such a file is worth looking for: packed formats gain nothing."""
+    """Return whether such a file may have compressed siblings: packed formats gain nothing."""
     essence = content_type.partition(";")[0]
     return essence in _LOOSE_IMAGES or not essence.startswith(_PACKED_FAMILIES)

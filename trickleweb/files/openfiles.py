@@ -1,14 +1,13 @@
-"""Open files, from which exactly one version of a content is read, and a bounded cache of them.
+"""Open files, each one version of a content, and a bounded cache of them.
 
-Each read is followed by a look at the file's stamp. While that is as it was, or differs only in what writes do not
-touch, the bytes are those of the version. When it has changed otherwise:
+Each read is followed by a check of the file's stamp. While that is unchanged, or differs only in fields that writes do
+not touch, the bytes are those of the version. After other changes:
 
-- a hashed file's blocks are compared with their hashes before any byte of them is handed out. So a file that was only
-  touched, renamed or appended to is read on, at the cost of hashing what is read, and one that was written is noticed.
-- a file that is not hashed yet is read on if it was growing before and still is (`snapshots`), else it is another
-  version.
+- the blocks of a hashed file are compared with their hashes before any byte of them is returned. A file that was only
+  touched, renamed or appended to stays readable, at the cost of hashing, and an overwritten one is noticed.
+- a file without a hash stays readable if it was growing before and still is (`snapshots`), else it is another version.
 
-A file that was replaced, renamed or removed can be read as long as it is open here; `stamps` says what is out of reach.
+A file that was replaced, renamed or removed can be read as long as it is open here; `stamps` names the limits.
 """
 
 from __future__ import annotations
@@ -23,21 +22,23 @@ from trickleweb.files.hashing import Hasher
 from trickleweb.files.snapshots import FileSnapshot, Match, match, witness_of
 from trickleweb.files.stamps import FileStamp, same_bytes
 
-_VERIFIED_BYTES = 4 * BLOCK_BYTES  # of files that are written to while they are read
+_VERIFIED_BYTES = 4 * BLOCK_BYTES  # of files that are written while they are read
 
 
 class OpenFile(Protocol):
     """One version of a file, open; its owner closes it."""
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), fewer beyond the version's end; `ContentNotHere` once it is another version."""
+        """Return the bytes [start, stop), fewer beyond the version's end; raise `ContentNotHere` for another
+        version.
+        """
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class HashedFile:
-    """A file whose hashes are known; `stamp` is a state in which it was exactly that content."""
+    """A file whose hashes are known; `stamp` is a state in which it had exactly that content."""
 
     __slots__ = (
         "_checked",
@@ -66,7 +67,7 @@ class HashedFile:
         self._hasher = hasher
         self._verified = verified  # blocks, by digest and number
         self._later: FileStamp | None = None  # a later state
-        self._checked: set[int] = set()  # blocks that are right in it
+        self._checked: set[int] = set()  # blocks verified in it
 
     def read(self, start: int, stop: int) -> bytes:
         stop = min(stop, self._size_bytes)
@@ -93,7 +94,7 @@ class HashedFile:
         return block[max(start - low, 0) : stop - low]
 
     def _block(self, number: int, low: int, high: int, before: FileStamp) -> bytes:
-        """A whole block whose bytes are right, whatever happens to the file; it had the stamp `before` a moment ago."""
+        """Return a whole verified block, whatever happens to the file; it had the stamp `before` a moment ago."""
         known = self._verified.get((self._hashes.digest, number))
         if known is not None:
             return known
@@ -101,7 +102,7 @@ class HashedFile:
         if not self._hashes.confirms(number, block):
             raise ContentNotHere("the file was written over")
         if disk.stamp_of(self._descriptor) != before or not self._hasher.is_settled(before):
-            self._verified.put((self._hashes.digest, number), block, len(block))  # what is in the file may differ now
+            self._verified.put((self._hashes.digest, number), block, len(block))  # the file may differ by now
             return block
         if before != self._later:
             self._later, self._checked = before, set()
@@ -110,7 +111,7 @@ class HashedFile:
 
 
 class SnapshotFile:
-    """A file that was not hashed when it was first looked at."""
+    """A file that had no hash when it was first opened."""
 
     __slots__ = ("_descriptor", "_machine", "_path", "_snapshot", "_stamp")
 
@@ -123,7 +124,7 @@ class SnapshotFile:
 
     @property
     def stamp(self) -> FileStamp:
-        """The last state in which it was seen to be right."""
+        """The last state in which it was verified."""
         return self._stamp
 
     def read(self, start: int, stop: int) -> bytes:
@@ -133,7 +134,7 @@ class SnapshotFile:
         return data
 
     def check(self, stamp: FileStamp, *, held: bool) -> None:
-        """Take note that the file is in that state; `ContentNotHere` if it is another version then."""
+        """Note the file's state; raise `ContentNotHere` if it is another version then."""
         if held and stamp == self._stamp:
             return
         matched = match(self._snapshot, stamp, self._machine, held=held)
@@ -144,14 +145,14 @@ class SnapshotFile:
         self._stamp, self._path = stamp, disk.path_of(self._descriptor)
 
     def duplicate(self) -> int:
-        """Another descriptor of the file; `FilesUnavailable` when there are no more."""
+        """Return another descriptor of the file; raise `FilesUnavailable` when there are no more."""
         return disk.duplicate(self._descriptor)
 
     def close(self) -> None:
         disk.close(self._descriptor)
 
     def _is_renamed(self, stamp: FileStamp) -> bool:
-        """Whether nothing but its name explains the change of the file."""
+        """Return whether a rename alone explains the change of the file."""
         return stamp[:4] == self._stamp[:4] and disk.path_of(self._descriptor) != self._path
 
     def _is_witnessed(self) -> bool:
@@ -162,7 +163,7 @@ class SnapshotFile:
 
 
 class OpenFiles:
-    """A bounded cache of open files by content, for all stores of a process; it gives way when descriptors run out."""
+    """A bounded cache of open files by content, for all stores of a process; it shrinks when descriptors run out."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -170,19 +171,17 @@ class OpenFiles:
         self.verified: LruCache[tuple[bytes, int], bytes] = LruCache(_VERIFIED_BYTES)
 
     def get(self, content: str) -> OpenFile | None:
-        """The open file of a content."""
         return self._files.get(content)
 
     def put(self, content: str, file: OpenFile) -> None:
-        """Keep an open file, in place of the longest unused if there are too many."""
+        """Keep an open file, and close the least recently used one if there are too many."""
         self._files.put(content, file)
 
     def drop(self, content: str) -> None:
-        """Close the file of a content."""
         self._files.drop(content)
 
     def shed(self) -> bool:
-        """Close the longest unused half; whether there was any."""
+        """Close the least recently used half; return whether there was any."""
         return self._files.shrink()
 
     def clear(self) -> None:

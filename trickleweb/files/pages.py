@@ -1,4 +1,4 @@
-"""The responses of a site that are no file's: redirects, error pages, and other methods."""
+"""Responses of a site without a requested file: redirects, error pages, other methods."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _UNCACHED = ("Cache-Control", REVALIDATE)
 
 
 def other_method(method: str) -> Plan:
-    """The response to OPTIONS; `HTTPError` 405 for every other method that is neither GET nor HEAD."""
+    """Return the response to OPTIONS; raise `HTTPError` 405 for other methods than GET and HEAD."""
     if method != "OPTIONS":
         raise HTTPError(405, headers=(_ALLOW,))
     return Plan(204, Headers((_ALLOW,)))
 
 
 def redirect(target: str) -> Plan:
-    """301 to `target`; asked about each time, since the folder may become a file."""
+    """Return 301 to `target`, to be revalidated each time, since the folder may become a file."""
     return Plan(301, Headers((("Location", target), _UNCACHED)))
 
 
 def error_page(store: FileStore, error: HTTPError) -> Plan | None:
-    """The response for an error with the site's own page for it (`404.html`, `50x.html`), None if there is none."""
+    """Return the site's own page for an error (`404.html`, `50x.html`), None if there is none."""
     for name in (f"{error.status}.html", f"{error.status // 10}x.html"):
         try:
             found = store.look(name)

@@ -1,4 +1,4 @@
-"""From a request's path to a path below the root that is safe to open; everything else is refused (CWE-22)."""
+"""Convert a request's path to a path below the root that is safe to open; refuse all others (CWE-22)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trickleweb.messages import RequestHead
 
 MAX_NAME_BYTES = 255  # NAME_MAX of every usual file system
 MAX_PATH_BYTES = 4000  # PATH_MAX less room for the root
-WELL_KNOWN = ".well-known"  # RFC 8615: the one name with a dot that is meant to be seen
+WELL_KNOWN = ".well-known"  # RFC 8615: the one visible name with a dot
 _PATH_SAFE = "!$&'()*+,;=:@~"  # RFC 3986 3.3, pchar
 _QUERY_SAFE = _PATH_SAFE + "/?%"
 
@@ -29,14 +29,14 @@ class SafePath:
 
 
 def safe_path(path: str) -> SafePath:
-    """Check a decoded request path, whatever was in it.
+    """Check a decoded request path.
 
-    `HTTPError` 400 for what is no path, 414 for one too long, 404 for one that climbs, hides or cannot be a file's.
-    Empty names are skipped, as in POSIX. Names may hold whatever Linux allows in them, bytes that are no UTF-8 as lone
-    surrogates (PEP 383): what is said of them elsewhere is percent-encoded or escaped.
+    Raise `HTTPError` 400 for invalid paths, 414 for long ones, 404 for paths that climb, are hidden or cannot name a
+    file. Empty names are skipped, as in POSIX. Names may hold all characters of Linux file names, with bytes that are
+    not UTF-8 as lone surrogates (PEP 383); they are percent-encoded or escaped in responses.
     """
     if not path.startswith("/") or "\0" in path:
-        raise HTTPError(400, "This is no path.")
+        raise HTTPError(400, "This is not a path.")
     if _byte_count(path) > MAX_PATH_BYTES:
         raise HTTPError(414, "The path is too long.")
     names = tuple(name for name in path.split("/") if name)
@@ -48,7 +48,7 @@ def safe_path(path: str) -> SafePath:
 
 
 def _is_hidden(name: str, but: str = "") -> bool:
-    """Whether a name begins with a dot; "." and ".." do."""
+    """Return whether a name begins with a dot, as "." and ".." do."""
     return name[0] == "." and name != but
 
 
@@ -62,7 +62,7 @@ def _byte_count(text: str) -> int:
 
 
 def is_below_root(relative: str) -> bool:
-    """Whether a relative path, as a continuation carries it, is one that `safe_path` could have made."""
+    """Return whether a relative path from a continuation is one that `safe_path` could have made."""
     try:
         return safe_path("/" + relative).relative == relative
     except HTTPError:
@@ -70,14 +70,14 @@ def is_below_root(relative: str) -> bool:
 
 
 def is_listed(name: str) -> bool:
-    """Whether a request may ask for a file of this name: there is no dot before it."""
+    """Return whether requests may ask for this name: it has no leading dot."""
     return not _is_hidden(name)
 
 
 def split_path(request: RequestHead, path: str | None) -> tuple[str, str]:
-    """What lies above a mount in a request's path, and what counts below it, `path` if it is given.
+    """Return the part of a request's path above a mount, and the part below it, `path` if it is given.
 
-    The text of a request's path has U+FFFD for bytes that are no UTF-8: they are read again from the target.
+    A request's path has U+FFFD for bytes that are not UTF-8: these are decoded again from the target.
     """
     inner = request.path if path is None else path
     if path is None and "\ufffd" not in inner:
@@ -91,7 +91,9 @@ def split_path(request: RequestHead, path: str | None) -> tuple[str, str]:
 
 
 def location(prefix: str, path: SafePath, query: str, *, folder: bool) -> str:
-    """The Location of `path` in canonical form, `query` kept; it begins with one slash, so it stays on this host."""
+    """Return the Location of `path` in canonical form, with `query`; it begins with one slash, so it stays on this
+    host.
+    """
     names = [*(name for name in prefix.split("/") if name), *path.names]
     target = "/" + "/".join(quote(name, safe=_PATH_SAFE, errors="surrogateescape") for name in names)
     if folder and names:

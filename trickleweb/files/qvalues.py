@@ -1,15 +1,16 @@
-"""Preferences with weights: what Accept and Accept-Encoding have in common (RFC 9110 12.4.2)."""
+"""Weighted preferences, the common part of Accept and Accept-Encoding (RFC 9110 12.4.2)."""
 
 from __future__ import annotations
 
 import re
 
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
-MAX_MEMBERS = 64  # more than any honest client sends; the rest is not read
+MAX_MEMBERS = 64  # more than honest clients send; the rest is ignored
 
 
 def preferences(value: str) -> dict[str, int]:
-    """Each member in lower case with its weight in thousandths; a malformed weight counts as 0, the first mention wins.
+    """Return each member in lower case with its weight in thousandths; a malformed weight is 0, the first mention
+    counts.
 
     Other parameters of a member are dropped.
     """
@@ -37,7 +38,7 @@ def _thousandths(text: str) -> int:
 
 
 def media_weight(accept: str | None, media_type: str) -> int:
-    """How much a client wants `media_type` ("text/html"), in thousandths; a missing Accept takes anything."""
+    """Return the client's weight of `media_type` ("text/html") in thousandths; a missing Accept takes anything."""
     if accept is None:
         return 1000
     weights = preferences(accept)

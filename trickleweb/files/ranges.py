@@ -1,4 +1,4 @@
-"""Which bytes a Range field selects of a representation (RFC 9110 14.1, 14.2)."""
+"""Byte ranges: the parts of a representation that a Range field selects (RFC 9110 14.1, 14.2)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trickleweb.messages import Inline, Piece, Slice
 Interval = tuple[int, int]  # [start, stop), in bytes
 Spec = tuple[int | None, int | None]  # (first, last); (None, n) are the last n bytes; (first, None) runs to the end
 
-MAX_SPECS = 200  # more members than any honest client sends; the field is ignored
+MAX_SPECS = 200  # more members than honest clients send; then the field is ignored
 _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
-_BEYOND = 10**19  # past the end of any file; longer numbers are not converted
+_BEYOND = 10**19  # beyond the end of any file; longer numbers are not converted
 
 
 def parse_range(value: str) -> tuple[Spec, ...] | None:
-    """The members of a Range field; None if it is malformed, of another unit, or too long: then it is ignored."""
+    """Return the members of a Range field, None to ignore it: malformed, of another unit, or too long."""
     unit, equals, members = value.partition("=")
     if not equals or unit.lower() != "bytes" or members.count(",") >= MAX_SPECS:
         return None
@@ -42,16 +42,16 @@ def _number(digits: str) -> int | None:
 
 
 def select(value: str, size_bytes: int, *, max_parts: int) -> tuple[Interval, ...] | None:
-    """The intervals that a Range field selects of `size_bytes` bytes, in the order asked for.
+    """Return the intervals that a Range field selects of `size_bytes` bytes, in the order requested.
 
-    None: the field is ignored and the whole is sent. Empty: nothing can be satisfied (416). Intervals that overlap or
-    touch are merged, in whatever order they come; more than `max_parts` are too many, and the field is ignored.
+    None: the field is ignored and the whole is sent. Empty: unsatisfiable (416). Overlapping and adjacent intervals are
+    merged, in any order; a field with more than `max_parts` is ignored.
     """
     specs = parse_range(value)
     if specs is None:
         return None
     if size_bytes == 0 and any((first is None and last) or first == 0 for first, last in specs):
-        return None  # all of nothing, or its end, can be had; no Content-Range can say so: the whole it is
+        return None  # satisfiable, but without a valid Content-Range: send the whole
     intervals = _merged([found for spec in specs if (found := _interval(spec, size_bytes))])
     return None if len(intervals) > max_parts else intervals
 
@@ -66,7 +66,7 @@ def _interval(spec: Spec, size_bytes: int) -> Interval | None:
 
 
 def _merged(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Those that overlap or touch made one, where the first of them stands in the order given."""
+    """Return the intervals with overlapping and adjacent ones merged, each at the place of its first."""
     ascending = sorted(intervals)
     joined = list[Interval]()
     for start, stop in ascending:
@@ -81,12 +81,12 @@ def _merged(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
 
 
 def content_range(interval: Interval, size_bytes: int) -> str:
-    """The Content-Range of one interval."""
+    """Return the Content-Range of one interval."""
     return f"bytes {interval[0]}-{interval[1] - 1}/{size_bytes}"
 
 
 def boundary(etag: str, content: str) -> str:
-    """The boundary, the same on every replica: the content's hash, or one of its name, which it cannot hold itself."""
+    """Return a boundary equal on every replica: the content's hash, or one of its name, which cannot occur in it."""
     if etag.startswith('"'):
         return "part-" + etag.strip('"')
     return "part-" + blake2b(content.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
@@ -95,7 +95,7 @@ def boundary(etag: str, content: str) -> str:
 def multipart(
     content: str, intervals: Sequence[Interval], size_bytes: int, *, media_type: str, limit: str
 ) -> tuple[Piece, ...]:
-    """The pieces of a multipart/byteranges body: each slice behind its delimiter and fields."""
+    """Return the pieces of a multipart/byteranges body: each slice after its delimiter and fields."""
     pieces: list[Piece] = []
     for at, interval in enumerate(intervals):
         opening = "\r\n--" if at else "--"

@@ -1,4 +1,4 @@
-"""A file as HTTP sees it: a resource with its metadata, and its variants that differ in content coding."""
+"""Representations of a file: its metadata, and its variants in different content codings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from trickleweb.files.qvalues import preferences
 
-MIN_BYTES = 4  # the shortest that holds anything
+MIN_BYTES = 4  # the shortest compressed file with content
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # after 0x50 to 0x5F
-_GZIP_MIN_BYTES = 20  # ten of the head, two of data, eight of the end
+_GZIP_MIN_BYTES = 20  # head 10, data 2, trailer 8
 _ZSTD_HEAD_BYTES = 18  # the longest frame header
 _NOT_BROTLI = (_GZIP, _ZSTD, b"PK\x03\x04", b"BZh", b"\xfd7zXZ")
 _SIZE_BYTES = (0, 2, 4, 8)  # of the content size, by its flag
@@ -19,9 +19,9 @@ Read = Callable[[int, int], bytes | bytearray | memoryview]
 
 
 def is_of_coding(coding: str, size_bytes: int, plain_bytes: int, read: Read) -> bool:
-    """Whether a file of `size_bytes`, read by `read`, is that coding of a file of `plain_bytes`, as far as can be told.
+    """Return whether a file of `size_bytes`, read by `read`, looks like that coding of a file of `plain_bytes`.
 
-    Raises what `read` raises.
+    Raise what `read` raises.
     """
     if coding == "gzip":
         return _is_gzip(size_bytes, plain_bytes, read)
@@ -38,9 +38,9 @@ def _is_gzip(size_bytes: int, plain_bytes: int, read: Read) -> bool:
 
 
 def _is_zstd(head: bytes, plain_bytes: int) -> bool:
-    """RFC 8878 3.1.1.1: a frame header's descriptor says which fields it has."""
+    """Return whether a zstd frame header fits (RFC 8878 3.1.1.1): its descriptor says which fields it has."""
     if head[1:4] == _SKIPPABLE and head[0] >> 4 == 5:
-        return True  # a frame of somebody's own comes first
+        return True  # a skippable frame comes first
     if not head.startswith(_ZSTD) or len(head) < 6:
         return False
     descriptor = head[4]
@@ -70,24 +70,24 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What lies at one path; `variants` begin with the plain one. `media_type` is the whole Content-Type."""
+    """The representations at one path; `variants` begin with the plain one. `media_type` is the whole Content-Type."""
 
     media_type: str
     cache_control: str
     variants: tuple[Variant, ...]
-    vary: str = ""  # the request's field by which this resource was chosen among others, "" for none
+    vary: str = ""  # the request field that selected this resource, "" for none
 
     def is_ahead(self, now_s: int) -> bool:
-        """Whether anything of it is dated in the future, so that what is said of it changes as time goes on."""
+        """Return whether any date is in the future, so that the response changes with time."""
         return any(each.modified_s is not None and each.modified_s > now_s for each in self.variants)
 
 
-SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # coding -> what follows the file's own name; the better first
+SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # coding -> suffix of the sibling; the better first
 _ALIASES = {"gzip": "x-gzip"}  # RFC 9110 8.4.1.3
 
 
 def choose(variants: Sequence[Variant], accept_encoding: str | None) -> Variant:
-    """The variant the client likes best, the smallest among equals; the plain one, the first, fits everybody."""
+    """Return the variant that the client prefers, the smallest among equals; the plain one, the first, suits all."""
     plain, *coded = variants
     if not coded or accept_encoding is None:
         return plain

@@ -1,4 +1,4 @@
-"""From what lies on the disk to a resource: the file, its compressed siblings, and what must stay so for it to hold."""
+"""Resolve a file on disk to a resource: the file, its compressed siblings, and the conditions for reuse."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from trickleweb.files.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A resource, with the marks of the files it was made of and the siblings that were not there, by path.
+    """A resource, with the marks of its files and the absent siblings, by path.
 
-    `lasting` is false where a change could go unseen: then it is for this one request.
+    `lasting` is false where a change could go unseen: then it serves one request only.
     """
 
     resource: Resource
@@ -28,14 +28,14 @@ class Resolved:
     lasting: bool
 
     def holds(self, root: str) -> bool:
-        """Whether nothing has changed below the path `root`: a system call for each file, none is opened.
+        """Return whether nothing has changed below the path `root`: one system call for each file, none is opened.
 
-        These are looks at several paths, and yet one answer: what was found in one look at one tree.
+        These are checks of several paths, and yet one answer: the files were found at one time in one tree.
         """
         for path, mark in self.marks:
             if disk.mark_of(f"{root}/{path}") != mark:
                 return False
-        for path in self.absent:  # noqa: SIM110 - a generator costs as much as a look
+        for path in self.absent:  # noqa: SIM110 - a generator costs as much as a call
             if disk.exists(f"{root}/{path}"):
                 return False
         return True
@@ -43,7 +43,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file and its siblings are looked for: a folder that stays the same meanwhile, and the name in it."""
+    """The place of a file and its siblings: an open folder, and the name in it."""
 
     path: str
     folder: Tree
@@ -51,22 +51,22 @@ class Place:
 
     @classmethod
     def of(cls, tree: Tree, path: str) -> Place:
-        """The place of a path below a tree; what `Tree.folder` raises."""
+        """Return the place of a path below a tree; raise what `Tree.folder` raises."""
         above, _, name = path.rpartition("/")
         return cls(path, tree.folder(above), name)
 
     @classmethod
     def of_name(cls, path: str, folder: Tree, name: str) -> Place:
-        """The place of a name in a folder that lies at `path`."""
+        """Return the place of a name in a folder at `path`."""
         return cls(f"{path}/{name}" if path else name, folder, name)
 
     def look(self, store: FileStore, suffix: str = "") -> Version | FoundFolder:
-        """What lies there, as `FileStore.look`; with a suffix, its sibling."""
+        """Return the file or folder there, as `FileStore.look`; with a suffix, its sibling."""
         return store.look(self.path + suffix, self.folder, self.name + suffix)
 
 
 def resolve(store: FileStore, place: Place, version: Version | FoundFolder, options: SiteOptions) -> Resolved:
-    """The resource of the file found at a place; `NoSuchFile` for a folder."""
+    """Return the resource of the file found at a place; raise `NoSuchFile` for a folder."""
     if isinstance(version, FoundFolder):
         raise NoSuchFile("a folder")
     path = place.path
@@ -89,7 +89,7 @@ def _files(path: str, version: Version, coded: dict[str, Version]) -> list[tuple
 
 
 def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesError | None:
-    """A compressed sibling, None where there is none, the error where it cannot be used (or not yet)."""
+    """Return a compressed sibling, None if there is none, the error if it cannot be used (yet)."""
     if not place.folder.exists(place.name + suffix):
         return None
     try:
@@ -104,7 +104,7 @@ def _is_settled(sibling: Version | FilesError) -> bool:
 
 
 def _is_worth_it(store: FileStore, coding: str, sibling: Version, plain: Version) -> bool:
-    """Whether it saves anything, is not left over from an older version of the file, and is what its name says.
+    """Return whether a sibling is smaller, not older than the file, and really of its coding.
 
     Whole seconds are compared: archives keep no more, and a checkout writes files in any order.
     """
@@ -122,7 +122,7 @@ def _is_worth_it(store: FileStore, coding: str, sibling: Version, plain: Version
 
 
 def _variant(version: Version, coding: str = "") -> Variant:
-    """How a version is sent; one that is being written has no validator."""
+    """Return a version as a variant; one that is being written has no validator."""
     stamp = version.stamp
     if version.digest is not None:
         etag = strong_etag(version.digest, coding)

@@ -1,4 +1,4 @@
-"""What a GET or HEAD of a resource is answered with: a function of the resource and a few fields of the request."""
+"""Plan the response to a GET or HEAD of a resource: a function of the resource and a few request fields."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from trickleweb.files.representations import Resource, Variant, choose
 from trickleweb.headers import Headers, Pair, format_date
 from trickleweb.messages import Plan, Slice
 
-MAX_PARTS = 16  # of a multipart answer: download tools ask for a few, attackers for thousands
+MAX_PARTS = 16  # of a multipart response: download tools use a few, attackers thousands
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 
 class Ask(NamedTuple):
-    """All of a request that the answer depends on, beside its path; None where a field is absent."""
+    """The request fields that the response depends on, besides the path; None where a field is absent."""
 
     method: str
     accept_encoding: str | None = None
@@ -33,7 +33,7 @@ _ASKED = frozenset(name.replace("_", "-") for name in Ask._fields if name != "me
 
 
 def ask_of(method: str, headers: Headers) -> Ask:
-    """Read the fields; a Range sent twice is malformed, and so ignored."""
+    """Return the fields; a Range sent twice is malformed and ignored."""
     if _ASKED.isdisjoint([name.lower() for name, _ in headers.pairs]):
         return Ask(method)
     ranges = headers.all("range")
@@ -50,14 +50,14 @@ def ask_of(method: str, headers: Headers) -> Ask:
 
 
 def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PARTS) -> Plan:
-    """Plan the answer to a GET or HEAD: 200, 206 or 304; `HTTPError` 412 or 416.
+    """Return the plan for a GET or HEAD: 200, 206 or 304; raise `HTTPError` 412 or 416.
 
-    As `Plan` has it, HEAD carries the pieces of the GET, which the renderer does not send.
+    As in `Plan`, HEAD carries the pieces of the GET, which the renderer does not send.
     """
     variant = _not_ahead(choose(resource.variants, ask.accept_encoding), now_s)
     validators = Validators(variant.etag, variant.modified_s)
     if ask.if_match is not None and ask.if_match.strip() != "*" and not variant.etag.startswith('"'):
-        raise HTTPError(503, "The file is being looked at.", headers=(("Retry-After", "1"),))
+        raise HTTPError(503, "The file is being hashed.", headers=(("Retry-After", "1"),))
     conditions = Conditions(
         ask.if_match, ask.if_none_match, ask.if_modified_since, ask.if_unmodified_since, ask.if_range
     )
@@ -74,7 +74,7 @@ def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PA
 
 
 def _not_ahead(variant: Variant, now_s: int) -> Variant:
-    """A file dated in the future is said to be of now (RFC 9110 8.8.2.1)."""
+    """Return the variant with a future date replaced by now (RFC 9110 8.8.2.1)."""
     if variant.modified_s is None or variant.modified_s <= now_s:
         return variant
     return replace(variant, modified_s=now_s)
@@ -82,7 +82,7 @@ def _not_ahead(variant: Variant, now_s: int) -> Variant:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The successful answers about one variant of a resource."""
+    """The successful responses for one variant of a resource."""
 
     resource: Resource
     variant: Variant
@@ -91,7 +91,7 @@ class _Answer:
         return Plan(200, self._headers(self.resource.media_type), _whole(self.variant))
 
     def partial(self, intervals: tuple[Interval, ...]) -> Plan:
-        """206 with these intervals, 416 if there are none (RFC 9110 15.3.7, 15.5.17)."""
+        """Return 206 with these intervals; raise 416 if there are none (RFC 9110 15.3.7, 15.5.17)."""
         size_bytes = self.variant.size_bytes
         if not intervals:
             raise HTTPError(416, "The file is shorter.", headers=(("Content-Range", f"bytes */{size_bytes}"),))
@@ -123,7 +123,7 @@ class _Answer:
 
 
 def _cache_fields(resource: Resource, variant: Variant) -> tuple[Pair, ...]:
-    """What a cache needs, in a 304 too (RFC 9110 15.4.5)."""
+    """Return the fields that a cache needs, in a 304 too (RFC 9110 15.4.5)."""
     tag = [("ETag", variant.etag)] if variant.etag else []
     fields = [*tag, ("Cache-Control", resource.cache_control)]
     chosen_by = [resource.vary] if resource.vary else []

@@ -1,7 +1,7 @@
-"""Looks into long folders, on niced threads that work in short steps and rest as long between them.
+"""Scans of long folders, on low-priority threads that work in short steps and rest as long in between.
 
-One look serves all orders. A thread of Python holds up all others of its process while it works: with steps of a
-millisecond and a rest after each, the replica's loop gets its turn at once, whatever the folder's length.
+One scan serves all orders. A Python thread blocks all others of its process while it works: with steps of a millisecond
+and a rest after each, the replica's loop runs soon, whatever the folder's length.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from trickleweb.files.stamps import FileStamp
 Step = Callable[[], None]
 Orders = dict[Order, tuple[Entry, ...]]
 _STEP_SECONDS = 0.001
-_RUN = 1000  # entries that are sorted in one go, which takes about a step
+_RUN = 1000  # entries sorted at a time, in about a step
 
 
 class ScanPace:
-    """`step`, called often on a thread, rests as long as was worked since the last rest."""
+    """A work pace: `step`, called often on a thread, rests as long as was worked since the last rest."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
@@ -36,7 +36,7 @@ class ScanPace:
 
 
 def all_orders(entries: Sequence[Entry], step: Step) -> Orders:
-    """The entries in each order, as `listing.arrange` has them."""
+    """Return the entries in each order, as by `listing.arrange`."""
     found: Orders = {}
     for key in KEYS:
         ordered = _sorted(entries, key, step)
@@ -65,7 +65,7 @@ def _stepping(entries: Iterable[Entry], step: Step) -> Iterable[Entry]:
 
 
 class Scan:
-    """One look into a long folder, which had that stamp when it began; `is_settled` as the stamp was then."""
+    """One scan of a long folder, with the folder's stamp at its beginning and whether that was settled."""
 
     def __init__(
         self, stamp: FileStamp, *, is_settled: bool, now_ns: Callable[[], int], look: Callable[[Step], list[Entry]]
@@ -83,7 +83,7 @@ class Scan:
 
     @property
     def is_done(self) -> bool:
-        """Whether its thread has ended."""
+        """True if its thread has ended."""
         return not self._thread.is_alive()
 
     def _work(self) -> None:
@@ -91,6 +91,6 @@ class Scan:
         try:
             pace = ScanPace()
             self.orders = all_orders(self._look(pace.step), pace.step)
-        except BaseException as error:  # noqa: BLE001 - raised where the listing is asked for
+        except BaseException as error:  # noqa: BLE001 - raised at the next request of the listing
             self.error = error
         self.took_ns = self._now_ns() - self.began_ns

@@ -1,4 +1,4 @@
-"""A folder as a web site: any request in, the plan of its response out."""
+"""A folder as a web site: plan the response to any request."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Plan, RequestHead
 
-_RESOURCES = 4096  # paths whose resource is remembered
-_PLANS = 4096  # answers that are remembered
-_MAX_ASK_CHARS = 512  # longer fields are no browser's: not worth remembering
+_RESOURCES = 4096  # remembered, by path
+_PLANS = 4096  # remembered responses
+_MAX_ASK_CHARS = 512  # longer fields come from no browser: not remembered
 _FALLBACK = ""  # the key of the fallback page among the paths, which begin with a slash
 
 
 class StaticSite:
-    """Plans responses from a folder's files; all it remembers can be dropped at any time, and is checked before use."""
+    """Plans responses from a folder's files; its caches can be dropped at any time, and are checked before use."""
 
     def __init__(
         self, store: FileStore, options: SiteOptions | None = None, listing_limits: ListingLimits | None = None
@@ -40,10 +40,10 @@ class StaticSite:
         )
 
     def plan(self, request: RequestHead, path: str | None = None) -> Plan:
-        """The response to a request; `path` is the part of its path that counts below a mount, else all of it.
+        """Return the response to a request; `path` is the part of its path below a mount, else all of it.
 
-        `HTTPError` for what is refused or absent, 503 where the system cannot say; `HashPending` if the file was
-        written a moment ago: ask again soon.
+        Raise `HTTPError` for refused or absent files, 503 where the system fails; `HashPending` if the file was written
+        a moment ago: ask again soon.
         """
         if request.method not in {"GET", "HEAD"}:
             return pages.other_method(request.method)
@@ -54,28 +54,26 @@ class StaticSite:
         try:
             return self._store.retried(lambda tree: self._planned(request, above, inner, tree))
         except FilesUnavailable as error:
-            raise HTTPError(503, "The file cannot be read now.", headers=(("Retry-After", "1"),)) from error
+            raise HTTPError(503, "The file cannot be read.", headers=(("Retry-After", "1"),)) from error
 
     def error_page(self, error: HTTPError) -> Plan | None:
-        """The response for an error with the site's own page for it (`404.html`, `50x.html`), None if it has none."""
+        """Return the site's own page for an error (`404.html`, `50x.html`), None if it has none."""
         return pages.error_page(self._store, error)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly that content, as `FileStore.read`."""
         return self._store.read(content, start, stop)
 
     def strong_name(self, content: str) -> str | None:
         return self._store.strong_name(content)
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster."""
         self._resources.clear()
         self._plans.clear()
         self._listings.clear()
         self._store.drop_caches()
 
     def _planned(self, request: RequestHead, above: str, inner: str, tree: Tree) -> Plan:
-        """The response to a path that is new, or where something has changed."""
+        """Return the response to a path that is new, or has changed."""
         path = safe_path(inner)
         try:
             place = Place.of(tree, path.relative)
@@ -94,7 +92,7 @@ class StaticSite:
         return resolve(self._store, place, found, self._options)
 
     def _folder(self, request: RequestHead, inner: str, path: SafePath, tree: Tree) -> Plan:
-        """The folder's first index page, or its listing if that is wanted."""
+        """Return the folder's first index page, or its listing if enabled."""
         missed: list[str] = []
         folder = tree.folder(path.relative)
         for name in self._options.index:
@@ -111,7 +109,7 @@ class StaticSite:
         return self._listings.plan(folder, path, request)
 
     def _missing(self, request: RequestHead, path: SafePath, tree: Tree) -> Plan:
-        """Nothing is there: the fallback page for those who navigate, 404 for everybody else and for every asset."""
+        """Return the fallback page for a navigation; raise 404 for other requests and for assets."""
         if not self._options.fallback or "." in path.relative.rpartition("/")[2]:
             raise HTTPError(404)
         if not _is_navigation(request.headers):
@@ -150,7 +148,7 @@ class StaticSite:
 
 
 def _canonical(path: SafePath, found: object) -> str:
-    """The one spelling of a path: no empty names, and a slash at the end of folders; a file with a slash is no file."""
+    """Return the canonical path: no empty names, and a slash at the end of folders; raise `NoSuchFile` for file/."""
     if not isinstance(found, FoundFolder):
         if path.slash:
             raise NoSuchFile("a file is no folder")
@@ -159,5 +157,5 @@ def _canonical(path: SafePath, found: object) -> str:
 
 
 def _is_navigation(headers: Headers) -> bool:
-    """Whether a browser asks for a page: it names text/html, which requests for scripts, styles and data do not."""
+    """Return whether a browser navigates: it asks for text/html, as requests for scripts, styles and data do not."""
     return preferences(headers.joined("accept") or "").get("text/html", 0) > 0

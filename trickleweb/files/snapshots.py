@@ -1,16 +1,16 @@
-"""Contents that are not hashed yet: the first bytes of one file of one machine, so many as it had when first looked at.
+"""Names of contents without a hash yet: the bytes that one file of one machine had when it was first opened.
 
-A large file is served at once under such a name; its hash is worked out meanwhile, and then the same bytes have their
-strong name. The name holds what another replica *on the same machine* needs to see that it reads the same file:
+A large file is served at once under such a name; its hash is computed at the same time, and then the same bytes get
+their strong name. The name lets another replica *on the same machine* check that it reads the same file:
 
-- which file it is: device and inode, hashed with the machine's boot, so that no other machine takes it for its own;
-- in which state: size, mtime, ctime and metadata, judged as `stamps.same_bytes` does;
-- whether it was being written to, and growing, at that first look;
+- the file: device and inode, hashed with the machine's boot, so that no other machine takes it for its own;
+- its state: size, mtime, ctime and metadata, compared as in `stamps.same_bytes`;
+- whether it was being written, and growing, at first;
 - a witness: a hash of its first bytes and of its last.
 
-A file that rested at the first look has these bytes while its stamp stands. Any other change makes another version of
-it: a longer file may have been written in its middle too (`rsync --inplace`, a database), and no stamp tells. Only a
-file that was *growing already* (a log, a recording) may go on to grow. What happens between two looks, and what holds:
+A file that was at rest has these bytes while its stamp stays. Any other change makes another version of it: a longer
+file may have been written in its middle too (`rsync --inplace`, a database), and no stamp shows that. Only a file that
+was *growing already* (a log, a recording) may go on growing. Changes between two checks, and their results:
 
 ===============================  ===========================  ============================================
 change                           a file that rested           a file that was growing
@@ -19,7 +19,7 @@ more appended                    another version              read on
 written in place                 another version              another version
 written in place, and longer     another version              not seen unless it touches the witness
 cut shorter                      another version              another version
-cut, then written anew, longer   another version              another version, by the witness
+cut, then rewritten longer       another version              another version, by the witness
 touched                          another version              another version
 another file renamed over it     read on where it is open     read on where it is open
 renamed, linked, chmod, chown    read on                      read on
@@ -50,17 +50,17 @@ Read = Callable[[int, int], bytes]
 
 
 class Match(Enum):
-    """How a file stands to a snapshot of it."""
+    """Relation of a file to a snapshot of it."""
 
     SAME = auto()
-    GROWN = auto()  # it was growing then and is longer: the snapshot's bytes are its beginning, if the witness agrees
+    GROWN = auto()  # longer, and was growing: the snapshot is its beginning, if the witness agrees
     OTHER = auto()
 
 
 class FileSnapshot(NamedTuple):
-    """A file as it was when first looked at: hashes of what its stamp said, its size, and its witness.
+    """A file at its first open: hashes of its stamp, its size, and its witness.
 
-    `growing`: it was being appended to, so that more of it is no other version.
+    `growing`: it was being appended to, so that a longer file is the same version.
     """
 
     file: bytes
@@ -72,34 +72,34 @@ class FileSnapshot(NamedTuple):
     growing: bool = False
 
     def name(self, path: str) -> str:
-        """The content's name, for a file at `path`."""
+        """Return the content's name, for a file at `path`."""
         size = (self.size_bytes | (_GROWING if self.growing else 0)).to_bytes(_SIZE, "big")
         packed = b"".join((self.file, size, self.modified, self.changed, self.metadata, self.witness))
         return f"{MARK}{urlsafe_b64encode(packed).decode('ascii')}:{path}"
 
 
 def snapshot_of(stamp: FileStamp, read: Read, machine: bytes, *, growing: bool) -> FileSnapshot:
-    """The snapshot of a file in the state `stamp`, whose bytes `read(start, stop)` gives; `machine` names its boot."""
+    """Return the snapshot of a file in the state `stamp`, read by `read(start, stop)`; `machine` names its boot."""
     parts = _parts(stamp, machine)
     return FileSnapshot(parts[0], stamp.size_bytes, *parts[1:], witness_of(stamp.size_bytes, read), growing)
 
 
 def is_snapshot(name: str) -> bool:
-    """Whether a content's name is one of a file that was not hashed."""
+    """Return whether a content's name is a snapshot's."""
     return name.startswith(MARK)
 
 
 def parse_snapshot(name: str) -> tuple[FileSnapshot, str]:
-    """Split a content's name into snapshot and path; `BadContentName` if it is none."""
+    """Split a content's name into snapshot and path; raise `BadContentName`."""
     text, colon, path = name.partition(":")
     if not colon or len(text) != 1 + _CHARS or not text.isascii() or not is_snapshot(text):
-        raise BadContentName("no name of a file that is not hashed")
+        raise BadContentName("not the name of a snapshot")
     try:
         packed = urlsafe_b64decode(text[1:])
     except ValueError as exc:
         raise BadContentName(str(exc)) from None
     if len(packed) != _BYTES:
-        raise BadContentName("no name of a file that is not hashed")
+        raise BadContentName("not the name of a snapshot")
     at, parts = 0, list[bytes]()
     for size in (_FILE, _SIZE, _MODIFIED, _CHANGED, _METADATA, _WITNESS):
         parts.append(packed[at : at + size])
@@ -111,7 +111,7 @@ def parse_snapshot(name: str) -> tuple[FileSnapshot, str]:
 
 
 def match(snapshot: FileSnapshot, now: FileStamp, machine: bytes, *, held: bool) -> Match:
-    """How a file with the stamp `now` stands to a snapshot; `held`: it has been open since the snapshot was taken."""
+    """Return the relation of a file with stamp `now` to a snapshot; `held`: it has been open since the snapshot."""
     file, modified, changed, metadata = _parts(now, machine)
     if file != snapshot.file or now.size_bytes < snapshot.size_bytes:
         return Match.OTHER
@@ -122,14 +122,14 @@ def match(snapshot: FileSnapshot, now: FileStamp, machine: bytes, *, held: bool)
 
 
 def witness_of(size_bytes: int, read: Read) -> bytes:
-    """A hash of the first and the last bytes of the first `size_bytes` bytes of a file."""
+    """Return a hash of the first and the last bytes of the first `size_bytes` bytes of a file."""
     first = read(0, min(WITNESS_BYTES, size_bytes))
     last = read(max(size_bytes - WITNESS_BYTES, 0), size_bytes)
     return blake2b(len(first).to_bytes(8, "big") + first + last, digest_size=_WITNESS).digest()
 
 
 def _parts(stamp: FileStamp, machine: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Hashes of which file it is, its modification time, its change time, and its metadata."""
+    """Return hashes of the file's identity, modification time, change time and metadata."""
     return (
         _hash(machine, _FILE, stamp.device, stamp.inode),
         _hash(b"modified", _MODIFIED, stamp.modified_ns),

@@ -1,20 +1,19 @@
-"""Stamps: the file system's account of one state of one file, and when two of them mean equal bytes.
+"""Stamps: the file system's record of one state of a file, and the rules for when two of them mean equal bytes.
 
 A write moves the modification time (mtime) and the change time (ctime) together; links, modes and owners move the
-change time alone; and a program may set the modification time to anything (`touch -r`, `cp -p`, `tar`), which moves
-the change time too. So with device, inode, size and mtime equal, a later change time means one of two things:
+change time alone; and a program may set the modification time to anything (`touch -r`, `cp -p`, `tar`), which moves the
+change time too. So with device, inode, size and mtime equal, a later change time means one of two things:
 
 - links, mode or owner differ as well: that explains it, and the bytes are the same. Hard links (`cp -al` of a tree),
   `chmod` and the removal of a name cost nothing.
-- nothing else differs: somebody may have written, and set the time back. The bytes have to be looked at again.
+- nothing else differs: a program may have written, and set the time back. The bytes have to be compared.
 
-An mtime of whole seconds is no evidence: archives, builds made to be reproducible and image layers give the same one
-to many versions, and an inode number is given again to another file. Then the change time counts always, unless the
-file is held open, whose inode cannot be another file's.
+An mtime of whole seconds is no evidence: archives, reproducible builds and image layers give the same one to many
+versions, and an inode number is reused for another file. Then the change time always counts, unless the file is held
+open, so that its inode cannot be another file's.
 
-Out of reach: who writes, sets the time back *and* changes links or mode between two looks; and who writes through a
-memory map, which the kernel stamps at the first write to a page and then only after it has written the page to the
-disk: neither time tells of it.
+Undetected: a program that writes, sets the time back *and* changes links or mode between two checks; and writes through
+a memory map, which the kernel stamps at the first write to a page and then only after it has written the page to disk.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ import struct
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
-FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, all that HTTP can write
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, the range of HTTP dates
 _MAX_SIZE_BYTES = (1 << 63) - 1
 _MASK = (1 << 64) - 1
 _PACKED = struct.Struct(">QqIqIQQQQ")  # size, two times as seconds and nanoseconds, metadata
 
 
-Mark = tuple[int, int, int, int, int]  # the first five of a stamp: nothing changes without one of them
+Mark = tuple[int, int, int, int, int]  # the first five fields of a stamp: every change shows in one of them
 
 
 class FileStamp(NamedTuple):
-    """What the file system says of one state of one file; equal stamps of a settled file mean equal bytes.
+    """One state of a file according to the file system; equal stamps of a settled file mean equal bytes.
 
-    Made of numbers from outside by `stamp_from`, which bounds them all. `metadata` is mode, links, owner and group.
+    `stamp_from` makes it of unchecked numbers. `metadata` is mode, links, owner and group.
     """
 
     device: int
@@ -47,16 +46,16 @@ class FileStamp(NamedTuple):
 
     @property
     def modified_s(self) -> int:
-        """The modification time in whole seconds, within the years that HTTP can write."""
+        """The modification time in whole seconds, within the range of HTTP dates."""
         return self.modified_ns // SECOND_NS
 
     @property
     def is_telling(self) -> bool:
-        """Whether the modification time was a clock's: one of whole seconds may be that of many versions."""
+        """True if the modification time has a fraction: one of whole seconds may be that of many versions."""
         return self.modified_ns % SECOND_NS != 0
 
     def state(self) -> bytes:
-        """All but device and inode, as bytes."""
+        """Return all but device and inode, as bytes."""
         modified, changed = divmod(self.modified_ns, SECOND_NS), divmod(self.changed_ns, SECOND_NS)
         return _PACKED.pack(self.size_bytes, *modified, *changed, *self.metadata)
 
@@ -64,7 +63,7 @@ class FileStamp(NamedTuple):
 def stamp_from(
     device: int, inode: int, size_bytes: int, modified_ns: int, changed_ns: int, metadata: tuple[int, int, int, int]
 ) -> FileStamp:
-    """A stamp of whatever numbers a file system gives; times beyond the years 1 to 9999 become their first or last."""
+    """Return a stamp of a file system's numbers; times beyond the years 1 to 9999 become their first or last."""
     mode, links, owner, group = metadata
     return FileStamp(
         device & _MASK,
@@ -77,12 +76,12 @@ def stamp_from(
 
 
 def bounded_ns(time_ns: int) -> int:
-    """A time within the years 1 to 9999; their ends are whole seconds, which tell nothing."""
+    """Return a time within the years 1 to 9999; their ends are whole seconds, which are no evidence."""
     return min(max(time_ns, FIRST_SECOND * SECOND_NS), LAST_SECOND * SECOND_NS)
 
 
 def stamp_of_state(device: int, inode: int, state: bytes) -> FileStamp | None:
-    """What `Stamp.state` packed, None for any other bytes."""
+    """Return the stamp that `state` packed, None for other bytes."""
     if len(state) != _PACKED.size:
         return None
     size, modified, modified_ns, changed, changed_ns, *metadata = _PACKED.unpack(state)
@@ -91,7 +90,7 @@ def stamp_of_state(device: int, inode: int, state: bytes) -> FileStamp | None:
 
 
 def same_bytes(noted: FileStamp, now: FileStamp, *, held: bool = False) -> bool:
-    """Whether a file that was settled as `noted` still has the same bytes; no when that cannot be told.
+    """Return whether a file that was settled as `noted` still has the same bytes; False when unknown.
 
     `held`: the file has been open since, so that its inode is no other file's.
     """

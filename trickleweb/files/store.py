@@ -1,4 +1,4 @@
-"""The files below a root, by path and by content: what is handed out is always of exactly one version."""
+"""The files below a root, by path and by content: each result is of exactly one version."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from trickleweb.files.stamps import FileStamp
 from trickleweb.files.tree import Root, Tree
 
 Buffer = bytes | memoryview
-_OVERHEAD_BYTES = 500  # of keeping a small file, so that a million empty ones are bounded too
-_TRIES = 3  # at reading a file that is written to meanwhile
+_OVERHEAD_BYTES = 500  # of a small file, so that a million empty ones are bounded too
+_TRIES = 3  # at reading a file that is being written
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLimits:
-    """Bounds of what a store keeps; all of it can be dropped at any time."""
+    """Bounds of a store's caches, which can be dropped at any time."""
 
-    small_bytes: int = 65_536  # files up to this size are kept in memory: a copy is cheaper than a descriptor
+    small_bytes: int = 65_536  # larger files are kept open, smaller ones in memory
     memory_bytes: int = 64 << 20  # of small files
     descriptors: int = field(default_factory=file_budget)  # of larger files
-    paths: int = 20_000  # whose last stamp is remembered
+    paths: int = 20_000  # with a remembered stamp
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFolder:
-    """A folder lies at the path."""
+    """A folder at the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One exact version of a file, and the stamp it had; `settled`: that stamp tells it from any later version.
+    """One version of a file, and its stamp; `settled`: that stamp distinguishes it from any later version.
 
-    `digest` is None for a file that is not hashed yet. `changing`: it is being written, and this is its beginning.
+    `digest` is None for a file without a hash yet. `changing`: it is being written, and this is its beginning.
     """
 
     content: str
@@ -58,10 +58,10 @@ class Version:
 
 
 class FileStore:
-    """Looks files up, and reads them by content name. Small files are memory, larger ones are read from the disk.
+    """Finds files by path, and reads them by content name. Small files are in memory, larger ones on disk.
 
-    A large file is handed out at once: under the name of a snapshot until it is hashed, under its strong one from then
-    on. `open_files` may be shared by several stores.
+    A large file is served at once: under the name of a snapshot until it is hashed, then under its strong name.
+    `open_files` may be shared by several stores.
     """
 
     def __init__(
@@ -82,26 +82,26 @@ class FileStore:
         self.now_ns, self.now_s, self.is_settled = hasher.now_ns, hasher.now_s, hasher.is_settled
 
     def retried(self, action: Callable[[Tree], T]) -> T:
-        """What `action` gives of the folder that is served now, where need be with fewer files open.
+        """Return what `action` gives for the folder as it is now, retried with fewer files open if descriptors run out.
 
-        All looks of one request are done in one `action`, so that they see one tree. Whatever `action` raises;
+        All lookups of one request are done in one `action`, so that they see one tree. Raise what `action` raises;
         `FilesUnavailable` where there is no such folder.
         """
-        anew = False
+        reopened = False
         while True:
             try:
                 return action(self._root.tree())
             except FilesUnavailable as error:
-                if error.errno == ESTALE and not anew:
-                    anew = True
+                if error.errno == ESTALE and not reopened:
+                    reopened = True
                     self._root.forget()
                 elif error.errno not in disk.SHORTAGES or not self._files.shed():
                     raise
 
     def look(self, path: str, folder: Tree | None = None, name: str | None = None) -> Version | FoundFolder:
-        """What lies at `path` below the root now; `path` is one that `safe_path` made.
+        """Return the file or folder at `path` below the root; `path` comes from `safe_path`.
 
-        With `folder`, it is what lies there under `name`. `NoSuchFile`, `Unreadable`, `FilesUnavailable`; `HashPending`
+        With `folder`, the file there called `name`. Raise `NoSuchFile`, `Unreadable`, `FilesUnavailable`; `HashPending`
         for a large file that was written a moment ago: ask again soon.
         """
 
@@ -111,24 +111,24 @@ class FileStore:
         return self.retried(lambda tree: self._look(path, tree, at))
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly this content; else `ContentNotHere`.
+        """Return the bytes [start, stop) of exactly this content; raise `ContentNotHere`.
 
-        `HashPending` while that cannot be told, `FilesUnavailable` where the disk does not give them.
+        `HashPending` while that is unknown, `FilesUnavailable` for errors of the disk.
         """
         data = self._held(content, start, stop)
         if data is None:
             self.retried(lambda tree: self._find(content, tree))
             data = self._held(content, start, stop)
         if data is None:
-            raise ContentNotHere("another version lies at its path")
+            raise ContentNotHere("another version is at its path")
         if len(data) != stop - start:
             raise ContentNotHere("the content is shorter")
         return data
 
     def strong_name(self, content: str) -> str | None:
-        """The name by which every machine knows these bytes, once a file that was begun without a hash has one.
+        """Return the name by hash of a content without one, once its file is hashed.
 
-        It is read on from the file that is open here, even if another lies at its path by now.
+        The file that is open here is read, even if another one lies at its path by now.
         """
         file = self._files.get(content)
         if not isinstance(file, SnapshotFile):
@@ -141,12 +141,12 @@ class FileStore:
         try:
             if self._files.get(strong) is None:
                 self._keep_hashed(strong, file.duplicate(), file.stamp, hashes)
-        except FilesUnavailable:  # no descriptor is left: later, then
+        except FilesUnavailable:  # no descriptor left: a later call succeeds
             return None
         return strong
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster; versions that are no longer at their path are lost."""
+        """Drop all caches; versions that are no longer at their path are lost."""
         self._root.forget()
         self._paths.clear()
         self._small.clear()
@@ -187,8 +187,8 @@ class FileStore:
             if small or (quick and not settled and stamp.size_bytes <= hasher.inline_bytes):
                 return self._in_memory(path, descriptor)
             if settled and quick:
-                return self._hashed(path, descriptor, stamp, hasher.learn(descriptor, stamp))
-        except HashPending:  # it is being written to
+                return self._hashed(path, descriptor, stamp, hasher.compute(descriptor, stamp))
+        except HashPending:  # it is being written
             settled = False
         if settled:
             self._restless.rests(stamp)
@@ -200,7 +200,7 @@ class FileStore:
     def _in_memory(self, path: str, descriptor: int) -> Version:
         for _ in range(_TRIES):
             stamp = disk.stamp_of(descriptor)
-            settled = self._hasher.is_settled(stamp)  # before the read: what is written from now on is stamped anew
+            settled = self._hasher.is_settled(stamp)  # before the read: later writes get a new stamp
             data = disk.read_range(descriptor, 0, stamp.size_bytes)
             if len(data) == stamp.size_bytes and disk.stamp_of(descriptor) == stamp:
                 content = content_name(digest := digest_of(data), path)
@@ -217,7 +217,7 @@ class FileStore:
         self._files.put(content, HashedFile(descriptor, stamp, hashes, self._hasher, self._files.verified))
 
     def _begun(self, path: str, descriptor: int, stamp: FileStamp, *, settled: bool) -> Version:
-        """The version of a file that is not hashed yet."""
+        """Return the version of a file without a hash yet."""
 
         def read(start: int, stop: int) -> bytes:
             return disk.read_range(descriptor, start, stop)
@@ -231,7 +231,7 @@ class FileStore:
     # by content
 
     def _held(self, content: str, start: int, stop: int) -> Buffer | None:
-        """The bytes, if this content is at hand and still what it was; they may be fewer."""
+        """Return the bytes, perhaps fewer, if this content is held and unchanged."""
         if (small := self._small.get(content)) is not None:
             return memoryview(small)[start:stop]
         if (file := self._files.get(content)) is None:
@@ -243,7 +243,9 @@ class FileStore:
             return None
 
     def _find(self, content: str, tree: Tree) -> None:
-        """Load what lies at the content's path: it is held then, if it is this content; `ContentNotHere` if nothing."""
+        """Load the file at the content's path, which holds it if it is this content; raise `ContentNotHere` if it is
+        not.
+        """
         try:
             if is_snapshot(content):
                 self._find_snapshot(content, tree)
@@ -278,7 +280,7 @@ def _check_below_root(path: str) -> None:
         raise NoSuchFile("no path below the root")
 
 
-_State = FileStamp | tuple[int, int]  # what must not have changed for a path to lead to the same
+_State = FileStamp | tuple[int, int]  # unchanged while a path leads to the same file or folder
 
 
 def _state(stamp: FileStamp, is_folder: bool) -> _State:

@@ -1,7 +1,7 @@
-"""The served folder, opened: all looks of one request go through one of its descriptors, and so see one tree.
+"""The served folder, opened: all lookups of one request go through one of its descriptors, and so see one tree.
 
 Where the root is a link that is switched to another tree in one step, each request sees the tree before or the one
-after, never a mix. The same holds for a folder inside it: a file and its siblings are looked at from one descriptor.
+after, never a mix. The same holds for a folder inside it: a file and its siblings are found by one descriptor.
 """
 
 # ruff: noqa: PTH116
@@ -17,24 +17,23 @@ from trickleweb.files.stamps import FileStamp
 
 
 class Tree:
-    """An open folder, of which paths are looked at and opened; it is closed when nobody uses it any more."""
+    """An open folder for lookups and opens; it is closed with its last reference."""
 
     def __init__(self, descriptor: int, root: Tree | None = None) -> None:
         self.descriptor = descriptor
-        self._root = root  # the folder that nothing may lie outside of, None for itself
+        self._root = root  # the folder that bounds all paths, None for itself
 
     def look_at(self, path: str) -> tuple[FileStamp, bool]:
-        """As `disk.look_at`, for a path below this folder, or "" for itself."""
+        """Return the stamp of a path below this folder ("" for itself), as `disk.look_at`."""
         return disk.look_at(path or ".", self.descriptor)
 
     def exists(self, path: str) -> bool:
-        """Whether anything seems to lie at a path below this folder."""
         return disk.exists(path, self.descriptor)
 
     def open(self, path: str, flags: int = disk.OPEN_FLAGS) -> int:
-        """Open what lies at a path below this folder, or "" for itself; the caller closes it.
+        """Open a path below this folder, or "" for itself; the caller closes it.
 
-        `NoSuchFile` if it lies outside the root, every link followed.
+        Raise `NoSuchFile` if it lies outside the root, every link followed.
         """
         try:
             return open_beneath(self.descriptor, (self._root or self).descriptor, path or ".", flags)
@@ -44,7 +43,7 @@ class Tree:
             raise NoSuchFile(str(exc)) from None
 
     def folder(self, path: str) -> Tree:
-        """The folder at a path below this one; this one for ""."""
+        """Return the folder at a path below this one; this one for ""."""
         return Tree(self.open(path, FOLDER), self._root or self) if path else self
 
     def __del__(self) -> None:
@@ -61,7 +60,7 @@ class Root:
         self._identity: tuple[int, int] | None = None
 
     def tree(self) -> Tree:
-        """The folder that the path leads to now, opened; `FilesUnavailable` where it leads to none."""
+        """Return the folder that the path leads to now, opened; raise `FilesUnavailable` where it leads to none."""
         try:
             found = os.stat(self.path)
             if self._tree is None or (found.st_dev, found.st_ino) != self._identity:
@@ -75,5 +74,5 @@ class Root:
         return self._tree
 
     def forget(self) -> None:
-        """Open the folder anew at the next look: its descriptor has gone stale."""
+        """Reopen the folder at the next lookup, as its descriptor is stale."""
         self._tree = self._identity = None

@@ -1,4 +1,4 @@
-"""Hashing a whole tree ahead of its first request, in steps, so that whoever drives it can show progress and go on."""
+"""Hash a whole tree ahead of its first requests, in steps, so that the caller can show progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trickleweb.files.tree import Root, Tree
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a walk has come; `path` is the file just done, below the root."""
+    """Progress of a walk; `path` is the last file done, below the root."""
 
     path: str
     files: int
@@ -26,40 +26,40 @@ class Progress:
 
 def warm(
     root: str | os.PathLike[str],
-    learn: Callable[[int, FileStamp, digests.Progress], object],
+    hash_file: Callable[[int, FileStamp, digests.Progress], object],
     *,
     above_bytes: int,
     within: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
 ) -> Iterator[Progress]:
-    """Have `learn` work out the digest of each visible file above `above_bytes`, an open one for each step.
+    """Yield after each file, having called `hash_file` for visible ones above `above_bytes`.
 
-    Smaller ones need none. `within` is told of a file (its path below the root), the bytes of it that are hashed, and
-    the bytes it has. Links are not followed: what they lead to is found where it lies, or hashed when it is asked for.
+    Smaller files need no hash ahead. `within` gets a file's path below the root, the bytes of it hashed, and its size.
+    Links are not followed: their targets are hashed at their own place, or on request.
     """
     files = size_bytes = 0
     tree = Root(root).tree()
     for path, size in _files(tree):
         try:
             if size > above_bytes:
-                _learn(tree, path, learn, partial(within, path))
-        except (FilesError, OSError):  # gone, unreadable or being written: its first request will tell
+                _hash(tree, path, hash_file, partial(within, path))
+        except (FilesError, OSError):  # gone, unreadable or being written: left to its first request
             continue
         files, size_bytes = files + 1, size_bytes + size
         yield Progress(path, files, size_bytes)
 
 
-def _learn(
-    tree: Tree, path: str, learn: Callable[[int, FileStamp, digests.Progress], object], progress: digests.Progress
+def _hash(
+    tree: Tree, path: str, hash_file: Callable[[int, FileStamp, digests.Progress], object], progress: digests.Progress
 ) -> None:
     descriptor = tree.open(path)
     try:
-        learn(descriptor, disk.stamp_of(descriptor), progress)
+        hash_file(descriptor, disk.stamp_of(descriptor), progress)
     finally:
         disk.close(descriptor)
 
 
 def _files(tree: Tree) -> Iterator[tuple[str, int]]:
-    """The files below a folder with their sizes, by name; those in a folder before those in folders in it."""
+    """Yield the files below a folder with their sizes, by name; a folder's own before those of its subfolders."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
@@ -73,7 +73,7 @@ def _files(tree: Tree) -> Iterator[tuple[str, int]]:
 
 
 def _entries(tree: Tree, folder: str) -> list[tuple[str, bool, int]]:
-    """The names in a folder, whether they are folders, and the sizes of files; none if it cannot be read now."""
+    """Return a folder's names, whether they are folders, and file sizes; empty if it cannot be read."""
     found = list[tuple[str, bool, int]]()
     try:
         descriptor = tree.open(folder, disk.OPEN_FLAGS | os.O_DIRECTORY)
@@ -82,7 +82,7 @@ def _entries(tree: Tree, folder: str) -> list[tuple[str, bool, int]]:
     try:
         with suppress(OSError), os.scandir(descriptor) as scan:
             for each in scan:
-                with suppress(OSError):  # gone since
+                with suppress(OSError):  # removed
                     found += _entry(each)
     finally:
         disk.close(descriptor)
