@@ -151,7 +151,7 @@ def test_new_code_is_taken_in_the_middle_of_a_download(tmp_path: Path) -> None:
             data = client.stdout.read(10_000)
             code.write_text("this is no Python")
             while (
-                "the replicas stay as they are: importing main failed: SyntaxError" not in fleet.program.errors.next()
+                "the replicas are not replaced: importing main failed: SyntaxError" not in fleet.program.errors.next()
             ):
                 pass
             code.write_text(PROGRAM.replace("VERSION", "second"))
@@ -166,8 +166,8 @@ def test_new_code_is_taken_in_the_middle_of_a_download(tmp_path: Path) -> None:
     ("words", "why"),
     [
         (["nothing_here:app"], "replica-0 did not start: there is no module nothing_here in "),
-        (["tests.support.fastapi_program:LARGE"], "is a bytes, and no program for ASGI or WSGI"),
-        ([FASTAPI], "takes no arguments: say --factory"),
+        (["tests.support.fastapi_program:LARGE"], "is a bytes, not an ASGI or WSGI program"),
+        ([FASTAPI], "takes no arguments: use --factory"),
         ([FASTAPI, "--factory", "--access-log", "/nowhere/log"], "the access log /nowhere/log cannot be written"),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_port_in_use_is_told_in_one_line(folder: Path, run_dir: Path) -> None:
 
 def test_a_run_directory_in_use_is_told_in_one_line(fleet: Served, folder: Path, run_dir: Path) -> None:
     code, told = failure("serve", folder, "--run-dir", run_dir, "--listen", ANY_PORT, "--udp", ANY_PORT)
-    assert (code, told) == (1, f"trickleweb serve: {run_dir} is in use by another fleet: say --run-dir OTHER\n")
+    assert (code, told) == (1, f"trickleweb serve: {run_dir} is in use by another fleet: use --run-dir OTHER\n")
     assert fleet.get("/hello.txt") == HELLO
 
 

@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_equals_none() -> None:
 
 def test_too_little_room_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--size", "999999999G", "--directory", str(tmp_path)]) == 1
-    assert "say --size" in capsys.readouterr().err
+    assert "use --size" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,7 +79,7 @@ def test_and_a_plain_client_where_it_is_not(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path))
     name, words = client_words("auto", "http://host/", Path("to"), 5)
     assert (name, words[-3:]) == ("python", ["http://host/", "to", "5"])
-    with pytest.raises(CommandFailed, match="no curl"):
+    with pytest.raises(CommandFailed, match="curl is not installed"):
         client_words("curl", "http://host/", Path("to"), 5)
 
 
@@ -87,7 +87,7 @@ def test_the_last_line_of_a_log(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"one\ntwo\xff\n\n")
     assert last_line(tmp_path / "log") == "two�"
     (tmp_path / "log").write_bytes(b"")
-    assert last_line(tmp_path / "log") == "it said nothing"
+    assert last_line(tmp_path / "log") == "no output"
 
 
 CONTENT = os.urandom(300_000)

@@ -59,7 +59,7 @@ def test_a_directory_that_others_may_write_is_refused_until_it_is_mended(
     said = str(refused.value)
     assert said.startswith(str(folder))
     for_all_users = mode == 0o1777 and use in (USES["a run directory"], USES["what reads a run directory"])
-    assert ("say --run-dir" in said) is for_all_users  # /tmp is not to be closed: it is the wrong place
+    assert ("use --run-dir" in said) is for_all_users  # /tmp is not to be closed: it is the wrong place
     if not for_all_users:
         mended(said)
         use(folder)

@@ -134,7 +134,7 @@ def test_a_ledger_that_was_lost_is_another_one(tmp_path: Path) -> None:
     ("stores", "refused", "said"),
     [
         (("aa", "aa"), 0, []),
-        (("aa", "bb"), 0, ["replicas have different ledgers (replica-0: aa; replica-1: bb): let all have one"]),
+        (("aa", "bb"), 0, ["replicas have different ledgers (replica-0: aa; replica-1: bb): give all the same"]),
         (("aa", "aa"), 3, ["3 unsafe requests refused: replicas of this fleet have another ledger than aa"]),
     ],
 )

@@ -60,7 +60,7 @@ def test_what_resumes_is_told_with_its_level(capsys: pytest.CaptureFixture[str],
     assert "200  yes      3, run again" in rows["/rows"]
     assert "200  yes      1, by offset" in rows["/short"]
     assert "    each run makes other bytes: use request.now and request.entropy" in lines
-    assert "not tried: it takes parameters" in rows["/rows/{n:int}"]
+    assert "not tested: it takes parameters" in rows["/rows/{n:int}"]
     assert "/post" not in rows
 
 

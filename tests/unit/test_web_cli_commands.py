@@ -20,7 +20,7 @@ from trickles.drivers.addresses import shown
 from trickles.drivers.keystore import init_keystore
 from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.download import line
-from trickleweb.cli.mistaken import nobody_listens
+from trickleweb.cli.mistaken import is_closed
 from trickleweb.cli.rundir import FLEET, RunDir, replica_name
 from trickleweb.cli.site_options import cache_rule, site_options, site_words
 from trickleweb.files import CacheRule
@@ -79,7 +79,7 @@ def test_misuse_is_one_line_and_exit_code_2(words: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["serve", "/", "--fallback", "no.html"], "trickleweb serve: there is no page no.html in / to fall back to"),
+        (["serve", "/", "--fallback", "no.html"], "trickleweb serve: there is no page no.html in / for --fallback"),
         (["serve", "/", "--udp", "[::1]:65534"], "trickleweb serve: there are no 3 ports from [::1]:65534 on"),
         (["status", "--run-dir", "/nowhere"], "trickleweb status: no fleet runs under /nowhere"),
         (["get", "http://h/", "--run-dir", "/nowhere"], "trickleweb get: no fleet runs under /nowhere"),
@@ -161,25 +161,25 @@ def test_a_directory_for_all_users_is_no_run_directory(tmp_path: Path, capsys: p
     assert main(["serve", str(tmp_path), "--run-dir", str(tmp_path / "all")]) == 1
     told = capsys.readouterr().err
     place = tmp_path / "all"
-    assert told == f"trickleweb serve: {place} is a directory for all users: say --run-dir {place}/NAME, or another\n"
+    assert told == f"trickleweb serve: {place} is a directory for all users: use --run-dir {place}/NAME, or another\n"
     (tmp_path / "all").chmod(0o777)
     assert main(["serve", str(tmp_path), "--run-dir", str(tmp_path / "all")]) == 1
     assert capsys.readouterr().err.endswith(f"chmod go-w {tmp_path}/all\n")
 
 
 @pytest.mark.slow
-def test_get_says_soon_that_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_reports_a_closed_port_soon(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{sock.getsockname()[1]}"
     assert main(["get", f"http://{place}/", "-o", "-"]) == 1
-    assert f"get: nobody listens at {place} (UDP): name a replica by --replica" in capsys.readouterr().err
+    assert f"get: nothing listens at {place} (UDP): name a replica with --replica" in capsys.readouterr().err
 
 
 def test_a_program_that_is_silent_may_be_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        assert asyncio.run(nobody_listens(sock.getsockname())) is False
+        assert asyncio.run(is_closed(sock.getsockname())) is False
 
 
 @pytest.mark.parametrize("package", ["trickles", "trickleweb"])

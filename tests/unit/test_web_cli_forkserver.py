@@ -123,8 +123,8 @@ def test_a_fork_server_that_is_gone_or_stopped_ends_nothing_and_is_replaced(numb
         await said(before)
 
     reports = kept(test)
-    assert f"the fork server ended, with {-signal.SIGKILL}" in reports
-    assert ("the fork server does not answer, and is replaced" in reports) == (number == signal.SIGSTOP)
+    assert f"the fork server ended with status {-signal.SIGKILL}" in reports
+    assert ("the fork server does not answer and is replaced" in reports) == (number == signal.SIGSTOP)
 
 
 def test_without_a_fork_server_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:

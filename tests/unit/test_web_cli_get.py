@@ -71,11 +71,11 @@ def test_what_is_no_pid_is_not_alive(pid: object) -> None:
     ("words", "told"),
     [
         (["http://[::1"], "not a URL of the form http://HOST[:PORT]/PATH: http://[::1"),
-        (["http://h/a%00b"], "the URL's last name is not fit for a file: say -o FILE"),
-        (["http://h/a%0ab"], "the URL's last name is not fit for a file: say -o FILE"),
-        (["http://h/%2e%2e"], "the URL's last name is not fit for a file: say -o FILE"),
-        (["http://h/a%2F..%2F.."], "the URL's last name is not fit for a file: say -o FILE"),
-        (["http://h/", "-o", "/"], "/ is a folder: say -o FILE"),
+        (["http://h/a%00b"], "the URL's last name cannot name a file: use -o FILE"),
+        (["http://h/a%0ab"], "the URL's last name cannot name a file: use -o FILE"),
+        (["http://h/%2e%2e"], "the URL's last name cannot name a file: use -o FILE"),
+        (["http://h/a%2F..%2F.."], "the URL's last name cannot name a file: use -o FILE"),
+        (["http://h/", "-o", "/"], "/ is a folder: use -o FILE"),
     ],
 )
 def test_what_cannot_be_fetched_or_kept_is_told_before_anything_is_sent(

@@ -105,7 +105,7 @@ def test_a_program_for_wsgi_too(folder: Path, name: str) -> None:
 
 
 def test_what_cannot_be_known_must_be_said(folder: Path) -> None:
-    with pytest.raises(CommandFailed, match=r"opaque is no program for ASGI 3; for one of WSGI say --wsgi$"):
+    with pytest.raises(CommandFailed, match=r"opaque is no ASGI 3 program; for a WSGI program use --wsgi$"):
         load(folder, "opaque")
     assert on_loop(answered(load(folder, "opaque", wsgi=True)))[1] == b"wsgi"
 
@@ -131,23 +131,23 @@ def test_the_options_reach_the_program(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "why"),
     [
-        ("nothing_of_a_test:app", {}, r"there is no module nothing_of_a_test in .+, nor among those installed"),
+        ("nothing_of_a_test:app", {}, r"there is no module nothing_of_a_test in .+, and none is installed"),
         ("nothing_of_a_test.inner:app", {}, r"there is no module nothing_of_a_test.inner in "),
         ("missing", {}, "the module programs_of_a_test has no missing"),
         ("instance.missing", {}, "the module programs_of_a_test has no instance.missing"),
-        ("number", {}, "programs_of_a_test:number is an int, and no program for ASGI or WSGI"),
-        ("nothing", {}, "programs_of_a_test:nothing is a NoneType, and no program"),
-        ("Asgi", {}, "programs_of_a_test:Asgi is a class, and no program: say --factory"),
-        ("make", {}, "programs_of_a_test:make takes no arguments: say --factory"),
-        ("two", {}, "programs_of_a_test:two is no program for ASGI 3"),
-        ("number", {"factory": True}, "programs_of_a_test:number is an int, and no factory"),
-        ("none", {"factory": True}, "programs_of_a_test:none is a NoneType, and no program"),
+        ("number", {}, "programs_of_a_test:number is an int, not an ASGI or WSGI program"),
+        ("nothing", {}, "programs_of_a_test:nothing is a NoneType, not an ASGI or WSGI program"),
+        ("Asgi", {}, "programs_of_a_test:Asgi is a class, not a program: use --factory"),
+        ("make", {}, "programs_of_a_test:make takes no arguments: use --factory"),
+        ("two", {}, "programs_of_a_test:two is no ASGI 3 program"),
+        ("number", {"factory": True}, "programs_of_a_test:number is an int, not a factory"),
+        ("none", {"factory": True}, "programs_of_a_test:none is a NoneType, not an ASGI or WSGI program"),
         (
             "broken",
             {"factory": True},
             r"calling .*:broken failed: LookupError: in the factory \(.*.py:\d+\)",
         ),
-        ("no-name:app", {}, "'no-name:app' names no program: say MODULE:ATTRIBUTE"),
+        ("no-name:app", {}, "'no-name:app' names no program: use MODULE:ATTRIBUTE"),
         ("programs_of_a_test:", {}, "names no program"),
         ("../programs_of_a_test:app", {}, "names no program"),
     ],
@@ -194,7 +194,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
 def test_nonsense_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parsed(*words)
-    assert "not a size" in (told := capsys.readouterr().err) or "not among" in told
+    assert "not a size" in (told := capsys.readouterr().err) or "not one of" in told
 
 
 @pytest.mark.parametrize(

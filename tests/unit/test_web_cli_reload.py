@@ -63,7 +63,7 @@ def test_replicas_are_replaced_one_by_one_unless_the_new_code_cannot_be_loaded(t
         keeping = asyncio.create_task(reloader.keep(replicas, told.put_nowait))
         write(tmp_path / "main.py", b"trickleweb replica: it is broken")
         assert await told.get() == "main.py has changed"
-        assert await told.get() == "the replicas stay as they are: it is broken"
+        assert await told.get() == "the replicas are not replaced: it is broken"
         write(tmp_path / "main.py", b"")
         assert [await told.get() for _ in range(4)] == [
             "main.py has changed",

@@ -95,9 +95,9 @@ def test_how_far_hashing_has_come_is_told_within_a_file_too(tmp_path: Path, caps
         "hashing la\\nrge: 1 of 2 MB",
         "hashing la\\nrge: 2 of 2 MB",
         "hashing la\\nrge: 2 of 2 MB",
-        "looking through the folder: 1 files, 2 MB",
-        "looking through the folder: 2 files, 3 MB",
-        "looked through the folder: 2 files, 3 MB",
+        "hashing the folder: 1 files, 2 MB",
+        "hashing the folder: 2 files, 3 MB",
+        "hashed the folder: 2 files, 3 MB",
     ]
     Warming(site, Hasher(lambda: LATER_NS)).wait()
     assert capsys.readouterr().err == ""

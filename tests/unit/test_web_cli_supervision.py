@@ -335,7 +335,7 @@ def test_a_successor_ends_with_the_fleet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), Path.touch])
 def test_what_is_no_control_socket_holds_nobody_up(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "control")
-    assert Successors(tmp_path / "control").find(1, anew=True) is None
+    assert Successors(tmp_path / "control").find(1, always=True) is None
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="needs prctl(2)")

@@ -1,4 +1,4 @@
-"""Options that commands share: which program is served and how, and what replicas report."""
+"""Options that commands share: the program to serve, its limits, and its telemetry."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from trickles.command import Parser, address, whole_number
 from trickles.drivers.addresses import shown
 
-THREADS = 32  # of a program for WSGI
+THREADS = 32  # of a WSGI program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramOptions:
-    """Which program, and how it is served. `max_body_bytes` is None for what the program itself says."""
+    """The program to serve, and how. `max_body_bytes` None means the program's own limit."""
 
     name: str
     folder: str = "."
@@ -31,22 +31,22 @@ _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 def add_app_arguments(parser: Parser) -> None:
-    """Declare how a program is found and served."""
-    parser.add_argument("--app-dir", metavar="DIR", default=".", help="where to look for the module (default: here)")
-    parser.add_argument("--factory", action="store_true", help="call the attribute, to get the program")
-    parser.add_argument("--wsgi", action="store_true", help="it is a program for WSGI (default: found out)")
+    """Declare the options about finding and serving a program."""
+    parser.add_argument("--app-dir", metavar="DIR", default=".", help="directory of the module (default: current)")
+    parser.add_argument("--factory", action="store_true", help="call the attribute to get the program")
+    parser.add_argument("--wsgi", action="store_true", help="serve it as a WSGI program (default: detected)")
     parser.add_argument("--threads", metavar="N", type=whole_number(1, 1024), default=THREADS, help=_THREADS)
     parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
     parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=(), help=_REPEAT)
 
 
-_THREADS = f"how many requests a replica works on at once, if it is a program for WSGI (default: {THREADS})"
-_MAX_BODY = "the most that a request's body may have, such as 300M (default: 16M, or what an App says itself)"
-_REPEAT = "methods that are run again if their replica dies at work on them, such as PUT,DELETE (default: none)"
+_THREADS = f"requests a replica of a WSGI program handles at once (default: {THREADS})"
+_MAX_BODY = "largest request body, such as 300M (default: 16M, or an App's own limit)"
+_REPEAT = "unsafe methods to run again when their replica dies, such as PUT,DELETE (default: none)"
 
 
 def size(text: str) -> int:
-    """A type for an argument: bytes, or with K, M, G, T behind the number, 1024 of the unit before."""
+    """Parse a size argument: bytes, or units of 1024 with the suffix K, M, G or T."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"not a size, such as 65536, 64K or 1G: {text!r}")
@@ -54,15 +54,15 @@ def size(text: str) -> int:
 
 
 def methods(text: str) -> tuple[str, ...]:
-    """A type for an argument: unsafe methods, with commas between them."""
+    """Parse a list of unsafe methods, separated by commas."""
     names = tuple(name.strip().upper() for name in text.split(","))
     if not _METHODS.issuperset(names):
-        raise argparse.ArgumentTypeError(f"not among {', '.join(sorted(_METHODS))}: {text!r}")
+        raise argparse.ArgumentTypeError(f"not one of {', '.join(sorted(_METHODS))}: {text!r}")
     return names
 
 
 def program_options(name: str, args: argparse.Namespace) -> ProgramOptions:
-    """The choices as a value."""
+    """Return the parsed options as a value."""
     return ProgramOptions(
         name=name,
         folder=args.app_dir,
@@ -75,8 +75,8 @@ def program_options(name: str, args: argparse.Namespace) -> ProgramOptions:
 
 
 def app_words(name: str, args: argparse.Namespace) -> list[str]:
-    """The same choices as words for another process's command line."""
-    flags = [word for word, said in (("--factory", args.factory), ("--wsgi", args.wsgi)) if said]
+    """Return the same options as arguments for a replica's command line."""
+    flags = [word for word, is_set in (("--factory", args.factory), ("--wsgi", args.wsgi)) if is_set]
     limit = [] if args.max_body is None else ["--max-body", str(args.max_body)]
     repeat = ["--repeat", ",".join(args.repeat)] if args.repeat else []
     threads = ["--threads", str(args.threads)]
@@ -87,31 +87,33 @@ ACCESS_FORMATS = ("common", "combined", "json")
 
 
 def add_admin_argument(parser: Parser) -> None:
-    """Declare where metrics and health are told."""
+    """Declare the address of metrics and health."""
     parser.add_argument("--admin", metavar="[HOST]:PORT", type=address, help=_ADMIN)
 
 
 def add_telemetry_arguments(parser: Parser) -> None:
-    """Declare what replicas of a program tell."""
+    """Declare the telemetry options of replicas."""
     add_admin_argument(parser)
     add_access_arguments(parser)
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of errors (default: text)")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="format of error logs (default: text)"
+    )
 
 
 def add_access_arguments(parser: Parser) -> None:
     """Declare the access log of all replicas."""
-    parser.add_argument("--access-log", metavar="FILE", help="a line for each response there; - for standard output")
+    parser.add_argument("--access-log", metavar="FILE", help="write a line for each response; -: standard output")
     parser.add_argument("--access-log-format", choices=ACCESS_FORMATS, default=ACCESS_FORMATS[1], help=_FORMAT)
     parser.add_argument("--forwarded-allow-ips", metavar="ADDRESS,...", default="", help=_FORWARDED)
 
 
-_ADMIN = "tell /metrics and /health here, by HTTP (default host: 127.0.0.1); further replicas on the ports behind it"
-_FORMAT = "of the access log (default: combined)"
-_FORWARDED = "believe X-Forwarded-For, -Proto and -Host from these peers, networks, or * (default: none)"
+_ADMIN = "serve /metrics and /health by HTTP here (default host: 127.0.0.1); further replicas use the next ports"
+_FORMAT = "format of the access log (default: combined)"
+_FORWARDED = "trust X-Forwarded-For, -Proto and -Host from these peers, networks, or * (default: none)"
 
 
 def admin_words(args: argparse.Namespace, index: int) -> list[str]:
-    """The admin port of a replica, as words for its command line."""
+    """Return the admin address of a replica as arguments for its command line."""
     if args.admin is None:
         return []
     host, port = args.admin
@@ -119,12 +121,12 @@ def admin_words(args: argparse.Namespace, index: int) -> list[str]:
 
 
 def telemetry_words(args: argparse.Namespace, index: int) -> list[str]:
-    """All of the choices, as words for the command line of a replica."""
+    """Return all telemetry options as arguments for a replica's command line."""
     return [*admin_words(args, index), *access_words(args), "--log-format", args.log_format]
 
 
 def access_words(args: argparse.Namespace) -> list[str]:
-    """Those about the access log."""
+    """Return the options of the access log as arguments."""
     log = [] if args.access_log is None else [f"--access-log={args.access_log}"]
     form = ["--access-log-format", args.access_log_format]
     return [*log, *form, f"--forwarded-allow-ips={args.forwarded_allow_ips}"]

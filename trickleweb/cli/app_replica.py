@@ -1,4 +1,4 @@
-"""A replica that serves a program: on an asyncio loop, with the ledger and the spool that all replicas share."""
+"""A replica of a program: on an asyncio loop, with the ledger and the spool that all replicas share."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from trickleweb.cli.telling import Telling
 from trickleweb.server import HttpService
 from trickleweb.stores import SqliteLedger
 
-_SLACK_BYTES = 64 << 20  # of other requests on the connection, and of the frames of chunks
+_SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
 
 def run_app(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; `CommandFailed` if the program cannot be loaded, or cannot start."""
-    output = KeptOutput()
+    """Serve until SIGTERM or SIGINT; raise `CommandFailed` if the program cannot be loaded or started."""
     application = load_program(program_options(args.app, args))
     if isinstance(application, App) and application.digests is None:
         application.digests = args.digests
@@ -47,7 +46,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         keys = KeyringSource(args.keyring)
         sock = bound(args)
         undo.callback(sock.close)
-        within = undo.enter_context(ExitStack())  # what is closed without waiting
+        within = undo.enter_context(ExitStack())  # closed without awaiting
         telling = Telling(args, within)
         spool, ledger = _spool(args), _ledger(args, within)
         await undo.enter_async_context(_lived(application))
@@ -76,7 +75,7 @@ def _ledger_figures(ledger: SqliteLedger, server: HttpService) -> dict[str, obje
 
 
 def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
-    """Go on with the one that has the name: connections that began with another run nothing unsafe here."""
+    """Switch to a replaced ledger: connections that began with the old one run nothing unsafe here."""
     known = ledger.store_id
     ledger.look()
     if ledger.store_id != known:
@@ -85,7 +84,7 @@ def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
 
 @asynccontextmanager
 async def _lived(application: Application) -> AsyncIterator[None]:
-    """The program between its start and its end; `CommandFailed` if it cannot start."""
+    """Run the program's startup and shutdown; raise `CommandFailed` if it cannot start."""
     try:
         await application.startup()
     except Exception as error:
@@ -97,7 +96,7 @@ async def _lived(application: Application) -> AsyncIterator[None]:
 
 
 def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
-    """Where large input lies: as much for a connection as one body may have, and never less than usual."""
+    """Return the spool, with room for the largest body twice over in a connection, and never less than by default."""
     if args.spool is None:
         return None
     usual = SpoolBounds()
@@ -107,7 +106,7 @@ def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
 
 
 def _ledger(args: argparse.Namespace, undo: ExitStack) -> SqliteLedger:
-    """What was done once; without --ledger it is this replica's own, and goes with it."""
+    """Return the ledger; without --ledger it is this replica's own and temporary."""
     path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
     ledger = SqliteLedger(path, patient=True)
     undo.callback(ledger.close)

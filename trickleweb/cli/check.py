@@ -1,9 +1,9 @@
-"""Try whether responses resume: fetch each again and again, and kill a replica behind another packet each time.
+"""Test whether responses resume: fetch each repeatedly, and kill a replica after a different packet each time.
 
-Everything happens in this process, on virtual replicas. Without --get all routes for GET are tried that take no
-parameters. Time stands still for the program and entropy repeats (`request.now`, `request.entropy`); a program that
-asks for other clocks or random numbers makes other bytes each time: a short response resumes all the same, as its state
-holds it, a long one breaks off. The exit code is 1 if a response does not resume.
+Everything runs in this process, on virtual replicas. Without --get, all GET routes without parameters are tested. Time
+stands still for the program and entropy repeats (`request.now`, `request.entropy`); a program that uses other clocks or
+random numbers makes other bytes each time: a short response resumes all the same, as its state holds it, a long one
+breaks off. The exit code is 1 if a response does not resume.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ _SHOWN_BREAKS = 3
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to try, such as main:app")
+    parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to test, such as main:app")
     add_app_arguments(parser)
-    parser.add_argument("--get", metavar="PATH", action="append", help="ask for this path, with a query if need be")
-    parser.add_argument("--header", metavar="LINE", action="append", default=[], help="send this field too")
+    parser.add_argument("--get", metavar="PATH", action="append", help="path and query to test (repeatable)")
+    parser.add_argument("--header", metavar="LINE", action="append", default=[], help="send this field (repeatable)")
     parser.add_argument("--kills", metavar="N", type=whole_number(1, 10_000), default=MOST_BOUNDARIES, help=_KILLS)
 
 
-_KILLS = f"deaths to try in one response and for one policy, spread evenly (default: {MOST_BOUNDARIES})"
+_KILLS = f"most deaths per response and policy, spread evenly (default: {MOST_BOUNDARIES})"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Try all, a line each; 1 if one does not resume."""
+    """Test the paths, printing a line for each; return 1 if one does not resume."""
     application = load_program(program_options(args.program, args))
     plain, templates = paths_of(application)
     paths = args.get or plain
     if not paths:
-        raise CommandFailed("no route can be tried without parameters: say --get PATH")
+        raise CommandFailed("all routes take parameters: use --get PATH")
     print(_ROW.format("GET", "status", "resumes", "level", "bytes", "packets", "kills"))
     good = asyncio.run(_try(application, paths, args.header, args.kills))
     for template in templates if args.get is None else ():
-        print(f"{template:<40} not tried: it takes parameters, say --get with a path")
+        print(f"{template:<40} not tested: it takes parameters, use --get with a path")
     return 0 if good else 1
 
 
 async def _try(application: Application, paths: Sequence[str], headers: Sequence[str], kills: int) -> bool:
-    """Whether all of them resume; on one loop, which a program may hold on to."""
+    """Return whether all paths resume; on one loop, which a program may keep."""
     good = True
     for path in paths:
         verdict = await chaos(lambda: application, get(path, *headers), most_boundaries=kills)
@@ -66,7 +66,7 @@ async def _try(application: Application, paths: Sequence[str], headers: Sequence
 
 
 def lines(path: str, verdict: Verdict) -> list[str]:
-    """What is printed of one path."""
+    """Return the lines printed for one path."""
     resumes = "yes" if verdict.resumes else "no"
     level = _LEVELS[verdict.level]
     row = _ROW.format(path, verdict.status, resumes, level, verdict.size_bytes, verdict.packets, verdict.kills)
@@ -74,7 +74,7 @@ def lines(path: str, verdict: Verdict) -> list[str]:
     if verdict.status >= 500:
         notes += [f"    {one_line(repr(error))}" for error in verdict.errors[:1]]
     notes += [
-        f"    death behind packet {each.packet} ({each.policy.value}): {one_line(each.why)}"
+        f"    death after packet {each.packet} ({each.policy.value}): {one_line(each.why)}"
         for each in verdict.breaks[:_SHOWN_BREAKS]
     ]
     more = len(verdict.breaks) - _SHOWN_BREAKS

@@ -1,4 +1,4 @@
-"""One process of a fleet: started, ready when it says its first line, its pid in a file from then to its end.
+"""One process of a fleet: its start, its readiness (a first line on stdout), its pid file, its successors and its end.
 
 The pid file is for others and is never read here: a process is a child that this one started (`Process`), or one that
 took over from it and listens at its control socket (`Successor`).
@@ -21,18 +21,18 @@ from trickleweb.cli.rundir import RunDir
 from trickleweb.cli.successors import Successor, Successors
 from trickleweb.cli.warmstart import ForkedCommand
 
-SOON = 1.0  # seconds: who ends by itself within them is likely to do so again
-LOOK = 0.5  # seconds between looks at whether a process has made another its successor
-_NOBODY = 0  # no process has this pid
-GRACE = 5.0  # seconds to end in when asked to
-LAST_WORDS = 0.5  # seconds that a dead process's pipes may still be read for
-START_SECONDS = 120.0  # to say that it is ready: a program may import much; one that is stopped meanwhile is replaced
+SOON = 1.0  # seconds: a process that exits by itself within them will likely do so again
+LOOK = 0.5  # seconds between checks for a successor
+_NO_PID = 0  # no process has it
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+LAST_WORDS = 0.5  # seconds to read a dead process's pipes
+START_SECONDS = 120.0  # to become ready: a program may import much; after that it is replaced
 
 Start = Callable[[ForkedCommand], Awaitable[Process]]
 
 
 class Child:
-    """A process and its successors; `command` is asked for each time anew, and `start` makes a process of it.
+    """A process and its successors; each start calls `command` for a command line and `start` for its process.
 
     Only one with a `control` socket may have successors.
     """
@@ -52,9 +52,9 @@ class Child:
         self._start = start
         self._process: Process | None = None
         self._relays: list[asyncio.Task[None]] = []
-        self._left: list[Process] = []  # that gave way, or whose pipes others hold open
+        self._left: list[Process] = []  # predecessors, and dead ones whose pipes are still open
         self._successors = None if control is None else Successors(control)
-        self._successor: Successor | None = None  # who serves in the place of the process
+        self._successor: Successor | None = None  # serves in place of the process
         self._said = b""  # on stderr, before it was ready
         self._ready = False
         self._ready_at = 0.0
@@ -62,19 +62,19 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Of whoever serves now, the process or its successor; None while nobody does."""
+        """The pid of the process that serves now, or of its successor; None while none does."""
         if self._successor is not None:
             return self._successor.pid
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def start(self) -> str:
-        """Start it; the line it says when it is ready. `CommandFailed` with what it says if it ends instead."""
+        """Start it and return its first line; raise `CommandFailed` with its last stderr line if it exits instead."""
         self._said, self._ready = b"", False
         try:
             process = self._process = await self._start(self._command())
         except (OSError, subprocess.SubprocessError) as error:
             raise CommandFailed(f"{self.name} did not start: {error}") from None
-        telling = asyncio.create_task(self._relay(process.errors))
+        relay = asyncio.create_task(self._relay(process.errors))
         try:
             line = await self._first_line(process)
         except BaseException:
@@ -82,29 +82,29 @@ class Child:
             raise
         if not line.endswith(b"\n"):
             await process.wait()
-            await self._settled(process, [telling])
+            await self._settled(process, [relay])
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
         said, self._said = self._said, b""
         _pass_on(said if said.endswith(b"\n") or not said else said + b"\n")
         self._run_dir.note_pid(self.name, process.pid)
         self._up.set()
-        self._relays = [telling, asyncio.create_task(self._relay(process.output))]
+        self._relays = [relay, asyncio.create_task(self._relay(process.output))]
         return line.decode("utf-8", "replace").strip()
 
     async def _first_line(self, process: Process) -> bytes:
-        """What it says when it is ready; less than a line if it ends before, or is ended because it takes too long."""
+        """Return the first line; less than a line if it exits before or is killed for taking too long."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 return await process.output.readline()
-        except (TimeoutError, ValueError):  # a line without an end
+        except (TimeoutError, ValueError):  # ValueError: an overlong line
             process.kill()
             return b""
 
     async def ended(self) -> bool:
-        """Wait for its end; whether it ended by itself soon after it was ready: something is wrong with it.
+        """Wait for its end; return whether it exited by itself soon after it was ready: something is wrong with it.
 
-        A process may have made another its successor: the end of that one counts.
+        A process may have made another its successor; then the successor's end counts.
         """
         process = self._process
         assert process is not None
@@ -116,19 +116,19 @@ class Child:
                     await asyncio.wait({over}, timeout=LOOK)
             finally:
                 over.cancel()
-            if self._successor in (None, serving) and not self._succeeded(serving.pid, anew=True):
+            if self._successor in (None, serving) and not self._succeeded(serving.pid, always=True):
                 break
         self._run_dir.drop_pid(self.name)
-        if self._successor is not None:  # whoever it succeeded may still serve connections, and say something
+        if self._successor is not None:  # its predecessor may still serve connections and write
             self._successor = None
             self._left.append(process)
             return False
         await self._settled(process, self._relays)
         return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
 
-    def _succeeded(self, pid: int, *, anew: bool = False) -> bool:
-        """Whether another process than that one serves now; it is the successor then."""
-        if self._successors is None or (found := self._successors.find(pid, anew=anew)) is None:
+    def _succeeded(self, pid: int, *, always: bool = False) -> bool:
+        """Return whether a process other than `pid` serves now; it becomes the successor."""
+        if self._successors is None or (found := self._successors.find(pid, always=always)) is None:
             return False
         if self._successor is not None:
             self._successor.close()
@@ -137,14 +137,14 @@ class Child:
         return True
 
     async def keep(self, tell: Callable[[str], None]) -> None:
-        """Start it again whenever it ends, for good; `tell` hears of it."""
+        """Restart it whenever it ends, for ever, and report that."""
         failures = 0
         while True:
             if self._process is not None and (self._ready or self._successor is not None):
                 failures = failures + 1 if await self.ended() else 0
                 tell(f"{self.name} ended")
             await asyncio.sleep(pause(failures))
-            if self._succeeded(_NOBODY, anew=True):  # it was getting ready when its predecessor died
+            if self._succeeded(_NO_PID, always=True):  # it became ready as its predecessor died
                 tell(f"{self.name} is back")
                 continue
             self.restarts += 1
@@ -157,14 +157,14 @@ class Child:
                 tell(f"{self.name} is back")
 
     async def replaced(self) -> None:
-        """Kill it, and return when its successor is ready; only while somebody keeps it."""
+        """Kill it, and return when it has been restarted; only while `keep` runs."""
         self._up.clear()
         if self._process is not None:
             self._process.kill()
         await self._up.wait()
 
     async def stop(self) -> None:
-        """End it, and its successor if it has one: they are asked to, and made to if they do not."""
+        """End it and its successor: SIGTERM, then SIGKILL after a grace."""
         if self._successor is not None:
             await self._successor.end(GRACE)
             self._successor.close()
@@ -184,13 +184,13 @@ class Child:
         self._run_dir.drop_pid(self.name)
 
     def signal(self, number: int) -> None:
-        """Send a signal to whoever serves now, the process or its successor."""
+        """Send a signal to the process that serves now, or to its successor."""
         serving = self._successor or self._process
         if serving is not None:
             serving.send_signal(number)
 
     async def _settled(self, process: Process, relays: list[asyncio.Task[None]]) -> None:
-        """Wait for a dead process's last words, but not for long: what it has started may hold its pipes open."""
+        """Read a dead process's last output, but not for long: its children may hold its pipes open."""
         _, going_on = await asyncio.wait(relays, timeout=LAST_WORDS)
         self._left = [each for each in self._left if not each.is_silent]
         if going_on:
@@ -207,10 +207,4 @@ class Child:
 
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].partition(": ")[2] or lines[-1] if lines else "it said nothing"
-
-
-def _pass_on(data: bytes) -> None:
-    if data:
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
+        return lines[-1].partition(": ")[2] or lines[-1] if lines else "no output"

@@ -1,4 +1,4 @@
-"""One GET over a byte stream: its head read, its body passed on as it comes, an end before its time told."""
+"""One GET over a byte stream: read the head, pass the body on as it comes, detect an early end."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ANY_LENGTH = Limits(max_body_bytes=1 << 62)
 
 
 class Readable(Protocol):
-    """A stream's reading side."""
+    """A byte stream to read from."""
 
     async def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, b"" at the end."""
+        """Return at most `size` bytes, b"" at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """A response's head, and what came behind it with the same read."""
+    """A response's head, and the bytes of the body that came with it."""
 
     status: int
     headers: Headers
@@ -34,35 +34,35 @@ class ResponseHead:
 
     @property
     def length(self) -> int | None:
-        """What Content-Length says, None if nothing sensible."""
+        """The Content-Length, None if absent or invalid."""
         text = self.headers.get("content-length", "") or ""
         return int(text) if text.isascii() and text.isdigit() else None
 
 
 def request(target: str, authority: str) -> bytes:
-    """The GET, behind which the connection ends."""
+    """Return the bytes of a GET; the connection ends after its response."""
     lines = (f"GET {target} HTTP/1.1", f"Host: {authority}", "User-Agent: trickleweb", "Connection: close", "", "")
     return "\r\n".join(lines).encode("ascii")
 
 
 async def read_answer(stream: Readable) -> ResponseHead:
-    """The head of the response; `CommandFailed` if what comes is none."""
+    """Return the head of the response; raise `CommandFailed` for anything else."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = await stream.read(_READ_BYTES)
         data += more
         if not more or len(data) > _MAX_HEAD_BYTES:
-            raise CommandFailed("what answers does not speak HTTP")
+            raise CommandFailed("the server does not speak HTTP")
     first, *lines = data[:end].decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-        raise CommandFailed("what answers does not speak HTTP")
+        raise CommandFailed("the server does not speak HTTP")
     pairs = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
     return ResponseHead(int(rest[:3]), Headers(pairs), data[end + 4 :])
 
 
 async def body(stream: Readable, answer: ResponseHead) -> AsyncIterator[bytes]:
-    """The body's bytes; `CommandFailed` if the stream ends before the body does."""
+    """Yield the body's bytes; raise `CommandFailed` if the stream ends before the body does."""
     if "chunked" in answer.headers.tokens("transfer-encoding"):
         async for data in _chunked(stream, answer.rest):
             yield data
@@ -76,7 +76,7 @@ async def body(stream: Readable, answer: ResponseHead) -> AsyncIterator[bytes]:
             return
         data = await stream.read(_READ_BYTES)
         if not data and left is not None:
-            raise CommandFailed(f"the transfer ended {left} bytes before its end")
+            raise CommandFailed(f"the transfer ended {left} bytes early")
         if not data:
             return
 
@@ -101,7 +101,7 @@ _BAR_CHARS = 24
 
 
 def line(received_bytes: int, total_bytes: int | None, seconds: float, figures: dict[str, int | str]) -> str:
-    """The line; `figures` are a connection's statistics, `total_bytes` is None where nobody knows it."""
+    """Return the progress line; `figures` are a connection's statistics, `total_bytes` is None if unknown."""
     rate = f"{received_bytes / max(seconds, 1e-3) / 1e6:7.1f} MB/s"
     failovers = figures.get("failovers", 0)
     moved = f", failovers: {failovers}" if failovers else ""
@@ -114,7 +114,7 @@ def line(received_bytes: int, total_bytes: int | None, seconds: float, figures: 
 
 
 class DownloadProgress:
-    """Rewrites its line a few times a second, and leaves the last one; says nothing if `out` is None."""
+    """A progress line, rewritten a few times a second; silent if `out` is None."""
 
     def __init__(self, out: TextIO | None, total_bytes: int | None) -> None:
         self._out = out
@@ -123,7 +123,7 @@ class DownloadProgress:
         self._width = 0
 
     def update(self, received_bytes: int, figures: Callable[[], dict[str, int | str]], *, last: bool = False) -> None:
-        """Show where things stand, if it is time to; only then are the figures asked for."""
+        """Show the progress if it is time to; only then are the figures read."""
         now = time.monotonic()
         if self._out is None or not (last or now - self._shown >= _EVERY_SECONDS):
             return

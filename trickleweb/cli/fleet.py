@@ -1,8 +1,8 @@
-"""A fleet on one machine: its replicas and its gateway, started, kept up, and ended together.
+"""A fleet on one machine: its replicas and its gateway, started, restarted, and ended together.
 
-Nothing but a signal ends the supervisor, or keeps it from its work. Each thing that it does for good is a task of
-`kept_going`: one that fails is reported and begun again. What it prints and what it writes is bookkeeping: it never
-raises and never waits (`guard_standard_streams`, `RunDir`). Its chores put back what is taken from under it.
+Only a signal ends the supervisor. Each of its permanent jobs is a task of `kept_going`: one that fails is reported and
+begun again. Printing and status files are bookkeeping: they never raise and never wait (`guard_standard_streams`,
+`RunDir`). Its chores restore files that were removed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trickleweb.cli.rundir import FLEET, GATEWAY, RunDir, replica_name
 from trickleweb.cli.status import Totals
 from trickleweb.cli.warmstart import WarmStart
 
-LOOK_SECONDS = 0.5  # between looks at what may have been taken away, and at figures
+LOOK_SECONDS = 0.5  # between runs of the chores
 
 
 class Supervisor:
@@ -57,7 +57,9 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def serve(self) -> None:
-        """Start all, tell the address, keep all up until SIGTERM or SIGINT, end all; `CommandFailed` at the start."""
+        """Start all, print the address, restart what ends until SIGTERM or SIGINT, then end all; raise `CommandFailed`
+        at the start.
+        """
         guard_standard_streams()
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
@@ -74,10 +76,10 @@ class Supervisor:
                 self._run_dir.sweep()
 
     async def _until(self, stop: asyncio.Event) -> None:
-        told = asyncio.create_task(stop.wait())
+        stopped = asyncio.create_task(stop.wait())
         self._begin("fork server", self._warm.keep)
         starting = asyncio.create_task(self._start())
-        await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, starting}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             await _cancelled(starting)
             return
@@ -87,7 +89,7 @@ class Supervisor:
         if (reloader := self._options.reloader) is not None:
             self._begin("reload", lambda: reloader.keep(self._replicas, self._tell))
         self._begin("chores", self._look_after_all)
-        await told
+        await stopped
         await self._end_tasks()
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -121,7 +123,7 @@ class Supervisor:
         return keep
 
     async def _look_after_all(self) -> None:
-        """Look now and then at what may have been taken away, and at the figures."""
+        """Run the chores: restore removed files, rotate keys, write figures, reap orphans."""
         chores = Chores(self._tell)
         chores.every(LOOK_SECONDS, "keys", self._look_at_keys)
         chores.every(keykeeper.LOOK_SECONDS, "rotation", self._keys.look)
@@ -134,12 +136,12 @@ class Supervisor:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _pass_on_hangup(self) -> None:
-        """Let all look at their logs, keys and certificates again: SIGHUP ends nobody."""
+        """Pass SIGHUP on, so that all reopen their logs, keys and certificates."""
         for child in self._children():
             child.signal(signal.SIGHUP)
 
     def _tell(self, text: str) -> None:
-        """Say it, and note it soon, not now: nothing may keep those who tell from their work."""
+        """Report on stderr, and write the figures soon, not now: a report must not delay its caller."""
         print(f"trickleweb {self._options.command}: {one_line(text)}", file=sys.stderr)
         asyncio.get_running_loop().call_soon(self._note_anyhow)
 
@@ -147,9 +149,9 @@ class Supervisor:
         return [*self._replicas, *([self._gateway] if self._gateway else [])]
 
     def _look_at_keys(self) -> None:
-        """Put back what a start of a replica, or a gateway, needs."""
-        if self._copy is not None and (said := self._copy.look()):
-            self._tell(said)
+        """Restore the files that a start of a replica or gateway needs."""
+        if self._copy is not None and (report := self._copy.look()):
+            self._tell(report)
         if not self._run_dir.server_key.exists():
             self._run_dir.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_server_key(self._run_dir.server_key, fleet_identity(load_keyring(self._keys.place)))
@@ -162,11 +164,11 @@ class Supervisor:
     def _note_anyhow(self) -> None:
         try:
             self._note()
-        except Exception:  # noqa: BLE001 - it is a chore too, which says what is wrong
+        except Exception:  # noqa: BLE001 - the chore of the same work reports it
             bookkeeping.failures["figures"] += 1
 
     def _note(self) -> None:
-        """Tell what `status` and `get` want to know."""
+        """Write the figures that `status` and `get` read."""
         for child in self._children():
             self._totals.look(child.name, self._run_dir.figures(child.name))
         restarts = {child.name: child.restarts for child in self._children()}

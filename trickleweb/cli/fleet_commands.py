@@ -1,4 +1,4 @@
-"""What a fleet consists of, as a value, and the command lines of its processes."""
+"""The parts of a fleet as a value, and the command lines of its processes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
-    """What to start; `listen` is None for no gateway, the words are for the command lines of the processes.
+    """Options of a fleet; `listen` is None for no gateway, the words are arguments of the processes.
 
-    `command` and `what` are for people to read; `words` are those of the replica of an index, about what it serves.
-    `modules` are what processes need besides their commands' own, to be imported ahead.
+    `command` and `what` are for display; `words` gives the arguments of a replica by index, about the program or folder
+    it serves. `modules` are imported ahead for the processes, besides their commands' own.
     """
 
     command: str
@@ -44,7 +44,7 @@ class FleetOptions:
 
 
 class FleetCommands:
-    """The commands of a fleet, and where its processes are: known for good once they have said it."""
+    """The command lines of a fleet, and the addresses of its processes, fixed once they have reported them."""
 
     def __init__(self, options: FleetOptions, run_dir: RunDir) -> None:
         self._options = options
@@ -54,12 +54,11 @@ class FleetCommands:
 
     @property
     def keyring(self) -> str:
-        """Where the keys are."""
         return self._options.keyring or str(self._run_dir.keys)
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What its processes import."""
+        """The modules that its processes import."""
         gateway = ("trickles.cli.gateway",) if self.listen is not None else ()
         return ("trickleweb.cli.replica", *gateway, *self._options.modules)
 
@@ -72,7 +71,7 @@ class FleetCommands:
         return ForkedCommand("trickleweb", words, name)
 
     def gateway(self) -> ForkedCommand:
-        """Start the gateway; it is told where to listen, even if that is everywhere."""
+        """Return the gateway's command; it gets an explicit host to listen on, even if that is all."""
         assert self.listen is not None
         places = dict.fromkeys((_ANY_HOST.get(host, host), port) for host, port in self.places)
         replicas = [word for place in places for word in ("--replica", shown(place))]
@@ -85,14 +84,14 @@ class FleetCommands:
         return ForkedCommand("trickles", words, GATEWAY)
 
     def url(self) -> str | None:
-        """Where programs of this machine reach the gateway."""
+        """Return the gateway's URL on this machine."""
         if self.listen is None:
             return None
         host, port = self.listen
         return f"{self._options.scheme}://{shown((_ANY_HOST.get(host, host), port))}/"
 
     def announcement(self) -> str:
-        """What is served where, in one line."""
+        """Return the line about what is served where."""
         count, url = self._options.replicas, self.url()
         replicas = f"{count} replica{'s' if count > 1 else ''}"
         udp = ", ".join(dict.fromkeys(shown(place) for place in self.places))
@@ -105,16 +104,16 @@ class FleetCommands:
 
 
 def told_place(line: str) -> Address:
-    """The address at the end of a line such as `replica on 127.0.0.1:8443`."""
+    """Return the address at the end of a line such as `replica on 127.0.0.1:8443`."""
     try:
         return address(line.rpartition(" ")[2])
     except argparse.ArgumentTypeError:
-        raise CommandFailed(f"a replica said what it should not: {line}") from None
+        raise CommandFailed(f"unexpected first line of a replica: {line}") from None
 
 
 def told_port(line: str) -> int:
-    """The first port in a line such as `gateway on 127.0.0.1:8080 for 3 replicas`."""
+    """Return the first port in a line such as `gateway on 127.0.0.1:8080 for 3 replicas`."""
     port = line.partition(" for ")[0].partition(",")[0].rpartition(":")[2]
     if not port.isdecimal():
-        raise CommandFailed(f"the gateway said what it should not: {line}")
+        raise CommandFailed(f"unexpected first line of the gateway: {line}")
     return int(port)

@@ -1,4 +1,4 @@
-"""The options of a fleet on one machine, whatever it serves: the same for all commands that start one."""
+"""Options of a fleet on one machine, the same for all commands that start one."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--listen", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8080), help=_LISTEN)
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
     parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help=_RUN_DIR)
-    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: made under --run-dir)")
-    parser.add_argument("--spool", metavar="DIR", type=Path, help="keep large input here (default: under --run-dir)")
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: created under --run-dir)")
+    parser.add_argument("--spool", metavar="DIR", type=Path, help="directory of large input (default: under --run-dir)")
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
     parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
     parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
     parser.add_argument("--max-connections", metavar="N", type=_CONNECTIONS, default=8192, help=_MOST)
-    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="speak TLS, with this certificate chain (PEM)")
-    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, which no other user may read")
-    parser.add_argument("--reuse-port", action="store_true", help="all replicas on one UDP port, spread by the kernel")
-    parser.add_argument("--no-respawn", action="store_true", help="do not restart a process that dies")
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate chain (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, readable by no other user")
+    parser.add_argument("--reuse-port", action="store_true", help="one UDP port for all replicas, by the kernel")
+    parser.add_argument("--no-respawn", action="store_true", help="do not restart a process that exits")
     parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
 
 
-_REPLICAS = "how many (default: 3)"
-_LISTEN = "where the gateway takes HTTP (default: 127.0.0.1:8080)"
-_UDP = "where the first replica answers; the others on the ports behind it (default: 127.0.0.1:8443)"
-_EVERY = f"how often replicas tell their figures (default: {STATUS_SECONDS})"
-_RUN_DIR = "where the fleet's files lie (default: .run)"
+_REPLICAS = "number of replicas (default: 3)"
+_LISTEN = "address of the gateway for HTTP (default: 127.0.0.1:8080)"
+_UDP = "UDP address of the first replica; the others use the next ports (default: 127.0.0.1:8443)"
+_EVERY = f"interval of the replicas' status files (default: {STATUS_SECONDS})"
+_RUN_DIR = "directory of the fleet's files (default: .run)"
 _POLICY = (
-    "home: the gateway keeps to one replica while it answers; spray: each request goes to the next; stripe: several "
-    "serve a download at once; lowest-rtt: the nearest (default: home)"
+    "home: one replica while it answers; spray: each request to the next one; stripe: several serve a download at "
+    "once; lowest-rtt: the nearest (default: home)"
 )
 _SECONDS = whole_number(0, 86_400)
-_REQUEST_TIMEOUT = "how long a client may take to complete its request, 0: for ever (default: 60)"
-_IDLE_TIMEOUT = "close connections without a request after so long, 0: never (default: 300)"
+_REQUEST_TIMEOUT = "time for a client to complete its request, 0: unlimited (default: 60)"
+_IDLE_TIMEOUT = "close connections without a request after this time, 0: never (default: 300)"
 _CONNECTIONS = whole_number(1, 1 << 20)
-_MOST = "live connections at most; one more takes the place of the one that stood still for longest (default: 8192)"
-_SUITE = "sealed: all between gateway and replicas is confidential; open: bodies in clear (default: sealed)"
+_MOST = "most live connections; one more replaces the longest idle (default: 8192)"
+_SUITE = "sealed: all traffic to replicas is encrypted; open: bodies in clear (default: sealed)"
 
 
 PLACES = ("run_dir", "keyring", "spool", "tls_cert", "tls_key", "access_log")  # of all fleets
@@ -58,7 +58,7 @@ PLACES = ("run_dir", "keyring", "spool", "tls_cert", "tls_key", "access_log")  #
 def fleet_options(
     args: argparse.Namespace, *, command: str, what: str, words: Callable[[int], Sequence[str]]
 ) -> FleetOptions:
-    """The choices as a value, the rest as `FleetOptions` says; `CommandFailed` if they clash."""
+    """Return the parsed options as a value, with the rest of `FleetOptions`; raise `CommandFailed` if they conflict."""
     _check_ports(args)
     tls, spool = _tls_words(args), args.spool or RunDir(args.run_dir).spool
     return FleetOptions(

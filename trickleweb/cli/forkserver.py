@@ -1,19 +1,19 @@
-"""A process that has imported what a fleet's processes need, and forks one whenever its supervisor asks.
+"""A process that has imported the modules of a fleet's processes, and forks one at each request of its supervisor.
 
-Importing takes a Python process most of a second, forking one that has done so some milliseconds. What is forked must
-be as if it had been started afresh, so this process does nothing but import and fork: it has one thread and no event
-loop, opens no file, draws no random bytes, sets no signal handler, and imports nothing of the user's. The collector
-does not touch what was imported (`gc.freeze`), so the pages stay shared.
+Importing takes a Python process most of a second, forking one that has done so some milliseconds. A forked process must
+be like a fresh one, so this process only imports and forks: it has one thread and no event loop, opens no file, draws
+no random bytes, sets no signal handler, and imports nothing of the user's. The collector does not touch the imported
+objects (`gc.freeze`), so their pages stay shared.
 
 A request is one message on the socket to the supervisor: JSON, and three descriptors, which become standard output,
-standard error, and the leash. The process is forked twice, and the one between ends at once: so the new one becomes a
-child of the supervisor, which made itself the reaper of orphans (PR_SET_CHILD_SUBREAPER of prctl(2)), and the death of
-this process concerns nobody. It ends with the supervisor, as all others do, says its pid on the leash, and begins once
-it gets a byte back. A supervisor that has stopped waiting closes the leash instead, and the late one ends before it has
-done anything: no two processes ever contend for one port.
+standard error, and the leash. The process is forked twice and the one between exits at once, so the new one becomes a
+child of the supervisor, which is the reaper of orphans (PR_SET_CHILD_SUBREAPER of prctl(2)), and survives this process.
+It ends with the supervisor, as all others do, sends its pid on the leash, and begins when it gets a byte back. A
+supervisor that has stopped waiting closes the leash instead, and the late process exits before it has done anything: no
+two processes ever contend for one port.
 
-When a file changes that was imported, this process ends, and the supervisor starts the next: a replica always runs what
-is installed now.
+When an imported file changes, this process exits, and the supervisor starts the next: a replica always runs the code
+that is installed now.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from typing import NamedTuple, NoReturn
 from trickleweb.cli import build_parser
 from trickleweb.cli.tied import end_with, named
 
-MOST_REQUEST_BYTES = 1 << 17  # of a command line; Linux has no longer words either
+MOST_REQUEST_BYTES = 1 << 17  # of a command line: Linux has no longer arguments
 READY, GO = b"ready", b"go"
 _ADOPTION_SECONDS, _LOOK_SECONDS = 2.0, 0.0005
-_IMPORTED_LATE = ("cryptography.hazmat.backends.openssl.backend", "encodings.idna")  # with the first key, and socket
+_IMPORTED_LATE = ("cryptography.hazmat.backends.openssl.backend", "encodings.idna")  # by the first key and socket
 Stamps = dict[str, tuple[int, int, int]]
 
 
 class Job(NamedTuple):
-    """What a new process is to run, and as what."""
+    """The command that a new process runs."""
 
     module: str
     words: list[str]
@@ -51,18 +51,18 @@ class Job(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the supervisor at the other end of the socket; in a process that was forked, run its job."""
+    """Serve the supervisor at the other end of the socket; in a forked process, run its job."""
     descriptor, *modules = argv
     for each in (*modules, *_IMPORTED_LATE):
         import_module(each)
-    build_parser("replica")  # and the regular expressions that it compiles
+    build_parser("replica")  # compiles regular expressions
     with socket.socket(fileno=int(descriptor)) as requests:
         job = serve(requests)
     return 0 if job is None else run(job)
 
 
 def serve(requests: socket.socket) -> Job | None:
-    """Fork for each request until the supervisor is gone, or a file has changed. Returns the job in what was forked."""
+    """Fork for each request until the supervisor is gone or a file has changed; return the job in a forked process."""
     gc.collect()
     gc.freeze()
     seen = stamps()
@@ -70,19 +70,19 @@ def serve(requests: socket.socket) -> Job | None:
     while True:
         message, descriptors, _, _ = socket.recv_fds(requests, MOST_REQUEST_BYTES, 3)
         if not message or stamps() != seen:
-            return None  # with the leash closed, the supervisor helps itself
+            return None  # the leash closes, and the supervisor starts a process itself
         try:
             if _fork_twice():
                 requests.close()
                 return _begun(Job(**json.loads(message)), descriptors)
-        except OSError:  # no process can be forked now: as above, but later ones may
+        except OSError:  # cannot fork now: as above, but keep serving
             pass
         for each in descriptors:
             os.close(each)
 
 
 def stamps() -> Stamps:
-    """The files that were imported from, as they are now."""
+    """Return the stamps of the imported files."""
     return dict(_stamped())
 
 
@@ -91,7 +91,7 @@ def _stamped() -> Iterator[tuple[str, tuple[int, int, int]]]:
         path = getattr(module, "__file__", None)
         if path:
             try:
-                status = os.stat(path)  # noqa: PTH116 - of text: there are hundreds
+                status = os.stat(path)  # noqa: PTH116 - of text: a path object costs more, and there are hundreds
             except OSError:
                 yield path, (0, 0, 0)
             else:
@@ -99,7 +99,7 @@ def _stamped() -> Iterator[tuple[str, tuple[int, int, int]]]:
 
 
 def _fork_twice() -> bool:
-    """Whether this is the new process."""
+    """Fork twice; return whether this is the new process."""
     between = os.fork()
     if between:
         os.waitpid(between, 0)
@@ -114,13 +114,13 @@ def _fork_twice() -> bool:
 
 
 def _begun(job: Job, descriptors: list[int]) -> Job:
-    """Become what the supervisor wants, and wait for its word."""
+    """Set up the forked process, and wait for the supervisor's byte."""
     output, errors, leash = descriptors
     os.dup2(output, 1)
     os.dup2(errors, 2)
     os.close(output)
     os.close(errors)
-    os.setpgid(0, 0)  # a Ctrl-C is for the supervisor
+    os.setpgid(0, 0)  # Ctrl-C reaches the supervisor only
     deadline = time.monotonic() + _ADOPTION_SECONDS
     while os.getppid() != job.supervisor:
         if time.monotonic() > deadline:
@@ -140,9 +140,8 @@ def _leave() -> NoReturn:
 
 
 def run(job: Job) -> int:
-    """Run the command; its exit code."""
     sys.argv[:] = [job.module, *job.words]
-    sys.orig_argv[:] = [*interpreter(), "-m", job.module, *job.words]  # a gateway starts its successor by it
+    sys.orig_argv[:] = [sys.executable, "-m", job.module, *job.words]  # a gateway starts its successor with it
     signal.set_wakeup_fd(-1)
     return int(import_module(f"{job.module}.cli").main(job.words))
 

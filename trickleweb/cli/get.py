@@ -1,8 +1,8 @@
 """Download a file over Trickles itself, without a gateway: the download survives the death of any replica.
 
 The URL's host and port name a replica, unless --replica names others, or --run-dir a fleet that `trickleweb serve`
-started on this machine; one in .run whose gateway the URL names is found. The fleet's identity is that of --server-key,
-else of that run directory, else trusted on first use and remembered.
+started on this machine; a fleet in .run whose gateway the URL names is found. The fleet's identity is that of
+--server-key, else of that run directory, else trusted on first use and remembered.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from trickleweb.http1 import phrase
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("url", metavar="URL", help="http://HOST[:PORT]/PATH")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: the URL's last name; - for stdout)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="output file (default: the URL's last name; -: stdout)")
     parser.add_argument("--replica", metavar="HOST:PORT", type=address, action="append", help=_REPLICA)
-    parser.add_argument("--run-dir", metavar="DIR", type=Path, help="take replicas and identity of the fleet there")
+    parser.add_argument("--run-dir", metavar="DIR", type=Path, help="use the replicas and identity of the fleet there")
     parser.add_argument("--server-key", metavar="FILE", help="the fleet's public identity, server.pub")
     parser.add_argument("--policy", choices=[each.value for each in Policy], default="home", help=_POLICY)
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -42,11 +42,11 @@ def add_arguments(parser: Parser) -> None:
 _PATIENCE_SECONDS = 2.0
 _SAFE = "/%:@!$&'()*+,;=~"
 _REPLICA = "a replica of the fleet (repeatable)"
-_POLICY = "which replica a request goes to (default: home)"
+_POLICY = "choice of replica for a request (default: home)"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Download; `CommandFailed` for every status but 200, and for a body that ends too soon."""
+    """Download; raise `CommandFailed` for every status but 200, and for a body that ends too soon."""
     url = _parsed(args.url)
     args.run_dir = args.run_dir or fleet_of(url.netloc, args)
     by_url = not (args.run_dir or args.replica)
@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def destination(output: str) -> Iterator[BinaryIO]:
-    """Where the body goes: stdout for `-`, else a file that has its name only once it is complete."""
+    """Yield the output: stdout for `-`, else a file that gets its name once it is complete."""
     if output == "-":
         yield sys.stdout.buffer
         return
     if Path(output).is_dir():
-        raise CommandFailed(f"{output} is a folder: say -o FILE")
+        raise CommandFailed(f"{output} is a folder: use -o FILE")
     part = Path(f"{output}.part")
     try:
         with part.open("wb") as file:
@@ -88,15 +88,15 @@ def _parsed(text: str) -> SplitResult:
 
 
 def _last_name(url: SplitResult) -> str:
-    """What the file is called here: a name without anything that a terminal or a file system would take amiss."""
+    """Return the file's name, free of characters that a terminal or a file system could misuse."""
     name = unquote(url.path).rpartition("/")[2] or "index.html"
     if not name.isprintable() or name in {".", ".."}:
-        raise CommandFailed("the URL's last name is not fit for a file: say -o FILE")
+        raise CommandFailed("the URL's last name cannot name a file: use -o FILE")
     return name
 
 
 def _target(url: SplitResult) -> str:
-    """Path and query, with whatever no request may hold escaped."""
+    """Return path and query, with characters that no request may hold escaped."""
     query = f"?{quote(url.query, safe=_SAFE + '?')}" if url.query else ""
     return quote(url.path or "/", safe=_SAFE) + query
 
@@ -116,9 +116,9 @@ async def _download(
 
 
 async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None, *, by_url: bool) -> ResponseHead:
-    """The response's head; who has to wait is told for whom, and `CommandFailed` says who did not answer.
+    """Return the response's head, reporting a long wait; raise `CommandFailed` naming replicas that do not answer.
 
-    An address out of a URL may be a gateway's, as a browser has it: that is found out beside the waiting.
+    An address out of a URL may be a gateway's, as in a browser: that is tested while waiting.
     """
     answering = asyncio.create_task(_waited_for(stream, replicas, show))
     trying = asyncio.create_task(mistake(replicas[0])) if by_url else None
@@ -140,7 +140,7 @@ async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | No
     try:
         return await read_answer(stream)
     except ConnectionFailed as exc:
-        raise CommandFailed(f"{exc}: {places} (UDP; a gateway is no replica, name one by --replica)") from None
+        raise CommandFailed(f"{exc}: {places} (UDP; a gateway is no replica, name one with --replica)") from None
     finally:
         patience.cancel()
 
@@ -162,19 +162,19 @@ async def _save(stream: Stream, answer: ResponseHead, file: BinaryIO, show: Text
 
 
 def fleet_of(netloc: str, args: argparse.Namespace) -> Path | None:
-    """The usual run directory, if the URL names the gateway of our own fleet there, which cannot be asked by UDP."""
+    """Return the default run directory, if the URL names the gateway of our own fleet there, which has no UDP."""
     run_dir = RunDir(DEFAULT)
     try:
         run_dir.check()
     except UnsafePlace:
-        return None  # a folder of somebody else's must not say whom to trust
+        return None  # another user's folder must not choose the identity
     fleet = run_dir.figures(FLEET)
-    meant = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
-    return None if not meant or args.replica or args.server_key else Path(DEFAULT)
+    is_own = fleet.get("url") == f"http://{netloc.replace('localhost', '127.0.0.1')}/" and is_alive(fleet.get("pid"))
+    return None if not is_own or args.replica or args.server_key else Path(DEFAULT)
 
 
 def replicas_of(netloc: str, args: argparse.Namespace) -> list[Address]:
-    """Those that were named, or the fleet's under the run directory, or the URL's own host and port."""
+    """Return the named replicas, or the fleet's under the run directory, or the URL's own host and port."""
     if args.replica:
         return list(args.replica)
     if args.run_dir is None:
@@ -188,7 +188,7 @@ def replicas_of(netloc: str, args: argparse.Namespace) -> list[Address]:
 
 
 def client_config(replicas: list[Address], args: argparse.Namespace) -> ClientConfig:
-    """How to ask them: the identity is pinned by --server-key or the run directory, else trusted on first use."""
+    """Return the client's configuration: the identity of --server-key or the run directory, else trust on first use."""
     key = args.server_key or (args.run_dir and RunDir(args.run_dir).server_key)
     if key:
         return ClientConfig(identity=read_server_key(key), policy=Policy(args.policy))

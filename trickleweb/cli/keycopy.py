@@ -1,8 +1,8 @@
-"""A copy of the keys that a fleet made in its run directory: where they are removed or damaged, they are put back.
+"""A copy of the keys that a fleet made in its run directory, to restore them when they are removed or damaged.
 
-Without them a replica that dies could not be started again, and one that is started with fresh keys would know no
-client. The copy is taken once the files rest, from a look to the next, so that a removal under way is not copied.
-Files that have rested for some looks and are no keyring are set aside, in a directory that keeps the last such ones.
+Without them a dead replica could not be restarted, and one with fresh keys would know no client. The copy is taken once
+the files have not changed between two checks, so that a removal under way is not copied. Files that stay unchanged for
+some checks and are no keyring are moved aside, to a directory that keeps the last such ones.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from trickles.errors import KeyringError
 
 _PUBLIC_MODE, _SECRET_MODE = 0o644, 0o600
 _PUBLIC_SUFFIX = ".pub"
-DAMAGED_LOOKS = 6  # that files which are no keyring must have rested: who copies others there has finished by then
+DAMAGED_LOOKS = 6  # checks without a change before damaged files are moved: a copy under way is done by then
 
 
 class KeyCopy:
-    """Of one directory; call `look` about every second."""
+    """The copy of one directory; call `look` about every second."""
 
     def __init__(self, directory: Path) -> None:
-        """Copy what is there; OSError, or KeyringError when it is no keyring."""
+        """Copy the files; raise OSError, or KeyringError if they are no keyring."""
         self._directory = directory
         self._seen = self._copied = signature(directory)
         self._damaged_looks = 0
         self._files = self._read()
 
     def look(self) -> str | None:
-        """Put the files back if they are gone or damaged, or copy what has changed; what happened, for people."""
+        """Restore the files if they are gone or damaged, or copy changes; return a report for people."""
         if not self._directory.exists():
             self._restore()
-            return f"{self._directory} was removed: its keys have been put back"
+            return f"{self._directory} was removed: its keys have been restored"
         seen = signature(self._directory)
         settled, self._seen = seen == self._seen, seen
         if not settled or seen == self._copied:
@@ -44,7 +44,7 @@ class KeyCopy:
             return None
         try:
             self._files = self._read()
-        except (KeyringError, OSError) as error:  # as it is now no replica could use it: better what was there before
+        except (KeyringError, OSError) as error:  # no replica could use it
             self._damaged_looks += 1
             return self._set_aside(str(error)) if self._damaged_looks >= DAMAGED_LOOKS else None
         self._copied = seen
@@ -55,7 +55,7 @@ class KeyCopy:
         shutil.rmtree(aside, ignore_errors=True)
         self._directory.rename(aside)
         self._restore()
-        return f"{why}: its keys have been put back, and what was there is in {aside}"
+        return f"{why}: its keys have been restored, and the damaged files are in {aside}"
 
     def _read(self) -> dict[str, bytes]:
         load_keyring(self._directory)
@@ -63,7 +63,7 @@ class KeyCopy:
         return {path.name: read_whole(path, MAX_FILE_BYTES) for path in names}
 
     def _restore(self) -> None:
-        """In one step, for replicas that look meanwhile."""
+        """Restore the directory in one step, for replicas that read it at that time."""
         fresh = self._directory.with_name(f".{self._directory.name}.{os.getpid()}.restored")
         fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, data in self._files.items():

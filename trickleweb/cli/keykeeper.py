@@ -1,7 +1,7 @@
-"""The keys of a fleet on one machine: made, renewed by rotation, and spoken of before their certificates end.
+"""The keys of a fleet on one machine: creation, rotation, and warnings before their certificates end.
 
-A supervisor owns the identity of the keys that it made itself, under its run directory: there it rotates. Keys that
-were given (`--keyring`) come from elsewhere, and copies of them may be on other machines: whoever made them rotates.
+A supervisor owns the keys that it made under its run directory, and rotates them. Keys from elsewhere (`--keyring`) may
+have copies on other machines: their maker rotates them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from trickles.drivers.world import wall_us
 from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
-LOOK_SECONDS = 2.0  # the clock may be set at any time; a look reads four small files, which takes about a millisecond
+LOOK_SECONDS = 2.0  # the clock may be set at any time; a check reads four small files in about a millisecond
 
 
 class KeyKeeper:
-    """Looks after the keys at `own`, or those at `given` if that is not None; `tell` gets what people must know."""
+    """Keeps the keys at `own`, or those at `given` if that is not None; `tell` gets the reports."""
 
     def __init__(
         self, own: Path, given: str | None, tell: Callable[[str], None], *, clock: Callable[[], int] = wall_us
@@ -33,13 +33,13 @@ class KeyKeeper:
 
     @property
     def place(self) -> str:
-        """What replicas are told to read."""
+        """The keyring directory of the replicas."""
         return self._given or str(self._own)
 
     def prepare(self, server_key: Path) -> None:
-        """Make keys if there are none, renew own ones, and write the identity that clients pin; KeyringError.
+        """Make keys if there are none, rotate own ones, and write the identity that clients pin; raise KeyringError.
 
-        Nobody serves yet, so a new epoch is in force at once.
+        No replica runs yet, so a new epoch is in force at once.
         """
         if self._given is None:
             ensure_keystore(self._own, now=self._clock())
@@ -48,7 +48,7 @@ class KeyKeeper:
         self._warn(load_keyring(self.place))
 
     def look(self) -> None:
-        """Rotate when it is time, and warn daily while something is wrong; never raises for what it finds."""
+        """Rotate when it is time, and warn daily while something is wrong; never raises."""
         trouble = None
         try:
             if self._given is None:
@@ -63,9 +63,9 @@ class KeyKeeper:
             self._tell(str(trouble))
 
     def _rotate_if_due(self, *, delay: int) -> None:
-        """Rotate when it is time: after `delay`, or at once when no certificate is good now, with nothing to wait for.
+        """Rotate when it is time: after `delay`, or at once when no certificate is valid now.
 
-        What begins in the future stays, beside the usual number: clients may remember it.
+        Epochs of the future stay, besides the usual number: clients may remember them.
         """
         now, ring = self._clock(), load_keyring(self._own)
         if not is_due(ring, now):

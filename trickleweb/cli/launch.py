@@ -1,7 +1,7 @@
-"""Processes of a supervisor: started, read from, waited for and reaped on its asyncio loop, without threads.
+"""Child processes of a supervisor: started, read, awaited and reaped on its asyncio loop, without threads.
 
-A process is watched through a descriptor of its own (pidfd_open(2)), so no pid that the system gives to another is ever
-waited for or signalled. It may have been forked by another process: what counts is that it is this one's child now.
+A process is watched through its own descriptor (pidfd_open(2)), so that a reused pid is never waited for or signalled.
+It may have been forked by another process, as long as it is a child of this one now.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _watched: set[int] = set()  # children that a `Process` will reap
 
 
 class Process:
-    """A child of this process; `output` and `errors` are the ends of its pipes.
+    """A child of this process; `output` and `errors` are the readers of its pipes.
 
-    OSError when it cannot be watched; then it is killed. `reap` waits for its end and returns the exit status.
+    Raises OSError when it cannot be watched; then it is killed. `reap` waits for its end and returns the exit status.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Process:
         self.pid = pid
         self.output, self.errors = output.reader, errors.reader
         self._pipes = output, errors
-        self.returncode: int | None = None  # as subprocess tells it: negative for a signal
+        self.returncode: int | None = None  # as in subprocess: negative for a signal
         self._reap = reap or partial(reaped, pid)
         self._ended = asyncio.Event()
         try:
@@ -50,17 +50,16 @@ class Process:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing more can be read from it: all who held its pipes have ended."""
+        """True if its pipes have ended: all processes that held them have."""
         return self.output.at_eof() and self.errors.at_eof()
 
     async def wait(self) -> int:
-        """Wait for its end; its exit status."""
+        """Wait for its end; return its exit status."""
         await self._ended.wait()
         assert self.returncode is not None
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, number)
@@ -69,7 +68,6 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Read no more from it."""
         for each in self._pipes:
             each.abandon()
 
@@ -82,17 +80,17 @@ class Process:
 
 
 def reaped(pid: int) -> int:
-    """Wait for the end of a child; its exit status."""
+    """Wait for the end of a child; return its exit status."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def check_child(pid: int) -> None:
-    """ChildProcessError if that is no child of this process."""
+    """Raise ChildProcessError if `pid` is no child of this process."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
 def reap_orphans() -> None:
-    """Let go of dead processes that became children of this one when their parents ended."""
+    """Reap dead processes that became children of this one when their parents ended."""
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -104,11 +102,9 @@ def reap_orphans() -> None:
 
 
 async def launched(words: Sequence[str], *, keep: Iterable[int] = ()) -> Process:
-    """Start a command line; it ends with this process. OSError, or subprocess.SubprocessError, when it cannot be.
+    """Start a command line that ends with this process; raise OSError or subprocess.SubprocessError.
 
-    Of this process's descriptors it keeps those alone.
-
-    A Ctrl-C does not reach it: whoever started it ends it.
+    It inherits only the descriptors `keep`. Ctrl-C does not reach it: its starter ends it.
     """
     with ExitStack() as undo:
         output = await Pipe.made()
@@ -132,7 +128,7 @@ async def launched(words: Sequence[str], *, keep: Iterable[int] = ()) -> Process
 
 
 class Pipe:
-    """A pipe from a process to be: `inner` is its end, until `release`."""
+    """A pipe from a new process: `inner` is the process's end, until `release`."""
 
     def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, inner: int) -> None:
         self.reader = reader
@@ -141,7 +137,7 @@ class Pipe:
 
     @classmethod
     async def made(cls) -> Pipe:
-        """Make one; OSError when the system has no more descriptors."""
+        """Return a new pipe; raise OSError when the system has no more descriptors."""
         outer, inner = os.pipe()
         reader = asyncio.StreamReader(READ_BYTES)
         file = os.fdopen(outer, "rb", 0)
@@ -156,7 +152,6 @@ class Pipe:
         return cls(reader, transport, inner)
 
     def release(self) -> None:
-        """Close this process's copy of the inner end."""
         if self.inner >= 0:
             os.close(self.inner)
             self.inner = -1

@@ -1,4 +1,4 @@
-"""Programs by name: `module:attribute` as what a replica serves, and in one line why not."""
+"""Load a program by its name `module:attribute`, with errors in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROTOCOL = ("steps", "terms", "respond", "read", "startup", "shutdown")
 
 
 def load_program(options: ProgramOptions) -> Application:
-    """Import the program and make an `Application` of it, whatever kind it is; `CommandFailed` if that fails."""
+    """Import the program and return it as an `Application`, whatever its kind; raise `CommandFailed`."""
     found = _attribute(options)
     if options.factory:
         found = _made(found, options.name)
@@ -40,7 +40,7 @@ def load_program(options: ProgramOptions) -> Application:
 
 def _attribute(options: ProgramOptions) -> Any:
     if not _NAME.fullmatch(options.name):
-        raise CommandFailed(f"{options.name!r} names no program: say MODULE:ATTRIBUTE, such as main:app")
+        raise CommandFailed(f"{options.name!r} names no program: use MODULE:ATTRIBUTE, such as main:app")
     module_name, _, path = options.name.partition(":")
     found: Any = _module(module_name, options.folder)
     for name in path.split("."):
@@ -58,42 +58,42 @@ def _module(name: str, folder: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise CommandFailed(f"there is no module {name} in {place}, nor among those installed") from None
+            raise CommandFailed(f"there is no module {name} in {place}, and none is installed") from None
         raise CommandFailed(f"importing {name} failed: {error}{_where(error)}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does when it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything
         raise CommandFailed(f"importing {name} failed: {type(error).__name__}: {error}{_where(error)}") from None
 
 
 def _made(factory: Any, name: str) -> Any:
     if not callable(factory):
-        raise CommandFailed(f"{name} is {_article(factory)}, and no factory")
+        raise CommandFailed(f"{name} is {_article(factory)}, not a factory")
     try:
         return factory()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a factory does
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a factory may raise anything
         raise CommandFailed(f"calling {name} failed: {type(error).__name__}: {error}{_where(error)}") from None
 
 
 def _kind(found: Any, options: ProgramOptions) -> str:
-    """asgi or wsgi, by what the program takes; `CommandFailed` if it is no program."""
+    """Return asgi or wsgi, by the program's parameters; raise `CommandFailed` if it is no program."""
     if not callable(found):
-        raise CommandFailed(f"{options.name} is {_article(found)}, and no program for ASGI or WSGI")
+        raise CommandFailed(f"{options.name} is {_article(found)}, not an ASGI or WSGI program")
     if inspect.isclass(found):
-        raise CommandFailed(f"{options.name} is a class, and no program: say --factory if calling it makes one")
+        raise CommandFailed(f"{options.name} is a class, not a program: use --factory if calling it makes one")
     call = found if inspect.isroutine(found) else type(found).__call__
     if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(call):
         return "asgi"
     match _takes(found):
         case 0 if not options.factory:
-            raise CommandFailed(f"{options.name} takes no arguments: say --factory if calling it makes the program")
+            raise CommandFailed(f"{options.name} takes no arguments: use --factory if calling it makes the program")
         case 2:
             return "wsgi"
         case 3:
             return "asgi"
-    raise CommandFailed(f"{options.name} is no program for ASGI 3; for one of WSGI say --wsgi")
+    raise CommandFailed(f"{options.name} is no ASGI 3 program; for a WSGI program use --wsgi")
 
 
 def _takes(found: Any) -> int | None:
-    """How many arguments it wants, None if that cannot be told."""
+    """Return the number of arguments it needs, None if unknown."""
     try:
         parameters = inspect.signature(found).parameters.values()
     except (TypeError, ValueError):
@@ -110,9 +110,9 @@ def _article(found: object) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """Where it was raised, leaving out the machinery of importing."""
+    """Return the file and line where it was raised, ignoring importlib."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
     last = frames[-1] if frames else None
-    if last is None or Path(last.filename) == Path(__file__) or isinstance(error, SyntaxError):  # which says it itself
+    if last is None or Path(last.filename) == Path(__file__) or isinstance(error, SyntaxError):  # its text has them
         return ""
     return f" ({Path(last.filename).name}:{last.lineno})"

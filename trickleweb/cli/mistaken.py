@@ -1,4 +1,4 @@
-"""Find out soon that an address is no replica's: HTTP is spoken there by TCP, or no program has that UDP port."""
+"""Detect early that an address is not a replica's: HTTP is spoken there over TCP, or its UDP port is closed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from contextlib import suppress
 
 from trickles.drivers.addresses import Address, shown
 
-_TRY_SECONDS = 5.0  # to connect, and to be answered
-_GRACE_SECONDS = 0.3  # for a replica at the same number of UDP, and some round trips more
+_TRY_SECONDS = 5.0  # to connect and get an answer
+_GRACE_SECONDS = 0.3  # for a replica on the same UDP port number, plus some round trips
 _GRACE_ROUND_TRIPS = 6
 _MOST_BYTES = 16
 
-_KNOCKS, _KNOCK_SECONDS = 4, 0.25  # a replica that died is back in less
+_KNOCKS, _KNOCK_SECONDS = 4, 0.25  # a dead replica restarts in less
 
 
 async def mistake(place: Address) -> str | None:
-    """What is wrong with an address that does not answer, for people; None when it may be a replica's."""
-    http, nobody = await asyncio.gather(speaks_http(place), nobody_listens(place))
-    way_out = "name a replica by --replica, or its fleet by --run-dir"
+    """Return a message about an address that does not answer; None when it may be a replica's."""
+    http, closed = await asyncio.gather(speaks_http(place), is_closed(place))
+    way_out = "name a replica with --replica, or its fleet with --run-dir"
     if http:
         return (
-            f"{shown(place)} speaks HTTP: it is a gateway, or another web server, and no replica. "
+            f"{shown(place)} speaks HTTP: it is a gateway or another web server, not a replica. "
             f"Use any HTTP client there, or {way_out}"
         )
-    return f"nobody listens at {shown(place)} (UDP): {way_out}" if nobody else None
+    return f"nothing listens at {shown(place)} (UDP): {way_out}" if closed else None
 
 
 async def speaks_http(place: Address) -> bool:
-    """Whether HTTP is spoken there; returns that late enough for a replica to have answered before."""
+    """Return whether HTTP is spoken there, late enough for a replica to have answered before."""
     begun = time.monotonic()
     try:
         async with asyncio.timeout(_TRY_SECONDS):
@@ -38,23 +38,23 @@ async def speaks_http(place: Address) -> bool:
             connected = time.monotonic()
             try:
                 writer.write(f"OPTIONS * HTTP/1.1\r\nHost: {shown(place)}\r\nConnection: close\r\n\r\n".encode())
-                said = await reader.read(_MOST_BYTES)
+                data = await reader.read(_MOST_BYTES)
             finally:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
-    if not said.startswith(b"HTTP/"):
+    if not data.startswith(b"HTTP/"):
         return False
     await asyncio.sleep(_GRACE_SECONDS + _GRACE_ROUND_TRIPS * (connected - begun))
     return True
 
 
-async def nobody_listens(place: Address) -> bool:
-    """Whether the host says that no program has that UDP port (ICMP), again and again: not while one is replaced.
+async def is_closed(place: Address) -> bool:
+    """Return whether the host reports the UDP port closed (ICMP), repeatedly: not while a process is being replaced.
 
-    What it is sent is no packet of any kind: a replica passes over it.
+    The datagrams are of no packet kind, so that a replica ignores them.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -1,8 +1,8 @@
-"""Serve a folder or a program as one replica: it answers datagrams on a UDP socket, and keeps nothing of who sent them.
+"""Serve a folder or a program as one replica: it answers datagrams on a UDP socket and keeps no state of clients.
 
-All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same; which of them gets a
-datagram does not matter. Those that serve a program share a ledger (--ledger) and a spool, too. It says one line when
-it is ready. The commands `serve` and `run` start several of them.
+All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same content; any of them
+can answer any datagram. Replicas of a program share a ledger (--ledger) and a spool, too. It prints one line when it is
+ready. The commands `serve` and `run` start several replicas.
 """
 
 from __future__ import annotations
@@ -31,36 +31,35 @@ from trickleweb.server import HttpService, Repeats
 
 def add_arguments(parser: Parser) -> None:
     add_site_arguments(parser, needed=False)
-    parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, in place of a folder")
+    parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, instead of a folder")
     add_app_arguments(parser)
-    parser.add_argument("--ledger", metavar="FILE", help="what programs did once, for all replicas of a machine")
-    parser.add_argument("--load-only", action="store_true", help="load the program, and end: to see whether it can be")
-    parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="answer datagrams here")
-    parser.add_argument("--reuse-port", action="store_true", help="share the port with other replicas")
-    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, as `trickles keys init` makes them")
-    parser.add_argument("--spool", metavar="DIR", help="keep input larger than a packet here, for all replicas")
-    parser.add_argument("--digests", metavar="FILE", help="remember file hashes here, for all replicas of a machine")
-    parser.add_argument("--warm", action="store_true", help="fill --digests ahead of the first requests")
-    parser.add_argument("--status-file", metavar="FILE", type=Path, help="write figures here, as JSON")
+    parser.add_argument("--ledger", metavar="FILE", help="record of unsafe requests, for all replicas")
+    parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
+    parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="address for datagrams")
+    parser.add_argument("--reuse-port", action="store_true", help="share the UDP port with other replicas")
+    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, made by `trickles keys init`")
+    parser.add_argument("--spool", metavar="DIR", help="directory of large input, shared by all replicas")
+    parser.add_argument("--digests", metavar="FILE", help="file of content hashes, shared by all replicas")
+    parser.add_argument("--warm", action="store_true", help="fill --digests before the first requests")
+    parser.add_argument("--status-file", metavar="FILE", type=Path, help="write status figures to this file, as JSON")
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
     add_telemetry_arguments(parser)
 
 
-_PLACES = ("keyring", "spool", "digests", "ledger", "status_file", "access_log")
-_EVERY = f"how often figures that have changed are written (default: {STATUS_SECONDS})"
+_EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; UnsafePlace where others could write what it writes or believes."""
+    """Serve until SIGTERM or SIGINT; raise UnsafePlace where others could write the files it uses."""
     if (args.app is None) == (args.directory is None):
-        raise CommandFailed("say what to serve: a folder, or --app MODULE:ATTRIBUTE")
+        raise CommandFailed("nothing to serve: name a folder, or use --app MODULE:ATTRIBUTE")
     guard_standard_streams()
     make_absolute(args, _PLACES)
     for path in (args.status_file, args.digests):
         if path is not None:
             check_file(path)
     if args.app is not None:
-        from trickleweb.cli.app_replica import run_app  # asyncio and all that programs need
+        from trickleweb.cli.app_replica import run_app  # imports asyncio and the framework
 
         return run_app(args)
     with ExitStack() as undo:

@@ -1,4 +1,4 @@
-"""The parts of a replica that follow from the options in the same way for a folder and for a program."""
+"""Parts of a replica that depend on its options in the same way for a folder and for a program."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reported(NamedTuple):
-    """A replica's figures, and how its process is run: `ready` says so in a line, `every` is the pace of its jobs."""
+    """A replica's reporter, its readiness line, and the interval of its jobs in seconds."""
 
     reporter: Reporter
     ready: Callable[[], None]
@@ -41,10 +41,7 @@ def reported(
     warming: Warming | None = None,
     say: Callable[[str], None] = say,
 ) -> Reported:
-    """Add what is reported to the jobs of a replica's process: figures, standard streams, and the admin port.
-
-    `say` prints the line that it is ready.
-    """
+    """Add the reports to the jobs of a replica's process: figures, standard streams, and the admin port."""
     reporter, jobs = Reporter(process.replica, server, args.status_file), process.jobs
     reporter.more.append(process.keys.figures)
     jobs.every(args.status_every, "figures", lambda: reporter.write(warming))
@@ -55,15 +52,15 @@ def reported(
         jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
 
     def ready() -> None:
-        say(f"replica on {shown(process.replica.socket.address)}")
-        gc.freeze()  # what was imported stays: the collector need not look at it again
+        print(f"replica on {shown(process.replica.socket.address)}", flush=True)
+        gc.freeze()  # imported objects stay: the collector can skip them
 
     signal.signal(signal.SIGHUP, lambda *_: jobs.hurry())
     return Reported(reporter, ready, min(args.status_every, LOOK_EVERY))
 
 
 def bound(args: argparse.Namespace) -> BatchSocket:
-    """The socket that --udp names; `CommandFailed` in words if it cannot be had."""
+    """Return the socket of --udp; raise `CommandFailed` with a hint."""
     try:
         return BatchSocket.bind(*args.udp, reuse_port=args.reuse_port)
     except OSError as exc:

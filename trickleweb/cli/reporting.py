@@ -1,4 +1,4 @@
-"""What a replica tells about itself: figures in a file whenever they have changed, errors on stderr."""
+"""Reports of a replica: figures in a file whenever they have changed, errors on stderr."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ERRORS_PER_SECOND = 5
 
 
 class Counting(Protocol):
-    """What counts the responses that it began, by status."""
+    """A server that counts the responses it began, by status."""
 
     @property
     def statuses(self) -> Counter[int]:
-        """The counts by now."""
+        """The counts so far."""
 
 
 class Reporter:
-    """Reads the counters of a replica; none of it names a client."""
+    """Reads the counters of a replica; none of them identifies a client."""
 
     def __init__(self, replica: Replica, origin: Counting, path: Path | None) -> None:
         self._replica = replica
@@ -38,11 +38,11 @@ class Reporter:
         self._file = None if path is None else KeptFile(path, to_stderr)
         self._started = time.time()
         self._errors = 0
-        self.admin = ""  # where it tells its figures by HTTP
-        self.more: list[Callable[[], dict[str, object]]] = []  # further figures, of this kind of replica alone
+        self.admin = ""  # address of the admin port
+        self.more: list[Callable[[], dict[str, object]]] = []  # further figures, for this kind of replica
 
     def figures(self) -> dict[str, object]:
-        """Counts since this process started; bytes are those of datagrams sent. Any thread may ask."""
+        """Return the counts since this process started; bytes are those of datagrams sent. Thread-safe."""
         counters, statuses = dict(self._replica.listener.counters), dict(self._origin.statuses)
         return {
             "pid": os.getpid(),
@@ -60,18 +60,18 @@ class Reporter:
         }
 
     def write(self, warming: Warming | None) -> None:
-        """Write the figures, if a file was named and they have changed, or it is gone."""
+        """Write the figures, if a file was named and they have changed or it is gone."""
         if self._file is None:
             return
         looked_through = {} if warming is None else {"hashed_files": warming.progress.files, "hashed": warming.done}
         self._file.put(json.dumps({**self.figures(), **looked_through}))
 
     def forgive(self) -> None:
-        """A second has passed: errors may be told again."""
+        """Reset the limit of reported errors; called each second."""
         self._errors = 0
 
     def error(self, error: Exception) -> None:
-        """Tell of an error of the site's own; of many only some, for clients can bring them about."""
+        """Report an error of the site on stderr; only some each second, since clients can cause them."""
         self._errors += 1
         if self._errors <= _ERRORS_PER_SECOND:
             where = traceback.extract_tb(error.__traceback__)[-1:]
@@ -80,5 +80,4 @@ class Reporter:
 
 
 def to_stderr(text: str) -> None:
-    """Print one line there."""
     print(one_line(text), file=sys.stderr)

@@ -1,9 +1,9 @@
 """Serve a program through several replicas, any of which may be killed at any time.
 
-MODULE:ATTRIBUTE is an application of this framework, or a program for ASGI 3 (FastAPI, Starlette ...) or WSGI (Flask,
-Django ...), as it is. All else is as with `trickleweb serve`. Under --run-dir lies the ledger, too: what must not be
-done twice is not. With --reload the replicas are replaced, one by one, when files below --app-dir change: no transfer
-that is under way notices.
+MODULE:ATTRIBUTE is an application of this framework, or an unmodified program for ASGI 3 (FastAPI, Starlette ...) or
+WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which keeps unsafe requests
+from running twice, lies under --run-dir too. With --reload the replicas are replaced, one by one, when files below
+--app-dir change; transfers under way continue.
 """
 
 from __future__ import annotations

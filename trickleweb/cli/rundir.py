@@ -1,7 +1,7 @@
 """The run directory of a fleet: pid files, status files, the fleet's identity; one fleet at a time.
 
-Once the fleet runs nothing about its directory raises: what cannot be written now, or has been removed, is written by
-a later `look`.
+While the fleet runs, its directory never raises: a file that cannot be written, or was removed, is written by a later
+`look`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from trickles.drivers.ownership import check_directory, read_whole
 from trickles.errors import UnsafePlace
 
 DEFAULT = ".run"
-FLEET = "fleet"  # the supervisor's own status, beside those of its processes
+FLEET = "fleet"  # the supervisor's own status, besides those of its processes
 GATEWAY = "gateway"
-STATUS_SECONDS = 0.25  # between figures: what a replica that is killed has not told, nobody will know
+STATUS_SECONDS = 0.25  # between figures: counts after a killed replica's last report are lost
 
 _MOST_PID_BYTES = 32
-_MOST_FIGURES_BYTES = 1 << 18  # some kilobytes are usual
+_MOST_FIGURES_BYTES = 1 << 18  # usually some kilobytes
 
 
 def replica_name(index: int) -> str:
-    """What the replica of that index is called: `replica-0` and so on."""
     return f"replica-{index}"
 
 
 class RunDir:
-    """Where the files of a fleet lie; each is written as a whole or not at all."""
+    """The files of a fleet; each is written as a whole or not at all."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -49,7 +48,7 @@ class RunDir:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the directory and keep it for this process; `CommandFailed` while another one has it.
+        """Create the directory and lock it for this process; raise `CommandFailed` while another fleet holds it.
 
         UnsafePlace for a directory that others may write.
         """
@@ -66,7 +65,7 @@ class RunDir:
             os.close(self._lock)
 
     def look(self) -> None:
-        """Write what could not be written, or is gone; OSError, and `CommandFailed` if another fleet is there."""
+        """Write files that failed or are gone; raise OSError, or `CommandFailed` if another fleet is there."""
         if not _is_at(self.path / "lock", self._lock):
             fresh = self._locked()
             os.close(self._lock)
@@ -75,7 +74,7 @@ class RunDir:
             each.look()
 
     def _locked(self) -> int:
-        """A descriptor that keeps the directory, made if it is not there, for this process."""
+        """Return a descriptor that locks the directory, created if missing, for this process."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.check()
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -83,16 +82,16 @@ class RunDir:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise CommandFailed(f"{self.path} is in use by another fleet: say --run-dir OTHER") from None
+            raise CommandFailed(f"{self.path} is in use by another fleet: use --run-dir OTHER") from None
         return descriptor
 
     def _keeping(self, path: Path) -> KeptFile:
         return self._kept.setdefault(path, KeptFile(path, self.report))
 
     def check(self) -> None:
-        """Return if what lies here can be believed: UnsafePlace where others could have written it.
+        """Raise UnsafePlace if others could have written the files here.
 
-        A directory that is meant for all, such as /tmp, is to be left as it is: another one should be named.
+        A directory meant for all, such as /tmp, is left as it is: the text asks for another one.
         """
         if not self.path.exists():
             return
@@ -100,36 +99,36 @@ class RunDir:
             check_directory(self.path)
         except UnsafePlace:
             if self.path.stat().st_mode & stat.S_ISVTX:
-                told = f"{self.path} is a directory for all users: say --run-dir {self.path / 'NAME'}, or another"
-                raise UnsafePlace(told) from None
+                hint = f"{self.path} is a directory for all users: use --run-dir {self.path / 'NAME'}, or another"
+                raise UnsafePlace(hint) from None
             raise
 
     def pid_file(self, name: str) -> Path:
-        """Where the pid of that process is told while it is ready."""
+        """Return the path of the file that holds a process's pid while it is ready."""
         return self.path / f"{name}.pid"
 
     def control_socket(self, name: str) -> Path:
-        """Where a successor of that process asks it to give way: beside its pid file, as its default is."""
+        """Return the path of the socket where a successor asks that process to give way, next to its pid file."""
         return self.path / f"{name}.sock"
 
     def status_file(self, name: str) -> Path:
-        """Where that process tells what it has done."""
+        """Return the path of a process's figures."""
         return self.path / f"{name}.json"
 
     def note_pid(self, name: str, pid: int) -> None:
-        """That process is ready."""
+        """Write the pid of a process that is ready."""
         self._keeping(self.pid_file(name)).put(f"{pid}\n")
 
     def drop_pid(self, name: str) -> None:
-        """That process is gone: its pid may soon be another's."""
+        """Remove the pid of a process that has ended: another may get it."""
         self._keeping(self.pid_file(name)).drop()
 
     def note(self, name: str, figures: dict[str, object]) -> None:
-        """Tell what that process has done."""
+        """Write the figures of a process."""
         self._keeping(self.status_file(name)).put(json.dumps(figures))
 
     def pid(self, name: str) -> int | None:
-        """The pid that stands in that process's file, for people; None while it is not ready."""
+        """Return the pid in that process's file, for people; None while it is not ready."""
         try:
             text = read_whole(self.pid_file(name), _MOST_PID_BYTES).decode("ascii").strip()
         except (OSError, ValueError):
@@ -137,15 +136,15 @@ class RunDir:
         return (int(text) or None) if text.isdecimal() else None
 
     def figures(self, name: str) -> dict[str, object]:
-        """What that process told last; nothing if it has not yet, or not in a form that can be read."""
+        """Return the last figures of that process; empty if there are none, or unreadable ones."""
         try:
             found = json.loads(read_whole(self.status_file(name), _MOST_FIGURES_BYTES))
-        except Exception:  # noqa: BLE001 - it may be anybody's: nested too deeply (RecursionError), endless digits
+        except Exception:  # noqa: BLE001 - hostile JSON: nested too deeply (RecursionError), endless digits
             return {}
         return found if isinstance(found, dict) else {}
 
     def sweep(self) -> None:
-        """Remove what tells of processes: none is running."""
+        """Remove the files about processes, none of which runs."""
         self._kept.clear()
         for pattern in ("*.pid", "*.json", "*.sock", ".*.new"):
             with suppress(OSError):
@@ -154,7 +153,7 @@ class RunDir:
 
 
 def is_alive(pid: object) -> bool:
-    """Whether this is the id of a process that runs."""
+    """Return whether this is the pid of a running process."""
     if not isinstance(pid, int) or pid < 1:
         return False
     try:

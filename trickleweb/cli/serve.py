@@ -1,8 +1,8 @@
 """Serve a folder through several replicas, any of which may be killed at any time.
 
-Starts the replicas, each on a UDP port of its own, and a gateway through which browsers, curl and all others reach
-them by HTTP. A process that dies is started again. Under --run-dir lie the pid files, figures, the fleet's public
-identity (server.pub, for `trickles gateway --server-key`), and its keys unless --keyring names others.
+Starts the replicas, each on a UDP port of its own, and a gateway where browsers, curl and other HTTP clients reach
+them. A process that exits is restarted. --run-dir holds the pid files, figures, the fleet's public identity
+(server.pub, for `trickles gateway --server-key`), and its keys unless --keyring names others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The options that say how a folder is served: the same for `serve` and for the replicas it starts."""
+"""Options of a served folder: the same for `serve` and for the replicas it starts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
     parser.add_argument("directory", metavar="DIR", nargs=None if needed else "?", help="the folder to serve")
     parser.add_argument("--listing", action="store_true", help="list folders that have no index.html")
     parser.add_argument(
-        "--fallback", metavar="PAGE", default="", help="a page of DIR for what a single-page application routes itself"
+        "--fallback", metavar="PAGE", default="", help="page of DIR for unknown paths, for single-page applications"
     )
     parser.add_argument("--cache-control", metavar="GLOB=VALUE", type=cache_rule, action="append", help=_CACHE)
 
 
-_CACHE = "the Cache-Control of files whose path fits, as 'img/*=max-age=3600' (repeatable; the first that fits)"
+_CACHE = "Cache-Control of matching files, such as 'img/*=max-age=3600' (repeatable; the first match counts)"
 
 
 def cache_rule(text: str) -> CacheRule:
-    """A type for an argument: a glob over paths below the folder, and what is told of the files that fit."""
+    """Parse a rule: a glob over paths below the folder, and the Cache-Control of the files that match."""
     pattern, equals, value = text.partition("=")
     if not (pattern and equals and value.isascii() and value.isprintable() and value.strip()):
         raise argparse.ArgumentTypeError(f"not GLOB=VALUE, such as '*.css=max-age=3600': {text!r}")
@@ -33,12 +33,12 @@ def cache_rule(text: str) -> CacheRule:
 
 
 def site_options(args: argparse.Namespace) -> SiteOptions:
-    """The choices as a value."""
+    """Return the parsed options as a value."""
     return SiteOptions(listing=args.listing, fallback=args.fallback, cache_rules=tuple(args.cache_control or ()))
 
 
 def site_words(args: argparse.Namespace) -> list[str]:
-    """The same choices as words for another process's command line."""
+    """Return the same options as arguments for a replica's command line."""
     listing = ["--listing"] if args.listing else []
     fallback = [f"--fallback={args.fallback}"] if args.fallback else []
     rules = [f"--cache-control={rule.pattern}={rule.value}" for rule in args.cache_control or ()]
@@ -46,13 +46,13 @@ def site_words(args: argparse.Namespace) -> list[str]:
 
 
 def checked_fallback(args: argparse.Namespace) -> None:
-    """`CommandFailed` if a fallback is named and is no file of the folder: every path would quietly be 404."""
+    """Raise `CommandFailed` if the fallback is no file of the folder: every path would silently be 404."""
     if args.fallback and not (Path(args.directory) / args.fallback).is_file():
-        raise CommandFailed(f"there is no page {args.fallback} in {args.directory} to fall back to")
+        raise CommandFailed(f"there is no page {args.fallback} in {args.directory} for --fallback")
 
 
 def checked_directory(args: argparse.Namespace) -> Path:
-    """The folder; `CommandMisused` if it is none, or may not be read."""
+    """Return the folder; raise `CommandMisused` if it is none, or cannot be read."""
     path = Path(args.directory)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)

@@ -1,7 +1,7 @@
-"""Show the processes of a fleet that `trickleweb serve` started: pids, restarts, and what was done since its start.
+"""Show the processes of a fleet that `trickleweb serve` started: pids, restarts, and counts since its start.
 
-Figures are those of a process and of all before it of the same name: they outlive it, but for what it counted in its
-last quarter of a second.
+Counts are those of a process and of its predecessors of the same name, except a killed process's last quarter of a
+second.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Figures = Mapping[str, object]
 
 
 class Totals:
-    """By name; `look` takes what processes tell now, `dead` is what those had counted that do not tell any more.
+    """Counts by name; `look` takes the figures of running processes, `dead` has the counts of their predecessors.
 
-    What a process counted after it told for the last time is lost with it.
+    Counts after a process's last report are lost with it.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Totals:
         self._dead: dict[str, Counter[str]] = {}
 
     def look(self, name: str, figures: Figures) -> None:
-        """Take the figures of the process of that name; those of another pid than before are a successor's."""
+        """Take the figures of the process of that name; another pid means that a successor reports."""
         if not isinstance(figures.get("pid"), int):
             return
         before = self._last.get(name)
@@ -48,17 +48,16 @@ class Totals:
         self._last[name] = figures
 
     def dead(self) -> dict[str, dict[str, int]]:
-        """What the predecessors of each have counted."""
         return {name: dict(counts) for name, counts in self._dead.items()}
 
 
 def counted(figures: Figures) -> dict[str, int]:
-    """The figures that add up: numbers that can be counts, whoever wrote them."""
+    """Return the figures that add up: those that are valid counts."""
     return {name: value for name in COUNTED if isinstance(value := figures.get(name), int) and 0 <= value < _MOST}
 
 
 def total(dead: object, figures: Figures) -> dict[str, int]:
-    """What a process and its predecessors have counted; `dead` as `Totals.dead` has it for that name."""
+    """Return the counts of a process and its predecessors; `dead` is from `Totals.dead` for that name."""
     together = Counter(counted(figures))
     together.update(counted(dead) if isinstance(dead, dict) else {})
     return dict(together)
@@ -71,7 +70,7 @@ _MEGABYTE = 10**6
 
 
 class Row(TypedDict):
-    """One process: its pid (None while it is dead), restarts, what it told, and that with all before it."""
+    """One process: its pid (None while dead), restarts, figures, and the totals with its predecessors."""
 
     name: str
     pid: int | None
@@ -82,17 +81,17 @@ class Row(TypedDict):
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help="as of serve (default: .run)"
+        "--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help="run directory of the fleet (default: .run)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, with all that the processes tell")
+    parser.add_argument("--json", action="store_true", help="print JSON, with all figures of the processes")
     parser.add_argument("--watch", metavar="SECONDS", type=seconds, nargs="?", const=1.0, help=_WATCH)
 
 
-_WATCH = "show it again every so often (default: 1), until it is interrupted or the fleet has ended"
+_WATCH = "repeat after this time (default: 1), until interrupted or the fleet has ended"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the files under the run directory say; `CommandFailed` if no fleet runs there."""
+    """Print the state in the run directory; raise `CommandFailed` if no fleet runs there."""
     run_dir = RunDir(args.run_dir)
     shown = list(_lines(run_dir, as_json=args.json))
     while True:
@@ -140,8 +139,8 @@ def _table(rows: list[Row]) -> Iterator[str]:
     for row in rows:
         pid = "dead" if row["pid"] is None else str(row["pid"])
         up = "" if row["pid"] is None else since(row["figures"].get("started"))
-        told = _connections(row) if row["name"] == GATEWAY else _counts(row["totals"])
-        yield f"{row['name']:12}{pid:>9}{up:>9}{row['restarts']:>10}{told}".rstrip()
+        counts = _connections(row) if row["name"] == GATEWAY else _counts(row["totals"])
+        yield f"{row['name']:12}{pid:>9}{up:>9}{row['restarts']:>10}{counts}".rstrip()
     replicas = [row for row in rows if row["name"] != GATEWAY]
     if len(replicas) > 1:
         together = Counter[str]()
@@ -151,7 +150,7 @@ def _table(rows: list[Row]) -> Iterator[str]:
 
 
 def _warnings(rows: list[Row], now: float) -> Iterator[str]:
-    """A line for each certificate that ends soon, has ended, or begins later."""
+    """Yield a line for each certificate that ends soon, has ended, or begins later."""
     found: dict[str, list[str]] = {}
     for row in rows:
         match row["figures"].get("keys"):
@@ -162,7 +161,7 @@ def _warnings(rows: list[Row], now: float) -> Iterator[str]:
 
 
 def _apart(rows: list[Row]) -> Iterator[str]:
-    """A line when replicas do not share one ledger, or were shown connections of replicas that have another one."""
+    """Yield a line when replicas have different ledgers, or refused connections of replicas with another one."""
     stores, refused = dict[str, list[str]](), 0
     for row in rows:
         match row["figures"].get("ledger"):
@@ -170,8 +169,8 @@ def _apart(rows: list[Row]) -> Iterator[str]:
                 stores.setdefault(store, []).append(row["name"])
                 refused += count
     if len(stores) > 1:
-        told = "; ".join(f"{', '.join(names)}: {store}" for store, names in stores.items())
-        yield f"WARNING: replicas have different ledgers ({told}): let all have one (--ledger)"
+        shown = "; ".join(f"{', '.join(names)}: {store}" for store, names in stores.items())
+        yield f"WARNING: replicas have different ledgers ({shown}): give all the same --ledger"
     if refused:
         here = ", ".join(stores)
         yield f"WARNING: {refused} unsafe requests refused: replicas of this fleet have another ledger than {here}"
@@ -188,14 +187,14 @@ def _shown(name: str, value: int | None) -> str:
 
 
 def _connections(row: Row) -> str:
-    """What a gateway has instead: its programs' connections, and how often replicas had to be left for others."""
+    """Return a gateway's columns: its connections, and the failovers between replicas."""
     known = {**row["totals"], "live": _whole(row["figures"].get("live"))}
-    told = {name: value for name in _CONNECTIONS if (value := known.get(name)) is not None}
-    return "    " + ", ".join(f"{name} {value}" for name, value in told.items()) if told else ""
+    counts = {name: value for name in _CONNECTIONS if (value := known.get(name)) is not None}
+    return "    " + ", ".join(f"{name} {value}" for name, value in counts.items()) if counts else ""
 
 
 def since(started: object) -> str:
-    """How long ago that was, in the largest unit that says enough: `41 s`, `12 min`, `30 h`, `9 d`; "" if unknown."""
+    """Return the age in the largest unit of two digits or more: `41 s`, `12 min`, `30 h`, `9 d`; "" if unknown."""
     begun = _whole(started)
     if begun is None:
         return ""

@@ -1,9 +1,9 @@
-"""Processes that took over from a child of the supervisor: found by the socket that they listen at, never by a file.
+"""Processes that took over from a child of the supervisor, found by the socket that they listen at, never by a file.
 
-Whoever listens at a gateway's control socket runs and serves, and the kernel says its pid and its user (SO_PEERCRED of
-unix(7)). A pid in a file may be anybody's: of a process that ended long ago, in a copy of the run directory that was
-put back, or -1. What is found is held by a descriptor (pidfd_open(2)), looked at again once that is open, and waited
-for and signalled through it alone: no signal ever goes to a number.
+The process that listens at a gateway's control socket runs and serves, and the kernel names its pid and user
+(SO_PEERCRED of unix(7)). A pid in a file may be anyone's: of a process that ended long ago, in a restored copy of the
+run directory, or -1. A process that is found is held by a descriptor (pidfd_open(2)), verified once that is open, and
+waited for and signalled through it alone: no signal ever goes to a number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Place = tuple[int, int, int]  # device, inode and change time of a control sock
 
 
 class Successor:
-    """A running process that need not be this one's child; `pid` is for people."""
+    """A running process that need not be this one's child; `pid` is for display."""
 
     def __init__(self, pid: int, descriptor: int) -> None:
         self.pid = pid
@@ -30,17 +30,15 @@ class Successor:
         asyncio.get_running_loop().add_reader(descriptor, self._ended)
 
     async def wait(self) -> None:
-        """Wait for its end."""
         await self._over.wait()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 signal.pidfd_send_signal(self._descriptor, number)
 
     async def end(self, grace: float) -> None:
-        """End it: it is asked to, and made to if it has not after `grace` seconds."""
+        """End it: SIGTERM, then SIGKILL after `grace` seconds."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.send_signal(number)
             with suppress(TimeoutError):
@@ -49,7 +47,7 @@ class Successor:
                 return
 
     def close(self) -> None:
-        """Watch it no longer."""
+        """Stop watching it."""
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
@@ -61,19 +59,20 @@ class Successor:
 
 
 class Successors:
-    """Finds who listens at a control socket now; a look costs one stat(2) until another process listens there."""
+    """Finds the process that listens at a control socket; one stat(2) a call until another process listens there."""
 
     def __init__(self, control: Path) -> None:
         self._control = control
         self._seen: _Place | None = None
 
-    def find(self, known_pid: int, *, anew: bool = False) -> Successor | None:
-        """Who listens there, if it is another process than the known one; `anew` asks even if the socket is the same.
+    def find(self, known_pid: int, *, always: bool = False) -> Successor | None:
+        """Return the listening process, if it is another than the known one; `always` asks even if the socket is the
+        same.
 
-        None also when that cannot be told now: a later look may.
+        None also when that is unknown now: a later call may find it.
         """
         place = self._place()
-        if place is None or (place == self._seen and not anew):
+        if place is None or (place == self._seen and not always):
             return None
         pid = asked_who_listens(self._control)
         if pid is None:
@@ -90,7 +89,7 @@ class Successors:
             descriptor = os.pidfd_open(pid)
         except OSError:
             return None
-        if asked_who_listens(self._control) != pid:  # it ended before it was held: the number may be another's
+        if asked_who_listens(self._control) != pid:  # it ended before it was held: the pid may be reused
             os.close(descriptor)
             return None
         return Successor(pid, descriptor)

@@ -1,4 +1,4 @@
-"""What a replica of a program tells, put together from its options: logs, figures, and the admin port."""
+"""Telemetry of a replica, built from its options: logs, figures, and the admin port."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from trickleweb.telemetry import (
 
 
 class RequestLog:
-    """The access log; `undo` closes it, `CommandFailed` if it cannot be written."""
+    """The access log; `undo` closes it. Raises `CommandFailed` if it cannot be written."""
 
     def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
         self._file = _log_file(args.access_log)
@@ -38,7 +38,7 @@ class RequestLog:
         self._log(answered)
 
     def look_again(self) -> None:
-        """To be called now and then, for logs that are rotated."""
+        """Reopen a rotated log; to be called periodically."""
         self._file.look_again()
 
     def figures(self) -> dict[str, object]:
@@ -46,11 +46,11 @@ class RequestLog:
 
 
 class Telling:
-    """The listeners to what happens in a replica; `undo` closes what was opened."""
+    """Observers of a replica of a program; `undo` closes their files."""
 
     def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
         self.errors = ErrorLog(_to_stderr, as_json=args.log_format == "json")
-        logger = logging.getLogger("trickleweb")  # what this framework logs are errors of the program
+        logger = logging.getLogger("trickleweb")  # the framework logs errors of the program
         logger.addHandler(ErrorHandler(self.errors))
         logger.propagate = False
         self.meter = Meter()
@@ -58,7 +58,7 @@ class Telling:
         self._log = RequestLog(args, undo) if args.access_log is not None else None
 
     def around(self, application: Application) -> Application:
-        """The application as its clients are seen, and with its requests known to the logs."""
+        """Return the application wrapped for forwarded addresses and request names in the logs."""
         return Named(Forwarded(application, self._peers) if self._peers.networks else application)
 
     def observe(self, answered: Answered) -> None:
@@ -71,18 +71,18 @@ class Telling:
         return {"errors": self.errors.count, "resumed": self.meter.resumed, **lost}
 
     def look_again(self) -> None:
-        """To be called now and then, for logs that are rotated."""
+        """Reopen rotated logs; to be called periodically."""
         if self._log is not None:
             self._log.look_again()
 
 
 def admin_server(place: Address, reporter: Reporter, undo: ExitStack, meter: Meter | None = None) -> AdminServer:
-    """The admin port, closed by `undo`; `CommandFailed` if it cannot be had."""
+    """Return the admin server, closed by `undo`; raise `CommandFailed` if its port cannot be bound."""
     try:
         server = AdminServer(*place, lambda: exposition(reporter.figures(), meter.families() if meter else ()))
     except OSError as error:
         raise CommandFailed(
-            f"the admin port {shown(place)} cannot be used: {error.strerror}: choose another with --admin"
+            f"the admin port {shown(place)} cannot be used: {error.strerror}: use another with --admin"
         ) from None
     undo.callback(server.close)
     reporter.admin = shown(server.address)

@@ -1,4 +1,4 @@
-"""What prctl(2) says of a process: that it ends with another, adopts orphans, and is called by a name. Linux only."""
+"""prctl(2) for processes: end with another, adopt orphans, set a name. Linux only."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ IS_LINUX = sys.platform.startswith("linux")
 
 
 def tie() -> Callable[[], None] | None:
-    """What a child calls between fork and exec, so that it gets SIGTERM when this process is gone."""
+    """Return the function that a child calls between fork and exec to get SIGTERM when this process ends."""
     if not IS_LINUX:
         return None
     parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
 
     def tied() -> None:
         prctl(_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before it was tied
+        if os.getppid() != parent:  # it ended before the call
             os.kill(os.getpid(), signal.SIGTERM)
 
     return tied
 
 
 def end_with(parent: int) -> None:
-    """Let this process get SIGTERM when its parent is gone, or now if it is by now."""
+    """Get SIGTERM when the parent ends, or now if it has ended."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def named(name: str) -> None:
-    """Let ps(1) and top(1) call this process by that name."""
+    """Set the name of this process in ps(1) and top(1)."""
     ctypes.CDLL(None).prctl(_NAME, name.encode()[:_MOST_NAME_BYTES])
 
 
 def adopt_orphans() -> bool:
-    """Let descendants whose parent has ended become children of this process; whether that can be had."""
+    """Make descendants whose parent has ended children of this process; return whether that is supported."""
     return IS_LINUX and ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1) == 0

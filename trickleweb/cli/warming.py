@@ -1,4 +1,4 @@
-"""Hashing the served folder on a thread of its own into the index, so that few first requests have to wait for it."""
+"""Hash the served folder into the index on a thread, so that few first requests have to wait."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _EVERY_SECONDS = 2.0
 
 
 class Warming:
-    """Begins at once; tells on stderr how far it has come where it takes a while. `progress` is what is done."""
+    """Begins at once, and reports on stderr where it takes a while. `progress` is the work done."""
 
     def __init__(self, directory: Path, hasher: Hasher, every_seconds: float = _EVERY_SECONDS) -> None:
         self.progress = Progress("", 0, 0)
         self._every_seconds = every_seconds
-        self._begun = self._told = time.monotonic()
+        self._begun = self._reported = time.monotonic()
         self.done = False
         self._directory = directory
         self._hasher = hasher
-        self._thread = kept_thread("looking through the folder", self._work, self._tell)
+        self._thread = kept_thread("hashing the folder", self._work, self._tell)
 
     def wait(self) -> None:
-        """Return when all is done."""
+        """Wait for the end of the work."""
         self._thread.join()
 
     def _work(self) -> None:
         try:
             self._look_through()
-        except Exception as error:  # noqa: BLE001 - files are hashed when they are asked for, then
-            self._tell(f"the folder cannot be looked through: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - files are then hashed on request
+            self._tell(f"the folder cannot be hashed: {type(error).__name__}: {error}")
         self.done = True
-        if self._told != self._begun:
-            self._tell(f"looked through the folder: {self._so_far()}")
+        if self._reported != self._begun:
+            self._tell(f"hashed the folder: {self._so_far()}")
 
     def _look_through(self) -> None:
-        above, learn = StoreLimits().small_bytes, partial(_learn_quietly, self._hasher)
-        for progress in warm(self._directory, learn, above_bytes=above, within=self._within):
+        above, hash_file = StoreLimits().small_bytes, partial(_hash_quietly, self._hasher)
+        for progress in warm(self._directory, hash_file, above_bytes=above, within=self._within):
             self.progress = progress
             if self._is_due():
-                self._tell(f"looking through the folder: {self._so_far()}")
+                self._tell(f"hashing the folder: {self._so_far()}")
 
     def _within(self, path: str, done_bytes: int, size_bytes: int) -> None:
         if self._is_due():
@@ -56,20 +56,20 @@ class Warming:
 
     def _is_due(self) -> bool:
         now = time.monotonic()
-        due = now - self._told > self._every_seconds
-        self._told = now if due else self._told
+        due = now - self._reported > self._every_seconds
+        self._reported = now if due else self._reported
         return due
 
     def _so_far(self) -> str:
         return f"{self.progress.files} files, {self.progress.size_bytes / 1e6:.0f} MB"
 
     def _tell(self, what: str) -> None:
-        with suppress(OSError, ValueError):  # nobody listens
+        with suppress(OSError, ValueError):  # stderr is closed
             print(one_line(what), file=sys.stderr, flush=True)
 
 
-def _learn_quietly(hasher: Hasher, descriptor: int, stamp: FileStamp, progress: Callable[[int, int], None]) -> None:
-    """Hash a large file on a thread that yields to others; this one, which holds the interpreter, had better not."""
+def _hash_quietly(hasher: Hasher, descriptor: int, stamp: FileStamp, progress: Callable[[int, int], None]) -> None:
+    """Hash a large file on a thread that yields the processor; small ones here."""
     if hasher.recall(stamp) is not None:
         return
     if stamp.size_bytes <= hasher.inline_bytes:

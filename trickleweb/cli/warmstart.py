@@ -1,7 +1,7 @@
-"""The supervisor's side of a fork server: kept up, asked for processes, and never relied upon.
+"""The supervisor's side of a fork server: kept running, asked for processes, and never required.
 
-Whatever is wrong with it (gone, stopped, out of date, out of memory) costs a start its speed and nothing else: the
-process is then forked by the next one, or started as a command line.
+If it fails (ended, stopped, out of date, out of memory), starts are slower and nothing else: the process is then forked
+by the next one, or started as a command line.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from trickleweb.cli.forkserver import GO, READY, interpreter
 from trickleweb.cli.launch import READ_BYTES, Pipe, Process, check_child, launched
 from trickleweb.cli.tied import adopt_orphans
 
-ANSWER_SECONDS = 1.0  # that a fork may take; it takes milliseconds
-TRIES = 2  # the second one by another fork server, as the first may have been out of date
-PATIENCE_SECONDS = 5.0  # to wait for its imports before a process is started without it
-IMPORT_SECONDS = 60.0  # that they may take on a slow machine
+ANSWER_SECONDS = 1.0  # for a fork, which takes milliseconds
+TRIES = 2  # the second by another fork server, as the first may be out of date
+PATIENCE_SECONDS = 5.0  # to wait for its imports before starting a process without it
+IMPORT_SECONDS = 60.0  # for its imports on a slow machine
 _PID_BYTES = 32
 
 
 class ForkedCommand(NamedTuple):
-    """A module of this installation, such as `trickleweb`, and the words for it; the name is what ps(1) shows."""
+    """A module of this installation, such as `trickleweb`, with its arguments; the name is shown by ps(1)."""
 
     module: str
     words: tuple[str, ...]
@@ -38,11 +38,11 @@ class ForkedCommand(NamedTuple):
 
 
 class Cold(Exception):
-    """There is no fork server, or it gives no process; the text says why."""
+    """There is no fork server, or its fork failed; the text gives the reason."""
 
 
 class WarmStart:
-    """Starts processes: by the fork server if that can be, else as command lines. `modules` are imported once, there.
+    """Starts processes: by the fork server if possible, else as command lines. `modules` are imported once, there.
 
     Without `bytecode` no process writes any.
     """
@@ -56,11 +56,13 @@ class WarmStart:
 
     @property
     def pid(self) -> int | None:
-        """Of the fork server, None while none is ready."""
+        """The pid of the fork server, None while none is ready."""
         return None if self._server is None else self._server.process.pid
 
     async def keep(self) -> None:
-        """Keep a fork server up until this is cancelled; OSError, SubprocessError or `Cold` when it does not start."""
+        """Keep a fork server running until cancelled; raise OSError, SubprocessError or `Cold` when it does not
+        start.
+        """
         if not adopt_orphans():
             self._settled.set()
             return
@@ -70,10 +72,10 @@ class WarmStart:
                 await self._serve()
         finally:
             self._server = None
-            self._settled.set()  # nobody waits for what does not come
+            self._settled.set()  # ends all waiting
 
     async def ready(self) -> None:
-        """Wait until the fork server can be asked, or does not become ready soon."""
+        """Wait until the fork server is ready, or will not be soon."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._settled.wait()
@@ -81,9 +83,9 @@ class WarmStart:
             return
 
     async def start(self, command: ForkedCommand) -> Process:
-        """Start a process; OSError or subprocess.SubprocessError when that cannot be.
+        """Start a process; raise OSError or subprocess.SubprocessError.
 
-        A fork server that is importing is waited for: several processes that import at once would take longer.
+        Waits for a fork server that is importing: several processes that import at once would take longer.
         """
         for _ in range(TRIES):
             await self.ready()
@@ -99,13 +101,13 @@ class WarmStart:
         return await launched(command.argv(bytecode=self._bytecode))
 
     def _lost(self, server: ForkServer) -> None:
-        """It is asked no more; who wants to start a process waits for the next one."""
+        """Forget a server; starts wait for the next one."""
         if self._server is server:
             self._server = None
             self._settled.clear()
 
     async def _serve(self) -> None:
-        """Have a fork server until it has ended."""
+        """Run one fork server until it ends."""
         server = await ForkServer.started(self._modules, bytecode=self._bytecode)
         try:
             await server.until_ready()
@@ -116,11 +118,11 @@ class WarmStart:
             self._lost(server)
             await server.end()
         if server.process.returncode:
-            self._report(f"the fork server ended, with {server.process.returncode}")
+            self._report(f"the fork server ended with status {server.process.returncode}")
 
 
 class ForkServer:
-    """One fork server."""
+    """One fork server process, and the socket to it."""
 
     def __init__(self, process: Process, requests: socket.socket) -> None:
         self.process = process
@@ -141,13 +143,13 @@ class ForkServer:
         return server
 
     async def until_ready(self) -> None:
-        """Wait for the end of its imports; `Cold` when it ends instead, TimeoutError when they take too long."""
+        """Wait for the end of its imports; raise `Cold` when it ends instead, TimeoutError when they take too long."""
         async with asyncio.timeout(IMPORT_SECONDS):
             if await asyncio.get_running_loop().sock_recv(self._requests, len(READY)) != READY:
                 raise Cold(f"it did not start ({await self.process.wait()})")
 
     async def fork(self, command: ForkedCommand) -> Process:
-        """A process; `Cold` or OSError when it gives none, and should be replaced."""
+        """Fork a process; raise `Cold` or OSError when that fails and the server should be replaced."""
         with ExitStack() as undo:
             output = await Pipe.made()
             undo.callback(output.abandon)
@@ -157,7 +159,7 @@ class ForkServer:
             with leash:
                 with theirs:
                     self._ask(command, [output.inner, errors.inner, theirs.fileno()])
-                pid = await _said_pid(leash)
+                pid = await _pid_from(leash)
                 process = Process(pid, output, errors)
                 leash.send(GO)
             undo.pop_all()
@@ -166,7 +168,7 @@ class ForkServer:
         return process
 
     async def end(self) -> None:
-        """End it, and let go of it; what was forked goes on."""
+        """End it and release its socket; forked processes go on."""
         self.process.kill()
         await self.process.wait()
         self._requests.close()
@@ -178,18 +180,18 @@ class ForkServer:
         socket.send_fds(self._requests, [json.dumps(job).encode()], descriptors)
 
 
-async def _said_pid(leash: socket.socket) -> int:
-    """The pid of what was forked, which is this process's child by now."""
+async def _pid_from(leash: socket.socket) -> int:
+    """Return the pid of the forked process, which is this process's child by now."""
     leash.setblocking(False)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            said = await asyncio.get_running_loop().sock_recv(leash, _PID_BYTES)
+            data = await asyncio.get_running_loop().sock_recv(leash, _PID_BYTES)
     except TimeoutError:
-        raise Cold("the fork server does not answer, and is replaced") from None
-    if not said.isdigit():
+        raise Cold("the fork server does not answer and is replaced") from None
+    if not data.isdigit():
         raise Cold
-    check_child(int(said))
-    return int(said)
+    check_child(int(data))
+    return int(data)
 
 
 async def _relay(source: asyncio.StreamReader) -> None:
@@ -199,5 +201,5 @@ async def _relay(source: asyncio.StreamReader) -> None:
 
 
 def python_module(name: str, *words: str, bytecode: bool = True) -> list[str]:
-    """The command line for a module of this installation; it leaves no bytecode where that may outlive its source."""
-    return [*interpreter(), *([] if bytecode else ["-B"]), "-m", name, *words]
+    """Return the command line for a module of this installation; -B where bytecode could outlive its source."""
+    return [sys.executable, *([] if bytecode else ["-B"]), "-m", name, *words]

@@ -1,4 +1,4 @@
-"""Testing applications: a client that needs no server, and chaos that tries whether responses resume."""
+"""Tests of applications: a client without a server, and chaos, which checks whether responses resume."""
 
 from trickleweb.testing.answer import Answer, ResponseHeaders, StatusError
 from trickleweb.testing.asynchronous import AsyncClient

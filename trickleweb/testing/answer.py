@@ -1,4 +1,4 @@
-"""A response as a test sees it, in the style of httpx."""
+"""A response in a test, in the style of httpx."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from trickleweb.testing.cookies import CookieJar
 
 
 class ResponseHeaders(Mapping[str, str]):
-    """Header fields by name, without regard to case; several of one name are joined by commas."""
+    """Header fields by name, without case; several of one name are joined by commas."""
 
     def __init__(self, fields: Headers) -> None:
         self.fields = fields
 
     def get_list(self, name: str) -> list[str]:
-        """Each value of that name."""
+        """Return all values of that name."""
         return list(self.fields.all(name))
 
     def __getitem__(self, name: str) -> str:
@@ -36,12 +36,12 @@ class ResponseHeaders(Mapping[str, str]):
 
 
 class StatusError(AssertionError):
-    """`raise_for_status` found an error."""
+    """The error of `raise_for_status`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response that has come as a whole; `made` is what the application gave, its body as the value it was."""
+    """A complete response; `made` is the application's own."""
 
     status_code: int
     headers: ResponseHeaders
@@ -52,12 +52,12 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The content as text, in the charset that it says, else UTF-8."""
+        """The content as text, in its charset, by default UTF-8."""
         _, _, charset = self.headers.get("content-type", "").partition("charset=")
         return self.content.decode(charset.strip('"') or "utf-8")
 
     def json(self) -> Any:
-        """The value that the content says in JSON."""
+        """Return the value of JSON content."""
         return jsons.loads(self.content)
 
     @property
@@ -70,16 +70,16 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
+        """True if the status is 2xx."""
         return 200 <= self.status_code < 300
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it sends the client elsewhere."""
+        """True if it redirects the client."""
         return self.status_code in (301, 302, 303, 307, 308) and "location" in self.headers
 
     def raise_for_status(self) -> Answer:
-        """Itself; `StatusError` with the beginning of the text for 4xx and 5xx."""
+        """Return itself; raise `StatusError` with the beginning of the text for 4xx and 5xx."""
         if self.status_code >= 400:
             raise StatusError(f"{self.status_code} for {self.url}: {self.content[:500].decode('utf-8', 'replace')}")
         return self

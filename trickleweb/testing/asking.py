@@ -1,4 +1,4 @@
-"""From what a test writes down to the bytes that a client would send."""
+"""Build the bytes of a request from the arguments of a test."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Content = bytes | str | Iterable[bytes] | AsyncIterator[bytes]
 
 
 class RequestOptions(TypedDict, total=False):
-    """What may be said of a request."""
+    """Options of a request."""
 
-    params: Fields  # of the query, behind those of the URL
+    params: Fields  # of the query, after those of the URL
     headers: Mapping[str, str] | Sequence[tuple[str, str]]
-    cookies: Mapping[str, str]  # beside the client's own
+    cookies: Mapping[str, str]  # besides the client's own
     json: Any
     data: Fields  # of a form
     files: Mapping[str, File] | Sequence[tuple[str, File]]  # of a form too, which is multipart then
     content: Content  # the body as it is; an iterable goes in pieces, chunked
     auth: tuple[str, str]  # user and password, for HTTP Basic
     follow_redirects: bool
-    most_bytes: int  # of the body, after which it is left: for streams without end
+    most_bytes: int  # of the body, then it is abandoned: for endless streams
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request about to be sent; `head` is what goes over the wire, `pieces` the body."""
+    """A request to send: the head as on the wire, and the body."""
 
     method: str
     url: str
@@ -48,7 +48,7 @@ class Asked:
 def asked(
     method: str, url: str, base_url: str, own: Mapping[str, str], jar: CookieJar, options: RequestOptions
 ) -> Asked:
-    """The request for a URL, or a path below `base_url`; `own` are headers that it does not set itself."""
+    """Return the request for a URL, or a path below `base_url`; `own` are default headers."""
     whole = absolute(base_url, url)
     parts = urlsplit(whole)
     query = "&".join(filter(None, (parts.query, render_urlencoded(_pairs(options.get("params", ()))))))
@@ -71,7 +71,7 @@ def asked(
 
 
 def absolute(base: str, url: str) -> str:
-    """The whole URL that `url` is beside `base`, which is one (RFC 3986 5.2); dot segments are the server's.
+    """Return the whole URL of `url` relative to `base` (RFC 3986 5.2), with its dot segments.
 
     `urllib.parse.urljoin` would drop a ";" at the end.
     """
@@ -107,7 +107,7 @@ def _text(value: object) -> str:
 
 
 def _body(options: RequestOptions) -> tuple[bytes | Iterable[bytes] | AsyncIterator[bytes], str]:
-    """The body and its type; TypeError for two bodies."""
+    """Return the body and its type; raise TypeError for two bodies."""
     kinds = [name for name in ("json", "data", "files", "content") if name in options]
     if len(kinds) > 1 and set(kinds) != {"data", "files"}:
         raise TypeError(f"a request has one body, not {' and '.join(kinds)}")
@@ -140,7 +140,7 @@ def _multipart(
 
 
 def _quoted(text: str) -> str:
-    """As browsers do it (WHATWG HTML 4.10.21.8)."""
+    """Escape as browsers do (WHATWG HTML 4.10.21.8)."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,4 +1,4 @@
-"""A client that puts requests to an application in the same process: no sockets, no replicas, whole answers."""
+"""A client of an application in the same process: no sockets, no replicas, complete responses."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ MAX_REDIRECTS = 20
 
 
 class ClientOptions(TypedDict, total=False):
-    """How a client is, and what its server brings; all of it has a default."""
+    """Options of a client and its server."""
 
     base_url: str
     peer: str  # the client's address
-    headers: Mapping[str, str]  # of every request that does not set them itself
+    headers: Mapping[str, str]  # defaults of every request
     follow_redirects: bool
-    raise_server_exceptions: bool  # True: what nobody expected is raised here; else it is seen as a client sees it
+    raise_server_exceptions: bool  # True: raise them here; False: return the client's 500
     now: Callable[[], int]  # microseconds since 1970
     keyring: Callable[[], Keyring]
     ledger: Ledger
 
 
 def wall_clock() -> int:
-    """Microseconds since 1970."""
+    """Return microseconds since 1970."""
     return time.time_ns() // 1000
 
 
 class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
-    """Requests in the style of httpx, put to any `Application`. As a context manager it starts and ends it."""
+    """Requests in the style of httpx to any `Application`, which the context manager starts and ends."""
 
     def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
         self.application = application
@@ -58,7 +58,7 @@ class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
         self._ring: Keyring | None = None
 
     async def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Answer:
-        """The answer to a request; what goes wrong in the application is raised, see `raise_server_exceptions`.
+        """Return the response to a request; raise exceptions of the application, see `raise_server_exceptions`.
 
         `IncompleteResponse` for a body that breaks off, ValueError after 20 redirects.
         """
@@ -123,7 +123,9 @@ async def _pieces(content: Iterable[bytes] | AsyncIterator[bytes]) -> AsyncItera
 
 
 def _redirected(method: str, status: int, options: RequestOptions) -> tuple[str, RequestOptions]:
-    """RFC 9110 15.4: after 303 it is GET, after 301 and 302 too if it was POST; a body goes only with its method."""
+    """Return the next method and options (RFC 9110 15.4): GET after 303, and after 301 and 302 for POST, without a
+    body.
+    """
     kept: RequestOptions = {"headers": options.get("headers", ()), "cookies": options.get("cookies", {})}
     if status in (307, 308):
         rest: RequestOptions = {**options, "params": ()}

@@ -1,4 +1,4 @@
-"""The same client for tests that are plain functions."""
+"""The test client for tests that are plain functions."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from trickleweb.testing.verbs import Verbs
 
 
 class Client(Verbs[Answer]):
-    """Requests in the style of httpx, put to any `Application` on a loop of the client's own.
+    """Requests in the style of httpx to any `Application`, on a loop of the client's own.
 
-    As a context manager it starts and ends the application. It is not for code that runs on a loop: see `AsyncClient`.
+    The context manager starts and ends the application. Code that runs on a loop uses `AsyncClient`.
     """
 
     def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
         self._inner = AsyncClient(application, **options)
         self._loop = asyncio.new_event_loop()
-        weakref.finalize(self, _closed, self._loop)  # for those who do not close it
+        weakref.finalize(self, _closed, self._loop)  # if it is not closed
 
     @property
     def cookies(self) -> CookieJar:
-        """What the application has set, and what a test puts in."""
+        """Cookies that the application or the test has set."""
         return self._inner.cookies
 
     @property
     def ledger(self) -> Ledger:
-        """What stands in for the replicas' ledger."""
+        """The ledger of the application."""
         return self._inner.ledger
 
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Answer:
-        """As `AsyncClient.request`; RuntimeError once it is closed."""
+        """Return the response, as `AsyncClient.request`; raise RuntimeError once it is closed."""
         if self._loop.is_closed():
             raise RuntimeError("the client is closed")
         return self._loop.run_until_complete(self._inner.request(method, url, **options))
 
     def close(self) -> None:
-        """Let go of the loop; no request can be made any more."""
+        """Close the loop; later requests fail."""
         _closed(self._loop)
 
     def __enter__(self) -> Self:
@@ -61,7 +61,7 @@ class Client(Verbs[Answer]):
 
 
 def _closed(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop; what handlers have left is ended first, unless another loop is at work on this thread."""
+    """End the tasks of handlers and close the loop, unless another loop runs on this thread."""
     if loop.is_closed():
         return
     if not _a_loop_runs():
@@ -71,7 +71,7 @@ def _closed(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _drained(loop: asyncio.AbstractEventLoop) -> None:
     await loop.shutdown_asyncgens()
-    await asyncio.sleep(0)  # generators that were collected meanwhile are ended by tasks
+    await asyncio.sleep(0)  # collected generators are ended by tasks
     left = asyncio.all_tasks(loop) - {asyncio.current_task()}
     for task in left:
         task.cancel()

@@ -1,4 +1,4 @@
-"""One request put to an application, as a replica does it, and its response gathered, whatever kind its body is."""
+"""One request to an application, run as on a replica, with its response collected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trickleweb.telemetry.wrapped import Wrapped
 
 
 class IncompleteResponse(WebError):
-    """The body broke off: a client sees its transfer end visibly. `content` is what had come, after the head."""
+    """A body that broke off, so that the client's transfer fails; `content` is its beginning."""
 
     def __init__(self, content: bytes, why: str, status: int = 200, headers: Headers | None = None) -> None:
         super().__init__(f"the body broke off after {len(content)} bytes: {why}")
@@ -31,13 +31,13 @@ class IncompleteResponse(WebError):
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """A response as it is on the wire, and as the application made it."""
+    """A response as on the wire, and as the application made it."""
 
     status: int
     headers: Headers
     content: bytes
     made: Response
-    exception: Exception | None = None  # what was answered 500
+    exception: Exception | None = None  # answered 500
 
 
 async def exchange(
@@ -47,14 +47,14 @@ async def exchange(
     setting: Setting,
     most_bytes: int | None = None,
 ) -> Exchanged:
-    """Put one request to an application; `IncompleteResponse` if its response breaks off.
+    """Send one request to an application; raise `IncompleteResponse` if its response breaks off.
 
-    A body that is made on the way is left after `most_bytes`.
+    A body without a fixed length is abandoned after `most_bytes`.
     """
     try:
         head = parse_head_untrusted(head_bytes)
         if isinstance(head, NeedMore):
-            raise HTTPError(400, "The request is cut.")
+            raise HTTPError(400, "The request is incomplete.")
     except HTTPError as error:
         plan = error_plan(error)
         data = b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
@@ -70,7 +70,7 @@ async def exchange(
 
 
 async def _gathered(application: Application, found: ResolvedResponse, most_bytes: int | None) -> bytes:
-    """All of the body; of one that is made on the way, perhaps the beginning only."""
+    """Return the body; at most `most_bytes` of one that is made while it is sent."""
     content = bytearray()
     most = most_bytes if isinstance(found.body, Stepped | Streamed) else None
     try:
@@ -80,15 +80,15 @@ async def _gathered(application: Application, found: ResolvedResponse, most_byte
                 if most is not None and len(content) >= most:
                     return bytes(content[:most])
     except WrongLength:
-        told = f"it said that it has {found.delivery.content_length}"
-        raise IncompleteResponse(bytes(content), told, found.status, found.headers) from None
+        why = f"announced were {found.delivery.content_length}"
+        raise IncompleteResponse(bytes(content), why, found.status, found.headers) from None
     except Exception as exc:
         raise IncompleteResponse(bytes(content), repr(exc), found.status, found.headers) from exc
     return bytes(content)
 
 
 class _Watched(Wrapped):
-    """The application, and the request that it got."""
+    """An application that remembers its last request."""
 
     def __init__(self, inner: Application) -> None:
         super().__init__(inner)
@@ -99,6 +99,6 @@ class _Watched(Wrapped):
         return await self.inner.respond(request)
 
     def errors(self) -> list[Exception]:
-        """The exceptions that the application has answered 500 itself."""
+        """Return the exceptions that the application answered 500 itself."""
         error = None if self._request is None else self._request.state.get("exception")
         return [error] if isinstance(error, Exception) else []

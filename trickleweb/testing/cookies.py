@@ -1,4 +1,4 @@
-"""The cookies of a test's client, as a browser would keep them."""
+"""The cookies of a test's client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Kept(NamedTuple):
-    """One cookie; it is sent below `path`, and over https only if it is `secure`."""
+    """One cookie, sent below `path`, and only over https if `secure`."""
 
     value: str
     path: str = "/"
@@ -15,24 +15,24 @@ class Kept(NamedTuple):
 
 
 class CookieJar(MutableMapping[str, str]):
-    """Cookies by name, of one host; no clock makes them old, only a removal by the server."""
+    """Cookies of one host by name; without a clock, only the server removes them."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}
 
     def learn(self, set_cookie: str) -> str:
-        """Keep, or drop, what a Set-Cookie field says; the cookie's name."""
+        """Apply a Set-Cookie field; return the cookie's name."""
         pair, *attributes = set_cookie.split(";")
         name, _, value = pair.strip().partition("=")
-        said = {key.strip().lower(): text for key, _, text in (each.partition("=") for each in attributes)}
-        if said.get("max-age") == "0":
+        found = {key.strip().lower(): text for key, _, text in (each.partition("=") for each in attributes)}
+        if found.get("max-age") == "0":
             self._kept.pop(name, None)
         else:
-            self._kept[name] = Kept(value, said.get("path") or "/", "secure" in said)
+            self._kept[name] = Kept(value, found.get("path") or "/", "secure" in found)
         return name
 
     def header(self, path: str, *, https: bool) -> str:
-        """The value of the Cookie field for a request, "" for none; longer paths first (RFC 6265bis 5.8.3)."""
+        """Return the value of the Cookie field for a request, "" for none; longer paths first (RFC 6265bis 5.8.3)."""
         fitting = [
             (name, kept) for name, kept in self._kept.items() if _is_below(path, kept.path) and https >= kept.secure
         ]
@@ -55,5 +55,5 @@ class CookieJar(MutableMapping[str, str]):
 
 
 def _is_below(path: str, folder: str) -> bool:
-    """RFC 6265bis 5.1.4."""
+    """Return whether a path matches a cookie's path (RFC 6265bis 5.1.4)."""
     return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")

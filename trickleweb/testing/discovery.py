@@ -1,4 +1,4 @@
-"""Which paths of a program can be asked for without knowing more: routes for GET without parameters."""
+"""GET paths of a program that can be requested without further knowledge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trickleweb.routing.routes import flattened
 
 
 def paths_of(application: Application) -> tuple[list[str], list[str]]:
-    """Paths to ask for with GET, and templates that take parameters; each sorted. A program may tell of neither."""
+    """Return the GET paths without parameters, and the templates with some; each sorted, empty if unknown."""
     found = set(_own(application) if isinstance(application, App) else _foreign(getattr(application, "program", None)))
     plain = {path for path in found if "{" not in path and "<" not in path}
     return sorted(plain), sorted(found - plain)
@@ -25,7 +25,7 @@ def _own(app: App) -> Iterator[str]:
 
 
 def _foreign(program: Any) -> Iterator[str]:
-    """Starlette's and FastAPI's routes, or Flask's."""
+    """Yield Starlette's, FastAPI's or Flask's routes."""
     for route in getattr(program, "routes", None) or ():
         if "GET" in (getattr(route, "methods", None) or ()):
             yield str(route.path)

@@ -1,8 +1,7 @@
-"""Virtual replicas of an application in one process, and one client whose packets they answer; no sockets, real keys.
+"""Virtual replicas of an application in one process, and one client that they answer: no sockets, real keys.
 
-The network is that of `trickles.testing`, in virtual time, which stands still while a program is at work. What replicas
-of a machine share is shared: keys, ledger, spool. Any of them may be killed between two packets; what takes its place
-knows nothing of what was before.
+Keys, ledger and spool are shared, as on one machine. Replicas may be killed between any two packets; their successors
+start without state.
 """
 
 from __future__ import annotations
@@ -23,15 +22,14 @@ from trickleweb.server import HttpService
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 Boundary = Callable[["VirtualFleet", int, int], None]
-_LOOK_S = 0.002  # at programs that are at work
-_WIRE = LinkSpec(delay=10)  # microseconds: what is under way arrives before a program is waited for
+_LOOK_S = 0.002  # between checks of applications at work
 _PATIENT = Limits(give_up_after=5_000_000)
-_SMALL = Limits(replay_bits=1 << 16)  # a fleet for each request would fill and free megabytes
+_SMALL = Limits(replay_bits=1 << 16)  # a fleet per request would otherwise allocate megabytes
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What a client got: the bytes, why it failed if it did, packets of replicas, errors that programs raised."""
+    """Result of a fetch: the bytes, the failure, the number of packets, the errors of applications."""
 
     data: bytes
     failure: str | None
@@ -62,11 +60,11 @@ class Life:
 
 @dataclass(slots=True)
 class VirtualFleet:
-    """`make` gives the application of each new process; `boundary` is called behind every packet a replica sends.
+    """Replicas of the applications that `make` returns; `boundary` is called after every packet of a replica.
 
-    It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`. Programs see the time
-    stand still where `still_us` says so, in microseconds since 1970, and entropy by `entropy`. With `apart` each
-    replica has a ledger of its own, as on machines that share keys alone.
+    It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`. `still_us` stops the
+    applications' clock at that time in microseconds since 1970; `entropy` is theirs. With `apart` each replica has a
+    ledger of its own, as on machines that share keys alone.
     """
 
     make: Callable[[], Application]
@@ -82,18 +80,17 @@ class VirtualFleet:
     apart: bool = False
     _simulation: Simulation = field(default_factory=lambda: Simulation(0))
     _memories: dict[int, SharedMemory] = field(default_factory=dict)
-    _lives: dict[int, Life] = field(default_factory=dict)
-    _born: int = 0
-    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _lives: list[Life] = field(default_factory=list)
+    _processes: int = 0
+    _now: int = field(default_factory=lambda: time.time_ns() // 1000)
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _started: dict[int, Application] = field(default_factory=dict)
     _unstarted: list[Application] = field(default_factory=list)
     _dying: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def fetch(self, request: bytes) -> Transfer:
-        """Send the request, half-close, and take the response to its end, or to where it breaks off."""
-        self._simulation = Simulation(0, wall=time.time_ns() // 1000)
-        for _ in range(self.replicas):
-            self._simulation.add_replica(self._process)
+        """Send the request, half-close, and return the response, complete or broken off."""
+        self._lives = [self._process(index) for index in range(self.replicas)]
         try:
             return await self._fetch(request)
         finally:
@@ -111,9 +108,9 @@ class VirtualFleet:
     def _memory(self, index: int) -> SharedMemory:
         return self._memories.setdefault(index, SharedMemory()) if self.apart else self.memory
 
-    def _process(self, birth: Birth) -> Listener:
-        self._born += 1
-        owner = f"process {self._born}"
+    def _process(self, index: int) -> Life:
+        self._processes += 1
+        owner = f"process {self._processes}"
         application = self.make()
         self._unstarted.append(application)
         ledger = MemoryLedger(self._memory(birth.index), owner)
@@ -129,14 +126,8 @@ class VirtualFleet:
             self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id, limits=_SMALL
         )
         listener.report_errors(self.errors.append)
-
-        def ready() -> None:
-            birth.wake()
-            self._stirred.set()
-
-        listener.on_ready = ready
-        self._lives[birth.index] = Life(server, owner)
-        return listener
+        listener.on_ready = self._ready.set
+        return Life(application, server, listener, owner)
 
     async def _start(self) -> None:
         """Start the applications of new processes; one that `make` gave before has been started."""
@@ -183,10 +174,22 @@ class VirtualFleet:
             elif clock.next_at is not None:
                 self._run(host, clock.next_at)
 
-    def _run(self, host: ClientHost, until: int) -> bool:
-        """Run what is due until then, to the end of the transfer, or to the birth of a process; False if nothing is."""
-        clock = self._simulation.clock
-        if clock.next_at is None or clock.next_at > until:
-            return False
-        clock.run(until, lambda: host.done or bool(self._unstarted))
-        return True
+    async def _wait(self, client: Client) -> None:
+        """Let applications work; if none does, advance the clock to the next timeout."""
+        await asyncio.sleep(0)
+        if self._ready.is_set():
+            self._ready.clear()
+        elif any(life.server.busy for life in self._lives):
+            began = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._ready.wait()
+            self._now += int((time.monotonic() - began) * 1_000_000)
+        else:
+            due = [each for each in (client.next_timeout(), *self._timeouts()) if each is not None]
+            self._now = max(self._now + 1, min(due, default=self._now))
+        if (timeout := client.next_timeout()) is not None and timeout <= self._now:
+            client.handle_timeout(now=self._now)
+
+    def _timeouts(self) -> list[int | None]:
+        return [life.listener.next_timeout() for life in self._lives]

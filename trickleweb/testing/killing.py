@@ -1,6 +1,6 @@
-"""Does a response resume? It is fetched again and again, a replica being killed behind another packet each time.
+"""Chaos: fetch a response repeatedly, and kill a replica after a different packet each time.
 
-Time stands still for the programs, and entropy repeats: what still differs between two runs is of the handler's own.
+Time stands still for the applications, and entropy repeats: remaining differences between two runs are the handler's.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trickleweb.telemetry.wrapped import Wrapped
 from trickleweb.testing.fleet import Transfer, VirtualFleet
 
 STILL_US = 1_700_000_000_000_000
-MOST_BOUNDARIES = 64  # in a long response they are spread evenly
+MOST_BOUNDARIES = 64  # deaths in a long response, spread evenly
 _SHOWN = 60
 Make = Callable[[], Application]
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A death that a client noticed: behind which packet, under which policy, and how."""
+    """A death that a client noticed: the packet after which it happened, the policy, and the effect."""
 
     packet: int
     policy: Policy
@@ -36,11 +36,10 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What chaos found of one request.
+    """Result of chaos for one request.
 
-    `level` is how its body resumes, None where no response was made. `steady` is whether two undisturbed runs gave the
-    same bytes; where they did not, breaks are failures only. `unknown` counts deaths after which the client was told
-    that the outcome of an unsafe request is not known.
+    `level` is the level of its body, None without a response. `steady`: two undisturbed runs gave the same bytes;
+    otherwise breaks are failures only. `unknown` counts deaths that left the outcome of an unsafe request unknown.
     """
 
     request: bytes
@@ -56,12 +55,12 @@ class Verdict:
 
     @property
     def resumes(self) -> bool:
-        """No death was noticed, and none left an outcome unknown."""
+        """True if no death was noticed, and none left an outcome unknown."""
         return not self.breaks and not self.unknown
 
 
 def get(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
-    """A request as bytes; `headers` are whole lines."""
+    """Return a request as bytes; `headers` are whole lines."""
     length = (f"Content-Length: {len(body)}",) if body else ()
     return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: localhost", *headers, *length, "", "")).encode() + body
 
@@ -74,7 +73,7 @@ async def chaos(
     policies: Sequence[Policy] = (Policy.HOME, Policy.SPRAY),
     most_boundaries: int = MOST_BOUNDARIES,
 ) -> Verdict:
-    """Fetch `request` from fleets of `make`'s applications, undisturbed and then with deaths; it runs many times."""
+    """Fetch `request` from fleets of `make`'s applications, undisturbed and with deaths; it runs many times."""
     levels: list[Level] = []
     watched: dict[int, _Levelled] = {}
 
@@ -109,7 +108,7 @@ async def _tried(runs: _Runs, levels: list[Level], policies: Sequence[Policy], m
 
 
 def run_chaos(make: Make, request: bytes, *, replicas: int = 2, most_boundaries: int = MOST_BOUNDARIES) -> Verdict:
-    """As `chaos`, for tests that are plain functions."""
+    """Run `chaos` in tests that are plain functions."""
     return asyncio.run(chaos(make, request, replicas=replicas, most_boundaries=most_boundaries))
 
 
@@ -120,9 +119,9 @@ class _Runs:
     replicas: int
     ring: Keyring
 
-    async def fetch(self, policy: Policy, kill_behind: int = 0) -> Transfer:
+    async def fetch(self, policy: Policy, kill_after: int = 0) -> Transfer:
         def boundary(fleet: VirtualFleet, packet: int, replica: int) -> None:
-            if packet == kill_behind:
+            if packet == kill_after:
                 fleet.kill(replica)
 
         fleet = VirtualFleet(
@@ -132,7 +131,7 @@ class _Runs:
 
 
 def _boundaries(packets: int, most: int) -> list[int]:
-    """Numbers of packets, all of them or `most` spread evenly, the first and the last ones among them."""
+    """Return the packet numbers, all of them or `most` spread evenly, first and last included."""
     if packets <= most:
         return list(range(1, packets + 1))
     return sorted({1 + at * (packets - 1) // (most - 1) for at in range(most)})
@@ -154,7 +153,7 @@ def _cause(got: Transfer) -> str:
 
 
 class _Levelled(Wrapped):
-    """An application whose responses' levels are noted; started once for all runs."""
+    """An application that records its responses' levels; started once for all runs."""
 
     def __init__(self, inner: Application, levels: list[Level]) -> None:
         super().__init__(inner)
@@ -167,7 +166,7 @@ class _Levelled(Wrapped):
             await self.inner.startup()
 
     async def shutdown(self) -> None:
-        """The next run goes on with it."""
+        """Keep the application for the next run."""
 
     async def end(self) -> None:
         if self._started:

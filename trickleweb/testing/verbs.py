@@ -11,36 +11,29 @@ R = TypeVar("R")
 
 
 class Verbs(Generic[R]):
-    """A client in the style of httpx; its answers are values, or come later."""
+    """A client in the style of httpx, synchronous or not."""
 
     @abstractmethod
     def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
-        """The answer to a request."""
+        """Return the response to a request."""
 
     def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """GET."""
         return self.request("GET", url, **options)
 
     def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """HEAD."""
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """OPTIONS."""
         return self.request("OPTIONS", url, **options)
 
     def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """POST."""
         return self.request("POST", url, **options)
 
     def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """PUT."""
         return self.request("PUT", url, **options)
 
     def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """PATCH."""
         return self.request("PATCH", url, **options)
 
     def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
-        """DELETE."""
         return self.request("DELETE", url, **options)

@@ -1,8 +1,8 @@
 """Download a large file while the replica that serves it is killed, again and again.
 
 Makes a file of noise, serves it with `trickleweb serve` on free ports of this machine, and downloads it with curl (with
-a plain Python client where there is no curl). Every second the replica at work gets SIGKILL, which it cannot see
-coming. In the end the two sha256 are compared; the exit code is 0 only if they are equal and the client is content.
+a plain Python client where there is no curl). Every second the replica at work gets SIGKILL. At the end the two sha256
+are compared; the exit code is 0 only if they are equal and the client succeeded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trickleweb.cli.demo.watching import Watcher
 from trickleweb.cli.fleet_options import MAX_REPLICAS
 from trickleweb.cli.rundir import RunDir
 
-_SECONDS = 15  # what a download lasts unless the user says otherwise
+_SECONDS = 15  # default duration of a download
 _LOOK_SECONDS, _SAMPLE_SECONDS = 0.005, 0.1
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -39,18 +39,18 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--kill-every", metavar="SECONDS", type=seconds, default=1.0, help=_KILL_EVERY)
     parser.add_argument("--client", choices=("auto", "curl", "python"), default="auto", help=_CLIENT)
     parser.add_argument("--directory", metavar="DIR", type=Path, help=_DIRECTORY)
-    parser.add_argument("--record", metavar="FILE", type=Path, help="write what happened here, as JSON lines")
+    parser.add_argument("--record", metavar="FILE", type=Path, help="record the events as JSON lines")
 
 
-_REPLICAS = "how many (default: 3)"
-_RATE = f"bytes a second at most, with K, M or G (default: what makes it last {_SECONDS} seconds)"
-_KILL_EVERY = "between kills; 0: kill nobody (default: 1)"
-_CLIENT = "who downloads (default: curl if there is one)"
-_DIRECTORY = "where the two files lie meanwhile (default: that of temporary files)"
+_REPLICAS = "number of replicas (default: 3)"
+_RATE = f"most bytes a second, with K, M or G (default: so that it lasts {_SECONDS} seconds)"
+_KILL_EVERY = "time between kills, 0: none (default: 1)"
+_CLIENT = "the client (default: curl if installed)"
+_DIRECTORY = "directory of the two files (default: that of temporary files)"
 
 
 def size(text: str) -> int:
-    """A type for an argument: a count of bytes, K, M and G for thousands, millions and milliards of them."""
+    """Parse a size argument: bytes, or with K, M or G thousands, millions or billions of them."""
     found = re.fullmatch(r"([0-9]{1,15})([KMG]?)", text.upper(), re.ASCII)
     if found is None or not int(found[1]):
         raise argparse.ArgumentTypeError(f"not a size such as 300M or 1G: {text!r}")
@@ -58,19 +58,19 @@ def size(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A type for an argument: a decimal number of seconds, 0 allowed."""
+    """Parse a decimal number of seconds, 0 allowed."""
     if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text, re.ASCII) is None:
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
     return float(text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demonstration; 0 if the download is equal to its source."""
+    """Run the demonstration; return 0 if the download equals its source."""
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="trickles-demo-", dir=args.directory) as folder:
         free = shutil.disk_usage(folder).free
         if free < 2 * args.size:
-            raise CommandFailed(f"{folder} has room for {free // 10**6} MB: say --size, or another --directory")
+            raise CommandFailed(f"{folder} has room for {free // 10**6} MB: use --size or another --directory")
         return _demonstrate(args, Path(folder))
 
 
@@ -88,7 +88,7 @@ def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
     with fleet(site, run_dir, args.replicas, folder / "fleet.log") as url:
         client, words = client_words(args.client, f"{url}noise.bin", target, rate_bytes)
         print(f"{client} downloads {url}noise.bin through {args.replicas} replicas", flush=True)
-        with log.open("wb") as told, started(words, stderr=told) as process:
+        with log.open("wb") as errors, started(words, stderr=errors) as process:
             code = _watch(process, target, story, Watcher(run_dir, args.replicas), args.kill_every)
     download = sha256_of(target)
     for text in verdict(story, client, code, source, download):
@@ -101,7 +101,7 @@ def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
 
 
 def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_every: float) -> int:
-    """Look on, and kill, until the client ends; its exit code."""
+    """Sample, draw and kill until the client ends; return its exit code."""
     view, begun = View(sys.stdout, story), time.monotonic()
     next_sample, next_kill = 0.0, kill_every or float("inf")
     while (code := process.poll()) is None:
@@ -121,7 +121,7 @@ def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_
 
 
 def _kill(story: Story, watcher: Watcher, now: float, view: View) -> Kill | None:
-    """Kill the replica at work, if it is known and alive, and another is ready."""
+    """Kill the replica at work, if it is known and alive and another is ready."""
     victim = story.samples[-1].at_work
     pid = None if victim is None else watcher.pid(victim)
     if victim is None or pid is None:

@@ -1,6 +1,6 @@
 """A plain HTTP client for machines without curl: `python -m trickleweb.cli.demo.fetch URL FILE BYTES_PER_SECOND`.
 
-It knows nothing of Trickles. Exit code 0: all arrived; 1: the server or the connection failed, said on stderr.
+It does not use Trickles. Exit code 0: complete; 1: the server or the connection failed, reported on stderr.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _BLOCK_BYTES = 1 << 16
-SILENCE_SECONDS = 30  # after which a client gives up
+SILENCE_SECONDS = 30  # without a byte, then the client gives up
 
 
 def fetch(url: str, path: Path, rate_bytes: int) -> None:
-    """Download to `path`, no faster than that; OSError or HTTPException when it fails."""
+    """Download to `path` at most at that rate; raise OSError or HTTPException when it fails."""
     place = urlsplit(url)
     with closing(HTTPConnection(place.netloc, timeout=SILENCE_SECONDS)) as connection:
         connection.request("GET", place.path or "/")
@@ -40,7 +40,7 @@ def _save(response: HTTPResponse, path: Path, rate_bytes: int) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Download as the arguments say; the exit code."""
+    """Download as the arguments say; return the exit code."""
     url, path, rate = argv
     try:
         fetch(url, Path(path), int(rate))

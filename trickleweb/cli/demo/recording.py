@@ -1,4 +1,4 @@
-"""A demonstration as JSON lines: what it was, then its samples and kills in order of time, then what came of it."""
+"""A demonstration as JSON lines: its parameters, samples and kills in order of time, its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT = "trickleweb demo 1"
 
 
 def lines(story: Story, result: dict[str, object]) -> Iterator[str]:
-    """One JSON object a line; times are seconds since the download began."""
+    """Yield one JSON object a line; times are seconds since the download began."""
     yield json.dumps({"format": FORMAT, "size_bytes": story.size_bytes, "replicas": story.replicas} | machine())
     moments: list[tuple[float, dict[str, object]]] = [(kill.seconds, _kill(kill.replica)) for kill in story.kills]
     for each in story.samples:
@@ -29,12 +29,11 @@ def lines(story: Story, result: dict[str, object]) -> Iterator[str]:
 
 
 def write(path: Path, story: Story, result: dict[str, object]) -> None:
-    """Write the recording; OSError when that fails."""
     path.write_text("".join(f"{line}\n" for line in lines(story, result)), "utf-8")
 
 
 def machine() -> dict[str, object]:
-    """When and on what kind of machine this is."""
+    """Return the date and the kind of machine."""
     date = datetime.now(UTC).date().isoformat()
     return {
         "date": date,

@@ -1,4 +1,4 @@
-"""What happened in a demonstration so far: samples, kills, pauses. Pure values; the clock is the caller's."""
+"""State of a demonstration: samples, kills, pauses. Pure values; the clock is the caller's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _RATE_SECONDS = 1.0  # the rate shown is that of the last second
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How things stood at one moment; seconds since the download began.
+    """State at one moment, in seconds since the download began.
 
-    `packets` are those each replica told of, over all its lives; `pids` are None for replicas that are not ready;
-    `at_work` is the index of the replica that served last, None while that is not known.
+    `packets` counts those of each replica over all its processes; `pids` are None for replicas that are not ready;
+    `at_work` is the index of the replica that served last, None while that is unknown.
     """
 
     seconds: float
@@ -24,7 +24,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One SIGKILL: when, and to which replica."""
+    """One SIGKILL of a replica."""
 
     seconds: float
     replica: int
@@ -32,7 +32,7 @@ class Kill:
 
 @dataclass(slots=True)
 class Story:
-    """The download of `size_bytes` through `replicas`, as it was seen from outside."""
+    """The download of `size_bytes` through `replicas`, as seen from outside."""
 
     size_bytes: int
     replicas: int
@@ -40,7 +40,7 @@ class Story:
     kills: list[Kill] = field(default_factory=list)
     is_held_up: bool = False  # a kill is due, and no other replica is ready
     longest_pause: float = 0.0  # seconds in which nothing arrived, from the first byte to the last
-    served_bytes: list[int] = field(init=False)  # what arrived while each replica was at work
+    served_bytes: list[int] = field(init=False)  # received while each replica was at work
     _grown_at: float | None = None
     _grown_to: int = 0
 
@@ -48,14 +48,14 @@ class Story:
         self.served_bytes = [0] * self.replicas
 
     def add(self, sample: Sample) -> None:
-        """Note how things stand now."""
+        """Add a sample."""
         before = self.samples[-1].received_bytes if self.samples else 0
         if sample.at_work is not None:
             self.served_bytes[sample.at_work] += sample.received_bytes - before
         self.samples.append(sample)
 
     def grew(self, seconds: float, received_bytes: int) -> None:
-        """Note how much has arrived by now; called often, it finds the longest pause."""
+        """Note the bytes received by now; frequent calls find the longest pause."""
         if received_bytes > self._grown_to:
             if self._grown_at is not None:
                 self.longest_pause = max(self.longest_pause, seconds - self._grown_at)
@@ -63,7 +63,7 @@ class Story:
 
     @property
     def rate_bytes(self) -> float:
-        """Bytes per second lately."""
+        """Bytes per second during the last second."""
         if not self.samples:
             return 0.0
         last = self.samples[-1]
@@ -71,5 +71,4 @@ class Story:
         return (last.received_bytes - first.received_bytes) / max(last.seconds - first.seconds, 1e-3)
 
     def kills_of(self, replica: int) -> int:
-        """How often that replica was killed."""
         return sum(kill.replica == replica for kill in self.kills)

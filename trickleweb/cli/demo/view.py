@@ -1,4 +1,4 @@
-"""A demonstration on a terminal: a picture drawn anew ten times a second, or plain lines where it is no terminal."""
+"""A demonstration on a terminal, redrawn ten times a second; plain lines where it is no terminal."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _BOLD, _RED, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 
 
 class View:
-    """Shows a story as it goes on."""
+    """Shows a story as it proceeds."""
 
     def __init__(self, out: TextIO, story: Story) -> None:
         self._out = out
         self._story = story
         self._live = out.isatty()
         self._color = self._live and not os.environ.get("NO_COLOR")
-        self._drawn = 0  # lines of the picture that stand on the screen
+        self._drawn = 0  # lines on the screen
         self._next_line = 0.0
 
     def sampled(self) -> None:
-        """There is a new sample."""
+        """Show the latest sample."""
         if self._live:
             self._draw()
         elif self._story.samples[-1].seconds >= self._next_line:
@@ -36,19 +36,19 @@ class View:
             print(line(self._story), file=self._out, flush=True)
 
     def killed(self, kill: Kill) -> None:
-        """A replica was killed."""
+        """Report a kill."""
         if not self._live:
             print(f"{kill.seconds:5.1f} s  kill -9 {replica_name(kill.replica)}", file=self._out, flush=True)
 
     def held_up(self) -> None:
-        """A kill is put off: nobody would be left."""
+        """Report a delayed kill: no other replica is ready."""
         if not self._live:
             print(f"{self._story.samples[-1].seconds:5.1f} s  {WAITING}", file=self._out, flush=True)
 
     def _draw(self) -> None:
         columns = shutil.get_terminal_size().columns
         lines = picture(self._story)
-        lines += [("", "")] * (self._drawn - len(lines))  # over what stood there
+        lines += [("", "")] * (self._drawn - len(lines))  # to erase old lines
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         self._drawn = len(lines)
         self._out.write(up + "".join(f"{self._painted(paint, text[: columns - 1])}\x1b[K\n" for paint, text in lines))
@@ -59,7 +59,7 @@ class View:
 
 
 def picture(story: Story) -> list[tuple[str, str]]:
-    """The lines to draw, each with how it is painted: one for each replica, then the download's; 79 columns at most."""
+    """Return the lines to draw with their colour: one for each replica, then the download's; at most 79 columns."""
     sample = story.samples[-1]
     rows = [_row(story, sample, index) for index in range(story.replicas)]
     share = sample.received_bytes / story.size_bytes
@@ -71,7 +71,7 @@ def picture(story: Story) -> list[tuple[str, str]]:
 
 
 def _row(story: Story, sample: Sample, index: int) -> tuple[str, str]:
-    """The bar shows what arrived while that replica was at work, the longest one the most of all."""
+    """Return a replica's line; the longest bar is that of the replica that served most."""
     served, packets, kills = story.served_bytes[index], sample.packets[index], story.kills_of(index)
     amount = f"[{bar(served / max(1, *story.served_bytes), _BAR_CHARS, '#'):{_BAR_CHARS}}]"
     paint, state = _state(sample, index)
@@ -85,12 +85,11 @@ def _state(sample: Sample, index: int) -> tuple[str, str]:
 
 
 def bar(share: float, chars: int, mark: str) -> str:
-    """A bar for a share of 1."""
     return mark * round(min(max(share, 0.0), 1.0) * chars)
 
 
 def line(story: Story) -> str:
-    """The same in one line."""
+    """Return the state in one line."""
     sample = story.samples[-1]
     at_work = "-" if sample.at_work is None else replica_name(sample.at_work)
     packets = " ".join(map(str, sample.packets))
@@ -100,7 +99,7 @@ def line(story: Story) -> str:
 
 
 def verdict(story: Story, client: str, code: int, source: str, download: str) -> Sequence[str]:
-    """What came of it, in lines."""
+    """Return the result in lines."""
     taken = story.samples[-1].seconds if story.samples else 0.0
     equal = "equal to the source" if source == download else "NOT EQUAL to the source"
     return [
@@ -108,7 +107,7 @@ def verdict(story: Story, client: str, code: int, source: str, download: str) ->
         f"download  sha256 {download}  {equal}",
         f"{client:9} exit code {code}, after {taken:.1f} s",
         f"kills     {len(story.kills)}, each of the replica that was serving",
-        f"pauses    {1000 * story.longest_pause:.0f} ms at most, those included that {client} makes to keep its rate",
+        f"pauses    {1000 * story.longest_pause:.0f} ms at most, including those of {client} to keep its rate",
     ]
 
 
