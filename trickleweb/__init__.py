@@ -1,7 +1,6 @@
 """Trickleweb: an HTTP framework on Trickles whose responses resume on any replica.
 
-The public names are loaded at their first use: a replica that serves files, and a command that only asks for a status,
-start without the framework.
+Public names are loaded at first use, so that a replica of files and commands like `status` start without the framework.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Cookie", "HTTPError", "Request", "Response", "Routes", "Step", "stepping", "steps"]
 
-# Public name -> its home.
+# public name -> module
 _HOMES = {
     "App": "trickleweb.app",
     "Cookie": "trickleweb.cookies",

@@ -18,54 +18,58 @@ if TYPE_CHECKING:  # a replica of files starts sooner without them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The terms of a request, settled by its head alone, before any of its body is taken."""
+    """Terms of a request, which follow from its head alone, before its body is read."""
 
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
     plan: Plan | None = None  # the response, where it follows from the head alone
-    repeatable: bool = False  # an unsafe request whose replica died at work on it is run again: twice does no harm
+    repeatable: bool = False  # an unsafe request may run again after its replica died: twice does no harm
 
 
 class Application(Protocol):
-    """A program that answers requests. Equal applications on all replicas go on with each other's responses."""
+    """Answers requests; equal applications on all replicas resume each other's responses."""
 
     @property
     def steps(self) -> StepsTable:
-        """All stepped bodies that its responses may have."""
+        """The steps of all stepped bodies that its responses may have."""
 
     def terms(self, head: RequestHead) -> Terms:
-        """The terms of a request; `HTTPError` for one that is refused whatever its body (404, 405, 413)."""
+        """Return the terms of a request; raise `HTTPError` for one refused whatever its body (404, 405, 413)."""
 
     async def respond(self, request: Request) -> Response:
-        """Return the response, those for errors too; what it raises is answered 500 and reported.
+        """Return the response, also for errors; an exception is answered 500 and reported.
 
-        Its body is one that a server can send: complete, planned, stepped or streamed. The request's body is bytes, or
-        a stream that is read once: it is all there before this is called.
+        Its body is complete, planned, stepped or streamed. The request's body is bytes, or a stream to be read once,
+        all of which has arrived before this is called.
         """
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly that content of a planned body, or `ContentNotHere`."""
+        """Return the bytes [start, stop) of a content in a planned body; raise `ContentNotHere`."""
 
     async def startup(self) -> None:
-        """Called once on every replica before the first request."""
+        """Prepare a replica; called once, before the first request."""
 
     async def shutdown(self) -> None:
-        """Called once when a replica ends in an orderly way; a killed one never calls it."""
+        """Release resources; called once when a replica stops in order, never when it is killed."""
 
 
 class Planning(Protocol):
-    """Answers from the head of a request alone: files, redirects. An object may be an `Application` at the same time.
+    """Answers from the head of a request alone: files, redirects. An `Application` may be a `Planning` too.
 
-    A server asks it first, without an event loop.
+    A server calls it first, without an event loop.
     """
 
     def plan(self, head: RequestHead) -> Plan | None:
-        """The response, or `HTTPError`; None if it takes the application. `HashPending`: worth asking again soon."""
+        """Return the response, None for the application to answer; raise `HTTPError`, or `HashPending` if worth
+        retrying soon.
+        """
 
     def error_page(self, error: HTTPError) -> Plan | None:
-        """Its own response for an error, None if it has none."""
+        """Return its own response for an error, None if it has none."""
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of exactly that content, or `ContentNotHere`; `FilesUnavailable` for now."""
+        """Return the bytes [start, stop) of a content; raise `ContentNotHere`, or `FilesUnavailable` if that may
+        pass.
+        """
 
     def strong_name(self, content: str) -> str | None:
-        """The name by which every machine knows a content that was begun without a hash, once there is one."""
+        """Return the content's name by hash, valid on every replica, once it is known, for one begun without a hash."""

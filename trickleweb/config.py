@@ -27,12 +27,12 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class BadConfig(WebError, ValueError):
-    """A setting that is missing, unknown, or not of its type; the text names it and never shows its value."""
+    """A setting that is missing, unknown, or of another type; the text names it and never shows its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A field's value as a source has it, and what the source calls it."""
+    """A field's value in a source, and its name there."""
 
     value: object
     place: str
@@ -40,17 +40,17 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """Where settings come from: `read` gives those of the fields that are there, `place` names any of them."""
+    """A source of settings: `read` returns those of the fields that it has, `place` names any of them."""
 
     read: Callable[[Mapping[str, Any]], Mapping[str, Given]]
     place: Callable[[str], str]
 
 
 def load(kind: type[T], *sources: ConfigSource) -> T:
-    """A value of the dataclass `kind`, each field from the first source that has it, else its default.
+    """Return a value of the dataclass `kind`, each field from the first source that has it, else its default.
 
     Fields are str, int, float, bool, Path, a Literal, a tuple of one of these (`tuple[str, ...]`), or any of them or
-    None. `BadConfig` if one is missing or of another type.
+    None. Raise `BadConfig` if one is missing or of another type.
     """
     hints = get_type_hints(kind)
     types = {each.name: hints[each.name] for each in dataclasses.fields(kind) if each.init}  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def load(kind: type[T], *sources: ConfigSource) -> T:
 
 
 def environ(prefix: str, variables: Mapping[str, str] = os.environ) -> ConfigSource:
-    """Environment variables: the field `page_size` is NOTES_PAGE_SIZE if the prefix is NOTES_."""
+    """Return the source of environment variables: the field `page_size` is NOTES_PAGE_SIZE if the prefix is NOTES_."""
 
     def place(name: str) -> str:
         return f"{prefix}{name.upper()}"
@@ -77,7 +77,9 @@ def environ(prefix: str, variables: Mapping[str, str] = os.environ) -> ConfigSou
 
 
 def toml_file(path: str | os.PathLike[str], *, table: str = "", optional: bool = False) -> ConfigSource:
-    """A TOML file, or one table of it; `BadConfig` if it is not there, unless it is `optional`, or is no TOML."""
+    """Return a TOML file, or one table of it, as a source; loading raises `BadConfig` if it is missing (unless
+    `optional`) or invalid.
+    """
 
     def place(name: str) -> str:
         return f"{f'{table}.' if table else ''}{name} in {path}"
@@ -96,7 +98,9 @@ def toml_file(path: str | os.PathLike[str], *, table: str = "", optional: bool =
 
 
 def flags(words: Sequence[str]) -> ConfigSource:
-    """Words of a command line: `--page-size 20`, `--page-size=20`; `--debug` and `--no-debug` for a bool."""
+    """Return words of a command line as a source: `--page-size 20`, `--page-size=20`; `--debug`, `--no-debug` for a
+    bool.
+    """
 
     def place(name: str) -> str:
         return f"--{name.replace('_', '-')}"
@@ -138,7 +142,7 @@ def _read_toml(path: Path, optional: bool) -> dict[str, Any]:
 
 
 def _converted(value: object, kind: Any, place: str) -> Any:
-    """The value in the field's type, from text or from what TOML has."""
+    """Return the value in the field's type, from text or from a TOML value."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _converted(value, next(each for each in inner if each is not NoneType), place)
@@ -150,7 +154,7 @@ def _converted(value: object, kind: Any, place: str) -> Any:
             raise BadConfig(f"{place} is none of {', '.join(map(str, inner))}")
         return value
     if kind not in _KINDS:
-        raise BadConfig(f"{place} has a type that no setting has: {kind}")
+        raise BadConfig(f"{place} has an unsupported type: {kind}")
     try:
         return _KINDS[kind](value)
     except (TypeError, ValueError):

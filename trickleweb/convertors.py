@@ -1,7 +1,7 @@
-"""What a path parameter may be: one table whose kinds both read a parameter from a path and write it into one.
+"""Kinds of path parameters: one table whose entries both read a parameter from a path and write it into one.
 
-Reading is strict, so that one value has one spelling and what is written is what is read; the exceptions are `float`
-(any number of trailing zeros) and `uuid` (either case). Every kind takes time linear in the text, and bounds it.
+Reading is strict, so that one value has one spelling and writing inverts reading; the exceptions are `float` (any
+number of trailing zeros) and `uuid` (either case). Every kind takes time linear in the text, and bounds it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from uuid import UUID  # the type of a value; nothing here makes one up
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_FLOAT = re.compile(r"-?[0-9]{1,309}(?:\.[0-9]{1,400})?")  # what any finite float is in, written out in full
+_FLOAT = re.compile(r"-?[0-9]{1,309}(?:\.[0-9]{1,400})?")  # holds any finite float in full
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_INTEGER_BOUND = 1 << 63  # what a database column and a varint hold
+_INTEGER_BOUND = 1 << 63  # fits a database column and a varint
 _DOTS = (".", "..")
 
 
@@ -28,7 +28,7 @@ _DOTS = (".", "..")
 class Convertor:
     """One kind of parameter: `parse` reads decoded text (ValueError if it is none), `build` writes it.
 
-    A kind that `spans` takes the rest of a path with its slashes; any other takes text within one segment.
+    A kind that `spans` takes the rest of a path with its slashes; others take text within one segment.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Convertor:
     spans: bool = False
 
     def write(self, value: object) -> str:
-        """The text that reads as `value`; ValueError for a value that none does."""
+        """Return the text that reads as `value`; raise ValueError if none does."""
         try:
             text = self.build(value)
             same = self.parse(text) == value
@@ -49,14 +49,14 @@ class Convertor:
 
 
 def parse_string(text: str) -> str:
-    """Any text of one segment that a URL can hold: not empty, no slash, and no dot segment (RFC 3986 5.2.4)."""
+    """Return text of one segment of a URL: not empty, no slash, no dot segment (RFC 3986 5.2.4)."""
     if not text or "/" in text or text in _DOTS:
         raise ValueError("no text of one segment")
     return _storable(text)
 
 
 def parse_path(text: str) -> str:
-    """A relative path: names between slashes, perhaps one at the end; never an absolute one, never `.` or `..`."""
+    """Return a relative path: names between slashes, perhaps one at the end; no empty, `.` or `..` segments."""
     *folders, last = text.split("/")
     if not text or "" in folders or last in _DOTS or any(dots in folders for dots in _DOTS):
         raise ValueError("no relative path")
@@ -64,7 +64,7 @@ def parse_path(text: str) -> str:
 
 
 def parse_integer(text: str) -> int:
-    """A 64-bit integer in its shortest form."""
+    """Return a 64-bit integer from its shortest form."""
     number = int(text) if _INTEGER.fullmatch(text) else _INTEGER_BOUND
     if abs(number) >= _INTEGER_BOUND:
         raise ValueError("no 64-bit integer")
@@ -72,7 +72,7 @@ def parse_integer(text: str) -> int:
 
 
 def parse_float(text: str) -> float:
-    """A finite number without exponent."""
+    """Return a finite number from text without exponent."""
     number = float(text) if _FLOAT.fullmatch(text) else math.inf
     if math.isinf(number):
         raise ValueError("no finite number")
@@ -80,19 +80,19 @@ def parse_float(text: str) -> float:
 
 
 def build_float(value: float) -> str:
-    """The shortest digits that read as the same number, without exponent."""
+    """Return the shortest digits that read as the same number, without exponent."""
     return format(Decimal(repr(value)), "f")
 
 
 def parse_uuid(text: str) -> UUID:
-    """A UUID in its usual form, 8-4-4-4-12 (RFC 9562 4)."""
+    """Return a UUID from its usual form, 8-4-4-4-12 (RFC 9562 4)."""
     if not _UUID.fullmatch(text):
         raise ValueError("no UUID")
     return UUID(text)
 
 
 def parse_date(text: str) -> date:
-    """A day as in 2024-02-29."""
+    """Return a day from text like 2024-02-29."""
     if not _DATE.fullmatch(text):
         raise ValueError("no date")
     return date.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Cookies: what a client sends read leniently, what a program sets written strictly (RFC 6265bis)."""
+"""Cookies: read leniently from clients, written strictly (RFC 6265bis)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_AGE_BOUND_S = 400 * 24 * 3600  # browsers keep none longer (5.5)
 
 
 class BadCookie(WebError, ValueError):
-    """A program's cookie that no browser would keep, or not as it was meant; the text says why."""
+    """A program's cookie that browsers would drop or change; the text gives the reason."""
 
 
 class CookieTooLarge(BadCookie):
@@ -34,9 +34,9 @@ class CookieTooLarge(BadCookie):
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie to be set. Its value is sent as it is: encode what is not plain ASCII without `,;" \\` and blanks.
+    """A cookie to set. Its value is sent as it is: encode all but ASCII without `,;" \\` and blanks.
 
-    `max_age_s` None lets it end with the browser's session, 0 removes it. `domain` "" keeps it to this very host.
+    `max_age_s` None lets it end with the browser's session, 0 removes it. `domain` "" restricts it to this host.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Cookie:
         self._check_meaning()
 
     def header(self) -> str:
-        """The value of a Set-Cookie field."""
+        """Return the value of a Set-Cookie field."""
         parts = [f"{self.name}={self.value}"]
         if self.max_age_s is not None:
             parts.append(f"Max-Age={self.max_age_s}")
@@ -79,7 +79,7 @@ class Cookie:
             raise BadCookie(f"{self.domain!r} is no domain of a cookie")
 
     def _check_meaning(self) -> None:
-        """What browsers drop without a word (5.7)."""
+        """Raise `BadCookie` for attributes that browsers drop silently (5.7)."""
         if self.max_age_s is not None and not 0 <= self.max_age_s <= _MAX_AGE_BOUND_S:
             raise BadCookie(f"{self.name}: browsers keep a cookie for at most 400 days")
         if self.same_site == "None" and not self.secure:
@@ -92,12 +92,12 @@ class Cookie:
 
 
 def removal(name: str, *, path: str = "/", domain: str = "", secure: bool = False) -> Cookie:
-    """The cookie that makes a browser forget one; path, domain and prefix must be those it was set with."""
+    """Return the cookie that deletes one in a browser; path, domain and prefix must be those it was set with."""
     return Cookie(name, "", max_age_s=0, path=path, domain=domain, secure=secure)
 
 
 def parse_cookies(headers: Headers) -> Mapping[str, str]:
-    """The cookies of a request by name; what is malformed is skipped, never refused (RFC 6265bis 5.8).
+    """Return the cookies of a request by name; malformed ones are skipped, never refused (RFC 6265bis 5.8).
 
     Of two with one name the first counts: browsers send the one with the longer path first.
     """
@@ -105,7 +105,7 @@ def parse_cookies(headers: Headers) -> Mapping[str, str]:
 
 
 def read_pairs(values: Iterable[str]) -> Mapping[str, str]:
-    """The cookies in the values of Cookie fields."""
+    """Return the cookies in the values of Cookie fields."""
     cookies: dict[str, str] = {}
     for value in values:
         for pair in value.split(";", MAX_COOKIES)[:MAX_COOKIES]:

@@ -1,17 +1,17 @@
-"""What can go wrong in the HTTP layer, each with who is to blame."""
+"""Errors of the HTTP layer; the type says whose fault it is."""
 
 from __future__ import annotations
 
 
 class WebError(Exception):
-    """Root of every error the HTTP framework raises."""
+    """Base of every error of the HTTP framework."""
 
 
 class HTTPError(WebError):
-    """The client gets this status instead of what it asked for.
+    """The client gets this status instead of the resource.
 
-    `reason` is a short sentence that may be shown to the client; `headers` are (name, value) pairs the status asks for
-    (Allow with 405, Retry-After with 503). `close` says that the connection cannot go on after the answer.
+    `reason` is a short sentence that may be shown to the client; `headers` are (name, value) pairs that the status
+    requires (Allow with 405, Retry-After with 503). `close` ends the connection after the response.
     """
 
     def __init__(
@@ -25,16 +25,16 @@ class HTTPError(WebError):
 
 
 class UnsafeHeader(WebError, ValueError):
-    """A program's own header cannot be sent: it would break the message's framing (RFC 9110 5.5)."""
+    """A program's header would break the message's framing (RFC 9110 5.5)."""
 
 
 class StateRefused(WebError):
-    """No body of this replica goes on from that state: of another release, or of steps that are no more."""
+    """A state from which no body of this replica resumes: of another release, or of unknown steps."""
 
 
 class OtherLedger(WebError):
-    """The work began where another ledger is in use: whether it was done stands there, and this one does not know."""
+    """The work began with another ledger, which alone knows whether it was done."""
 
 
 class LedgerUnavailable(WebError):
-    """The ledger cannot be asked now: full, locked for too long, or damaged. Nothing was claimed: 503, ask again."""
+    """The ledger cannot be used now: full, locked for too long, or damaged. Nothing was claimed: 503, retry."""

@@ -1,4 +1,4 @@
-"""One shape composes everything: a handler answers a request, a middleware makes a handler of a handler."""
+"""The types of handlers and middleware: a middleware makes a handler of a handler."""
 
 from __future__ import annotations
 

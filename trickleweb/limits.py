@@ -1,4 +1,4 @@
-"""The bounds of the HTTP layer, each with its default and its reason."""
+"""Bounds of the HTTP layer, each with its default and its reason."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Every bound on what a client may send in one request; counts of bytes say so in their names."""
+    """Bounds of one request; counts of bytes say so in their names."""
 
     max_request_line_bytes: int = 8192  # RFC 9112 3: at least 8,000 octets should be supported
     max_header_bytes: int = 65_536  # all field lines together: several cookies of 4 kB and then some
     max_headers: int = 128  # more than any browser or proxy sends; keeps every linear scan short
-    max_body_bytes: int = 16 << 20  # a route that takes uploads raises it
-    max_chunk_line_bytes: int = 256  # chunk-size and extensions; nobody uses the extensions
+    max_body_bytes: int = 16 << 20  # a route with larger uploads raises it
+    max_chunk_line_bytes: int = 256  # chunk-size and extensions, which are not used in practice
     max_trailer_bytes: int = 8192  # trailers are read and dropped
-    methods: frozenset[str] = METHODS  # what the server implements at all; any other method is answered 501
+    methods: frozenset[str] = METHODS  # implemented methods; others are answered 501
 
 
 DEFAULT_LIMITS = Limits()

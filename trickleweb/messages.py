@@ -1,4 +1,4 @@
-"""The values that pass between parsing, routing, files and rendering: a request's head and a response's plan."""
+"""A request's head and a response's plan, the values that parsing, routing, files and rendering exchange."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trickleweb.headers import Headers
 
 @dataclass(frozen=True, slots=True)
 class NoBody:
-    """Nothing follows the request's head."""
+    """No bytes follow the request's head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ Framing = NoBody | Length | Chunked
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """One request's head, checked; what the connection's input holds from the request's first byte.
+    """One request's head, checked.
 
     Text is Latin-1 as on the wire except `path`, which is percent-decoded UTF-8.
     """
@@ -39,8 +39,8 @@ class RequestHead:
     target: str  # as sent
     path: str  # decoded, dot segments resolved, starts with "/"; "*" for OPTIONS *; "" for CONNECT
     raw_path: str  # the target's path, not decoded
-    query: str  # what follows the first "?", not decoded
-    version: tuple[int, int]  # what the client speaks, (1, 0) or (1, 1) or a later 1.x
+    query: str  # after the first "?", not decoded
+    version: tuple[int, int]  # (1, 0) or (1, 1) or a later 1.x
     headers: Headers  # names in lower case, values stripped
     host: str  # authority asked for, in lower case: the absolute target's, else the Host field's; "" if there is none
     framing: Framing
@@ -52,7 +52,7 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class NeedMore:
-    """The head is not complete, and nothing is wrong with it so far."""
+    """The head is incomplete, and valid so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,6 @@ class Inline:
 
     @property
     def byte_count(self) -> int:
-        """How many body bytes this is."""
         return len(self.data)
 
 
@@ -77,7 +76,6 @@ class Slice:
 
     @property
     def byte_count(self) -> int:
-        """How many body bytes this is."""
         return self.stop - self.start
 
 
@@ -86,10 +84,10 @@ Piece = Inline | Slice
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A response whose body bytes are a function of their offset: status, headers and the pieces in order.
+    """A response whose body bytes are a function of their offset: status, headers, and pieces in order.
 
-    `headers` carry what describes the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection
-    are the renderer's. For HEAD the plan is that of GET: the delivery drops the body and keeps the length.
+    `headers` describe the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection are the
+    renderer's. For HEAD the plan is that of GET: the delivery drops the body and keeps the length.
     """
 
     status: int
@@ -98,12 +96,11 @@ class Plan:
 
     @property
     def body_bytes(self) -> int:
-        """The body's length."""
         return sum(piece.byte_count for piece in self.pieces)
 
 
 def clip(pieces: Iterable[Piece], start: int, stop: int) -> Iterator[Piece]:
-    """The pieces of the body bytes [start, stop), in order; none is empty."""
+    """Yield the pieces of the body bytes [start, stop), in order, none empty."""
     base = 0
     for piece in pieces:
         if base >= stop:

@@ -1,4 +1,4 @@
-"""Names with several values each, in order: queries and forms."""
+"""Names with several values each, in order, for queries and forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class MissingField(HTTPError):
-    """The client left out a field that the handler cannot do without: 400."""
+    """The client left out a field that the handler requires: 400."""
 
     def __init__(self, name: str) -> None:
         super().__init__(400, f"The field {name[:100]!r} is missing.")
@@ -32,26 +32,26 @@ class MultiDict(Generic[V]):
         self._index.update({name: tuple(values) for name, values in lists.items()})
 
     def __getitem__(self, name: str) -> V:
-        """The first value of `name`; `MissingField`, which the client sees as 400, if there is none."""
+        """Return the first value of `name`; raise `MissingField`, answered 400."""
         values = self._index.get(name)
         if values is None:
             raise MissingField(name)
         return values[0]
 
     def get(self, name: str, default: V | None = None) -> V | None:
-        """The first value of `name`, else `default`."""
+        """Return the first value of `name`, else `default`."""
         values = self._index.get(name)
         return values[0] if values else default
 
     def all(self, name: str) -> tuple[V, ...]:
-        """Every value of `name`, in the order sent."""
+        """Return every value of `name`, in the order sent."""
         return self._index.get(name, ())
 
     def __contains__(self, name: object) -> bool:
         return name in self._index
 
     def __iter__(self) -> Iterator[str]:
-        """Each name once, in the order first seen."""
+        """Iterate over the names, each once, in the order first seen."""
         return iter(self._index)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""A field's value with parameters, as in `form-data; name="a"`: what Content-Type and Content-Disposition share."""
+"""Values with parameters, as in `form-data; name="a"`, for Content-Type and Content-Disposition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VALUE = re.compile(rf"[ \t]*({_TOKEN}(?:/{_TOKEN})?)")
 _NEXT = re.compile(rf'[ \t]*;[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"))?', re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*")
 _ESCAPED = re.compile(r'\\(["\\])')
-MAX_PARAMETERS = 16  # no field has more than five
+MAX_PARAMETERS = 16  # real fields have at most five
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,10 +24,10 @@ class Parametrised(NamedTuple):
 
 
 def parse_parameters(text: str) -> Parametrised:
-    """Read `value; name=token; name="quoted"` (RFC 9110 5.6.6) in linear time.
+    """Return the parts of `value; name=token; name="quoted"` (RFC 9110 5.6.6), in linear time.
 
-    ValueError for anything else, for a parameter given twice, and for more than 16. A backslash escapes only a quote
-    and a backslash: some browsers send file names with others in them.
+    ValueError for other text, a parameter given twice, and more than 16. A backslash escapes only a quote and a
+    backslash, as some browsers send file names with others in them.
     """
     found = _VALUE.match(text)
     if found is None:
@@ -51,7 +51,7 @@ def _put(parameters: dict[str, str], found: re.Match[str]) -> None:
 
 
 def quoted(text: str) -> str:
-    """Text as a quoted string; ValueError for a control character, which none can hold (RFC 9110 5.6.4)."""
+    """Return text as a quoted string; ValueError for a control character (RFC 9110 5.6.4)."""
     if not text.isprintable():
         raise ValueError("a control character in a parameter")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,7 +1,7 @@
-"""Path templates such as `/users/{id:int}/files/{rest:path}`: parsed once, then filled in to build URLs.
+"""Path templates such as `/users/{id:int}/files/{rest:path}`, parsed once, and filled in to build URLs.
 
-A segment is literal text, or one parameter with literal text around it (`report-{day:date}.csv`): with no second
-parameter in a segment there is one way to read it, and no search. `{name}` is short for `{name:str}`.
+A segment is literal text, or one parameter with literal text around it (`report-{day:date}.csv`): with one parameter in
+a segment there is one way to read it, without a search. `{name}` is short for `{name:str}`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REFUSED = re.compile(r"[?#%\x00-\x1f\x7f]")
 
 
 class BadTemplate(WebError, ValueError):
-    """A path template that no request could match, or more than one way; the text says what to write instead."""
+    """A path template that no request could match, or in more than one way; the text names the fix."""
 
 
 class BadParameter(WebError, ValueError):
@@ -30,14 +30,14 @@ class BadParameter(WebError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A segment that is `text`, decoded."""
+    """A segment of constant decoded text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A segment that is a value of some kind between two literal texts."""
+    """A segment with a value of some kind between two literal texts."""
 
     prefix: str
     name: str
@@ -45,14 +45,14 @@ class Parameter:
     suffix: str
 
     def read(self, text: str) -> Any:
-        """The value in a decoded segment (or rest of a path); ValueError if it is none."""
+        """Return the value in a decoded segment (or rest of a path); raise ValueError."""
         inner = len(text) - len(self.suffix)
         if inner < len(self.prefix) or not text.startswith(self.prefix) or not text.endswith(self.suffix):
             raise ValueError("other text around the parameter")
         return self.convertor.parse(text[len(self.prefix) : inner])
 
     def write(self, value: object) -> str:
-        """The decoded segment that reads as `value`; `BadParameter` if there is none."""
+        """Return the decoded segment that reads as `value`; raise `BadParameter`."""
         try:
             return f"{self.prefix}{self.convertor.write(value)}{self.suffix}"
         except ValueError as exc:
@@ -64,7 +64,7 @@ Segment = Literal | Parameter
 
 @dataclass(frozen=True, slots=True)
 class PathTemplate:
-    """A parsed template; `segments` are what stands between the slashes, behind the first one."""
+    """A parsed template; `segments` are the parts between slashes, after the first one."""
 
     text: str
     segments: tuple[Segment, ...]
@@ -76,11 +76,11 @@ class PathTemplate:
 
     @property
     def is_static(self) -> bool:
-        """Whether one path alone matches."""
+        """True if one path alone matches."""
         return not self.names
 
     def build(self, values: Mapping[str, object]) -> str:
-        """The percent-encoded path that matches with these values; `BadParameter` if there is none."""
+        """Return the percent-encoded path that matches with these values; raise `BadParameter`."""
         if values.keys() != set(self.names):
             raise BadParameter(f"{self.text} takes {sorted(self.names)}, not {sorted(values)}")
         texts = (each.text if isinstance(each, Literal) else each.write(values[each.name]) for each in self.segments)
@@ -88,7 +88,7 @@ class PathTemplate:
 
 
 def parse_template(text: str, convertors: Mapping[str, Convertor] = CONVERTORS) -> PathTemplate:
-    """Read a template, written decoded and with one slash in front; `BadTemplate` says what is wrong with it."""
+    """Return a template, written decoded with a leading slash; raise `BadTemplate` with the reason."""
     if not text.startswith("/") or _REFUSED.search(text):
         raise BadTemplate(f"{text!r}: a path begins with '/' and is written decoded, without query or fragment")
     *inner, last = text[1:].split("/")
@@ -99,33 +99,33 @@ def parse_template(text: str, convertors: Mapping[str, Convertor] = CONVERTORS) 
     if len(set(template.names)) != len(template.names):
         raise BadTemplate(f"{text!r} names a parameter twice")
     if any(isinstance(each, Parameter) and each.convertor.spans for each in segments[:-1]):
-        raise BadTemplate(f"{text!r}: what spans segments is the last parameter, with nothing behind it")
+        raise BadTemplate(f"{text!r}: a parameter that spans segments must come last")
     return template
 
 
 def quote_path(path: str) -> str:
-    """A decoded path as a URL has it (RFC 3986 3.3)."""
+    """Return a decoded path as in a URL (RFC 3986 3.3)."""
     return quote(path, safe=_SAFE)
 
 
 def joined(prefix: str, inner: str) -> str:
-    """The template of `inner` below `prefix`; a slash at the prefix's end makes no difference."""
+    """Return the template of `inner` below `prefix`, which may end in a slash."""
     return prefix.rstrip("/") + inner
 
 
 def _segment(text: str, template: str, convertors: Mapping[str, Convertor]) -> Segment:
     if "{" not in text and "}" not in text:
         if text in (".", ".."):
-            raise BadTemplate(f"{template!r}: no request's path holds a dot segment")
+            raise BadTemplate(f"{template!r}: requests' paths hold no dot segments")
         return Literal(text)
     found = _PARAMETER.fullmatch(text)
     if found is None:
-        raise BadTemplate(f"{template!r}: a segment holds one parameter, {{name}} or {{name:kind}}")
+        raise BadTemplate(f"{template!r}: a segment has one parameter, {{name}} or {{name:kind}}")
     prefix, name, kind, suffix = found[1], found[2], found[3] or "str", found[4]
     if not name.isidentifier():
-        raise BadTemplate(f"{template!r}: {name!r} is no name of a parameter")
+        raise BadTemplate(f"{template!r}: {name!r} cannot name a parameter")
     if kind not in convertors:
-        raise BadTemplate(f"{template!r}: {kind!r} is none of the kinds {', '.join(sorted(convertors))}")
+        raise BadTemplate(f"{template!r}: {kind!r} is not one of the kinds {', '.join(sorted(convertors))}")
     if convertors[kind].spans and (prefix or suffix):
-        raise BadTemplate(f"{template!r}: what spans segments begins and ends with one")
+        raise BadTemplate(f"{template!r}: a parameter that spans segments has no text around it")
     return Parameter(prefix, name, convertors[kind], suffix)

@@ -1,4 +1,4 @@
-"""Values that can be sealed and come back the same anywhere: what JSON holds, and nothing that it would change."""
+"""Values that JSON restores unchanged, so that they can be sealed anywhere and opened anywhere."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any, TypeAlias
 
 from trickleweb.errors import WebError
 
-# None, bool, int, float, str, lists of them and dicts with text keys; the checker cannot say it of nested literals
+# None, bool, int, float, str, lists of them and dicts with text keys; mypy cannot express that for nested literals
 Plain: TypeAlias = Any
 
 
 class NotPlain(WebError, TypeError):
-    """A value that would come back changed, or not at all: a tuple, a date, bytes, a dict with other keys than text."""
+    """A value that JSON would change or refuse: a tuple, a date, bytes, a dict with keys that are not text."""
 
 
 class StateTooLarge(WebError, ValueError):
-    """State that travels with the client is too large: keep it in a shared store, and only its key in the state."""
+    """State that is kept by the client is too large: keep it in a shared store, and only its key in the state."""
 
 
 def dump_plain(value: Plain) -> bytes:
-    """The value as compact JSON, equal values in equal bytes; `NotPlain` if it would not come back equal."""
+    """Return the value as compact JSON, equal bytes for equal values; raise `NotPlain` if it would not come back
+    equal.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
         data = text.encode("utf-8")
@@ -29,12 +31,12 @@ def dump_plain(value: Plain) -> bytes:
     except (TypeError, ValueError, RecursionError) as exc:
         raise NotPlain(str(exc)) from None
     if not same:
-        raise NotPlain("a value that JSON would change: lists in place of tuples, and text as the keys of dicts")
+        raise NotPlain("a value that JSON would change: use lists for tuples, and text as keys of dicts")
     return data
 
 
 def load_plain(data: bytes) -> Plain:
-    """The value that these bytes of UTF-8 say; ValueError for any other bytes, and for numbers that are none."""
+    """Return the value of UTF-8 JSON; raise ValueError for other bytes, NaN and infinite numbers."""
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
     except RecursionError:

@@ -1,9 +1,9 @@
-"""Values that travel through a client and come back unread and unchanged: sealed for a purpose, a time and a principal.
+"""Values that a client holds but can neither read nor change, sealed for a purpose, a time and a principal.
 
-A token is base64url of `salt (8) | epoch (4) | nonce (12) | ciphertext and tag`, the plaintext `expiry (8) | data`.
-The key follows from the epoch, the purpose, the principal and the salt, so no key ever seals more than a few values.
-Salt and nonce follow from entropy, context and plaintext: entropy that repeats, as it does where a request is run again
-on another replica, seals equal values equally and never two values under one nonce.
+A token is base64url of `salt (8) | epoch (4) | nonce (12) | ciphertext and tag`, the plaintext `expiry (8) | data`. The
+key follows from the epoch, the purpose, the principal and the salt, so no key ever seals more than a few values. Salt
+and nonce follow from entropy, context and plaintext: repeated entropy, as in a request that is run again on another
+replica, seals equal values equally and never two values under one nonce.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from trickles.keyring import SEAL_OVERHEAD, Keyring, Purpose
 from trickleweb.errors import WebError
 
 MIN_ENTROPY_BYTES = 16
-MAX_SEALED_CHARS = 1 << 20  # what is longer is not even decoded
+MAX_SEALED_CHARS = 1 << 20  # longer text is not decoded
 _SALT_BYTES, _NONCE_BYTES, _TIME_BYTES = 8, 12, 8
 _OVERHEAD_BYTES = _SALT_BYTES + SEAL_OVERHEAD + _TIME_BYTES
 _TOKEN = re.compile(r"[0-9A-Za-z_-]+")
 
 
 class BadSeal(WebError):
-    """A sealed value that cannot be used. It does not tell whether it is forged, cut, expired or another's."""
+    """An invalid sealed value, without the reason: forged, cut, expired or another's."""
 
     def __init__(self) -> None:
         super().__init__("the sealed value cannot be used")
@@ -36,7 +36,7 @@ class BadSeal(WebError):
 
 @dataclass(frozen=True, slots=True)
 class Unsealed:
-    """What a token held: the data, and the microsecond since 1970 from which it is worth nothing."""
+    """The data of a token, and its expiry in microseconds since 1970."""
 
     data: bytes
     expires: int
@@ -45,8 +45,7 @@ class Unsealed:
 def seal(ring: Keyring, purpose: str, data: bytes, *, ttl: int, now: int, entropy: bytes, principal: str = "") -> str:
     """Seal `data` for `ttl` microseconds from `now` on; only `unseal` with the same purpose and principal opens it.
 
-    The newest epoch seals. `entropy` is at least 16 bytes that nobody can guess. ValueError for less, or a `ttl` of
-    nothing.
+    The newest epoch seals. `entropy` is at least 16 unguessable bytes. ValueError for less, or a `ttl` of 0.
     """
     if len(entropy) < MIN_ENTROPY_BYTES or ttl <= 0:
         raise ValueError("sealing takes 16 bytes of entropy and a time to live")
@@ -59,7 +58,7 @@ def seal(ring: Keyring, purpose: str, data: bytes, *, ttl: int, now: int, entrop
 
 
 def unseal(ring: Keyring, purpose: str, token: str, *, now: int, principal: str = "") -> Unsealed:
-    """Open what `seal` made, under any epoch still held; `BadSeal`, always the same, for everything else."""
+    """Open the value of `seal`, under any epoch still held; raise `BadSeal`, always the same."""
     sealed = _decoded(token)
     salt = sealed[:_SALT_BYTES]
     try:
@@ -74,23 +73,23 @@ def unseal(ring: Keyring, purpose: str, token: str, *, now: int, principal: str 
 
 
 def sealed_chars(data_bytes: int) -> int:
-    """How long a token for so many bytes is."""
+    """Return the length of a token for that much data."""
     return -(-4 * (data_bytes + _OVERHEAD_BYTES) // 3)
 
 
 def refuse() -> NoReturn:
-    """Raise the one error there is, without a trace of its cause."""
+    """Raise the one error, without its cause."""
     raise BadSeal from None
 
 
 def _digest(purpose: str, principal: str) -> bytes:
-    """What a token is bound to; each part with its length, so that no two pairs read alike."""
+    """Return the context of a token; each part with its length, so that no two pairs are encoded alike."""
     parts = (purpose.encode("utf-8", "surrogatepass"), principal.encode("utf-8", "surrogatepass"))
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 
 def _decoded(token: str) -> bytes:
-    """The bytes of a token in its one spelling."""
+    """Return the bytes of a token in its one canonical encoding."""
     if len(token) > MAX_SEALED_CHARS or not _TOKEN.fullmatch(token):
         refuse()
     try:
@@ -98,5 +97,5 @@ def _decoded(token: str) -> bytes:
     except binascii.Error:
         refuse()
     if base64.urlsafe_b64encode(sealed).rstrip(b"=") != token.encode("ascii"):
-        refuse()  # bits behind the last byte are not nothing
+        refuse()  # unused bits after the last byte are not zero
     return sealed

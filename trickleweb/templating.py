@@ -1,4 +1,4 @@
-"""Templates by Jinja, of which this module is the only importer: autoescape on, unknown names are errors."""
+"""Jinja templates: autoescape on, unknown names are errors. The only importer of Jinja."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, Str
 
 
 def environment(loader: BaseLoader, *, reload: bool = False) -> Environment:
-    """An environment as all templates have it: every value escaped, a missing one an error, files read once."""
+    """Return an environment for all templates: values escaped, missing ones errors, files read once unless `reload`."""
     return Environment(
         loader=loader,
         autoescape=True,
@@ -25,15 +25,15 @@ _OWN = environment(PackageLoader("trickleweb", "templates"))
 
 
 def render(template: str, /, **values: object) -> str:
-    """The text of one of the package's own templates."""
+    """Return one of the package's own templates, rendered."""
     return _OWN.get_template(template).render(values)
 
 
 class Templates:
-    """The templates of a program, in one folder or several of which the first that has a name counts.
+    """Templates of an application, in one folder or several, of which the first with a name counts.
 
-    `filters`, `tests` and `globals` may be added to before the first template is used. `reload` reads files that have
-    changed anew.
+    `filters`, `tests` and `globals` may be extended before the first template is used. `reload` reads changed files
+    again.
     """
 
     def __init__(self, *folders: str | os.PathLike[str], reload: bool = False) -> None:
@@ -43,9 +43,9 @@ class Templates:
         self.globals: dict[str, Any] = self._environment.globals
 
     def render(self, template: str, context: Mapping[str, Any]) -> bytes:
-        """The whole text in UTF-8; whatever Jinja raises for a template that is missing, or wrong."""
+        """Return the text in UTF-8; raise Jinja's errors for a missing or wrong template."""
         return self._environment.get_template(template).render(context).encode("utf-8")
 
     def stream(self, template: str, context: Mapping[str, Any]) -> Iterator[str]:
-        """The text as it is made; a template that is missing or cannot be read is told at once."""
+        """Return an iterator of the text; a missing or unreadable template raises at once."""
         return self._environment.get_template(template).generate(context)

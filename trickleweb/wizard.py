@@ -1,7 +1,7 @@
-"""Forms in several steps whose state travels in the page: sealed, bound to one principal, ending in time, used once.
+"""Forms in several steps whose state is in the page: sealed, bound to one principal, expiring, finished once.
 
-The answers so far are a hidden field of the next page. Any replica opens it; nobody else's browser does; the client can
-go back a step, but finish only once, which the ledger sees to.
+The answers so far are a hidden field of the next page. Any replica opens it, but only for its principal; the client can
+go back a step, but finish only once, by the ledger.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SERIAL_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class WizardState:
-    """The step that is to be answered, and all answers to the ones before; `serial` names this run of the wizard.
+    """The current step, and all answers to earlier ones; `serial` names this run of the wizard.
 
-    `store` is the tag of the ledger that this run is finished in (`trickles.stores`).
+    `store` is the tag of the ledger that finishes this run (`trickles.stores`).
     """
 
     step: str
@@ -33,35 +33,37 @@ class WizardState:
 
 @dataclass(frozen=True, slots=True)
 class Wizard:
-    """A form of several steps. Its principal is whoever answers: a user's name, or what a session always holds."""
+    """A form of several steps. Its principal is the user: a name, or a constant of the session."""
 
     name: str
     steps: tuple[str, ...]
     ttl: int = HOUR  # for each step
-    max_bytes: int = 32_768  # of the state: it goes to the client and back with every step
+    max_bytes: int = 32_768  # of the state, which each step sends to the client and back
 
     def __post_init__(self) -> None:
         if not self.steps or len(set(self.steps)) != len(self.steps):
             raise ValueError("a wizard has steps, each once")
 
     def begin(self, *, entropy: bytes, ledger: Ledger | None) -> WizardState:
-        """A new run at the first step, to be finished in that ledger; `entropy` is at least 16 bytes."""
+        """Return a new run at the first step, to be finished in that ledger; `entropy` is at least 16 bytes."""
         if len(entropy) < _SERIAL_BYTES:
             raise ValueError("a wizard's run takes 16 bytes of entropy")
         store = store_tag(NO_STORE if ledger is None else ledger.store_id)
         return WizardState(self.steps[0], entropy[:_SERIAL_BYTES], store)
 
     def answered(self, state: WizardState, **answers: Plain) -> WizardState:
-        """The state after the step at hand: the answers added, at the next step; at the last one it stays."""
+        """Return the state with the current step answered, at the next step; the last one stays."""
         following = self.steps[self.steps.index(state.step) + 1 :]
         return replace(state, step=following[0] if following else state.step, answers=state.answers | answers)
 
     def is_last(self, state: WizardState) -> bool:
-        """Whether the step at hand is the one to finish with."""
+        """Return whether the current step is the last."""
         return state.step == self.steps[-1]
 
     def seal(self, ring: Keyring, state: WizardState, *, principal: str, now: int, entropy: bytes) -> str:
-        """The text of the page's hidden field; `StateTooLarge` or `NotPlain` for answers that cannot travel."""
+        """Return the value of the page's hidden field; raise `StateTooLarge` or `NotPlain` for answers that cannot be
+        sealed.
+        """
         data = dump_plain([state.step, state.serial.hex(), state.store.hex(), state.answers])
         if len(data) > self.max_bytes:
             raise StateTooLarge(
@@ -70,7 +72,9 @@ class Wizard:
         return seal(ring, self._purpose, data, ttl=self.ttl, now=now, entropy=entropy, principal=principal)
 
     def open(self, ring: Keyring, token: str, *, principal: str, now: int) -> WizardState:
-        """The state in a page's field; `BadSeal` for one forged, expired, another's, or of steps that are no more."""
+        """Return the state in a page's field; raise `BadSeal` for one forged, expired, another's, or of unknown
+        steps.
+        """
         unsealed = unseal(ring, self._purpose, token, now=now, principal=principal)
         try:
             step, serial, store, answers = load_plain(unsealed.data)
@@ -82,20 +86,20 @@ class Wizard:
         return state
 
     def finish(self, ledger: Ledger, state: WizardState, *, now: int) -> Claim:
-        """Claim the end of this run: `New` once; `Done` has what `finished` kept, to be shown again.
+        """Claim the end of this run: `New` once; `Done` has the outcome that `finished` stored, to be shown again.
 
-        OtherLedger when the run began where another ledger is in use, which may know that it is finished.
+        Raise OtherLedger when the run began with another ledger, which may know that it is finished.
         """
         if store_tag(ledger.store_id) != state.store:
-            raise OtherLedger(f"this form began where another ledger is in use than {store_name(ledger.store_id)}")
+            raise OtherLedger(f"this form began with another ledger than {store_name(ledger.store_id)}")
         return ledger.claim(self._key(state), now=now)
 
     def finished(self, ledger: Ledger, state: WizardState, outcome: bytes, *, now: int) -> bytes:
-        """Keep the outcome of a run that `finish` gave as `New`; gives back the one that counts."""
+        """Store the outcome of a run that `finish` returned as `New`; return the one that counts."""
         return ledger.complete(self._key(state), outcome, now=now)
 
     def not_finished(self, ledger: Ledger, state: WizardState) -> None:
-        """Give back a run that `finish` gave as `New`, as nothing came of it: it can be finished again."""
+        """Release a run that `finish` returned as `New`, so that it can be finished again."""
         ledger.release(self._key(state))
 
     @property

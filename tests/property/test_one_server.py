@@ -200,13 +200,13 @@ def test_a_step_of_two_mib_breaks_the_response_off_everywhere(folder: Path) -> N
 def test_a_streamed_post_of_two_megabytes_is_a_500_everywhere(folder: Path) -> None:
     found = check(lambda: own(Spec("stream", sizes=(1_000_000, 1_000_000)), folder), "POST")
     assert (found.status, found.broken) == (500, False)
-    assert b"too large to be kept" in found.body
+    assert b"too large to be stored" in found.body
 
 
 def test_a_post_that_returns_two_megabytes_is_a_500_everywhere(folder: Path) -> None:
     found = check(lambda: own(Spec("bytes", sizes=(2_000_000,)), folder), "POST")
     assert (found.status, found.broken) == (500, False)
-    assert b"too large to be kept" in found.body
+    assert b"too large to be stored" in found.body
     assert check(lambda: own(Spec("bytes", sizes=(2_000_000,)), folder), "GET").status == 200
 
 

@@ -166,5 +166,5 @@ def test_streams_go_out_in_pieces_and_can_tell_their_length() -> None:
     assert client.get("/a").content == "ü\0".encode()
     assert client.get("/b").headers["content-length"] == "3"
     assert (client.head("/b").content, client.head("/b").headers["content-length"]) == (b"", "3")
-    with pytest.raises(IncompleteResponse, match="after 2 bytes: it said that it has 3"):
+    with pytest.raises(IncompleteResponse, match="after 2 bytes: announced were 3"):
         client.get("/c")

@@ -177,7 +177,7 @@ def test_a_handler_of_errors_may_refuse() -> None:
 def test_errors_that_the_framework_knows() -> None:
     bad_seal = seen(raising(BadSeal())).get("/")
     assert bad_seal.status_code == 400
-    assert bad_seal.text == "400 Bad Request\nThis page cannot be used any more: load it again.\n"
+    assert bad_seal.text == "400 Bad Request\nThis page is no longer valid: reload it.\n"
     full = seen(raising(LedgerUnavailable(SECRET))).get("/")
     assert (full.status_code, full.headers["retry-after"]) == (503, "1")
     assert SECRET not in full.text

@@ -20,7 +20,7 @@ from trickleweb.testing import Client
 from trickleweb.wizard import Wizard
 
 HOUR = 3600 * 1_000_000
-OPAQUE = "400 Bad Request\nThis page cannot be used any more: load it again.\n"
+OPAQUE = "400 Bad Request\nThis page is no longer valid: reload it.\n"
 
 
 def sealing() -> App:
@@ -116,7 +116,7 @@ def test_an_application_may_bring_its_own_keys_and_ledger() -> None:
 def test_without_keys_or_ledger_the_way_out_is_named() -> None:
     request = Request(head(), b"", Setting())
     for name in ("keyring", "ledger"):
-        with pytest.raises(NotSetUp, match=f"no {name}: the fleet has one; elsewhere give the App one"):
+        with pytest.raises(NotSetUp, match=f"no {name}: outside a fleet give the App one"):
             getattr(request, name)
 
 

@@ -92,7 +92,7 @@ def test_a_page_that_cannot_be_used_is_refused_without_a_reason(bad: str) -> Non
     client = replica(shop, ledger, now=WALL + HOUR if bad == "expired" else WALL)
     answer = client.post("/order/bert" if bad == "another's" else "/order/anna", data=page)
     assert answer.status_code == 400
-    assert answer.text == "400 Bad Request\nThis page cannot be used any more: load it again.\n"
+    assert answer.text == "400 Bad Request\nThis page is no longer valid: reload it.\n"
     assert shop.orders == []
 
 
@@ -146,7 +146,7 @@ def test_a_replica_that_died_at_it_leaves_it_unknown() -> None:
         answer = await AsyncClient(
             shop.app(), keyring=ring, ledger=MemoryLedger(shared, "other"), now=lambda: WALL
         ).post("/order/anna", data=page)
-        assert (answer.status_code, answer.text.splitlines()[1][:18]) == (500, "Whether this was d")
+        assert (answer.status_code, answer.text.splitlines()[1][:23]) == (500, "The outcome is unknown,")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

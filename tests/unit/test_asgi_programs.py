@@ -129,16 +129,16 @@ WRONG: list[tuple[list[Message], str]] = [
     ([{}], "got None"),
     ([START, START], "expected the ASGI message 'http.response.body', and got 'http.response.start'"),
     ([START, {"type": "http.response.trailers"}], "got 'http.response.trailers'"),
-    ([start(status=101)], "101 is no status"),
-    ([start(status="200")], "'200' is no status"),  # type: ignore[arg-type]
+    ([start(status=101)], "101 is not the status"),
+    ([start(status="200")], "'200' is not the status"),  # type: ignore[arg-type]
     ([start((b"content-length", b"x"))], "Content-Length"),
     ([start(length(1), length(2))], "Content-Length"),
     ([start(("text", "text"))], "pairs of bytes"),  # type: ignore[arg-type]
     ([{**START, "headers": [b"ab", b"c"]}], "pairs of bytes"),
     ([START, {"type": "http.response.body", "body": "text"}], "a body is bytes, not str"),
-    ([start(length(3)), body_message(b"ab")], "a body of 2 bytes, told to have 3"),
-    ([start(length(1)), body_message(b"ab")], "a body of 2 bytes, told to have 1"),
-    ([start(length(1)), body_message(b"ab", more=True)], "a body of 2 bytes or more, told to have 1"),
+    ([start(length(3)), body_message(b"ab")], "a body of 2 bytes, not of the announced 3"),
+    ([start(length(1)), body_message(b"ab")], "a body of 2 bytes, not of the announced 1"),
+    ([start(length(1)), body_message(b"ab", more=True)], "a body of 2 bytes or more, not of the announced 1"),
 ]
 
 

@@ -118,7 +118,7 @@ def careless(_version: int, _cursor: Plain, args: dict[str, Plain]) -> tuple[Pla
 
 
 def test_a_migration_is_held_to_plain_values() -> None:
-    with pytest.raises(StateRefused, match="lists in place of tuples"):
+    with pytest.raises(StateRefused, match="use lists for tuples"):
         StepsTable([Steps("rows", rows.run, 3, careless)]).unpack(b'["rows",2,0,{}]')
 
 

@@ -141,5 +141,5 @@ def test_a_type_that_no_setting_has_is_told() -> None:
     class Odd:
         when: complex
 
-    with pytest.raises(BadConfig, match="N_WHEN has a type that no setting has"):
+    with pytest.raises(BadConfig, match="N_WHEN has an unsupported type"):
         load(Odd, environ("N_", {"N_WHEN": "1j"}))

@@ -22,15 +22,15 @@ BAD = [
     ("/{a", "one parameter"),
     ("/a}", "one parameter"),
     ("/{{a}}", "one parameter"),
-    ("/{}", "'' is no name"),
-    ("/{1a}", "'1a' is no name"),
-    ("/{a b:int}", "'a b' is no name"),
-    ("/{a:number}", "'number' is none of the kinds date, float, int, path, str, uuid"),
+    ("/{}", "'' cannot name a parameter"),
+    ("/{1a}", "'1a' cannot name a parameter"),
+    ("/{a b:int}", "'a b' cannot name a parameter"),
+    ("/{a:number}", "'number' is not one of the kinds date, float, int, path, str, uuid"),
     ("/{a}/{a:int}", "twice"),
-    ("/{a:path}/b", "last parameter"),
-    ("/{a:path}/{b:path}", "last parameter"),
-    ("/x{a:path}", "begins and ends with one"),
-    ("/{a:path}.html", "begins and ends with one"),
+    ("/{a:path}/b", "must come last"),
+    ("/{a:path}/{b:path}", "must come last"),
+    ("/x{a:path}", "has no text around it"),
+    ("/{a:path}.html", "has no text around it"),
 ]
 
 

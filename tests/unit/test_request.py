@@ -102,7 +102,7 @@ def test_json_is_read() -> None:
 )
 def test_bad_json_is_400(body: bytes) -> None:
     error = refused(400, request("POST", "/", JSON, body=body), "json")
-    assert error.reason.startswith("The body is no JSON: ")
+    assert error.reason.startswith("The body is not JSON: ")
     assert len(error.reason) < 150
 
 
@@ -234,6 +234,6 @@ def test_what_is_not_set_up_says_so() -> None:
         bare.entropy("a")
     with pytest.raises(NotSetUp, match="middleware `sessions`"):
         _ = bare.session
-    with pytest.raises(NotSetUp, match="no routes to find 'home'"):
+    with pytest.raises(NotSetUp, match="no routes, so none called 'home'"):
         bare.url_for("home", id=1)
     assert request(url_for=lambda name, **params: f"/{name}/{params['id']}").url_for("u", id=1) == "/u/1"

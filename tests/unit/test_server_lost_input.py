@@ -126,7 +126,7 @@ def test_what_was_done_is_not_denied() -> None:
         assert status(output(await asked(fleet.replica(), event(UPLOAD[:1000], spooled=spool(UPLOAD))))) == 200
         response = output(await asked(fleet.replica(), event()._replace(input_lost=True)))
         assert status(response) == 503
-        assert b"whether it was done is not known" in body(response)
+        assert b"its outcome is unknown" in body(response)
 
     with_fleet(own, test)
     assert SEEN == [BODY]

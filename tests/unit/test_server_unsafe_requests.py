@@ -84,7 +84,7 @@ def test_what_a_dead_replica_was_at_is_not_run_again_unless_twice_does_no_harm(p
             assert body(response) == b"done"
         else:
             assert status(response) == 500
-            assert b"whether it was done is not known" in response
+            assert b"its outcome is unknown" in response
         assert (await begun(second, post(path)))[0] == response
         assert len(app.state.ran) == runs
 
@@ -127,7 +127,7 @@ def test_what_a_replica_died_at_is_not_run_again_whatever_replicas_share(policy:
     lives.append(VirtualFleet(lambda: app, policy=policy, apart=apart))
     transfer = asyncio.run(lives[0].fetch(post("/pay")))
     assert len(ran) == 1
-    assert transfer.failure is not None or b"whether it was done is not known" in transfer.data
+    assert transfer.failure is not None or b"its outcome is unknown" in transfer.data
 
 
 def test_one_at_work_elsewhere_is_waited_for() -> None:

@@ -235,7 +235,7 @@ def test_a_full_ledger_claims_nothing(path: Path) -> None:
 def test_a_plan_too_large_is_refused(path: Path) -> None:
     ledger = SqliteLedger(path, durable=False, max_plan_bytes=10)
     ledger.claim(KEY, now=1)
-    with pytest.raises(StateTooLarge, match="11 bytes does not go into the ledger"):
+    with pytest.raises(StateTooLarge, match="11 bytes does not fit the ledger"):
         ledger.complete(KEY, bytes(11), now=1)
     assert ledger.claim(KEY, now=1) == Pending()
     ledger.close()

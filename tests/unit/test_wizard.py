@@ -72,7 +72,7 @@ def test_a_run_whose_replica_died_is_not_finished_again() -> None:
 def test_a_run_that_began_elsewhere_is_not_finished_in_another_ledger() -> None:
     other = MemoryLedger()
     state = opened(page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER)))
-    with pytest.raises(OtherLedger, match=f"another ledger is in use than {store_name(other.store_id)}"):
+    with pytest.raises(OtherLedger, match=f"this form began with another ledger than {store_name(other.store_id)}"):
         ORDER.finish(other, ORDER.answered(state, city="B"), now=WALL)
     with pytest.raises(OtherLedger):
         ORDER.finish(LEDGER, ORDER.begin(entropy=ENTROPY, ledger=None), now=WALL)

@@ -146,8 +146,8 @@ WRONG = [
     (returning(b"a", status="101 Switching"), ProgramError, "no status line"),
     (returning(b"a", headers=[("X", "a\r\nb")]), ValueError, "HTTP cannot carry"),
     (returning(b"a", headers=["ab", 1]), ProgramError, "pairs of texts"),  # type: ignore[list-item]
-    (returning(b"abc", headers=[("Content-Length", "2")]), ProgramError, "3 bytes, told to have 2"),
-    (returning(b"a", b"b", headers=[("Content-Length", "3")]), ProgramError, "2 bytes, told to have 3"),
+    (returning(b"abc", headers=[("Content-Length", "2")]), ProgramError, "3 bytes, not of the announced 2"),
+    (returning(b"a", b"b", headers=[("Content-Length", "3")]), ProgramError, "2 bytes, not of the announced 3"),
     (lambda _environ, _start: 7, TypeError, "not iterable"),
 ]
 

@@ -1,4 +1,4 @@
-"""The application: routes, middleware, errors, files, templates and steps in one object that any server can serve."""
+"""`App`: routes, middleware, error handlers, folders, templates and steps in one object that any server can serve."""
 
 from trickleweb.app.app import App
 from trickleweb.app.folders import NoSuchFolder

@@ -1,4 +1,4 @@
-"""The application: what is registered on it, and how it answers."""
+"""`App`, the web application: registration of routes, errors and hooks, and the `Application` interface."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from trickleweb.templating import Templates
 
 A = TypeVar("A", bound=Answer)
 F = TypeVar("F", bound=Hook)
-_SMALL_BYTES = 65_536  # of a body that no route takes
+_SMALL_BYTES = 65_536  # a body without a route is read up to this size
 Context = Callable[["App"], AbstractAsyncContextManager[Any]]
 
 
 class App(Routes):
-    """A web application: routes, errors, middleware, and what they share. It is an `Application`, and an ASGI program.
+    """A web application: routes, errors, middleware, and the state they share. It is an `Application` and an ASGI
+    program.
 
-    `middleware` is applied to every request, the first one outermost. `templates` is a folder, or several. `lifespan`
-    makes an async context manager of the application, which is entered before the first request. `keyring`, `ledger`
-    and `digests`, a file where the hashes of large files are kept for all replicas, are for where no fleet has any: see
-    `key_directory`. `state` is for whatever the handlers share in one process; `debug` shows tracebacks to clients.
-    Times are microseconds.
+    `middleware` wraps every request, the first one outermost. `templates` is one folder or several. `lifespan` takes
+    the application and returns an async context manager, entered before the first request. `keyring`, `ledger` and
+    `digests` (a file of the hashes of large files) are used where no fleet provides them: see `key_directory`. `state`
+    belongs to the handlers of one process; `debug` shows tracebacks to clients. Times are microseconds.
     """
 
     def __init__(
@@ -90,23 +90,23 @@ class App(Routes):
         self._above: tuple[App, str] | None = None
         self.add_steps(*steps)
 
-    # What is registered, beside routes
+    # Registration
 
     @property
     def steps(self) -> StepsRegistry:
-        """All steps of the application and of what is mounted in it; called, a decorator that adds to them."""
+        """The steps of the application and of those mounted in it; called, a decorator that adds to them."""
         return self._dispatcher.steps
 
     def add_middleware(self, middleware: Middleware) -> None:
-        """Put a middleware inside those that are there."""
+        """Add a middleware, inside those added before."""
         self._middleware.append(middleware)
         self._changed()
 
     def error(self, key: Key) -> Callable[[A], A]:
-        """Decorate what answers a status, or a type of exception: it takes the request and the exception.
+        """Decorate the handler of a status or of an exception type: it takes the request and the exception.
 
-        What it returns is as with handlers, and gets the error's status unless it is a `Response`. For 500, or
-        `Exception`, it answers all that nothing else does; that is logged too.
+        Its result is as a handler's, with the error's status unless it is a `Response`. The handler of 500 or
+        `Exception` answers every error without a handler of its own; those are logged too.
         """
 
         def decorate(answer: A) -> A:
@@ -116,28 +116,30 @@ class App(Routes):
         return decorate
 
     def on_startup(self, hook: F) -> F:
-        """Decorate what is called, without arguments, on every replica before the first request."""
+        """Decorate a function without arguments that every replica calls before its first request."""
         self._lifespan.starting.append(hook)
         return hook
 
     def on_shutdown(self, hook: F) -> F:
-        """Decorate what is called when a replica ends in an orderly way; do not rely on it: replicas are killed."""
+        """Decorate a function that a replica calls when it stops in order; do not rely on it: replicas are killed."""
         self._lifespan.stopping.append(hook)
         return hook
 
     def url_for(self, name: str, /, **params: object) -> str:
-        """The path of a named route, `mount:name` for one of a mounted App; `NoSuchRoute`, `BadParameter`."""
+        """Return the path of a named route, `mount:name` in a mounted App; raise `NoSuchRoute` or `BadParameter`."""
         found = self._own_url(name, params)
         if found is not None:
             return found
         if self._above is not None:
             return self._above[0].url_for(name, **params)
-        return self._dispatcher.router.url_for(name, **params)  # which says what there is
+        return self._dispatcher.router.url_for(name, **params)  # whose error lists the names
 
-    # What it is as an `Application`
+    # The interface `Application`
 
     def terms(self, head: RequestHead) -> Terms:
-        """As `Application.terms`; what comes without a body, or with a small one, is refused within the middleware."""
+        """Return the terms of a request; one without a body or with a small one is refused later, inside the
+        middleware.
+        """
         verdict = self._dispatcher.router.match(head.method, head.path)
         if not _is_small(head):
             _check_found(verdict)
@@ -146,7 +148,7 @@ class App(Routes):
         return terms
 
     async def respond(self, request: Request) -> Response:
-        """As `Application.respond`; it raises nothing, see `ErrorHandlers`."""
+        """Return the response; errors are answered by `ErrorHandlers`, so that none is raised."""
         dispatcher = self._dispatcher
         request.app, request.found = self, dispatcher.router.match(request.method, request.path)
         if isinstance(request.found, Found):
@@ -169,14 +171,14 @@ class App(Routes):
         return self._dispatcher.read(content, start, stop)
 
     async def startup(self) -> None:
-        """As `Application.startup`: the lifespan, the hooks, then what is mounted."""
+        """Enter the lifespan, call the hooks, then start the mounted applications."""
         await self._lifespan.start(self._context(self) if self._context else None, self._dispatcher.mounted.values())
         if any(self.own_folders()):
             self._hashing = Hashing(self._digests)
             self._changed()
 
     async def shutdown(self) -> None:
-        """As `Application.shutdown`: all that `startup` did, undone in reverse."""
+        """Undo `startup` in reverse."""
         try:
             await self._lifespan.stop()
         finally:
@@ -187,15 +189,14 @@ class App(Routes):
                 hashing.close()
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster."""
         self._dispatcher.drop_caches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As an ASGI program, under uvicorn for instance; see `as_asgi`. Responses do not resume there."""
+        """Serve as an ASGI program, under uvicorn for instance; see `as_asgi`. Responses do not resume there."""
         self._asgi = self._asgi or as_asgi(self)
         await self._asgi(scope, receive, send)
 
-    # Inside
+    # Internals
 
     @property
     def _dispatcher(self) -> Dispatcher:
@@ -231,13 +232,11 @@ class App(Routes):
         return steps
 
     def _hang(self, above: App, prefix: str) -> None:
-        """Know that it is mounted: its URLs begin with that prefix from now on."""
         if self._above not in (None, (above, prefix)):
             raise BadRoute(f"an App is mounted twice, at {prefix!r} too: mount another one")
         self._above = (above, prefix)
 
     def _own_url(self, name: str, params: dict[str, object]) -> str | None:
-        """The path of one of its own routes, or of those mounted; None if none has that name."""
         try:
             return self._prefix + self._dispatcher.router.url_for(name, **params)
         except NoSuchRoute:
@@ -263,7 +262,7 @@ class App(Routes):
                 return application.terms(replace(head, path=verdict.rest))
 
     def _limit(self, request: Request) -> int:
-        """How long the body may be that the middleware may read."""
+        """Return the largest body that the middleware may read."""
         try:
             return self._terms(request.found, request.head).max_body_bytes
         except HTTPError:
@@ -279,7 +278,9 @@ class App(Routes):
 
 
 def _is_small(head: RequestHead) -> bool:
-    """Whether a body that nobody wants is taken all the same, so that its refusal is the application's own."""
+    """Return whether a body without a route is small enough to be read, so that the application's own error page
+    answers.
+    """
     size = head.framing.byte_count if isinstance(head.framing, Length) else 0
     return size <= _SMALL_BYTES and not head.expect_continue
 

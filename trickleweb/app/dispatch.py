@@ -1,4 +1,4 @@
-"""Answer requests once all is registered: what the router finds, inside middleware, with bodies that can be sent."""
+"""Answer requests after registration: match the route, run middleware and handler, resolve the body."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from trickleweb.routing import Found, Mount, Moved, NotAllowed, Options, Router,
 from trickleweb.templating import Templates
 
 FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
-_HASH_LOOKS, _HASH_PAUSE_S = 100, 0.05  # at a file that was written a moment ago
+_HASH_LOOKS, _HASH_PAUSE_S = 100, 0.05  # 5 s for the hash of a file that was just written
 
 
 class Dispatcher:
-    """Answers requests; all that it remembers can be dropped at any time."""
+    """Answers requests with the routes, folders and steps registered; its caches can be dropped at any time."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Dispatcher:
         self._inner = {id(each.endpoint): self._inside(each.endpoint.middleware) for each in router.routes}
 
     async def respond(self, request: Request) -> Response:
-        """Return the response to a request whose `found` is there."""
+        """Return the response to a request that has its `found`."""
         try:
             return await self._resolved(request, await self._handler(request))
-        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+        except Exception as error:  # noqa: BLE001 - every failure gets a response
             return await self._errors.last(request, error, self._resolved)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
@@ -72,7 +72,6 @@ class Dispatcher:
             raise
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster."""
         self.folders.drop_caches()
 
     async def _answer(self, request: Request) -> Response:
@@ -106,7 +105,7 @@ class Dispatcher:
                 return await application.respond(request.below(found.rest, found.params))
 
     async def _resolved(self, request: Request, response: Response) -> Response:
-        """The response with a body that a server can send; what is wrong with it becomes an error page here."""
+        """Return the response with a body that a server can send; a bad body becomes an error page."""
         match response.body:
             case FileBody() as body:
                 return await self._filed(request, response, body)
@@ -124,13 +123,13 @@ class Dispatcher:
         return as_page(response, await self._planned(body, plain_get(request.head)), self.read)
 
     async def _planned(self, body: FileBody, head: RequestHead) -> Plan:
-        """The plan of a file, once its hash is known; 503 if that takes too long."""
+        """Return the plan of a file once its hash is known; raise 503 after 5 seconds."""
         for _ in range(_HASH_LOOKS):
             try:
                 return self.folders.plan(body, head)
             except HashPending:
                 await asyncio.sleep(_HASH_PAUSE_S)
-        raise unavailable("The file is being looked at.")
+        raise unavailable("The file is being hashed.")
 
     async def _from_folder(self, request: Request, folder: Folder, rest: str) -> Response:
         if request.method == "OPTIONS":
@@ -153,14 +152,14 @@ class Dispatcher:
 
 
 def applications(router: Router[Served]) -> Iterator[tuple[str, Application]]:
-    """The mounted applications by prefix."""
+    """Yield the mounted applications with their prefixes."""
     for each in router.routes:
         if isinstance(each, Mount) and not isinstance(each.endpoint.by, Folder | Endpoint):
             yield each.prefix, each.endpoint.by
 
 
 def _beside(request: Request, path: str) -> str:
-    """The URL of another path beside the request's own, below the same mount, with its query."""
+    """Return the URL of another path below the same mount, with the request's query."""
     above = request.head.path.removesuffix(request.path)
     query = f"?{request.head.query}" if request.head.query else ""
     return quote_path(above + path) + query

@@ -20,17 +20,17 @@ from trickleweb.sealing import BadSeal
 from trickleweb.templating import render
 
 _LOGGER = logging.getLogger("trickleweb.app")
-Answer = Callable[..., Any]  # of the request and the exception, async or plain; its value is like a handler's
+Answer = Callable[..., Any]  # takes request and exception, async or plain; returns as a handler does
 Key = int | type[Exception]
 Resolve = Callable[[Request, Response], Awaitable[Response]]
 
 
 class ErrorHandlers:
-    """The answers of an application to errors.
+    """Error handlers of an application.
 
-    An `HTTPError`, and whatever has a handler of its own, becomes a response right where it is raised, so that all
-    middleware sees responses; any other exception goes through the middleware, which may undo what it has begun, and
-    is answered 500 outside of it. `request.state["exception"]` is the one that was answered 500.
+    An `HTTPError`, and any exception with a handler of its own, becomes a response where it is raised, so that all
+    middleware sees responses; other exceptions pass through the middleware, which may roll back, and are answered
+    500 outside of it. `request.state["exception"]` holds the one that was answered 500.
     """
 
     def __init__(self, pool: WorkerPool, *, debug: bool = False) -> None:
@@ -39,13 +39,15 @@ class ErrorHandlers:
         self._handlers: dict[Key, Answer] = {}
 
     def add(self, key: Key, answer: Answer) -> None:
-        """Answer that status, or that type of exception and those below it; for 500 and Exception, all that is left."""
+        """Register the handler of a status, or of an exception type and its subclasses; 500 and Exception handle the
+        rest.
+        """
         self._handlers[key] = answer
 
     def composed(self, handler: Handler, middleware: Sequence[Middleware], resolve: Resolve) -> Handler:
-        """`handler` inside `middleware`, the first one outermost, with errors answered at every layer.
+        """Return `handler` inside `middleware`, the first one outermost, with errors answered at every layer.
 
-        `resolve` makes bodies that can be sent of what handlers of errors return; what it raises is an error as theirs.
+        `resolve` gives a response a body that can be sent; its exceptions are answered like those of handlers.
         """
         made = self._answering(handler, resolve)
         for each in reversed(middleware):
@@ -53,8 +55,8 @@ class ErrorHandlers:
         return made
 
     async def last(self, request: Request, error: Exception, resolve: Resolve) -> Response:
-        """The response for what nobody expected; it is logged."""
-        if isinstance(error, HTTPError):  # by a handler of errors
+        """Return the response to an exception without a handler, and log it."""
+        if isinstance(error, HTTPError):  # raised by an error handler
             return error_response(request, error)
         request.state["exception"] = error
         more = {"request_id": request.state.get("request_id", ""), "method": request.method, "path": request.head.path}
@@ -66,7 +68,7 @@ class ErrorHandlers:
             try:
                 return await resolve(request, await self._asked(own, request, error, 500))
             except Exception:
-                _LOGGER.exception("the handler for errors failed too")
+                _LOGGER.exception("the error handler failed too")
         return error_response(request, HTTPError(500))
 
     def _answering(self, handler: Handler, resolve: Resolve) -> Handler:
@@ -82,7 +84,6 @@ class ErrorHandlers:
         return answered
 
     async def _known(self, request: Request, error: Exception) -> Response | None:
-        """The response for an error that somebody has thought of."""
         told = _told(error)
         found = self._found(error, told)
         if found is not None:
@@ -90,7 +91,7 @@ class ErrorHandlers:
         return None if told is None else error_response(request, told)
 
     def _found(self, error: Exception, told: HTTPError | None) -> Answer | None:
-        """The nearest handler: of a type of error, then of the status, then of all errors that have one."""
+        """Return the nearest handler: by exception type, then by status, then that of all `HTTPError`s."""
         types = type(error).__mro__[: type(error).__mro__.index(Exception)]
         keys: list[Key] = [each for each in types if each is not HTTPError]
         if told is not None:
@@ -100,9 +101,9 @@ class ErrorHandlers:
     async def _asked(
         self, answer: Answer, request: Request, error: Exception, status: int, told: HTTPError | None = None
     ) -> Response:
-        """Call a handler of errors; a value that is no whole response gets the status.
+        """Call an error handler; a result that is no `Response` gets the status.
 
-        The fields that a status asks for (Allow, Retry-After) stay, as long as it is that status.
+        The fields that a status requires (Allow, Retry-After) are added as long as the status stays.
         """
         value = await self._pool.call(answer, request, error)
         made = as_response(value)
@@ -115,21 +116,21 @@ class ErrorHandlers:
 
 
 def _told(error: Exception) -> HTTPError | None:
-    """The answer to an error that the framework itself knows; of a bad seal no more than that."""
+    """Return the `HTTPError` for an error that the framework knows; a bad seal gets no details."""
     match error:
         case HTTPError():
             return error
         case BadSeal():
-            return HTTPError(400, "This page cannot be used any more: load it again.")
+            return HTTPError(400, "This page is no longer valid: reload it.")
         case LedgerUnavailable():
-            return unavailable("The ledger cannot be asked now.")
+            return unavailable("The ledger is unavailable.")
         case OtherLedger():
-            return unavailable("This form was begun at a server that does not share its records with this one.")
+            return unavailable("This form was begun on a server that does not share this one's ledger.")
     return None
 
 
 def _debug_page(request: Request, error: Exception) -> Response:
-    """The traceback, for the program's author alone; in a page everything is escaped."""
+    """Return the traceback as text or HTML, escaped; only for debug mode."""
     trace = "".join(format_exception(error))
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     fields = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))

@@ -1,4 +1,4 @@
-"""The folders of an application: which file a body means, and the bytes of exactly that content."""
+"""Folders of an application: plan the response of a file body, and read the bytes of a named content."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Plan, RequestHead, Slice
 from trickleweb.responses import Response
 
-MAX_PAGE_BYTES = 1 << 20  # of a file that is no download
+MAX_PAGE_BYTES = 1 << 20  # of a file used as an error page or another page that is not 200
 _OF_VERSIONS = ("accept-ranges", "etag", "last-modified")
-# Fields of the very bytes that go out: only the plan, which was made from the file, knows them.
+# Fields of the bytes as sent: the plan's, which was made from the file, count.
 _OF_THE_PLAN = frozenset({"content-range", "content-encoding", "etag", "last-modified", "accept-ranges"})
 
 
 def with_file(response: Response, plan: Plan) -> Response:
-    """The response with its file; a redirect, a listing or 304 has none, and is complete."""
+    """Return the response with its file; a redirect, a listing or 304 has none, and is complete."""
     made = _merged(response, plan)
     inline = [piece.data for piece in plan.pieces if isinstance(piece, Inline)]
     if len(inline) == len(plan.pieces):
@@ -45,9 +45,9 @@ def with_file(response: Response, plan: Plan) -> Response:
 
 
 def as_page(response: Response, plan: Plan, read: Callable[[str, int, int], Buffer]) -> Response:
-    """A file as the page of a status that is not 200: whole, and not to be compared with any version.
+    """Return a file as the whole page of a status that is not 200, without validators.
 
-    `plan` is that of a plain GET; ValueError for a file that is too long to be a page.
+    `plan` is that of a plain GET. ValueError for a file too long to be a page.
     """
     if plan.body_bytes > MAX_PAGE_BYTES:
         raise ValueError(f"a file of {plan.body_bytes} bytes is sent with status 200, not {response.status}")
@@ -57,7 +57,9 @@ def as_page(response: Response, plan: Plan, read: Callable[[str, int, int], Buff
 
 
 def _merged(response: Response, plan: Plan) -> Response:
-    """The response with the plan's status and headers; of a header in both the handler's counts, and Vary is both."""
+    """Return the response with the plan's status and headers; the handler's fields win, and Vary is the union of
+    both.
+    """
     own = response.headers.without(*_OF_THE_PLAN)
     theirs = [pair for pair in plan.headers if pair[0].lower() == "vary" or pair[0] not in own]
     others = [pair for pair in own if pair[0].lower() != "vary"]
@@ -67,22 +69,20 @@ def _merged(response: Response, plan: Plan) -> Response:
 
 _LOGGER = logging.getLogger("trickleweb.app")
 _READ = frozenset({"GET", "HEAD"})
-_REMEMBERED = 4096  # contents whose folder is known
+_REMEMBERED = 4096  # cached: content to folder
 
 
 class Hashing:
-    """Works out what large files hold, on a thread; remembered in a file, if one is named, for all replicas."""
+    """Hashes large files on a thread; a digest file, if named, shares the hashes among replicas."""
 
     def __init__(self, digests: str | os.PathLike[str] | None) -> None:
         self._index = None if digests is None else DigestIndex(digests)
         self._background = BackgroundHasher()
 
     def hasher(self) -> Hasher:
-        """A hasher that leaves large files to the thread."""
         return Hasher(time.time_ns, self._index, defer=self._background.submit)
 
     def close(self) -> None:
-        """End the thread, and let go of the file."""
         self._background.close()
         if self._index is not None:
             self._index.close()
@@ -93,7 +93,7 @@ class NoSuchFolder(WebError, LookupError):
 
 
 class Folders:
-    """Every folder by name, with what makes it faster; all of that can be dropped at any time."""
+    """All folders of an application by name, with their caches, which can be dropped at any time."""
 
     def __init__(self, folders: Iterable[Folder], hasher: Hasher) -> None:
         self._stores: dict[str, FileStore] = {}
@@ -108,22 +108,24 @@ class Folders:
             self._sites[folder.name] = StaticSite(self._stores[folder.name], folder.options)
 
     def plan(self, body: FileBody, head: RequestHead) -> Plan:
-        """The response for a file; `HTTPError` if it is not there, `HashPending` when it is worth asking again soon."""
+        """Return the response for a file; raise `HTTPError` if it is missing, `HashPending` when it is worth retrying
+        soon.
+        """
         try:
             plan = self.site(body.folder).plan(head if head.method in _READ else plain_get(head), f"/{body.path}")
         except HTTPError as error:
             if isinstance(error.__cause__, FilesError):
-                _LOGGER.error("the file %r cannot be read now: %s", body.path, error.__cause__)
+                _LOGGER.error("the file %r cannot be read: %s", body.path, error.__cause__)
             raise
         if plan.status == 301 and not head.path.endswith(f"/{body.path}"):
-            raise HTTPError(404)  # a folder is moved to its own slash; the handler that names one has another path
+            raise HTTPError(404)  # the redirect adds a slash to the request's path, which is another than the folder's
         content_type = plan.headers.get("content-type") or ""
         if not body.media_type or not content_type or content_type.startswith("multipart/byteranges"):
             return plan
         return replace(plan, headers=plan.headers.with_pair("Content-Type", body.media_type))
 
     def site(self, name: str) -> StaticSite:
-        """The folder of that name; "" is the only one there is."""
+        """Return the folder of that name; "" means the only one."""
         if not name and len(self._sites) == 1:
             return next(iter(self._sites.values()))
         if name not in self._sites:
@@ -132,7 +134,7 @@ class Folders:
         return self._sites[name]
 
     def error_page(self, name: str, error: HTTPError) -> Response | None:
-        """The folder's own page for an error (`404.html`, `50x.html`), None if it has none."""
+        """Return the folder's own page for an error (`404.html`, `50x.html`), None if it has none."""
         plan = self.site(name).error_page(error)
         if plan is None:
             return None
@@ -143,7 +145,8 @@ class Folders:
         return Response(plan.status, plan.headers, Complete(b"".join(pieces)), close=error.close)
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """The bytes [start, stop) of that content, in whichever folder it is; `ContentNotHere` if in none.
+        """Return the bytes [start, stop) of that content from the folder that has it; raise `ContentNotHere` if none
+        has.
 
         A content's name holds its hash, so that no folder can give other bytes for it.
         """
@@ -156,16 +159,15 @@ class Folders:
             if store is not known:
                 self._where.put(content, store)
             return data
-        raise ContentNotHere("no folder has it")
+        raise ContentNotHere("in no folder")
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster, and let go of open files."""
         self._where.clear()
         for site in self._sites.values():
             site.drop_caches()
 
 
 def plain_get(head: RequestHead) -> RequestHead:
-    """The request as a plain GET, for a whole file whatever was asked."""
+    """Return the request as a plain GET for the whole file: without range and conditions."""
     kept = tuple(pair for pair in head.headers if pair[0] == "accept-encoding")
     return replace(head, method="GET", headers=Headers(kept))

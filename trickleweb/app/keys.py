@@ -1,4 +1,4 @@
-"""The keys of an application that no fleet gives any: under another server, or in a script."""
+"""The keyring of an application without a fleet: under another server, or in a script."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ LOOK_EVERY_S = 1.0
 def key_directory(
     path: str | os.PathLike[str] | None = None, *, clock_s: Callable[[], float] = time.monotonic
 ) -> Callable[[], Keyring]:
-    """What gives the keyring in a directory, as `trickles keys init` makes it; without one, in TRICKLES_KEYRING.
+    """Return a function that gives the keyring in a directory made by `trickles keys init`, by default
+    TRICKLES_KEYRING.
 
-    It is for `App(keyring=...)` where the server brings none. New keys are seen within a second. `KeyringError`, whose
-    text names the fix, for keys that are missing, damaged or open to others; later on the last good ones stay in use.
+    For `App(keyring=...)` where the server provides none. New keys are read within a second. Raise `KeyringError`,
+    whose text names the fix, for keys that are missing, damaged or open to others; later failures leave the last good
+    keys in use.
     """
     source = KeyringSource(path)
     looked_at = clock_s()

@@ -1,4 +1,4 @@
-"""What an application does before its first request and after its last, undone in reverse."""
+"""Startup and shutdown of an application; shutdown undoes startup in reverse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Hook = Callable[[], Any]
 
 
 class Lifespan:
-    """A context manager, hooks, and the mounted applications' own; what failed to start leaves nothing started."""
+    """The context manager, the hooks and the mounted applications; a failed start leaves nothing started."""
 
     def __init__(self) -> None:
         self.starting: list[Hook] = []
@@ -24,7 +24,7 @@ class Lifespan:
     async def start(
         self, context: AbstractAsyncContextManager[Any] | None, applications: Iterable[Application]
     ) -> None:
-        """Enter the context, call the hooks in order, start what is mounted; RuntimeError if that was done already."""
+        """Enter the context, call the hooks in order, start the applications; RuntimeError if started already."""
         if self._stack is not None:
             raise RuntimeError("the application has been started already")
         async with AsyncExitStack() as stack:
@@ -40,12 +40,12 @@ class Lifespan:
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
-        """Undo what `start` did, the last first; nothing if it did nothing."""
+        """Undo `start` in reverse, if it succeeded."""
         stack, self._stack = self._stack, None
         if stack is not None:
             await stack.aclose()
 
 
 async def _called(hook: Hook) -> None:
-    """A plain hook has a thread of its own: however busy the handlers are, an application can end."""
+    """Call a hook; a plain one gets a thread of its own, so that busy handlers do not delay the end."""
     await (hook() if is_async(hook) else asyncio.to_thread(hook))

@@ -1,4 +1,4 @@
-"""Threads for plain functions: few, with a queue that has an end, so that slow handlers do not pile up."""
+"""Threads for plain handlers: a bounded pool with a bounded queue."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from trickleweb.http1 import unavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """How much plain handlers may do at once; beyond it a request is answered 503, with Retry-After."""
+    """Bounds of plain handlers at work; a request beyond them is answered 503 with Retry-After."""
 
-    threads: int = 16  # they wait for databases and disks: more than there are cores
-    waiting: int = 64  # for a free thread: four for each, so that nobody waits for long
+    threads: int = 16  # more than cores, as they wait for databases and disks
+    waiting: int = 64  # for a free thread; four for each keeps the wait short
 
 
 class WorkerPool:
@@ -32,14 +32,16 @@ class WorkerPool:
         self._executor: ThreadPoolExecutor | None = None
 
     async def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """The function's result, awaited if need be; `HTTPError` 503 for a plain one if too many wait already."""
+        """Return the function's result, awaited if need be; raise `HTTPError` 503 for a plain one if the queue is
+        full.
+        """
         if is_async(function):
             return await function(*args, **kwargs)
         result = await self._on_a_thread(partial(function, *args, **kwargs))
         return await result if isawaitable(result) else result
 
     def close(self) -> None:
-        """Take no more of what waits; threads end with what they are at. A later call begins anew."""
+        """Drop queued calls and let running ones finish; the pool can be used again."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -50,17 +52,17 @@ class WorkerPool:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._limits.threads, "handlers")
         future = self._executor.submit(copy_context().run, _resumable, call)
-        future.add_done_callback(lambda _: self._room.release())  # when it has ended, not when nobody waits any more
+        future.add_done_callback(lambda _: self._room.release())  # at its end, not when its caller gives up
         return await asyncio.wrap_future(future)
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a call of it is to be awaited: of an `async def`, or of an object whose `__call__` is one."""
+    """Return whether calls of a function are awaited: an `async def`, or an object whose `__call__` is one."""
     return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 def _resumable(call: Callable[[], Any]) -> Any:
-    """A future cannot hold StopIteration: whoever awaits it would wait for ever."""
+    """Call, with StopIteration replaced: a future cannot hold it, and its awaiter would wait for ever."""
     try:
         return call()
     except StopIteration as exc:

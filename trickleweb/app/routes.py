@@ -1,4 +1,4 @@
-"""How routes are written down: with decorators, in groups, below prefixes."""
+"""Registration of routes: decorators, groups, prefixes, mounts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 class BadHandler(WebError, TypeError):
-    """A function that cannot be a handler, or not of its path; the text says what to write instead."""
+    """A function that cannot be a handler, or not of its path; the text names the fix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A handler: it takes the request, and those of the path's parameters that it names."""
+    """A handler with what its signature asks for: the request, then the path parameters it names."""
 
     handler: Callable[..., Any]
     wants: frozenset[str]  # of the path's parameters, by name
@@ -39,25 +39,23 @@ class Endpoint:
     is_async: bool  # it runs on the loop
     max_body_bytes: int | None = None  # None: as the application has it
     stream: bool = False  # it reads its body itself, as it comes
-    repeatable: bool = False  # twice does no harm: see `Terms`
-    named: bool = False  # its route's name was given, not taken from the function
+    repeatable: bool = False  # see `Terms`
+    named: bool = False  # its route's name was passed, not taken from the function
 
     def check(self, path: str, names: tuple[str, ...]) -> None:
-        """`BadHandler` if it needs a parameter that the path does not have."""
         missing = sorted(self.needs.difference(names))
         if missing:
             there = ", ".join(names) or "none"
             raise BadHandler(f"{_name(self.handler)} needs {', '.join(missing)}, of which {path} has {there}")
 
     def arguments(self, params: dict[str, Any]) -> dict[str, Any]:
-        """What it is called with beside the request."""
         if self.wants_all:
             return params
         return {name: value for name, value in params.items() if name in self.wants}
 
 
 def endpoint(handler: Callable[..., Any], **options: Any) -> Endpoint:
-    """The endpoint of a function; `BadHandler` for one that takes no request, or yields."""
+    """Return the endpoint of a function; raise `BadHandler` for one that takes no request, or yields."""
     if isgeneratorfunction(handler) or isasyncgenfunction(handler):
         raise BadHandler(f"{_name(handler)} yields: return Response.stream(...) of a generator, or Response.stepped")
     taken = list(signature(handler).parameters.values())
@@ -81,7 +79,7 @@ def _name(handler: Callable[..., Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of files under a name that all replicas know it by."""
+    """A folder of files, under the name by which all replicas know it."""
 
     name: str
     path: Path
@@ -93,27 +91,27 @@ Target = Application | Folder  # what can be mounted
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers at a route or mount, inside the middleware of its groups, the outermost first."""
+    """The target of a route or mount, and the middleware of its groups, the outermost first."""
 
     by: Endpoint | Target
     middleware: tuple[Middleware, ...] = ()
 
 
 class RouteOptions(TypedDict, total=False):
-    """What a route may say beside its path."""
+    """Options of a route besides its path."""
 
     name: str  # for `url_for`; by default the function's own
     middleware: Sequence[Middleware]  # around this route alone
-    max_body_bytes: int | None  # what is longer is answered 413; None: as the application has it
-    stream: bool  # the handler reads the body itself, as it comes; any other finds all of it in the request
-    repeatable: bool  # an unsafe request whose replica died at work on it is run again: twice does no harm
+    max_body_bytes: int | None  # a longer body is answered 413; None: the application's limit
+    stream: bool  # the handler reads the body as it arrives; without, the body is read first
+    repeatable: bool  # an unsafe request may run again after its replica died: twice does no harm
 
 
 class Routes:
-    """A group of routes, to be included in an application, or in another group, below a prefix.
+    """A group of routes, to be included in an application or another group below a prefix.
 
-    `middleware` is around all that is in the group, inside that of the groups around it; the first one is outermost.
-    What is added later still counts, until the application it belongs to answers its first request.
+    `middleware` wraps the whole group, inside that of the groups around it; the first one is outermost. Additions count
+    until the application answers its first request.
     """
 
     def __init__(self, *, middleware: Sequence[Middleware] = ()) -> None:
@@ -125,9 +123,9 @@ class Routes:
     def route(
         self, path: str, *, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Callable[[H], H]:
-        """Decorate the handler of some methods on a path, "/users/{id:int}" for one; HEAD comes with GET.
+        """Decorate the handler of some methods on a path, such as "/users/{id:int}"; GET implies HEAD.
 
-        `BadTemplate`, `BadRoute` or `BadHandler` for what could never answer.
+        Raise `BadTemplate`, `BadRoute` or `BadHandler` for a route that could never answer.
         """
         parse_template(path)
         name, middleware = options.pop("name", ""), tuple(options.pop("middleware", ()))
@@ -141,7 +139,7 @@ class Routes:
         return decorate
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
-        """Decorate the handler of GET, and so of HEAD, on a path."""
+        """Decorate the handler of GET and HEAD on a path."""
         return self.route(path, methods=["GET"], **options)
 
     def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
@@ -161,7 +159,7 @@ class Routes:
         return self.route(path, methods=["DELETE"], **options)
 
     def include(self, prefix: str, group: Routes, *, name: str = "") -> None:
-        """Add a group's routes below a prefix, which may hold parameters; their names become `name:inner`."""
+        """Add a group's routes below a prefix, which may have parameters; their names become `name:inner`."""
         parse_template(joined(prefix, "/"))
         self._entries.append(lambda: Include(prefix, tuple(group.entries()), name))
         self._steps.append(group.own_steps)
@@ -169,10 +167,10 @@ class Routes:
         self._changed()
 
     def mount(self, prefix: str, target: Target | str | os.PathLike[str], *, name: str = "") -> None:
-        """Let an application, or a folder, answer what no route has below a prefix.
+        """Let an application or a folder answer all paths below a prefix that have no route.
 
-        A path is a folder named after the prefix. The application is told the rest of the path, and has its own
-        middleware and errors.
+        A path names a folder, called after the prefix. The application sees the rest of the path, and has its own
+        middleware and error handlers.
         """
         parse_template(joined(prefix, "/"))
         if isinstance(target, str | os.PathLike):
@@ -180,7 +178,9 @@ class Routes:
         self._add(Mount(prefix, Served(target), name))
 
     def folder(self, name: str, path: str | os.PathLike[str], options: SiteOptions | None = None) -> Folder:
-        """Name a folder, for `Response.file(..., folder=name)` and for `mount`; `BadRoute` if there is none."""
+        """Register a folder for `Response.file(..., folder=name)` and `mount`; raise `BadRoute` if it does not
+        exist.
+        """
         made = Folder(name, Path(path), options or SiteOptions())
         if not made.path.is_dir():
             raise BadRoute(f"{path} is no folder")
@@ -189,22 +189,22 @@ class Routes:
         return made
 
     def add_steps(self, *known: Steps) -> None:
-        """Make steps the application's, so that all replicas go on with the bodies made of them."""
+        """Register steps, so that all replicas resume the bodies made of them."""
         self._steps.append(lambda: known)
         self._changed()
 
     def entries(self) -> Iterator[Entry[Served]]:
-        """The routes, mounts and groups, in the order written."""
+        """Yield the routes, mounts and groups in order."""
         for make in self._entries:
             yield _inside(self._around, make())
 
     def own_steps(self) -> Iterator[Steps]:
-        """All steps of the group and of those in it."""
+        """Yield the steps of the group and of its subgroups."""
         for known in self._steps:
             yield from known()
 
     def own_folders(self) -> Iterator[Folder]:
-        """All folders of the group and of those in it."""
+        """Yield the folders of the group and of its subgroups."""
         for known in self._folders:
             yield from known()
 
@@ -213,11 +213,10 @@ class Routes:
         self._changed()
 
     def _changed(self) -> None:
-        """Called when something was added."""
+        """Hook of `App`: something was registered."""
 
 
 def _inside(middleware: tuple[Middleware, ...], entry: Entry[Served]) -> Entry[Served]:
-    """The entry with that middleware around all that it holds."""
     if not middleware:
         return entry
     if isinstance(entry, Include):
@@ -230,9 +229,9 @@ Placed = Route[Served] | Mount[Served]
 
 
 def routed(entries: Iterable[Entry[Served]]) -> Router[Served]:
-    """The router of these entries; `BadRoute` or `BadHandler` for one that could never answer.
+    """Return the router of these entries; raise `BadRoute` or `BadHandler` for one that could never answer.
 
-    Where two paths would have the same function's name, the first one has it.
+    Where two functions share a name, the first route has it.
     """
     placed = list(flattened(entries))
     for each in placed:
@@ -242,7 +241,9 @@ def routed(entries: Iterable[Entry[Served]]) -> Router[Served]:
 
 
 def mount_path(prefix: str) -> str:
-    """The path of an App mounted at `prefix`; `BadRoute` for one with parameters, of which its URLs know nothing."""
+    """Return the path of an App mounted at `prefix`; raise `BadRoute` for parameters, which `url_for` could not
+    fill.
+    """
     if not parse_template(prefix or "/").is_static:
         raise BadRoute(f"{prefix}: an App is mounted at a path without parameters")
     return prefix.rstrip("/")

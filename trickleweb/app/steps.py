@@ -1,4 +1,4 @@
-"""The steps of an application: the table that its bodies are resumed from, and how they come into it."""
+"""The steps of an application: registration, and the table from which bodies resume."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from trickleweb.errors import WebError
 
 
 class UnknownSteps(WebError, LookupError):
-    """A handler returned a body of steps that are not its application's: no replica could go on with it."""
+    """A handler returned a body of steps that are not registered: no replica could resume it."""
 
 
 class StepsRegistry(StepsTable):
-    """All steps of an application; called, it is the decorator `steps`, and what it makes is the application's.
+    """The registered steps of an application; called, the decorator `steps`, which registers what it decorates.
 
-    @app.steps("export", version=1)
-    async def rows(cursor: int) -> AsyncIterator[Step]: ...
+    @app.steps("export", version=1) async def rows(cursor: int) -> AsyncIterator[Step]: ...
     """
 
     def __init__(self, known: Iterable[Steps], add: Callable[[Steps], Steps]) -> None:
@@ -35,10 +34,10 @@ class StepsRegistry(StepsTable):
         return lambda step: self._add(stepping(name, version=version, migrate=migrate)(step))
 
     def check(self, body: Stepped) -> None:
-        """`UnknownSteps` unless a state of this body leads back to its steps."""
+        """Raise `UnknownSteps` unless the body's steps are the registered ones."""
         if self.steps.get(body.steps.name) is not body.steps:
             name = body.steps.name
             raise UnknownSteps(
-                f"the steps {name!r} are not the application's, so no replica could go on with them:"
+                f"the steps {name!r} are not registered, so no replica could resume them:"
                 f" write App(steps=[...]), or decorate them with @app.steps({name!r})"
             )

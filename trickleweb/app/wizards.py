@@ -1,4 +1,4 @@
-"""Forms in several steps, as handlers use them: opened from the page that is sent, sealed into the one that follows."""
+"""Wizards in handlers: state is opened from the page that was sent, and sealed into the next one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FIELD = "wizard"  # the page's hidden field
 
 
 class WizardForm:
-    """One request's place in a wizard: `state` is the step that the page was at, with the answers before it.
+    """One request's place in a wizard: `state` is the step of the page, with the answers before it.
 
-    A request that brings no page begins a new run. `principal` is who may go on with it: a user's name, say. `BadSeal`,
-    which the application answers 400, for a page that is forged, too old, or somebody else's.
+    A request without a page begins a new run. `principal` names who may continue it: a user's name, for instance. Raise
+    `BadSeal`, answered 400, for a page that is forged, expired, or another principal's.
     """
 
     def __init__(self, wizard: Wizard, request: Request, *, principal: str) -> None:
@@ -35,21 +35,21 @@ class WizardForm:
 
     @property
     def step(self) -> str:
-        """The step at hand."""
         return self.state.step
 
     @property
     def is_last(self) -> bool:
-        """Whether it is the one to finish with."""
         return self._wizard.is_last(self.state)
 
     def answer(self, **answers: Plain) -> None:
-        """Take the answers to the step at hand, and go to the next."""
+        """Store the answers to the current step, and go to the next."""
         self.state = self._wizard.answered(self.state, **answers)
 
     @property
     def token(self) -> str:
-        """The value of the next page's hidden field; `StateTooLarge` or `NotPlain` for answers that cannot travel."""
+        """The value of the next page's hidden field; raises `StateTooLarge` or `NotPlain` for answers that cannot be
+        sealed.
+        """
         request, label = self._request, f"wizard page {self._wizard.name}"
         return self._wizard.seal(
             request.keyring,
@@ -60,11 +60,11 @@ class WizardForm:
         )
 
     async def finish(self, work: Callable[[], Awaitable[Plain]]) -> Plain:
-        """What `work` returned, which is done at most once for this run, however often the last page is sent.
+        """Return the result of `work`, which is done at most once for this run, however often the last page is sent.
 
-        Work that raises is taken for not done: it should be one transaction. `HTTPError` 503 while it is being done,
-        and 500 for good where a replica died at it, as nobody can know whether it was done. OtherLedger, which the
-        application answers 503, where the form began at a replica that does not share this one's ledger.
+        Work that raises counts as not done: it should be one transaction. Raise `HTTPError` 503 while it is running,
+        and 500 for ever after a replica died at it, since its outcome is unknown. Raise `OtherLedger`, answered 503,
+        where the form began on a replica with another ledger.
         """
         ledger, now = self._request.ledger, self._request.now
         claim = await asyncio.to_thread(self._wizard.finish, ledger, self.state, now=now)
@@ -72,10 +72,10 @@ class WizardForm:
             case Done(plan=outcome):
                 return load_plain(outcome)
             case Pending():
-                raise unavailable("This is being done already.")
+                raise unavailable("This is being done already: try again soon.")
             case New():
                 return await self._done(work)
-        raise HTTPError(500, "Whether this was done is unknown, and it is not done again.")
+        raise HTTPError(500, "The outcome is unknown, and this is not done again.")
 
     async def _done(self, work: Callable[[], Awaitable[Plain]]) -> Plain:
         ledger, now = self._request.ledger, self._request.now

@@ -1,4 +1,4 @@
-"""ASGI both ways: foreign programs on replicas, and an `Application` under any ASGI server."""
+"""ASGI both ways: ASGI programs on replicas, and an `Application` under any ASGI server."""
 
 from trickleweb.asgi.application import AsgiApplication
 from trickleweb.asgi.hosted import Hosted

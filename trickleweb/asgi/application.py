@@ -1,4 +1,4 @@
-"""Any ASGI program (FastAPI, Starlette, Quart, Django ...), as it is, on replicas."""
+"""Run an ASGI program (FastAPI, Starlette, Quart, Django ...) on replicas."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trickleweb.request import Request
 
 
 class AsgiApplication(Hosted):
-    """An ASGI 3 program as an `Application`: a safe request is run again where another replica goes on with it.
+    """An ASGI 3 program as an `Application`; another replica resumes a safe request by running it again.
 
-    So the program's answer to a safe request must be the same each time, byte for byte, or the transfer ends visibly.
-    `lifespan`: "auto" serves programs that do not know the protocol, "on" takes an exception at its start for a
-    failure, "off" does not speak it. The other options are those of `Hosted`.
+    The program's response to a safe request must therefore be the same each time, byte for byte, or the transfer ends
+    with an error. `lifespan`: "auto" also serves programs without the protocol, "on" takes an exception at startup for
+    a failure, "off" does not use it. The other options are those of `Hosted`.
     """
 
     def __init__(self, app: AsgiApp, *, root_path: str = "", lifespan: str = "auto", **options: Any) -> None:
@@ -29,18 +29,17 @@ class AsgiApplication(Hosted):
         self._lifespan = None if lifespan == "off" else AsgiLifespan(app, required=lifespan == "on")
 
     async def run(self, request: Request, outgoing: AsgiRun) -> None:
-        """Call the program once."""
         state = self._lifespan.state if self._lifespan else None
         scope = http_scope(request, root_path=self._root_path, state=state)
         await self.program(scope, AsgiReceiver(request, outgoing), AsgiSender(outgoing))
 
     async def startup(self) -> None:
-        """Let the program start; `LifespanFailed` if it cannot."""
+        """Run the program's startup; raise `LifespanFailed` if it fails."""
         if self._lifespan is not None:
             await self._lifespan.startup()
 
     async def shutdown(self) -> None:
-        """End all runs, then let the program end."""
+        """End all runs, then run the program's shutdown."""
         await super().shutdown()
         if self._lifespan is not None:
             await self._lifespan.shutdown()

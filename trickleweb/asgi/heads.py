@@ -1,4 +1,4 @@
-"""An ASGI scope as the head of a request, and `receive` as its body."""
+"""An ASGI scope as a `RequestHead`, and `receive` as its body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATH_SAFE = "/!$&'()*+,;=:@%"
 
 
 def head_of(scope: Scope) -> RequestHead:
-    """The head that a server has parsed; `HTTPError` 400 for a path that is refused here."""
+    """Return the head that a server has parsed; raise `HTTPError` 400 for a path that is refused here."""
     raw_path = _raw_path(scope)
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     headers = Headers(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
@@ -38,14 +38,14 @@ def head_of(scope: Scope) -> RequestHead:
 
 
 class Inbox:
-    """What comes by `receive`: the body, then the news that the client is gone."""
+    """Messages from `receive`: the body, then the disconnect."""
 
     def __init__(self, receive: Receive, framing: Framing) -> None:
         self.whole = isinstance(framing, NoBody)  # nothing of the body is still to come
         self._receive = receive
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The body in pieces; `HTTPError` 400 if it does not come whole."""
+        """Yield the body in pieces; raise `HTTPError` 400 if it is cut."""
         while not self.whole:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -54,13 +54,13 @@ class Inbox:
             yield message.get("body", b"")
 
     async def until_gone(self) -> None:
-        """Wait until the client has closed its connection; only when its body is whole."""
+        """Wait until the client disconnects; only after the whole body."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
 def _raw_path(scope: Scope) -> str:
-    """The path below where the program is mounted, as the client sent it if the server tells that."""
+    """Return the path below the mount, as the client sent it if the server passes that."""
     raw = scope.get("raw_path")
     path = bytes(raw).decode("latin-1") if raw else quote(scope["path"], safe=_PATH_SAFE)
     path, root = path.partition("?")[0], scope.get("root_path", "").rstrip("/")
@@ -68,11 +68,11 @@ def _raw_path(scope: Scope) -> str:
 
 
 def _framing(headers: Headers) -> Framing:
-    """The server has checked it: what it says is so."""
+    """Return the framing that the headers announce, which the server has checked."""
     if "transfer-encoding" in headers:
         return Chunked()
-    told = headers.get("content-length") or "0"
+    announced = headers.get("content-length") or "0"
     try:
-        return Length(int(told)) if int(told) else NoBody()
+        return Length(int(announced)) if int(announced) else NoBody()
     except ValueError:
         raise HTTPError(400, "invalid Content-Length") from None

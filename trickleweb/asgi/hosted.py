@@ -1,4 +1,4 @@
-"""What is the same for all programs that know nothing of this framework: they are run, and run again elsewhere."""
+"""The base of hosted ASGI and WSGI programs: one run for each request, repeated on another replica to resume."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def log_error(error: Exception) -> None:
 class Hosted:
     """An `Application` that runs a foreign program once for each request, in a task of its own.
 
-    A run outlives its response: what the program does behind it (background tasks) goes on. One whose response nobody
-    takes any more is told so, and cancelled `grace_s` seconds later. `on_error` hears of errors that no response tells.
+    A run outlives its response: background tasks continue. A run whose response lost its reader gets a disconnect, and is
+    cancelled `grace_s` seconds later. `on_error` is called with errors that no response shows.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class Hosted:
         self._runs: dict[asyncio.Task[None], AsgiRun] = {}
 
     async def run(self, request: Request, outgoing: AsgiRun) -> None:
-        """Run the program on a request; it sends its response by `outgoing`. Each kind of program has its own way."""
+        """Run the program on a request; it sends its response by `outgoing`."""
         raise NotImplementedError(request, outgoing)
 
     @property
     def steps(self) -> StepsTable:
-        """None: a program's state is its own."""
+        """No steps: a program's state is its own."""
         return _NO_STEPS
 
     def terms(self, head: RequestHead) -> Terms:
-        """The same for all paths, as only the program knows them."""
+        """Return the same terms for all paths, which only the program knows."""
         return Terms(max_body_bytes=self._max_body_bytes, repeatable=head.method in self._repeatable)
 
     async def respond(self, request: Request) -> Response:
-        """What the program answers: `Complete` if it says so in one message, else `Streamed` while it runs.
+        """Return the program's response: `Complete` if sent in one message, else `Streamed` while it runs.
 
-        Raises what the program raised before its response began, `ProgramError` if it did not keep to its interface.
+        Raise the program's exception from before its response began, `ProgramError` if it broke its interface.
         """
         outgoing = AsgiRun(head_only=request.method == "HEAD", on_gone=lambda: self._end_in_time(task))
         task = asyncio.create_task(self._supervised(request, outgoing))
@@ -78,14 +78,14 @@ class Hosted:
             raise
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
-        """Never asked: a program's responses are bytes."""
+        """Raise `ContentNotHere`: a program's responses have no planned bodies."""
         raise ContentNotHere(f"{content} [{start}:{stop}]")
 
     async def startup(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def shutdown(self) -> None:
-        """End all runs, in time if they can."""
+        """End all runs: ask first, cancel after the grace."""
         for outgoing in self._runs.values():
             outgoing.abandon()
         if self._runs:
@@ -102,8 +102,8 @@ class Hosted:
             outgoing.fail(ProgramError("the program's run was cancelled"))
             raise
         except SystemExit as exc:
-            error = ProgramError(f"the program asked to exit ({exc.code}) in the middle of a request")
-        except Exception as exc:  # noqa: BLE001 - whatever a program raises is told, and ends its own response only
+            error = ProgramError(f"the program asked to exit ({exc.code}) during a request")
+        except Exception as exc:  # noqa: BLE001 - any exception of a program is reported, and ends its own response only
             error = exc
         else:
             error = outgoing.left_open()

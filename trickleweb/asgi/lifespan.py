@@ -1,4 +1,4 @@
-"""The lifespan protocol of ASGI: a program's own startup and shutdown, in one task for both."""
+"""The lifespan protocol of ASGI: a program's startup and shutdown, in one task for both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STARTUP, _SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
 
 
 class LifespanFailed(WebError):
-    """A program said that it cannot start, or did not end well; `details` is all that it said."""
+    """A program reported that its startup or shutdown failed; `details` is its message."""
 
     def __init__(self, what: str, details: str) -> None:
         lines = details.strip().splitlines()
@@ -21,10 +21,10 @@ class LifespanFailed(WebError):
 
 
 class AsgiLifespan:
-    """Speaks the protocol with one program; `state` is what the program leaves in it for its requests.
+    """Speaks the protocol with one program; `state` is what the program leaves for its requests.
 
-    One that does not know the protocol (it raises, or returns, at the first message) is served all the same; with
-    `required` an exception at the start is a failure.
+    A program without the protocol (it raises or returns at the first message) is served all the same; with `required`,
+    an exception at startup is a failure.
     """
 
     def __init__(self, app: AsgiApp, *, required: bool = False) -> None:
@@ -32,14 +32,14 @@ class AsgiLifespan:
         self._app = app
         self._required = required
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._told: dict[str, asyncio.Future[None]] = {}
+        self._answers: dict[str, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
 
     async def startup(self) -> None:
-        """Let the program start; `LifespanFailed` if it says that it cannot."""
+        """Run the program's startup; raise `LifespanFailed` if it fails."""
         loop = asyncio.get_running_loop()
-        self._told = {_STARTUP: loop.create_future(), _SHUTDOWN: loop.create_future()}
+        self._answers = {_STARTUP: loop.create_future(), _SHUTDOWN: loop.create_future()}
         scope = {
             "type": "lifespan",
             "asgi": {"version": VERSION, "spec_version": LIFESPAN_SPEC_VERSION},
@@ -51,7 +51,7 @@ class AsgiLifespan:
             self._check("startup")
 
     async def shutdown(self) -> None:
-        """Let the program end; `LifespanFailed` if it says that it did not end well."""
+        """Run the program's shutdown; raise `LifespanFailed` if it fails."""
         if self._task is not None and not self._task.done():
             await self._ask(_SHUTDOWN)
             await self._task
@@ -62,10 +62,10 @@ class AsgiLifespan:
             raise LifespanFailed(what, f"{type(self._error).__name__}: {self._error}")
 
     async def _ask(self, what: str) -> None:
-        """Tell the program what is due, and wait until it answers or its run is over."""
+        """Send the program a message, and wait for its answer or the end of its run."""
         assert self._task is not None
         self._inbox.put_nowait({"type": what})
-        answer = self._told[what]
+        answer = self._answers[what]
         await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             answer.result()
@@ -73,16 +73,16 @@ class AsgiLifespan:
     async def _run(self, scope: Message) -> None:
         try:
             await self._app(scope, self._inbox.get, self._send)
-        except Exception as error:  # noqa: BLE001 - most often: a program that knows no such scope
+        except Exception as error:  # noqa: BLE001 - most often a program without lifespan support
             self._error = error
 
     async def _send(self, message: Message) -> None:
         what, _, outcome = str(message.get("type")).rpartition(".")
-        answer = self._told.get(what)
+        answer = self._answers.get(what)
         if answer is None or outcome not in ("complete", "failed") or answer.done():
             raise ProgramError(f"unexpected lifespan message {message.get('type')!r}")
         if outcome == "complete":
             answer.set_result(None)
         else:
             answer.set_exception(LifespanFailed(what.rpartition(".")[2], str(message.get("message", ""))))
-            answer.exception()  # nobody may have asked: a program says it too when its loop is closed under it
+            answer.exception()  # retrieved: a program also reports it unasked, when its loop is closed

@@ -1,4 +1,4 @@
-"""The two callables that an ASGI program gets with a request: `receive` and `send`."""
+"""`receive` and `send`, the two callables that an ASGI program gets with a request."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 ByteHeaders = list[tuple[bytes, bytes]]
 
 VERSION = "3.0"
-HTTP_SPEC_VERSION = "2.3"  # a client that is gone shows in `receive`, and `send` does nothing any more
+HTTP_SPEC_VERSION = "2.3"  # after a disconnect `receive` reports it and `send` does nothing
 LIFESPAN_SPEC_VERSION = "2.0"
 DISCONNECT: Message = {"type": "http.disconnect"}
-EXTENSION = "trickleweb.request"  # what a server of this kind knows of a request beyond HTTP
+EXTENSION = "trickleweb.request"  # the scope's extension
 
 
 START, BODY = "http.response.start", "http.response.body"
 
 
 class AsgiReceiver:
-    """`receive`: the body in pieces, once; then it waits for the end of the response, and says `http.disconnect`."""
+    """`receive`: the body in pieces, once; after the end of the response, `http.disconnect`."""
 
     def __init__(self, request: Request, outgoing: AsgiRun) -> None:
         self._pieces: AsyncIterator[bytes] | None = body_of(request, outgoing)
@@ -53,14 +53,14 @@ class AsgiReceiver:
 
 
 class AsgiSender:
-    """`send`: a start, then the body; anything else is the program's fault, and told to it."""
+    """`send`: a start, then the body; any other message raises in the program."""
 
     def __init__(self, outgoing: AsgiRun) -> None:
         self._outgoing = outgoing
         self._completed = False
 
     async def __call__(self, message: Message) -> None:
-        """Take a message; `ProgramError` for one that may not stand here."""
+        """Accept a message; raise `ProgramError` for one out of order."""
         outgoing, kind = self._outgoing, message.get("type")
         if self._completed:
             raise ProgramError(f"unexpected ASGI message {kind!r}: the response is complete")
@@ -80,7 +80,7 @@ class AsgiSender:
 
 
 async def body_of(request: Request, outgoing: AsgiRun) -> AsyncIterator[bytes]:
-    """The body in pieces. Where it is refused (413) that is the response, whatever the program makes of it."""
+    """Yield the body in pieces. A refusal (413) becomes the response, however the program handles it."""
     try:
         async for piece in request.stream():
             yield piece
@@ -90,12 +90,12 @@ async def body_of(request: Request, outgoing: AsgiRun) -> AsyncIterator[bytes]:
 
 
 def begun_with(status: int, headers: Headers) -> Begun:
-    """A head with what its headers say about the framing; `ProgramError` if that is no length."""
+    """Return a response head with the framing of its headers; raise `ProgramError` for an invalid Content-Length."""
     lengths = set(headers.all("content-length"))
-    told = lengths.pop() if len(lengths) == 1 else ""
-    if lengths or (told and not (told.isascii() and told.isdigit() and len(told) < 19)):
-        raise ProgramError("a Content-Length that is none, or several")
-    return Begun(status, headers, int(told) if told else None, close="close" in headers.tokens("connection"))
+    announced = lengths.pop() if len(lengths) == 1 else ""
+    if lengths or (announced and not (announced.isascii() and announced.isdigit() and len(announced) < 19)):
+        raise ProgramError("an invalid Content-Length, or several")
+    return Begun(status, headers, int(announced) if announced else None, close="close" in headers.tokens("connection"))
 
 
 def _check_kind(kind: object, expected: str) -> None:
@@ -106,7 +106,7 @@ def _check_kind(kind: object, expected: str) -> None:
 def _begun(message: Message) -> Begun:
     status = message.get("status")
     if not isinstance(status, int) or not 200 <= status <= 599:
-        raise ProgramError(f"{status!r} is no status of a final response")
+        raise ProgramError(f"{status!r} is not the status of a final response")
     return begun_with(status, _headers(message.get("headers", ())))
 
 

@@ -1,4 +1,4 @@
-"""What one run of a program sends: begun, filled and ended by the program, taken by the server at its own pace."""
+"""The response of one program's run: begun, written and ended by the program, read by the server at its own pace."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from trickleweb.errors import WebError
 from trickleweb.headers import Headers
 from trickleweb.responses import Response
 
-HELD_BYTES = 65_536  # sent and not taken: with more than that a program waits
-SETTLE_S = 0.05  # so long a head of unknown length waits for its body, which may come whole
+HELD_BYTES = 65_536  # written and not read: with more, the program waits
+SETTLE_S = 0.05  # a head without length waits so long for a body in one piece
 _BODILESS = frozenset({204, 205, 304})
 
 
 class ProgramError(WebError, RuntimeError):
-    """A program broke the rules of its interface: the client gets a 500, or a body that ends visibly."""
+    """A program broke its interface: the client gets a 500, or a body that ends with an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A response's head; `byte_count` is the length of its body if the program told it."""
+    """A response's head; `byte_count` is the length of its body if announced."""
 
     status: int
     headers: Headers
@@ -34,7 +34,7 @@ class Begun:
 
 
 class AsgiRun:
-    """One response on its way. `gone` says that nobody takes it any more: what is sent then is dropped.
+    """The response of one run. After `gone` it has no reader, and what is sent is dropped.
 
     `on_gone` is called when that happens before the response has ended.
     """
@@ -56,12 +56,12 @@ class AsgiRun:
 
     @property
     def begun(self) -> bool:
-        """Whether the program has sent a head."""
+        """True if the program has sent a head."""
         return self._begun is not None
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will be sent, or taken."""
+        """True if nothing more will be sent or read."""
         return self._ended or self.gone or self._error is not None
 
     def begin(self, begun: Begun) -> None:
@@ -69,10 +69,12 @@ class AsgiRun:
         self._changed.set()
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
-        """Send a chunk of the body; waits while too much is held. `ProgramError` for more or less than was told."""
+        """Send a chunk of the body, waiting while too much is held; raise `ProgramError` for more or less than
+        announced.
+        """
         if self.gone or self._dropping:
             self._end(last)
-            await asyncio.sleep(0)  # a program that waits for nothing else must not keep the loop
+            await asyncio.sleep(0)  # a program that never waits must not block the loop
             return
         self._sent_bytes += len(data)
         self._writes += 1
@@ -85,14 +87,14 @@ class AsgiRun:
             await self._until(lambda: self._held_bytes <= HELD_BYTES or self.over)
 
     def left_open(self) -> ProgramError | None:
-        """What is wrong if the program sends nothing more."""
+        """Return the error of a program that returned without completing its response."""
         if self.over:
             return None
         missing = "completing its" if self._begun else "a"
         return ProgramError(f"the program returned without {missing} response")
 
     def fail(self, error: Exception) -> bool:
-        """The response cannot be completed; False if it was over, so that nobody hears of the error."""
+        """End the response with an error; return False if it was over already."""
         if self.over:
             return False
         self._error = error
@@ -100,7 +102,7 @@ class AsgiRun:
         return True
 
     def abandon(self) -> None:
-        """Nobody takes what is still to come."""
+        """Drop the rest of the response: it has no reader."""
         self._taken_whole()
         if not self.over:
             self.gone = True
@@ -108,7 +110,7 @@ class AsgiRun:
             self._on_gone()
 
     async def response(self) -> Response:
-        """The response, as soon as it is known what kind of body it has; raises what kept the program from it."""
+        """Return the response, as soon as its kind of body is known; raise the error that prevented it."""
         await self._until(lambda: self._begun is not None or self.over)
         if self._begun is not None:
             await self._until_settled(self._begun)
@@ -120,7 +122,7 @@ class AsgiRun:
         return Response(begun.status, begun.headers, self._body(begun), close=begun.close)
 
     async def take(self) -> bytes | None:
-        """The next chunk, as it was sent; None at the end. Raises what ended the program before that."""
+        """Return the next chunk as it was sent, None at the end; raise the error that ended the program before."""
         await self._until(lambda: bool(self._chunks) or self.over)
         if self._chunks:
             chunk = self._chunks.popleft()
@@ -134,11 +136,10 @@ class AsgiRun:
         return None
 
     async def until_over(self) -> None:
-        """Wait until nothing more will be sent, or taken."""
         await self._until(lambda: self.over)
 
     def abandon_soon(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nothing runs any more
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self.abandon)
 
     def _body(self, begun: Begun) -> Body:
@@ -146,7 +147,7 @@ class AsgiRun:
             self._dropping = True
             self._taken_whole()
             return Complete()
-        in_one = self._ended and self._writes == 1  # what comes in more is cut alike on every replica, if not as fast
+        in_one = self._ended and self._writes == 1  # several writes are cut alike on every replica, at any pace
         if self._head_only and (begun.byte_count is not None or not in_one):
             self._dropping = True
             self._taken_whole()
@@ -163,9 +164,9 @@ class AsgiRun:
         return data
 
     async def _until_settled(self, begun: Begun) -> None:
-        """Wait for what tells whether the body comes whole.
+        """Wait until it is known whether the body comes whole.
 
-        That depends on the program and not on the time it takes, where it tells a length: all replicas agree.
+        With an announced length that depends on the program and not on timing, so that all replicas agree.
         """
         size = begun.byte_count
         if begun.status in _BODILESS or (self._head_only and size is not None):
@@ -180,10 +181,11 @@ class AsgiRun:
 
     def _check_length(self, last: bool) -> None:
         begun = self._begun
-        told = None if begun is None or begun.status in _BODILESS or self._head_only else begun.byte_count
-        if told is None or (self._sent_bytes == told if last else self._sent_bytes <= told):
+        announced = None if begun is None or begun.status in _BODILESS or self._head_only else begun.byte_count
+        if announced is None or (self._sent_bytes == announced if last else self._sent_bytes <= announced):
             return
-        error = ProgramError(f"a body of {self._sent_bytes} bytes{'' if last else ' or more'}, told to have {told}")
+        more = "" if last else " or more"
+        error = ProgramError(f"a body of {self._sent_bytes} bytes{more}, not of the announced {announced}")
         self.fail(error)
         raise error
 
@@ -198,7 +200,7 @@ class AsgiRun:
 
 
 class Chunks:
-    """What a program sends, chunk by chunk, once. `aclose`, or the end of this object, ends the program's run."""
+    """The chunks that a program sends, once. `aclose`, or the end of this object, ends the program's run."""
 
     def __init__(self, outgoing: AsgiRun) -> None:
         self._outgoing = outgoing

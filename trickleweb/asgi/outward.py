@@ -1,4 +1,4 @@
-"""An `Application` as an ASGI 3 program: it runs under uvicorn and every other server of that kind."""
+"""An `Application` as an ASGI 3 program, for uvicorn and other ASGI servers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ def as_asgi(
     ledger: Ledger | None = None,
     on_error: Callable[[Exception], None] = log_error,
 ) -> AsgiApp:
-    """The application under an ASGI server, where its responses do not resume, as nothing does there.
+    """Return the application as an ASGI program; its responses do not resume there.
 
-    All kinds of body, HEAD, limits on bodies, lifespan and errors are as on replicas: what they would refuse to send
-    is a 500 here, too. `ring` and `ledger` are what
-    requests find as their fleet's. `on_error` hears of exceptions.
+    All kinds of body, HEAD, limits on bodies, lifespan and errors are as on replicas: what they would refuse to send is
+    a 500 here, too. `ring` and `ledger` are those of the requests. `on_error` is called with exceptions.
     """
     return _Outward(application, ring, ledger, on_error)
 
@@ -60,9 +59,9 @@ class _Outward:
                 await self._live(receive, send)
             case "websocket":
                 await receive()
-                await send({"type": "websocket.close", "code": 1000})  # before it is accepted: 403
+                await send({"type": "websocket.close", "code": 1000})  # before accepting: 403
             case other:
-                raise NotImplementedError(f"no scope {other!r} is known here")
+                raise NotImplementedError(f"unknown scope {other!r}")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         application = self._responder.application
@@ -120,7 +119,7 @@ async def _stream(content: AsyncGenerator[bytes, None], send: Send) -> None:
 
 
 async def _watched(work: Coroutine[Any, Any, None], inbox: Inbox) -> None:
-    """Do the work, unless the client goes before it is done. Both read the inbox while its body is not whole."""
+    """Do the work until the client disconnects. Both read the inbox while its body is not whole."""
     if not inbox.whole:
         await work
         return

@@ -1,4 +1,4 @@
-"""A request as an ASGI scope, field for field as uvicorn builds it."""
+"""A request as an ASGI scope, with uvicorn's fields."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def http_scope(request: Request, *, root_path: str = "", state: Mapping[str, Any] | None = None) -> Scope:
-    """The scope of a request; `state` is what the program's lifespan left.
+    """Return the scope of a request; `state` comes from the program's lifespan.
 
-    `server` is what the client asked for and the client's port is 0, since both would differ between replicas. The
-    extension `trickleweb.request` has `now` (microseconds), `idempotency_key` and `entropy(label, byte_count)`, all
+    `server` is the host that the client asked for and the client's port is 0, since both would differ between replicas.
+    The extension `trickleweb.request` has `now` (microseconds), `idempotency_key` and `entropy(label, byte_count)`, all
     equal when the request is run again.
     """
     head, mount = request.head, mount_of(request)
@@ -40,13 +40,13 @@ def http_scope(request: Request, *, root_path: str = "", state: Mapping[str, Any
 
 
 def mount_of(request: Request) -> str:
-    """The part of the path above the mount that led here, decoded; "" if there is none."""
+    """Return the decoded part of the path above the mount, "" if there is none."""
     whole = request.head.path
     return "" if request.path == whole else whole.removesuffix(request.path)
 
 
 def server_of(request: Request) -> tuple[str, int]:
-    """The host and port that the client asked for."""
+    """Return the host and port that the client asked for."""
     name, colon, port = request.host.rpartition(":")
     if not colon or name.endswith(":") or port.endswith("]"):  # an IPv6 address has colons of its own
         name, port = request.host, ""

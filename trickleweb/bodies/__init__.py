@@ -1,4 +1,4 @@
-"""The kinds of response body as plain values; each kind says how it resumes after a replica's death."""
+"""The kinds of response body as plain values; each resumes in its own way after a replica's death."""
 
 from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StepsTable
 from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Planned, Rendered, Streamed, level

@@ -1,4 +1,4 @@
-"""The place in a stepped body as bytes for a continuation: JSON of [name, version, cursor, args]."""
+"""The position in a stepped body as bytes for a continuation: JSON of [name, version, cursor, args]."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from trickleweb.bodies.steps import BadSteps, Stepped, Steps
 from trickleweb.errors import StateRefused
 from trickleweb.plain import NotPlain, Plain, StateTooLarge, dump_plain, load_plain
 
-MAX_CHECKPOINT_BYTES = 480  # what a continuation of about 700 bytes has room for, beside the response's head
+MAX_CHECKPOINT_BYTES = 480  # room in a continuation of about 700 bytes, besides the response's head
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The body from its cursor on."""
+    """A stepped body from its cursor on."""
 
     body: Stepped
 
     def pack(self, max_bytes: int = MAX_CHECKPOINT_BYTES) -> bytes:
-        """The state as bytes; `StateTooLarge` if it does not fit a continuation."""
+        """Return the state as bytes; raise `StateTooLarge` if it does not fit a continuation."""
         body = self.body
         data = dump_plain([body.steps.name, body.steps.version, body.cursor, body.args])
         if len(data) > max_bytes:
@@ -32,7 +32,7 @@ class Checkpoint:
 
 
 class StepsTable:
-    """All steps of an application by name; equal tables on all replicas go on with each other's bodies."""
+    """All steps of an application by name; equal tables on all replicas resume each other's bodies."""
 
     def __init__(self, known: Iterable[Steps] = ()) -> None:
         table: dict[str, Steps] = {}
@@ -42,12 +42,12 @@ class StepsTable:
         self.steps = MappingProxyType(table)
 
     def unpack(self, state: bytes) -> Checkpoint:
-        """The checkpoint that `pack` made these bytes of, its cursor migrated if need be; `StateRefused` otherwise."""
+        """Return the checkpoint that `pack` encoded, its cursor migrated if need be; raise `StateRefused`."""
         try:
             name, version, cursor, args = load_plain(state)
             known = self.steps[name]
         except (ValueError, TypeError, KeyError):
-            raise StateRefused("a state of no steps known here") from None
+            raise StateRefused("a state of unknown steps") from None
         if version != known.version:
             cursor, args = _migrated(known, version, cursor, args)
         try:

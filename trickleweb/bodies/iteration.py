@@ -1,13 +1,13 @@
-"""Iterate the bodies that a program makes on the way: the one place where its generators run.
+"""Iterate bodies that are made while they are sent: the one place where an application's generators run.
 
 A body is a `Stepped` or a `Streamed`; its source is an async iterable, which runs on the loop, or a plain one, which
-runs on a thread that it may block. `framed` gives parts as they go out on the wire: one part is one chunk, so that
-equal bodies are framed alike on every replica, whatever their pace. What a source does wrong is an exception here:
-`BadPart`, `StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its iteration ends.
+runs on a thread that it may block. `framed` yields parts as they go out on the wire: one part is one chunk, so that
+equal bodies are framed alike on every replica, whatever their pace. Faults of a source are exceptions: `BadPart`,
+`StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its iteration ends.
 
-A plain source is asked for a batch of items in one go of its thread, since each change of threads costs more than an
-item; an item can be taken as soon as it is there, before its batch is complete. The bound of a batch is in bytes: the
-thread stops between two batches, where it can be left, and never in the middle of one.
+A plain source is asked for a batch of items per turn of its thread, since a change of threads costs more than an item;
+an item can be taken before its batch is complete. Batches are bounded in bytes: the thread stops between two batches,
+where it can be abandoned, never within one.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from trickleweb.plain import Plain, StateTooLarge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """Bounds of bodies that are made on the way."""
+    """Bounds of bodies that are made while they are sent."""
 
-    step_bytes: int = 1 << 20  # of one step: all of it is made before any of it is sent elsewhere
-    threads: int = 64  # plain iterables at work at once; a slow one keeps its thread, so event streams are async
+    step_bytes: int = 1 << 20  # of one step, which is held whole
+    threads: int = 64  # plain iterables at work; each keeps its thread, so event streams are async
 
 
 DEFAULT_BODY_LIMITS = BodyLimits()
-_BATCH_BYTES = 1 << 16  # then a thread stops until its items are taken
-_ITEM_BYTES = 1 << 6  # what an item costs beside its bytes
-_BLOCK_BYTES = 1 << 18  # of a planned body, read in one go
+_BATCH_BYTES = 1 << 16  # the thread stops after so much until its items are taken
+_ITEM_BYTES = 1 << 6  # cost of an item besides its bytes
+_BLOCK_BYTES = 1 << 18  # of a planned body, one read
 _THREADS = ThreadPoolExecutor(DEFAULT_BODY_LIMITS.threads, "bodies")
 
 
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
 
 class WrongLength(WebError):
-    """A body is not as long as its response's head said."""
+    """A body's length differs from the one that its response's head announced."""
 
 
 class BadPart(WebError, TypeError):
@@ -63,11 +63,11 @@ class BadPart(WebError, TypeError):
 
 
 class BrokenOff(WebError):
-    """A program ended its work as if it had been cancelled, or called for the end of the process."""
+    """An iterable raised CancelledError or SystemExit of its own."""
 
 
 class StepTooLarge(WebError, ValueError):
-    """A step gave more bytes than a replica keeps until all of it is checked: yield less with each cursor."""
+    """A step gave more bytes than a replica holds until all of it is checked: yield less with each cursor."""
 
 
 Parts = AsyncGenerator[Part, None]
@@ -75,7 +75,7 @@ _Pairs = AsyncGenerator[tuple[bytes, Plain], None]
 
 
 async def framed(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
-    """Yield what goes on the wire for `body`; raises what it raises, and what is said above of bad bodies."""
+    """Yield `body` as parts on the wire; raise its errors, and those above for bad bodies."""
     length = delivery.content_length
     sent = 0
     steps = isinstance(body, Stepped)
@@ -97,7 +97,7 @@ async def framed(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyL
 
 
 async def collected(body: Streamed, most_bytes: int) -> Complete:
-    """Return the whole stream as one body; `StateTooLarge` for more than `most_bytes`, and whatever it raises."""
+    """Return the whole stream as one body; raise `StateTooLarge` for more than `most_bytes`, and its own errors."""
     delivery = BodyDelivery(body.byte_count, chunked=False, has_body=True, keep_alive=False)
     parts, size = [], 0
     async with aclosing(framed(body, delivery)) as stream:
@@ -113,7 +113,7 @@ async def collected(body: Streamed, most_bytes: int) -> Complete:
 
 
 def planned_bytes(body: Planned, read: Callable[[str, int, int], Buffer]) -> Iterator[bytes]:
-    """Yield the bytes that pieces stand for, a block at a time; raises what `read` raises."""
+    """Yield the bytes of the pieces, a block at a time; raise what `read` raises."""
     for piece in body.pieces:
         if isinstance(piece, Inline):
             yield piece.data
@@ -123,7 +123,7 @@ def planned_bytes(body: Planned, read: Callable[[str, int, int], Buffer]) -> Ite
 
 
 async def abandon(body: Body) -> None:
-    """Close a body of which nothing was taken and nothing will be; what it raises then is dropped."""
+    """Close a body that will not be read; its exceptions are dropped."""
     if not isinstance(body, Streamed):
         return
     source = body.chunks
@@ -135,7 +135,7 @@ async def abandon(body: Body) -> None:
 
 
 def was_cancelled() -> bool:
-    """True if the task at work was asked to end; else a CancelledError is a program's own."""
+    """Return whether the current task was asked to end; otherwise a CancelledError is the application's own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -157,7 +157,7 @@ async def _stepped(body: Stepped, limits: BodyLimits) -> _Pairs:
             try:
                 data, cursor = each
             except (TypeError, ValueError):
-                raise BadPart("a step is a pair of data and the cursor behind it") from None
+                raise BadPart("a step is a pair of data and the cursor after it") from None
             data = _bytes(data)
             if len(data) > limits.step_bytes:
                 raise StepTooLarge(
@@ -184,7 +184,7 @@ def _bytes(data: Data | Any) -> bytes:
 
 
 async def _items(source: Any) -> AsyncGenerator[Any, None]:
-    """Yield the items of an iterable of either kind as soon as they are there; it is closed at the end if it can be."""
+    """Yield the items of an iterable of either kind as they come; close it at the end if it can be closed."""
     if not hasattr(source, "__aiter__"):
         plain = _plain(source)
         try:

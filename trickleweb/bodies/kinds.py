@@ -12,23 +12,23 @@ from trickleweb.messages import Piece
 
 
 class Level(IntEnum):
-    """The way in which another replica goes on with a body."""
+    """The way in which another replica resumes a body."""
 
     ADDRESSABLE = 1  # its bytes are a function of their offset
     STEPPED = 2  # a cursor leads into the middle
-    REPLAYED = 3  # the request is run again, and what is out already is checked and skipped
+    REPLAYED = 3  # the request is run again; bytes sent already are checked and skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Level 1: these very bytes."""
+    """Level 1: constant bytes."""
 
     data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class FileBody:
-    """A file below one of the application's folders, with ranges and conditions; the application makes it `Planned`."""
+    """A file below one of the application's folders, with ranges and conditions; resolved to `Planned`."""
 
     path: str  # relative, with slashes
     folder: str = ""  # the application's name for it
@@ -37,7 +37,7 @@ class FileBody:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A template with its values; the application makes it `Complete`, or `Streamed` where it is `streaming`."""
+    """A template with its values; resolved to `Complete`, or to `Streamed` where it is `streaming`."""
 
     template: str
     context: Mapping[str, Any]
@@ -53,10 +53,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Level 3: whatever an iterable gives, once.
+    """Level 3: the items of an iterable, once.
 
-    If `byte_count` is told it goes out as Content-Length, and another count of bytes ends the transfer visibly. With
-    HEAD nothing is taken from the iterable.
+    `byte_count`, if given, goes out as Content-Length, and another number of bytes ends the transfer with an error. For
+    HEAD the iterable is not read.
     """
 
     chunks: AsyncIterable[Data] | Iterable[Data]
@@ -68,7 +68,7 @@ Body = Resolved | FileBody | Rendered  # what a handler may return
 
 
 def level(body: Body) -> Level:
-    """The level at which a body resumes."""
+    """Return the level at which a body resumes."""
     match body:
         case Stepped():
             return Level.STEPPED

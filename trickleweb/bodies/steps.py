@@ -1,4 +1,4 @@
-"""Bodies made step by step: each step's data comes with the cursor from which the next one goes on, on any replica.
+"""Bodies made in steps: each step's data comes with the cursor from which any replica makes the next one.
 
 @steps("export", version=1)
 async def rows(cursor: int, table: str) -> AsyncIterator[Step]:
@@ -19,22 +19,22 @@ from trickleweb.errors import WebError
 from trickleweb.plain import Plain, dump_plain
 
 Data = bytes | str  # text goes out in UTF-8
-Step = tuple[Data, Plain]  # data, and the cursor behind it
-Run = Callable[..., AsyncIterator[Step] | Iterator[Step]]  # of the cursor, and the arguments by name
+Step = tuple[Data, Plain]  # data, and the cursor after it
+Run = Callable[..., AsyncIterator[Step] | Iterator[Step]]  # takes the cursor, and the arguments by name
 Migrate = Callable[[int, Plain, dict[str, Plain]], tuple[Plain, dict[str, Plain]]]
-MAX_NAME_CHARS = 64  # it travels in every continuation
+MAX_NAME_CHARS = 64  # it is in every continuation
 
 
 class BadSteps(WebError, ValueError):
-    """Steps that no state could name."""
+    """Steps without a valid name or version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """A generator that can go on from any of its cursors: `run(cursor, **args)` yields data, each with its next cursor.
+    """A generator that resumes from any of its cursors: `run(cursor, **args)` yields data, each with its next cursor.
 
-    The name is for good, as states hold it. `version` goes up when the same cursor would make other bytes; then
-    `migrate(old_version, cursor, args)` gives what the old state is now, or raises `StateRefused`.
+    The name is permanent, as states hold it. `version` is raised when the same cursor would make other bytes; then
+    `migrate(old_version, cursor, args)` converts an old state, or raises `StateRefused`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Steps:
             raise BadSteps(f"steps have a name of at most {MAX_NAME_CHARS} characters, and a version from 1 on")
 
     def at(self, cursor: Plain = None, /, **args: Plain) -> Stepped:
-        """The body that begins at `cursor`; `NotPlain` for a cursor or argument that could not travel."""
+        """Return the body that begins at `cursor`; raise `NotPlain` for a cursor or argument that JSON cannot hold."""
         return Stepped(self, cursor, args)
 
 
@@ -63,7 +63,6 @@ class Stepped:
         dump_plain([self.cursor, self.args])
 
     def run(self) -> AsyncIterator[Step] | Iterator[Step]:
-        """The steps from the cursor on."""
         return self.steps.run(self.cursor, **self.args)
 
 

@@ -1,4 +1,4 @@
-"""The lines in front of a part of a multipart form (RFC 7578 4.2), as browsers and old programs write them."""
+"""Header lines of a part of a multipart form (RFC 7578 4.2), as browsers and old programs write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXTENDED = re.compile(r"utf-8'[^']*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9a-fA-F]{2}
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """What a part is: a field's name, and for a file what the client calls it and says of its type."""
+    """A part's field name, and for a file the client's file name and media type."""
 
     name: str
     filename: str | None  # None for a text field
@@ -26,7 +26,7 @@ class PartHead:
 
 
 def parse_part_head(block: bytes) -> PartHead:
-    """Read a part's header lines, without the empty one behind them; `HTTPError` 400 for any that no form has."""
+    """Return a part's header from its lines, without the empty one after them; raise `HTTPError` 400."""
     try:
         text = block.decode("utf-8")
     except UnicodeDecodeError:
@@ -40,7 +40,7 @@ def parse_part_head(block: bytes) -> PartHead:
 
 
 def malformed(reason: str) -> HTTPError:
-    """The error for a body that is no multipart form."""
+    """Return the error for a body that is no multipart form."""
     return HTTPError(400, reason)
 
 
@@ -66,12 +66,12 @@ def _disposition(values: tuple[str, ...]) -> tuple[str, str | None]:
 
 
 def _unescaped(text: str) -> str:
-    """Browsers escape a quote in a name as %22, and nothing else (WHATWG HTML 4.10.21.8)."""
+    """Return a name with %22 as a quote: browsers escape that alone (WHATWG HTML 4.10.21.8)."""
     return text.replace("%22", '"')
 
 
 def _extended(value: str | None) -> str | None:
-    """RFC 7578 4.2 forbids `filename*`; some programs send nothing else."""
+    """Return a `filename*`, which RFC 7578 4.2 forbids and some programs send alone."""
     if value is None:
         return None
     found = _EXTENDED.fullmatch(value)

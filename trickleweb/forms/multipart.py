@@ -1,7 +1,7 @@
-"""Multipart forms read as they come (RFC 7578, RFC 2046 5.1.1), whatever the pieces; nothing grows beyond its bound.
+"""Multipart forms read piece by piece (RFC 7578, RFC 2046 5.1.1), with every buffer bounded.
 
-Stricter than the grammar where no client has need of it: nothing but one line end may stand before the first boundary,
-nothing between a boundary and its line end. A part that is itself multipart stays the opaque bytes of one file.
+Stricter than the grammar where no client needs it: at most one line end before the first boundary, nothing between a
+boundary and its line end. A part that is itself multipart stays the opaque bytes of one file.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 
 @dataclass(frozen=True, slots=True)
 class PartBegin:
-    """A part begins."""
+    """Begin of a part."""
 
     head: PartHead
 
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """More bytes of the part at hand; never empty."""
+    """More bytes of the current part; never empty."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnd:
-    """The part at hand is whole."""
+    """End of the current part."""
 
 
 PartEvent = PartBegin | PartData | PartEnd
@@ -43,14 +43,14 @@ PartEvent = PartBegin | PartData | PartEnd
 
 class _Phase(Enum):
     START = auto()  # before the first boundary
-    BOUNDARY = auto()  # behind one: another part, or the end
+    BOUNDARY = auto()  # after one: another part, or the end
     HEADER = auto()
     DATA = auto()
-    END = auto()  # what follows is dropped
+    END = auto()  # the rest is dropped
 
 
 def boundary_of(content_type: Parametrised) -> bytes:
-    """The boundary that a multipart Content-Type names; `HTTPError` 400 if there is none that could be one."""
+    """Return the boundary of a multipart Content-Type; raise `HTTPError` 400 for none or an invalid one."""
     boundary = content_type.parameters.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise malformed("The multipart body names no boundary.")
@@ -58,7 +58,7 @@ def boundary_of(content_type: Parametrised) -> bytes:
 
 
 class MultipartReader:
-    """Feed it the body in any pieces; it gives events, and raises `HTTPError` 400 or 413 at the first bad byte.
+    """Parser of a body in any pieces; it returns events, and raises `HTTPError` 400 or 413 at the first bad byte.
 
     It holds at most one part's header lines, or a boundary's length of data.
     """
@@ -69,10 +69,10 @@ class MultipartReader:
         self._buffer = bytearray(_CRLF)  # so that the first boundary looks like every other
         self._phase = _Phase.START
         self._parts = 0
-        self._room_bytes = 0  # how long the part at hand may still become
+        self._room_bytes = 0  # left for the current part
 
     def feed(self, data: bytes) -> list[PartEvent]:
-        """What `data` adds."""
+        """Return the events that `data` completes."""
         events: list[PartEvent] = []
         self._buffer += data
         while self._step(events):
@@ -80,12 +80,12 @@ class MultipartReader:
         return events
 
     def finish(self) -> None:
-        """The body has ended; `HTTPError` 400 if the form has not."""
+        """Raise `HTTPError` 400 if the body ended before the form."""
         if self._phase is not _Phase.END:
             raise malformed("The multipart body is cut.")
 
     def _start(self) -> bool:
-        """One empty line may stand in front."""
+        """Skip the first boundary, with an optional empty line before it."""
         buffer, delimiter = self._buffer, self._delimiter
         for start in (delimiter, _CRLF + delimiter):
             if buffer.startswith(start):
@@ -95,12 +95,12 @@ class MultipartReader:
         return False
 
     def _boundary(self) -> bool:
-        behind = bytes(self._buffer[:2])
-        if len(behind) < 2:
+        after = bytes(self._buffer[:2])
+        if len(after) < 2:
             return False
-        if behind == b"--":
+        if after == b"--":
             return self._go_on(2, _Phase.END)
-        if behind != _CRLF:
+        if after != _CRLF:
             raise malformed("A boundary of the multipart body is followed by other bytes.")
         self._parts += 1
         if self._parts > self._limits.max_fields:
@@ -123,7 +123,7 @@ class MultipartReader:
         return self._go_on(end + 2 * len(_CRLF), _Phase.DATA)
 
     def _data(self, events: list[PartEvent]) -> bool:
-        """All that is surely data goes out; what may be the beginning of a boundary stays."""
+        """Emit all bytes that cannot be the beginning of a boundary."""
         at = self._buffer.find(self._delimiter)
         stop = at if at >= 0 else len(self._buffer) - len(self._delimiter) + 1
         if stop > 0:
@@ -143,7 +143,7 @@ class MultipartReader:
         return True
 
     def _step(self, events: list[PartEvent]) -> bool:
-        """One move; False when it needs more bytes."""
+        """Make one step; return False when it needs more bytes."""
         match self._phase:
             case _Phase.START:
                 return self._start()

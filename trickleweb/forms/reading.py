@@ -1,4 +1,4 @@
-"""A whole body as a form, whichever of the two encodings it has."""
+"""Read a whole body as a form of either encoding."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MULTIPART = "multipart/form-data"
 
 
 def read_form(body: bytes, content_type: Parametrised, limits: FormLimits = DEFAULT_FORM_LIMITS) -> Form:
-    """Read a form; `HTTPError` 415 for a body that is none by its type, 400 for a malformed one, 413 beyond a limit."""
+    """Return a form; raise `HTTPError` 415 for another media type, 400 for a malformed body, 413 beyond a limit."""
     if content_type.value == URLENCODED:
         return Form(parse_urlencoded(body, limits).pairs)
     if content_type.value != MULTIPART:
-        raise HTTPError(415, "This takes a form.", headers=(("Accept-Post", f"{URLENCODED}, {MULTIPART}"),))
+        raise HTTPError(415, "A form is expected.", headers=(("Accept-Post", f"{URLENCODED}, {MULTIPART}"),))
     reader = MultipartReader(boundary_of(content_type), limits)
     events = reader.feed(body)
     reader.finish()
@@ -29,7 +29,7 @@ def read_form(body: bytes, content_type: Parametrised, limits: FormLimits = DEFA
 
 
 def collected(events: Iterable[PartEvent]) -> Form:
-    """The form that a whole body's events make."""
+    """Return the form of a whole body's events."""
     parts: list[tuple[PartHead, list[bytes]]] = []
     for event in events:
         if isinstance(event, PartBegin):

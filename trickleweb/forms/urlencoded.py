@@ -1,4 +1,4 @@
-"""`a=1&b=x+y`: queries and plain forms, read strictly and written back (WHATWG URL 5)."""
+"""`a=1&b=x+y`: queries and urlencoded forms, read strictly and written (WHATWG URL 5)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from trickleweb.multidict import MultiDict
 
 
 def parse_urlencoded(data: bytes, limits: FormLimits = DEFAULT_FORM_LIMITS) -> MultiDict[str]:
-    """Read pairs in the order sent; a name without `=` has the value "".
+    """Return the pairs in the order sent; a name without `=` has the value "".
 
-    `HTTPError` 400 for what is not UTF-8, escaped or not; 413 for too many fields or one too long.
+    Raise `HTTPError` 400 for text that is not UTF-8, escaped or not; 413 for too many fields or one too long.
     """
     if data.count(b"&") >= limits.max_fields:
         raise HTTPError(413, f"There are more than {limits.max_fields} fields.")
@@ -25,7 +25,7 @@ def parse_urlencoded(data: bytes, limits: FormLimits = DEFAULT_FORM_LIMITS) -> M
 
 
 def render_urlencoded(pairs: Iterable[tuple[str, str]]) -> str:
-    """The text that reads as these pairs."""
+    """Return the text that reads as these pairs."""
     return urlencode(list(pairs))
 
 

@@ -1,4 +1,4 @@
-"""HTTP dates (RFC 9110 5.6.7): one form written, three read. Seconds since 1970, UTC; no locale has a say."""
+"""HTTP dates (RFC 9110 5.6.7): one form written, three read. Seconds since 1970, UTC, without locales."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _FORMS = tuple(
 
 @lru_cache(maxsize=4096)
 def format_date(seconds: int) -> str:
-    """Write a time as an IMF-fixdate, as in `Sun, 06 Nov 1994 08:49:37 GMT`; ValueError outside the years 1 to 9999."""
+    """Return a time as an IMF-fixdate, as in `Sun, 06 Nov 1994 08:49:37 GMT`; ValueError outside the years 1 to
+    9999.
+    """
     try:
         at = _EPOCH + timedelta(seconds=seconds)
     except OverflowError as exc:
@@ -34,7 +36,7 @@ def format_date(seconds: int) -> str:
 
 
 def parse_date(text: str, *, now_seconds: int) -> int | None:
-    """Read any of the three forms; None if `text` is no date, for then the field is to be ignored.
+    """Return the seconds of a date in any of the three forms; None for other text, since the field is then ignored.
 
     `now_seconds` settles the two-digit year of RFC 850: one that seems over 50 years ahead is past.
     """
@@ -52,7 +54,7 @@ def _seconds(match: re.Match[str], now_seconds: int) -> int:
     year, month = int(match["year"]), _MONTHS.index(match["month"]) + 1
     if len(match["year"]) == 2:
         year = _whole_year(year, now_seconds)
-    # The grammar knows leap seconds; the count of seconds does not.
+    # The grammar allows leap seconds; the count of seconds does not.
     at = datetime(year, month, day, hour, minute, min(second, 59) if second <= 60 else second, tzinfo=UTC)
     return (at - _EPOCH) // timedelta(seconds=1)
 

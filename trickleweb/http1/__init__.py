@@ -1,4 +1,4 @@
-"""HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, no connection object anywhere."""
+"""HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, without a connection object."""
 
 from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunked
 from trickleweb.http1.delivery import BodyDelivery, decide_delivery

@@ -1,4 +1,4 @@
-"""The chunked transfer coding read as a pure step that any replica can go on with (RFC 9112 7.1)."""
+"""The chunked transfer coding read in pure steps that any replica can resume (RFC 9112 7.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINE_START = re.compile(rb"[\t -~\x80-\xff]*\r?")
 
 
 class Phase(IntEnum):
-    """What the next input byte belongs to."""
+    """The kind of the next input byte."""
 
     SIZE = 0
     DATA = 1
@@ -31,17 +31,17 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChunkedState:
-    """Where the decoding stands; the default is the start of a body."""
+    """State of the decoding; the default is the start of a body."""
 
     phase: Phase = Phase.SIZE
-    chunk_bytes: int = 0  # still to come of the chunk at hand
-    body_bytes: int = 0  # announced so far, the chunk at hand included
+    chunk_bytes: int = 0  # left of the current chunk
+    body_bytes: int = 0  # announced so far, the current chunk included
     trailer_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one step made: body bytes in order, input consumed, and where to go on."""
+    """Result of a step: body bytes in order, input consumed, and the next state."""
 
     pieces: tuple[bytes, ...]
     consumed: int
@@ -49,19 +49,19 @@ class Decoded:
 
     @property
     def done(self) -> bool:
-        """The body is complete, its trailers read and dropped; what follows is the next request's."""
+        """True if the body is complete and its trailers read and dropped."""
         return self.state.phase is Phase.DONE
 
 
 START = ChunkedState()
-_Step = tuple[bytes, int, ChunkedState]  # body bytes, the offset behind what was read, the state there
+_Step = tuple[bytes, int, ChunkedState]  # body bytes, the offset after them, the state there
 
 
 def decode_chunked(data: bytes, state: ChunkedState = START, limits: Limits = DEFAULT_LIMITS) -> Decoded:
-    """Decode what `data` holds of a chunked body, from `state` on; what is left is given again with more behind.
+    """Decode the chunked body in `data`, from `state` on; unconsumed input is to be given again with more after it.
 
-    Raises HTTPError with `close` set: 400 for malformed framing, 413 for a body over `limits.max_body_bytes`, 431 for
-    trailers over `limits.max_trailer_bytes`. Nothing of an incomplete line is consumed, so the state stays small.
+    Raise HTTPError with `close` set: 400 for malformed framing, 413 for a body over `limits.max_body_bytes`, 431 for
+    trailers over `limits.max_trailer_bytes`. An incomplete line is not consumed, so the state stays small.
     """
     pieces: list[bytes] = []
     offset = 0
@@ -89,7 +89,7 @@ def _read_size(data: bytes, offset: int, state: ChunkedState, limits: Limits) ->
         raise too_large(limits.max_body_bytes)
     start = end + len(CRLF)
     stop = start + size
-    if size and data.startswith(CRLF, stop):  # the whole chunk is here: one step in place of three
+    if size and data.startswith(CRLF, stop):  # a whole chunk: one step instead of three
         return data[start:stop], stop + len(CRLF), ChunkedState(Phase.SIZE, 0, body_bytes)
     return b"", start, ChunkedState(Phase.DATA if size else Phase.TRAILER, size, body_bytes)
 
@@ -126,8 +126,8 @@ def _read_trailer(data: bytes, offset: int, state: ChunkedState, limits: Limits)
 
 
 def _check_line_start(line: bytes, start: re.Pattern[bytes], room: int, what: str, *, status: int = 400) -> None:
-    """Refuse at once what no further byte can mend."""
-    if len(line) > room + 1:  # the CR of its end may be there
+    """Refuse an incomplete line that no further byte can complete."""
+    if len(line) > room + 1:  # its CR may be there
         raise refused(status, f"the {what} line is too long")
     if not start.fullmatch(line):
         raise refused(400, f"malformed {what}")

@@ -1,4 +1,4 @@
-"""How a response is delimited on its connection: one decision, made once, reproduced by every replica."""
+"""Delimitation of a response on its connection: one decision, the same on every replica."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from trickleweb.messages import RequestHead
 
 @dataclass(frozen=True, slots=True)
 class BodyDelivery:
-    """How one response is put on the wire."""
+    """The delimitation of one response."""
 
-    content_length: int | None  # what Content-Length says; None: there is no such field
-    chunked: bool  # the body goes as chunks
-    has_body: bool  # False: nothing follows the head, whatever it says
-    keep_alive: bool  # the connection goes on behind the response
-    http10: bool = False  # the client must be told that the connection goes on
+    content_length: int | None  # None: no Content-Length
+    chunked: bool  # the body is sent in chunks
+    has_body: bool  # False: nothing follows the head
+    keep_alive: bool  # the connection persists
+    http10: bool = False  # a persistent connection needs Connection: keep-alive
 
 
 def decide_delivery(request: RequestHead, status: int, body_bytes: int | None, *, close: bool = False) -> BodyDelivery:
-    """Settle how to answer `request` with a body of `body_bytes` (None: not known yet); `close` ends the connection.
+    """Return the delimitation for a body of `body_bytes` (None: unknown yet); `close` ends the connection.
 
-    204 and 304 have no body and no length, 205 an empty one, HEAD the length of GET's (RFC 9110 8.6, 9.3.2, 15.3.6).
-    A body of unknown length goes as chunks, to an HTTP/1.0 client until the connection closes (RFC 9112 6.3).
+    204 and 304 have no body and no length, 205 an empty one, HEAD the length of GET's (RFC 9110 8.6, 9.3.2, 15.3.6). A
+    body of unknown length is sent in chunks, to an HTTP/1.0 client until the connection closes (RFC 9112 6.3).
     """
     http10 = request.version < (1, 1)
     keep_alive = request.keep_alive and not close

@@ -1,6 +1,6 @@
-"""Request heads: a pure function of bytes. h11 tokenises; what it lets pass and a careful server does not is refused.
+"""Request heads as a pure function of bytes: h11 tokenises, and checks here are stricter.
 
-Nothing lives between calls but a bounded memo of small heads, which may be dropped at any time.
+Only a bounded memo of small heads lives between calls, which may be dropped at any time.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NEED_MORE = NeedMore()
 
 
 def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> RequestHead | NeedMore:
-    """Read the request head at the start of `data`, or tell that it is incomplete and nothing is wrong so far.
+    """Return the request head at the start of `data`, or `NeedMore` if it is incomplete and valid so far.
 
-    `data` is the connection's input from the request's first byte and may go on beyond the head. Raises HTTPError
-    with `close` set, and nothing else: 301, 308, 400, 414, 417, 431, 501 or 505 (RFC 9112, RFC 9110).
+    `data` is the connection's input from the request's first byte and may go on beyond the head. Raise HTTPError with
+    `close` set, and nothing else: 301, 308, 400, 414, 417, 431, 501 or 505 (RFC 9112, RFC 9110).
     """
     end = data.find(_HEAD_END, 0, max_head_bytes(limits))
     if end < 0:
@@ -38,7 +38,7 @@ def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reques
 
 
 def drop_caches() -> None:
-    """Forget every memoised head: it costs time and nothing else."""
+    """Forget every memoised head, which costs only time."""
     _parse_memoised.cache_clear()
 
 
@@ -48,7 +48,7 @@ def _check_incomplete(data: bytes, limits: Limits) -> NeedMore:
 
 
 def _without_empty_line(data: bytes) -> bytes:
-    """RFC 9112 2.2: one empty line before the request line is the last request's, left there by an old client."""
+    """Return the input without one leading empty line, which old clients send after a body (RFC 9112 2.2)."""
     return data[len(CRLF) :] if data.startswith(CRLF) else data
 
 
@@ -64,7 +64,7 @@ def _parse(head: bytes, limits: Limits) -> RequestHead:
     tokens = _tokenise(_with_one_coding(text) if isinstance(framing, Chunked) else text)
     target = parse_target_untrusted(tokens.method, tokens.target)
     if tokens.method not in limits.methods:
-        raise refused(501, "this server does not know that method")
+        raise refused(501, "unknown method")
     expects = _expects_continue(tokens.headers, version)
     return RequestHead(
         method=tokens.method,
@@ -87,7 +87,7 @@ _parse_memoised = lru_cache(maxsize=1024)(_parse)
 
 
 def _with_one_coding(text: bytes) -> bytes:
-    """The head of a chunked request with its coding in one line, alone: h11 does not pass over empty elements."""
+    """Return a chunked request's head with its coding on one line: h11 rejects empty elements."""
     lines = text.split(CRLF)
     codings = [line for line in lines if line.lower().startswith(_CODING)]
     if len(codings) == 1 and b"," not in codings[0]:
@@ -109,22 +109,22 @@ def _tokenise(text: bytes) -> _Tokens:
         event = connection.next_event()
     except h11.RemoteProtocolError:
         raise refused(400, "malformed header field") from None
-    if not isinstance(event, h11.Request):  # it would wait, or take the connection for ended: neither with a whole head
+    if not isinstance(event, h11.Request):  # h11 waits, or sees the end: impossible for a whole head
         raise refused(400, "malformed request head")
     pairs = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
     return _Tokens(event.method.decode("ascii"), event.target.decode("ascii"), Headers(pairs))
 
 
 def _check_target(line: bytes) -> None:
-    """Refuse a target that the grammar does not allow: 301 or 308 to its encoded form where it has one, else 400."""
+    """Refuse an invalid target: 301 or 308 to its encoded form where it has one, else 400."""
     method, target, _ = line.split(b" ")
     if not _is_utf8(target):
         raise refused(400, "the request target is neither ASCII nor UTF-8")
     name = method.decode("ascii")
     encoded = encoded_target(name, target.decode("latin-1"))
     if encoded is not None:
-        status = 301 if name in {"GET", "HEAD"} else 308  # which keeps the method
-        raise HTTPError(status, "The target has to be encoded.", close=True, headers=(("Location", encoded),))
+        status = 301 if name in {"GET", "HEAD"} else 308  # 308 keeps the method
+        raise HTTPError(status, "The target must be percent-encoded.", close=True, headers=(("Location", encoded),))
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -136,7 +136,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _host(lowered: bytes, version: tuple[int, int]) -> str:
-    """RFC 9112 3.2: one Host, well formed, and never empty: an http URL has a host (RFC 9110 4.2.1)."""
+    """Return the one valid Host (RFC 9112 3.2); an http URL's is never empty (RFC 9110 4.2.1)."""
     hosts = field_values(lowered, b"host")
     if len(hosts) > 1:
         raise refused(400, "more than one Host")
@@ -148,17 +148,16 @@ def _host(lowered: bytes, version: tuple[int, int]) -> str:
 
 
 def _expects_continue(headers: Headers, version: tuple[int, int]) -> bool:
-    """RFC 9110 10.1.1: an HTTP/1.0 client's expectation is ignored, an unknown one of others refused."""
+    """Return whether the client waits for 100 (RFC 9110 10.1.1); HTTP/1.0's is ignored, an unknown one refused."""
     if version < (1, 1):
         return False
     expectations = headers.tokens("expect")
     if any(expectation != "100-continue" for expectation in expectations):
-        raise refused(417, "no expectation but 100-continue is known here")
+        raise refused(417, "the only expectation here is 100-continue")
     return bool(expectations)
 
 
 def _keep_alive(headers: Headers, version: tuple[int, int]) -> bool:
-    """RFC 9112 9.3."""
     options = headers.tokens("connection")
     if "close" in options:
         return False

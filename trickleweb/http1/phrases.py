@@ -1,4 +1,4 @@
-"""Reason phrases, written down: those that come with Python differ between its versions, and so would two replicas."""
+"""Reason phrases, listed here: Python's differ between versions, and so would replicas."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ _PHRASES = {
 
 
 def phrase(status: int) -> str:
-    """What a status is called, "" for one that nobody named; the same on every replica."""
+    """Return the reason phrase of a status, "" for an unknown one; the same on every replica."""
     return _PHRASES.get(status, "")

@@ -1,4 +1,4 @@
-"""Errors as responses: one small page for each status, with the fields the status asks for."""
+"""Errors as responses: one small page for each status, with the fields that the status requires."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from trickleweb.headers import Headers
 from trickleweb.http1.phrases import phrase
 from trickleweb.messages import Inline, Length, Plan, RequestHead
 
-# What RFC 9110 demands with a status, should the one who raised it not have said: 15.5.6, 10.2.1 and 15.6.4.
-_DEMANDED = {405: ("Allow", ""), 503: ("Retry-After", "1")}
+# Fields that RFC 9110 requires (15.5.6, 10.2.1, 15.6.4), with defaults.
+_REQUIRED = {405: ("Allow", ""), 503: ("Retry-After", "1")}
 _PAGE = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
     "<body><h1>{title}</h1>{paragraph}</body></html>\n"
@@ -18,31 +18,31 @@ _PAGE = (
 
 
 def method_not_allowed(allowed: Iterable[str]) -> HTTPError:
-    """405 with Allow in a stable order."""
+    """Return 405 with Allow in a stable order."""
     return HTTPError(405, headers=(("Allow", ", ".join(sorted(set(allowed)))),))
 
 
 def check_announced(head: RequestHead, most_bytes: int) -> None:
-    """413 for a body whose announced length is more than `most_bytes`."""
+    """Raise 413 for a body whose announced length is more than `most_bytes`."""
     if isinstance(head.framing, Length) and head.framing.byte_count > most_bytes:
         raise too_large(most_bytes)
 
 
 def too_large(most_bytes: int) -> HTTPError:
-    """413 for a body over a limit; what follows on the connection is the rest of it."""
+    """Return 413 for a body over a limit; the connection closes, as the rest of the body follows on it."""
     return HTTPError(413, f"The body is longer than {most_bytes} bytes.", close=True)
 
 
 def unavailable(reason: str = "", *, retry_after_seconds: int = 1) -> HTTPError:
-    """503 with Retry-After."""
+    """Return 503 with Retry-After."""
     return HTTPError(503, reason, headers=(("Retry-After", str(retry_after_seconds)),))
 
 
 def error_plan(error: HTTPError, *, html: bool = False) -> Plan:
-    """The response for an error: its status and reason as plain text or as a page, never stored by a cache."""
+    """Return the response for an error: its status and reason as plain text or as a page, never cached."""
     title = f"{error.status} {phrase(error.status)}".rstrip()
     if html:
-        from html import escape  # a table of thousands of names: not for the start of every replica
+        from html import escape  # imports a table of thousands of names: not at every start
 
         paragraph = f"<p>{escape(error.reason)}</p>" if error.reason else ""
         kind, text = "text/html; charset=utf-8", _PAGE.format(title=title, paragraph=paragraph)
@@ -51,7 +51,7 @@ def error_plan(error: HTTPError, *, html: bool = False) -> Plan:
     headers = Headers(
         (("Content-Type", kind), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"), *error.headers)
     )
-    demanded = _DEMANDED.get(error.status)
-    if demanded and demanded[0] not in headers:
-        headers = headers.added(demanded)
+    required = _REQUIRED.get(error.status)
+    if required and required[0] not in headers:
+        headers = headers.added(required)
     return Plan(error.status, headers, (Inline(text.encode("utf-8", "replace")),))

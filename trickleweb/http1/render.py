@@ -1,4 +1,4 @@
-"""Response heads as bytes: what a program sets, then what the server alone decides. Nothing can be injected."""
+"""Response heads as bytes: the application's fields, then the server's. Nothing can be injected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVER = "trickleweb"
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
-# The framing is the server's: a program that sets these would make one message two, or two one.
+# The framing is the server's: other values of these would split or join messages.
 _OURS = frozenset(
     {"connection", "content-length", "keep-alive", "proxy-connection", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -25,9 +25,9 @@ _OURS = frozenset(
 
 @lru_cache(maxsize=512)
 def render_head(status: int, headers: Headers, delivery: BodyDelivery, *, date_seconds: int) -> bytes:
-    """Write a final response's head, to the empty line: `headers` in their order, then Date, Server and the framing.
+    """Return a final response's head with its empty line: `headers` in order, then Date, Server and the framing.
 
-    Fields that frame the message are taken from `delivery` alone; Date and Server from `headers` if they stand there.
+    Fields that frame the message come from `delivery` alone; Date and Server from `headers` if they are there. Raise
     UnsafeHeader for a name or value that HTTP cannot carry (CR, LF, NUL, beyond Latin-1 ...); ValueError for a status
     outside 200 to 599. Equal arguments give equal bytes on every replica.
     """
@@ -40,7 +40,7 @@ def render_head(status: int, headers: Headers, delivery: BodyDelivery, *, date_s
 
 
 def render_field(name: str, value: str) -> str:
-    """One field line without its end; UnsafeHeader if it would not stay one line of one field."""
+    """Return a field line without its end; raise UnsafeHeader if it would not stay one line of one field."""
     if not _NAME.fullmatch(name):
         raise UnsafeHeader(f"header name {name!r} is not a token")
     if not _VALUE.fullmatch(value):
@@ -49,7 +49,7 @@ def render_field(name: str, value: str) -> str:
 
 
 def chunk_start(byte_count: int) -> bytes:
-    """What goes before a chunk of `byte_count` bytes; CRLF goes behind it. 0 would end the body: ValueError."""
+    """Return the line before a chunk of `byte_count` bytes, which CRLF follows. ValueError for 0, which ends a body."""
     if byte_count <= 0:
         raise ValueError("a chunk has at least one byte")
     return b"%x\r\n" % byte_count

@@ -1,6 +1,6 @@
-"""What can be said of a head before it is tokenised: sizes, bytes, line ends, the request line.
+"""Checks of a head before it is tokenised: sizes, bytes, line ends, the request line.
 
-All of it also holds for a head that is still incomplete, so that nonsense is refused as soon as it shows.
+All of them hold for an incomplete head too, so that nonsense is refused as soon as possible.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/(\d)
 
 
 def refused(status: int, reason: str) -> HTTPError:
-    """The error that ends the connection: after a head that cannot be trusted, nothing behind it can."""
+    """Return an error that ends the connection: after a bad head no later byte can be trusted."""
     return HTTPError(status, reason, close=True)
 
 
 def max_head_bytes(limits: Limits) -> int:
-    """The longest head that can be within the limits, with one empty line before it and one behind."""
+    """Return the longest valid head, with one empty line before it and one after."""
     return limits.max_request_line_bytes + limits.max_header_bytes + 4 * len(CRLF)
 
 
 def field_values(lowered: bytes, name: bytes) -> list[bytes]:
-    """All values of the field `name` in a head whose bytes are checked, both in lower case, stripped of blanks."""
+    """Return all values of the field `name` in a checked head, both in lower case, stripped of blanks."""
     start = CRLF + name + b":"
     if start not in lowered:
         return []
@@ -36,7 +36,7 @@ def field_values(lowered: bytes, name: bytes) -> list[bytes]:
 
 
 def check_head(head: bytes, limits: Limits) -> None:
-    """Refuse a head, whole or cut anywhere, for its sizes, its bytes or its request line; it starts with the latter."""
+    """Refuse a head, whole or cut anywhere, for its sizes, bytes or request line, with which it starts."""
     line_end = head.find(CRLF)
     _check_sizes(head, line_end, limits)
     _check_bytes(head)
@@ -45,7 +45,7 @@ def check_head(head: bytes, limits: Limits) -> None:
 
 
 def parse_version(line: bytes) -> tuple[int, int]:
-    """The version a well-formed request line ends with, 400 for any other line, 505 for a version not spoken here."""
+    """Return the version of a valid request line; raise 400 for another line, 505 for an unsupported version."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise refused(400, "malformed request line")
@@ -58,7 +58,7 @@ def _check_sizes(head: bytes, line_end: int, limits: Limits) -> None:
     line_bytes = line_end if line_end >= 0 else len(head)
     if line_bytes > limits.max_request_line_bytes:
         if _TOKEN_START.match(head).end() > limits.max_request_line_bytes:  # type: ignore[union-attr]
-            raise refused(501, "a method longer than any that is known here")
+            raise refused(501, "the method is longer than any known one")
         raise refused(414, f"the request line is longer than {limits.max_request_line_bytes} bytes")
     if len(head) - line_bytes > limits.max_header_bytes + 2 * len(CRLF):
         raise refused(431, f"the header fields are longer than {limits.max_header_bytes} bytes")
@@ -68,7 +68,7 @@ def _check_sizes(head: bytes, line_end: int, limits: Limits) -> None:
 
 
 def _check_bytes(head: bytes) -> None:
-    """RFC 9112 2.2: no bare CR or LF; RFC 9110 5.5: no control bytes; RFC 9112 5.2: no line folding."""
+    """Refuse bare CR or LF (RFC 9112 2.2), control bytes (RFC 9110 5.5) and line folding (RFC 9112 5.2)."""
     if head.translate(None, _LINE_BYTES):
         raise refused(400, "control byte in the head")
     line_ends = head.count(CRLF)

@@ -1,4 +1,4 @@
-"""Request targets and authorities (RFC 9112 3.2, RFC 3986): four forms in, one normal form out."""
+"""Request targets and authorities (RFC 9112 3.2, RFC 3986): four forms read into one normal form."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from urllib.parse import unquote
 from trickleweb.http1.shape import refused
 
 _ABSOLUTE = re.compile(r"(https?)://([^/?]*)([^?]*)\??(.*)", re.IGNORECASE)
-# Narrower than the grammar: no sub-delims, since no name has them and a comma means two Host fields joined into one.
+# Narrower than the grammar: no sub-delims, which no name has, and a comma means two joined Host fields.
 _HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2}){1,255})"
 _AUTHORITY = re.compile(rf"{_HOST}(?::\d{{0,5}})?", re.ASCII)
 _HOST_AND_PORT = re.compile(rf"{_HOST}:\d{{1,5}}", re.ASCII)
 _MOST_PORT = 65_535
-# RFC 3986 3.3, 3.4; the brackets of an address are looked at with it.
+# RFC 3986 3.3, 3.4; the brackets of an address are checked with the address.
 _TARGET = re.compile(
     r"(?:https?://[^/?]*)?(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
     re.IGNORECASE,
 )
 _ENCODED = {code: f"%{code:02X}" for code in range(256) if not re.match(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]", chr(code))}
-_MOST_MOVED_CHARS = 300  # what a redirect, which has to fit a continuation, has room for
+_MOST_MOVED_CHARS = 300  # the room in a redirect that fits a continuation
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a request asks for; `authority` is None unless the target itself names one."""
+    """A parsed target; `authority` is None unless the target itself names one."""
 
     path: str
     raw_path: str
@@ -36,7 +36,7 @@ class Target:
 
 
 def parse_target_untrusted(method: str, target: str) -> Target:
-    """Read the target in the form its method asks for; HTTPError 400 for any other. Printable ASCII expected."""
+    """Return the target in the form its method requires; raise HTTPError 400. Printable ASCII expected."""
     if "#" in target:
         raise refused(400, "fragment in the request target")
     if method == "CONNECT":
@@ -50,21 +50,21 @@ def parse_target_untrusted(method: str, target: str) -> Target:
 
 
 def check_authority(authority: str) -> str:
-    """Give back `host[:port]` if it is well formed; HTTPError 400 otherwise, also for user names in it."""
+    """Return `host[:port]` if it is well formed; raise HTTPError 400 otherwise, also for user names in it."""
     if not _AUTHORITY.fullmatch(authority) or not _is_sound(authority):
         raise refused(400, "invalid host")
     return authority
 
 
 def _is_sound(authority: str) -> bool:
-    """Whether the address in brackets is an IPv6 address, and the port a number that ports have."""
+    """Return whether an address in brackets is IPv6, and the port in range."""
     host, _, port = authority.rpartition("]") if "]" in authority else authority.partition(":")
     port = port.removeprefix(":")
     if port and int(port) > _MOST_PORT:
         return False
     if not host.startswith("["):
         return True
-    from ipaddress import IPv6Address  # seldom needed, and all replicas start quickly
+    from ipaddress import IPv6Address  # rarely needed; imported late for a quick start
 
     try:
         IPv6Address(host[1:])
@@ -74,10 +74,10 @@ def _is_sound(authority: str) -> bool:
 
 
 def encoded_target(method: str, target: str) -> str | None:
-    """Where a target that the grammar does not allow is to be asked for in its encoded form; None for one it allows.
+    """Return the encoded form of an invalid target, for a redirect; None for a valid one.
 
-    RFC 9112 3.2: it is not corrected in silence, for others on the way may read it otherwise. HTTPError 400 for what
-    is no path, or has no short encoded form.
+    RFC 9112 3.2: it is not corrected silently, since intermediaries may read it otherwise. Raise HTTPError 400 for a
+    target that is no path, or has no short encoded form.
     """
     if _TARGET.fullmatch(target):
         return None
@@ -96,10 +96,10 @@ def encoded_target(method: str, target: str) -> str | None:
 
 
 def decode_path(raw_path: str) -> str:
-    """Percent-decode a path and resolve its dot segments, written out or escaped (RFC 3986 5.2.4).
+    """Return a percent-decoded path with its dot segments, plain or escaped, resolved (RFC 3986 5.2.4).
 
-    HTTPError 400 for a broken escape, a NUL, or a path that climbs above the root. Bytes that are not UTF-8 become
-    U+FFFD: no resource has such a name, so none is found.
+    Raise HTTPError 400 for a broken escape, a NUL, or a path that climbs above the root. Bytes that are not UTF-8
+    become U+FFFD: no resource has such a name, so none is found.
     """
     if _BROKEN_ESCAPE.search(raw_path):
         raise refused(400, "broken percent-escape in the path")
@@ -136,7 +136,7 @@ def _absolute_form(method: str, target: str) -> Target:
         raise refused(400, "malformed request target")
     scheme, authority, raw_path, query = match.groups()
     if method == "OPTIONS" and not raw_path and not query:
-        raw_path = path = "*"  # RFC 9112 3.2.4: so the last proxy would have put it
+        raw_path = path = "*"  # RFC 9112 3.2.4: as the last proxy sends it
     else:
         raw_path = raw_path or "/"
         path = decode_path(raw_path)

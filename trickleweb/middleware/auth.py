@@ -1,6 +1,6 @@
-"""Who is asking: HTTP Basic (RFC 7617) and bearer tokens (RFC 6750), checked by a function of the application.
+"""Authentication by HTTP Basic (RFC 7617) and bearer tokens (RFC 6750), checked by a function of the application.
 
-The function gives the principal's name, or None; it may be async. It should compare secrets with `same_secret`.
+The function returns the principal's name, or None; it may be async. It should compare secrets with `same_secret`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_CREDENTIALS_CHARS = 8192
 
 
 def basic_auth(check: CheckPassword, *, realm: str) -> Middleware:
-    """Let in whoever brings a user and password that `check` knows; 401 for all others, who are asked for them."""
+    """Require a user and password that `check` accepts; answer others 401 with a challenge."""
     challenge = f'Basic realm={quoted(realm)}, charset="UTF-8"'
 
     def wrap(inner: Handler) -> Handler:
@@ -48,7 +48,7 @@ def basic_auth(check: CheckPassword, *, realm: str) -> Middleware:
 
 
 def bearer_auth(check: CheckToken, *, realm: str) -> Middleware:
-    """Let in whoever brings a token that `check` knows; 401 for all others."""
+    """Require a token that `check` accepts; answer others 401."""
     challenge = f"Bearer realm={quoted(realm)}"
 
     def wrap(inner: Handler) -> Handler:
@@ -65,7 +65,7 @@ def bearer_auth(check: CheckToken, *, realm: str) -> Middleware:
 
 
 def same_secret(given: str, known: str) -> bool:
-    """Whether two secrets are equal; the time tells nothing, not even their lengths."""
+    """Return whether two secrets are equal, in a time independent of both, and of their lengths."""
     left, right = (hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (given, known))
     return hmac.compare_digest(left, right)
 
@@ -75,15 +75,15 @@ async def _answer(answer: Answer) -> str | None:
 
 
 def _credentials(request: Request, scheme: re.Pattern[str], challenge: str) -> str:
-    """What the one Authorization field of that scheme brings."""
+    """Return the credentials of the one Authorization field of that scheme; refuse the request without."""
     values = request.headers.all("authorization")
     value = values[0] if len(values) == 1 and len(values[0]) <= _MAX_CREDENTIALS_CHARS else ""
     found = scheme.fullmatch(value)
-    return found[1] if found else _refuse("This takes credentials.", challenge)
+    return found[1] if found else _refuse("Credentials are required.", challenge)
 
 
 def _password(text: str, challenge: str) -> tuple[str, str]:
-    """User and password; what is no such pair is refused like a wrong one."""
+    """Return user and password; a malformed pair is refused like a wrong one."""
     try:
         user, colon, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError):

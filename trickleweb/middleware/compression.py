@@ -1,9 +1,9 @@
-"""Compressed bodies that are the same bytes on every replica: no time, name or system in them (RFC 1952, RFC 1950).
+"""Compressed bodies, equal on every replica: no time, name or system in them (RFC 1952, RFC 1950).
 
-Only for bodies that are complete: those made on the way would have to be flushed at points that another replica
-cannot know. All replicas must have the same zlib; where they do not, a transfer begun on one goes on only there.
-A page that holds a secret beside what an attacker can put in tells the secret by its length (BREACH): CSRF tokens are
-masked for that, other secrets do not belong in pages.
+Only complete bodies are compressed: others would have to be flushed at points that another replica cannot know. All
+replicas need the same zlib; otherwise a transfer resumes only where it was begun. The length of a page with both a
+secret and an attacker's text reveals the secret (BREACH): CSRF tokens are masked for that, other secrets do not belong
+in pages.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from trickleweb.request import Request
 from trickleweb.responses import Response
 
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unknown system
-# Fields that speak of the very bytes of the body, or forbid to change them.
+# Fields that describe the exact bytes of the body.
 _TIED = ("content-encoding", "content-range", "content-digest", "repr-digest", "digest", "content-md5")
 _NEVER = frozenset({204, 205, 206, 304})
 
 
 def compression(*, min_bytes: int = 600, level: int = 6) -> Middleware:
-    """Compress complete text bodies of at least `min_bytes` for clients that take gzip or deflate."""
+    """Compress complete text bodies of at least `min_bytes` for clients that accept gzip or deflate."""
 
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
@@ -44,7 +44,7 @@ def compression(*, min_bytes: int = 600, level: int = 6) -> Middleware:
 
 
 def chosen_coding(accept_encoding: str | None) -> str | None:
-    """gzip or deflate, whichever the client likes better; None if neither, or if it likes plain better."""
+    """Return gzip or deflate, as the client prefers; None for neither, or if it prefers no coding."""
     weights = preferences(accept_encoding or "")
     anything = weights.get("*", 0)
     liked = [(weights.get(name, anything), name) for name in ("gzip", "deflate")]
@@ -53,14 +53,14 @@ def chosen_coding(accept_encoding: str | None) -> str | None:
 
 
 def gzip_bytes(data: bytes, level: int = 6) -> bytes:
-    """`data` as a gzip member that depends on nothing else."""
+    """Return `data` as a gzip member that depends on nothing else."""
     packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(data) + packer.flush()
     return b"".join((_GZIP_HEAD, packed, _little(zlib.crc32(data)), _little(len(data))))
 
 
 def deflate_bytes(data: bytes, level: int = 6) -> bytes:
-    """`data` in the zlib format, which HTTP calls deflate (RFC 9110 8.4.1.2)."""
+    """Return `data` in the zlib format, which HTTP calls deflate (RFC 9110 8.4.1.2)."""
     return zlib.compress(data, level)
 
 
@@ -68,7 +68,7 @@ _PACK: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gzip_bytes, "deflate"
 
 
 def _packed(response: Response, data: bytes, coding: str, level: int) -> Response:
-    """The response packed, its ETag weak from now on; as it was if that is not shorter."""
+    """Return the response compressed, with a weak ETag; unchanged if that is not shorter."""
     packed = _PACK[coding](data, level)
     if len(packed) >= len(data):
         return response
@@ -80,7 +80,7 @@ def _packed(response: Response, data: bytes, coding: str, level: int) -> Respons
 
 
 def _is_open(response: Response) -> bool:
-    """Whether a response may be packed: text, whole, not packed yet, and nothing said of its bytes."""
+    """Return whether a response may be compressed: whole text without a coding or a digest of its bytes."""
     headers = response.headers
     if response.status in _NEVER or any(name in headers for name in _TIED):
         return False

@@ -1,7 +1,7 @@
-"""Which pages of other origins may read responses here (Fetch standard, section 3.2).
+"""Cross-origin reads by pages of other origins (Fetch standard, section 3.2).
 
-Preflights are answered here, whatever routes there are; other requests go through and their responses, those of errors
-too, say who may read them. Nothing is refused but preflights: it is the browser that keeps the page from reading.
+Preflights are answered here, whatever routes there are; other requests pass, and their responses, errors included, name
+the origins that may read them. Only preflights are refused: the browser keeps the page from reading.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trickleweb.headers import Headers, Pair
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
-_SIMPLE_METHODS = ("GET", "HEAD", "POST")  # a browser sends them without asking
+_SIMPLE_METHODS = ("GET", "HEAD", "POST")  # sent without a preflight
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,]+|null")
 _ASKED = "Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"
@@ -24,19 +24,19 @@ _ASKED = "Origin", "Access-Control-Request-Method", "Access-Control-Request-Head
 
 @dataclass(frozen=True, slots=True)
 class CorsPolicy:
-    """Who may ask what. `origins` are whole ones as browsers send them ("https://example.org"), or "*" for any.
+    """Permissions of other origins. `origins` are whole as browsers send them ("https://example.org"), or "*" for any.
 
-    `origin_pattern` is a regular expression for a whole origin, beside `origins`. Any method or header is "*", which
-    `credentials` rule out, as they do any origin: a site cannot know all pages that its users' cookies would serve.
+    `origin_pattern` is a regular expression for a whole origin, besides `origins`. "*" also means any method or header;
+    `credentials` exclude it everywhere: a site cannot know all pages that its users' cookies would serve.
     """
 
     origins: tuple[str, ...] = ()
     origin_pattern: str = ""
     methods: tuple[str, ...] = _SIMPLE_METHODS
-    headers: tuple[str, ...] = ()  # beside those that need no asking
-    expose: tuple[str, ...] = ()  # of the response's headers, beside the simple ones
+    headers: tuple[str, ...] = ()  # besides those that need no preflight
+    expose: tuple[str, ...] = ()  # response headers besides the simple ones
     credentials: bool = False
-    max_age_s: int = 600  # how long a browser may remember the answer to a preflight
+    max_age_s: int = 600  # of a preflight's response in the browser
 
     def __post_init__(self) -> None:
         lists = (self.origins, self.methods, self.headers, self.expose)
@@ -49,19 +49,19 @@ class CorsPolicy:
         re.compile(self.origin_pattern)
 
     def allows(self, origin: str) -> bool:
-        """Whether pages of that origin may read."""
+        """Return whether pages of that origin may read."""
         if "*" in self.origins or origin in self.origins:
             return True
         return bool(self.origin_pattern) and re.fullmatch(self.origin_pattern, origin) is not None
 
     @property
     def is_open(self) -> bool:
-        """Whether the answer is the same for every origin."""
+        """True if the response is the same for every origin."""
         return "*" in self.origins
 
 
 def cors(policy: CorsPolicy) -> Middleware:
-    """Apply a policy."""
+    """Return the middleware that applies a policy."""
 
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
@@ -76,7 +76,7 @@ def cors(policy: CorsPolicy) -> Middleware:
 
 
 def _readable(policy: CorsPolicy, response: Response, origin: str | None) -> Response:
-    """A response that says who may read it; caches keep those for different origins apart."""
+    """Return a response with the origin's permission; caches keep those of different origins apart."""
     if not policy.is_open:
         response = response.varying("Origin")
     if origin is None or not policy.allows(origin):
@@ -89,7 +89,7 @@ def _readable(policy: CorsPolicy, response: Response, origin: str | None) -> Res
 
 
 def _preflight(policy: CorsPolicy, request: Request, origin: str) -> Response:
-    """The answer to whether a request may be made: 204, or 403 that says what is not allowed."""
+    """Return the response to a preflight: 204, or 403 that names the refused part."""
     method = request.headers.get("access-control-request-method") or ""
     names = request.headers.tokens("access-control-request-headers")
     vary = ("Vary", ", ".join(_ASKED))
@@ -105,7 +105,7 @@ def _preflight(policy: CorsPolicy, request: Request, origin: str) -> Response:
 
 
 def _refusal(policy: CorsPolicy, origin: str, method: str, names: Iterable[str]) -> str:
-    """What of a preflight is not allowed, "" if all is."""
+    """Return the part of a preflight that is not allowed, "" if all is."""
     if not policy.allows(origin):
         return "this origin is"
     if method not in policy.methods and method not in _SIMPLE_METHODS and "*" not in policy.methods:

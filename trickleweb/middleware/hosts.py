@@ -1,4 +1,4 @@
-"""Only hosts that are ours: a foreign Host must not end up in links, mails and caches."""
+"""Host checks: a foreign Host must not reach links, mails and caches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATTERN = re.compile(r"(?:\*\.)?[a-z0-9._~%-]+|\[[0-9a-f:.]+\]|\*")
 
 
 def trusted_hosts(*patterns: str) -> Middleware:
-    """Answer 421 for any host but these: `example.org`, `*.example.org` for what is below it, `*` for all.
+    """Answer 421 for any host but these: `example.org`, `*.example.org` for its subdomains, `*` for all.
 
     Ports do not count. ValueError for a pattern that no host could match.
     """
@@ -24,7 +24,7 @@ def trusted_hosts(*patterns: str) -> Middleware:
     def wrap(inner: Handler) -> Handler:
         async def handle(request: Request) -> Response:
             if request.host not in trusts:
-                raise HTTPError(421, "This server does not answer for that host.")
+                raise HTTPError(421, "This server does not serve that host.")
             return await inner(request)
 
         return handle
@@ -33,13 +33,13 @@ def trusted_hosts(*patterns: str) -> Middleware:
 
 
 class HostPatterns:
-    """A set of hosts: exact names, and everything below some."""
+    """A set of hosts: exact names, and subdomains of some."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         lowered = [pattern.lower() for pattern in patterns]
         bad = [pattern for pattern in lowered if not _PATTERN.fullmatch(pattern)]
         if bad or not lowered:
-            raise ValueError(f"no pattern of hosts: {', '.join(bad) or 'none at all'}")
+            raise ValueError(f"invalid host pattern: {', '.join(bad) or 'none at all'}")
         self._any = "*" in lowered
         self._exact = frozenset(lowered)
         self._below = tuple(pattern[1:] for pattern in lowered if pattern.startswith("*."))

@@ -1,4 +1,4 @@
-"""Knowing what happened: how long a handler took, and a name for each request."""
+"""Observation of requests: the duration of a handler, and an id for each request."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Report = Callable[[Request, Response | None, int], None]
 
 
 def timing(clock_us: Callable[[], int], report: Report) -> Middleware:
-    """Tell `report` how many microseconds each request took, its response's body apart; None if none came of it.
+    """Report each request with its response (None after an exception) and the microseconds until then.
 
-    It goes into no header: a request that is run again on another replica must give the same bytes.
+    The duration goes into no header: a request that is run again on another replica must give the same bytes.
     """
 
     def wrap(inner: Handler) -> Handler:
@@ -35,10 +35,10 @@ def timing(clock_us: Callable[[], int], report: Report) -> Middleware:
 
 
 def request_ids(*, header: str = "X-Request-ID", trust: bool = False) -> Middleware:
-    """Name each request in `request.state["request_id"]` and in a header of its response.
+    """Give each request an id in `request.state["request_id"]` and in a header of its response.
 
-    With `trust` the name that came with the request is kept, if it is one (at most 128 plain characters): for servers
-    behind one of yours. Any other is drawn, and drawn equal when the request is run again.
+    With `trust` an id that came with the request is kept if valid (at most 128 plain characters), for servers after one
+    of yours. Others are random, and equal when the request is run again.
     """
 
     def wrap(inner: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""Headers that make browsers careful, on every response that does not set them itself."""
+"""Security headers for browsers, on every response that does not set them itself."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
 
 
 def security_headers(changes: Mapping[str, str | None] | None = None, *, hsts_max_age_s: int = 0) -> Middleware:
-    """Add `DEFAULTS` with `changes`: other values, or None to leave one out; HSTS for https, if it is asked for.
+    """Add `DEFAULTS` with `changes`: other values, or None to leave one out; HSTS for https, if its age is given.
 
-    `UnsafeHeader` for values that cannot be sent.
+    Raise `UnsafeHeader` for values that cannot be sent.
     """
     merged = {**DEFAULTS, **(changes or {})}
     fields = [(name, value) for name, value in merged.items() if value is not None]

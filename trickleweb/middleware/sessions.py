@@ -1,4 +1,4 @@
-"""Sessions for handlers: opened before, sealed behind; and forms that only pages of this site can send."""
+"""Sessions for handlers, opened before and sealed after them; and forms that only pages of this site can send."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _POLICY = SessionPolicy()
 
 
 def sessions(ring: Callable[[], Keyring] | None = None, policy: SessionPolicy = _POLICY) -> Middleware:
-    """Give every request its `session`, and seal what has changed into a cookie of the response.
+    """Give every request its `session`, and seal changes into a cookie of the response.
 
-    `ring` gives the keyring of the moment; without it that is `request.keyring`, the fleet's. A cookie that cannot be
-    used is a session not begun, and is removed. What a handler answers without a look at the session is left alone; all
-    else is kept out of shared caches.
+    `ring` gives the current keyring, by default `request.keyring`, the fleet's. An invalid cookie means a new session,
+    and is removed. Responses of handlers that did not use the session are unchanged; others are kept out of shared
+    caches.
     """
 
     def wrap(inner: Handler) -> Handler:
@@ -46,10 +46,10 @@ def sessions(ring: Callable[[], Keyring] | None = None, policy: SessionPolicy = 
 
 
 def csrf_protection(*, exempt: Callable[[Request], bool] | None = None) -> Middleware:
-    """Answer 403 for unsafe requests without the session's CSRF token, in the field `csrf_token` or in a header.
+    """Answer 403 for unsafe requests without the session's CSRF token in the field `csrf_token` or in a header.
 
-    It stands inside `sessions`. A request that says it comes from another origin is refused whatever it brings.
-    `exempt` is for what no browser sends by itself: requests with a bearer token, say.
+    It goes inside `sessions`. A request whose Origin is another site's is always refused. `exempt` is for requests that
+    browsers do not send by themselves, with a bearer token for instance.
     """
 
     def wrap(inner: Handler) -> Handler:
@@ -89,7 +89,7 @@ def _cookie(ring: Keyring, policy: SessionPolicy, request: Request, session: Ses
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Whether the browser says nothing else (Fetch 3.2, Fetch Metadata)."""
+    """Return whether the browser reports no other origin (Fetch 3.2, Fetch Metadata)."""
     if request.headers.get("sec-fetch-site") not in (None, "same-origin", "none"):
         return False
     origin = request.headers.get("origin")
@@ -97,7 +97,7 @@ def _is_same_origin(request: Request) -> bool:
 
 
 async def _token(request: Request) -> str:
-    """The token a request brings, "" if none; a form is read for it, and kept for the handler."""
+    """Return the token of a request, "" if none; a form is read for it, and kept for the handler."""
     given = request.headers.get(CSRF_HEADER)
     if given is not None:
         return given

@@ -1,4 +1,4 @@
-"""The body of a request in any of the usual forms, as it comes or as a whole, within its limits."""
+"""The body of a request, in the usual forms, streamed or whole, within its limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IDENTITY = (("Accept-Encoding", "identity"),)
 
 
 class BodyNotRead(WebError, RuntimeError):
-    """A handler that takes its body as a stream asked for the whole of it: `await request.read()` first."""
+    """A handler of a streamed body asked for the whole of it: `await request.read()` first."""
 
 
 class BodyConsumed(WebError, RuntimeError):
@@ -28,8 +28,8 @@ class BodyConsumed(WebError, RuntimeError):
 class Incoming:
     """A request's head and body.
 
-    `body`, `text`, `json` and `form` are for handlers that take the whole body, which is read before they run; one that
-    takes it as it comes iterates `stream` or `parts`, or awaits `read`.
+    `body`, `text`, `json` and `form` are for handlers that take the whole body, which is read before they run; a
+    handler of a stream iterates `stream` or `parts`, or awaits `read`.
     """
 
     __slots__ = ("_body", "_form", "_source", "head", "setting")
@@ -55,7 +55,7 @@ class Incoming:
             raise HTTPError(415, "The Content-Type is malformed.") from None
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body's bytes as they come, once; `HTTPError` 413 at the first byte over the limit."""
+        """Yield the body's bytes as they arrive, once; raise `HTTPError` 413 at the first byte over the limit."""
         if self._body is not None:
             self._check_size(len(self._body))
             if self._body:
@@ -73,21 +73,21 @@ class Incoming:
                 if piece:
                     yield piece
         finally:
-            if isinstance(source, AsyncGenerator):  # now, not when it is collected
+            if isinstance(source, AsyncGenerator):  # now, not at garbage collection
                 await source.aclose()
 
     async def read(self) -> bytes:
-        """The whole body, kept from now on."""
+        """Read and keep the whole body."""
         if self._body is None:
             self._body = b"".join([piece async for piece in self.stream()])
         return self.body
 
     async def parts(self) -> AsyncGenerator[PartEvent, None]:
-        """The parts of a multipart form as they come: files of any size need no memory."""
+        """Yield the parts of a multipart form as they arrive: files of any size need no memory."""
         self._check_coding()
         content_type = self.content_type
         if content_type.value != MULTIPART:
-            raise HTTPError(415, "This takes a multipart form.", headers=(("Accept-Post", MULTIPART),))
+            raise HTTPError(415, "A multipart form is expected.", headers=(("Accept-Post", MULTIPART),))
         reader = MultipartReader(boundary_of(content_type), self.setting.form_limits)
         async with aclosing(self.stream()) as pieces:
             async for piece in pieces:
@@ -97,45 +97,45 @@ class Incoming:
 
     @property
     def body(self) -> bytes:
-        """The whole body; `BodyNotRead` in a handler that streams and has not awaited `read`."""
+        """The whole body; raises `BodyNotRead` in a handler that streams and has not awaited `read`."""
         if self._body is None:
             raise BodyNotRead("the body is a stream here: await request.read() first")
         self._check_size(len(self._body))
         return self._body
 
     def text(self) -> str:
-        """The body as text, in UTF-8 unless the client names ISO-8859-1 or US-ASCII."""
+        """Return the body as text, in UTF-8 unless the client names ISO-8859-1 or US-ASCII."""
         self._check_coding()
         charset = _CHARSETS.get(self.content_type.parameters.get("charset", "utf-8").lower())
         if charset is None:
-            raise HTTPError(415, "No charset but UTF-8, US-ASCII and ISO-8859-1 is known here.")
+            raise HTTPError(415, "The charset must be UTF-8, US-ASCII or ISO-8859-1.")
         try:
             return self.body.decode(charset)
         except UnicodeDecodeError:
             raise HTTPError(400, f"The body is not {charset}.") from None
 
     def json(self) -> Plain:
-        """The value that the body says in JSON, which is UTF-8 (RFC 8259 8.1)."""
+        """Return the value of a JSON body, which is UTF-8 (RFC 8259 8.1)."""
         self._check_coding()
         kind = self.content_type.value
         if kind != "application/json" and not kind.endswith("+json"):
-            raise HTTPError(415, "This takes JSON.", headers=(("Accept-Post", "application/json"),))
+            raise HTTPError(415, "JSON is expected.", headers=(("Accept-Post", "application/json"),))
         try:
             return load_plain(self.body)
         except ValueError as exc:
-            raise HTTPError(400, f"The body is no JSON: {_brief(exc)}.") from None
+            raise HTTPError(400, f"The body is not JSON: {_brief(exc)}.") from None
 
     def form(self) -> Form:
-        """The fields and files of a form, urlencoded or multipart."""
+        """Return the fields and files of a form, urlencoded or multipart."""
         if self._form is None:
             self._check_coding()
             self._form = read_form(self.body, self.content_type, self.setting.form_limits)
         return self._form
 
     def _check_coding(self) -> None:
-        """A packed body is refused before it can unfold (RFC 9110 15.5.16)."""
+        """Refuse a compressed body before it can expand (RFC 9110 15.5.16)."""
         if any(coding != "identity" for coding in self.head.headers.tokens("content-encoding")):
-            raise HTTPError(415, "Bodies are taken as they are, not packed.", headers=_IDENTITY)
+            raise HTTPError(415, "Compressed bodies are not accepted.", headers=_IDENTITY)
 
     def _check_announced(self) -> None:
         if isinstance(self.head.framing, Length):
@@ -147,5 +147,5 @@ class Incoming:
 
 
 def _brief(error: ValueError) -> str:
-    """What is wrong, without any of the body in it."""
+    """Return the reason, without any of the body in it."""
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:100]

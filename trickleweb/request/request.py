@@ -1,6 +1,6 @@
 """A request as a handler sees it.
 
-Whatever the client got wrong is an `HTTPError`: 400 malformed, 413 too large, 415 of another type.
+The client's mistakes are `HTTPError`s: 400 malformed, 413 too large, 415 of another type.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from trickleweb.sessions import Session, csrf_token
 class Request(Incoming):
     """One request, with its body (see `Incoming`).
 
-    `params` are the path's, `path` is the part of it that counts below a mount, `state` is for middleware to leave
-    things in, `principal` is who is asking, "" if nobody has found out. `app` is the application at work, and `found`
-    what its router says of the request.
+    `params` are the path's, `path` is the part of it below a mount, `state` is for middleware, `principal` is the
+    authenticated user, "" if none. `app` is the application at work, and `found` its router's verdict.
     """
 
     __slots__ = ("_cookies", "_query", "app", "found", "params", "path", "principal", "state")
@@ -62,7 +61,7 @@ class Request(Incoming):
 
     @property
     def host(self) -> str:
-        """The authority asked for, perhaps with a port; the client's word, see `trusted_hosts`."""
+        """The requested authority, perhaps with a port; the client's word, see `trusted_hosts`."""
         return self.head.host
 
     @property
@@ -77,25 +76,25 @@ class Request(Incoming):
 
     @property
     def now(self) -> int:
-        """When the request is handled, in microseconds since 1970; the same when it is run again elsewhere."""
+        """The time of the request in microseconds since 1970; the same when it is run again elsewhere."""
         return self.setting.now
 
     @property
     def idempotency_key(self) -> str:
-        """Names this request, the same when it is sent again: unique in your table, it lets an effect happen once."""
+        """A name of this request, the same when it is sent again: as a unique column it lets an effect happen once."""
         return self.setting.idempotency_key
 
     @property
     def query(self) -> MultiDict[str]:
-        """The query's fields."""
+        """The fields of the query."""
         if self._query is None:
             self._query = parse_urlencoded(self.head.query.encode("latin-1"), self.setting.form_limits)
         return self._query
 
     def typed(self, name: str, kind: str, default: Any = MissingField) -> Any:
-        """A field of the query as one of the kinds that paths have: `request.typed("page", "int", 1)`.
+        """Return a field of the query as one of the kinds of path parameters: `request.typed("page", "int", 1)`.
 
-        400 for a value that is none, and for none at all unless there is a default.
+        Raise 400 for an invalid value, and for a missing one without a default.
         """
         text = self.query.get(name)
         if text is None:
@@ -115,46 +114,46 @@ class Request(Incoming):
         return self._cookies
 
     def accepts(self, media_type: str) -> bool:
-        """Whether the client takes that type, "text/html" for one."""
+        """Return whether the client accepts that type, "text/html" for instance."""
         return media_weight(self.headers.joined("accept"), media_type) > 0
 
     def url_for(self, name: str, /, **params: object) -> str:
-        """The path of a named route."""
+        """Return the path of a named route."""
         return self.setting.url_for(name, **params)
 
     def absolute(self, path: str) -> str:
-        """The whole URL of a path on the host that was asked for."""
+        """Return the whole URL of a path on the requested host."""
         return f"{self.scheme}://{self.host}{path}"
 
     def entropy(self, label: str, byte_count: int = 32) -> bytes:
-        """Random bytes that nobody can guess: others for each request and label, the same when it is run again."""
+        """Return unguessable random bytes: different for each request and label, the same when it is run again."""
         if not self.setting.seed:
-            raise NotSetUp("no seed to draw entropy from")
+            raise NotSetUp("no seed for entropy")
         blocks = range(-(-byte_count // 32))
         drawn = b"".join(hmac.digest(self.setting.seed, b"%d %s" % (at, label.encode()), "sha256") for at in blocks)
         return drawn[:byte_count]
 
     @property
     def keyring(self) -> Keyring:
-        """The fleet's keys of the moment; `NotSetUp` where there are none."""
+        """The fleet's current keyring; raises `NotSetUp` where there is none."""
         if self.setting.keyring is None:
-            raise NotSetUp("no keyring: the fleet has one; elsewhere give the App one, as `key_directory` makes it")
+            raise NotSetUp("no keyring: outside a fleet give the App one, see `key_directory`")
         return self.setting.keyring()
 
     @property
     def ledger(self) -> Ledger:
-        """What the replicas share to do things once; `NotSetUp` where there is none."""
+        """The ledger of the replicas; raises `NotSetUp` where there is none."""
         if self.setting.ledger is None:
-            raise NotSetUp("no ledger: the fleet has one; elsewhere give the App one, a `SqliteLedger` for instance")
+            raise NotSetUp("no ledger: outside a fleet give the App one, a `SqliteLedger` for instance")
         return self.setting.ledger
 
     def seal(self, purpose: str, value: Plain, *, ttl: int, principal: str = "") -> str:
-        """Text that travels through a client unread and unchanged, for `ttl` microseconds; `unseal` opens it."""
+        """Return a sealed value that a client can hold but not read, valid for `ttl` microseconds; see `unseal`."""
         data, entropy = dump_plain(value), self.entropy(f"seal {purpose}")
         return seal(self.keyring, purpose, data, ttl=ttl, now=self.now, entropy=entropy, principal=principal)
 
     def unseal(self, purpose: str, token: str, *, principal: str = "") -> Plain:
-        """The value in what `seal` made for that purpose and principal; `BadSeal`, one for all, for anything else."""
+        """Return the value that `seal` sealed for that purpose and principal; raise `BadSeal`, without reasons."""
         data = unseal(self.keyring, purpose, token, now=self.now, principal=principal).data
         try:
             return load_plain(data)
@@ -171,12 +170,12 @@ class Request(Incoming):
         return session
 
     def csrf_token(self) -> str:
-        """The token for the forms on the page that answers this request."""
+        """Return the token for the forms of the page that answers this request."""
         return csrf_token(self.session, entropy=self.entropy("csrf token"))
 
     def below(self, path: str, params: Mapping[str, Any]) -> Request:
-        """The same request as a mounted application sees it: its own path, with `params` added; the body is shared."""
+        """Return the request for a mounted application: its own path, `params` added, the same body."""
         inner = copy(self)
         inner.path, inner.params = path, {**self.params, **params}
-        self._source = None  # only one of the two can stream it
+        self._source = None  # only one request can stream it
         return inner

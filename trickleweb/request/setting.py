@@ -1,4 +1,4 @@
-"""Where and when a request is handled: all that a response may depend on beside the request itself."""
+"""The context of a request: all inputs of a response besides the request itself."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from trickleweb.limits import DEFAULT_LIMITS
 
 
 class NotSetUp(WebError, RuntimeError):
-    """A handler asked for what the application was not set up with; the text names what is missing."""
+    """A handler used a facility that the application was not set up with; the text names it."""
 
 
 def _no_routes(name: str, /, **_params: object) -> str:
-    raise NotSetUp(f"no routes to find {name!r} among")
+    raise NotSetUp(f"no routes, so none called {name!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a server tells of a request. One that is run again on another replica gets an equal setting."""
+    """The server's context of a request. One that is run again on another replica gets an equal setting."""
 
     now: int = 0  # microseconds since 1970
     seed: bytes = b""  # secret and random, 32 bytes; see `Request.entropy`
     peer: str = ""  # the client's address, without port
-    idempotency_key: str = ""  # names this request: equal when it is sent again, and for no other
+    idempotency_key: str = ""  # unique to the request, and equal when it is sent again
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
     form_limits: FormLimits = DEFAULT_FORM_LIMITS
     url_for: Callable[..., str] = _no_routes
-    keyring: Callable[[], Keyring] | None = None  # the fleet's, as it is at the moment: keys rotate
-    ledger: Ledger | None = None  # the one that the replicas share
+    keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
+    ledger: Ledger | None = None  # shared by the replicas

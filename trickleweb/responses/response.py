@@ -1,4 +1,4 @@
-"""What a handler returns."""
+"""Responses of handlers, with constructors for every kind of body."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from trickleweb.parameters import quoted
 from trickleweb.request import Request
 
 _NOT_PLAIN = re.compile(r"[^ -~]|[%\"\\/]")
-_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 2.2, and what is escaped already
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 2.2, and existing escapes
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def content_disposition(filename: str, *, inline: bool = False) -> str:
-    """A Content-Disposition that offers `filename` for saving (RFC 6266): plain for old programs, and in UTF-8."""
+    """Return a Content-Disposition that offers `filename` for saving (RFC 6266): plain for old clients, and in
+    UTF-8.
+    """
     kind = "inline" if inline else "attachment"
     plain = _NOT_PLAIN.sub("_", filename)
     if plain == filename:
@@ -35,12 +37,12 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def location(url: str) -> str:
-    """A URL as Location carries it: what is no URL character is escaped, so nothing can end the field."""
+    """Return a URL as in Location, other characters escaped, so that nothing can end the field."""
     return quote(url, safe=_URL_SAFE, errors="replace")
 
 
 def local_target(url: str | None, default: str = "/") -> str:
-    """`url` if it stays on this host (a path, one slash in front), else `default`: for `next=` in a login's query."""
+    """Return `url` if it is a path on this host, else `default`: for `next=` in a login's query."""
     if not url or not url.startswith("/") or url.startswith("//") or _CONTROL.search(url):
         return default
     return url
@@ -52,20 +54,20 @@ _BYTES = "application/octet-stream"
 
 
 class NoResponse(WebError, TypeError):
-    """A handler returned what cannot be sent."""
+    """A handler returned a value that cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status, headers and a body; Content-Length, Date and what else frames the message are the server's.
+    """A status, headers and a body; the server adds Content-Length, Date and the other framing fields.
 
-    `UnsafeHeader` for a header that would break the message, ValueError for a status that is none of a final response.
+    Raises `UnsafeHeader` for a header that would break the message, ValueError for a status that is not final.
     """
 
     status: int = 200
     headers: Headers = field(default_factory=Headers)
     body: Body = field(default_factory=Complete)
-    close: bool = False  # the connection ends behind it
+    close: bool = False  # the connection ends after it
 
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599:
@@ -77,17 +79,17 @@ class Response:
     def bytes(
         cls, data: bytes, *, media_type: str = _BYTES, status: int = 200, headers: Iterable[Pair] = ()
     ) -> Response:
-        """Bytes of any type."""
+        """Return bytes of any type."""
         return cls(status, _typed(media_type, headers), Complete(data))
 
     @classmethod
     def text(cls, text: str, *, status: int = 200, headers: Iterable[Pair] = ()) -> Response:
-        """Plain text."""
+        """Return plain text."""
         return cls(status, _typed(_TEXT, headers), Complete(text.encode("utf-8")))
 
     @classmethod
     def html(cls, html: str, *, status: int = 200, headers: Iterable[Pair] = ()) -> Response:
-        """A page; what users have typed must be escaped in it, as templates do."""
+        """Return an HTML page; user input in it must be escaped, as templates do."""
         return cls(status, _typed(_HTML, headers), Complete(html.encode("utf-8")))
 
     @classmethod
@@ -99,18 +101,18 @@ class Response:
         headers: Iterable[Pair] = (),
         default: Callable[[Any], Any] | None = None,
     ) -> Response:
-        """A value as compact JSON, keys in their order; `default` is what json.dumps takes for other types."""
+        """Return a value as compact JSON, keys in their order; `default` is that of json.dumps."""
         text = jsons.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
         return cls(status, _typed(_JSON, headers), Complete(text.encode("utf-8")))
 
     @classmethod
     def empty(cls, status: int = 204, *, headers: Iterable[Pair] = ()) -> Response:
-        """Nothing but a status."""
+        """Return a response without a body."""
         return cls(status, Headers(tuple(headers)))
 
     @classmethod
     def redirect(cls, url: str, *, status: int = 303, headers: Iterable[Pair] = ()) -> Response:
-        """Send the client elsewhere: 303 with GET, 307 with the same method, 301 and 308 for good."""
+        """Redirect the client: 303 with GET, 307 with the same method, 301 and 308 permanently."""
         if status not in _REDIRECTS:
             raise ValueError(f"{status} is no redirect")
         return cls(status, Headers((("Location", location(url)), *headers)))
@@ -125,7 +127,7 @@ class Response:
         media_type: str = "",
         headers: Iterable[Pair] = (),
     ) -> Response:
-        """A file below one of the application's folders; `download` is the name to save it under."""
+        """Return a file below one of the application's folders; `download` is the name to save it under."""
         saved = () if download is None else (("Content-Disposition", content_disposition(download)),)
         return cls(200, Headers((*saved, *headers)), FileBody(path, folder, media_type))
 
@@ -140,14 +142,14 @@ class Response:
         status: int = 200,
         headers: Iterable[Pair] = (),
     ) -> Response:
-        """A page from a template; a `streaming` one is sent while it is rendered."""
+        """Return a page from a template; a `streaming` one is sent while it is rendered."""
         return cls(status, _typed(media_type, headers), Rendered(template, context or {}, streaming))
 
     @classmethod
     def stepped(
         cls, body: Stepped, *, media_type: str = _BYTES, status: int = 200, headers: Iterable[Pair] = ()
     ) -> Response:
-        """A body made step by step, which any replica goes on with from the last cursor: see `steps`."""
+        """Return a body made in steps, which any replica resumes from the last cursor: see `steps`."""
         return cls(status, _typed(media_type, headers), body)
 
     @classmethod
@@ -159,19 +161,21 @@ class Response:
         status: int = 200,
         headers: Iterable[Pair] = (),
     ) -> Response:
-        """What an iterable gives; another replica goes on by running the request again, so it must give the same."""
+        """Return the items of an iterable; another replica resumes by running the request again, so they must be
+        equal.
+        """
         return cls(status, _typed(media_type, headers), Streamed(chunks))
 
     def with_header(self, name: str, value: str) -> Response:
-        """This response with a header set."""
+        """Return this response with a header set."""
         return replace(self, headers=self.headers.with_pair(name, value))
 
     def with_cookie(self, cookie: Cookie) -> Response:
-        """This response with a cookie set too."""
+        """Return this response with a cookie added."""
         return replace(self, headers=self.headers.added(("Set-Cookie", cookie.header())))
 
     def varying(self, *names: str) -> Response:
-        """This response, said to depend on those fields of the request too."""
+        """Return this response with those request fields added to Vary."""
         known = self.headers.tokens("vary")
         fresh = [name for name in names if name.lower() not in known]
         if not fresh or "*" in known:
@@ -181,9 +185,9 @@ class Response:
 
 
 def as_response(value: object) -> Response:
-    """What a handler's return value means: text, bytes, JSON for dicts and lists, nothing for None.
+    """Return a handler's result as a response: text, bytes, JSON for dicts and lists, an empty one for None.
 
-    `NoResponse` for any other value.
+    Raise `NoResponse` for any other value.
     """
     match value:
         case Response():
@@ -200,7 +204,7 @@ def as_response(value: object) -> Response:
 
 
 def _typed(media_type: str, headers: Iterable[Pair]) -> Headers:
-    """The headers with a Content-Type in front, unless they have their own."""
+    """Return the headers with a Content-Type in front, unless they have their own."""
     given = Headers(tuple(headers))
     return given if "content-type" in given else Headers((("Content-Type", media_type), *given.pairs))
 
@@ -209,7 +213,7 @@ _PROBLEM = "application/problem+json"
 
 
 def error_response(request: Request, error: HTTPError) -> Response:
-    """The response for an error; nothing of the program shows in it but the error's own reason."""
+    """Return the response for an error; it shows only the error's own reason."""
     accept = request.headers.joined("accept") or ""
     html = "text/html" in accept
     plan = error_plan(error, html=html)

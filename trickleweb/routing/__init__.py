@@ -1,4 +1,4 @@
-"""Routes to handlers: templates matched in linear time, and the same templates filled in to make URLs."""
+"""Routes to handlers: templates matched in linear time, and filled in to make URLs."""
 
 from trickleweb.routing.router import Router
 from trickleweb.routing.routes import BadRoute, Include, Mount, NoSuchRoute, Route

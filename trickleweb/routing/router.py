@@ -1,8 +1,8 @@
-"""From a method and a path to who answers, and from a name back to the path.
+"""The routing table: from a method and a path to an endpoint, and from a name back to the path.
 
 Where several templates match a path, the earlier segments decide first: literal text before parameters, more literal
-text around a parameter before less, kinds before plain `str`, `path` last; then the order written. A method that the
-preferred template lacks is looked for in the others. Mounts answer what no route has, the longest prefix first.
+text around a parameter before less, kinds before plain `str`, `path` last; then the order of registration. A method
+that the preferred template lacks is looked up in the others. Mounts answer the rest, the longest prefix first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MISSING = Missing()
 class Router(Generic[E]):
     """An immutable table of routes; equal tables answer alike on every replica.
 
-    `redirect_slashes` moves a client from `/users/` to `/users`, or back, where only the other is there.
+    `redirect_slashes` redirects from `/users/` to `/users`, or back, where only the other exists.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Router(Generic[E]):
             self._add(each)
 
     def match(self, method: str, path: str) -> Verdict[E]:
-        """What answers `method` on a path, decoded and with its dot segments resolved; "*" is the server itself."""
+        """Return the verdict for `method` on a decoded path with its dot segments resolved; "*" is the server
+        itself.
+        """
         leaf = self._static.get(path)
         if leaf is not None:
             route = leaf.routes.get(method)
@@ -55,9 +57,9 @@ class Router(Generic[E]):
         return self._search(method, path) if path.startswith("/") else _MISSING
 
     def url_for(self, name: str, /, **params: object) -> str:
-        """The percent-encoded path of a named route; of a mount, with `path` for what is below it.
+        """Return the percent-encoded path of a named route; of a mount, with `path` for the part below it.
 
-        `NoSuchRoute` for a name that is not there, `BadParameter` for parameters that do not fit.
+        Raise `NoSuchRoute` for an unknown name, `BadParameter` for parameters that do not fit.
         """
         template = self._names.get(name)
         if template is None:
@@ -81,7 +83,7 @@ class Router(Generic[E]):
             self._name(each.name, template)
 
     def _name(self, name: str, template: PathTemplate) -> None:
-        """Two routes may share a name if they share the path too, as the methods of one resource do."""
+        """Register a name; two routes may share it if they share the path, as the methods of one resource do."""
         if self._names.setdefault(name, template) != template:
             raise BadRoute(f"two paths are called {name!r}: {self._names[name].text} and {template.text}")
 
@@ -100,7 +102,7 @@ class Router(Generic[E]):
         return self._elsewhere(path)
 
     def _elsewhere(self, path: str) -> Moved | Missing:
-        """The other spelling of a path, if something answers there; never one that would name another host."""
+        """Return the path with the other final slash, if it is routed; never one that would name another host."""
         other = path[:-1] if path.endswith("/") else path + "/"
         if not self._redirect_slashes or not other or other.startswith("//"):
             return _MISSING

@@ -1,4 +1,4 @@
-"""What a program says about its URLs: routes, groups of them below a prefix, and whole applications below one."""
+"""Entries of the routing table: routes, groups below a prefix, and mounted applications."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ GET = frozenset({"GET"})
 
 
 class BadRoute(WebError, ValueError):
-    """Two routes that cannot be told apart, or one that can never be reached."""
+    """Two indistinguishable routes, or one that can never be reached."""
 
 
 class NoSuchRoute(WebError, LookupError):
-    """No route has the name that a URL is asked for."""
+    """A URL was requested for a name that no route has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[E]):
-    """`endpoint` answers `methods` on the paths of a template; HEAD comes with GET, OPTIONS with any."""
+    """`endpoint` answers `methods` on the paths of a template; GET implies HEAD, any method OPTIONS."""
 
     path: str
     endpoint: E
     methods: frozenset[str] = GET
-    name: str = ""  # what `url_for` knows it by
+    name: str = ""  # for `url_for`
 
     def __post_init__(self) -> None:
         if not self.methods or any(method != method.upper() or not method.isalpha() for method in self.methods):
@@ -37,7 +37,7 @@ class Route(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Mount(Generic[E]):
-    """`endpoint` answers every method on every path below `prefix` that no route has, told the rest of the path."""
+    """`endpoint` answers every method on every path below `prefix` without a route, and gets the rest of the path."""
 
     prefix: str
     endpoint: E
@@ -46,7 +46,7 @@ class Mount(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Include(Generic[E]):
-    """Routes below a prefix, which may hold parameters; their names become `name:inner` if `name` is given."""
+    """Routes below a prefix, which may have parameters; their names become `name:inner` if `name` is given."""
 
     prefix: str
     routes: tuple[Route[E] | Mount[E] | Include[E], ...]
@@ -57,7 +57,7 @@ Entry = Route[E] | Mount[E] | Include[E]
 
 
 def flattened(entries: Iterable[Entry[E]]) -> Iterator[Route[E] | Mount[E]]:
-    """Every route and mount with its whole path and name, in the order written."""
+    """Yield every route and mount with its whole path and name, in order."""
     for entry in entries:
         if not isinstance(entry, Include):
             yield entry

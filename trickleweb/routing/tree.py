@@ -1,7 +1,7 @@
 """All templates as one tree of segments, searched depth first in order of priority.
 
-A node stands for one beginning of some templates, so a search visits each node at most once: its time is bounded by
-the program's routes and the path's length, whatever the path.
+A node stands for one beginning of some templates, so a search visits each node at most once: its time is bounded by the
+number of routes and the path's length, whatever the path.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Values = tuple[Any, ...]  # of the parameters, in order
 
 @dataclass(slots=True)
 class Leaf(Generic[E]):
-    """What answers on one shape of path, by method; HEAD stands here by itself if GET does."""
+    """The routes of one template by method; HEAD is added with GET."""
 
     template: PathTemplate
     routes: dict[str, Route[E]] = field(default_factory=dict)
 
     def add(self, route: Route[E]) -> None:
-        """Put a route here; `BadRoute` if one of its methods has another."""
+        """Add a route; raise `BadRoute` if one of its methods is taken."""
         for method in sorted(route.methods):
             other = self.routes.get(method)
             if other is not None and method in other.methods:
@@ -45,7 +45,7 @@ class Mounted(Generic[E]):
 
 @dataclass(slots=True)
 class RouteNode(Generic[E]):
-    """Where some templates go on: literal segments, parameters, then what takes the rest of the path."""
+    """The next segments of some templates: literals, parameters, then parameters for the rest of the path."""
 
     literals: dict[str, RouteNode[E]] = field(default_factory=dict)
     parameters: list[tuple[Parameter, RouteNode[E]]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class RouteNode(Generic[E]):
     mounted: Mounted[E] | None = None
 
     def leaf_for(self, template: PathTemplate) -> Leaf[E]:
-        """The leaf of a template, made if there is none yet."""
+        """Return the leaf of a template, created if missing."""
         *inner, last = template.segments
         if isinstance(last, Parameter) and last.convertor.spans:
             return self._descend(inner)._tail(last, template)
@@ -63,7 +63,7 @@ class RouteNode(Generic[E]):
         return node.leaf
 
     def put_mount(self, template: PathTemplate, mount: Mount[E]) -> None:
-        """Hang a mount below its prefix, whose template ends in a slash; `BadRoute` if one hangs there."""
+        """Put a mount below its prefix, whose template ends in a slash; raise `BadRoute` if one is there."""
         node = self._descend(template.segments[:-1])
         if node.mounted is not None:
             raise BadRoute(f"two mounts at {mount.prefix!r}")
@@ -100,7 +100,7 @@ Hit = tuple[Mounted[E], Values, str]  # with the rest of the path, from a slash 
 
 
 def _rank(child: tuple[Parameter, RouteNode[E]]) -> tuple[int, bool]:
-    """The more literal text the earlier; `str`, which takes anything, behind all other kinds; then as written."""
+    """Return the sort key of a parameter: more literal text first, `str` after other kinds."""
     parameter = child[0]
     return -len(parameter.prefix) - len(parameter.suffix), parameter.convertor.name == "str"
 
@@ -108,7 +108,7 @@ def _rank(child: tuple[Parameter, RouteNode[E]]) -> tuple[int, bool]:
 def leaves(
     node: RouteNode[E], segments: Sequence[str], values: Values = (), at: int = 0
 ) -> Iterator[tuple[Leaf[E], Values]]:
-    """Every leaf whose template matches, the one to be preferred first, with its parameters' values in order."""
+    """Yield every leaf whose template matches, the preferred one first, with its parameters' values in order."""
     if at == len(segments):
         if node.leaf is not None:
             yield node.leaf, values
@@ -122,7 +122,7 @@ def leaves(
 
 
 def mounts(node: RouteNode[E], segments: Sequence[str], values: Values = (), at: int = 0) -> Iterator[Hit[E]]:
-    """Every mount whose prefix matches, the longest first; a prefix alone, without a slash behind it, does not."""
+    """Yield every mount whose prefix matches, the longest first; a prefix without a slash after it does not."""
     if at == len(segments):
         return
     for child, read in _children(node, segments[at]):
@@ -132,7 +132,7 @@ def mounts(node: RouteNode[E], segments: Sequence[str], values: Values = (), at:
 
 
 def _children(node: RouteNode[E], segment: str) -> Iterator[tuple[RouteNode[E], Values]]:
-    """The nodes below that a segment leads to, in order of priority, each with the values read."""
+    """Yield the nodes that a segment leads to, in order of priority, each with the values read."""
     literal = node.literals.get(segment)
     if literal is not None:
         yield literal, ()
@@ -143,7 +143,7 @@ def _children(node: RouteNode[E], segment: str) -> Iterator[tuple[RouteNode[E], 
 
 
 def _read(parameter: Parameter, text: str) -> Values:
-    """The one value in a tuple, or an empty one."""
+    """Return the value in a tuple, or an empty tuple."""
     try:
         return (parameter.read(text),)
     except ValueError:

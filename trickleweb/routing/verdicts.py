@@ -1,4 +1,4 @@
-"""What a router can say about a request: exactly one of five things."""
+"""Verdicts of a router about a request: exactly one of five kinds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[E]):
-    """This endpoint answers; `rest` is what a mount is told of the path, from a slash on, and "" for a route."""
+    """An endpoint answers; `rest` is a mount's part of the path, from a slash on, and "" for a route."""
 
     by: Route[E] | Mount[E]
     params: dict[str, Any]
@@ -25,28 +25,28 @@ class Found(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class NotAllowed:
-    """The path is there and the method is not: 405 with these, sorted, in Allow."""
+    """The path has a route, for other methods: 405 with these, sorted, in Allow."""
 
     allow: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """OPTIONS, for which the program has no route of its own: 204 with these, sorted, in Allow."""
+    """OPTIONS without a route of its own: 204 with these, sorted, in Allow."""
 
     allow: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The same path with, or without, a slash at its end is there: 308 to this decoded path."""
+    """The path with the other final slash has a route: 308 to this decoded path."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Nothing has this path: 404."""
+    """The path has no route: 404."""
 
 
 Verdict = Found[E] | NotAllowed | Options | Moved | Missing

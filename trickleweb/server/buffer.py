@@ -1,4 +1,4 @@
-"""Buffer of one body in the order in which it is made: the latest part is kept, all of it is digested."""
+"""Buffer of one body in the order of its making: the latest part is kept, all of it is digested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trickleweb.server.tokens.ranges import DIGEST_BYTES
 
 
 class BodyBuffer:
-    """Bytes [start, stop) of a body; what came before `start` is remembered in digests alone.
+    """Bytes [start, stop) of a body; bytes before `start` are kept as digests only.
 
     `origin` is the offset of the first byte ever appended, from which these count. What was appended is joined until
     there are `block_bytes`.
@@ -23,7 +23,7 @@ class BodyBuffer:
         self.origin = self.start = self.stop = origin
         self._block_bytes = block_bytes
         self._offsets: list[int] = []
-        self._blocks: list[bytes] = []  # whole ones; `_tail` comes after them
+        self._blocks: list[bytes] = []  # whole ones, followed by `_tail`
         self._before: list[hashlib._Hash] = []  # of [origin, offset), for each block
         self._made = hashlib.sha256()  # of all before the tail
         self._tail = bytearray()
@@ -39,7 +39,7 @@ class BodyBuffer:
             self._tail = bytearray()
 
     def parts(self, start: int, stop: int) -> list[Buffer]:
-        """Bytes [start, stop) in one or more buffers; `Evicted` below `start`."""
+        """Return bytes [start, stop) in one or more buffers; raise `Evicted` below `start`."""
         if start < self.start:
             raise Evicted
         found: list[Buffer] = []
@@ -55,7 +55,7 @@ class BodyBuffer:
         return found
 
     def digest(self, start: int, stop: int) -> bytes:
-        """Of the bytes [start, stop); `start` is the origin, or still kept; `Evicted` otherwise."""
+        """Return the digest of [start, stop), from the origin or a kept byte on; raise `Evicted` otherwise."""
         made = hashlib.sha256()
         if start == self.origin:
             tail_at = self.stop - len(self._tail)
@@ -69,7 +69,7 @@ class BodyBuffer:
         return made.digest()[:DIGEST_BYTES]
 
     def drop_below(self, offset: int) -> None:
-        """Keep no whole block that ends at or before `offset`."""
+        """Drop whole blocks that end at or before `offset`."""
         while self._blocks and self._offsets[0] + len(self._blocks[0]) <= offset:
             self.start += len(self._blocks.pop(0))
             del self._offsets[0], self._before[0]
@@ -82,5 +82,4 @@ class BodyBuffer:
 
     @property
     def kept_bytes(self) -> int:
-        """The count of bytes kept."""
         return self.stop - self.start

@@ -1,4 +1,4 @@
-"""Errors of the HTTP server between its parts, and the one table from an error to what the client is told."""
+"""Errors inside the HTTP server, and the table from an error to the refusal that the client gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 
 
 class NotThisResponse(WebError):
-    """This replica would make other bytes of that token: another release, or another tree."""
+    """This replica would make other bytes from that token: another release, or another tree."""
 
 
 class BadToken(NotThisResponse, BadPacket):
@@ -17,19 +17,19 @@ class BadToken(NotThisResponse, BadPacket):
 
 
 class Evicted(Exception):
-    """Bytes of a stream are asked for that are not kept any more: make them again."""
+    """Requested bytes of a stream are no longer kept: make them again."""
 
 
 class StreamFailed(Exception):
-    """The program's stream broke off: the ranges that were verified are all there is."""
+    """The application's stream broke off: only verified ranges exist."""
 
 
 class StreamBroke(Exception):
-    """The program's stream broke off here before it gave what another replica was given."""
+    """The application's stream broke off before the bytes that another replica has sent."""
 
 
 class Busy(Exception):
-    """Too much is under way: the client asks again, here or elsewhere."""
+    """Too much work in progress: the client asks again, here or elsewhere."""
 
 
 _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
@@ -47,19 +47,21 @@ _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (StreamBroke, Refusal.NOT_HERE),
     (OSError, Refusal.NOT_HERE),
 )
-_REPORTED = (LedgerUnavailable, OtherLedger)  # faults of the set-up
-_OF_THE_PROGRAM = (StreamBroke, StreamFailed)  # their cause is the program's
+_REPORTED = (LedgerUnavailable, OtherLedger)  # faults of the configuration
+_STREAM_ERRORS = (StreamBroke, StreamFailed)  # caused by the application
 
 
 def refusal_of(error: Exception, *, early: bool = False) -> Reply:
-    """The reply to a client whose request met `error`. Early, it cannot be told to ask again, and does so anyway."""
+    """Return the reply to a client whose request met `error`. An early one cannot carry BUSY; the client asks again
+    anyway.
+    """
     refusal = next((each for kind, each in _REFUSALS if isinstance(error, kind)), Refusal.GONE)
     return Reply() if early and refusal is Refusal.BUSY else Reply(refusal=refusal)
 
 
 def reported(error: Exception) -> Exception | None:
-    """The error that operators see for one that `refusal_of` answers; None for what is nobody's fault."""
-    if isinstance(error, _OF_THE_PROGRAM):
+    """Return the error that operators see for one that `refusal_of` answers; None if it is no fault."""
+    if isinstance(error, _STREAM_ERRORS):
         return error.__cause__ if isinstance(error.__cause__, Exception) else None
     expected = any(isinstance(error, kind) for kind, _ in _REFUSALS)
     return error if isinstance(error, _REPORTED) or not expected else None

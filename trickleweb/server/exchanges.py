@@ -1,8 +1,7 @@
-"""Requests for which the application is run, on an event loop: under way, started a moment ago, or streamed.
+"""Exchanges with the application, on an event loop: requests at work, just started responses, and streams.
 
-Nothing here is needed for correctness. A request that comes again while it is at work gets the reply of the same task;
-one that comes again later gets the response that was started, from a cache; and what is in neither is answered from
-tokens and the ledger.
+Nothing here is needed for correctness. A request that is repeated while at work gets the reply of the same task; one
+repeated later gets the started response, from a cache; all others are answered from tokens and the ledger.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from trickleweb.server.window import Where
 
 _ELSEWHERE = (
     "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
-    " Let all replicas of a fleet share one ledger (--ledger), or give those that do not a keyring of their own"
+    " Share one ledger among all replicas of a fleet (--ledger), or give the others a keyring of their own"
 )
 
 
@@ -79,25 +78,25 @@ class Exchanges:
         self._started: LruCache[Where, StartedResponse] = LruCache(server_limits.remembered_bytes)
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster; what runs goes on."""
+        """Drop all caches; requests at work continue."""
         self._streams.drop_caches()
         self._started.clear()
 
     @property
     def busy(self) -> bool:
-        """Something is under way that was asked for."""
+        """True if requested work is in progress."""
         return len(self._tasks) > 0 or self._streams.busy
 
     async def close(self) -> None:
-        """End all that runs."""
+        """End all work."""
         await self._tasks.close()
         await self._streams.close()
         self._once.close()
 
-    # the next request
+    # The next request
 
     def under_way(self, event: Event, start: int, where: Where) -> Answer | None:
-        """The reply to a request that was begun here, or is at work; None if neither is known."""
+        """Return the reply to a request that was started here or is at work; None if it is unknown."""
         known = self._started.get(where)
         if known is not None and not (isinstance(known.what, StreamedResponse) and known.what.producer.closed):
             return self.begin(event, start, where, known)
@@ -107,22 +106,23 @@ class Exchanges:
         return None if task is None else self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
-        """The beginning of the response to a request, when the application has answered it."""
-        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early)
+        """Run a request, and reply with the beginning of its response."""
+        task = self._tasks.task(where, lambda: self._run(complete, event, where))
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def scan(
-        self, reader: RequestReader, look: Callable[[], ChunkScan], where: Where, then: Callable[[], Answer]
+        self, reader: RequestReader, scan: Callable[[], Scanned], where: Where, then: Callable[[], Answer]
     ) -> Answer:
-        """Scan a long body in chunks on a thread, and reply with what `then` gives."""
+        """Scan a long body in chunks on a thread, and reply with the result of `then`."""
 
-        async def looked() -> None:
-            reader.note_scanned(where, await asyncio.to_thread(look))
+        async def scanned() -> None:
+            with suppress(HTTPError):  # raised again when the request is read
+                reader.note_scanned(where, await asyncio.to_thread(scan))
 
-        return self._tasks.reply(self._tasks.task(("look", where), looked), lambda _: then())
+        return self._tasks.reply(self._tasks.task(("scan", where), scanned), lambda _: then())
 
     def begin(self, event: Event, start: int, where: Where, started: StartedResponse) -> Reply:
-        """The beginning of a started response at output offset `start`."""
+        """Return the beginning of a started response at output offset `start`."""
         consumed = event.input_stop if started.last else where[1] + started.size_bytes
         what = started.what
         if isinstance(what, StreamedResponse):
@@ -130,7 +130,7 @@ class Exchanges:
         self._remember(what.token, what.response)
         try:
             return what.begin(event, start, consumed, self._application.read)
-        except ContentNotHere as error:  # replaced since it was planned: who asks again gets what is there then
+        except ContentNotHere as error:  # replaced since it was planned: a repeated request gets the new file
             self._started.drop(where)
             raise NotThisResponse(str(error)) from error
 
@@ -139,14 +139,14 @@ class Exchanges:
         self._started.put(where, started, started.weight + OVERHEAD_BYTES)
         self._observer.started(head, peer, started.status, started.body_bytes, began_us)
 
-    # the response of a token
+    # The response of a token
 
     def stream(self, event: Event, known: Continuation, covered: VerifiedRange) -> Answer:
         """Reply with the wanted bytes of a range."""
         return self._streams.answer(event, known, covered)
 
     def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
-        """Make the response of a token again, and reply with what `then` makes of it."""
+        """Make the response of a token again, and reply with the result of `then`."""
         return self._tasks.reply(self._tasks.task(state, lambda: self._resume(event, token)), then)
 
     async def _resume(self, event: Event, token: Token) -> FixedResponse:
@@ -174,7 +174,9 @@ class Exchanges:
         return started
 
     async def _first_bytes(self, stream: StreamedResponse) -> None:
-        """Wait briefly so that the first bytes leave with the head. On cancellation close the stream: nobody reads."""
+        """Wait briefly so that the first bytes leave with the head. On cancellation close the stream: it has no
+        reader.
+        """
         producer = stream.producer
         try:
             await asyncio.sleep(0)

@@ -24,9 +24,9 @@ MAX_WHOLE_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class FixedResponse:
-    """All that is sent for one request; `last` ends the connection after it.
+    """All bytes sent for one request; `last` ends the connection after it.
 
-    `head` is None where this replica would render another one than was begun with: the body can still be sent.
+    `head` is None where this replica would render another one than was sent: the body can still be sent.
     """
 
     head: bytes | None
@@ -34,32 +34,29 @@ class FixedResponse:
     pieces: tuple[Piece, ...]
     size_bytes: int
     last: bool
-    whole: bytes | None = None  # all of it, where that is little
+    whole: bytes | None = None  # all bytes of a small one
 
     @property
     def body_bytes(self) -> int:
-        """The length of what follows the head."""
         return self.size_bytes - self.head_bytes
 
     @property
     def inline_bytes(self) -> int:
-        """The count of body bytes that it holds itself."""
         return sum(piece.byte_count for piece in self.pieces if isinstance(piece, Inline))
 
     @property
     def weight(self) -> int:
-        """Its size in a cache."""
         return self.inline_bytes + OVERHEAD_BYTES
 
     @property
     def provisional(self) -> bool:
-        """True if some of its contents were not hashed when it was begun."""
+        """True if some of its contents had no hash when it was started."""
         return any(isinstance(piece, Slice) and is_snapshot(piece.content) for piece in self.pieces)
 
     def chunks(self, base: int, wants: Iterable[tuple[int, int]], budget: int, read: Read) -> list[Chunk]:
         """Return the wanted output bytes, the response being at `base` in the output; at most `budget` bytes.
 
-        Raises `NotThisResponse`, and whatever `read` raises.
+        Raise `NotThisResponse`, and what `read` raises.
         """
         found: list[Chunk] = []
         end, whole = base + self.size_bytes, self.whole
@@ -77,7 +74,7 @@ class FixedResponse:
         return found
 
     def gathered(self, read: Read) -> FixedResponse:
-        """The same response with all of its bytes at hand, if they are few; raises what `read` raises."""
+        """Return the response with all of its bytes in memory, if they are few; raise what `read` raises."""
         if self.whole is not None or self.size_bytes > MAX_WHOLE_BYTES:
             return self
         return replace(self, whole=b"".join([data for _, data in self._range(0, 0, self.size_bytes, read)]))
@@ -86,7 +83,7 @@ class FixedResponse:
         edge = self.head_bytes
         if start < edge:
             if self.head is None:
-                raise NotThisResponse("the head was rendered otherwise")
+                raise NotThisResponse("the head was rendered differently")
             yield base + start, self.head[start:stop]
         if stop > edge:
             at = max(start, edge)
@@ -99,14 +96,14 @@ class FixedResponse:
 
 
 class Sendable(NamedTuple):
-    """A fixed response about to be sent, the token that any replica goes on with, and the status."""
+    """A fixed response to send, the token that resumes it on any replica, and its status."""
 
     response: FixedResponse
     token: bytes
     status: int
 
     def begin(self, event: Event, start: int, consumed: int, read: Read, before: tuple[Chunk, ...] = ()) -> Reply:
-        """Its first bytes, as far as they are wanted, after `before`, with the continuation; raises as `read` does."""
+        """Return its first wanted bytes, after `before`, with the continuation; raise what `read` raises."""
         response = self.response
         stop = start + response.size_bytes
         budget = event.budget - sum(len(data) for _, data in before) if before else event.budget
@@ -116,7 +113,7 @@ class Sendable(NamedTuple):
 
 
 class PlannedResponse(NamedTuple):
-    """A plan and its delivery: equal ones make equal bytes. Without a body the plan has no pieces."""
+    """A plan and its delivery; equal ones make equal bytes. Without a body the plan has no pieces."""
 
     plan: Plan
     delivery: BodyDelivery
@@ -124,28 +121,29 @@ class PlannedResponse(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, delivery: BodyDelivery, date_s: int) -> PlannedResponse:
-        """The response that delivers `plan`."""
         return cls(plan if delivery.has_body else replace(plan, pieces=()), delivery, date_s)
 
     def rendered(self) -> FixedResponse:
-        """Its bytes by offset; `UnsafeHeader` for headers that cannot be sent."""
+        """Return its bytes by offset; raise `UnsafeHeader` for headers that cannot be sent."""
         plan, delivery = self.plan, self.delivery
         head = render_head(plan.status, plan.headers, delivery, date_seconds=self.date_s)
         return FixedResponse(head, len(head), plan.pieces, len(head) + plan.body_bytes, not delivery.keep_alive)
 
     def delivered(self, head: bytes) -> Delivered:
-        """The delivery for a token, with the head that was rendered."""
+        """Return the delivery for a token, with the head that was rendered."""
         return Delivered(self.delivery, self.date_s, len(head), zlib.crc32(head))
 
     def sendable(self, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = True) -> Sendable:
-        """It with a token that holds the plan; `PlanTooLarge` for more than `max_bytes`, and as `rendered`."""
+        """Return it with a token that holds the plan; raise `PlanTooLarge` for more than `max_bytes`, or as
+        `rendered`.
+        """
         response = self.rendered()
         token = PlannedToken(self.delivered(response.head or b""), self.plan)
         return Sendable(response, encode(token, max_bytes, deflate=deflate), self.plan.status)
 
 
 def resumed(delivered: Delivered, plan: Plan) -> FixedResponse:
-    """The response that was begun so; without its head if this release renders another one."""
+    """Return the response that was started; without its head if this release renders another one."""
     length = plan.body_bytes if delivered.delivery.has_body else delivered.delivery.content_length
     delivery = replace(delivered.delivery, content_length=length)
     try:
@@ -159,10 +157,10 @@ def resumed(delivered: Delivered, plan: Plan) -> FixedResponse:
 
 
 def last_response(error: HTTPError, date_s: int, *, has_body: bool = True) -> Sendable:
-    """The last response on a connection whose input is no request."""
+    """Return the last response on a connection whose input is no request."""
     try:
         return _last(error, date_s, has_body=has_body)
-    except (PlanTooLarge, ValueError):  # its fields are too long, or cannot be sent
+    except (PlanTooLarge, ValueError):  # its fields are too long, or invalid
         return _last(HTTPError(error.status), date_s, has_body=has_body)
 
 

@@ -1,8 +1,8 @@
-"""Read requests from a connection's input: the head, the terms for it, all of the body; or what is still missing.
+"""Read requests from a connection's input: the head, its terms, the whole body; or find that bytes are missing.
 
-The input is what an event brings from the first byte on that no request has consumed (`InputWindow`). A request is
-complete when all of its body is there: the application never waits for a client. Until then nothing is kept but how
-far the chunks of a body were looked at, and since when it has been incomplete; both may be lost.
+The input is that of an event from the first byte that no request has consumed (`InputWindow`). A request is complete
+when all of its body is there: the application never waits for a client. Until then only the progress of a chunk scan
+and the time since when it is incomplete are kept; both may be lost.
 """
 
 from __future__ import annotations
@@ -22,20 +22,66 @@ from trickleweb.server.limits import SAFE_METHODS
 from trickleweb.server.progress import ANY_BODY, ChunkScan, InputProgress
 from trickleweb.server.window import InputWindow, Where
 
-LATE_SECONDS = 2  # by a clock of whole seconds: who broke off did so long before
-MAX_WHOLE_BYTES = 1 << 16  # a body that is given as bytes; a longer one is given as a stream
-NOT_WHOLE = "Not all of the request could be kept on its way here, so nothing was done. Send it again."
-PERHAPS_DONE = "The server has lost the request: whether it was done is not known."
-BODY_LOST = "The server lost a part of the body while it was read. Send the request again, unless that does harm."
+LATE_SECONDS = 2  # by a clock of whole seconds; a client that broke off did so long before
+MAX_WHOLE_BYTES = 1 << 16  # a longer body is a stream
+LONG_BYTES = 1 << 22  # of chunks: more are scanned on a thread
+NOT_WHOLE = "A part of the request was lost, so nothing was done. Send it again."
+PERHAPS_DONE = "The server lost the request, and its outcome is unknown."
+BODY_LOST = "The server lost a part of the body while reading it. Send the request again, unless that does harm."
 _READ_BYTES = 1 << 18
 _REMEMBERED = 4096
+_SCANS = 1024  # bodies whose chunks are partly scanned
 _RETRY = (("Retry-After", "1"),)
+_ANY = Limits(max_body_bytes=1 << 62)  # checked before
+Where = tuple[bytes, int]  # a connection, and an offset in its input
+Scanned = tuple[ChunkedState, int]  # progress of a chunk scan
 Body = bytes | AsyncIterator[bytes]
 
 
 def lost(reason: str) -> HTTPError:
-    """The answer to a request of which the server has lost a part, and the client cannot send it again (503)."""
+    """Return the 503 for a request of which the server lost a part, and which the client cannot send again."""
     return HTTPError(503, reason, close=True, headers=_RETRY)
+
+
+class InputWindow(NamedTuple):
+    """Input: `first` is its beginning, `size_bytes` its length, `read(start, stop)` returns any part of it.
+
+    `ended` means that it is complete. `read` raises `InputLost` for bytes that a store has lost, and never returns
+    fewer than requested.
+    """
+
+    first: bytes
+    size_bytes: int
+    ended: bool
+    read: Callable[[int, int], bytes]
+
+    def upto(self, stop: int) -> bytes:
+        """Return the first `stop` bytes, or as many as there are."""
+        stop = min(stop, self.size_bytes)
+        return self.first[:stop] if stop <= len(self.first) else self.read(0, stop)
+
+    @property
+    def is_nothing(self) -> bool:
+        """True if there is nothing but an empty line, which an old client sends after a request (RFC 9112 2.2)."""
+        return not self.size_bytes or self.first in {b"\r\n", b"\r"}
+
+
+def input_window(event: Event, consumed: int) -> InputWindow:
+    """Return the event's input from input offset `consumed` on; empty if it does not reach there."""
+    skip, size = consumed - event.input_offset, event.input_stop - consumed
+    spooled = event.spooled
+    if skip < 0 or size < 0:
+        return InputWindow(b"", 0, ended=False, read=lambda _start, _stop: b"")
+    first = event.input[skip:] if skip else event.input
+    if spooled is None:
+        return InputWindow(first, size, event.input_end, lambda start, stop: first[start:stop])
+    read = spooled.read
+    return InputWindow(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop))
+
+
+def has_input(event: Event) -> bool:
+    """Return whether there may be a next request."""
+    return bool(event.input or event.input_end or event.spooled or event.input_lost)
 
 
 class Interim(NamedTuple):
@@ -43,7 +89,7 @@ class Interim(NamedTuple):
 
 
 class RefusedRequest(NamedTuple):
-    """A request that gets this error, whatever its body; `size_bytes` is None if that is not all there.
+    """A request that gets this error, whatever its body; `size_bytes` is None if that is incomplete.
 
     `head` is None for input that is no request.
     """
@@ -54,7 +100,7 @@ class RefusedRequest(NamedTuple):
 
 
 class CompleteRequest(NamedTuple):
-    """A request that is all there, in the first `size_bytes` of the window; if `cut`, its body is not wanted."""
+    """A complete request in the first `size_bytes` of the window; if `cut`, its body is not needed."""
 
     head: RequestHead
     terms: Terms
@@ -69,11 +115,12 @@ class CompleteRequest(NamedTuple):
 
     @property
     def raw(self) -> bytes:
-        """All of its bytes."""
         return self.window.upto(self.size_bytes)
 
     def body(self) -> Body:
-        """The body without its framing: bytes, or a stream of them. `InputLost`; once it streams, `HTTPError` 503."""
+        """Return the body without framing, as bytes or a stream; raise `InputLost`, or `HTTPError` 503 within the
+        stream.
+        """
         start, stop = self.head.head_bytes, self.size_bytes
         if stop - start > MAX_WHOLE_BYTES:
             return self._stream(start, stop)
@@ -83,7 +130,7 @@ class CompleteRequest(NamedTuple):
         return data
 
     async def _stream(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """A window at a time; what is kept elsewhere is read as it is asked for."""
+        """Yield the body a window at a time; stored input is read as needed."""
         state = ChunkedState()
         while start < stop:
             try:
@@ -107,7 +154,7 @@ Found = CompleteRequest | Interim | RefusedRequest | None
 
 
 class RequestReader:
-    """Reads requests. `terms` is asked with each complete head; `HTTPError` from it is a refusal."""
+    """Reads requests. `terms` is called with each complete head; its `HTTPError` is a refusal."""
 
     def __init__(self, terms: Callable[[RequestHead], Terms], limits: Limits, now_s: Callable[[], int]) -> None:
         self._terms = terms
@@ -117,14 +164,13 @@ class RequestReader:
         self._progress = InputProgress(limits)
 
     def drop_caches(self) -> None:
-        """Forget how far input was looked at."""
-        self._progress.clear()
+        self._scans.clear()
 
     def read(self, window: InputWindow, where: Where, *, early: bool, continued: bool) -> Found:
-        """The request at the beginning of the window; None while something is missing. Raises what `terms` raises.
+        """Return the request at the beginning of the window; None while it is incomplete. Raise what `terms` raises.
 
-        Early, when the client may be somebody else's echo, only safe requests are taken. `continued`: 100 Continue
-        went out for it.
+        Early, when the client may be a replay of another's packets, only safe requests are accepted. `continued`: 100
+        Continue was sent for it.
         """
         try:
             return self._read(window, where, early=early, continued=continued)
@@ -149,19 +195,30 @@ class RequestReader:
         if size is not None:
             return CompleteRequest(head, terms, window, size)
         if head.expect_continue and not continued and window.size_bytes <= head.head_bytes:
-            if terms.plan is not None:  # it can be answered without the body
+            if terms.plan is not None:  # answered without the body
                 return CompleteRequest(head, terms, window, window.size_bytes, cut=True)
             return Interim()
         self._check_unfinished(window, where)
         return None
 
-    def long_scan(self, window: InputWindow, where: Where) -> Callable[[], ChunkScan] | None:
-        """A scan of many chunks, to be called on any thread, for `note_scanned`; None where they are few."""
-        return self._progress.long_scan(window, where)
+    def long_scan(self, window: InputWindow, where: Where) -> Callable[[], Scanned] | None:
+        """Return a scan of many chunks, to run on any thread, for `note_scanned`; None where they are few.
 
-    def note_scanned(self, where: Where, found: ChunkScan) -> None:
-        """Remember what `long_scan` found."""
-        self._progress.note(where, found)
+        It raises the errors of the chunks, which `read` finds too.
+        """
+        state, at = self._scans.get(where) or (ChunkedState(), 0)
+        if state.phase is Phase.DONE or window.size_bytes - at < LONG_BYTES:
+            return None
+        try:
+            head = _head_untrusted(window, self._limits)
+        except HTTPError:
+            return None
+        if head is None or not isinstance(head.framing, Chunked):
+            return None
+        return lambda: scanned(window, state, at or head.head_bytes, _ANY)
+
+    def note_scanned(self, where: Where, found: Scanned) -> None:
+        self._scans.put(where, found)
 
     def _refused(self, head: RequestHead, error: HTTPError, window: InputWindow, where: Where) -> RefusedRequest:
         try:
@@ -171,7 +228,7 @@ class RequestReader:
         return RefusedRequest(head, error, size)
 
     def _size(self, head: RequestHead, window: InputWindow, where: Where, most_bytes: int) -> int | None:
-        """The length of the request, None while its body is not all there; `HTTPError` 400, 413 or 431."""
+        """Return the length of the request, None while its body is incomplete; raise `HTTPError` 400, 413 or 431."""
         if isinstance(head.framing, NoBody):
             return head.head_bytes
         if isinstance(head.framing, Chunked):
@@ -180,11 +237,20 @@ class RequestReader:
         size = head.head_bytes + head.framing.byte_count
         return size if size <= window.size_bytes else None
 
-    def _check_unfinished(self, window: InputWindow, where: Where) -> None:
-        """Note that the request at `where` is incomplete; refuse it if nothing more will come.
+    def _scanned(self, start: int, window: InputWindow, where: Where, most_bytes: int) -> int | None:
+        state, at = self._scans.get(where) or (ChunkedState(), start)
+        if state.phase is not Phase.DONE:
+            state, at = scanned(window, state, at, replace(self._limits, max_body_bytes=most_bytes))
+            self._scans.put(where, (state, at))
+        if state.body_bytes > most_bytes:
+            raise too_large(most_bytes)
+        return at if state.phase is Phase.DONE and at <= window.size_bytes else None  # an older event may have less
 
-        408 if it has been so for some time (RFC 9110 15.5.9), for then a gateway has stopped in its client's place;
-        else 400: the client closed its half in the middle of it (RFC 9112 8). Forgotten, it is called broken off.
+    def _check_unfinished(self, window: InputWindow, where: Where) -> None:
+        """Note that the request at `where` is incomplete; refuse it if no input can follow.
+
+        Raise 408 if it has been so for some time (RFC 9110 15.5.9), as a gateway then stops in its client's place; else
+        400: the client closed in the middle of it (RFC 9112 8), or the time was forgotten.
         """
         if window.is_nothing:
             return
@@ -194,11 +260,25 @@ class RequestReader:
                 self._since.put(where, now_s)
             return
         if since is not None and now_s - since >= LATE_SECONDS:
-            raise HTTPError(408, "The request did not come whole in time.", close=True)
-        raise HTTPError(400, "The request ended before it was whole.", close=True)
+            raise HTTPError(408, "The request was not complete in time.", close=True)
+        raise HTTPError(400, "The request ended before it was complete.", close=True)
 
 
-@types.coroutine
-def _others() -> Generator[None, None, None]:
-    """Let others have their turn."""
-    yield
+def scanned(window: InputWindow, state: ChunkedState, at: int, limits: Limits) -> Scanned:
+    """Decode a chunked body up to the end of the window, from `state` at offset `at` on."""
+    while at < window.size_bytes and state.phase is not Phase.DONE:
+        data = window.upto(min(at + _READ_BYTES, window.size_bytes))[at:] if at < len(window.first) else b""
+        data = data or window.read(at, min(at + _READ_BYTES, window.size_bytes))
+        decoded = decode_chunked(data, state, limits)
+        state, at = decoded.state, at + decoded.consumed
+        if not decoded.consumed:
+            break
+    return state, at
+
+
+def _head_untrusted(window: InputWindow, limits: Limits) -> RequestHead | None:
+    """Return the head of the input, None while it is incomplete; raise `HTTPError` as the parser."""
+    parsed = parse_head_untrusted(window.first, limits)
+    if isinstance(parsed, NeedMore) and window.size_bytes > len(window.first):
+        parsed = parse_head_untrusted(window.upto(limits.max_request_line_bytes + limits.max_header_bytes + 8), limits)
+    return None if isinstance(parsed, NeedMore) else parsed

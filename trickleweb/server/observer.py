@@ -1,4 +1,4 @@
-"""Count responses and report each: the record of one answered request, for access logs and metrics."""
+"""Response counters and reports: a record of each answered request, for access logs and metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trickleweb.messages import RequestHead
 class Answered:
     """One request, when its response begins; times in microseconds, `began_us` since 1970.
 
-    `head` is None where the input was no request, `body_bytes` where the body is made as it is asked for. `resumed`
-    says that another replica began the response, and this one goes on with it.
+    `head` is None where the input was no request, `body_bytes` where the length is unknown. `resumed`: another replica
+    began the response, and this one resumes it.
     """
 
     head: RequestHead | None
@@ -30,7 +30,7 @@ Observe = Callable[[Answered], None]
 
 
 class Observer:
-    """Counts by status, and calls `observe` where somebody wants to know; an error of its own fails no request."""
+    """Counts by status, and calls `observe` if given, whose errors fail no request."""
 
     def __init__(
         self, observe: Observe | None, clock_us: Callable[[], int], on_error: Callable[[Exception], None]
@@ -42,14 +42,12 @@ class Observer:
         self._on_error = on_error
 
     def mark(self) -> None:
-        """An event comes: what begins before the next one began now."""
+        """Note the time of an event, at which the next response begins."""
         if self.observe is not None:
             self._event_us = self._clock_us()
 
     def begun(self, head: RequestHead | None, peer: str, status: int, body_bytes: int | None) -> None:
-        self.statuses[status] += 1
-        if self.observe is not None:
-            self._report(head, peer, status, body_bytes, self._event_us, resumed=False)
+        self.started(head, peer, status, body_bytes, self._event_us)
 
     def started(self, head: RequestHead | None, peer: str, status: int, body_bytes: int | None, began_us: int) -> None:
         self.statuses[status] += 1
@@ -57,11 +55,11 @@ class Observer:
             self._report(head, peer, status, body_bytes, began_us, resumed=False)
 
     def resumed_now(self, peer: str) -> None:
-        """Another replica's response is gone on with at once."""
+        """Report a response of another replica, resumed at once."""
         self.resumed(peer, self._event_us)
 
     def resumed(self, peer: str, began_us: int) -> None:
-        """Another replica's response is gone on with, of which no more is known."""
+        """Report a response of another replica, of which no more is known."""
         if self.observe is not None:
             self._report(None, peer, 0, None, began_us, resumed=True)
 
@@ -75,5 +73,5 @@ class Observer:
         )  # fmt: skip
         try:
             self.observe(answered)
-        except Exception as error:  # noqa: BLE001 - a log that cannot be written is no reason to fail a request
+        except Exception as error:  # noqa: BLE001 - a failed log must not fail a request
             self._on_error(error)

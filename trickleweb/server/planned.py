@@ -1,4 +1,4 @@
-"""Responses that follow from the request's head alone: planned, rendered and remembered without an event loop."""
+"""Responses planned from the request's head alone, rendered and cached without an event loop."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trickleweb.server.tokens import AskedToken, PlannedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge
 from trickleweb.server.tokens.request import packed_head, unpacked_head
 
-UNWANTED_BYTES = 65_536  # of a body that nobody wants: it is read and dropped, to keep the connection
+UNWANTED_BYTES = 65_536  # of an unused body, read and dropped to keep the connection
 REMEMBERED_BYTES = 16 << 20
 
 
 class Planner:
-    """Asks what plans; all that it remembers only saves time. `on_error` gets what should not have been raised."""
+    """Asks a `Planning`, and caches its responses. `on_error` gets unexpected exceptions."""
 
     def __init__(
         self,
@@ -38,7 +38,9 @@ class Planner:
         self._made.clear()
 
     def terms(self, head: RequestHead) -> Terms | None:
-        """The terms of a request with its plan, None if that takes more than its head; `HTTPError`, `HashPending`."""
+        """Return the terms of a request with its plan, None if its head is not enough; raise `HTTPError`,
+        `HashPending`.
+        """
         try:
             plan = self._source.plan(head)
         except HTTPError as error:
@@ -47,13 +49,13 @@ class Planner:
             raise
         except HashPending:
             raise
-        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+        except Exception as error:  # noqa: BLE001 - every failure gets a response
             self._on_error(error)
             raise HTTPError(500) from None
         return None if plan is None else Terms(max_body_bytes=UNWANTED_BYTES, plan=plan)
 
     def refusal(self, error: HTTPError, head: RequestHead | None) -> Plan:
-        """The response for an error: the source's own page, or a plain one."""
+        """Return the response for an error: the source's own page, or a plain one."""
         html = head is not None and "text/html" in (head.headers.joined("accept") or "")
         try:
             own = self._source.error_page(error)
@@ -62,7 +64,7 @@ class Planner:
         return own or error_plan(error, html=html)
 
     def made(self, plan: Plan, head: RequestHead, *, close: bool) -> Sendable:
-        """The response to a request; the connection ends after it if `close` says so."""
+        """Return the response to a request; `close` ends the connection after it."""
         delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close)
         date_s, key = self._now_s(), (id(plan), delivery)
         known = self._made.get(key)
@@ -73,13 +75,13 @@ class Planner:
         return made
 
     def last(self, error: HTTPError, *, has_body: bool) -> Sendable:
-        """The last response on a connection whose input is no request."""
+        """Return the last response on a connection whose input is no request."""
         plan = self.refusal(error, None)
         delivery = BodyDelivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
         return self._sendable(PlannedResponse.of(plan, delivery, self._now_s()), None)
 
     def resumed(self, token: AskedToken) -> FixedResponse:
-        """The response that was begun with the token, here or elsewhere; `BadToken`, or `HashPending`."""
+        """Return the response that was started with the token, anywhere; raise `BadToken`, or `HashPending`."""
         head = unpacked_head(token.request)
         try:
             terms = self.terms(head)
@@ -89,9 +91,9 @@ class Planner:
         return resumed(token.delivered, token.check(plan))
 
     def hashed(self, token: PlannedToken) -> bytes | None:
-        """The token with the strong names of all contents that had no hash when it was made; None while one has none.
+        """Return the token with the strong names of contents that had no hash before; None while one has none.
 
-        With strong names any machine goes on with the response.
+        With strong names any machine resumes the response.
         """
         pieces = [self._hashed(piece) for piece in token.plan.pieces]
         firm = tuple(piece for piece in pieces if piece is not None)

@@ -1,20 +1,20 @@
-"""Make one body ahead of what is asked for, within bounds, into a buffer that can be read while it is made.
+"""Make one body ahead of requests, within bounds, into a buffer that can be read while it is made.
 
 A producer runs the parts of one body (`bodies.iteration`) in a task, the pump. Its states:
 
-    making    the pump fetches parts until `ahead_bytes` lie beyond what was wanted, then waits for `want`
-    ended     all of the body is made: `buffer.stop` is its length
-    failed    the program's generator raised: `failure` is its error, the buffer holds what came before
-    closed    evicted, or nobody seemed to want it: `failure` is `ProducerClosed`, the buffer is empty
+ making  the pump fetches parts until `ahead_bytes` lie beyond the wanted offset, then waits for `want`
+ ended   all of the body is made: `buffer.stop` is its length
+ failed  the application's generator raised: `failure` is its error, the buffer holds the bytes before it
+ closed  evicted, or without requests: `failure` is `ProducerClosed`, the buffer is empty
 
-`over` is ended or failed. Whatever follows a failure or a close is made by another producer, here or on another
-replica, from a cursor or by running the request again: a producer is soft state, and what it lost costs time only.
+`over` is ended or failed. After a failure or a close another producer makes the body, here or on another replica, from
+a cursor or by running the request again: a producer is soft state, and losing it costs time only.
 
 Marks are the ends of steps with their cursors: a stepped body can be resumed at a mark and nowhere else. They are
-bounded by count, since steps may be tiny, and are dropped with the bytes before them. What lies from an offset that is
-`held` on is never dropped: somebody verifies a range there.
+bounded by count, since steps may be tiny, and are dropped with the bytes before them. Bytes from a `held` offset on are
+never dropped: a range there is being verified.
 
-There is no queue between the pump and readers, as each reader has its own place: `news` wakes all that wait, and one
+There is no queue between the pump and readers, as each reader has its own position: `news` wakes all readers, and one
 wake-up serves all parts of a turn of the loop (`call_soon`), since parts may be tiny.
 """
 
@@ -31,19 +31,19 @@ from trickleweb.server.buffer import BodyBuffer
 from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 
-LEAST_BYTES = 1 << 16  # of both together, where there is little room
-_TURN_BYTES = 1 << 18  # then others get their turn
-_PART_BYTES = 1 << 9  # what a part costs besides its bytes: many small ones are a turn too
+LEAST_BYTES = 1 << 16  # kept at least, where there is little room
+_TURN_BYTES = 1 << 18  # then other tasks run
+_PART_BYTES = 1 << 9  # cost of a part besides its bytes
 
 
 class ProducerClosed(Exception):
-    """There was no room to go on making the body, or nobody seemed to want it: make it anew."""
+    """The body was evicted, or had no requests: make it again."""
 
 
 class Producer:
-    """`buffer` holds what was made; `ended` and `failure` say how it went on, `cursor` what is behind each step.
+    """`buffer` holds the bytes made; `ended` and `failure` are its end, `cursor` has the cursors between steps.
 
-    One that is `closed` says no more about the body. `room` gives how many bytes it may keep, as that changes.
+    A `closed` one knows no more about the body. `room` returns the number of bytes it may keep now.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Producer:
 
     @property
     def over(self) -> bool:
-        """Nothing more will be made."""
+        """True if no more bytes will be made."""
         return self.ended or self.failure is not None
 
     def cursor(self, offset: int) -> tuple[int, Plain]:
-        """The last step's end at or below `offset`, and the cursor there; `Evicted` if it is not kept any more."""
+        """Return the last step's end at or below `offset`, and the cursor there; raise `Evicted` if it is dropped."""
         at = bisect_right(self._mark_offsets, offset) - 1
         if at < 0:
             raise Evicted
@@ -77,11 +77,10 @@ class Producer:
 
     @property
     def stepped_to(self) -> int:
-        """The end of the last step."""
         return self._mark_offsets[-1]
 
     def want(self, offset: int) -> None:
-        """Somebody asks for what lies below `offset`."""
+        """Request the bytes below `offset`."""
         if offset > self._wanted:
             self._wanted = offset
             self._more.set()
@@ -89,7 +88,7 @@ class Producer:
 
     @contextmanager
     def holding(self, offset: int) -> Iterator[None]:
-        """Keep what lies from `offset` on, meanwhile."""
+        """Keep the bytes from `offset` on within the block."""
         self._held.append(offset)
         try:
             yield
@@ -97,25 +96,25 @@ class Producer:
             self._held.remove(offset)
 
     async def news(self) -> None:
-        """Wait until more was made, or nothing more will be."""
-        told = self._loop.create_future()
-        self._waiters.add(told)
+        """Wait until more is made, or the end."""
+        woken = self._loop.create_future()
+        self._waiters.add(woken)
         try:
-            await told
+            await woken
         finally:
-            self._waiters.discard(told)
+            self._waiters.discard(woken)
 
     def close(self) -> None:
-        """Make no more and keep nothing; whoever waits is told."""
+        """Stop, drop everything, and wake all waiters."""
         self.closed = True
         self.failure = self.failure or ProducerClosed()
         self._pump.cancel()
         self.buffer.clear()
         del self._mark_offsets[:-1], self._mark_cursors[:-1]
-        self._tell()
+        self._wake()
 
     async def wait_closed(self) -> None:
-        """Wait for the end of all that it did."""
+        """Wait for the end of its task."""
         with suppress(asyncio.CancelledError):
             await self._pump
 
@@ -123,14 +122,14 @@ class Producer:
         try:
             await self._make()
             self.ended = True
-        except Exception as error:  # noqa: BLE001 - whatever a program does, its stream ends there for all to see
+        except Exception as error:  # noqa: BLE001 - any exception of an application ends the stream with an error
             self.failure = self.failure or error
         except asyncio.CancelledError:
             self.failure = self.failure or ProducerClosed()
             raise
         finally:
-            self._tell()
-            with suppress(Exception):  # its last words change nothing
+            self._wake()
+            with suppress(Exception):  # errors of closing are irrelevant
                 await self._parts.aclose()
 
     async def _make(self) -> None:
@@ -141,7 +140,7 @@ class Producer:
             if step:
                 self._mark(cursor)
             if self._waiters:
-                self._loop.call_soon(self._tell)
+                self._loop.call_soon(self._wake)
             turn += len(data) + _PART_BYTES
             if turn >= _TURN_BYTES:
                 turn = 0
@@ -152,7 +151,7 @@ class Producer:
                 await self._more.wait()
 
     def _mark(self, cursor: Plain) -> None:
-        """Note the end of a step; one without data only moves the cursor on, but not that of the very beginning."""
+        """Note the end of a step; an empty one only replaces the cursor, but not that of the very beginning."""
         if self.buffer.stop > self._mark_offsets[-1]:
             self._mark_offsets.append(self.buffer.stop)
             self._mark_cursors.append(cursor)
@@ -163,7 +162,7 @@ class Producer:
             del self._mark_offsets[:most], self._mark_cursors[:most]
 
     def _is_ahead(self) -> bool:
-        """True if enough is made of what nobody has asked for."""
+        """Return whether enough is made beyond the requested bytes."""
         ahead = self.buffer.stop - self._wanted
         if ahead >= LEAST_BYTES // 4 and ahead >= min(self._limits.ahead_bytes, self.room() // 4):
             return True
@@ -171,7 +170,7 @@ class Producer:
         return len(marks) > most and marks[-most] > self._wanted
 
     def _forget(self) -> None:
-        """Keep no more than what may be asked for again, and the cursors there."""
+        """Drop bytes and cursors that will not be requested again."""
         behind = min(self._limits.behind_bytes, self.room() * 3 // 4)
         kept_from = min((min(self._wanted, self.buffer.stop) - behind, *self._held))
         if kept_from > self.buffer.start:
@@ -179,7 +178,7 @@ class Producer:
             at = max(bisect_right(self._mark_offsets, self.buffer.start) - 1, 0)
             del self._mark_offsets[:at], self._mark_cursors[:at]
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
         for each in waiters:
             if not each.done():

@@ -1,7 +1,7 @@
-"""Cache of the responses of a moment ago, by the exact bytes of their request: a repeat costs next to nothing.
+"""Cache of recent responses, by the exact bytes of their request: a repeat costs next to nothing.
 
-An entry is good for some milliseconds only, and within its second, so that its Date is right and a file that was
-replaced is noticed at once, as people count. The bytes are those that the plan promised, by their content's hash.
+An entry is valid for some milliseconds, within its second, so that its Date is right and a replaced file is noticed at
+once in human terms. The bytes are those that the plan promised, by their content's hash.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REMEMBERED_BYTES = 8 << 20
 
 
 class Repeat(NamedTuple):
-    """A response that may be given again, and the request that it answers."""
+    """A reusable response, and the request that it answers."""
 
     made: Sendable
     head: RequestHead
@@ -30,7 +30,7 @@ class Repeat(NamedTuple):
 
 
 class Repeats:
-    """A bounded cache that may be dropped at any time. For plans that are equal for equal requests."""
+    """Bounded cache for plans that are equal for equal requests; it may be dropped at any time."""
 
     def __init__(self, clock_ns: Callable[[], int], steady_ns: int = STEADY_NS) -> None:
         self.now_ns = clock_ns
@@ -41,18 +41,18 @@ class Repeats:
         self._answers.clear()
 
     def find(self, window: InputWindow) -> Repeat | None:
-        """The response of a moment ago to exactly this input, as one request on a connection that goes on."""
+        """Return the recent response to exactly this input, one request on a persistent connection."""
         return None if window.ended or window.size_bytes > len(window.first) else self.recall(window.first)
 
     def recall(self, request: bytes) -> Repeat | None:
-        """The response of a moment ago to these bytes."""
+        """Return the recent response to these bytes."""
         known = self._answers.get(request)
         return None if known is None or known.until_ns <= self.now_ns() else known
 
     def note(self, window: InputWindow, asked_ns: int, made: Sendable, head: RequestHead, read: Read) -> Sendable:
-        """Remember the answer to this input, one request, that was planned at `asked_ns`; it comes back.
+        """Store and return the response to this input, one request, planned at `asked_ns`.
 
-        Its bytes are gathered, if they are few; raises what `read` raises.
+        A small response gets its bytes in memory; raise what `read` raises.
         """
         until = min(asked_ns + self._steady_ns, (asked_ns // _SECOND_NS + 1) * _SECOND_NS)
         first = window.first

@@ -1,4 +1,4 @@
-"""The next request on a connection: read from its input, planned or run, and its response begun."""
+"""The next request of a connection: read it from the input, plan or run it, and start its response."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from trickleweb.server.window import InputWindow, Where, input_window
 if TYPE_CHECKING:
     from trickleweb.server.exchanges import Exchanges
 
-_TRIES = 3  # at a file that is replaced while its response begins
+_TRIES = 3  # at a file that is replaced while its response starts
 _INTERIM = encode(InterimToken())
 
 
 class At(NamedTuple):
-    """The place of the next request: at output offset `start`, after chunks of the response before it."""
+    """The position of the next request: output offset `start`, after chunks of the response before it."""
 
     event: Event
     start: int
@@ -46,9 +46,9 @@ class At(NamedTuple):
 
 
 class RequestServer:
-    """Begins responses, by a planner, by exchanges, or by both: the planner is asked first.
+    """Starts responses by a planner, by exchanges, or by both: the planner is asked first.
 
-    `remember` gets each fixed response that begins with its token.
+    `remember` gets each fixed response that starts, with its token.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class RequestServer:
         self._reader = RequestReader(self._terms, limits, now_s)
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster."""
         self._reader.drop_caches()
 
     def next(
@@ -90,7 +89,7 @@ class RequestServer:
         continued: bool = False,
         scanned: bool = False,
     ) -> Reply | Deferred:
-        """Begin the response to the next request at output offset `start`, after `before`, if there is a request."""
+        """Start the response to the next request, if any, at output offset `start`, after `before`."""
         exchanges = self._exchanges
         if exchanges is not None and (found := exchanges.under_way(event, start, where)) is not None:
             return found._replace(chunks=(*before, *found.chunks)) if before and isinstance(found, Reply) else found
@@ -104,17 +103,17 @@ class RequestServer:
                 return self._begin(at, repeat.made, window.size_bytes, repeat.head)
             except (ContentNotHere, FilesUnavailable):
                 pass
-        if exchanges is not None and not scanned and (look := self._reader.long_scan(window, where)) is not None:
+        if exchanges is not None and not scanned and (scan := self._reader.long_scan(window, where)) is not None:
             again = partial(self.next, *at, continued=continued, scanned=True)
-            return exchanges.scan(self._reader, look, where, again)
+            return exchanges.scan(self._reader, scan, where, again)
         for _ in range(_TRIES):
             try:
                 return self._read_next(at, window, continued=continued)
-            except ContentNotHere:  # replaced since it was planned: nothing of it was sent yet
+            except ContentNotHere:  # replaced since it was planned, before any byte was sent
                 continue
             except FilesUnavailable as error:
                 self._report(error)
-                refused = RefusedRequest(None, unavailable("The file cannot be read now."), None)
+                refused = RefusedRequest(None, unavailable("The file cannot be read."), None)
                 return self._refuse(at, refused, window)
         raise Busy
 
@@ -139,7 +138,7 @@ class RequestServer:
         return self._begin(at, made, found.size_bytes, found.head)
 
     def _refuse(self, at: At, refused: RefusedRequest, window: InputWindow, asked_ns: int = 0) -> Reply:
-        """Answer a request that the application does not see; the connection ends if its body is not all there."""
+        """Answer a request without the application; the connection ends if its body is incomplete."""
         head, size = refused.head, refused.size_bytes
         close = size is None or (window.ended and size == window.size_bytes)
         taken = window.size_bytes if size is None else size
@@ -163,7 +162,7 @@ class RequestServer:
         return made
 
     def _begin(self, at: At, made: Sendable, size_bytes: int, head: RequestHead | None) -> Reply:
-        """The first reply of a fixed response to a request of `size_bytes`."""
+        """Return the first reply of a fixed response to a request of `size_bytes`."""
         event, start, where, before = at
         consumed = event.input_stop if made.response.last else where[1] + size_bytes
         reply = made.begin(event, start, consumed, self._read, before)
@@ -181,7 +180,7 @@ class RequestServer:
             return self._application.terms(head)
         except HTTPError:
             raise
-        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+        except Exception as error:  # noqa: BLE001 - every failure gets a response
             self._report(error)
             raise HTTPError(500) from None
 
@@ -192,6 +191,6 @@ class RequestServer:
 
 
 def wanted_of(start: int, data: bytes, event: Event) -> tuple[tuple[int, bytes], ...]:
-    """The wanted part of a few bytes at `start`."""
+    """Return the wanted part of a few bytes at `start`."""
     found = [(max(low, start), min(high, start + len(data))) for low, high in event.wants]
     return tuple((low, data[low - start : high - start]) for low, high in found if low < high)

@@ -1,4 +1,4 @@
-"""Go on with what another replica began, or this one has forgotten: from a token back to its response."""
+"""Resume responses that another replica started, or this one has forgotten, from their tokens."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import InputWindow
 
 _KEY_CHARS = 32
+_CHANGED = "the response to the request has changed"
 
 
 class RequestFactory:
-    """Makes requests with what the replica's fleet shares."""
+    """Makes requests with the keyring and ledger of the fleet."""
 
     def __init__(self, ring: Callable[[], Keyring], ledger: Ledger) -> None:
         self._ring = ring
@@ -43,7 +44,7 @@ class RequestFactory:
     def request(
         self, complete: CompleteRequest, body: Body, context: ReplayContext, *, connection: bytes, peer: str
     ) -> Request:
-        """The request of a connection, handled in that context."""
+        """Return the request of a connection, handled in that context."""
         setting = Setting(
             now=context.now,
             seed=context.entropy,
@@ -57,7 +58,7 @@ class RequestFactory:
 
 
 class Resumer:
-    """Makes responses again; keeps nothing. `NotThisResponse` where that is not possible, or gives another one."""
+    """Makes responses again, and keeps nothing. Raises `NotThisResponse` where it cannot make the same one."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Resumer:
         self._stream_limits = stream_limits
 
     async def fixed(self, token: Token, connection: bytes, peer: str) -> FixedResponse:
-        """The response of a token, whose bytes follow from their offset."""
+        """Return the fixed response of a token."""
         if isinstance(token, KeptToken):
             token = decode_untrusted(await self._kept(token.key))
         if isinstance(token, PlannedToken):
@@ -85,7 +86,7 @@ class Resumer:
         return resumed(token.delivered, token.check(plan))
 
     async def stream(self, covered: VerifiedRange, connection: bytes, peer: str) -> StreamedResponse:
-        """The streamed response of a range; its bytes are still to be verified."""
+        """Return the streamed response of a range, whose bytes are still to be verified."""
         if isinstance(covered.source, Replay):
             stream = await self._stream_again(covered.source, covered.framing, connection, peer)
         else:
@@ -98,36 +99,36 @@ class Resumer:
             return from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
         except (StateRefused, NotThisResponse):
             raise
-        except Exception as error:  # of a program's migration: a replica of another release may do without it
+        except Exception as error:  # raised by a migration: another release may not need one
             self._responder.on_error(error)
-            raise NotThisResponse("the steps cannot go on from that state") from error
+            raise NotThisResponse("the steps cannot resume from that state") from error
 
     async def _stream_again(self, source: Replay, framing: Framing, connection: bytes, peer: str) -> StreamedResponse:
         response = await self._run(source.request, source.context, connection, peer)
         body = response.body
-        if isinstance(body, Complete):  # it came at once this time
+        if isinstance(body, Complete):  # complete at once this time
             body = Streamed((body.data,), len(body.data))
         if not isinstance(body, Streamed):
-            raise NotThisResponse("the request is answered otherwise by now")
+            raise NotThisResponse(_CHANGED)
         delivery = delivery_of(framing, None if framing.chunked else body.byte_count)
         if kind_check(response.status, response.headers, delivery) != framing.kind_check:
             await abandon(body)
-            raise NotThisResponse("the request is answered otherwise by now")
+            raise NotThisResponse(_CHANGED)
         head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
-        known = head if framing.fits(head) else None  # its body can be gone on with all the same
+        known = head if framing.fits(head) else None  # the body can be resumed without it
         producer = Producer(framed(body, delivery), limits=self._stream_limits)
         return StreamedResponse(producer, Origins(source, None, {}, b""), framing, known, self._stream_limits)
 
     async def _plan_again(self, token: AskedToken, context: ReplayContext, connection: bytes, peer: str) -> Plan:
         has_body = token.delivered.delivery.has_body
         response = await self._run(token.request, context, connection, peer)
-        if isinstance(response.body, Streamed) and has_body:  # it did not come at once this time
+        if isinstance(response.body, Streamed) and has_body:  # not complete at once this time
             response = replace(response, body=await self._collected(response.body))
         if not isinstance(response.body, Streamed | Stepped):
             return plan_of(response)
         await abandon(response.body)
         if has_body:
-            raise NotThisResponse("the request is answered otherwise by now")
+            raise NotThisResponse(_CHANGED)
         return Plan(response.status, response.headers)
 
     async def _collected(self, body: Streamed) -> Complete:
@@ -135,10 +136,10 @@ class Resumer:
             return await collected(body, self._responder.limits.replayed_bytes)
         except Exception as error:
             self._responder.on_error(error)
-            raise NotThisResponse("the body is another one here") from error
+            raise NotThisResponse("the body differs here") from error
 
     async def _run(self, packed: bytes, context: ReplayContext, connection: bytes, peer: str) -> Response:
-        """The application's response to the request of a token."""
+        """Return the application's response to the request of a token."""
         complete = await self._complete(packed)
         return await self._responder.run(
             self._requests.request(complete, complete.body(), context, connection=connection, peer=peer)
@@ -153,21 +154,21 @@ class Resumer:
         except HTTPError as error:
             raise NotThisResponse(str(error)) from None
         if isinstance(head, NeedMore):
-            raise NotThisResponse("a request that is cut")
+            raise NotThisResponse("an incomplete request")
         window = InputWindow(raw, len(raw), ended=False, read=lambda start, stop: raw[start:stop])
         return CompleteRequest(head, terms, window, len(raw))
 
     async def _kept(self, key: bytes) -> bytes:
         found = await self._once.kept(key)
         if found is None:
-            raise NotThisResponse("the ledger keeps nothing of it")
+            raise NotThisResponse("the ledger does not have it")
         return found
 
 
 def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits) -> tuple[StreamedResponse, int]:
-    """The response gone on with from that range, and its status (0 if only its first range tells).
+    """Return the response from that range on, and its status (0 if only its first range has it).
 
-    `StateRefused` if the steps are not known here any more, `NotThisResponse` for a token of another release.
+    Raise `StateRefused` for steps that are unknown here, `NotThisResponse` for a token of another release.
     """
     source, framing = covered.source, covered.framing
     assert isinstance(source, Cursor)

@@ -1,21 +1,21 @@
-"""Answer one request: the one way from a request to a response that can be sent.
+"""Answer one request: the only path from a request to a response that can be sent.
 
-Replicas, `as_asgi` and the test client all come through here, so that they agree on every response and every refusal.
-What happens to a request, in order:
+Replicas, `as_asgi` and the test client all use it, so that they agree on every response and every refusal. The steps of
+a request, in order:
 
-1. `accepted`: the application's terms, and 413 for a body that is announced too long. Refused here, the application
-   does not see the request. (A replica does this while it reads the request: see `input`.)
-2. `Responder.run`: the application is called once. What it raises is a 500, and reported; so is what is no response.
-3. `Responder.resolve`: whether that response can be sent, so that any replica can go on with it, or answer again:
-
-   - Safe methods: a fixed response fits its token with its plan, or else its request can be run again; so it is with
+1. `accepted`: the application's terms, and 413 for a body announced too long. The application does not see a request
+   that is refused here. (A replica does this while it reads the request: see `input`.)
+2. `Responder.run`: the application is called once. An exception is a 500, and reported; so is a value that is no
+   response.
+3. `Responder.resolve`: check that the response can be sent and resumed by any replica:
+   - Safe methods: a fixed response fits its token with its plan, or else its request can be run again; so can that of
      a stream. Steps have a cursor and a head that fit the first token.
-   - Unsafe methods run once, and what came of it is kept in the ledger. So a stream is collected first, and the
-     response has to fit a row of the ledger: `ServerLimits.kept_bytes`. Steps are kept by their first token.
-   - What breaks these rules is a 500 in its place, and reported with the way out.
+   - Unsafe methods run once, and the response is kept in the ledger. So a stream is collected first, and the response
+     has to fit a row of the ledger: `ServerLimits.kept_bytes`. Steps are kept as their first token.
+   - A response that breaks these rules is replaced by a 500, and reported with the fix.
 
-What is wrong with a stream or a step later on (its length, its size, an exception) ends the transfer visibly: see
-`bodies.iteration`. That is the same everywhere, too, as all iterate bodies there.
+Later faults of a stream or a step (its length, its size, an exception) end the transfer with an error: see
+`bodies.iteration`, which iterates all bodies, so that these are the same everywhere, too.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length
 
-Pack = Callable[[], Awaitable[Replay]]  # makes what a token holds of a request that is to be run again
-UNKEPT = "The response is too large to be kept."
-_UNSENDABLE = "The response cannot be sent as it is."
+Pack = Callable[[], Awaitable[Replay]]  # makes the part of a token from which a request is run again
+UNKEPT = "The response is too large to be stored."
+_UNSENDABLE = "The response cannot be sent."
 _BLOCK_BYTES = 1 << 18
-_IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; more of it is spooled to the disk
+_IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; the rest goes to disk
 
 
 class ResolvedResponse(NamedTuple):
-    """A response that can be sent, and what it is gone on with.
+    """A response that can be sent and resumed.
 
     `body` is b"" where the delivery has none. A fixed response has its bytes in `sendable`, steps have `first_token`,
-    and a stream has `replay`. `made` is what the application returned.
+    and a stream has `replay`. `made` is the application's response.
     """
 
     status: int
@@ -75,7 +75,7 @@ class ResolvedResponse(NamedTuple):
     replay: Replay | None = None
 
     async def content(self, read: Callable[[str, int, int], Buffer]) -> AsyncGenerator[bytes, None]:
-        """The body's bytes without their framing, as they are made; raises what is wrong with it."""
+        """Yield the body's bytes without framing, as they are made; raise the body's errors."""
         match self.body:
             case Complete(data):
                 if data:
@@ -90,9 +90,9 @@ class ResolvedResponse(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """A request that was accepted, and how it is answered: `close` ends the connection after the response."""
+    """An accepted request, and the terms of its response: `close` ends the connection after it."""
 
-    head: RequestHead  # as it came: the application may see another one
+    head: RequestHead  # as received: the application may see another one
     request: Request
     close: bool
     date_s: int
@@ -105,14 +105,14 @@ class Exchange(NamedTuple):
 
 
 def accepted(application: Application, head: RequestHead) -> Terms:
-    """The terms of a request; `HTTPError` for one that is refused by its head, 413 among them."""
+    """Return the terms of a request; raise `HTTPError` for one that its head refuses, 413 included."""
     terms = application.terms(head)
     check_announced(head, terms.max_body_bytes)
     return terms
 
 
 class Responder:
-    """Calls an application; `on_error` gets what it should not have raised, or made. Keeps nothing."""
+    """Calls an application, and keeps nothing. `on_error` gets its faults."""
 
     def __init__(
         self,
@@ -125,11 +125,11 @@ class Responder:
         self.limits = limits
 
     async def respond(self, exchange: Exchange) -> ResolvedResponse:
-        """The response to an accepted request. `LedgerUnavailable` if its request cannot be stored now."""
+        """Return the response to an accepted request; raise `LedgerUnavailable` if its request cannot be stored."""
         return await self.resolve(exchange, await self.run(exchange.request))
 
     async def run(self, request: Request) -> Response:
-        """The application's response; 500 for what it raises."""
+        """Return the application's response; 500 for an exception."""
         try:
             response: object = await self.application.respond(request)
             if isinstance(response, Response) and isinstance(response.body, Resolved):
@@ -138,23 +138,23 @@ class Responder:
             self.on_error(NoResponse(f"the application answered with {what}"))
         except HTTPError as error:
             return error_response(request, error)
-        except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+        except Exception as error:  # noqa: BLE001 - every failure gets a response
             self.on_error(error)
         except (asyncio.CancelledError, SystemExit) as error:
             if was_cancelled():
                 raise
-            self.on_error(BrokenOff(f"the program ended a request with {error!r}"))
+            self.on_error(BrokenOff(f"the application ended a request with {error!r}"))
         return error_response(request, HTTPError(500))
 
     async def resolve(self, exchange: Exchange, response: Response) -> ResolvedResponse:
-        """The response if it can be sent, else the 500 in its place, reported."""
+        """Return the response if it can be sent, else report it and return 500."""
         try:
             return await self._resolved(exchange, response)
         except LedgerUnavailable:
             raise
-        except HTTPError as raised:  # by a stream that was collected
+        except HTTPError as raised:  # raised by a collected stream
             error = raised
-        except Exception as raised:  # noqa: BLE001 - it was run: whatever is wrong with the response, it is not run again
+        except Exception as raised:  # noqa: BLE001 - the request was run, and is not run again for a bad response
             self.on_error(raised)
             await abandon(response.body)
             large = isinstance(raised, PlanTooLarge | StateTooLarge)
@@ -169,7 +169,7 @@ class Responder:
             length = body.byte_count if isinstance(body, Streamed) else None
             delivery = decide_delivery(head, response.status, length, close=close)
             if delivery.has_body:
-                return await self._made_on_the_way(exchange, response, body, delivery)
+                return await self._streaming(exchange, response, body, delivery)
             await abandon(body)
             plan = Plan(response.status, response.headers)
         else:
@@ -179,7 +179,7 @@ class Responder:
         kept = body if delivery.has_body and isinstance(body, Complete | Planned) else Complete()
         return ResolvedResponse(response.status, response.headers, kept, delivery, response, sendable)
 
-    async def _made_on_the_way(
+    async def _streaming(
         self, exchange: Exchange, response: Response, body: Stepped | Streamed, delivery: BodyDelivery
     ) -> ResolvedResponse:
         made = ResolvedResponse(response.status, response.headers, body, delivery, response)
@@ -202,13 +202,13 @@ class Responder:
             delivered = value.delivered(response.head or b"")
             token = encode(AskedToken(delivered, digest_of(value.plan), replay.request, replay.context))
             made = Sendable(response, token, value.plan.status)
-        if made.response.inline_bytes == made.response.body_bytes:  # one buffer is sent with less ado than two
+        if made.response.inline_bytes == made.response.body_bytes:  # one buffer is cheaper than two
             return made._replace(response=made.response.gathered(self.application.read))
         return made
 
 
 def plan_of(response: Response) -> Plan:
-    """The plan of a fixed response."""
+    """Return the plan of a fixed response."""
     if isinstance(response.body, Planned):
         return Plan(response.status, response.headers, response.body.pieces)
     data = response.body.data if isinstance(response.body, Complete) else b""
@@ -216,7 +216,7 @@ def plan_of(response: Response) -> Plan:
 
 
 def first_token(plan: Plan, body: Stepped, delivery: BodyDelivery, date_s: int) -> bytes:
-    """The token of steps that covers the head only; `StateTooLarge` or `PlanTooLarge` for what could not travel."""
+    """Return the token of steps that covers the head only; raise `StateTooLarge` or `PlanTooLarge`."""
     head = render_head(plan.status, plan.headers, delivery, date_seconds=date_s)
     framing = framing_of(delivery, date_s, head)
     packed = encode_plan(plan, MAX_TOKEN_BYTES, deflate=False)
@@ -225,10 +225,10 @@ def first_token(plan: Plan, body: Stepped, delivery: BodyDelivery, date_s: int) 
 
 
 def refused(error: HTTPError, head: RequestHead, *, close: bool, date_s: int) -> ResolvedResponse:
-    """The response to a request that the application does not see, or whose response cannot be sent."""
+    """Return the response to a request that the application does not see, or whose response cannot be sent."""
     try:
         return _refused(error, head, close=close, date_s=date_s)
-    except (PlanTooLarge, ValueError):  # its fields are too long, or cannot be sent
+    except (PlanTooLarge, ValueError):  # its fields are too long, or invalid
         return _refused(HTTPError(error.status, close=error.close), head, close=close, date_s=date_s)
 
 
@@ -242,9 +242,9 @@ def _refused(error: HTTPError, head: RequestHead, *, close: bool, date_s: int) -
 
 
 async def answered(responder: Responder, head: RequestHead, body: Body, context: Setting) -> ResolvedResponse:
-    """The whole way of a request, where no other replica will go on with it: under other servers, and in tests.
+    """Return the response where no replica resumes it: under other servers, and in tests.
 
-    A body in chunks is taken whole before the application is called, as replicas do it: it may be too long.
+    A body in chunks is read whole before the application is called, as on replicas: it may be too long.
     """
     date_s = context.now // 1_000_000
     try:
@@ -252,7 +252,7 @@ async def answered(responder: Responder, head: RequestHead, body: Body, context:
         body = await _whole(body, terms.max_body_bytes) if isinstance(head.framing, Chunked) else body
     except HTTPError as error:
         return refused(error, head, close=False, date_s=date_s)
-    except Exception as error:  # noqa: BLE001 - a response of its own, whatever happened
+    except Exception as error:  # noqa: BLE001 - every failure gets a response
         responder.on_error(error)
         return refused(HTTPError(500), head, close=False, date_s=date_s)
     size = len(body) if isinstance(body, bytes) else head.framing.byte_count if isinstance(head.framing, Length) else 0
@@ -266,12 +266,12 @@ async def answered(responder: Responder, head: RequestHead, body: Body, context:
 
 
 async def _whole(body: Body, most_bytes: int) -> Body:
-    """The body when all of it is there, from memory or from the disk; 413 for more than `most_bytes`."""
+    """Return the complete body, from memory or disk; raise 413 for more than `most_bytes`."""
     if isinstance(body, bytes):
         if len(body) > most_bytes:
             raise too_large(most_bytes)
         return body
-    spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - it is closed with the body that is made of it
+    spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the body made of it
     size = 0
     try:
         async for piece in body:

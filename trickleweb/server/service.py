@@ -1,17 +1,17 @@
 """The HTTP/1.1 server as a service on a listener: an event in, a reply out, now or later.
 
 Each complete request at the beginning of the input becomes a response with a token of its own; from then on any replica
-answers any wanted range of that response from the token. What is kept between two events can be lost. The way of an
-event, each step only if the one before does not answer it:
+answers any wanted range of that response from the token. State between two events may be lost. The path of an event,
+each step only if the one before does not answer it:
 
 1. `_repeat`: the request came a moment ago, byte for byte, and its response followed from its head: send it again.
-2. The event has a token: send what is wanted of its response (`fixed`, `streams`), which may have to be made again.
+2. The event has a token: send the wanted bytes of its response (`fixed`, `streams`), made again if necessary.
 3. There is input after that response: read the next request (`requests`, `input`). Its terms may hold a plan, if the
-   response follows from the head alone (`planned`): files, redirects. That takes no event loop, and a folder has
-   nothing else.
-4. Else the application is run (`exchanges`), and the reply comes later.
+   response follows from the head alone (`planned`): files, redirects. That needs no event loop, and a folder has no
+   other responses.
+4. Otherwise run the application (`exchanges`), and reply later.
 
-Errors of all of it become refusals in one table (`errors.refusal_of`).
+All errors become refusals in one table (`errors.refusal_of`).
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ _TOKENS = 4096
 
 
 class HttpService:
-    """Serves an application, what plans from heads alone, or both in one.
+    """Serves an `Application`, a `Planning`, or an object that is both.
 
-    `statuses` counts the responses it began, those of repeats too. `clock_us` gives microseconds since 1970. `ring`,
-    `ledger` and `entropy` are for an application that is run, on an asyncio loop: all replicas share the first two.
-    `repeats` is for plans that are equal for equal requests as long as nothing changes. `observe` is called when a
-    response begins.
+    `statuses` counts the responses it started, repeats included. `clock_us` gives microseconds since 1970. `ring`,
+    `ledger` and `entropy` are for an application, which runs on an asyncio loop; all replicas share the first two.
+    `repeats` is for plans that are equal for equal requests. `observe` is called when a response begins.
     """
 
     def __init__(
@@ -91,10 +90,10 @@ class HttpService:
             )
         run: Application | None = None
         if hasattr(application, "respond"):
-            from trickleweb.server.exchanges import Exchanges  # a folder is served without it, and starts sooner
+            from trickleweb.server.exchanges import Exchanges  # not for a folder, which starts sooner
 
             if ring is None or ledger is None or entropy is None:
-                raise TypeError("an application that is run needs the fleet's ring, ledger and entropy")
+                raise TypeError("an application needs the fleet's ring, ledger and entropy")
             run = cast("Application", application)
             self._exchanges = Exchanges(
                 run, ring=ring, ledger=ledger, clock_us=clock_us, entropy=entropy,
@@ -108,25 +107,27 @@ class HttpService:
 
     @property
     def statuses(self) -> Counter[int]:
-        """The responses that began here, by status."""
+        """Counts of the responses that began here, by status."""
         return self._observer.statuses
 
     @property
     def other_ledger(self) -> int:
-        """Unsafe requests of connections that began where another ledger is in use: they are not run."""
+        """The number of unsafe requests refused because their connections began with another ledger."""
         return 0 if self._exchanges is None else self._exchanges.other_ledger
 
     @property
     def busy(self) -> bool:
-        """Something is under way that was asked for."""
+        """True if requested work is in progress."""
         return self._exchanges is not None and self._exchanges.busy
 
     def report_errors(self, callback: Callable[[Exception], None]) -> None:
-        """Call `callback` with what the application should not have raised; the client gets a 500, or a visible end."""
+        """Send faults of the application to `callback`; the client gets a 500, or a transfer that ends with an
+        error.
+        """
         self._on_error = callback
 
     def drop_caches(self) -> None:
-        """Forget all that only makes things faster; what runs goes on."""
+        """Drop all caches; requests at work continue."""
         for each in (self._planner, self._exchanges, self._requests):
             if each is not None:
                 each.drop_caches()
@@ -134,24 +135,24 @@ class HttpService:
             cache.clear()
 
     async def close(self) -> None:
-        """End all that runs."""
+        """End all work."""
         if self._exchanges is not None:
             await self._exchanges.close()
 
     def handle(self, event: Event) -> Reply | Deferred:
-        """Answer one event; never raises for what a client sends, a disk or a program does."""
+        """Answer one event; never raises, whatever a client, a disk or an application does."""
         self._observer.mark()
         try:
             return self._repeat(event) or self._answer(event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client is not left to wait
+        except Exception as error:  # noqa: BLE001 - the client must get a reply
             if (fault := reported(error)) is not None:
                 self._report(fault)
             return refusal_of(error, early=event.early)
 
-    # a token's response
+    # Responses of tokens
 
     def _repeat(self, event: Event) -> Reply | None:
-        """Answer a request that stands alone and came a moment ago as `_answer` would, in half the time."""
+        """Answer a lone request that came a moment ago as `_answer` would, in half the time."""
         known, start, consumed = event.continuation, 0, 0
         if known is not None:
             if known.stop is None or (event.wants and event.wants[0][0] < known.stop) or not keeps_alive(known.state):
@@ -175,7 +176,7 @@ class HttpService:
         if known is None:
             return self._requests.next(event, 0, (event.connection, 0))
         if known.stop is None:
-            raise BadToken("a continuation of no known kind")
+            raise BadToken("a continuation of an unknown kind")
         response = self._responses.get(known.state)
         if response is not None:
             return self._fixed(event, known, response)
@@ -202,14 +203,14 @@ class HttpService:
         return self._requests.next(event, known.stop, (event.connection, known.consumed))
 
     def _resumed(self, event: Event, known: Continuation, token: Token) -> Reply | Deferred:
-        """The response of a token that is not remembered, made again here."""
+        """Reply from a response that is not cached, made again here."""
         if isinstance(token, PlannedToken):
             if self._exchanges is not None:
                 self._observer.resumed_now(event.peer)
             return self._fixed(event, known, self._remember(known.state, resumed(token.delivered, token.plan)))
         if isinstance(token, AskedToken) and token.context is None:
             if self._planner is None:
-                raise NotThisResponse("nothing plans here")
+                raise NotThisResponse("nothing is planned here")
             return self._fixed(event, known, self._remember(known.state, self._planner.resumed(token)))
 
         def made(response: FixedResponse) -> Reply | Deferred:
@@ -225,7 +226,7 @@ class HttpService:
         return self._requests.next(event, stop, (event.connection, known.consumed), chunks)
 
     def _hashed(self, known: Continuation, response: FixedResponse) -> Continuation | None:
-        """The continuation anew once files have hashes that had none when the response began."""
+        """Return a new continuation once files have hashes that had none when the response began."""
         if self._planner is None or not response.provisional:
             return None
         token = decode_untrusted(known.state)

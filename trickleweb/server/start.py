@@ -1,4 +1,6 @@
-"""Start responses: from a complete request to what goes out first; the application is run, once if it must be."""
+"""Start responses: from a complete request to the first bytes out; the application runs once if the method is
+unsafe.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from trickleweb.server.window import Where
 
 
 class StartedResponse(NamedTuple):
-    """A response about to go out; its request is the first `size_bytes` of the window."""
+    """A response ready to send; its request is the first `size_bytes` of the window."""
 
     what: Sendable | StreamedResponse
     status: int
@@ -38,17 +40,16 @@ class StartedResponse(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """Its size in a cache."""
         return self.what.response.weight if isinstance(self.what, Sendable) else 0
 
     @property
     def last(self) -> bool:
-        """The connection ends after it."""
+        """True if the connection ends after it."""
         return self.what.response.last if isinstance(self.what, Sendable) else self.what.framing.last
 
 
 class ResponseStarter:
-    """Starts responses; keeps nothing."""
+    """Starts responses, and keeps nothing."""
 
     def __init__(
         self, responder: Responder, requests: RequestFactory, once: AtMostOnce, stream_limits: StreamLimits
@@ -62,9 +63,9 @@ class ResponseStarter:
     async def start(
         self, complete: CompleteRequest, where: Where, peer: str, context: ReplayContext
     ) -> StartedResponse:
-        """Run the application, or find what came of the request before.
+        """Run the application, or find the result of an earlier run.
 
-        `InputLost`, `LedgerUnavailable`, OSError: nothing has begun.
+        Raise `InputLost`, `LedgerUnavailable` or OSError before anything has begun.
         """
         request = self._requests.request(complete, complete.body(), context, connection=where[0], peer=peer)
         pack = partial(self._pack, complete, context)
@@ -76,12 +77,14 @@ class ResponseStarter:
         return self._kept(key, token, complete.size_bytes)
 
     async def lost(self, where: Where, *, date_s: int) -> StartedResponse:
-        """The refusal of a request whose input was lost; from now on nobody acts on it. `LedgerUnavailable`."""
+        """Return the refusal of a request whose input was lost, and prevent later runs of it; raise
+        `LedgerUnavailable`.
+        """
         made = await self._unsafe.lose(where, date_s=date_s)
         return StartedResponse(made, made.status, 0)
 
     async def _pack(self, complete: CompleteRequest, context: ReplayContext) -> Replay:
-        """The request for a token; one too long for it lies in the ledger from now on, or is `RequestTooLong`."""
+        """Return the request for a token; a long one is stored in the ledger, or raises `RequestTooLong`."""
         check_length(complete.size_bytes, self._responder.limits)
         raw = complete.raw
         request = packed(raw, self._responder.limits)
@@ -108,12 +111,12 @@ class ResponseStarter:
     def _from_cursor(self, token: bytes, size_bytes: int) -> StartedResponse:
         covered = decode_untrusted(token)
         if not isinstance(covered, VerifiedRange) or not isinstance(covered.source, Cursor):
-            raise NotThisResponse("no steps go on from that token")
+            raise NotThisResponse("no steps resume from that token")
         stream, status = from_cursor(self._responder.application.steps, covered, self._stream_limits)
         return StartedResponse(stream, status, size_bytes)
 
     def _kept(self, key: bytes, token: bytes, size_bytes: int) -> StartedResponse:
-        """The response that the ledger keeps; `NotThisResponse` if a replica of another release kept it."""
+        """Return the response in the ledger; raise `NotThisResponse` if a replica of another release stored it."""
         found = decode_untrusted(token)
         if not isinstance(found, PlannedToken):
             return self._from_cursor(token, size_bytes)

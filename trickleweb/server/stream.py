@@ -1,18 +1,18 @@
-"""One streamed response on this replica: which ranges of it are verified, and which one comes next.
+"""One streamed response on this replica: its verified ranges, and the next one.
 
-The body of a streamed response is not known when it begins. So the output is covered range by range: each range has a
-token that says how the body is made (`Source`), where the range begins, and a digest of its bytes. A client never gets
-bytes that no token covers, and shows the token when it asks for more; so any replica can check, before it sends a
-byte, that it makes the very bytes that were begun with. Invariants:
+The body of a streamed response is unknown when it begins. So the output is covered range by range: each range has a
+token with the source of the body (`Source`), the start of the range, and a digest of its bytes. A client never gets
+bytes that no token covers, and shows the token when it asks for more; so any replica can check, before it sends a byte,
+that it makes the same bytes. Invariants:
 
 - Ranges join: each begins where the one before stopped, and its token is derived from that one's response.
-- A range is given out only for bytes that are made here, and for steps only up to the end of one: a cursor leads there.
+- A range covers only bytes that are made here, and for steps only up to the end of one, where there is a cursor.
 - `verify` has been called with a token before anything is sent under it. Tokens made here are verified by that.
-- `more` of a continuation says that the body goes on after its stop; the last range has none.
+- `more` of a continuation means that the body continues after its stop; the last range has none.
 
-A token is offered before it is asked for (`_offers`), as a client that waits for the end of a range would lose a round
-trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One digest for the whole body
-would not do: a client would have all of it before another making showed.
+A token is offered before it is requested (`_offers`), as a client that waits for the end of a range would lose a round
+trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One digest of the whole body
+would not do: the client would have all of it before a difference showed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trickleweb.server.producer import Producer
 from trickleweb.server.tokens import encode
 from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, Source, VerifiedRange
 
-OFFER_AGAIN = 8  # replies later: an offer takes room from data, and is seldom lost
+OFFER_AGAIN = 8  # replies later: an offer takes room from data, and is rarely lost
 _VERIFIED = 64
 
 
@@ -44,9 +44,9 @@ class Origins(NamedTuple):
 
 
 class StreamedResponse:
-    """A producer and the response it belongs to. `head` is None where a replica goes on without it.
+    """A producer and its response. `head` is None where a replica resumes without it.
 
-    Its methods raise `Evicted` for what is not kept any more: another one is to be made.
+    Methods raise `Evicted` for bytes that were dropped: the response has to be made again.
     """
 
     def __init__(
@@ -62,32 +62,32 @@ class StreamedResponse:
         self.framing = framing
         self.head = head
         self.resumed_from: VerifiedRange | None = None
-        self.parked = 0  # requests that wait for it
+        self.parked = 0  # requests waiting for it
         self._origins = origins
         self._verified: set[bytes] = set()
-        self._offered_at = -1  # the stop behind which the last offer lay
+        self._offered_at = -1  # the stop after which the last range was offered
         self._since_offer = 0
 
-    def is_last_word(self, covered: VerifiedRange) -> bool:
-        """True if making the response of that range again would give nothing else."""
+    def is_final(self, covered: VerifiedRange) -> bool:
+        """Return whether making the response of that range again would give the same result."""
         replay, found = self._origins.replay, self.resumed_from
         return found is not None and (found == covered if replay is None else replay == covered.source)
 
-    # the first range
+    # The first range
 
     def begin(self, event: Event, start: int, consumed: int) -> Reply:
-        """The head and what is made by now, with the continuation for both; the response is at offset `start`."""
+        """Return the head and the bytes made so far, with their continuation; the response is at offset `start`."""
         body_at = start + self.framing.head_bytes
         stop = self._verifiable(0)
         known = self._continuation(start, 0, stop, consumed, body_at, first=True)
         return self._reply(event, start, body_at, stop, known, last=known)
 
-    # from then on
+    # Later ranges
 
     def verify(self, known: Continuation, covered: VerifiedRange) -> bool:
-        """True once the bytes of that range are made; `NotThisResponse` if other bytes are made here, or fewer.
+        """Return True once the bytes of that range are made; raise `NotThisResponse` if they differ here, or are fewer.
 
-        `StreamBroke` if the program failed before it came so far, which it may not do another time.
+        Raise `StreamBroke` if the application failed before them, as it may not do another time.
         """
         producer, stop = self.producer, stop_of(known) - covered.body_at(known.start)
         if producer.closed:
@@ -95,7 +95,7 @@ class StreamedResponse:
         if known.state in self._verified:
             return True
         if self.framing != covered.framing:
-            raise NotThisResponse("the response is another one here")
+            raise NotThisResponse("the response differs here")
         if producer.buffer.stop < stop:
             if producer.ended:
                 raise NotThisResponse("the body ends earlier here")
@@ -104,23 +104,23 @@ class StreamedResponse:
             return False
         start = 0 if isinstance(covered.source, Replay) else covered.at
         if producer.buffer.digest(start, stop) != covered.digest:
-            raise NotThisResponse("the body is another one here")
+            raise NotThisResponse("the body differs here")
         if len(self._verified) >= _VERIFIED:
             self._verified.clear()
         self._verified.add(known.state)
         return True
 
     def ready(self, event: Event, known: Continuation, covered: VerifiedRange) -> bool:
-        """True if there is something to answer with now: verified bytes, or news after them."""
+        """Return whether a reply can be made now: verified bytes, or news after them."""
         if not known.more or not event.wants or event.wants[0][0] < stop_of(known):
             return True
         at = stop_of(known) - covered.body_at(known.start)
         return self._verifiable(at) > at or self.producer.over
 
     def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply:
-        """Reply with the wanted bytes that are verified, and with the next range if it is wanted, or soon will be.
+        """Reply with the wanted verified bytes, and with the next range if it is wanted, or soon will be.
 
-        `StreamFailed` when what is wanted lies behind the point where the program failed.
+        Raise `StreamFailed` for bytes after the point where the application failed.
         """
         body_at = covered.body_at(known.start)
         asked = max((stop for _, stop in event.wants), default=0)
@@ -142,7 +142,7 @@ class StreamedResponse:
         return None
 
     def _offers(self, asked: int, stop: int) -> bool:
-        """True if it is time to offer the range after `stop`, before anybody asks for it."""
+        """Return whether to offer the range after `stop` before it is requested."""
         if asked < stop - self._limits.ahead_bytes // 2:
             return False
         self._since_offer += 1
@@ -152,7 +152,7 @@ class StreamedResponse:
         return True
 
     def _verifiable(self, at: int) -> int:
-        """The end of the longest range from `at` on: all that is made, for steps up to the end of one."""
+        """Return the end of the longest range from `at` on: all bytes made, for steps up to the end of one."""
         producer = self.producer
         limit = at + self._limits.ahead_bytes
         if self._origins.replay is not None:
@@ -165,7 +165,7 @@ class StreamedResponse:
     def _continuation(
         self, start: int, at: int, stop: int, consumed: int, body_at: int, *, first: bool
     ) -> Continuation:
-        """The continuation for body bytes [at, stop), and for the head before them if `first`."""
+        """Return the continuation for body bytes [at, stop), and for the head before them if `first`."""
         buffer = self.producer.buffer
         source = self._source(at, first=first)
         digest = buffer.digest(0 if isinstance(source, Replay) else at, stop)
@@ -181,7 +181,7 @@ class StreamedResponse:
         assert steps is not None
         stepped, cursor = self.producer.cursor(at)
         if stepped != at:
-            raise NotThisResponse("the steps have other ends here")
+            raise NotThisResponse("the steps end elsewhere here")
         return Cursor(plan if first else b"", Checkpoint(Stepped(steps, cursor, args)).pack(MAX_CHECKPOINT_BYTES))
 
     def _reply(
@@ -194,7 +194,7 @@ class StreamedResponse:
         *,
         last: Continuation,
     ) -> Reply:
-        """Chunks of what is wanted of the output up to body byte `stop`; `last` is what the client knows then."""
+        """Return the wanted chunks of the output up to body byte `stop`; `last` is the client's latest continuation."""
         chunks: list[Chunk] = []
         budget = event.budget
         for low, high in event.wants:
@@ -221,7 +221,7 @@ class StreamedResponse:
 
 
 def stop_of(known: Continuation) -> int:
-    """The end of the output that a continuation covers; all of this server's have one."""
+    """Return the end of the output that a continuation covers; all of this server's have one."""
     if known.stop is None:
-        raise NotThisResponse("a continuation of no known kind")
+        raise NotThisResponse("a continuation of an unknown kind")
     return known.stop

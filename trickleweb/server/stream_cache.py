@@ -10,18 +10,18 @@ from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.window import Where
 
 _SWEEP_S = 15.0
-_CLOSING_S = 1.0  # for what is in a thread
+_CLOSING_S = 1.0  # for work in a thread
 
 
 class StreamCache:
     """Streamed responses by connection and the input offset after their request.
 
-    What is evicted is closed, and can be made again; those that parked requests wait for are evicted last.
+    Evicted ones are closed, and can be made again; those with parked requests are evicted last.
     """
 
     def __init__(self, limits: StreamLimits = DEFAULT_STREAM_LIMITS) -> None:
         self._limits = limits
-        self._streams: dict[Where, StreamedResponse] = {}  # the longest unused first
+        self._streams: dict[Where, StreamedResponse] = {}  # least recently used first
         self._used_at: dict[Where, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -29,7 +29,7 @@ class StreamCache:
         return len(self._streams)
 
     def get(self, where: Where) -> StreamedResponse | None:
-        """The streamed response there, used now."""
+        """Return the streamed response there, and mark it as used."""
         stream = self._streams.pop(where, None)
         if stream is not None:
             self._streams[where] = stream
@@ -37,7 +37,7 @@ class StreamCache:
         return stream
 
     def put(self, where: Where, stream: StreamedResponse) -> None:
-        """Keep one; others leave where that takes too much."""
+        """Keep a response, and evict others beyond the limits."""
         self.drop(where)
         self._streams[where] = stream
         stream.producer.room = self._room
@@ -62,7 +62,7 @@ class StreamCache:
             self._timer = None
 
     async def close(self) -> None:
-        """Close all and wait for the end of it; not for long."""
+        """Close all, and wait briefly for their tasks."""
         streams = list(self._streams.values())
         self.clear()
         ends = [asyncio.ensure_future(each.producer.wait_closed()) for each in streams]
@@ -70,7 +70,7 @@ class StreamCache:
             await asyncio.wait(ends, timeout=_CLOSING_S)
 
     def _room(self) -> int:
-        """The count of bytes that each may keep."""
+        """Return the number of bytes that each may keep."""
         return max(self._limits.streams_bytes // max(len(self._streams), 1), LEAST_BYTES)
 
     def _trim(self) -> None:
@@ -90,5 +90,5 @@ class StreamCache:
         try:
             for where in [each for each, at in self._used_at.items() if at < loop.time() - self._limits.idle_seconds]:
                 self.drop(where)
-        finally:  # whatever closing one raises, the others are looked at again
+        finally:  # even if closing one raises
             self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._streams else None

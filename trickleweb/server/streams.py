@@ -1,4 +1,4 @@
-"""Serve ranges of streamed responses: now, when they are made, or from a response that is made again."""
+"""Serve ranges of streamed responses: at once, when they are made, or from a response that is made again."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class Streams:
         self._cache = StreamCache(limits)
 
     def drop_caches(self) -> None:
-        """Forget all that can be made anew; who waits for it is told to ask again."""
+        """Drop all streams, which can be made again; parked requests have to be repeated."""
         self._cache.clear()
 
     @property
     def busy(self) -> bool:
-        """Something waits for a stream."""
+        """True if requests wait for a stream."""
         return len(self._waiting) > 0
 
     async def close(self) -> None:
-        """End all of it."""
+        """End all work."""
         await self._waiting.close()
         await self._cache.close()
 
     def begin(self, event: Event, start: int, where: Where, stream: StreamedResponse) -> Reply:
-        """The beginning of a response at output offset `start`; `Evicted` if that was long ago."""
+        """Return the beginning of a response at output offset `start`; raise `Evicted` if it is dropped."""
         if stream.producer.closed:
             raise Evicted
         if self._cache.get(where) is not stream:
@@ -63,14 +63,14 @@ class Streams:
         return stream.begin(event, start, where[1])
 
     def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
-        """Reply with the wanted bytes of that range; raises what keeps them from being made here."""
+        """Reply with the wanted bytes of that range; raise the error that prevents it here."""
         where = (event.connection, known.consumed)
         stream = self._cache.get(where)
         if stream is not None:
             try:
                 return self._from(stream, event, known, covered)
             except (Evicted, NotThisResponse, StreamBroke) as error:
-                self._check_last_word(stream, covered, error)
+                self._check_final(stream, covered, error)
             self._cache.drop(where)
         name = ("resume", where, covered.framing)
         resuming = self._tasks.task(name, lambda: self._resume(covered, event, where))
@@ -87,7 +87,7 @@ class Streams:
         return self._waiting.reply(parked, lambda reply: reply)
 
     def _park(self, host: str, make: Callable[[], Coroutine[Any, Any, Reply]]) -> asyncio.Task[Reply]:
-        """Let that wait for a stream; when places run short, one of the host that has most must ask again."""
+        """Park a request; when places run short, one of the host with the most has to ask again."""
         name = object()
         try:
             oldest = self._shares.in_the_way(host)
@@ -95,7 +95,7 @@ class Streams:
             raise Busy from None
         if oldest is not None:
             self._shares.remove(oldest)
-            self._waiting.turn_out(oldest)
+            self._waiting.evict(oldest)
         parked = self._waiting.task(name, make)
         self._shares.add(host, name)
         parked.add_done_callback(lambda _: self._shares.remove(name))
@@ -111,14 +111,14 @@ class Streams:
     async def _parked(
         self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange
     ) -> Reply:
-        """Wait until there is something to answer with; after a while with nothing, to be asked again."""
+        """Wait until a reply can be made; after a while return an empty one, so that the client asks again."""
         stream.parked += 1
         try:
             with suppress(TimeoutError):
                 return await self._news(stream, event, known, covered)
             return Reply()
         except (Evicted, NotThisResponse, StreamBroke) as error:
-            self._check_last_word(stream, covered, error)
+            self._check_final(stream, covered, error)
             where = (event.connection, known.consumed)
             if self._cache.get(where) is stream:
                 self._cache.drop(where)
@@ -138,7 +138,7 @@ class Streams:
         return stream.answer(event, known, covered)
 
     @staticmethod
-    def _check_last_word(stream: StreamedResponse, covered: VerifiedRange, error: Exception) -> None:
-        """Raise what another making of that response would come to as well."""
-        if isinstance(error, NotThisResponse) and stream.is_last_word(covered):
+    def _check_final(stream: StreamedResponse, covered: VerifiedRange, error: Exception) -> None:
+        """Raise an error that making the response again would repeat."""
+        if isinstance(error, NotThisResponse) and stream.is_final(covered):
             raise error

@@ -1,17 +1,17 @@
-"""Run unsafe requests at most once: the first replica to claim one runs it, all others give the response it left.
+"""Run unsafe requests at most once: the first replica to claim one runs it, all others give its response.
 
-The states of a request in the ledger, and what a replica does in each:
+The states of a request in the ledger, and the action of a replica in each:
 
-    (no row)   claim it, run it, keep what came of it: `New`
-    pending    a living replica is at work on it: look again soon
-    lost       that replica died at work. Nobody runs the request again, unless its route says that twice does no harm;
-               the client is told that the outcome is unknown, and so is everybody who asks again
-    done       the row holds the token of the response: it is sent, by whichever replica
+ (no row)  claim it, run it, store its response: `New`
+ pending   a living replica is at work on it: ask again soon
+ lost      that replica died at work. The request is not run again, unless its route allows that; every client that
+           asks for it gets a 500 that calls the outcome unknown
+ done      the row holds the token of the response: any replica sends it
 
-The response is kept before the first byte of it leaves, so nobody ever hears of two outcomes. A token that fits a
-continuation goes out itself; of a larger one only its key does (`KeptToken`), and replicas read the row. Responses
-that are too large for a row are for a store of their own, whose place is `keep`: it has the resolved response before
-the client has any of it.
+The response is stored before its first byte leaves, so no two outcomes ever become known. A token that fits a
+continuation is sent itself; of a larger one only its key is (`KeptToken`), and replicas read the row. Responses too
+large for a row need a store of their own, for which `keep` is the place: it has the resolved response before the client
+has any of it.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from trickleweb.server.tokens import PlannedToken, decode_untrusted
 from trickleweb.server.window import Where
 
 T = TypeVar("T")
-UNKNOWN_OUTCOME = "The server died at work on this request: whether it was done is not known."
-_THREADS = 4  # ledgers let one write at a time
+UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is unknown."
+_THREADS = 4  # ledgers allow one write at a time
 _UNKEPT_BYTES = 16 << 20
-PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between looks at what another replica is at work on
+PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
 
 
 class UnsafeRequests:
-    """Answers unsafe requests. Every method may raise `LedgerUnavailable`: nothing has begun, or it is kept soon."""
+    """Answers unsafe requests. Methods raise `LedgerUnavailable` before work begins, or before a later store of it."""
 
     def __init__(self, responder: Responder, once: AtMostOnce) -> None:
         self._responder = responder
         self._once = once
 
     async def token(self, exchange: Exchange, key: bytes, *, repeatable: bool) -> bytes:
-        """The token of the response that counts; the request is run if nobody has."""
+        """Return the token of the valid response, running the request if no replica has."""
         standing = await self._once.claim(key, repeatable=repeatable)
         if isinstance(standing, Done):
             return standing.plan
@@ -55,7 +55,7 @@ class UnsafeRequests:
         return await self.keep(exchange, key, await self._responder.respond(exchange))
 
     async def keep(self, exchange: Exchange, key: bytes, resolved: ResolvedResponse) -> bytes:
-        """Keep what came of a request; the token that counts comes back."""
+        """Store the response of a request; return the token that counts."""
         try:
             return await self._once.complete(key, _token(resolved))
         except StateTooLarge as error:
@@ -63,18 +63,18 @@ class UnsafeRequests:
             return await self._once.complete(key, _token(_refusal(exchange, UNKEPT)))
 
     async def lose(self, where: Where, *, date_s: int) -> Sendable:
-        """The refusal of a request whose input was lost; from now on nobody acts on it."""
+        """Return the refusal of a request whose input was lost, and prevent later runs of it."""
         key = request_key(*where)
         standing = await self._once.claim(key, repeatable=False)
         made = last_response(lost(NOT_WHOLE if isinstance(standing, New) else PERHAPS_DONE), date_s)
         if isinstance(standing, Done):
-            return _said(standing.plan) or made
+            return _last_of(standing.plan) or made
         await self._once.complete(key, made.token)
         return made
 
 
-def _said(token: bytes) -> Sendable | None:
-    """The response that a connection ended with, if the ledger keeps that."""
+def _last_of(token: bytes) -> Sendable | None:
+    """Return the response that ended a connection, if the ledger has that."""
     found = decode_untrusted(token)
     if not isinstance(found, PlannedToken):
         return None
@@ -91,10 +91,7 @@ def _token(resolved: ResolvedResponse) -> bytes:
 
 
 class AtMostOnce:
-    """The ledger, asked in threads of its own; `now` is in microseconds since 1970.
-
-    Every method may raise `LedgerUnavailable`.
-    """
+    """The ledger, called on its own threads. Every method may raise `LedgerUnavailable`."""
 
     def __init__(self, ledger: Ledger, now: Callable[[], int]) -> None:
         self._ledger = ledger
@@ -106,7 +103,7 @@ class AtMostOnce:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
-        """The state of a request once nobody else is at work on it; `Lost` for the first to find it so."""
+        """Return the state of a request once it is not pending; `Lost` to the first that finds it so."""
         pause = PAUSE_S
         if (unkept := self._unkept.get(key)) is not None:
             return Done(await self.complete(key, unkept))
@@ -118,9 +115,9 @@ class AtMostOnce:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def complete(self, key: bytes, plan: bytes) -> bytes:
-        """Keep the response; the one that counts comes back. One that cannot be kept now waits for the next `claim`.
+        """Store the response; return the one that counts. If it cannot be stored now, the next `claim` does it.
 
-        `StateTooLarge` for more than the ledger keeps.
+        Raise `StateTooLarge` for one too long for the ledger.
         """
         try:
             kept = await self._threaded(lambda: self._ledger.complete(key, plan, now=self._now()))
@@ -131,7 +128,7 @@ class AtMostOnce:
         return kept
 
     async def kept(self, key: bytes) -> bytes | None:
-        """The value kept under a key, None if there is none."""
+        """Return the value under a key, None if there is none."""
         found = await self._threaded(lambda: self._ledger.find(key))
         return None if found is None else found.plan
 

@@ -1,4 +1,4 @@
-"""Sessions that no server keeps: sealed into a cookie, so that any replica opens them."""
+"""Sessions without server state, sealed into a cookie so that any replica opens them."""
 
 from trickleweb.sessions.csrf import csrf_matches, csrf_token
 from trickleweb.sessions.session import Flash, Session

@@ -1,7 +1,7 @@
-"""Tokens that tell a site's own forms from another site's (OWASP, synchroniser token): the session holds the secret.
+"""CSRF tokens, which distinguish a site's own forms from others' (OWASP, synchroniser token).
 
-A token is base64url of `mask | mask xor secret`, with a new mask for each page: a page that is compressed with the
-token in it tells nothing about the secret (BREACH).
+The session holds the secret. A token is base64url of `mask | mask xor secret`, with a new mask for each page: a
+compressed page with the token in it reveals nothing about the secret (BREACH).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from trickleweb.sessions.session import Session
 
 _SECRET_BYTES = 16
 ENTROPY_BYTES = 2 * _SECRET_BYTES
-_TOKEN = re.compile(r"[0-9A-Za-z_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes, in their one spelling
+_TOKEN = re.compile(r"[0-9A-Za-z_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes, in canonical form
 
 
 def csrf_token(session: Session, *, entropy: bytes) -> str:
-    """A token for one page, good as long as the session, which gets a secret if it has none; `entropy` is 32 bytes."""
+    """Return a token for one page, valid as long as the session, with a new secret if needed; `entropy` is 32 bytes."""
     if len(entropy) < ENTROPY_BYTES:
         raise ValueError("a CSRF token takes 32 bytes of entropy")
     if not session.csrf_secret:
@@ -28,7 +28,7 @@ def csrf_token(session: Session, *, entropy: bytes) -> str:
 
 
 def csrf_matches(session: Session, token: str) -> bool:
-    """Whether a page of this session was given that token; in constant time."""
+    """Return whether the token is one of this session, in constant time."""
     if not session.csrf_secret or not _TOKEN.fullmatch(token):
         return False
     data = _bytes(token)

@@ -1,4 +1,4 @@
-"""Sessions in a sealed cookie: the newest key seals, older ones open, and each ends in time."""
+"""Sessions in a sealed cookie: the newest key seals, older ones open, and each expires."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ _SECOND = 1_000_000
 
 
 class SessionTooLarge(StateTooLarge):
-    """A session that no cookie holds: keep its data in a shared store, and only the key in the session."""
+    """A session too large for a cookie: keep its data in a shared store, and only the key in the session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPolicy:
-    """How sessions are kept. Times are microseconds."""
+    """Policy of sessions. Times are microseconds."""
 
     cookie: str = "session"  # with the prefix __Host- and `secure` where all of the site is https
-    ttl: int = 14 * DAY  # without a visit; renewed when half of it is over
+    ttl: int = 14 * DAY  # without a visit; renewed after half of it
     max_life: int = 90 * DAY  # with any number of visits
     path: str = "/"
     domain: str = ""
-    secure: bool | None = None  # None: if the request came by https
+    secure: bool | None = None  # None: for requests over https
     same_site: SameSite = "Lax"
 
     @property
     def purpose(self) -> str:
-        """What the cookie is sealed for: one cookie never opens as another."""
+        """The cookie's seal purpose: one cookie never opens as another."""
         return f"session {self.cookie}"
 
 
 def open_session(ring: Keyring, policy: SessionPolicy, sealed: str, *, now: int) -> Session:
-    """The session in a cookie's value; `BadSeal` for one that is forged, expired, another's or of another release."""
+    """Return the session in a cookie's value; raise `BadSeal` for one forged, expired, another's or of another
+    release.
+    """
     unsealed = unseal(ring, policy.purpose, sealed, now=now)
     try:
         fields = load_plain(unsealed.data)
@@ -49,9 +51,9 @@ def open_session(ring: Keyring, policy: SessionPolicy, sealed: str, *, now: int)
 def session_cookie(
     ring: Keyring, policy: SessionPolicy, session: Session, *, now: int, entropy: bytes, had: bool, https: bool
 ) -> Cookie | None:
-    """The cookie to be set after a request, None if the client's is still good; `had` says that it sent one.
+    """Return the cookie to set after a request, None if the client's is still good; `had` means that it sent one.
 
-    `SessionTooLarge` if the session does not fit.
+    Raise `SessionTooLarge` if the session does not fit.
     """
     secure = https if policy.secure is None else policy.secure
     if not session.fields():
@@ -78,5 +80,5 @@ def session_cookie(
 
 
 def _is_due(session: Session, policy: SessionPolicy, now: int, ttl: int) -> bool:
-    """Whether an unchanged session is worth sealing again: half its time is over, and more would be won."""
+    """Return whether an unchanged session is worth sealing again: half its time is over, and it can be extended."""
     return session.expires - now < policy.ttl // 2 and now + ttl > session.expires

@@ -1,4 +1,4 @@
-"""What replicas share: the ledger, in memory for one process and in SQLite for one machine."""
+"""Ledgers that replicas share: in memory for one process, in SQLite for one machine."""
 
 from trickleweb.stores.memory import MemoryLedger, SharedMemory
 from trickleweb.stores.sqlite import SqliteLedger

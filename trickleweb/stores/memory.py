@@ -1,4 +1,4 @@
-"""A ledger in memory: for tests, for one process, and as the simple model of what every other ledger does."""
+"""A ledger in memory: for tests, for one process, and as the simple model of every ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trickleweb.ledger import Claim, Done, Lost, New, Pending
 
 @dataclass(slots=True)
 class SharedMemory:
-    """What several virtual replicas of one process share: rows of owner, plan and time, and which owners are dead."""
+    """State shared by the virtual replicas of one process: rows of owner, plan and time, and the dead owners."""
 
     rows: dict[bytes, tuple[str, bytes | None, int]] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
@@ -21,7 +21,7 @@ class SharedMemory:
 
 
 class MemoryLedger:
-    """One virtual replica's view of a shared memory; threads take turns."""
+    """One virtual replica's view of a shared memory; thread-safe."""
 
     def __init__(self, shared: SharedMemory | None = None, owner: str = "") -> None:
         self._shared = shared or SharedMemory()

@@ -1,7 +1,6 @@
-"""Telling dead processes from living ones: each holds a lock on a file of its own, which dies with it.
+"""Detection of dead processes: each holds a lock on a file of its own, which the kernel drops with the process.
 
-The kernel drops the lock with the process, at once and however it ends; no clock, heartbeat or process id is believed.
-Local file systems only.
+That happens at once, however the process ends; no clock, heartbeat or process id is trusted. Local file systems only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Owner:
-    """This process as others see it; alive until `close`, or until the process is gone.
+    """This process as seen by others; alive until `close`, or until the process ends.
 
     A forked child that lives on would keep its parent alive in this sense: open owners after forking.
     """
@@ -30,17 +29,17 @@ class Owner:
             self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
             if _lock(self._descriptor) and _is_at(self._path, self._descriptor):
                 return
-            os.close(self._descriptor)  # someone who sweeps was between our two steps
+            os.close(self._descriptor)  # a sweep came between the two steps
 
     def close(self) -> None:
-        """Be dead from now on."""
+        """Mark this owner as dead."""
         with suppress(FileNotFoundError):
             self._path.unlink()
         os.close(self._descriptor)
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the owner of that name holds its lock; the file of one that does not is removed."""
+    """Return whether the owner of that name holds its lock; remove its file otherwise."""
     path = folder / name
     try:
         descriptor = os.open(path, _FLAGS)
@@ -58,7 +57,7 @@ def is_alive(folder: Path, name: str) -> bool:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the same block, waiting for them."""
+    """Exclude other processes from the same block, waiting for them."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -68,7 +67,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the files of all that are dead."""
+    """Remove the files of all dead owners."""
     for path in list(folder.iterdir()):
         is_alive(folder, path.name)
 

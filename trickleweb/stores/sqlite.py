@@ -1,9 +1,9 @@
 """The ledger of the replicas of one machine: a SQLite file in WAL mode (https://sqlite.org/wal.html).
 
-A claim is one INSERT that succeeds once. What a process death leaves: a row without a plan whose owner no longer holds
-its lock (see `owners`), which is `Lost` to all others from that moment on. With `durable` a claim is on the disk before
-it is told, so a power failure forgets none; without, a power failure (not a process's death) may forget the last ones,
-and what they stood for may be done again.
+A claim is one INSERT that succeeds once. A dead process leaves a row without a plan whose owner no longer holds its
+lock (see `owners`), which is `Lost` to all others at once. With `durable` a claim is on disk before it is returned, so
+a power failure forgets none; without, a power failure (not a process's death) may forget the last ones, whose work may
+then be done again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trickleweb.plain import StateTooLarge
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
 
 HOUR = 3600 * 1_000_000
-KEEP = 26 * HOUR  # longer than any user continuation lives, so no client is still asking
+KEEP = 26 * HOUR  # longer than the life of any user continuation
 _VERSION = 1  # PRAGMA user_version; 0 is a new file
 _CLAIMS_PER_SWEEP = 256
 _SWEPT_ROWS = 1000
@@ -39,14 +39,13 @@ CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), id
 
 
 class SqliteLedger:
-    """A `Ledger` in one file, shared by any number of processes and threads; `path-owners` beside it is a folder.
+    """A `Ledger` in one file, shared by any number of processes and threads, with a folder `path-owners` next to it.
 
-    A copy of the file is another ledger: it has another `store_id`. (One on a copy of the whole file system has not.)
-
-    Each process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write. A file
-    that was removed or replaced is used no more: calls raise `LedgerUnavailable` until `look` has gone on to the one
-    that has the name, whose `store_id` is another. With `patient` a file that cannot be opened now (the disk is full)
-    may be opened by a later `look`.
+    A copy of the file is another ledger, with another `store_id`, except in a copy of the whole file system. Each
+    process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write. After the
+    file is removed or replaced, calls raise `LedgerUnavailable` until `look` has opened the one with its name, which
+    has another `store_id`. With `patient` a file that cannot be opened now (the disk is full) may be opened by a later
+    `look`.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class SqliteLedger:
                 raise
 
     def close(self) -> None:
-        """Let go of the file; what this process has claimed and not completed is lost to all."""
+        """Close the file; claims of this process that are not completed become lost."""
         with self._lock:
             self._closed = True
             self._let_go()
@@ -95,7 +94,7 @@ class SqliteLedger:
                 if claimed.rowcount == 1:
                     return New()
                 row = self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone()
-                if row is not None:  # else it was released, or expired, in between
+                if row is not None:  # else it was released, or expired, since
                     return self._standing(*row)
 
     def adopt(self, key: bytes, *, now: int) -> Claim:
@@ -106,7 +105,7 @@ class SqliteLedger:
                 return standing
             if row is not None and self._take_over(key, row[0], now):
                 return New()
-        return self.claim(key, now=now)  # somebody else was faster
+        return self.claim(key, now=now)  # another process was faster
 
     def find(self, key: bytes) -> Done | None:
         with self._exclusive():
@@ -114,13 +113,13 @@ class SqliteLedger:
             return None if row is None else Done(bytes(row[0]))
 
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
-        """As `Ledger.complete`; `StateTooLarge` for a plan over `max_plan_bytes`, and then nothing is kept."""
+        """Complete a claim; raise `StateTooLarge` for a plan over `max_plan_bytes`, which is not stored."""
         if len(plan) > self._max_plan_bytes:
             raise StateTooLarge(
-                f"a response plan of {len(plan)} bytes does not go into the ledger: store its body apart"
+                f"a response plan of {len(plan)} bytes does not fit the ledger: keep its body in another store"
             )
         with self._exclusive():
-            self._sync("NORMAL")  # a completion that a power failure forgets leaves the claim: lost, never done again
+            self._sync("NORMAL")  # a power failure may lose it: the claim stays, never done again
             self._execute(
                 "INSERT INTO claims (key, owner, at, plan) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET plan = excluded.plan, at = excluded.at WHERE plan IS NULL",
@@ -134,7 +133,7 @@ class SqliteLedger:
             self._execute("DELETE FROM claims WHERE key = ? AND owner = ? AND plan IS NULL", key, self._owner)
 
     def expire(self, *, before: int) -> int:
-        """As `Ledger.expire`; claims do it by themselves, some rows at a time, after `keep` microseconds."""
+        """Forget old rows; claims do it too, some rows at a time, after `keep` microseconds."""
         with self._exclusive():
             return self._execute("DELETE FROM claims WHERE at < ?", before).rowcount
 
@@ -173,22 +172,24 @@ class SqliteLedger:
 
     @property
     def store_id(self) -> bytes:
-        """As `Ledger.store_id`; that of no store while no file could be opened."""
+        """The identity of the ledger; that of no store while no file could be opened."""
         opened = self._open
         return NO_STORE if opened is None else opened.store_id
 
     def look(self) -> None:
-        """Open the file that has the name, unless it is open; to be called every second or so. `LedgerUnavailable`."""
+        """Open the file with the ledger's name, unless it is open; call it about each second. Raise
+        `LedgerUnavailable`.
+        """
         with self._lock, self._translated():
             if not (self._closed or (self._open is not None and self._open.is_at(self._path))):
                 self._let_go()
-                self._open_anew()
+                self._reopen()
 
-    def _open_anew(self) -> None:
+    def _reopen(self) -> None:
         check_file(self._path, PRIVATE)
         self._owners.mkdir(mode=0o700, exist_ok=True)
         check_directory(self._owners, PRIVATE)
-        with alone(self._owners):  # two that change a new file to WAL mode at once get in each other's way
+        with alone(self._owners):  # two processes that set WAL mode at once conflict
             database = _opened(self._path, wait_s=self._wait_s, max_bytes=self._max_bytes)
             try:
                 sweep(self._owners)
@@ -207,7 +208,7 @@ class SqliteLedger:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         if os.getpid() != self._process:
-            raise LedgerUnavailable("a ledger was carried through a fork: open one in each process")
+            raise LedgerUnavailable("a ledger was inherited through a fork: open one in each process")
         with self._lock, self._translated():
             if self._closed:
                 raise LedgerUnavailable("the ledger is closed")
@@ -226,7 +227,7 @@ class SqliteLedger:
 
 
 class _Open(NamedTuple):
-    """The file that is open, this process's mark beside it, and who and which file it is."""
+    """The open file, this process's owner file, and the identity of both."""
 
     database: sqlite3.Connection
     owner: Owner
@@ -234,7 +235,7 @@ class _Open(NamedTuple):
     status: os.stat_result
 
     def is_at(self, path: Path) -> bool:
-        """Whether the path still leads to it."""
+        """Return whether the path still leads to it."""
         try:
             return os.path.samestat(path.stat(), self.status)
         except OSError:
@@ -242,12 +243,12 @@ class _Open(NamedTuple):
 
 
 def _may_pass(cause: BaseException | None) -> bool:
-    """Whether that is no fault of the file, but of the disk or the machine as they are now."""
+    """Return whether the cause is the state of disk or machine, not the file."""
     return isinstance(cause, sqlite3.OperationalError) or (isinstance(cause, OSError) and cause.errno in LATER)
 
 
 def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
-    """The database, private to its user, of this release's form."""
+    """Return the database, private to its user, with this release's schema."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     # One connection for all threads of the process, one at a time; autocommit, so that a statement is a transaction.
     database = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
@@ -260,7 +261,7 @@ def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
 
 
 def _identity(database: sqlite3.Connection, path: Path) -> bytes:
-    """The ledger's `store_id`: random bytes in it, mixed with which file it is; a copy is another file."""
+    """Return the ledger's `store_id`: random bytes in it, mixed with its inode; a copy is another file."""
     database.execute("INSERT OR IGNORE INTO identity VALUES (1, ?)", (secrets.token_bytes(STORE_ID_BYTES),))
     (kept,) = database.execute("SELECT id FROM identity").fetchone()
     return hashlib.sha256(b"trickleweb 1 ledger" + bytes(kept) + path.stat().st_ino.to_bytes(8, "big")).digest()

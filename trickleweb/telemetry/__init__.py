@@ -1,4 +1,4 @@
-"""What replicas tell of their work: access logs, errors, metrics, health; and who a client is behind proxies."""
+"""Telemetry of replicas: access logs, errors, metrics, health; and clients' addresses through proxies."""
 
 from trickleweb.telemetry.accesslog import FORMATS, AccessLog
 from trickleweb.telemetry.admin import AdminServer

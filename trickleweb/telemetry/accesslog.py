@@ -1,4 +1,4 @@
-"""One line for each response, in the forms that programs read: common, combined (as Apache's), or JSON."""
+"""Access log with a line for each response: common, combined (as Apache's), or JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from trickleweb.server import Answered
 from trickleweb.telemetry.forwarded import Trusted, client_of
 from trickleweb.telemetry.wrapped import current_request, request_id
 
-Line = Callable[[Answered, str, str], str]  # of a response, its client, and the request's name
+Line = Callable[[Answered, str, str], str]  # of a response, its client, and the request's id
 
 
 class AccessLog:
-    """Writes a line when a response begins; that another replica's response is gone on with is told in JSON only."""
+    """Writes a line when a response begins; resumed responses of other replicas appear in JSON only."""
 
     def __init__(self, write: Callable[[str], None], form: str, peers: Trusted) -> None:
         self._write = write
@@ -25,7 +25,6 @@ class AccessLog:
         self._peers = peers
 
     def __call__(self, answered: Answered) -> None:
-        """Tell of a response."""
         if answered.resumed and not self._resumes:
             return
         head, request = answered.head, current_request()
@@ -35,21 +34,21 @@ class AccessLog:
 
 
 def common(answered: Answered, client: str, _request_id: str = "") -> str:
-    """The Common Log Format: client, time, request line, status, bytes of the body."""
+    """Return a line in the Common Log Format: client, time, request line, status, bytes of the body."""
     at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(answered.began_us // 1_000_000))
     body = "-" if answered.body_bytes is None else answered.body_bytes
     return f'{client or "-"} - - [{at}] "{escaped(_request_line(answered.head))}" {answered.status} {body}'
 
 
 def combined(answered: Answered, client: str, request_id: str = "") -> str:
-    """The same with Referer and User-Agent."""
+    """Return a line in the common format with Referer and User-Agent."""
     headers = answered.head.headers if answered.head else None
-    told = [(headers.get(name) if headers else None) or "-" for name in ("referer", "user-agent")]
-    return " ".join([common(answered, client, request_id), *(f'"{escaped(each)}"' for each in told)])
+    agents = [(headers.get(name) if headers else None) or "-" for name in ("referer", "user-agent")]
+    return " ".join([common(answered, client, request_id), *(f'"{escaped(each)}"' for each in agents)])
 
 
 def json_line(answered: Answered, client: str, request_id: str = "") -> str:
-    """An object; `took_us` is the time to the head, `body_bytes` null where the body is made as it goes."""
+    """Return a JSON object; `took_us` is the time to the head, `body_bytes` null for a length unknown then."""
     head = answered.head
     second, micro = divmod(answered.began_us, 1_000_000)
     fields: dict[str, object] = {
@@ -63,8 +62,8 @@ def json_line(answered: Answered, client: str, request_id: str = "") -> str:
     }
     if head is not None:
         names = {"referer": "referer", "user_agent": "user-agent"}
-        told = {name: head.headers.get(field) for name, field in names.items() if field in head.headers}
-        fields |= {"method": head.method, "target": head.target, "host": head.host, **told}
+        agents = {name: head.headers.get(field) for name, field in names.items() if field in head.headers}
+        fields |= {"method": head.method, "target": head.target, "host": head.host, **agents}
     if request_id:
         fields["request_id"] = request_id
     return json.dumps(fields, separators=(",", ":"))
@@ -74,7 +73,7 @@ FORMATS: Mapping[str, Line] = MappingProxyType({"common": common, "combined": co
 
 
 def escaped(text: str) -> str:
-    """Text between quotes, as Apache writes it: what could end the line or the quotes is an escape."""
+    """Return text for between quotes, as Apache escapes it, so that nothing ends the line or the quotes."""
     plain = (each if " " <= each <= "~" and each not in '"\\' else _escape(each) for each in text)
     return "".join(plain)
 

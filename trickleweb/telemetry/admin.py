@@ -1,7 +1,7 @@
-"""A port for those who run a replica: /metrics for Prometheus, /health for whoever asks whether it is well.
+"""The admin port of a replica: /metrics for Prometheus, /health for health checks.
 
-It answers on a thread of its own, so it tells of a replica that is stuck, too. It knows no secrets and changes nothing,
-and is for this machine, or a network of one's own.
+It answers on its own thread, so also for a replica that is stuck. It has no secrets and changes nothing, and is meant
+for this machine or a private network.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 from trickles.drivers.keeping import kept_thread
 from trickleweb.telemetry.metrics import CONTENT_TYPE
 
-LOOPBACK = "127.0.0.1"  # where no host is named
+LOOPBACK = "127.0.0.1"  # the default host
 STUCK_S = 5.0  # without a sign of life
 MOST_AT_ONCE = 16
 _ACCEPT_PAUSE_S = 0.1
-_TIMEOUT_S = 10.0  # a client of this port may take
+_TIMEOUT_S = 10.0  # for a client's request
 Page = tuple[int, str, str]  # status, type, text
 
 
 class AdminServer:
-    """Serves until `close`. `alive` must be called now and then by the replica's own loop; OSError if there is no port.
+    """Serves until `close`. The replica's own loop must call `alive` periodically. OSError if the port is taken.
 
-    `metrics` gives the text for Prometheus.
+    `metrics` returns the text for Prometheus.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class AdminServer:
         self._thread = kept_thread("admin port", self._server.serve_forever, _to_stderr)
 
     def alive(self) -> None:
-        """The replica is at work."""
+        """Note that the replica is at work."""
         self._alive_at = self._clock()
 
     def page(self, path: str) -> Page:
-        """What is at a path."""
+        """Return the page at a path."""
         if path == "/metrics":
             return 200, CONTENT_TYPE, self._metrics()
         if path == "/health":
@@ -73,18 +73,18 @@ class _Server(ThreadingHTTPServer):
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """On a thread, if one is free; else the client is turned away."""
+        """Process on a thread if one is free, else close the connection."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:  # no thread can be started now
+        except BaseException:  # no thread can be started
             self._free.release()
             raise
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; where that fails for want of descriptors, do not try again at once."""
+        """Accept a connection; pause after an error, such as a lack of descriptors."""
         try:
             return super().get_request()
         except OSError:
@@ -92,14 +92,14 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """As the library does it; then the thread is free."""
+        """Process a request, then release its thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went: nobody needs to know."""
+        """Ignore clients that disconnect."""
 
 
 def _to_stderr(text: str) -> None:
@@ -124,6 +124,6 @@ def _handler(admin: AdminServer) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET  # noqa: N815 - the name is the library's
 
         def log_message(self, *_arguments: object) -> None:
-            """Not in any log."""
+            """Write no log."""
 
     return Handler

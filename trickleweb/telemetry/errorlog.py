@@ -1,4 +1,4 @@
-"""Errors of a program, each with the request that it befell: for people with its traceback, for machines as JSON."""
+"""Errors of a program with their requests: as text with the traceback, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from trickleweb.telemetry.wrapped import current_request, request_id
 
-PER_SECOND = 20  # clients can bring errors about: a flood of them must not become a flood of log
-_MOST_CHARS = 16_384  # of one traceback: its end is what counts
+PER_SECOND = 20  # clients can cause errors, but must not flood the log
+_MOST_CHARS = 16_384  # the end of a traceback
 
 
 class ErrorLog:
-    """Writes what a program raised; `count` tells how often it did, also when too often to be written."""
+    """Writes exceptions of a program; `count` includes those over the rate limit."""
 
     def __init__(
         self, write: Callable[[str], None], *, as_json: bool = False, clock: Callable[[], float] = time.time
@@ -29,7 +29,6 @@ class ErrorLog:
         self._left_out = 0
 
     def __call__(self, error: Exception) -> None:
-        """Tell of an error."""
         self.count += 1
         second = int(self._clock())
         if second != self._second:
@@ -45,7 +44,7 @@ class ErrorLog:
 
 
 class ErrorHandler(logging.Handler):
-    """Lets what is logged with an exception go to an `ErrorLog`; all else is written as if nobody handled it."""
+    """Sends log records with an exception to an `ErrorLog`; others are handled as by default."""
 
     def __init__(self, errors: ErrorLog) -> None:
         super().__init__()
@@ -61,12 +60,12 @@ class ErrorHandler(logging.Handler):
 
 def _fields(error: Exception, second: int) -> dict[str, object]:
     request = current_request()
-    told = "".join(traceback.format_exception(error))[-_MOST_CHARS:]
+    trace = "".join(traceback.format_exception(error))[-_MOST_CHARS:]
     fields: dict[str, object] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)),
         "error": type(error).__name__,
         "message": str(error),
-        "traceback": told,
+        "traceback": trace,
     }
     if request is not None:
         fields |= {"method": request.method, "target": request.head.target, "request_id": request_id(request)}
@@ -74,9 +73,9 @@ def _fields(error: Exception, second: int) -> dict[str, object]:
 
 
 def _text(fields: dict[str, object]) -> str:
-    """A line that says what befell which request, then the traceback; nothing in it can forge a line of its own."""
+    """Return a line about the error and its request, then the traceback; no part of it can forge a line."""
     about = f"{fields['method']} {fields['target']} ({fields['request_id']}): " if "method" in fields else ""
-    more = f" ({fields['left_out']} more were not told)" if "left_out" in fields else ""
+    more = f" ({fields['left_out']} more were left out)" if "left_out" in fields else ""
     first = f"{fields['time']} {about}{fields['error']}: {fields['message']}{more}"
     lines = str(fields["traceback"]).rstrip().splitlines()
     return "\n".join([_one_line(first), *(f"  {_one_line(line)}" for line in lines)])

@@ -1,7 +1,7 @@
-"""Who a client is, and what it asked for, when a proxy in front says so: X-Forwarded-For, -Proto and -Host.
+"""The client's address, scheme and host according to a proxy: X-Forwarded-For, -Proto and -Host.
 
-What a replica sees as its peer is a gateway. That adds no fields of its own, and passes on those that clients send: so
-they count only where the peer is named as one behind which a proxy sets them.
+A replica's peer is a gateway, which adds no such fields and passes on those of clients: so they count only for a peer
+that is trusted because a proxy in front of it sets them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class BadNetworks(WebError, ValueError):
-    """What was named is no address, no network, and not `*`."""
+    """Text that is no address, no network, and not `*`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Addresses whose word on others is taken."""
+    """Addresses of trusted proxies."""
 
     networks: tuple[_Network, ...] = ()
 
@@ -43,7 +43,7 @@ class Trusted:
 
 
 def trusted(text: str) -> Trusted:
-    """`192.0.2.1,10.0.0.0/8,::1` or `*` for all; "" for none. `BadNetworks` for anything else."""
+    """Return the networks of `192.0.2.1,10.0.0.0/8,::1`, `*` for all, "" for none; raise `BadNetworks`."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if "*" in names:
         names = ["0.0.0.0/0", "::/0"]
@@ -54,30 +54,30 @@ def trusted(text: str) -> Trusted:
 
 
 class Forwarded(Wrapped):
-    """An application that sees the client, the scheme and the host of which a trusted peer tells."""
+    """An application that sees the client, the scheme and the host that a trusted peer reports."""
 
     def __init__(self, inner: Application, peers: Trusted) -> None:
         super().__init__(inner)
         self._peers = peers
 
     async def respond(self, request: Request) -> Response:
-        """As the inner one's, on the request as its client made it."""
+        """Answer the request as its client made it."""
         peer = request.setting.peer
         if peer in self._peers:
             request.setting = replace(request.setting, peer=client_of(request.headers, peer, self._peers))
-            request.head = _as_asked(request.head)
+            request.head = _as_requested(request.head)
         return await self.inner.respond(request)
 
 
 def client_of(headers: Headers, peer: str, peers: Trusted) -> str:
-    """The last address of X-Forwarded-For that no trusted proxy has; the peer if that is not trusted, or tells none."""
+    """Return the last untrusted address of X-Forwarded-For; the peer if it is not trusted, or reports none."""
     client = peer
     for address in _backwards(headers.all("x-forwarded-for")):
         if client not in peers:
             break
         try:
             client = str(ipaddress.ip_address(address))
-        except ValueError:  # what comes before it is no better
+        except ValueError:  # earlier ones are no better
             break
     return client
 
@@ -88,8 +88,8 @@ def _backwards(values: Iterable[str]) -> Iterator[str]:
             yield member.strip().removeprefix("[").removesuffix("]")
 
 
-def _as_asked(head: RequestHead) -> RequestHead:
-    """The head with the scheme and the host that the nearest proxy tells; what is no such thing is left alone."""
+def _as_requested(head: RequestHead) -> RequestHead:
+    """Return the head with the scheme and the host that the nearest proxy reports, if valid."""
     scheme = next(_backwards(head.headers.all("x-forwarded-proto")), "").lower()
     host = next(_backwards(head.headers.all("x-forwarded-host")), "")
     if scheme in ("http", "https"):

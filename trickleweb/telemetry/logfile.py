@@ -1,4 +1,4 @@
-"""A file of lines that several processes write to, and that may be moved away under them."""
+"""A file of lines written by several processes, which may be rotated at any time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ STANDARD_OUTPUT = "-"
 
 
 class LogFile:
-    """Appends lines, each in one write, so that those of several replicas do not mix. Nothing about it raises or waits.
+    """Appends lines, each in one write, so that those of several replicas do not mix. Never raises or waits.
 
-    `lost` counts lines that could not be written: the disk is full, or the reader of a pipe does not read. Call
-    `look_again` now and then: a file that was moved away, as log rotation does, is begun anew.
+    `lost` counts lines that could not be written: the disk is full, or the reader of a pipe is slow. Call `look_again`
+    periodically to reopen a file that log rotation has moved.
     """
 
     def __init__(self, path: str) -> None:
@@ -26,7 +26,7 @@ class LogFile:
         self._path = None if path == STANDARD_OUTPUT else Path(path)
         self._descriptor = sys.stdout.fileno() if self._path is None else -1
         if self._path is not None:
-            self._descriptor = _opened(self._path)  # here an OSError is for who named the file
+            self._descriptor = _opened(self._path)  # raises OSError for a bad path
 
     def write(self, line: str) -> None:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -37,7 +37,7 @@ class LogFile:
             self.lost += 1
 
     def look_again(self) -> None:
-        """Write to the file that has the name now, made if there is none."""
+        """Write to the file that has the name now, created if missing."""
         if self._path is None:
             return
         with suppress(OSError):
@@ -47,13 +47,12 @@ class LogFile:
                 self._descriptor = fresh
 
     def close(self) -> None:
-        """Let go of the file."""
         if self._path is not None:
             os.close(self._descriptor)
 
 
 def _takes(descriptor: int, size_bytes: int) -> bool:
-    """Whether a write of that size does not wait: files never do, a pipe that is ready takes PIPE_BUF bytes."""
+    """Return whether a write of that size does not wait: files never do, a ready pipe takes PIPE_BUF bytes."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return True
     return size_bytes <= select.PIPE_BUF and is_ready(descriptor)

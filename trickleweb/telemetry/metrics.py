@@ -10,11 +10,11 @@ from trickleweb.server import Answered
 BOUNDS_US = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = Mapping[str, str]
-Sample = tuple[str, Labels, float]  # a suffix of the name, labels, and the value
+Sample = tuple[str, Labels, float]  # suffix of the name, labels, value
 
 
 class Meter:
-    """Counts what is told of each response: how long it took to its head, and how many were gone on with."""
+    """Counts responses: times to their heads, and resumed ones."""
 
     def __init__(self) -> None:
         self.resumed = 0
@@ -29,41 +29,38 @@ class Meter:
         self._sum_us += answered.took_us
 
     def families(self) -> Iterator[str]:
-        """The lines of its metrics."""
+        """Yield the lines of its metrics."""
         samples, total = list[Sample](), 0
         for bound, count in zip((*BOUNDS_US, None), self._counts, strict=True):
             total += count
             samples.append(("_bucket", {"le": "+Inf" if bound is None else f"{bound / 1e6:g}"}, total))
         samples += [("_sum", {}, self._sum_us / 1e6), ("_count", {}, total)]
         yield from family("response_seconds", "histogram", "Time from a whole request to its response's head.", samples)
-        text = "Responses of other replicas that this one went on with."
+        text = "Responses of other replicas that this one resumed."
         yield from family("resumed_total", "counter", text, [("", {}, self.resumed)])
 
 
 def exposition(figures: Mapping[str, object], more: Iterable[str] = ()) -> str:
-    """The text for what a replica tells of itself (as its status file has it), and for further families."""
+    """Return the text for a replica's figures (as in its status file), and for further families."""
     return "\n".join([*_families(figures), *more, ""])
 
 
 def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    """The lines of one metric."""
+    """Yield the lines of one metric."""
     whole = f"trickleweb_{name}"
     yield f"# HELP {whole} {text}"
     yield f"# TYPE {whole} {kind}"
     for suffix, labels, value in samples:
-        told = ",".join(f'{label}="{_quoted(each)}"' for label, each in labels.items())
-        yield (
-            f"{whole}{suffix}{f'{{{told}}}' if told else ''} {value:g}"
-            if value < 1e6
-            else (f"{whole}{suffix}{f'{{{told}}}' if told else ''} {value:.0f}")
-        )
+        text = ",".join(f'{label}="{_quoted(each)}"' for label, each in labels.items())
+        number = f"{value:g}" if value < 1e6 else f"{value:.0f}"
+        yield f"{whole}{suffix}{f'{{{text}}}' if text else ''} {number}"
 
 
 _COUNTERS = {
-    "packets_in": "Datagrams that arrived.",
-    "packets_out": "Datagrams that were sent.",
-    "bytes_out": "Bytes of the datagrams that were sent.",
-    "errors": "Exceptions of the program.",
+    "packets_in": "Datagrams received.",
+    "packets_out": "Datagrams sent.",
+    "bytes_out": "Bytes of datagrams sent.",
+    "errors": "Exceptions of the application.",
     "log_lines_lost": "Lines of the access log that could not be written.",
 }
 
@@ -74,26 +71,26 @@ def _families(figures: Mapping[str, object]) -> Iterator[str]:
         if isinstance(value, int):
             yield from family(f"{name}_total", "counter", text, [("", {}, value)])
     statuses = _counts(figures.get("statuses"), "status")
-    yield from family("responses_total", "counter", "Responses begun, by status.", statuses)
+    yield from family("responses_total", "counter", "Responses started, by status.", statuses)
     failed = _counts(figures.get("failures"), "of")
-    yield from family("failures_total", "counter", "What failed and was tried again: writes, chores, work.", failed)
+    yield from family("failures_total", "counter", "Failures that were retried: writes, chores, work.", failed)
     transport = _counts(figures.get("transport"), "event")
-    yield from family("transport_total", "counter", "Events of the transport: see the manual.", transport)
+    yield from family("transport_total", "counter", "Events of the transport: see docs/operations.md.", transport)
     started = figures.get("started")
     if isinstance(started, int):
-        yield from family("start_time_seconds", "gauge", "When this process started, since 1970.", [("", {}, started)])
+        yield from family("start_time_seconds", "gauge", "Start time of this process, since 1970.", [("", {}, started)])
     yield from _keys_and_ledger(figures)
 
 
 def _keys_and_ledger(figures: Mapping[str, object]) -> Iterator[str]:
-    """What differs between replicas that should have the same, and what ends."""
+    """Yield metrics of keys and ledger, which replicas should share, and of certificates that expire."""
     match figures.get("keys"):
         case {"epoch": str(epoch), "certificate_ends": int(until)}:
-            text = "When the last certificate of this keyring ends, since 1970; the label is the epoch in force."
+            text = "End of the last certificate of this keyring, since 1970; the label is the epoch in force."
             yield from family("certificate_end_time_seconds", "gauge", text, [("", {"epoch": epoch}, until)])
     match figures.get("ledger"):
         case {"store": str(store), "refused_other": int(count)}:
-            text = "Unsafe requests refused, as their connection began where another ledger is in use."
+            text = "Unsafe requests refused, as their connection began with another ledger."
             yield from family("refused_other_ledger_total", "counter", text, [("", {"store": store}, count)])
 
 

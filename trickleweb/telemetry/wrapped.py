@@ -1,4 +1,4 @@
-"""An application around another: it is the inner one but for what a subclass changes."""
+"""Applications that wrap another one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trickleweb.responses import Response
 
 
 class Wrapped:
-    """An `Application` that asks `inner` for everything."""
+    """An `Application` that delegates everything to `inner`; subclasses change parts."""
 
     def __init__(self, inner: Application) -> None:
         self.inner = inner
@@ -44,10 +44,7 @@ _IDENTIFIER = re.compile(r"[0-9A-Za-z._~+/=-]{1,128}")
 
 
 class Named(Wrapped):
-    """An application whose requests are known to the logs while they are worked on."""
-
-    def __init__(self, inner: Application) -> None:
-        super().__init__(inner)
+    """An application whose current request is available to the logs."""
 
     async def respond(self, request: Request) -> Response:
         _CURRENT.set(request)
@@ -55,11 +52,11 @@ class Named(Wrapped):
 
 
 def current_request() -> Request | None:
-    """The request that this task is at work on, or was last."""
+    """Return the request that this task is at work on, or was last."""
     return _CURRENT.get()
 
 
 def request_id(request: Request) -> str:
-    """The X-Request-ID that the client sent, if it is one; else the server's own name for the request."""
+    """Return the client's X-Request-ID if valid, else the request's idempotency key."""
     given = request.headers.get("x-request-id") or ""
     return given if _IDENTIFIER.fullmatch(given) else request.idempotency_key

@@ -1,4 +1,4 @@
-"""Programs for WSGI (Flask, Django, Bottle ...), as they are, on replicas."""
+"""WSGI programs (Flask, Django, Bottle ...) on replicas, unmodified."""
 
 from trickleweb.wsgi.application import WsgiApplication
 

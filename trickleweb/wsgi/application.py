@@ -1,4 +1,4 @@
-"""Any WSGI program as an `Application`: each run on a thread of a bounded pool."""
+"""A WSGI program as an `Application`: each run on a thread of a bounded pool."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from trickleweb.wsgi.running import Run, WsgiApp
 
 T = TypeVar("T")
 THREADS = 32
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 1.0  # interval at which a waiting thread checks that the loop runs
 
 
 class ServerEnds(WebError, ConnectionError):
-    """The server ended under a program that was still at work."""
+    """The server ended while a program was at work."""
 
 
 class WsgiApplication(Hosted):
-    """A WSGI program: what is said of `AsgiApplication` about responses that must be equal is so here too.
+    """A WSGI program; its responses must be equal each time, as those of `AsgiApplication`.
 
-    `threads` bounds how many requests are worked on at once; a response that is streamed keeps its thread until it is
-    taken, or nobody takes it any more. A thread that waits for the loop looks each `look_again_s` seconds whether that
-    still runs. The other options are those of `Hosted`.
+    `threads` bounds the requests at work; a streamed response keeps its thread until it is read or abandoned. The other
+    options are those of `Hosted`.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class WsgiApplication(Hosted):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
 
     async def run(self, request: Request, outgoing: AsgiRun) -> None:
-        """Call the program once, on a thread."""
         loop = asyncio.get_running_loop()
         on_loop = partial(_on_loop, loop, self._look_again_s)
         body: IO[bytes] = io.BytesIO()
@@ -62,13 +60,13 @@ class WsgiApplication(Hosted):
         await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self.program, environ)
 
     async def shutdown(self) -> None:
-        """End all runs; a thread that is stuck in the program is left behind."""
+        """End all runs; a thread that is stuck in the program is abandoned."""
         await super().shutdown()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _on_loop(loop: asyncio.AbstractEventLoop, look_again_s: float, work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop, from a thread, and wait for its result; `ServerEnds` if the loop ends first."""
+def _on_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop, from a thread, and return its result; raise `ServerEnds` if the loop ends first."""
     try:
         result = asyncio.run_coroutine_threadsafe(work, loop)
     except RuntimeError:
@@ -82,5 +80,5 @@ def _on_loop(loop: asyncio.AbstractEventLoop, look_again_s: float, work: Corouti
         except TimeoutError:
             if result.done():
                 raise  # the work's own
-            if loop.is_closed():  # it will not do what it was given last
+            if loop.is_closed():  # it will not run the coroutine
                 raise ServerEnds from None

@@ -1,4 +1,4 @@
-"""The body of a request as a file for programs that block."""
+"""The body of a request as a file for blocking programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import IO, Any, TypeVar, cast
 
 T = TypeVar("T")
-OnLoop = Callable[[Coroutine[Any, Any, T]], T]  # runs a coroutine on the loop, from a thread, and waits for its result
+OnLoop = Callable[[Coroutine[Any, Any, T]], T]  # runs a coroutine on the loop, from a thread, and returns its result
 _BUFFER_BYTES = 65_536
 
 
 def body_file(pieces: AsyncIterator[bytes], on_loop: OnLoop[bytes]) -> IO[bytes]:
-    """A file that is read from the beginning to the end, once; raises what the pieces raise."""
+    """Return a file that is read once, from beginning to end; it raises the errors of `pieces`."""
     return cast("IO[bytes]", io.BufferedReader(_Pieces(pieces, on_loop), _BUFFER_BYTES))
 
 
@@ -27,7 +27,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As `io.RawIOBase`: some bytes, 0 at the end; once the body has broken off, that error each time."""
+        """Read some bytes, 0 at the end; after an error raise that each time."""
         if self._broken is not None:
             raise self._broken
         if not self._rest:

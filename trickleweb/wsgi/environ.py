@@ -13,21 +13,21 @@ from trickleweb.request import Request
 
 _OWN_NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 _BLOCK_BYTES = 65_536
-EXTENSION = "trickleweb.request"  # the request as this framework knows it: `now`, `entropy`, `idempotency_key`
+EXTENSION = "trickleweb.request"  # the `Request`, with `now`, `entropy`, `idempotency_key`
 
 
 class LargeBlocks(FileWrapper):
-    """`wsgi.file_wrapper`: reads at least 64 KiB at a time, as each block costs a change of threads."""
+    """`wsgi.file_wrapper` with blocks of at least 64 KiB, as each costs a change of threads."""
 
     def __init__(self, filelike: Any, blksize: int = _BLOCK_BYTES) -> None:
         super().__init__(filelike, max(blksize, _BLOCK_BYTES))
 
 
 def environ_of(request: Request, body: IO[bytes], *, script_name: str = "") -> dict[str, Any]:
-    """The environment of a request; `script_name` is where the program is mounted, "" for the root.
+    """Return the environment of a request; `script_name` is the program's mount, "" for the root.
 
-    Texts are bytes in Latin-1, as the PEP wants them. Fields with an underscore in their name are left out: they would
-    look like those with a dash. Those that came several times are joined.
+    Texts are bytes in Latin-1, as the PEP requires. Fields with an underscore in their name are left out: they would
+    look like those with a dash. Repeated fields are joined.
     """
     head = request.head
     name, port = server_of(request)

@@ -1,4 +1,4 @@
-"""One run of a WSGI program on a thread: its calls become what an `AsgiRun` takes, on the loop."""
+"""One run of a WSGI program on a thread, whose calls are passed to an `AsgiRun` on the loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATUS = re.compile(r"([2-5][0-9][0-9])(?: [^\x00-\x1f\x7f]*)?")
 
 
 class Run:
-    """Calls the program and iterates what it returns. Everything that it may do wrong is a `ProgramError` in it."""
+    """Calls the program and iterates its result; faults of the program raise `ProgramError` in it."""
 
     def __init__(self, outgoing: AsgiRun, on_loop: OnLoop) -> None:
         self._outgoing = outgoing
@@ -30,7 +30,7 @@ class Run:
         self._sent = False
 
     def __call__(self, app: WsgiApp, environ: dict[str, Any]) -> None:
-        """Run it to its end, or until nobody takes the response; `close` is called whatever happens."""
+        """Run the program to its end, or until its response has no reader; `close` is always called."""
         chunks = app(environ, self.start_response)
         try:
             self._iterate(chunks)
@@ -39,7 +39,7 @@ class Run:
                 close()
 
     def start_response(self, status: str, headers: Sequence[tuple[str, str]], exc_info: ExcInfo | None = None) -> Write:
-        """As PEP 3333: with `exc_info` a head that is not out yet is replaced, and one that is out raises it."""
+        """Set the head (PEP 3333): with `exc_info` an unsent head is replaced, and a sent one raises it."""
         try:
             if exc_info is not None and self._sent and exc_info[1] is not None:
                 raise exc_info[1].with_traceback(exc_info[2])
@@ -72,7 +72,7 @@ class Run:
         self._on_loop(self._send(b"", last=True))
 
     async def _send(self, data: bytes, *, last: bool) -> None:
-        """The head goes out with the first data, or the end: until then the program may change it."""
+        """Send data; the head goes out with the first data or the end, so that the program may change it until then."""
         if not self._sent:
             if self._head is None:
                 raise ProgramError("data before start_response")

@@ -1,4 +1,4 @@
-"""User continuations of the HTTP server: every form that travels, in one table."""
+"""User continuations of the HTTP server, with all forms in one table."""
 
 from trickleweb.server.tokens.forms import InterimToken, KeptToken, Token, decode_untrusted, encode
 from trickleweb.server.tokens.planned import (

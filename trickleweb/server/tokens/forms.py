@@ -1,16 +1,16 @@
-"""The table of all forms of user continuation: `encode` and `decode_untrusted` are the only ways in and out.
+"""The table of all forms of user continuation: only `encode` and `decode_untrusted` write and read them.
 
-A token says how any replica goes on with one response, or with one range of it. Its first byte is its form:
+With a token any replica resumes one response, or one range of it. Its first byte is its form:
 
-    1  PlannedToken    the plan of the response: its bytes follow from their offset
-    2  AskedToken      the request, to plan or run again, and a digest of the plan that must come of it
-    3  VerifiedRange   of a stream, made again by running the request again
-    4  VerifiedRange   of steps, from a cursor
-    7  KeptToken       the response lies in the ledger
-    8  InterimToken    100 Continue; the request's body is still to come
+ 1   PlannedToken   the plan of the response: its bytes follow from their offset
+ 2   AskedToken     the request, to plan or run again, and a digest of the plan that must result
+ 3   VerifiedRange  of a stream, made again by running the request again
+ 4   VerifiedRange  of steps, from a cursor
+ 7   KeptToken      the response is in the ledger
+ 8   InterimToken   100 Continue; the request's body is still to come
 
-Forms are for good, as replicas of two releases read each other's. 9 is for a response in a store of its own; 5 and 6
-are free. A token is sealed by the transport, so its bytes are the fleet's own, but perhaps of another release.
+Forms are permanent, as replicas of two releases read each other's. 9 is reserved for a response in its own store; 5 and
+6 are free. A token is sealed by the transport, so its bytes are the fleet's own, but perhaps of another release.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ Token: TypeAlias = "PlannedToken | AskedToken | VerifiedRange | KeptToken | Inte
 
 
 class KeptToken(NamedTuple):
-    """The response that the ledger keeps under a key."""
+    """The response that the ledger has under a key."""
 
     key: bytes
 
 
 class InterimToken(NamedTuple):
-    """100 Continue went out; its request is still to come."""
+    """100 Continue was sent; its request is still to come."""
 
 
 def _unpack_range(state: bytes) -> VerifiedRange:
@@ -65,10 +65,9 @@ _DECODERS: dict[int, Callable[[bytes], Token]] = {
 
 
 def encode(token: Token, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = True) -> bytes:
-    """The bytes of a token; `PlanTooLarge` or `StateTooLarge` if they do not fit.
+    """Return the bytes of a token; raise `PlanTooLarge` or `StateTooLarge` if they do not fit.
 
-    Without `deflate` their count tells nothing of what is in a plan: for plans that may hold secrets besides what
-    others put there.
+    Without `deflate` their number reveals nothing about a plan that mixes secrets with the input of others.
     """
     match token:
         case PlannedToken():
@@ -84,8 +83,8 @@ def encode(token: Token, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = Tr
 
 
 def decode_untrusted(state: bytes) -> Token:
-    """The token that `encode` made these bytes of; `BadToken` for any others."""
+    """Return the token that `encode` encoded; raise `BadToken` for other bytes."""
     decoder = _DECODERS.get(state[0]) if state else None
     if decoder is None:
-        raise BadToken("a token of no known form")
+        raise BadToken("a token of an unknown form")
     return decoder(state)

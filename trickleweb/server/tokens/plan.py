@@ -1,4 +1,4 @@
-"""A response plan as few bytes, for a continuation: another replica goes on with the body from them.
+"""A response plan in few bytes, for a continuation, so that another replica resumes the body.
 
 Layout (integers are LEB128 varints, texts are a length and bytes):
 
@@ -16,7 +16,7 @@ from trickleweb.errors import UnsafeHeader, WebError
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Piece, Plan, Slice
 
-MAX_PLAN_BYTES = 500  # what a continuation of about 700 bytes has room for, beside the service's own fields
+MAX_PLAN_BYTES = 500  # room in a continuation of about 700 bytes, besides the service's own fields
 MAX_INFLATED_BYTES = 16_384  # no plan worth deflating is longer
 
 _PLAIN, _DEFLATED = 1, 2
@@ -43,7 +43,7 @@ _FIELDS = (
     ("Content-Type", "application/json; charset=utf-8"),
     ("Content-Type", "application/octet-stream"),
 )
-# Codes are for good: replicas of two releases read each other's plans. New names and fields go to the ends.
+# Codes are permanent: replicas of two releases read each other's plans. New names and fields go to the ends.
 _NAME_CODES = {name: code for code, name in enumerate(_NAMES, 1)}
 _FIELD_CODES = {field: code for code, field in enumerate(_FIELDS, 64)}
 _CODED_FIELDS = {code: field for field, code in _FIELD_CODES.items()}
@@ -54,9 +54,9 @@ class PlanTooLarge(WebError):
 
 
 def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = True) -> bytes:
-    """The plan in at most `max_bytes` bytes, equal plans in equal bytes; `PlanTooLarge` if it does not fit.
+    """Return the plan in at most `max_bytes` bytes, equal for equal plans; raise `PlanTooLarge`.
 
-    Without `deflate` their count tells nothing of what is in it.
+    Without `deflate` their number reveals nothing about the plan's content.
     """
     out = bytearray((_PLAIN,))
     put_varint(out, plan.status)
@@ -72,7 +72,7 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
 
 
 def decode_plan(data: bytes) -> Plan:
-    """The plan that `encode_plan` made these bytes of; `BadPlan` for any other bytes."""
+    """Return the plan that `encode_plan` encoded; raise `BadPlan` for other bytes."""
     reader = FieldReader(_inflated(data))
     status = reader.varint()
     if not 100 <= status <= 999:
@@ -94,7 +94,7 @@ def _inflated(data: bytes) -> bytes:
     except zlib.error as exc:
         raise BadPlan(str(exc)) from None
     if not unpacker.eof or unpacker.unused_data:
-        raise BadPlan("a deflated plan that is cut, too long, or followed by more")
+        raise BadPlan("a deflated plan that is truncated, too long, or followed by more")
     return out
 
 
@@ -131,7 +131,7 @@ def _header(reader: FieldReader) -> tuple[str, str]:
     name = _NAMES[code - 1] if code else reader.text().decode("latin-1")
     header = (name, reader.text().decode("latin-1"))
     if header in _FIELD_CODES or (not code and name in _NAME_CODES):
-        raise BadPlan("a header that has a code is spelt out")
+        raise BadPlan("a header with a code is spelt out")
     return header
 
 
@@ -168,7 +168,7 @@ def _pieces(reader: FieldReader) -> tuple[Piece, ...]:
 def _content(reader: FieldReader, kind: int, before: str | None) -> str:
     content = reader.text().decode("utf-8", "surrogateescape") if kind == _SLICE else before
     if kind not in {_SLICE, _SAME} or content is None or (kind == _SLICE and content == before):
-        raise BadPlan("a piece of no known kind, or in a longer form than it needs")
+        raise BadPlan("a piece of an unknown kind, or not in its shortest form")
     return content
 
 
@@ -194,14 +194,14 @@ def put_text(out: bytearray, text: bytes) -> None:
 
 
 class FieldReader:
-    """Reads what was put, in the same order; `BadPlan` for anything that was not."""
+    """Reader of encoded fields in the same order; raises `BadPlan`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def varint(self) -> int:
-        """The next integer, in its shortest form only."""
+        """Return the next integer, in its shortest form only."""
         number = shift = 0
         while shift < _MAX_SHIFT:
             byte = self._byte()
@@ -209,30 +209,30 @@ class FieldReader:
             shift += 7
             if byte < 0x80:
                 if byte == 0 and shift > 7:
-                    raise BadPlan("an integer longer than it needs to be")
+                    raise BadPlan("an integer not in its shortest form")
                 return number
         raise BadPlan("an integer beyond 2^63")
 
     def count(self) -> int:
-        """The next integer as a count of items of at least a byte each: never more than there are bytes left."""
+        """Return the next integer as a count of items of at least a byte each, at most the number of bytes left."""
         count = self.varint()
         if count > len(self._data) - self._at:
             raise BadPlan(f"{count} items do not fit the bytes that are left")
         return count
 
     def text(self) -> bytes:
-        """The next length and that many bytes."""
+        """Return the next length and that many bytes."""
         size = self.count()
         self._at += size
         return self._data[self._at - size : self._at]
 
     def finish(self) -> None:
-        """Check that nothing is left."""
+        """Raise `BadPlan` if bytes are left."""
         if self._at != len(self._data):
             raise BadPlan("more bytes than a plan has")
 
     def _byte(self) -> int:
         if self._at >= len(self._data):
-            raise BadPlan("a plan that is cut")
+            raise BadPlan("a truncated plan")
         self._at += 1
         return self._data[self._at - 1]

@@ -7,7 +7,7 @@ Content-Length (8, if flagged), then by form:
     2  the plan's digest (16) | the head of the request, deflated; or the replay context (32) and the request
 
 The head is rendered again from these on every replica; its check keeps two runs, or two releases, from mixing heads.
-The digest is of what is sent, and what it is (see `representation`): the other fields a program may make anew. A
+The digest covers the body and its representation fields (`representation`); other fields may change. A
 deflated head never begins with a zero byte, and a replay context, whose first eight bytes are a time, always does.
 """
 
@@ -31,18 +31,18 @@ MAX_TOKEN_BYTES = 700  # `trickles.Limits.max_user_continuation_bytes`
 
 
 class Flag(IntFlag):
-    """The yes and no of a delivery."""
+    """Flags of a delivery."""
 
     KEEP_ALIVE = 1
     HTTP10 = 2
     BODY = 4
-    LENGTH = 8  # no body goes out, and yet its length is told: it follows
+    LENGTH = 8  # a length without a body: it follows
     CHUNKED = 16
-    FIRST = 32  # the range covers the head, too
+    FIRST = 32  # the range covers the head too
 
 
 def flags_of(delivery: BodyDelivery) -> int:
-    """The flags of a delivery, all but `LENGTH` and `FIRST`."""
+    """Return the flags of a delivery, all but `LENGTH` and `FIRST`."""
     return (
         Flag.KEEP_ALIVE * delivery.keep_alive
         | Flag.HTTP10 * delivery.http10
@@ -52,7 +52,7 @@ def flags_of(delivery: BodyDelivery) -> int:
 
 
 def delivery_of(flags: int, length: int | None) -> BodyDelivery:
-    """The delivery with these flags, and with the body's length if its head tells one."""
+    """Return the delivery with these flags, and with the body's length if its head has one."""
     return BodyDelivery(
         length,
         chunked=bool(flags & Flag.CHUNKED),
@@ -68,7 +68,7 @@ _LENGTH = struct.Struct(">Q")
 _DIGEST_BYTES = 16
 _MAX_HEAD_BYTES = 65_535
 _ANY_BYTES = 1 << 62  # for a plan that is only digested
-# Fields that say what a body is (RFC 9110 8, 14.4), not when, for whom or by whom it was sent.
+# Fields that describe a body (RFC 9110 8, 14.4), not its sending.
 _REPRESENTATION = frozenset(
     {"content-encoding", "content-language", "content-location", "content-range", "content-type"}
     | {"etag", "last-modified", "location"}
@@ -84,17 +84,17 @@ class Delivered(NamedTuple):
     head_check: int
 
     def fits(self, head: bytes) -> bool:
-        """True if that is the head."""
+        """Return whether that is the head."""
         return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
 
     def pack(self, form: int) -> bytes:
-        """The beginning of a token of that form; `PlanTooLarge` for a head that no client would take either."""
+        """Return the beginning of a token of that form; raise `PlanTooLarge` for a head too long for any client."""
         if self.head_bytes > _MAX_HEAD_BYTES:
             raise PlanTooLarge(f"a head of {self.head_bytes} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
         delivery = self.delivery
-        told = delivery.content_length is not None and not delivery.has_body
-        flags = flags_of(delivery) | Flag.LENGTH * told
-        tail = _LENGTH.pack(delivery.content_length) if told else b""
+        length_only = delivery.content_length is not None and not delivery.has_body
+        flags = flags_of(delivery) | Flag.LENGTH * length_only
+        tail = _LENGTH.pack(delivery.content_length) if length_only else b""
         return _FIXED.pack(form, flags, self.date_s, self.head_bytes, self.head_check) + tail
 
 
@@ -105,13 +105,12 @@ class PlannedToken(NamedTuple):
     plan: Plan
 
     def pack(self, max_bytes: int, *, deflate: bool) -> bytes:
-        """The token; `PlanTooLarge` for more than `max_bytes`."""
         fixed = self.delivered.pack(PLANNED)
         return fixed + encode_plan(self.plan, max_bytes - len(fixed), deflate=deflate)
 
 
 class AskedToken(NamedTuple):
-    """A response that holds no plan but the request, to plan it again, or with a context to run it again."""
+    """A response as its request, to plan it again, or with a context to run it again."""
 
     delivered: Delivered
     digest: bytes
@@ -119,7 +118,6 @@ class AskedToken(NamedTuple):
     context: ReplayContext | None = None
 
     def pack(self, max_bytes: int) -> bytes:
-        """The token; `PlanTooLarge` for more than `max_bytes`."""
         context = b"" if self.context is None else self.context.pack()
         data = b"".join((self.delivered.pack(ASKED), self.digest, context, self.request))
         if len(data) > max_bytes:
@@ -127,15 +125,15 @@ class AskedToken(NamedTuple):
         return data
 
     def check(self, plan: Plan) -> Plan:
-        """The plan as it is delivered, if it is the one that the response began with; else `BadToken`."""
+        """Return the plan as it is delivered, if it is the original one; raise `BadToken`."""
         delivered = plan if self.delivered.delivery.has_body else replace(plan, pieces=())
         if digest_of(delivered) != self.digest:
-            raise BadToken("the request is answered otherwise by now")
+            raise BadToken("the response to the request has changed")
         return delivered
 
 
 def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
-    """The token of form 1 or 2 that these bytes are; `BadToken` for bytes of another release."""
+    """Return the token of form 1 or 2 in these bytes; raise `BadToken` for those of another release."""
     try:
         form, flags, date_s, size, check = _FIXED.unpack_from(state)
         at, length = _FIXED.size, None
@@ -149,7 +147,7 @@ def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
         raise BadToken(str(exc)) from None
     body = at + _DIGEST_BYTES
     if len(state) < body:
-        raise BadToken("a token that is cut")
+        raise BadToken("a truncated token")
     digest, rest = state[at:body], state[body:]
     if rest[:1] == b"\0":
         context, rest = unpack_context(rest)
@@ -158,16 +156,18 @@ def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
 
 
 def keeps_alive(state: bytes) -> bool:
-    """True if the connection goes on after that response; False where that cannot be told."""
+    """Return whether the connection persists after that response; False if unknown."""
     return len(state) > _FIXED.size and state[0] in {PLANNED, ASKED} and state[1] & Flag.KEEP_ALIVE != 0
 
 
 def representation(headers: Headers) -> Headers:
-    """The fields that must be equal where another run's body goes after this head; Date or Set-Cookie need not be."""
+    """Return the fields that must be equal for another run's body to follow this head; Date or Set-Cookie need not
+    be.
+    """
     return Headers(tuple((name.lower(), value) for name, value in headers if name.lower() in _REPRESENTATION))
 
 
 def digest_of(plan: Plan) -> bytes:
-    """The digest of a plan as it is delivered."""
+    """Return the digest of a plan as it is delivered."""
     kind = replace(plan, headers=representation(plan.headers))
     return sha256(encode_plan(kind, _ANY_BYTES)).digest()[:_DIGEST_BYTES]

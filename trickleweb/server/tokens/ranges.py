@@ -1,13 +1,13 @@
-"""Tokens of bodies that are made as they go: each verifies one range of the body, and leads on from there.
+"""Tokens of bodies that are made while they are sent: each verifies one range of the body, and leads on from there.
 
 Layout, big-endian: form (1) | flags (1) | Date in seconds (8) | length of the head (2) | CRC-32 of the head (4) |
-CRC-32 of what the body is (4) | where the range begins in the body (8) | digest (16), then by form:
+CRC-32 of the kind of body (4) | start of the range in the body (8) | digest (16), then by form:
 
-    3  run again: a replay context (32) | the request, see `request`
-    4  from a cursor: length of the plan (2) | the plan, in the first range only | a checkpoint, see `bodies`
+ 3  run again: a replay context (32) | the request, see `request`
+ 4  from a cursor: length of the plan (2) | the plan, in the first range only | a checkpoint, see `bodies`
 
-The digest of form 3 is of all the body up to the range's end, that of form 4 of the range. A replica that would make
-other bytes finds out before it sends one.
+The digest of form 3 covers the body up to the range's end, that of form 4 the range. A replica that would make other
+bytes finds out before it sends one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_HEAD_BYTES = 65_535
 class Framing(NamedTuple):
     """The delivery of a stream, and its head by length and CRC-32: the same in all ranges of a response.
 
-    `kind_check` is of what must be equal when the request is run again: status, length, what the body is.
+    `kind_check` covers what must be equal when the request is run again: status, length, representation.
     """
 
     flags: int
@@ -44,23 +44,23 @@ class Framing(NamedTuple):
     kind_check: int
 
     def fits(self, head: bytes) -> bool:
-        """True if that is the head."""
+        """Return whether that is the head."""
         return (len(head), zlib.crc32(head)) == (self.head_bytes, self.head_check)
 
     @property
     def chunked(self) -> bool:
-        """The body goes as chunks."""
+        """True if the body is sent in chunks."""
         return bool(self.flags & Flag.CHUNKED)
 
     @property
     def last(self) -> bool:
-        """The connection ends after the response."""
+        """True if the connection ends after the response."""
         return not self.flags & Flag.KEEP_ALIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Run the request again, as it was packed, in that context."""
+    """A packed request to run again in a context."""
 
     context: ReplayContext
     request: bytes
@@ -68,7 +68,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Go on from a checkpoint; `plan` is the head's, b"" in all ranges but the first."""
+    """A checkpoint to resume from; `plan` is the head's, b"" in all ranges but the first."""
 
     plan: bytes
     checkpoint: bytes
@@ -79,7 +79,7 @@ Source = Replay | Cursor
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRange:
-    """Body bytes from `at` on, to where the continuation covers; `first` ones cover the head too."""
+    """Body bytes from `at` to the stop of the continuation; a `first` range covers the head too."""
 
     framing: Framing
     at: int
@@ -88,11 +88,11 @@ class VerifiedRange:
     first: bool
 
     def body_at(self, start: int) -> int:
-        """The offset of the body in the output, if this range's continuation covers it from `start` on."""
+        """Return the body's offset in the output, for this range's continuation from `start` on."""
         return start + self.framing.head_bytes if self.first else start - self.at
 
     def pack(self) -> bytes:
-        """The token; `StateTooLarge` if a continuation has no room for it."""
+        """Return the token; raise `StateTooLarge` if it does not fit a continuation."""
         source, framing = self.source, self.framing
         form = REPLAY if isinstance(source, Replay) else CURSOR
         flags = framing.flags | Flag.FIRST * self.first
@@ -103,7 +103,7 @@ class VerifiedRange:
 
 
 def unpack_range(state: bytes) -> VerifiedRange:
-    """The token of form 3 or 4 that these bytes are; `BadToken` for bytes of another release."""
+    """Return the token of form 3 or 4 in these bytes; raise `BadToken` for those of another release."""
     try:
         form, flags, *rest, at, digest = _FIXED.unpack_from(state)
         framing = Framing(flags & ~Flag.FIRST, *rest)
@@ -113,20 +113,20 @@ def unpack_range(state: bytes) -> VerifiedRange:
 
 
 def kind_check(status: int, headers: Headers, delivery: BodyDelivery) -> int:
-    """A CRC-32 of what another run must not change: it may set other cookies, or tell another time."""
-    told = [(str(status), str(delivery.content_length)), *representation(headers)]
-    return zlib.crc32("\n".join(f"{name}:{value}" for name, value in told).encode("utf-8"))
+    """Return a CRC-32 of the parts that another run must not change; it may change cookies or dates."""
+    parts = [(str(status), str(delivery.content_length)), *representation(headers)]
+    return zlib.crc32("\n".join(f"{name}:{value}" for name, value in parts).encode("utf-8"))
 
 
 def framing_of(delivery: BodyDelivery, date_s: int, head: bytes, kind: int = 0) -> Framing:
-    """The framing of a response that begins now; `StateTooLarge` for a head that no client would take either."""
+    """Return the framing of a response that begins now; raise `StateTooLarge` for a head too long for any client."""
     if len(head) > _MAX_HEAD_BYTES:
         raise StateTooLarge(f"a head of {len(head)} bytes, over {_MAX_HEAD_BYTES}: send fewer headers")
     return Framing(flags_of(delivery), date_s, len(head), zlib.crc32(head), kind)
 
 
 def delivery_of(framing: Framing, length: int | None) -> BodyDelivery:
-    """The delivery of which `framing_of` made the framing, with the body's length if its head tells one."""
+    """Return the delivery of a framing, with the body's length if its head has one."""
     return delivery_with(framing.flags, length)
 
 
@@ -145,5 +145,5 @@ def _source(form: int, rest: bytes) -> Source:
     (size,) = _SIZE.unpack_from(rest)
     plan, checkpoint = rest[_SIZE.size : _SIZE.size + size], rest[_SIZE.size + size :]
     if form != CURSOR or len(plan) != size:
-        raise BadToken("a token of no known form")
+        raise BadToken("a token of an unknown form")
     return Cursor(plan, checkpoint)

@@ -1,10 +1,9 @@
 """Requests in few bytes, for tokens: whole, to run them again exactly as they came, or the part that a plan needs.
 
-Layout of a whole request: count of lines (2) | which of them are public (a bit each, from the highest) | bytes of
-these, deflated (2) | the deflated lines | all other lines and the body, as they are. Only lines that hold no secret are
-deflated: the length of a token can be seen on the wire, and must not tell how much a cookie is like something that
-another site put into the request. A request that is too long for a token is stored in the ledger, which all replicas
-share, under a key that stands in its place. In front of it goes its `ReplayContext`.
+Layout of a whole request: number of lines (2) | public lines (a bit each, from the highest) | their size, deflated (2)
+| the deflated lines | all other lines and the body, unchanged. Only lines without secrets are deflated: the length of a
+token is visible on the wire, and must not reveal how similar a cookie is to another site's input. A request too long
+for a token is stored in the ledger, which all replicas share, and replaced by its key. Its `ReplayContext` precedes it.
 
 For a plan only method, target and the fields that plans depend on are packed, and all of that is deflated.
 """
@@ -23,9 +22,9 @@ from trickleweb.server.errors import BadToken
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 
 SEED_BYTES = 16
-MAX_HEAD_BYTES = 16_384  # nothing longer deflates to what a token has room for, unless it is made for that
+MAX_HEAD_BYTES = 16_384  # longer heads fit a token only if crafted
 _CONTEXT = struct.Struct(f">QQ{SEED_BYTES}s")
-# All that a plan may depend on. The names are for good: replicas of two releases read each other's tokens.
+# The fields that plans depend on. Permanent: replicas of two releases read each other's tokens.
 _OF_PLANS = (
     "host", "accept", "accept-encoding", "range", "if-range", "if-match", "if-none-match", "if-modified-since",
     "if-unmodified-since",
@@ -33,7 +32,7 @@ _OF_PLANS = (
 _PACKED, _STORED = b"t", b"k"
 _COUNT, _SIZE = struct.Struct(">H"), struct.Struct(">H")
 _END = b"\r\n\r\n"
-# For good, as replicas of two releases read each other's tokens. Names of fields that no secret travels in:
+# Fields without secrets. Permanent too.
 _PUBLIC = (
     b"accept:", b"accept-encoding:", b"accept-language:", b"cache-control:", b"connection:", b"content-type:", b"dnt:",
     b"host:", b"pragma:", b"priority:", b"range:", b"sec-ch-ua", b"sec-fetch-", b"sec-gpc:", b"te:",
@@ -67,9 +66,9 @@ class RequestTooLong(WebError):
 
 
 class ReplayContext(NamedTuple):
-    """When and where a request was handled first: the same when it is run again.
+    """The context of a request's first run, repeated in later runs.
 
-    Microseconds since 1970, the request's offset in its connection's input, 16 bytes that nobody else knows.
+    Microseconds since 1970, the request's offset in its connection's input, 16 secret bytes.
     """
 
     now: int
@@ -82,12 +81,11 @@ class ReplayContext(NamedTuple):
         return hashlib.sha256(b"the entropy of a request" + self.seed).digest()
 
     def pack(self) -> bytes:
-        """32 bytes."""
         return _CONTEXT.pack(*self)
 
 
 def unpack_context(data: bytes) -> tuple[ReplayContext, bytes]:
-    """The context that `data` begins with, and what follows; `BadToken` if it is cut."""
+    """Return the context at the beginning of `data`, and the rest; raise `BadToken` if it is truncated."""
     try:
         context = ReplayContext(*_CONTEXT.unpack_from(data))
     except struct.error as exc:
@@ -96,7 +94,7 @@ def unpack_context(data: bytes) -> tuple[ReplayContext, bytes]:
 
 
 def check_length(byte_count: int, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> None:
-    """`RequestTooLong` for a request that could be neither packed nor stored."""
+    """Raise `RequestTooLong` for a request that can be neither packed nor stored."""
     if byte_count > limits.kept_bytes:
         raise RequestTooLong(
             f"a request of {byte_count} bytes cannot be run again on another replica: answer it briefly, with a file,"
@@ -105,7 +103,7 @@ def check_length(byte_count: int, limits: ServerLimits = DEFAULT_SERVER_LIMITS) 
 
 
 def packed(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> bytes | None:
-    """The request for a token, None if that is too long."""
+    """Return the request for a token, None if that is too long."""
     head, end, body = request.partition(_END)
     lines = head.split(b"\r\n")
     flags = [line.lower().startswith(_PUBLIC) for line in lines]
@@ -121,7 +119,7 @@ def packed(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> byte
 
 
 def unpacked(state: bytes) -> bytes:
-    """The request that `packed` was given; `BadToken` for any other bytes."""
+    """Return the request that `packed` packed; raise `BadToken` for other bytes."""
     try:
         if not state.startswith(_PACKED):
             raise ValueError("no request")
@@ -140,9 +138,9 @@ def unpacked(state: bytes) -> bytes:
 
 
 def stored(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> tuple[bytes, bytes]:
-    """The key under which the request is to be stored in the ledger, and what a token holds in its place.
+    """Return the ledger's key for the request, and the replacement in a token.
 
-    `RequestTooLong` for one that the ledger would not keep.
+    Raise `RequestTooLong` for one too long for the ledger.
     """
     from trickleweb.ledger import ledger_key  # a replica of files starts sooner without it
 
@@ -152,26 +150,26 @@ def stored(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> tupl
 
 
 def stored_key(state: bytes) -> bytes | None:
-    """The ledger's key of a request that is stored there, None for one that is packed itself."""
+    """Return the ledger's key of a stored request, None for a packed one."""
     return state[1:] if state.startswith(_STORED) else None
 
 
 def packed_head(head: RequestHead) -> bytes:
-    """The method, the target and the fields that a plan depends on, deflated."""
+    """Return the method, the target and the fields that a plan depends on, deflated."""
     lines = [f"{head.method} {head.target} HTTP/1.{head.version[1]}"]
     lines += [f"{name}: {value}" for name, value in head.headers if name in _OF_PLANS]
     return zlib.compress("\r\n".join([*lines, "", ""]).encode("latin-1"), level=9, wbits=-15)
 
 
 def unpacked_head(data: bytes) -> RequestHead:
-    """The head again, without a body; `BadToken` if it is none."""
+    """Return the packed head, without a body; raise `BadToken`."""
     unpacker = zlib.decompressobj(wbits=-15)
     try:
         head = parse_head_untrusted(unpacker.decompress(data, MAX_HEAD_BYTES))
     except (zlib.error, HTTPError) as exc:
         raise BadToken(str(exc)) from None
     if isinstance(head, NeedMore):
-        raise BadToken("a request that is cut")
+        raise BadToken("an incomplete request")
     return head
 
 
