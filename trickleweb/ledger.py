@@ -16,17 +16,9 @@ from typing import Protocol
 from trickleweb.errors import LedgerUnavailable, OtherLedger
 
 __all__ = [
-    "Claim",
-    "Done",
-    "Ledger",
-    "LedgerUnavailable",
-    "Lost",
-    "New",
-    "OtherLedger",
-    "Pending",
-    "ledger_key",
+    "Claim", "Done", "Ledger", "LedgerUnavailable", "Lost", "New", "OtherLedger", "Pending", "ledger_key",
     "request_key",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
-from trickleweb.server import Answered, HttpService
-from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits, StreamLimits
+from trickleweb.server import Answered, FleetResources, HttpService
+from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits, ServiceLimits, StreamLimits
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 T = TypeVar("T")
@@ -81,13 +81,11 @@ class Fleet:
         """Another replica, with nothing in it."""
         origin = HttpService(
             self.make(),
-            ring=ring,
-            ledger=ledger or MemoryLedger(self.memory, f"replica {len(self.replicas)}"),
             clock_us=lambda: self.now_us,
-            entropy=self._entropy,
-            limits=self.limits,
-            server_limits=self.server_limits,
-            stream_limits=self.stream_limits,
+            resources=FleetResources(
+                ring, ledger or MemoryLedger(self.memory, f"replica {len(self.replicas)}"), self._entropy
+            ),
+            limits=ServiceLimits(request=self.limits, server=self.server_limits, streams=self.stream_limits),
             observe=self.answered.append,
         )
         origin.report_errors(self.errors.append)

@@ -15,7 +15,7 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import render
 from trickleweb.messages import Inline, Plan, RequestHead
 from trickleweb.server import fixed
-from trickleweb.server.limits import ServerLimits
+from trickleweb.server.limits import ServerLimits, ServiceLimits
 
 FILES = {
     "hello.txt": b"Hello, world\n",
@@ -248,7 +248,7 @@ def test_a_file_that_never_stands_still_is_a_refusal(tmp_path: Path) -> None:
 def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
     limits = ServerLimits(remembered_bytes=10_000)
     site = StaticSite(store(fill(tmp_path, FILES)))
-    server = FileServer(site, clock_us=lambda: NOW_S * 1_000_000, server_limits=limits)
+    server = FileServer(site, clock_us=lambda: NOW_S * 1_000_000, limits=ServiceLimits(server=limits))
     for at in range(100):
         begun(server, get(f"/{at}"))
     planner = server._planner

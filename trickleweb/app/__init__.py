@@ -9,13 +9,6 @@ from trickleweb.app.steps import UnknownSteps
 from trickleweb.app.wizards import WizardForm
 
 __all__ = [
-    "App",
-    "BadHandler",
-    "Folder",
-    "NoSuchFolder",
-    "PoolLimits",
-    "Routes",
-    "UnknownSteps",
-    "WizardForm",
+    "App", "BadHandler", "Folder", "NoSuchFolder", "PoolLimits", "Routes", "UnknownSteps", "WizardForm",
     "key_directory",
-]
+]  # fmt: skip

@@ -29,8 +29,8 @@ def log_error(error: Exception) -> None:
 class Hosted:
     """An `Application` that runs a foreign program once for each request, in a task of its own.
 
-    A run outlives its response: background tasks continue. A run whose response lost its reader gets a disconnect, and is
-    cancelled `grace_s` seconds later. `on_error` is called with errors that no response shows.
+    A run outlives its response: background tasks continue. A run whose response lost its reader gets a disconnect, and
+    is cancelled `grace_s` seconds later. `on_error` is called with errors that no response shows.
     """
 
     def __init__(

@@ -6,22 +6,6 @@ from trickleweb.bodies.steps import Data, Step, Stepped, Steps, stepping, steps
 from trickleweb.errors import StateRefused
 
 __all__ = [
-    "MAX_CHECKPOINT_BYTES",
-    "Body",
-    "Checkpoint",
-    "Complete",
-    "Data",
-    "FileBody",
-    "Level",
-    "Planned",
-    "Rendered",
-    "StateRefused",
-    "Step",
-    "Stepped",
-    "Steps",
-    "StepsTable",
-    "Streamed",
-    "level",
-    "stepping",
-    "steps",
-]
+    "MAX_CHECKPOINT_BYTES", "Body", "Checkpoint", "Complete", "Data", "FileBody", "Level", "Planned", "Rendered",
+    "StateRefused", "Step", "Stepped", "Steps", "StepsTable", "Streamed", "level", "stepping", "steps",
+]  # fmt: skip

@@ -24,7 +24,7 @@ from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.telling import Telling
-from trickleweb.server import HttpService
+from trickleweb.server import FleetResources, HttpService
 from trickleweb.stores import SqliteLedger
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
@@ -52,10 +52,8 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         await undo.enter_async_context(_lived(application))
         server = HttpService(
             telling.around(application),
-            ring=lambda: keys.keyring,
-            ledger=ledger,
             clock_us=wall_us,
-            entropy=fresh_secret,
+            resources=FleetResources(lambda: keys.keyring, ledger, fresh_secret),
             observe=telling.observe,
         )
         undo.push_async_callback(server.close)

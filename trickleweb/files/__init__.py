@@ -11,21 +11,7 @@ from trickleweb.files.store import FileStore, StoreLimits
 from trickleweb.files.warm import Progress, warm
 
 __all__ = [
-    "BackgroundHasher",
-    "CacheRule",
-    "ContentNotHere",
-    "DigestIndex",
-    "FileStore",
-    "FilesError",
-    "FilesUnavailable",
-    "HashPending",
-    "Hasher",
-    "OpenFiles",
-    "Progress",
-    "SiteOptions",
-    "StaticSite",
-    "StoreLimits",
-    "is_snapshot",
-    "warm",
-    "yield_to_others",
-]
+    "BackgroundHasher", "CacheRule", "ContentNotHere", "DigestIndex", "FileStore", "FilesError", "FilesUnavailable",
+    "HashPending", "Hasher", "OpenFiles", "Progress", "SiteOptions", "StaticSite", "StoreLimits", "is_snapshot",
+    "warm", "yield_to_others",
+]  # fmt: skip

@@ -6,93 +6,38 @@ from collections.abc import Mapping
 
 UNKNOWN = "application/octet-stream"
 
-_BY_TYPE = {
-    "text/html": "html htm",
-    "text/css": "css",
-    "text/javascript": "js mjs cjs",
-    "text/plain": "txt text log conf ini asc",
-    "text/markdown": "md markdown",
-    "text/csv": "csv",
-    "text/tab-separated-values": "tsv",
-    "text/calendar": "ics",
-    "text/vcard": "vcf",
-    "text/vtt": "vtt",
-    "text/x-python": "py",
-    "text/yaml": "yaml yml",
-    "application/json": "json map",
-    "application/ld+json": "jsonld",
-    "application/geo+json": "geojson",
-    "application/manifest+json": "webmanifest",
-    "application/xml": "xml xsl xsd",
-    "application/rss+xml": "rss",
-    "application/atom+xml": "atom",
-    "application/xhtml+xml": "xhtml xht",
-    "application/toml": "toml",
-    "application/sql": "sql",
-    "application/wasm": "wasm",
-    "application/pdf": "pdf",
-    "application/rtf": "rtf",
-    "application/epub+zip": "epub",
-    "application/zip": "zip whl",
-    "application/gzip": "gz tgz",
-    "application/zstd": "zst",
-    "application/x-bzip2": "bz2",
-    "application/x-xz": "xz",
-    "application/x-tar": "tar",
-    "application/x-7z-compressed": "7z",
-    "application/vnd.rar": "rar",
-    "application/java-archive": "jar",
-    "application/vnd.android.package-archive": "apk",
-    "application/vnd.debian.binary-package": "deb",
-    "application/x-rpm": "rpm",
-    "application/vnd.sqlite3": "sqlite sqlite3",
-    "application/msword": "doc",
-    "application/vnd.ms-excel": "xls",
-    "application/vnd.ms-powerpoint": "ppt",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
-    "application/vnd.oasis.opendocument.text": "odt",
-    "application/vnd.oasis.opendocument.spreadsheet": "ods",
-    "application/vnd.oasis.opendocument.presentation": "odp",
-    "application/vnd.apple.mpegurl": "m3u8",
-    "application/dash+xml": "mpd",
-    "image/png": "png",
-    "image/apng": "apng",
-    "image/jpeg": "jpg jpeg jpe",
-    "image/gif": "gif",
-    "image/webp": "webp",
-    "image/avif": "avif",
-    "image/heic": "heic",
-    "image/svg+xml": "svg",
-    "image/x-icon": "ico",
-    "image/bmp": "bmp",
-    "image/tiff": "tif tiff",
-    "audio/mpeg": "mp3",
-    "audio/mp4": "m4a",
-    "audio/aac": "aac",
-    "audio/ogg": "ogg oga",
-    "audio/opus": "opus",
-    "audio/wav": "wav",
-    "audio/flac": "flac",
-    "audio/midi": "mid midi",
-    "video/mp4": "mp4 m4v",
-    "video/mpeg": "mpeg mpg",
-    "video/webm": "webm",
-    "video/ogg": "ogv",
-    "video/quicktime": "mov",
-    "video/x-msvideo": "avi",
-    "video/x-matroska": "mkv",
-    "video/mp2t": "ts",
-    "font/woff": "woff",
-    "font/woff2": "woff2",
-    "font/ttf": "ttf",
-    "font/otf": "otf",
-    "font/collection": "ttc",
-    "model/gltf+json": "gltf",
-    "model/gltf-binary": "glb",
+_BY_FAMILY = {  # family: "subtype=suffix,suffix ..."
+    "text": (
+        "html=html,htm css=css javascript=js,mjs,cjs plain=txt,text,log,conf,ini,asc markdown=md,markdown "
+        "csv=csv tab-separated-values=tsv calendar=ics vcard=vcf vtt=vtt x-python=py yaml=yaml,yml"
+    ),
+    "application": (
+        "json=json,map ld+json=jsonld geo+json=geojson manifest+json=webmanifest xml=xml,xsl,xsd rss+xml=rss "
+        "atom+xml=atom xhtml+xml=xhtml,xht toml=toml sql=sql wasm=wasm pdf=pdf rtf=rtf epub+zip=epub "
+        "zip=zip,whl gzip=gz,tgz zstd=zst x-bzip2=bz2 x-xz=xz x-tar=tar x-7z-compressed=7z vnd.rar=rar "
+        "java-archive=jar vnd.android.package-archive=apk vnd.debian.binary-package=deb x-rpm=rpm "
+        "vnd.sqlite3=sqlite,sqlite3 msword=doc vnd.ms-excel=xls vnd.ms-powerpoint=ppt "
+        "vnd.openxmlformats-officedocument.wordprocessingml.document=docx "
+        "vnd.openxmlformats-officedocument.spreadsheetml.sheet=xlsx "
+        "vnd.openxmlformats-officedocument.presentationml.presentation=pptx vnd.oasis.opendocument.text=odt "
+        "vnd.oasis.opendocument.spreadsheet=ods vnd.oasis.opendocument.presentation=odp "
+        "vnd.apple.mpegurl=m3u8 dash+xml=mpd"
+    ),
+    "image": (
+        "png=png apng=apng jpeg=jpg,jpeg,jpe gif=gif webp=webp avif=avif heic=heic svg+xml=svg x-icon=ico "
+        "bmp=bmp tiff=tif,tiff"
+    ),
+    "audio": "mpeg=mp3 mp4=m4a aac=aac ogg=ogg,oga opus=opus wav=wav flac=flac midi=mid,midi",
+    "video": "mp4=mp4,m4v mpeg=mpeg,mpg webm=webm ogg=ogv quicktime=mov x-msvideo=avi x-matroska=mkv mp2t=ts",
+    "font": "woff=woff woff2=woff2 ttf=ttf otf=otf collection=ttc",
+    "model": "gltf+json=gltf gltf-binary=glb",
 }
-BY_SUFFIX = {suffix: media_type for media_type, suffixes in _BY_TYPE.items() for suffix in suffixes.split()}
+BY_SUFFIX = {
+    suffix: f"{family}/{subtype}"
+    for family, types in _BY_FAMILY.items()
+    for subtype, _, suffixes in (each.partition("=") for each in types.split())
+    for suffix in suffixes.split(",")
+}
 _TEXT_APPLICATIONS = frozenset({"application/json", "application/xml", "application/sql", "application/toml"})
 _PACKED_FAMILIES = ("image/", "audio/", "video/", "font/woff")
 _LOOSE_IMAGES = frozenset({"image/svg+xml", "image/bmp", "image/x-icon"})

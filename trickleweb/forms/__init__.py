@@ -7,20 +7,7 @@ from trickleweb.forms.urlencoded import parse_urlencoded, render_urlencoded
 from trickleweb.forms.values import DEFAULT_FORM_LIMITS, Form, FormLimits, Upload
 
 __all__ = [
-    "DEFAULT_FORM_LIMITS",
-    "MULTIPART",
-    "URLENCODED",
-    "Form",
-    "FormLimits",
-    "MultipartReader",
-    "PartBegin",
-    "PartData",
-    "PartEnd",
-    "PartEvent",
-    "PartHead",
-    "Upload",
-    "boundary_of",
-    "parse_urlencoded",
-    "read_form",
+    "DEFAULT_FORM_LIMITS", "MULTIPART", "URLENCODED", "Form", "FormLimits", "MultipartReader", "PartBegin",
+    "PartData", "PartEnd", "PartEvent", "PartHead", "Upload", "boundary_of", "parse_urlencoded", "read_form",
     "render_urlencoded",
-]
+]  # fmt: skip

@@ -14,22 +14,7 @@ from trickleweb.http1.refusals import (
 from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_head
 
 __all__ = [
-    "CONTINUE",
-    "LAST_CHUNK",
-    "BodyDelivery",
-    "ChunkedState",
-    "Decoded",
-    "Phase",
-    "check_announced",
-    "chunk_start",
-    "decide_delivery",
-    "decode_chunked",
-    "drop_caches",
-    "error_plan",
-    "method_not_allowed",
-    "parse_head_untrusted",
-    "phrase",
-    "render_head",
-    "too_large",
-    "unavailable",
-]
+    "CONTINUE", "LAST_CHUNK", "BodyDelivery", "ChunkedState", "Decoded", "Phase", "check_announced", "chunk_start",
+    "decide_delivery", "decode_chunked", "drop_caches", "error_plan", "method_not_allowed", "parse_head_untrusted",
+    "phrase", "render_head", "too_large", "unavailable",
+]  # fmt: skip

@@ -9,16 +9,6 @@ from trickleweb.middleware.security import security_headers
 from trickleweb.middleware.sessions import csrf_protection, sessions
 
 __all__ = [
-    "CorsPolicy",
-    "basic_auth",
-    "bearer_auth",
-    "compression",
-    "cors",
-    "csrf_protection",
-    "request_ids",
-    "same_secret",
-    "security_headers",
-    "sessions",
-    "timing",
-    "trusted_hosts",
-]
+    "CorsPolicy", "basic_auth", "bearer_auth", "compression", "cors", "csrf_protection", "request_ids",
+    "same_secret", "security_headers", "sessions", "timing", "trusted_hosts",
+]  # fmt: skip

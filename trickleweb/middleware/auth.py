@@ -15,7 +15,7 @@ from inspect import isawaitable
 from typing import NoReturn
 
 from trickleweb.errors import HTTPError
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.parameters import quoted
 from trickleweb.request import Request
 from trickleweb.responses import Response
@@ -33,35 +33,31 @@ def basic_auth(check: CheckPassword, *, realm: str) -> Middleware:
     """Require a user and password that `check` accepts; answer others 401 with a challenge."""
     challenge = f'Basic realm={quoted(realm)}, charset="UTF-8"'
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            user, password = _password(_credentials(request, _BASIC, challenge), challenge)
-            principal = await _answer(check(user, password))
-            if principal is None:
-                _refuse("The user or password is wrong.", challenge)
-            request.principal = principal
-            return await inner(request)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        user, password = _password(_credentials(request, _BASIC, challenge), challenge)
+        principal = await _answer(check(user, password))
+        if principal is None:
+            _refuse("The user or password is wrong.", challenge)
+        request.principal = principal
+        return await inner(request)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def bearer_auth(check: CheckToken, *, realm: str) -> Middleware:
     """Require a token that `check` accepts; answer others 401."""
     challenge = f"Bearer realm={quoted(realm)}"
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            principal = await _answer(check(_credentials(request, _BEARER, challenge)))
-            if principal is None:
-                _refuse("The token is not valid.", f'{challenge}, error="invalid_token"')
-            request.principal = principal
-            return await inner(request)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        principal = await _answer(check(_credentials(request, _BEARER, challenge)))
+        if principal is None:
+            _refuse("The token is not valid.", f'{challenge}, error="invalid_token"')
+        request.principal = principal
+        return await inner(request)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def same_secret(given: str, known: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from trickleweb.bodies import Complete
 from trickleweb.files.mime import is_text
 from trickleweb.files.qvalues import preferences
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
@@ -28,19 +28,17 @@ _NEVER = frozenset({204, 205, 206, 304})
 def compression(*, min_bytes: int = 600, level: int = 6) -> Middleware:
     """Compress complete text bodies of at least `min_bytes` for clients that accept gzip or deflate."""
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            response = await inner(request)
-            body = response.body
-            if not isinstance(body, Complete) or len(body.data) < min_bytes or not _is_open(response):
-                return response
-            response = response.varying("Accept-Encoding")
-            coding = chosen_coding(request.headers.joined("accept-encoding"))
-            return response if coding is None else _packed(response, body.data, coding, level)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        response = await inner(request)
+        body = response.body
+        if not isinstance(body, Complete) or len(body.data) < min_bytes or not _is_open(response):
+            return response
+        response = response.varying("Accept-Encoding")
+        coding = chosen_coding(request.headers.joined("accept-encoding"))
+        return response if coding is None else _packed(response, body.data, coding, level)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def chosen_coding(accept_encoding: str | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trickleweb.errors import HTTPError
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.headers import Headers, Pair
 from trickleweb.request import Request
 from trickleweb.responses import Response
@@ -63,16 +63,14 @@ class CorsPolicy:
 def cors(policy: CorsPolicy) -> Middleware:
     """Return the middleware that applies a policy."""
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            origin = request.headers.get("origin")
-            if request.method == "OPTIONS" and origin and "access-control-request-method" in request.headers:
-                return _preflight(policy, request, origin)
-            return _readable(policy, await inner(request), origin)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        origin = request.headers.get("origin")
+        if request.method == "OPTIONS" and origin and "access-control-request-method" in request.headers:
+            return _preflight(policy, request, origin)
+        return _readable(policy, await inner(request), origin)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def _readable(policy: CorsPolicy, response: Response, origin: str | None) -> Response:

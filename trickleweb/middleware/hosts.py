@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from trickleweb.errors import HTTPError
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
@@ -21,15 +21,13 @@ def trusted_hosts(*patterns: str) -> Middleware:
     """
     trusts = HostPatterns(patterns)
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            if request.host not in trusts:
-                raise HTTPError(421, "This server does not serve that host.")
-            return await inner(request)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        if request.host not in trusts:
+            raise HTTPError(421, "This server does not serve that host.")
+        return await inner(request)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 class HostPatterns:

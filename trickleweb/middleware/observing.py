@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.request import Request
 from trickleweb.responses import Response
 
@@ -19,19 +19,17 @@ def timing(clock_us: Callable[[], int], report: Report) -> Middleware:
     The duration goes into no header: a request that is run again on another replica must give the same bytes.
     """
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            start = clock_us()
-            response: Response | None = None
-            try:
-                response = await inner(request)
-                return response
-            finally:
-                report(request, response, clock_us() - start)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        start = clock_us()
+        response: Response | None = None
+        try:
+            response = await inner(request)
+            return response
+        finally:
+            report(request, response, clock_us() - start)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def request_ids(*, header: str = "X-Request-ID", trust: bool = False) -> Middleware:
@@ -41,14 +39,12 @@ def request_ids(*, header: str = "X-Request-ID", trust: bool = False) -> Middlew
     of yours. Others are random, and equal when the request is run again.
     """
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            given = request.headers.get(header) or ""
-            known = trust and _IDENTIFIER.fullmatch(given)
-            name = given if known else request.entropy("request id", 16).hex()
-            request.state["request_id"] = name
-            return (await inner(request)).with_header(header, name)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        given = request.headers.get(header) or ""
+        known = trust and _IDENTIFIER.fullmatch(given)
+        name = given if known else request.entropy("request id", 16).hex()
+        request.state["request_id"] = name
+        return (await inner(request)).with_header(header, name)
 
-        return handle
-
-    return wrap
+    return handle

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.http1.render import render_field
 from trickleweb.request import Request
 from trickleweb.responses import Response
@@ -33,13 +33,11 @@ def security_headers(changes: Mapping[str, str | None] | None = None, *, hsts_ma
         render_field(name, value)
     hsts = ("Strict-Transport-Security", f"max-age={hsts_max_age_s}; includeSubDomains")
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            response = await inner(request)
-            wanted = [*fields, hsts] if hsts_max_age_s and request.scheme == "https" else fields
-            missing = [(name, value) for name, value in wanted if name not in response.headers]
-            return replace(response, headers=response.headers.added(*missing))
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        response = await inner(request)
+        wanted = [*fields, hsts] if hsts_max_age_s and request.scheme == "https" else fields
+        missing = [(name, value) for name, value in wanted if name not in response.headers]
+        return replace(response, headers=response.headers.added(*missing))
 
-        return handle
-
-    return wrap
+    return handle

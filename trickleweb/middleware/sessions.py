@@ -8,7 +8,7 @@ from trickles.keyring import Keyring
 from trickleweb.cookies import Cookie
 from trickleweb.errors import HTTPError
 from trickleweb.forms import MULTIPART, URLENCODED
-from trickleweb.handlers import Handler, Middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.request import Request
 from trickleweb.responses import Response
 from trickleweb.sealing import BadSeal
@@ -27,22 +27,20 @@ def sessions(ring: Callable[[], Keyring] | None = None, policy: SessionPolicy = 
     caches.
     """
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            session = _opened(ring() if ring else request.keyring, policy, request)
-            request.state["session"] = session
-            response = await inner(request)
-            if not session.touched:
-                return response
-            cookie = _cookie(ring() if ring else request.keyring, policy, request, session)
-            response = response.varying("Cookie")
-            if "cache-control" not in response.headers:
-                response = response.with_header("Cache-Control", "private, no-cache")
-            return response if cookie is None else response.with_cookie(cookie)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        session = _opened(ring() if ring else request.keyring, policy, request)
+        request.state["session"] = session
+        response = await inner(request)
+        if not session.touched:
+            return response
+        cookie = _cookie(ring() if ring else request.keyring, policy, request, session)
+        response = response.varying("Cookie")
+        if "cache-control" not in response.headers:
+            response = response.with_header("Cache-Control", "private, no-cache")
+        return response if cookie is None else response.with_cookie(cookie)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def csrf_protection(*, exempt: Callable[[Request], bool] | None = None) -> Middleware:
@@ -52,18 +50,16 @@ def csrf_protection(*, exempt: Callable[[Request], bool] | None = None) -> Middl
     browsers do not send by themselves, with a bearer token for instance.
     """
 
-    def wrap(inner: Handler) -> Handler:
-        async def handle(request: Request) -> Response:
-            if request.method not in SAFE_METHODS and not (exempt and exempt(request)):
-                if not _is_same_origin(request):
-                    raise HTTPError(403, "This was sent by a page of another site.")
-                if not csrf_matches(request.session, await _token(request)):
-                    raise HTTPError(403, "This form is too old: load its page again.")
-            return await inner(request)
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        if request.method not in SAFE_METHODS and not (exempt and exempt(request)):
+            if not _is_same_origin(request):
+                raise HTTPError(403, "This was sent by a page of another site.")
+            if not csrf_matches(request.session, await _token(request)):
+                raise HTTPError(403, "This form is too old: load its page again.")
+        return await inner(request)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def _opened(ring: Keyring, policy: SessionPolicy, request: Request) -> Session:

@@ -5,16 +5,6 @@ from trickleweb.routing.routes import BadRoute, Include, Mount, NoSuchRoute, Rou
 from trickleweb.routing.verdicts import Found, Missing, Moved, NotAllowed, Options, Verdict
 
 __all__ = [
-    "BadRoute",
-    "Found",
-    "Include",
-    "Missing",
-    "Mount",
-    "Moved",
-    "NoSuchRoute",
-    "NotAllowed",
-    "Options",
-    "Route",
-    "Router",
-    "Verdict",
-]
+    "BadRoute", "Found", "Include", "Missing", "Mount", "Moved", "NoSuchRoute", "NotAllowed", "Options", "Route",
+    "Router", "Verdict",
+]  # fmt: skip

@@ -10,21 +10,18 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from trickles.keyring import Keyring
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere
-from trickleweb.ledger import Ledger, OtherLedger
-from trickleweb.limits import Limits
+from trickleweb.ledger import OtherLedger
 from trickleweb.messages import RequestHead
+from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
-from trickleweb.server.input import CompleteRequest, RequestReader
-from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS, ServerLimits, StreamLimits
-from trickleweb.server.observer import Observer
-from trickleweb.server.progress import ChunkScan
+from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
+from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS
 from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder
 from trickleweb.server.start import ResponseStarter, StartedResponse
@@ -46,36 +43,19 @@ _ELSEWHERE = (
 class Exchanges:
     """Runs an application. `other_ledger` counts unsafe requests of connections that began with another ledger."""
 
-    def __init__(
-        self,
-        application: Application,
-        *,
-        ring: Callable[[], Keyring],
-        ledger: Ledger,
-        clock_us: Callable[[], int],
-        entropy: Callable[[int], bytes],
-        observer: Observer,
-        on_error: Callable[[Exception], None],
-        limits: Limits,
-        server_limits: ServerLimits,
-        stream_limits: StreamLimits,
-        remember: Callable[[bytes, FixedResponse], FixedResponse],
-    ) -> None:
+    def __init__(self, application: Application, resources: FleetResources, context: ServiceContext) -> None:
+        limits = context.limits
         self.other_ledger = 0
         self._application = application
-        self._clock_us = clock_us
-        self._entropy = entropy
-        self._observer = observer
-        self._remember = remember
-        self._ledger = ledger
-        self._first_seconds = stream_limits.first_seconds
-        self._once = AtMostOnce(ledger, clock_us)
-        self._tasks = TaskTable(server_limits.running, on_error)
-        responder, requests = Responder(application, on_error, server_limits), RequestFactory(ring, ledger)
-        self._starter = ResponseStarter(responder, requests, self._once, stream_limits)
-        self._resumer = Resumer(responder, requests, self._once, limits, stream_limits)
-        self._streams = Streams(self._tasks, self._resumer, on_error, observer.resumed, clock_us, stream_limits)
-        self._started: LruCache[Where, StartedResponse] = LruCache(server_limits.remembered_bytes)
+        self._resources = resources
+        self._context = context
+        self._once = AtMostOnce(resources.ledger, context.clock_us)
+        self._tasks = TaskTable(limits.server.running, context.report)
+        responder, requests = Responder(application, context.report, limits.server), RequestFactory(resources)
+        self._starter = ResponseStarter(responder, requests, self._once, limits.streams)
+        self._resumer = Resumer(responder, requests, self._once, limits)
+        self._streams = Streams(self._tasks, self._resumer, context)
+        self._started: LruCache[Where, StartedResponse] = LruCache(limits.server.remembered_bytes)
 
     def drop_caches(self) -> None:
         """Drop all caches; requests at work continue."""
@@ -127,7 +107,7 @@ class Exchanges:
         what = started.what
         if isinstance(what, StreamedResponse):
             return self._streams.begin(event, start, (where[0], consumed), what)
-        self._remember(what.token, what.response)
+        self._context.remember(what.token, what.response)
         try:
             return what.begin(event, start, consumed, self._application.read)
         except ContentNotHere as error:  # replaced since it was planned: a repeated request gets the new file
@@ -137,7 +117,7 @@ class Exchanges:
     def note(self, started: StartedResponse, where: Where, head: RequestHead | None, peer: str, began_us: int) -> None:
         """Remember a response that begins, and report it."""
         self._started.put(where, started, started.weight + OVERHEAD_BYTES)
-        self._observer.started(head, peer, started.status, started.body_bytes, began_us)
+        self._context.observer.started(head, peer, started.status, started.body_bytes, began_us)
 
     # The response of a token
 
@@ -150,23 +130,23 @@ class Exchanges:
         return self._tasks.reply(self._tasks.task(state, lambda: self._resume(event, token)), then)
 
     async def _resume(self, event: Event, token: Token) -> FixedResponse:
-        began = self._clock_us()
+        began = self._context.clock_us()
         response = await self._resumer.fixed(token, event.connection, event.peer)
-        self._observer.resumed(event.peer, began)
+        self._context.observer.resumed(event.peer, began)
         return response
 
     async def _lose(self, event: Event, where: Where) -> StartedResponse:
-        now = self._clock_us()
+        now = self._context.clock_us()
         started = await self._starter.lost(where, date_s=now // 1_000_000)
         self.note(started, where, None, event.peer, now)
         return started
 
     async def _run(self, complete: CompleteRequest, event: Event, where: Where) -> StartedResponse:
-        began = self._clock_us()
+        began = self._context.clock_us()
         if event.other_store and complete.head.method not in SAFE_METHODS and not complete.terms.repeatable:
             self.other_ledger += 1
-            raise OtherLedger(_ELSEWHERE % store_name(self._ledger.store_id))
-        context = ReplayContext(began, where[1], self._entropy(SEED_BYTES))
+            raise OtherLedger(_ELSEWHERE % store_name(self._resources.ledger.store_id))
+        context = ReplayContext(began, where[1], self._resources.entropy(SEED_BYTES))
         started = await self._starter.start(complete, where, event.peer, context)
         if isinstance(started.what, StreamedResponse):
             await self._first_bytes(started.what)
@@ -182,7 +162,7 @@ class Exchanges:
             await asyncio.sleep(0)
             if not producer.buffer.stop and not producer.over:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._first_seconds):
+                    async with asyncio.timeout(self._context.limits.streams.first_seconds):
                         await producer.news()
         except asyncio.CancelledError:
             producer.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trickleweb.limits import DEFAULT_LIMITS, Limits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
@@ -34,5 +36,17 @@ class StreamLimits:
 
 DEFAULT_SERVER_LIMITS = ServerLimits()
 DEFAULT_STREAM_LIMITS = StreamLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimits:
+    """All bounds of an HTTP service."""
+
+    request: Limits = DEFAULT_LIMITS
+    server: ServerLimits = DEFAULT_SERVER_LIMITS
+    streams: StreamLimits = DEFAULT_STREAM_LIMITS
+
+
+DEFAULT_SERVICE_LIMITS = ServiceLimits()
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1: may always be run again
 OVERHEAD_BYTES = 1500  # of one response in a cache, besides its bytes

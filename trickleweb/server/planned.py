@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from trickleweb.application import Planning, Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError, UnsafeHeader
 from trickleweb.files import FilesError, HashPending, is_snapshot
 from trickleweb.http1 import BodyDelivery, decide_delivery, error_plan
 from trickleweb.messages import Inline, Piece, Plan, RequestHead, Slice
+from trickleweb.server.context import ServiceContext
 from trickleweb.server.fixed import FixedResponse, PlannedResponse, Sendable, resumed
 from trickleweb.server.tokens import AskedToken, PlannedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge
 from trickleweb.server.tokens.request import packed_head, unpacked_head
 
 UNWANTED_BYTES = 65_536  # of an unused body, read and dropped to keep the connection
-REMEMBERED_BYTES = 16 << 20
 
 
 class Planner:
-    """Asks a `Planning`, and caches its responses. `on_error` gets unexpected exceptions."""
+    """Asks a `Planning`, and caches its responses."""
 
-    def __init__(
-        self,
-        source: Planning,
-        now_s: Callable[[], int],
-        on_error: Callable[[Exception], None],
-        remembered_bytes: int = REMEMBERED_BYTES,
-    ) -> None:
+    def __init__(self, source: Planning, context: ServiceContext) -> None:
         self._source = source
-        self._now_s = now_s
-        self._on_error = on_error
-        self._made: LruCache[tuple[int, BodyDelivery], tuple[Plan, int, Sendable]] = LruCache(remembered_bytes)
+        self._now_s = context.now_s
+        self._on_error = context.report
+        self._made: LruCache[tuple[int, BodyDelivery], tuple[Plan, int, Sendable]] = LruCache(
+            context.limits.server.remembered_bytes
+        )
 
     def drop_caches(self) -> None:
         self._made.clear()

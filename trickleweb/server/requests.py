@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,10 +10,10 @@ from trickleweb.application import Application, Terms
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE, unavailable
-from trickleweb.limits import Limits
 from trickleweb.messages import RequestHead
+from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, NotThisResponse
-from trickleweb.server.fixed import Chunk, FixedResponse, Read, Sendable, last_response
+from trickleweb.server.fixed import Chunk, Sendable, last_response
 from trickleweb.server.input import (
     NOT_WHOLE,
     CompleteRequest,
@@ -23,9 +22,7 @@ from trickleweb.server.input import (
     RequestReader,
     lost,
 )
-from trickleweb.server.observer import Observer
 from trickleweb.server.planned import Planner
-from trickleweb.server.repeats import Repeats
 from trickleweb.server.tokens import InterimToken, encode
 from trickleweb.server.window import InputWindow, Where, input_window
 
@@ -46,35 +43,25 @@ class At(NamedTuple):
 
 
 class RequestServer:
-    """Starts responses by a planner, by exchanges, or by both: the planner is asked first.
-
-    `remember` gets each fixed response that starts, with its token.
-    """
+    """Starts responses by a planner, by exchanges, or by both: the planner is asked first."""
 
     def __init__(
         self,
         application: Application | None,
         planner: Planner | None,
         exchanges: Exchanges | None,
-        *,
-        read: Read,
-        repeats: Repeats,
-        observer: Observer,
-        remember: Callable[[bytes, FixedResponse], FixedResponse],
-        report: Callable[[Exception], None],
-        limits: Limits,
-        now_s: Callable[[], int],
+        context: ServiceContext,
     ) -> None:
         self._application = application
         self._planner = planner
         self._exchanges = exchanges
-        self._read = read
-        self._repeats = repeats
-        self._observer = observer
-        self._remember = remember
-        self._report = report
-        self._now_s = now_s
-        self._reader = RequestReader(self._terms, limits, now_s)
+        self._read = context.read
+        self._repeats = context.repeats
+        self._observer = context.observer
+        self._remember = context.remember
+        self._report = context.report
+        self._now_s = context.now_s
+        self._reader = RequestReader(self._terms, context.limits.request, context.now_s)
 
     def drop_caches(self) -> None:
         self._reader.drop_caches()

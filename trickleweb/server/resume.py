@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from trickles.keyring import Keyring
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
 from trickleweb.bodies.iteration import abandon, collected, framed
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
-from trickleweb.ledger import Ledger, request_key
-from trickleweb.limits import Limits
+from trickleweb.ledger import request_key
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
+from trickleweb.server.context import FleetResources
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import Body, CompleteRequest
-from trickleweb.server.limits import StreamLimits
+from trickleweb.server.input import Body, CompleteRequest, InputWindow
+from trickleweb.server.limits import ServiceLimits, StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
@@ -37,9 +35,8 @@ _CHANGED = "the response to the request has changed"
 class RequestFactory:
     """Makes requests with the keyring and ledger of the fleet."""
 
-    def __init__(self, ring: Callable[[], Keyring], ledger: Ledger) -> None:
-        self._ring = ring
-        self._ledger = ledger
+    def __init__(self, resources: FleetResources) -> None:
+        self._resources = resources
 
     def request(
         self, complete: CompleteRequest, body: Body, context: ReplayContext, *, connection: bytes, peer: str
@@ -51,8 +48,8 @@ class RequestFactory:
             peer=peer,
             idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
             max_body_bytes=complete.terms.max_body_bytes,
-            keyring=self._ring,
-            ledger=self._ledger,
+            keyring=self._resources.ring,
+            ledger=self._resources.ledger,
         )
         return Request(complete.head, body, setting)
 
@@ -60,19 +57,12 @@ class RequestFactory:
 class Resumer:
     """Makes responses again, and keeps nothing. Raises `NotThisResponse` where it cannot make the same one."""
 
-    def __init__(
-        self,
-        responder: Responder,
-        requests: RequestFactory,
-        once: AtMostOnce,
-        limits: Limits,
-        stream_limits: StreamLimits,
-    ) -> None:
+    def __init__(self, responder: Responder, requests: RequestFactory, once: AtMostOnce, limits: ServiceLimits) -> None:
         self._responder = responder
         self._requests = requests
         self._once = once
-        self._limits = limits
-        self._stream_limits = stream_limits
+        self._limits = limits.request
+        self._stream_limits = limits.streams
 
     async def fixed(self, token: Token, connection: bytes, peer: str) -> FixedResponse:
         """Return the fixed response of a token."""

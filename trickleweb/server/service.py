@@ -20,16 +20,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from trickles.keyring import Keyring
-from trickles.service import Buffer, Continuation, Deferred, Event, Reply
+from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application, Planning
 from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE
-from trickleweb.limits import DEFAULT_LIMITS, Limits
+from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
-from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, DEFAULT_STREAM_LIMITS, ServerLimits, StreamLimits
+from trickleweb.server.fixed import FixedResponse, Read, resumed
+from trickleweb.server.input import has_input
+from trickleweb.server.limits import DEFAULT_SERVICE_LIMITS, ServiceLimits
 from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner
 from trickleweb.server.repeats import FORGETFUL, Repeats
@@ -46,7 +46,6 @@ from trickleweb.server.tokens import (
 from trickleweb.server.window import has_input
 
 if TYPE_CHECKING:
-    from trickleweb.ledger import Ledger
     from trickleweb.server.exchanges import Exchanges
     from trickleweb.server.tokens.ranges import VerifiedRange
 
@@ -56,9 +55,9 @@ _TOKENS = 4096
 class HttpService:
     """Serves an `Application`, a `Planning`, or an object that is both.
 
-    `statuses` counts the responses it started, repeats included. `clock_us` gives microseconds since 1970. `ring`,
-    `ledger` and `entropy` are for an application, which runs on an asyncio loop; all replicas share the first two.
-    `repeats` is for plans that are equal for equal requests. `observe` is called when a response begins.
+    `statuses` counts the responses it started, repeats included. `clock_us` gives microseconds since 1970. An
+    application needs `resources`, and runs on an asyncio loop. `repeats` is for plans that are equal for equal
+    requests. `observe` is called when a response begins.
     """
 
     def __init__(
@@ -66,44 +65,34 @@ class HttpService:
         application: Application | Planning,
         *,
         clock_us: Callable[[], int],
-        ring: Callable[[], Keyring] | None = None,
-        ledger: Ledger | None = None,
-        entropy: Callable[[int], bytes] | None = None,
-        limits: Limits = DEFAULT_LIMITS,
-        server_limits: ServerLimits = DEFAULT_SERVER_LIMITS,
-        stream_limits: StreamLimits = DEFAULT_STREAM_LIMITS,
+        resources: FleetResources | None = None,
+        limits: ServiceLimits = DEFAULT_SERVICE_LIMITS,
         repeats: Repeats = FORGETFUL,
         observe: Observe | None = None,
     ) -> None:
         self._on_error: Callable[[Exception], None] = lambda _: None
-        self._read: Callable[[str, int, int], Buffer] = application.read
-        self._clock_us = clock_us
+        self._read: Read = application.read
         self._observer = Observer(observe, clock_us, self._report)
         self._repeats = repeats
+        context = ServiceContext(
+            limits=limits, clock_us=clock_us, observer=self._observer, read=self._read, repeats=repeats,
+            report=self._report, remember=self._remember,
+        )  # fmt: skip
         self._planner: Planner | None = None
         self._exchanges: Exchanges | None = None
-        self._responses: LruCache[bytes, FixedResponse] = LruCache(server_limits.remembered_bytes)
+        self._responses: LruCache[bytes, FixedResponse] = LruCache(limits.server.remembered_bytes)
         self._tokens: LruCache[bytes, Token] = LruCache(_TOKENS)
         if hasattr(application, "plan"):
-            self._planner = Planner(
-                cast("Planning", application), self._now_s, self._report, server_limits.remembered_bytes
-            )
+            self._planner = Planner(cast("Planning", application), context)
         run: Application | None = None
         if hasattr(application, "respond"):
             from trickleweb.server.exchanges import Exchanges  # not for a folder, which starts sooner
 
-            if ring is None or ledger is None or entropy is None:
-                raise TypeError("an application needs the fleet's ring, ledger and entropy")
+            if resources is None:
+                raise TypeError("an application needs the fleet's resources")
             run = cast("Application", application)
-            self._exchanges = Exchanges(
-                run, ring=ring, ledger=ledger, clock_us=clock_us, entropy=entropy,
-                observer=self._observer, on_error=self._report, limits=limits, server_limits=server_limits,
-                stream_limits=stream_limits, remember=self._remember,
-            )  # fmt: skip
-        self._requests = RequestServer(
-            run, self._planner, self._exchanges, read=self._read, repeats=repeats, observer=self._observer,
-            remember=self._remember, report=self._report, limits=limits, now_s=self._now_s,
-        )  # fmt: skip
+            self._exchanges = Exchanges(run, resources, context)
+        self._requests = RequestServer(run, self._planner, self._exchanges, context)
 
     @property
     def statuses(self) -> Counter[int]:
@@ -242,9 +231,6 @@ class HttpService:
         if self._exchanges is None:
             raise NotThisResponse("nothing is run here")
         return self._exchanges
-
-    def _now_s(self) -> int:
-        return self._clock_us() // 1_000_000
 
     def _report(self, error: Exception) -> None:
         self._on_error(error)

@@ -9,8 +9,9 @@ from typing import Any
 
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.shares import NoRoom, Shares
+from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
-from trickleweb.server.limits import StreamLimits
+from trickleweb.server.input import Where
 from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
@@ -22,21 +23,13 @@ from trickleweb.server.window import Where
 class Streams:
     """Answers requests for ranges. `tasks` makes lost streams again; parked requests wait in a table of their own."""
 
-    def __init__(
-        self,
-        tasks: TaskTable,
-        resumer: Resumer,
-        on_error: Callable[[Exception], None],
-        on_resumed: Callable[[str, int], None],
-        clock_us: Callable[[], int],
-        limits: StreamLimits,
-    ) -> None:
+    def __init__(self, tasks: TaskTable, resumer: Resumer, context: ServiceContext) -> None:
+        limits = context.limits.streams
         self._tasks = tasks
         self._resumer = resumer
-        self._on_resumed = on_resumed
         self._limits = limits
-        self._clock_us = clock_us
-        self._waiting = TaskTable(limits.parked, on_error)
+        self._context = context
+        self._waiting = TaskTable(limits.parked, context.report)
         self._shares: Shares[object] = Shares(limits.parked)
         self._cache = StreamCache(limits)
 
@@ -102,10 +95,10 @@ class Streams:
         return parked
 
     async def _resume(self, covered: VerifiedRange, event: Event, where: Where) -> StreamedResponse:
-        began = self._clock_us()
+        began = self._context.clock_us()
         stream = await self._resumer.stream(covered, event.connection, event.peer)
         self._cache.put(where, stream)
-        self._on_resumed(event.peer, began)
+        self._context.observer.resumed(event.peer, began)
         return stream
 
     async def _parked(

@@ -5,12 +5,6 @@ from trickleweb.sessions.session import Flash, Session
 from trickleweb.sessions.storing import SessionPolicy, SessionTooLarge, open_session, session_cookie
 
 __all__ = [
-    "Flash",
-    "Session",
-    "SessionPolicy",
-    "SessionTooLarge",
-    "csrf_matches",
-    "csrf_token",
-    "open_session",
+    "Flash", "Session", "SessionPolicy", "SessionTooLarge", "csrf_matches", "csrf_token", "open_session",
     "session_cookie",
-]
+]  # fmt: skip

@@ -9,16 +9,6 @@ from trickleweb.telemetry.metrics import Meter, exposition
 from trickleweb.telemetry.wrapped import Named
 
 __all__ = [
-    "FORMATS",
-    "AccessLog",
-    "AdminServer",
-    "ErrorHandler",
-    "ErrorLog",
-    "Forwarded",
-    "LogFile",
-    "Meter",
-    "Named",
-    "Trusted",
-    "exposition",
-    "trusted",
-]
+    "FORMATS", "AccessLog", "AdminServer", "ErrorHandler", "ErrorLog", "Forwarded", "LogFile", "Meter", "Named",
+    "Trusted", "exposition", "trusted",
+]  # fmt: skip

@@ -9,18 +9,6 @@ from trickleweb.testing.fleet import Transfer, VirtualFleet
 from trickleweb.testing.killing import Break, Verdict, chaos, get, run_chaos
 
 __all__ = [
-    "Answer",
-    "AsyncClient",
-    "Break",
-    "Client",
-    "CookieJar",
-    "IncompleteResponse",
-    "ResponseHeaders",
-    "StatusError",
-    "Transfer",
-    "Verdict",
-    "VirtualFleet",
-    "chaos",
-    "get",
-    "run_chaos",
-]
+    "Answer", "AsyncClient", "Break", "Client", "CookieJar", "IncompleteResponse", "ResponseHeaders", "StatusError",
+    "Transfer", "Verdict", "VirtualFleet", "chaos", "get", "run_chaos",
+]  # fmt: skip

@@ -18,7 +18,7 @@ from trickles.drivers.keystore import ephemeral_keyring, fleet_identity
 from trickles.testing import Birth, ClientHost, Fetch, LinkSpec, MemorySpool, Simulation
 from trickles.testing.packet import Packet, forward
 from trickleweb.application import Application
-from trickleweb.server import HttpService
+from trickleweb.server import FleetResources, HttpService
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 Boundary = Callable[["VirtualFleet", int, int], None]
@@ -116,10 +116,8 @@ class VirtualFleet:
         ledger = MemoryLedger(self._memory(birth.index), owner)
         server = HttpService(
             application,
-            ring=lambda: self.ring,
-            ledger=ledger,
-            clock_us=birth.now if self.still_us is None else lambda: self.still_us or 0,
-            entropy=self.entropy,
+            clock_us=lambda: self._now if self.still_us is None else self.still_us,
+            resources=FleetResources(lambda: self.ring, ledger, self.entropy),
         )
         server.report_errors(self.errors.append)
         listener = Listener(

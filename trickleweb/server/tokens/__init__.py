@@ -11,15 +11,6 @@ from trickleweb.server.tokens.planned import (
 )
 
 __all__ = [
-    "MAX_TOKEN_BYTES",
-    "AskedToken",
-    "Delivered",
-    "InterimToken",
-    "KeptToken",
-    "PlannedToken",
-    "Token",
-    "decode_untrusted",
-    "digest_of",
-    "encode",
-    "keeps_alive",
-]
+    "MAX_TOKEN_BYTES", "AskedToken", "Delivered", "InterimToken", "KeptToken", "PlannedToken", "Token",
+    "decode_untrusted", "digest_of", "encode", "keeps_alive",
+]  # fmt: skip

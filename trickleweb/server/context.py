@@ -1,0 +1,42 @@
+"""Values that the parts of one HTTP service share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trickleweb.server.fixed import FixedResponse, Read
+from trickleweb.server.limits import ServiceLimits
+from trickleweb.server.observer import Observer
+from trickleweb.server.repeats import Repeats
+
+if TYPE_CHECKING:  # a replica of files starts sooner without them
+    from trickles.keyring import Keyring
+    from trickleweb.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResources:
+    """The keyring and ledger that all replicas of an application share, and a source of entropy."""
+
+    ring: Callable[[], Keyring]
+    ledger: Ledger
+    entropy: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceContext:
+    """The bounds and callbacks of a service; `remember` caches a fixed response under its token."""
+
+    limits: ServiceLimits
+    clock_us: Callable[[], int]  # microseconds since 1970
+    observer: Observer
+    read: Read
+    repeats: Repeats
+    report: Callable[[Exception], None]
+    remember: Callable[[bytes, FixedResponse], FixedResponse]
+
+    def now_s(self) -> int:
+        """Return seconds since 1970."""
+        return self.clock_us() // 1_000_000
