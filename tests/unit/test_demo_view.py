@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.plot_demo import read, stretches, svg
-from trickleweb.cli.demo import recording
-from trickleweb.cli.demo.story import Kill, Sample, Story
+from trickleweb.cli.demo.story import Kill, Sample, Story, recording, write_recording
 from trickleweb.cli.demo.view import WAITING, View, line, picture, verdict
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
@@ -100,7 +99,7 @@ RESULT: dict[str, object] = {"client": "curl", "exit": 0, "equal": True}
 
 
 def test_a_recording_tells_the_story_in_order_of_time(story: Story, tmp_path: Path) -> None:
-    recording.write(tmp_path / "record", story, RESULT)
+    write_recording(tmp_path / "record", story, RESULT)
     header, *rest, last = [json.loads(each) for each in (tmp_path / "record").read_text().splitlines()]
     assert (header["format"], header["size_bytes"], header["replicas"]) == ("trickleweb demo 1", 1_000_000_000, 3)
     assert [("kill" in each, each["seconds"]) for each in rest] == [(False, 0), (True, 1), (False, 1), (False, 2)]
@@ -115,7 +114,7 @@ def test_a_recording_tells_the_story_in_order_of_time(story: Story, tmp_path: Pa
 
 
 def test_a_recording_is_drawn(story: Story) -> None:
-    drawn = svg(read("\n".join(recording.lines(story, RESULT))))
+    drawn = svg(read("\n".join(recording(story, RESULT))))
     root = ET.fromstring(drawn)
     words = [each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0] == "1000 MB by one curl, the replica at work killed 1 times: exit code 0, the same sha256"

@@ -11,9 +11,9 @@ from typing import Any
 
 from trickles.keyring import Keyring
 from trickleweb.application import Application
-from trickleweb.asgi.heads import Inbox, head_of
 from trickleweb.asgi.hosted import log_error
 from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
+from trickleweb.asgi.scope import Inbox, head_of
 from trickleweb.bodies import Complete
 from trickleweb.errors import HTTPError
 from trickleweb.ledger import Ledger

@@ -1,15 +1,20 @@
-"""A request as an ASGI scope, with uvicorn's fields."""
+"""Requests as ASGI scopes, with uvicorn's fields, and scopes as request heads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from trickleweb.asgi.messages import EXTENSION, HTTP_SPEC_VERSION, VERSION, Scope
+from trickleweb.asgi.messages import EXTENSION, HTTP_SPEC_VERSION, VERSION, Receive, Scope
+from trickleweb.errors import HTTPError
+from trickleweb.headers import Headers
+from trickleweb.http1.target import decode_path
+from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
 from trickleweb.request import Request
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PATH_SAFE = "/!$&'()*+,;=:@%"
 
 
 def http_scope(request: Request, *, root_path: str = "", state: Mapping[str, Any] | None = None) -> Scope:
@@ -51,3 +56,67 @@ def server_of(request: Request) -> tuple[str, int]:
     if not colon or name.endswith(":") or port.endswith("]"):  # an IPv6 address has colons of its own
         name, port = request.host, ""
     return name.strip("[]") or "localhost", int(port) if port else _DEFAULT_PORTS.get(request.scheme, 80)
+
+
+def head_of(scope: Scope) -> RequestHead:
+    """Return the head that a server has parsed; raise `HTTPError` 400 for a path that is refused here."""
+    raw_path = _raw_path(scope)
+    query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    headers = Headers(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
+    major, _, minor = str(scope.get("http_version", "1.1")).partition(".")
+    return RequestHead(
+        method=scope["method"],
+        target=f"{raw_path}?{query}" if query else raw_path,
+        path="*" if raw_path == "*" else decode_path(raw_path),
+        raw_path=raw_path,
+        query=query,
+        version=(int(major), int(minor or 0)),
+        headers=headers,
+        host=(headers.get("host") or "").lower(),
+        framing=_framing(headers),
+        expect_continue=False,
+        keep_alive=True,
+        head_bytes=0,
+        scheme=scope.get("scheme", "http"),
+    )
+
+
+class Inbox:
+    """Messages from `receive`: the body, then the disconnect."""
+
+    def __init__(self, receive: Receive, framing: Framing) -> None:
+        self.whole = isinstance(framing, NoBody)  # nothing of the body is still to come
+        self._receive = receive
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces; raise `HTTPError` 400 if it is cut."""
+        while not self.whole:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise HTTPError(400, "The request is cut.", close=True)
+            self.whole = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def until_gone(self) -> None:
+        """Wait until the client disconnects; only after the whole body."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _raw_path(scope: Scope) -> str:
+    """Return the path below the mount, as the client sent it if the server passes that."""
+    raw = scope.get("raw_path")
+    path = bytes(raw).decode("latin-1") if raw else quote(scope["path"], safe=_PATH_SAFE)
+    path, root = path.partition("?")[0], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] or "/" if root and path.startswith(root) else path
+
+
+def _framing(headers: Headers) -> Framing:
+    """Return the framing that the headers announce, which the server has checked."""
+    if "transfer-encoding" in headers:
+        return Chunked()
+    announced = headers.get("content-length") or "0"
+    try:
+        return Length(int(announced)) if int(announced) else NoBody()
+    except ValueError:
+        raise HTTPError(400, "invalid Content-Length") from None

@@ -1,8 +1,17 @@
 """The kinds of response body as plain values; each resumes in its own way after a replica's death."""
 
-from trickleweb.bodies.checkpoint import MAX_CHECKPOINT_BYTES, Checkpoint, StepsTable
 from trickleweb.bodies.kinds import Body, Complete, FileBody, Level, Planned, Rendered, Streamed, level
-from trickleweb.bodies.steps import Data, Step, Stepped, Steps, stepping, steps
+from trickleweb.bodies.steps import (
+    MAX_CHECKPOINT_BYTES,
+    Checkpoint,
+    Data,
+    Step,
+    Stepped,
+    Steps,
+    StepsTable,
+    stepping,
+    steps,
+)
 from trickleweb.errors import StateRefused
 
 __all__ = [

@@ -10,19 +10,21 @@ return Response.stepped(rows.at(0, table="orders"), media_type="text/csv")
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
+from types import MappingProxyType
 from typing import Any, cast
 
-from trickleweb.errors import WebError
-from trickleweb.plain import Plain, dump_plain
+from trickleweb.errors import StateRefused, WebError
+from trickleweb.plain import NotPlain, Plain, StateTooLarge, dump_plain, load_plain
 
 Data = bytes | str  # text goes out in UTF-8
 Step = tuple[Data, Plain]  # data, and the cursor after it
 Run = Callable[..., AsyncIterator[Step] | Iterator[Step]]  # takes the cursor, and the arguments by name
 Migrate = Callable[[int, Plain, dict[str, Plain]], tuple[Plain, dict[str, Plain]]]
 MAX_NAME_CHARS = 64  # it is in every continuation
+MAX_CHECKPOINT_BYTES = 480  # room in a continuation of about 700 bytes, besides the response's head
 
 
 class BadSteps(WebError, ValueError):
@@ -96,3 +98,52 @@ def _async_run(step: Callable[..., Awaitable[Step | None]]) -> Run:
             cursor = made[1]
 
     return cast("Run", run)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stepped body from its cursor on."""
+
+    body: Stepped
+
+    def pack(self, max_bytes: int = MAX_CHECKPOINT_BYTES) -> bytes:
+        """Return the state as bytes; raise `StateTooLarge` if it does not fit a continuation."""
+        body = self.body
+        data = dump_plain([body.steps.name, body.steps.version, body.cursor, body.args])
+        if len(data) > max_bytes:
+            raise StateTooLarge(
+                f"the cursor and arguments of {body.steps.name!r} take {len(data)} bytes, over {max_bytes}:"
+                " keep them in a shared store, and their key in the cursor"
+            )
+        return data
+
+
+class StepsTable:
+    """All steps of an application by name; equal tables on all replicas resume each other's bodies."""
+
+    def __init__(self, known: Iterable[Steps] = ()) -> None:
+        table: dict[str, Steps] = {}
+        for each in known:
+            if table.setdefault(each.name, each) is not each:
+                raise BadSteps(f"two generators are called {each.name!r}")
+        self.steps = MappingProxyType(table)
+
+    def unpack(self, state: bytes) -> Checkpoint:
+        """Return the checkpoint that `pack` encoded, its cursor migrated if need be; raise `StateRefused`."""
+        try:
+            name, version, cursor, args = load_plain(state)
+            known = self.steps[name]
+        except (ValueError, TypeError, KeyError):
+            raise StateRefused("a state of unknown steps") from None
+        if version != known.version:
+            cursor, args = _migrated(known, version, cursor, args)
+        try:
+            return Checkpoint(known.at(cursor, **args))
+        except (TypeError, ValueError, NotPlain) as exc:
+            raise StateRefused(str(exc)) from None
+
+
+def _migrated(known: Steps, version: Plain, cursor: Plain, args: dict[str, Plain]) -> tuple[Plain, dict[str, Plain]]:
+    if known.migrate is None or not isinstance(version, int) or version > known.version:
+        raise StateRefused(f"{known.name!r} is version {known.version} here, and began as {version}")
+    return known.migrate(version, cursor, args)

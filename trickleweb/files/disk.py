@@ -4,11 +4,11 @@ Only errors that mean absence count as absence. All others (no descriptor or mem
 of a network file system) are `FilesUnavailable`: the file's state is unknown, and they may pass.
 """
 
-# Plain strings and descriptors: a Path would cost more than the system calls it wraps.
 from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from collections.abc import Iterator
 
@@ -22,6 +22,9 @@ _ABSENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.EINVAL}
     | {errno.ENXIO, errno.ENODEV, errno.EILSEQ}  # a socket, a device without driver, a name that no file can have
 )
+_SHARE = 4  # a quarter is for files: sockets, databases and programs need the rest
+_LEAST, _MOST = 4, 1024
+close = os.close
 
 
 def stamp_of(path_or_descriptor: str | int) -> FileStamp:
@@ -107,4 +110,7 @@ def duplicate(descriptor: int) -> int:
         raise translated(exc) from None
 
 
-close = os.close
+def file_budget() -> int:
+    """Return the number of files that caches may hold open, from the process's current limit (RLIMIT_NOFILE)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if soft == resource.RLIM_INFINITY else min(max(soft // _SHARE, _LEAST), _MOST)

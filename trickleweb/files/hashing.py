@@ -11,8 +11,8 @@ from threading import Lock, Thread, get_native_id
 
 from trickleweb.cache import LruCache
 from trickleweb.files import disk
-from trickleweb.files.descriptors import file_budget
 from trickleweb.files.digests import Hashes, Index, NoIndex, Progress, hashes_of_file, unreported
+from trickleweb.files.disk import file_budget
 from trickleweb.files.errors import HashPending
 from trickleweb.files.stamps import SECOND_NS, FileStamp, same_bytes
 

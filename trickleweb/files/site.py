@@ -6,22 +6,23 @@ from dataclasses import replace
 
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.files import pages
-from trickleweb.files.errors import FilesUnavailable, NoSuchFile, Unreadable
-from trickleweb.files.listings import ListingLimits, Listings
-from trickleweb.files.options import SiteOptions
+from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
+from trickleweb.files.listings import Listings
+from trickleweb.files.mime import media_type
+from trickleweb.files.options import REVALIDATE, SiteOptions
 from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
 from trickleweb.files.resolve import Place, Resolved, resolve
-from trickleweb.files.respond import Ask, ask_of, respond
+from trickleweb.files.respond import NOSNIFF, Ask, ask_of, respond
 from trickleweb.files.store import Buffer, FileStore, FoundFolder, Version
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
-from trickleweb.messages import Plan, RequestHead
+from trickleweb.messages import Plan, RequestHead, Slice
 
 _RESOURCES = 4096  # remembered, by path
 _PLANS = 4096  # remembered responses
 _MAX_ASK_CHARS = 512  # longer fields come from no browser: not remembered
+_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 _FALLBACK = ""  # the key of the fallback page among the paths, which begin with a slash
 
 
@@ -46,7 +47,7 @@ class StaticSite:
         a moment ago: ask again soon.
         """
         if request.method not in {"GET", "HEAD"}:
-            return pages.other_method(request.method)
+            return _other_method(request.method)
         above, inner = split_path(request, path)
         resolved = self._remembered(inner)
         if resolved is not None:
@@ -58,7 +59,15 @@ class StaticSite:
 
     def error_page(self, error: HTTPError) -> Plan | None:
         """Return the site's own page for an error (`404.html`, `50x.html`), None if it has none."""
-        return pages.error_page(self._store, error)
+        for name in (f"{error.status}.html", f"{error.status // 10}x.html"):
+            try:
+                found = self._store.look(name)
+            except FilesError:
+                continue
+            if isinstance(found, Version) and found.stamp.size_bytes:
+                fields = (("Content-Type", media_type(name)), NOSNIFF, ("Cache-Control", "no-store"), *error.headers)
+                return Plan(error.status, Headers(fields), (Slice(found.content, 0, found.stamp.size_bytes),))
+        return None
 
     def read(self, content: str, start: int, stop: int) -> Buffer:
         return self._store.read(content, start, stop)
@@ -79,7 +88,8 @@ class StaticSite:
             place = Place.of(tree, path.relative)
             found = place.look(self._store)
             if _canonical(path, found) != inner:
-                return pages.redirect(location(above, path, request.query, folder=isinstance(found, FoundFolder)))
+                target = location(above, path, request.query, folder=isinstance(found, FoundFolder))
+                return Plan(301, Headers((("Location", target), ("Cache-Control", REVALIDATE))))  # it may change again
             if isinstance(found, FoundFolder):
                 return self._folder(request, inner, path, tree)
             return self._answer(inner, self._remember(inner, self._resolved(place, found)), request)
@@ -159,3 +169,9 @@ def _canonical(path: SafePath, found: object) -> str:
 def _is_navigation(headers: Headers) -> bool:
     """Return whether a browser navigates: it asks for text/html, as requests for scripts, styles and data do not."""
     return preferences(headers.joined("accept") or "").get("text/html", 0) > 0
+
+
+def _other_method(method: str) -> Plan:
+    if method != "OPTIONS":
+        raise HTTPError(405, headers=(_ALLOW,))
+    return Plan(204, Headers((_ALLOW,)))

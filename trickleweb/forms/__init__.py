@@ -2,8 +2,7 @@
 
 from trickleweb.forms.disposition import PartHead
 from trickleweb.forms.multipart import MultipartReader, PartBegin, PartData, PartEnd, PartEvent, boundary_of
-from trickleweb.forms.reading import MULTIPART, URLENCODED, read_form
-from trickleweb.forms.urlencoded import parse_urlencoded, render_urlencoded
+from trickleweb.forms.reading import MULTIPART, URLENCODED, parse_urlencoded, read_form, render_urlencoded
 from trickleweb.forms.values import DEFAULT_FORM_LIMITS, Form, FormLimits, Upload
 
 __all__ = [

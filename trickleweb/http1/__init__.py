@@ -1,9 +1,7 @@
 """HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, without a connection object."""
 
 from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunked
-from trickleweb.http1.delivery import BodyDelivery, decide_delivery
 from trickleweb.http1.head import drop_caches, parse_head_untrusted
-from trickleweb.http1.phrases import phrase
 from trickleweb.http1.refusals import (
     check_announced,
     error_plan,
@@ -11,7 +9,15 @@ from trickleweb.http1.refusals import (
     too_large,
     unavailable,
 )
-from trickleweb.http1.render import CONTINUE, LAST_CHUNK, chunk_start, render_head
+from trickleweb.http1.render import (
+    CONTINUE,
+    LAST_CHUNK,
+    BodyDelivery,
+    chunk_start,
+    decide_delivery,
+    phrase,
+    render_head,
+)
 
 __all__ = [
     "CONTINUE", "LAST_CHUNK", "BodyDelivery", "ChunkedState", "Decoded", "Phase", "check_announced", "chunk_start",

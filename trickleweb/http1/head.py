@@ -1,10 +1,12 @@
-"""Request heads as a pure function of bytes: h11 tokenises, and checks here are stricter.
+"""Request heads, and the framing of their bodies, as pure functions of bytes: h11 tokenises, checks here are stricter.
 
-Only a bounded memo of small heads lives between calls, which may be dropped at any time.
+Every framing on which two parsers could differ is refused (RFC 9112 6.3). Only a bounded memo of small heads lives
+between calls, which may be dropped at any time.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,16 +14,51 @@ import h11
 
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1.framing import parse_framing_untrusted
 from trickleweb.http1.shape import CRLF, check_head, field_values, max_head_bytes, parse_version, refused
 from trickleweb.http1.target import check_authority, encoded_target, parse_target_untrusted
 from trickleweb.limits import DEFAULT_LIMITS, Limits
-from trickleweb.messages import Chunked, NeedMore, NoBody, RequestHead
+from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, RequestHead
 
+_LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")  # below 2**63
 _HEAD_END = CRLF * 2
 _MAX_MEMO_HEAD_BYTES = 2048  # with 1,024 of them the memo stays under some 10 MB
 _CODING = b"transfer-encoding:"
 _NEED_MORE = NeedMore()
+
+
+def parse_framing_untrusted(lowered: bytes, version: tuple[int, int]) -> Framing:
+    """Return the framing of the body after a complete head in lower case, its bytes checked.
+
+    Raise HTTPError 400 for more than one length, a length with a coding, or a coding from an HTTP/1.0 client; 501 for
+    an unknown coding.
+    """
+    lengths, codings = field_values(lowered, b"content-length"), field_values(lowered, b"transfer-encoding")
+    if codings:
+        return _coded(codings, with_length=bool(lengths), version=version)
+    return _sized(lengths) if lengths else NoBody()
+
+
+def _coded(codings: list[bytes], *, with_length: bool, version: tuple[int, int]) -> Framing:
+    if with_length:
+        raise refused(400, "both Transfer-Encoding and Content-Length")
+    if version < (1, 1):
+        raise refused(400, "Transfer-Encoding in HTTP/1.0")
+    listed = [name.strip(b" \t") for value in codings for name in value.split(b",")]  # several lines are one list
+    names = [name for name in listed if name]  # empty elements are ignored (RFC 9110 5.6.1)
+    if not names or b"chunked" in names[:-1]:
+        raise refused(400, "chunked must be the last transfer coding, once")
+    if names != [b"chunked"]:
+        raise refused(501, "the only transfer coding here is chunked")
+    return Chunked()
+
+
+def _sized(lengths: list[bytes]) -> Framing:
+    if len(lengths) > 1:
+        raise refused(400, "more than one Content-Length")
+    if not _LENGTH_VALUE.fullmatch(lengths[0]):
+        raise refused(400, "invalid Content-Length")
+    byte_count = int(lengths[0])
+    return Length(byte_count) if byte_count else NoBody()
 
 
 def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> RequestHead | NeedMore:

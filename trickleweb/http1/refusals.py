@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1.phrases import phrase
+from trickleweb.http1.render import phrase
 from trickleweb.messages import Inline, Length, Plan, RequestHead
 
 # Fields that RFC 9110 requires (15.5.6, 10.2.1, 15.6.4), with defaults.

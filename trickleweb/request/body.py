@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
+from trickles.keyring import Keyring
 from trickleweb.errors import HTTPError, WebError
-from trickleweb.forms import MULTIPART, Form, MultipartReader, PartEvent, boundary_of, read_form
+from trickleweb.forms import (
+    DEFAULT_FORM_LIMITS,
+    MULTIPART,
+    Form,
+    FormLimits,
+    MultipartReader,
+    PartEvent,
+    boundary_of,
+    read_form,
+)
 from trickleweb.http1 import too_large
+from trickleweb.ledger import Ledger
+from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.messages import Length, RequestHead
 from trickleweb.parameters import Parametrised, parse_parameters
 from trickleweb.plain import Plain, load_plain
-from trickleweb.request.setting import Setting
 
 _CHARSETS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
 _IDENTITY = (("Accept-Encoding", "identity"),)
+
+
+class NotSetUp(WebError, RuntimeError):
+    """A handler used a facility that the application was not set up with; the text names it."""
+
+
+def _no_routes(name: str, /, **_params: object) -> str:
+    raise NotSetUp(f"no routes, so none called {name!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The server's context of a request. One that is run again on another replica gets an equal setting."""
+
+    now: int = 0  # microseconds since 1970
+    seed: bytes = b""  # secret and random, 32 bytes; see `Request.entropy`
+    peer: str = ""  # the client's address, without port
+    idempotency_key: str = ""  # unique to the request, and equal when it is sent again
+    max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
+    form_limits: FormLimits = DEFAULT_FORM_LIMITS
+    url_for: Callable[..., str] = _no_routes
+    keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
+    ledger: Ledger | None = None  # shared by the replicas
 
 
 class BodyNotRead(WebError, RuntimeError):

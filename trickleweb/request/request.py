@@ -21,8 +21,7 @@ from trickleweb.ledger import Ledger
 from trickleweb.messages import RequestHead
 from trickleweb.multidict import MissingField, MultiDict
 from trickleweb.plain import Plain, dump_plain, load_plain
-from trickleweb.request.body import Incoming
-from trickleweb.request.setting import NotSetUp, Setting
+from trickleweb.request.body import Incoming, NotSetUp, Setting
 from trickleweb.sealing import BadSeal, seal, unseal
 from trickleweb.sessions import Session, csrf_token
 

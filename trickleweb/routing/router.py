@@ -8,15 +8,59 @@ that the preferred template lacks is looked up in the others. Mounts answer the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from trickleweb.convertors import CONVERTORS, Convertor
 from trickleweb.paths import PathTemplate, joined, parse_template
 from trickleweb.routing.routes import BadRoute, Entry, Mount, NoSuchRoute, Route, flattened
 from trickleweb.routing.tree import Leaf, RouteNode, leaves, mounts
-from trickleweb.routing.verdicts import Found, Missing, Moved, NotAllowed, Options, Verdict
 
 E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[E]):
+    """An endpoint answers; `rest` is a mount's part of the path, from a slash on, and "" for a route."""
+
+    by: Route[E] | Mount[E]
+    params: dict[str, Any]
+    rest: str = ""
+
+    @property
+    def endpoint(self) -> E:
+        return self.by.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class NotAllowed:
+    """The path has a route, for other methods: 405 with these, sorted, in Allow."""
+
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """OPTIONS without a route of its own: 204 with these, sorted, in Allow."""
+
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The path with the other final slash has a route: 308 to this decoded path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The path has no route: 404."""
+
+
+Verdict = Found[E] | NotAllowed | Options | Moved | Missing
+
+
 _MISSING = Missing()
 
 

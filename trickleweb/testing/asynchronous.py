@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 
 from trickles.drivers.keystore import ephemeral_keyring
 from trickles.keyring import Keyring
@@ -18,7 +19,38 @@ from trickleweb.testing.answer import Answer, ResponseHeaders
 from trickleweb.testing.asking import RequestOptions, absolute, asked
 from trickleweb.testing.collecting import IncompleteResponse, exchange
 from trickleweb.testing.cookies import CookieJar
-from trickleweb.testing.verbs import Verbs
+
+R = TypeVar("R")
+
+
+class Verbs(Generic[R]):
+    """A client in the style of httpx, synchronous or not."""
+
+    @abstractmethod
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> R:
+        """Return the response to a request."""
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> R:
+        return self.request("DELETE", url, **options)
+
 
 MAX_REDIRECTS = 20
 

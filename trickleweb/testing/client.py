@@ -11,9 +11,8 @@ from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.testing.answer import Answer
 from trickleweb.testing.asking import RequestOptions
-from trickleweb.testing.asynchronous import AsyncClient, ClientOptions
+from trickleweb.testing.asynchronous import AsyncClient, ClientOptions, Verbs
 from trickleweb.testing.cookies import CookieJar
-from trickleweb.testing.verbs import Verbs
 
 
 class Client(Verbs[Answer]):

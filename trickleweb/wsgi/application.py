@@ -15,9 +15,8 @@ from trickleweb.asgi.outgoing import AsgiRun
 from trickleweb.errors import WebError
 from trickleweb.messages import NoBody
 from trickleweb.request import Request
-from trickleweb.wsgi.body import body_file
 from trickleweb.wsgi.environ import environ_of
-from trickleweb.wsgi.running import Run, WsgiApp
+from trickleweb.wsgi.running import Run, WsgiApp, body_file
 
 T = TypeVar("T")
 THREADS = 32

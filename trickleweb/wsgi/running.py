@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, TypeVar, cast
 
 from trickleweb.asgi.messages import begun_with
 from trickleweb.asgi.outgoing import AsgiRun, Begun, ProgramError
@@ -16,14 +17,16 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 Write = Callable[[bytes], object]
 StartResponse = Callable[..., Write]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-OnLoop = Callable[[Coroutine[Any, Any, None]], None]
+T = TypeVar("T")
+OnLoop = Callable[[Coroutine[Any, Any, T]], T]  # runs a coroutine on the loop, from a thread, and returns its result
 _STATUS = re.compile(r"([2-5][0-9][0-9])(?: [^\x00-\x1f\x7f]*)?")
+_BUFFER_BYTES = 65_536
 
 
 class Run:
     """Calls the program and iterates its result; faults of the program raise `ProgramError` in it."""
 
-    def __init__(self, outgoing: AsgiRun, on_loop: OnLoop) -> None:
+    def __init__(self, outgoing: AsgiRun, on_loop: OnLoop[None]) -> None:
         self._outgoing = outgoing
         self._on_loop = on_loop
         self._head: Begun | None = None
@@ -92,3 +95,41 @@ def _begun(status: str, headers: Sequence[tuple[str, str]]) -> Begun:
     for name, value in pairs:
         render_field(name, value)
     return begun_with(int(found[1]), Headers(pairs))
+
+
+def body_file(pieces: AsyncIterator[bytes], on_loop: OnLoop[bytes]) -> IO[bytes]:
+    """Return a file that is read once, from beginning to end; it raises the errors of `pieces`."""
+    return cast("IO[bytes]", io.BufferedReader(_Pieces(pieces, on_loop), _BUFFER_BYTES))
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, pieces: AsyncIterator[bytes], on_loop: OnLoop[bytes]) -> None:
+        self._pieces = pieces
+        self._on_loop = on_loop
+        self._rest = memoryview(b"")
+        self._broken: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes, 0 at the end; after an error raise that each time."""
+        if self._broken is not None:
+            raise self._broken
+        if not self._rest:
+            try:
+                self._rest = memoryview(self._on_loop(_next(self._pieces)))
+            except Exception as error:
+                self._broken = error
+                raise
+        taken = self._rest[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._rest = self._rest[len(taken) :]
+        return len(taken)
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes:
+    async for piece in pieces:
+        if piece:
+            return piece
+    return b""

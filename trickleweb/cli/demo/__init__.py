@@ -19,9 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickles.command import CommandFailed, Parser, whole_number
-from trickleweb.cli.demo import recording
 from trickleweb.cli.demo.programs import Process, client_words, fleet, last_line, sha256_of, started, write_noise
-from trickleweb.cli.demo.story import Kill, Story
+from trickleweb.cli.demo.story import Kill, Story, write_recording
 from trickleweb.cli.demo.view import View, verdict
 from trickleweb.cli.demo.watching import Watcher
 from trickleweb.cli.fleet_options import MAX_REPLICAS
@@ -96,7 +95,7 @@ def _demonstrate(args: argparse.Namespace, folder: Path) -> int:
     if code:
         print(last_line(log), file=sys.stderr)
     if args.record is not None:
-        recording.write(args.record, story, {"client": client, "exit": code, "equal": source == download})
+        write_recording(args.record, story, {"client": client, "exit": code, "equal": source == download})
     return 0 if code == 0 and source == download else 1
 
 
