@@ -1,6 +1,6 @@
-"""Write the tables of limits in operations.md anew from the source: python docs/limits_tables.py.
+"""Update the tables of limits in operations.md from the source: python docs/limits_tables.py.
 
-A table stands behind its comment `<!-- table: MODULE CLASS -->`; without a class it is of the module's constants that
+A table follows its comment `<!-- table: MODULE CLASS -->`; without a class it is of the module's constants that
 begin with MOST_.
 """
 

@@ -63,7 +63,7 @@ def test_every_counter_of_a_replica_is_explained_and_no_other() -> None:
 
 
 def test_every_figure_of_a_gateway_is_explained() -> None:
-    paragraph = PAGE.partition("A gateway tells ")[2].partition("\n\n")[0]
+    paragraph = PAGE.partition("A gateway reports ")[2].partition("\n\n")[0]
     assert {field.name for field in fields(Statistics)} - {"reasons"} <= set(re.findall(r"`(\w+)`", paragraph))
 
 
