@@ -9,9 +9,9 @@ from tests.support.processes import ROOT
 from trickles.tools.attacks.catalogue import ATTACKS
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
-BEFORE, _, BEHIND = PAGE.partition("\n## What shows it\n")
+BEFORE, _, AFTER = PAGE.partition("\n## Tests of each defence\n")
 THREATS = list(dict.fromkeys(re.findall(r"^\| \*\*(.+?)\*\*", BEFORE, re.MULTILINE)))
-TABLE = re.findall(r"^\| (.+?) \| (.+) \|$", BEHIND.partition("\n## ")[0], re.MULTILINE)
+TABLE = re.findall(r"^\| (.+?) \| (.+) \|$", AFTER.partition("\n## ")[0], re.MULTILINE)
 ROWS = dict(TABLE[1:])
 
 
@@ -55,5 +55,5 @@ def test_what_is_not_there_is_found_out() -> None:
 
 
 def test_every_attack_is_cited() -> None:
-    cited = set(re.findall(r"`trickles attack ([a-z-]+)`", BEHIND))
+    cited = set(re.findall(r"`trickles attack ([a-z-]+)`", AFTER))
     assert cited == set(ATTACKS)
