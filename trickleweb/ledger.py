@@ -28,12 +28,12 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A live owner is at work: ask again soon."""
+    """A live owner is working on it: ask again soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The owner died at work: all, some or none of it was done. It must not be done again."""
+    """The owner died during the work: all, some or none of it was done. It must not be done again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_what_resumes_is_told_with_its_level(capsys: pytest.CaptureFixture[str],
     rows = {line.split()[0]: line for line in lines}
     assert "200  yes      3, run again" in rows["/rows"]
     assert "200  yes      1, by offset" in rows["/short"]
-    assert "    each run makes other bytes: use request.now and request.entropy" in lines
+    assert "    responses differ from run to run: use request.now and request.entropy" in lines
     assert "not tested: it takes parameters" in rows["/rows/{n:int}"]
     assert "/post" not in rows
 

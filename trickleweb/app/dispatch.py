@@ -84,7 +84,7 @@ class Dispatcher:
             case NotAllowed(allow=allow):
                 raise method_not_allowed(allow)
             case Moved(path=path):
-                return Response.redirect(_beside(request, path), status=308)
+                return Response.redirect(_mounted_url(request, path), status=308)
         raise HTTPError(404)
 
     def _inside(self, middleware: Sequence[Middleware]) -> Handler:
@@ -158,7 +158,7 @@ def applications(router: Router[Served]) -> Iterator[tuple[str, Application]]:
             yield each.prefix, each.endpoint.by
 
 
-def _beside(request: Request, path: str) -> str:
+def _mounted_url(request: Request, path: str) -> str:
     """Return the URL of another path below the same mount, with the request's query."""
     above = request.head.path.removesuffix(request.path)
     query = f"?{request.head.query}" if request.head.query else ""

@@ -84,22 +84,22 @@ class ErrorHandlers:
         return answered
 
     async def _known(self, request: Request, error: Exception) -> Response | None:
-        told = _told(error)
-        found = self._found(error, told)
+        known = _http_error(error)
+        found = self._found(error, known)
         if found is not None:
-            return await self._asked(found, request, error, told.status if told else 500, told)
-        return None if told is None else error_response(request, told)
+            return await self._asked(found, request, error, known.status if known else 500, known)
+        return None if known is None else error_response(request, known)
 
-    def _found(self, error: Exception, told: HTTPError | None) -> Answer | None:
+    def _found(self, error: Exception, known: HTTPError | None) -> Answer | None:
         """Return the nearest handler: by exception type, then by status, then that of all `HTTPError`s."""
         types = type(error).__mro__[: type(error).__mro__.index(Exception)]
         keys: list[Key] = [each for each in types if each is not HTTPError]
-        if told is not None:
-            keys += [told.status, HTTPError]
+        if known is not None:
+            keys += [known.status, HTTPError]
         return next((self._handlers[key] for key in keys if key in self._handlers), None)
 
     async def _asked(
-        self, answer: Answer, request: Request, error: Exception, status: int, told: HTTPError | None = None
+        self, answer: Answer, request: Request, error: Exception, status: int, known: HTTPError | None = None
     ) -> Response:
         """Call an error handler; a result that is no `Response` gets the status.
 
@@ -109,13 +109,13 @@ class ErrorHandlers:
         made = as_response(value)
         if not isinstance(value, Response):
             made = replace(made, status=status)
-        if told is None or made.status != told.status:
+        if known is None or made.status != known.status:
             return made
-        missing = [(name, text) for name, text in told.headers if name not in made.headers]
+        missing = [(name, text) for name, text in known.headers if name not in made.headers]
         return replace(made, headers=made.headers.added(*missing))
 
 
-def _told(error: Exception) -> HTTPError | None:
+def _http_error(error: Exception) -> HTTPError | None:
     """Return the `HTTPError` for an error that the framework knows; a bad seal gets no details."""
     match error:
         case HTTPError():

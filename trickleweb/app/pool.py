@@ -17,7 +17,7 @@ from trickleweb.http1 import unavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """Bounds of plain handlers at work; a request beyond them is answered 503 with Retry-After."""
+    """Bounds of running plain handlers; a request beyond them is answered 503 with Retry-After."""
 
     threads: int = 16  # more than cores, as they wait for databases and disks
     waiting: int = 64  # for a free thread; four for each keeps the wait short

@@ -43,7 +43,7 @@ def build_parser(chosen: str | None = None) -> Parser:
     """Return the parser of all subcommands, of which only the chosen one has its arguments."""
     from trickles.command import parser_of
 
-    return parser_of("trickleweb", "Web servers that keep nothing about their clients.", COMMANDS, chosen)
+    return parser_of("trickleweb", "Web servers without state of their clients.", COMMANDS, chosen)
 
 
 def command(name: str) -> Command:

@@ -20,10 +20,9 @@ from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
-from trickleweb.cli.readiness import KeptOutput
+from trickleweb.cli.monitoring import Monitoring
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
-from trickleweb.cli.telling import Telling
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.stores import SqliteLedger
 
@@ -47,24 +46,24 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         sock = bound(args)
         undo.callback(sock.close)
         within = undo.enter_context(ExitStack())  # closed without awaiting
-        telling = Telling(args, within)
+        monitoring = Monitoring(args, within)
         spool, ledger = _spool(args), _ledger(args, within)
         await undo.enter_async_context(_lived(application))
         server = HttpService(
-            telling.around(application),
+            monitoring.around(application),
             clock_us=wall_us,
             resources=FleetResources(lambda: keys.keyring, ledger, fresh_secret),
-            observe=telling.observe,
+            observe=monitoring.observe,
         )
         undo.push_async_callback(server.close)
-        server.report_errors(telling.errors)
+        server.report_errors(monitoring.errors)
         process = ReplicaProcess(
             server, keys, sock, spool=spool, store_id=ledger.store_id, report=to_stderr, blocking=False
         )
-        replica = reported(args, process, server, within, meter=telling.meter, say=output.say)
-        replica.reporter.more += (telling.figures, lambda: _ledger_figures(ledger, server))
+        replica = reported(args, process, server, within, meter=monitoring.meter)
+        replica.reporter.more += (monitoring.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
-        process.jobs.every(1.0, "log", telling.look_again)
+        process.jobs.every(1.0, "log", monitoring.look_again)
         await process.serve(stop, ready=replica.ready, every=replica.every)
 
 

@@ -1,9 +1,9 @@
 """Test whether responses resume: fetch each repeatedly, and kill a replica after a different packet each time.
 
-Everything runs in this process, on virtual replicas. Without --get, all GET routes without parameters are tested. Time
-stands still for the program and entropy repeats (`request.now`, `request.entropy`); a program that uses other clocks or
-random numbers makes other bytes each time: a short response resumes all the same, as its state holds it, a long one
-breaks off. The exit code is 1 if a response does not resume.
+Everything runs in this process, on virtual replicas. Without --get, all GET routes without parameters are tested. For
+the program `request.now` is constant and `request.entropy` repeats. If it uses other clocks or random numbers, its
+responses differ from run to run: a short one still resumes, as its state holds it; a long one is cut off. The exit code
+is 1 if a response does not resume.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--kills", metavar="N", type=whole_number(1, 10_000), default=MOST_BOUNDARIES, help=_KILLS)
 
 
-_KILLS = f"most deaths per response and policy, spread evenly (default: {MOST_BOUNDARIES})"
+_KILLS = f"maximum of deaths per response and policy, spread evenly (default: {MOST_BOUNDARIES})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -98,7 +98,7 @@ def lines(path: str, verdict: Verdict) -> list[str]:
     resumes = "yes" if verdict.resumes else "no"
     level = _LEVELS[verdict.level]
     row = _ROW.format(path, verdict.status, resumes, level, verdict.size_bytes, verdict.packets, verdict.kills)
-    notes = [] if verdict.steady else ["    each run makes other bytes: use request.now and request.entropy"]
+    notes = [] if verdict.steady else ["    responses differ from run to run: use request.now and request.entropy"]
     if verdict.status >= 500:
         notes += [f"    {one_line(repr(error))}" for error in verdict.errors[:1]]
     notes += [

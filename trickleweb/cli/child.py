@@ -136,25 +136,25 @@ class Child:
         self._run_dir.note_pid(self.name, found.pid)
         return True
 
-    async def keep(self, tell: Callable[[str], None]) -> None:
+    async def keep(self, report: Callable[[str], None]) -> None:
         """Restart it whenever it ends, for ever, and report that."""
         failures = 0
         while True:
             if self._process is not None and (self._ready or self._successor is not None):
                 failures = failures + 1 if await self.ended() else 0
-                tell(f"{self.name} ended")
+                report(f"{self.name} ended")
             await asyncio.sleep(pause(failures))
             if self._succeeded(_NO_PID, always=True):  # it became ready as its predecessor died
-                tell(f"{self.name} is back")
+                report(f"{self.name} is back")
                 continue
             self.restarts += 1
             try:
                 await self.start()
             except CommandFailed as exc:
                 failures += 1
-                tell(str(exc))
+                report(str(exc))
             else:
-                tell(f"{self.name} is back")
+                report(f"{self.name} is back")
 
     async def replaced(self) -> None:
         """Kill it, and return when it has been restarted; only while `keep` runs."""

@@ -24,7 +24,7 @@ from trickles.drivers.keeping import kept_going
 from trickles.drivers.keystore import fleet_identity, load_keyring, write_server_key
 from trickleweb.cli import keykeeper
 from trickleweb.cli.child import Child
-from trickleweb.cli.fleet_commands import FleetCommands, FleetOptions, told_place, told_port
+from trickleweb.cli.fleet_commands import FleetCommands, FleetOptions, listening_address, listening_port
 from trickleweb.cli.keycopy import KeyCopy
 from trickleweb.cli.keykeeper import KeyKeeper
 from trickleweb.cli.launch import reap_orphans
@@ -41,10 +41,10 @@ class Supervisor:
     def __init__(self, options: FleetOptions) -> None:
         self._options = options
         self._run_dir = RunDir(options.run_dir)
-        self._run_dir.report = self._tell
-        self._keys = KeyKeeper(self._run_dir.keys, options.keyring, self._tell)
+        self._run_dir.report = self._report
+        self._keys = KeyKeeper(self._run_dir.keys, options.keyring, self._report)
         self._commands = FleetCommands(options, self._run_dir)
-        self._warm = WarmStart(self._commands.modules, self._tell, bytecode=options.reloader is None)
+        self._warm = WarmStart(self._commands.modules, self._report, bytecode=options.reloader is None)
         self._replicas = [self._replica(index) for index in range(options.replicas)]
         self._gateway = None
         if options.listen is not None:
@@ -87,13 +87,13 @@ class Supervisor:
         for child in self._children():
             self._begin(child.name, self._keeper(child))
         if (reloader := self._options.reloader) is not None:
-            self._begin("reload", lambda: reloader.keep(self._replicas, self._tell))
+            self._begin("reload", lambda: reloader.keep(self._replicas, self._report))
         self._begin("chores", self._look_after_all)
         await stopped
         await self._end_tasks()
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        self._tasks.append(asyncio.create_task(kept_going(name, work, self._tell)))
+        self._tasks.append(asyncio.create_task(kept_going(name, work, self._report)))
 
     async def _end_tasks(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -106,25 +106,25 @@ class Supervisor:
         failed = next((line for line in lines if isinstance(line, BaseException)), None)
         if failed is not None:
             raise failed
-        self._commands.places = [told_place(str(line)) for line in lines]
+        self._commands.places = [listening_address(str(line)) for line in lines]
         if self._gateway is not None:
             assert self._commands.listen is not None
-            self._commands.listen = (self._commands.listen[0], told_port(await self._gateway.start()))
+            self._commands.listen = (self._commands.listen[0], listening_port(await self._gateway.start()))
         self._note()
         print(self._commands.announcement(), flush=True)
 
     def _keeper(self, child: Child) -> Callable[[], Awaitable[None]]:
         async def keep() -> None:
             if self._options.respawn:
-                await child.keep(self._tell)
+                await child.keep(self._report)
             await child.ended()
-            self._tell(f"{child.name} ended")
+            self._report(f"{child.name} ended")
 
         return keep
 
     async def _look_after_all(self) -> None:
         """Run the chores: restore removed files, rotate keys, write figures, reap orphans."""
-        chores = Chores(self._tell)
+        chores = Chores(self._report)
         chores.every(LOOK_SECONDS, "keys", self._look_at_keys)
         chores.every(keykeeper.LOOK_SECONDS, "rotation", self._keys.look)
         chores.every(LOOK_SECONDS, "run directory", self._run_dir.look)
@@ -140,7 +140,7 @@ class Supervisor:
         for child in self._children():
             child.signal(signal.SIGHUP)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         """Report on stderr, and write the figures soon, not now: a report must not delay its caller."""
         print(f"trickleweb {self._options.command}: {one_line(text)}", file=sys.stderr)
         asyncio.get_running_loop().call_soon(self._note_anyhow)
@@ -151,7 +151,7 @@ class Supervisor:
     def _look_at_keys(self) -> None:
         """Restore the files that a start of a replica or gateway needs."""
         if self._copy is not None and (report := self._copy.look()):
-            self._tell(report)
+            self._report(report)
         if not self._run_dir.server_key.exists():
             self._run_dir.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_server_key(self._run_dir.server_key, fleet_identity(load_keyring(self._keys.place)))

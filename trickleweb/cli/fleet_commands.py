@@ -103,7 +103,7 @@ class FleetCommands:
         return host, port if self._options.reuse_port or port == 0 else port + index
 
 
-def told_place(line: str) -> Address:
+def listening_address(line: str) -> Address:
     """Return the address at the end of a line such as `replica on 127.0.0.1:8443`."""
     try:
         return address(line.rpartition(" ")[2])
@@ -111,7 +111,7 @@ def told_place(line: str) -> Address:
         raise CommandFailed(f"unexpected first line of a replica: {line}") from None
 
 
-def told_port(line: str) -> int:
+def listening_port(line: str) -> int:
     """Return the first port in a line such as `gateway on 127.0.0.1:8080 for 3 replicas`."""
     port = line.partition(" for ")[0].partition(",")[0].rpartition(":")[2]
     if not port.isdecimal():

@@ -136,7 +136,7 @@ async def _answered(stream: Stream, replicas: list[Address], show: TextIO | None
 
 async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | None) -> ResponseHead:
     places = ", ".join(map(shown, replicas))
-    patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _tell, show, f"waiting for {places} (UDP)")
+    patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _print, show, f"waiting for {places} (UDP)")
     try:
         return await read_answer(stream)
     except ConnectionFailed as exc:
@@ -145,7 +145,7 @@ async def _waited_for(stream: Stream, replicas: list[Address], show: TextIO | No
         patience.cancel()
 
 
-def _tell(show: TextIO | None, text: str) -> None:
+def _print(show: TextIO | None, text: str) -> None:
     if show is not None:
         print(text, file=show, flush=True)
 

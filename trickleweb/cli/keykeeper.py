@@ -20,14 +20,14 @@ LOOK_SECONDS = 2.0  # the clock may be set at any time; a check reads four small
 
 
 class KeyKeeper:
-    """Keeps the keys at `own`, or those at `given` if that is not None; `tell` gets the reports."""
+    """Keeps the keys at `own`, or those at `given` if that is not None; `report` gets the reports."""
 
     def __init__(
-        self, own: Path, given: str | None, tell: Callable[[str], None], *, clock: Callable[[], int] = wall_us
+        self, own: Path, given: str | None, report: Callable[[str], None], *, clock: Callable[[], int] = wall_us
     ) -> None:
         self._own = own
         self._given = given
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._reminder, self._troubles = Reminder(), Reminder()
 
@@ -60,7 +60,7 @@ class KeyKeeper:
         except KeyringError as error:
             trouble = trouble or str(error)
         if self._troubles.is_due(trouble, self._clock()):
-            self._tell(str(trouble))
+            self._report(str(trouble))
 
     def _rotate_if_due(self, *, delay: int) -> None:
         """Rotate when it is time: after `delay`, or at once when no certificate is valid now.
@@ -78,4 +78,4 @@ class KeyKeeper:
         now = self._clock()
         text = warning(ring, now)
         if self._reminder.is_due(kind_of(text), now):
-            self._tell(str(text))
+            self._report(str(text))

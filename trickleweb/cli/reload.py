@@ -30,19 +30,19 @@ class Reloader:
         self._try_words = try_words
         self._seen = snapshot(folder)
 
-    async def keep(self, replicas: Sequence[Child], tell: Callable[[str], None]) -> None:
+    async def keep(self, replicas: Sequence[Child], report: Callable[[str], None]) -> None:
         """Replace the replicas after every change, for ever. Code that cannot be loaded leaves them as they are."""
         while True:
             found = await self._changed(self._seen)
-            tell(f"{first_difference(self._seen, found, self._folder)} has changed")
+            report(f"{first_difference(self._seen, found, self._folder)} has changed")
             self._seen = found
             problem = await self._problem()
             if problem:
-                tell(f"the replicas are not replaced: {problem}")
+                report(f"the replicas are not replaced: {problem}")
                 continue
             for replica in replicas:
                 await replica.replaced()
-            tell("all replicas run the new code")
+            report("all replicas run the new code")
 
     async def _changed(self, seen: Snapshot) -> Snapshot:
         """Return the new snapshot once it differs from `seen` and has stopped changing."""

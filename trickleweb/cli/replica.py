@@ -76,7 +76,7 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     store = FileStore(directory, Hasher(time.time_ns, index, defer=background.submit))
     log = None
     if args.access_log is not None:
-        from trickleweb.cli.telling import RequestLog
+        from trickleweb.cli.monitoring import RequestLog
 
         log = RequestLog(args, undo)
     server = HttpService(

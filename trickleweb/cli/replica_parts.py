@@ -47,7 +47,7 @@ def reported(
     jobs.every(args.status_every, "figures", lambda: reporter.write(warming))
     jobs.every(LOOK_EVERY, "log", flush_standard_streams)
     if args.admin is not None:
-        from trickleweb.cli.telling import admin_server  # a folder's replica starts sooner without it
+        from trickleweb.cli.monitoring import admin_server  # a folder's replica starts sooner without it
 
         jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
 

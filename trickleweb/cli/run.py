@@ -1,8 +1,8 @@
 """Serve a program through several replicas, any of which may be killed at any time.
 
 MODULE:ATTRIBUTE is an application of this framework, or an unmodified program for ASGI 3 (FastAPI, Starlette ...) or
-WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which keeps unsafe requests
-from running twice, lies under --run-dir too. With --reload the replicas are replaced, one by one, when files below
+WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which ensures that unsafe
+requests run only once, is under --run-dir too. With --reload the replicas are replaced, one by one, when files below
 --app-dir change; transfers under way continue.
 """
 

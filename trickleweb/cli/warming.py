@@ -28,7 +28,7 @@ class Warming:
         self.done = False
         self._directory = directory
         self._hasher = hasher
-        self._thread = kept_thread("hashing the folder", self._work, self._tell)
+        self._thread = kept_thread("hashing the folder", self._work, self._report)
 
     def wait(self) -> None:
         """Wait for the end of the work."""
@@ -38,21 +38,21 @@ class Warming:
         try:
             self._look_through()
         except Exception as error:  # noqa: BLE001 - files are then hashed on request
-            self._tell(f"the folder cannot be hashed: {type(error).__name__}: {error}")
+            self._report(f"the folder cannot be hashed: {type(error).__name__}: {error}")
         self.done = True
         if self._reported != self._begun:
-            self._tell(f"hashed the folder: {self._so_far()}")
+            self._report(f"hashed the folder: {self._so_far()}")
 
     def _look_through(self) -> None:
         above, hash_file = StoreLimits().small_bytes, partial(_hash_quietly, self._hasher)
         for progress in warm(self._directory, hash_file, above_bytes=above, within=self._within):
             self.progress = progress
             if self._is_due():
-                self._tell(f"hashing the folder: {self._so_far()}")
+                self._report(f"hashing the folder: {self._so_far()}")
 
     def _within(self, path: str, done_bytes: int, size_bytes: int) -> None:
         if self._is_due():
-            self._tell(f"hashing {path}: {done_bytes / 1e6:.0f} of {size_bytes / 1e6:.0f} MB")
+            self._report(f"hashing {path}: {done_bytes / 1e6:.0f} of {size_bytes / 1e6:.0f} MB")
 
     def _is_due(self) -> bool:
         now = time.monotonic()
@@ -63,7 +63,7 @@ class Warming:
     def _so_far(self) -> str:
         return f"{self.progress.files} files, {self.progress.size_bytes / 1e6:.0f} MB"
 
-    def _tell(self, what: str) -> None:
+    def _report(self, what: str) -> None:
         with suppress(OSError, ValueError):  # stderr is closed
             print(one_line(what), file=sys.stderr, flush=True)
 

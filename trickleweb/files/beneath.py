@@ -1,4 +1,4 @@
-"""Open files below a folder only, whatever links lie in the path and whoever changes them at the same time.
+"""Open files below a folder only, even if links in the path lead elsewhere or change at the same time.
 
 The kernel does it in one call where it can (Linux 5.6, openat2 with RESOLVE_BENEATH), which Python does not offer. That
 call also refuses absolute links and links through the folder's outside; for these, and where there is no such call, the

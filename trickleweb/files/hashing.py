@@ -199,7 +199,7 @@ class Hasher:
         raise HashPending("the file is being hashed")
 
     def begin(self, descriptor: int, stamp: FileStamp) -> None:
-        """Hash an open file elsewhere, unless it is at work already or failed recently."""
+        """Hash an open file elsewhere, unless that is in progress or failed recently."""
         if self._defer is None or stamp in self.pending or self.gave_up(stamp):
             return
         job = HashJob(stamp, disk.duplicate(descriptor), self)

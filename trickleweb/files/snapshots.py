@@ -117,7 +117,7 @@ def match(snapshot: FileSnapshot, now: FileStamp, machine: bytes, *, held: bool)
         return Match.OTHER
     if now.size_bytes > snapshot.size_bytes:
         return Match.GROWN if snapshot.growing else Match.OTHER
-    explained = metadata != snapshot.metadata and (held or now.is_telling)
+    explained = metadata != snapshot.metadata and (held or now.is_precise)
     return Match.SAME if modified == snapshot.modified and (changed == snapshot.changed or explained) else Match.OTHER
 
 

@@ -50,7 +50,7 @@ class FileStamp(NamedTuple):
         return self.modified_ns // SECOND_NS
 
     @property
-    def is_telling(self) -> bool:
+    def is_precise(self) -> bool:
         """True if the modification time has a fraction: one of whole seconds may be that of many versions."""
         return self.modified_ns % SECOND_NS != 0
 
@@ -98,4 +98,4 @@ def same_bytes(noted: FileStamp, now: FileStamp, *, held: bool = False) -> bool:
         return True
     if noted[:4] != now[:4]:
         return False
-    return now.metadata != noted.metadata and (held or now.is_telling)
+    return now.metadata != noted.metadata and (held or now.is_precise)

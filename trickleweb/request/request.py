@@ -30,7 +30,7 @@ class Request(Incoming):
     """One request, with its body (see `Incoming`).
 
     `params` are the path's, `path` is the part of it below a mount, `state` is for middleware, `principal` is the
-    authenticated user, "" if none. `app` is the application at work, and `found` its router's verdict.
+    authenticated user, "" if none. `app` is the running application, and `found` its router's verdict.
     """
 
     __slots__ = ("_cookies", "_query", "app", "found", "params", "path", "principal", "state")

@@ -1,6 +1,6 @@
-"""Exchanges with the application, on an event loop: requests at work, just started responses, and streams.
+"""Exchanges with the application, on an event loop: running requests, just started responses, and streams.
 
-Nothing here is needed for correctness. A request that is repeated while at work gets the reply of the same task; one
+Nothing here is needed for correctness. A request that is repeated while it runs gets the reply of the same task; one
 repeated later gets the started response, from a cache; all others are answered from tokens and the ledger.
 """
 
@@ -58,7 +58,7 @@ class Exchanges:
         self._started: LruCache[Where, StartedResponse] = LruCache(limits.server.remembered_bytes)
 
     def drop_caches(self) -> None:
-        """Drop all caches; requests at work continue."""
+        """Drop all caches; running requests continue."""
         self._streams.drop_caches()
         self._started.clear()
 
@@ -76,7 +76,7 @@ class Exchanges:
     # The next request
 
     def under_way(self, event: Event, start: int, where: Where) -> Answer | None:
-        """Return the reply to a request that was started here or is at work; None if it is unknown."""
+        """Return the reply to a request that was started here or is running; None if it is unknown."""
         known = self._started.get(where)
         if known is not None and not (isinstance(known.what, StreamedResponse) and known.what.producer.closed):
             return self.begin(event, start, where, known)

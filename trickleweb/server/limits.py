@@ -11,7 +11,7 @@ from trickleweb.limits import DEFAULT_LIMITS, Limits
 class ServerLimits:
     """Bounds of one replica's work for applications."""
 
-    running: int = 2048  # requests at work; one more has to ask again
+    running: int = 2048  # running requests; a further one is answered BUSY
     kept_bytes: int = 1 << 20  # in the ledger: a response to an unsafe request, or a request too long for a token
     packed_bytes: int = 600  # of a request in a token; a continuation has 700
     remembered_bytes: int = 16 << 20  # of started responses, and as much of resumed ones
@@ -22,7 +22,7 @@ class ServerLimits:
 class StreamLimits:
     """Bounds of bodies that are made on request, on one replica."""
 
-    parked: int = 4096  # requests waiting for streams; with those at work fewer than a listener allows
+    parked: int = 4096  # requests waiting for streams; with the running ones fewer than a listener allows
     parked_each: int = 64  # of them for one response
     parked_seconds: float = 25.0  # then the client of a slow stream asks again
     streams: int = 4096  # live generators; the least recently used are closed, and can be made again

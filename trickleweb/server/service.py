@@ -116,7 +116,7 @@ class HttpService:
         self._on_error = callback
 
     def drop_caches(self) -> None:
-        """Drop all caches; requests at work continue."""
+        """Drop all caches; running requests continue."""
         for each in (self._planner, self._exchanges, self._requests):
             if each is not None:
                 each.drop_caches()

@@ -3,8 +3,8 @@
 The states of a request in the ledger, and the action of a replica in each:
 
  (no row)  claim it, run it, store its response: `New`
- pending   a living replica is at work on it: ask again soon
- lost      that replica died at work. The request is not run again, unless its route allows that; every client that
+ pending   a living replica is working on it: ask again soon
+ lost      that replica died during the work. The request runs again only if its route allows that; every client that
            asks for it gets a 500 that calls the outcome unknown
  done      the row holds the token of the response: any replica sends it
 

@@ -42,7 +42,7 @@ class AdminServer:
         self._thread = kept_thread("admin port", self._server.serve_forever, _to_stderr)
 
     def alive(self) -> None:
-        """Note that the replica is at work."""
+        """Note that the replica is running."""
         self._alive_at = self._clock()
 
     def page(self, path: str) -> Page:

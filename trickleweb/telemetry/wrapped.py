@@ -52,7 +52,7 @@ class Named(Wrapped):
 
 
 def current_request() -> Request | None:
-    """Return the request that this task is at work on, or was last."""
+    """Return the request that this task is processing, or processed last."""
     return _CURRENT.get()
 
 

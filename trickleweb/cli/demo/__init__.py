@@ -1,8 +1,8 @@
 """Download a large file while the replica that serves it is killed, again and again.
 
-Makes a file of noise, serves it with `trickleweb serve` on free ports of this machine, and downloads it with curl (with
-a plain Python client where there is no curl). Every second the replica at work gets SIGKILL. At the end the two sha256
-are compared; the exit code is 0 only if they are equal and the client succeeded.
+Makes a file of random bytes, serves it with `trickleweb serve` on free ports of this machine, and downloads it by curl
+(with a Python client if curl is not installed). Every second the serving replica gets SIGKILL. At the end the sha256 of
+both files are compared; the exit code is 0 only if they are equal and the client succeeded.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def add_arguments(parser: Parser) -> None:
 
 
 _REPLICAS = "number of replicas (default: 3)"
-_RATE = f"most bytes a second, with K, M or G (default: so that it lasts {_SECONDS} seconds)"
+_RATE = f"maximum of bytes a second, with K, M or G (default: such that it lasts {_SECONDS} seconds)"
 _KILL_EVERY = "time between kills, 0: none (default: 1)"
 _CLIENT = "the client (default: curl if installed)"
-_DIRECTORY = "directory of the two files (default: that of temporary files)"
+_DIRECTORY = "directory of the two files (default: the system's for temporary files)"
 
 
 def size(text: str) -> int:
@@ -120,7 +120,7 @@ def _watch(process: Process, target: Path, story: Story, watcher: Watcher, kill_
 
 
 def _kill(story: Story, watcher: Watcher, now: float, view: View) -> Kill | None:
-    """Kill the replica at work, if it is known and alive and another is ready."""
+    """Kill the serving replica, if it is known and alive and another is ready."""
     victim = story.samples[-1].at_work
     pid = None if victim is None else watcher.pid(victim)
     if victim is None or pid is None:

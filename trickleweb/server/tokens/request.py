@@ -145,7 +145,7 @@ def stored(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> tupl
     from trickleweb.ledger import ledger_key  # a replica of files starts sooner without it
 
     check_length(len(request), limits)
-    key = ledger_key("told request", request)
+    key = ledger_key("stored request", request)
     return key, _STORED + key
 
 

@@ -45,7 +45,7 @@ class RequestLog:
         return {"log_lines_lost": self._file.lost}
 
 
-class Telling:
+class Monitoring:
     """Observers of a replica of a program; `undo` closes their files."""
 
     def __init__(self, args: argparse.Namespace, undo: ExitStack) -> None:
