@@ -62,7 +62,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def _resumable(call: Callable[[], Any]) -> Any:
-    """Call, with StopIteration replaced: a future cannot hold it, and its awaiter would wait for ever."""
+    """Call, with StopIteration replaced: a future cannot hold it, and its awaiter would never end."""
     try:
         return call()
     except StopIteration as exc:

@@ -164,7 +164,7 @@ class AsgiRun:
         return data
 
     async def _until_settled(self, begun: Begun) -> None:
-        """Wait until it is known whether the body comes whole.
+        """Wait until the body is known to be complete or streamed.
 
         With an announced length that depends on the program and not on timing, so that all replicas agree.
         """

@@ -137,7 +137,7 @@ class Child:
         return True
 
     async def keep(self, report: Callable[[str], None]) -> None:
-        """Restart it whenever it ends, for ever, and report that."""
+        """Restart the process whenever it ends, and report that."""
         failures = 0
         while True:
             if self._process is not None and (self._ready or self._successor is not None):

@@ -31,7 +31,7 @@ class Reloader:
         self._seen = snapshot(folder)
 
     async def keep(self, replicas: Sequence[Child], report: Callable[[str], None]) -> None:
-        """Replace the replicas after every change, for ever. Code that cannot be loaded leaves them as they are."""
+        """Replace the replicas after every change, until cancelled; keep them if the code cannot be loaded."""
         while True:
             found = await self._changed(self._seen)
             report(f"{first_difference(self._seen, found, self._folder)} has changed")

@@ -35,7 +35,7 @@ _SIGN = 1 << 63  # SQLite's integers are signed: device and inode numbers are no
 
 
 class DigestIndex:
-    """An index file that may be lost, corrupt or locked at any time: it then knows nothing. Thread-safe.
+    """An index file that may be lost, corrupt or locked at any time: it is then empty. Thread-safe.
 
     Reads have a connection of their own, so that none waits for a write, which may wait for other processes.
     """

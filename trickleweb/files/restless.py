@@ -36,7 +36,7 @@ class Restless:
         self._files: LruCache[tuple[int, int], _Writing] = LruCache(_REMEMBERED)
 
     def rests(self, stamp: FileStamp) -> None:
-        """Forget a file that has come to rest."""
+        """Forget a file that no longer changes."""
         self._files.drop(stamp[:2])
 
     def check(self, stamp: FileStamp) -> None:

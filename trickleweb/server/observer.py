@@ -59,7 +59,7 @@ class Observer:
         self.resumed(peer, self._event_us)
 
     def resumed(self, peer: str, began_us: int) -> None:
-        """Report a response of another replica, of which no more is known."""
+        """Report that a response of another replica was resumed; its request is unknown."""
         if self.observe is not None:
             self._report(None, peer, 0, None, began_us, resumed=True)
 

@@ -43,7 +43,7 @@ class At(NamedTuple):
 
 
 class RequestServer:
-    """Starts responses by a planner, by exchanges, or by both: the planner is asked first."""
+    """Starts responses by a planner, by exchanges, or by both: the planner comes first."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class RequestFactory:
 
 
 class Resumer:
-    """Makes responses again, and keeps nothing. Raises `NotThisResponse` where it cannot make the same one."""
+    """Makes responses again; without state of its own. Raises `NotThisResponse` where it cannot make the same one."""
 
     def __init__(self, responder: Responder, requests: RequestFactory, once: AtMostOnce, limits: ServiceLimits) -> None:
         self._responder = responder

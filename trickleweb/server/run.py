@@ -112,7 +112,7 @@ def accepted(application: Application, head: RequestHead) -> Terms:
 
 
 class Responder:
-    """Calls an application, and keeps nothing. `on_error` gets its faults."""
+    """Calls an application; without state of its own. `on_error` gets its faults."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class StartedResponse(NamedTuple):
 
 
 class ResponseStarter:
-    """Starts responses, and keeps nothing."""
+    """Starts responses; without state of its own."""
 
     def __init__(
         self, responder: Responder, requests: RequestFactory, once: AtMostOnce, stream_limits: StreamLimits
