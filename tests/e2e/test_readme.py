@@ -39,7 +39,7 @@ def test_breaking_it_as_the_readme_says(tmp_path: Path) -> None:
 
 
 def test_the_example_is_a_service_that_outlives_its_replica(tmp_path: Path) -> None:
-    found = readme("Program it")
+    found = readme("Write a service")
     for block in found:
         if block.language == "python":
             (tmp_path / block.word).write_text(block.text)

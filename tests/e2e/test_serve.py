@@ -216,9 +216,7 @@ def test_get_of_a_gateway_says_soon_what_it_is(fleet: Served, tmp_path: Path) ->
     place = fleet.url.removeprefix("http://")
     code, told = failure("get", f"{fleet.url}/hello.txt", "-o", tmp_path / "got")
     assert code == 1
-    assert told.startswith(
-        f"trickleweb get: {place} speaks HTTP: it is a gateway, or another web server, and no replica"
-    )
+    assert told.startswith(f"trickleweb get: {place} speaks HTTP: it is a gateway or another web server, not a replica")
     assert not (tmp_path / "got").exists()
 
 
