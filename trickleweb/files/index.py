@@ -15,7 +15,6 @@ from trickleweb.files.stamps import FileStamp, same_bytes, stamp_of_state
 _FILE = "device INTEGER, inode INTEGER, state BLOB, digest BLOB"
 _TABLE = "CREATE TABLE IF NOT EXISTS"
 _WAIT_SECONDS = 0.05  # longer than any write of another replica; then the digest is computed instead
-_PATIENCE_SECONDS = 2.0  # at opening: all replicas of a machine may do that at once
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -41,7 +40,7 @@ class DigestIndex:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, patience_seconds: float = 2.0) -> None:
-        """Open the file at `path`, which others may hold for `patience_seconds`: all replicas begin at once."""
+        """Open the file at `path`, which others may lock for `patience_seconds`: all replicas open it at once."""
         self._path, self._patience_seconds = Path(path), patience_seconds
         self._writing, self._reading = Lock(), Lock()
         self._writer = self._opened()
@@ -107,7 +106,7 @@ class DigestIndex:
 
     def _prepared(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its writers can forge tags
-        base = self._connected(_PATIENCE_SECONDS)
+        base = self._connected(self._patience_seconds)
         try:
             for statement in _SCHEMA:
                 base.execute(statement).close()

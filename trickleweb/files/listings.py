@@ -30,8 +30,6 @@ from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Plan, RequestHead
 
-QUICK_ENTRIES = 4000  # scanned in 20 ms at most
-MOST_ENTRIES = 250_000  # some 60 MB while sorting; larger folders are not listed
 _MOST_SCANS = 2
 _ARRANGED_ENTRIES = 300_000  # of all folders together
 _SHARED = 6  # orders of one scan share entries: each weighs a part
@@ -43,10 +41,10 @@ _Key = tuple[str, Order]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingLimits:
-    """How many entries of a folder are looked at."""
+    """Bounds of the entries of a listed folder."""
 
-    quick: int = 4000  # take 20 ms at most; more are looked at on a thread
-    most: int = 250_000  # some 60 MB while they are sorted; a folder of more is not listed
+    quick: int = 4000  # scanned in 20 ms at most; more on a thread
+    most: int = 250_000  # some 60 MB while sorting; larger folders are not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +57,9 @@ class _Arranged:
     took_ns: int
     entries: tuple[Entry, ...]
 
-    def holds(self, stamp: FileStamp, now_ns: int) -> bool:
+    def holds(self, stamp: FileStamp, now_ns: int, quick_entries: int) -> bool:
         """Return whether the entries may be shown for a folder with that stamp."""
-        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > QUICK_ENTRIES
+        age_ns, is_long = now_ns - self.made_ns, len(self.entries) > quick_entries
         if stamp != self.stamp or not self.settled:
             return is_long and 0 <= age_ns < SECOND_NS  # a scan takes longer than a change
         return 0 <= age_ns < max(SECOND_NS, _REUSE * self.took_ns)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
-from trickleweb.files.listings import Listings
+from trickleweb.files.listings import ListingLimits, Listings
 from trickleweb.files.mime import media_type
 from trickleweb.files.options import REVALIDATE, SiteOptions
 from trickleweb.files.paths import SafePath, location, safe_path, split_path

@@ -13,8 +13,8 @@ from trickleweb.server.tokens.ranges import DIGEST_BYTES
 class BodyBuffer:
     """Bytes [start, stop) of a body; bytes before `start` are kept as digests only.
 
-    `origin` is the offset of the first byte ever appended, from which these count. What was appended is joined until
-    there are `block_bytes`.
+    `origin` is the offset of the first byte ever appended, from which these count. Appended bytes are
+    joined into blocks of at least `block_bytes`.
     """
 
     __slots__ = ("_before", "_block_bytes", "_blocks", "_made", "_offsets", "_tail", "origin", "start", "stop")

@@ -20,8 +20,9 @@ from trickleweb.messages import RequestHead
 from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
-from trickleweb.server.input import CompleteRequest, RequestReader, Scanned, Where
+from trickleweb.server.input import CompleteRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS
+from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder
 from trickleweb.server.start import ResponseStarter, StartedResponse
@@ -87,17 +88,16 @@ class Exchanges:
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
         """Run a request, and reply with the beginning of its response."""
-        task = self._tasks.task(where, lambda: self._run(complete, event, where))
+        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early)
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def scan(
-        self, reader: RequestReader, scan: Callable[[], Scanned], where: Where, then: Callable[[], Answer]
+        self, reader: RequestReader, scan: Callable[[], ChunkScan], where: Where, then: Callable[[], Answer]
     ) -> Answer:
         """Scan a long body in chunks on a thread, and reply with the result of `then`."""
 
         async def scanned() -> None:
-            with suppress(HTTPError):  # raised again when the request is read
-                reader.note_scanned(where, await asyncio.to_thread(scan))
+            reader.note_scanned(where, await asyncio.to_thread(scan))
 
         return self._tasks.reply(self._tasks.task(("scan", where), scanned), lambda _: then())
 

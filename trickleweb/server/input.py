@@ -24,64 +24,18 @@ from trickleweb.server.window import InputWindow, Where
 
 LATE_SECONDS = 2  # by a clock of whole seconds; a client that broke off did so long before
 MAX_WHOLE_BYTES = 1 << 16  # a longer body is a stream
-LONG_BYTES = 1 << 22  # of chunks: more are scanned on a thread
 NOT_WHOLE = "A part of the request was lost, so nothing was done. Send it again."
 PERHAPS_DONE = "The server lost the request, and its outcome is unknown."
 BODY_LOST = "The server lost a part of the body while reading it. Send the request again, unless that does harm."
 _READ_BYTES = 1 << 18
 _REMEMBERED = 4096
-_SCANS = 1024  # bodies whose chunks are partly scanned
 _RETRY = (("Retry-After", "1"),)
-_ANY = Limits(max_body_bytes=1 << 62)  # checked before
-Where = tuple[bytes, int]  # a connection, and an offset in its input
-Scanned = tuple[ChunkedState, int]  # progress of a chunk scan
 Body = bytes | AsyncIterator[bytes]
 
 
 def lost(reason: str) -> HTTPError:
     """Return the 503 for a request of which the server lost a part, and which the client cannot send again."""
     return HTTPError(503, reason, close=True, headers=_RETRY)
-
-
-class InputWindow(NamedTuple):
-    """Input: `first` is its beginning, `size_bytes` its length, `read(start, stop)` returns any part of it.
-
-    `ended` means that it is complete. `read` raises `InputLost` for bytes that a store has lost, and never returns
-    fewer than requested.
-    """
-
-    first: bytes
-    size_bytes: int
-    ended: bool
-    read: Callable[[int, int], bytes]
-
-    def upto(self, stop: int) -> bytes:
-        """Return the first `stop` bytes, or as many as there are."""
-        stop = min(stop, self.size_bytes)
-        return self.first[:stop] if stop <= len(self.first) else self.read(0, stop)
-
-    @property
-    def is_nothing(self) -> bool:
-        """True if there is nothing but an empty line, which an old client sends after a request (RFC 9112 2.2)."""
-        return not self.size_bytes or self.first in {b"\r\n", b"\r"}
-
-
-def input_window(event: Event, consumed: int) -> InputWindow:
-    """Return the event's input from input offset `consumed` on; empty if it does not reach there."""
-    skip, size = consumed - event.input_offset, event.input_stop - consumed
-    spooled = event.spooled
-    if skip < 0 or size < 0:
-        return InputWindow(b"", 0, ended=False, read=lambda _start, _stop: b"")
-    first = event.input[skip:] if skip else event.input
-    if spooled is None:
-        return InputWindow(first, size, event.input_end, lambda start, stop: first[start:stop])
-    read = spooled.read
-    return InputWindow(first, size, event.input_end, lambda start, stop: read(consumed + start, consumed + stop))
-
-
-def has_input(event: Event) -> bool:
-    """Return whether there may be a next request."""
-    return bool(event.input or event.input_end or event.spooled or event.input_lost)
 
 
 class Interim(NamedTuple):
@@ -137,7 +91,7 @@ class CompleteRequest(NamedTuple):
                 data = self.window.read(start, min(start + _READ_BYTES, stop))
             except InputLost:
                 raise lost(BODY_LOST) from None
-            except InputBusy:  # it goes on with each reading, and others with their work
+            except InputBusy:  # each reading continues the work; other tasks run meanwhile
                 await _others()
                 continue
             if isinstance(self.head.framing, Chunked):
@@ -164,7 +118,8 @@ class RequestReader:
         self._progress = InputProgress(limits)
 
     def drop_caches(self) -> None:
-        self._scans.clear()
+        """Forget the progress in incomplete input."""
+        self._progress.clear()
 
     def read(self, window: InputWindow, where: Where, *, early: bool, continued: bool) -> Found:
         """Return the request at the beginning of the window; None while it is incomplete. Raise what `terms` raises.
@@ -201,24 +156,12 @@ class RequestReader:
         self._check_unfinished(window, where)
         return None
 
-    def long_scan(self, window: InputWindow, where: Where) -> Callable[[], Scanned] | None:
-        """Return a scan of many chunks, to run on any thread, for `note_scanned`; None where they are few.
+    def long_scan(self, window: InputWindow, where: Where) -> Callable[[], ChunkScan] | None:
+        """Return a scan of many chunks, to run on any thread, for `note_scanned`; None where they are few."""
+        return self._progress.long_scan(window, where)
 
-        It raises the errors of the chunks, which `read` finds too.
-        """
-        state, at = self._scans.get(where) or (ChunkedState(), 0)
-        if state.phase is Phase.DONE or window.size_bytes - at < LONG_BYTES:
-            return None
-        try:
-            head = _head_untrusted(window, self._limits)
-        except HTTPError:
-            return None
-        if head is None or not isinstance(head.framing, Chunked):
-            return None
-        return lambda: scanned(window, state, at or head.head_bytes, _ANY)
-
-    def note_scanned(self, where: Where, found: Scanned) -> None:
-        self._scans.put(where, found)
+    def note_scanned(self, where: Where, found: ChunkScan) -> None:
+        self._progress.note(where, found)
 
     def _refused(self, head: RequestHead, error: HTTPError, window: InputWindow, where: Where) -> RefusedRequest:
         try:
@@ -236,15 +179,6 @@ class RequestReader:
         check_announced(head, most_bytes)
         size = head.head_bytes + head.framing.byte_count
         return size if size <= window.size_bytes else None
-
-    def _scanned(self, start: int, window: InputWindow, where: Where, most_bytes: int) -> int | None:
-        state, at = self._scans.get(where) or (ChunkedState(), start)
-        if state.phase is not Phase.DONE:
-            state, at = scanned(window, state, at, replace(self._limits, max_body_bytes=most_bytes))
-            self._scans.put(where, (state, at))
-        if state.body_bytes > most_bytes:
-            raise too_large(most_bytes)
-        return at if state.phase is Phase.DONE and at <= window.size_bytes else None  # an older event may have less
 
     def _check_unfinished(self, window: InputWindow, where: Where) -> None:
         """Note that the request at `where` is incomplete; refuse it if no input can follow.
@@ -264,21 +198,7 @@ class RequestReader:
         raise HTTPError(400, "The request ended before it was complete.", close=True)
 
 
-def scanned(window: InputWindow, state: ChunkedState, at: int, limits: Limits) -> Scanned:
-    """Decode a chunked body up to the end of the window, from `state` at offset `at` on."""
-    while at < window.size_bytes and state.phase is not Phase.DONE:
-        data = window.upto(min(at + _READ_BYTES, window.size_bytes))[at:] if at < len(window.first) else b""
-        data = data or window.read(at, min(at + _READ_BYTES, window.size_bytes))
-        decoded = decode_chunked(data, state, limits)
-        state, at = decoded.state, at + decoded.consumed
-        if not decoded.consumed:
-            break
-    return state, at
-
-
-def _head_untrusted(window: InputWindow, limits: Limits) -> RequestHead | None:
-    """Return the head of the input, None while it is incomplete; raise `HTTPError` as the parser."""
-    parsed = parse_head_untrusted(window.first, limits)
-    if isinstance(parsed, NeedMore) and window.size_bytes > len(window.first):
-        parsed = parse_head_untrusted(window.upto(limits.max_request_line_bytes + limits.max_header_bytes + 8), limits)
-    return None if isinstance(parsed, NeedMore) else parsed
+@types.coroutine
+def _others() -> Generator[None, None, None]:
+    """Let other tasks run."""
+    yield

@@ -1,12 +1,12 @@
-"""How far the input of requests was looked at that are not whole yet: so each byte of it is looked at once.
+"""Progress in the input of incomplete requests, so that each byte of it is scanned once.
 
-A client names what it has sent by a commit of some 300 bytes, as often as it likes; what looks through all of the
-input for each makes work out of all proportion. So it is remembered, by where the request begins: of a head that has
-not ended, in how many bytes it does not; of one that has, the head; of chunks, the state of the decoding; and what is
-wrong. All of it may be lost, and is made again from the input, which does not change.
+A client names its input by a commit of some 300 bytes, any number of times; a scan of all input for each would be
+disproportionate work. So progress is cached, by the offset at which the request begins: for an incomplete head, its
+length so far; for a complete one, the head; for chunks, the state of the decoder; and the error, if any. All of it may
+be lost, and is computed again from the input, which does not change.
 
-The entries are small, and more than the uploads that one host may have in a spool (16,384 logs): nobody pushes out his
-own, to have all looked at again.
+The entries are small, and more than the uploads that one host may have in a spool (16,384 logs): a client cannot evict
+its own to have all input scanned again.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from trickleweb.server.errors import Busy
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.window import InputWindow, Where
 
-ANY_BODY = Limits(max_body_bytes=1 << 62)  # it was measured before
-LONG_BYTES = 1 << 17  # of chunks of a byte: looking at them takes 40 ms, more is done on a thread, or bit by bit
-_WINDOW_BYTES = 1 << 16  # looked at in one step; those of the last step are looked at again when something is wrong
+ANY_BODY = Limits(max_body_bytes=1 << 62)  # checked before
+LONG_BYTES = 1 << 17  # of chunks of a byte: 40 ms; more are scanned on a thread, or in parts
+_WINDOW_BYTES = 1 << 16  # scanned in one step; after an error the last step is repeated
 _SMALL_BYTES = 2048  # of heads that are parsed from memory
 _MOST = 1 << 15  # requests
 _MOST_HEADS_BYTES = 16 << 20  # of heads that were parsed
-_HEAD_COST = 6  # parsed, it takes so many times its bytes
+_HEAD_COST = 6  # memory of a parsed head, in multiples of its bytes
 _END = CRLF * 2
 
 
 class Fault(NamedTuple):
-    """What is wrong, as a value: an error that was raised holds all that its frames hold, the input too."""
+    """An error as a value: a raised error would keep its frames alive, and the input with them."""
 
     status: int
     reason: str
@@ -45,16 +45,16 @@ class Fault(NamedTuple):
 
     @classmethod
     def of(cls, error: HTTPError) -> Fault:
-        """The fault that an error names."""
+        """Return the fault of an error."""
         return cls(error.status, error.reason, error.close, error.headers)
 
     def error(self) -> HTTPError:
-        """The error anew."""
+        """Return a new error for this fault."""
         return HTTPError(self.status, self.reason, close=self.close, headers=self.headers)
 
 
 class ChunkScan(NamedTuple):
-    """How far the chunks of a body were looked at, and what is wrong behind that with bodies of so many bytes."""
+    """Progress of a scan of chunks, and the fault after it for bodies of at most `most_bytes`."""
 
     state: ChunkedState
     at: int
@@ -63,7 +63,7 @@ class ChunkScan(NamedTuple):
 
 
 class InputProgress:
-    """Owner of what is known of the input of each request under way, by where that begins."""
+    """The progress in the input of each incomplete request, by the offset at which it begins."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -73,13 +73,13 @@ class InputProgress:
         self._scans: LruCache[Where, ChunkScan] = LruCache(_MOST)
 
     def clear(self) -> None:
-        """Forget it."""
+        """Forget all progress."""
         for cache in (self._unended, self._heads, self._scans):
             cache.clear()
 
     def head_untrusted(self, window: InputWindow, where: Where) -> RequestHead | None:
-        """The head that the input begins with, None while it is incomplete; `HTTPError` as the parser's."""
-        if not window.spooled:  # a datagram brings all of it
+        """Return the head of the input, None while it is incomplete; raise `HTTPError` as the parser."""
+        if not window.spooled:  # all of it is in a datagram
             parsed = parse_head_untrusted(window.first, self._limits)
             return None if isinstance(parsed, NeedMore) else parsed
         return self._heads.get(where) or self._long_head(window, where)
@@ -108,9 +108,9 @@ class InputProgress:
         return parsed
 
     def chunked_bytes(self, start: int, window: InputWindow, where: Where, most_bytes: int) -> int | None:
-        """The length of a request whose chunks begin at `start`, None while they are not all there.
+        """Return the length of a request whose chunks begin at `start`, None while they are incomplete.
 
-        `HTTPError` for what is wrong with them; `Busy` where there is much to look at: ask again, and it goes on.
+        Raise `HTTPError` for malformed ones; `Busy` if much remains to be scanned: the next call continues.
         """
         known = self._scans.get(where) or ChunkScan(ChunkedState(), start)
         if known.wrong is not None and known.most_bytes == most_bytes:
@@ -124,13 +124,13 @@ class InputProgress:
         if known.state.body_bytes > most_bytes:
             raise too_large(most_bytes)
         if known.state.phase is Phase.DONE:
-            return known.at if known.at <= window.size_bytes else None  # an older event may bring less
+            return known.at if known.at <= window.size_bytes else None  # an older event may have less
         if stop <= known.at < window.size_bytes:
             raise Busy
         return None
 
     def long_scan(self, window: InputWindow, where: Where) -> Callable[[], ChunkScan] | None:
-        """A scan of many chunks, to be called on any thread, for `note`; None where they are few, or known bad."""
+        """Return a scan of many chunks, to run on any thread, for `note`; None where they are few, or known bad."""
         known = self._scans.get(where) or ChunkScan(ChunkedState(), 0)
         if known.state.phase is Phase.DONE or known.wrong is not None or window.size_bytes - known.at < LONG_BYTES:
             return None
@@ -144,12 +144,12 @@ class InputProgress:
         return lambda: scanned(window, begun, ANY_BODY, window.size_bytes)
 
     def note(self, where: Where, found: ChunkScan) -> None:
-        """Remember how far a long scan came; what is wrong there is found again, with the bounds of that body."""
+        """Remember the progress of a long scan; a fault is found again, under the limits of that body."""
         self._scans.put(where, ChunkScan(found.state, found.at))
 
 
 def scanned(window: InputWindow, known: ChunkScan, limits: Limits, stop: int) -> ChunkScan:
-    """Decode a chunked body from where it was left up to offset `stop` of the window, its end, or what is wrong."""
+    """Decode a chunked body from the known progress up to offset `stop` of the window, its end, or a fault."""
     state, at = known.state, known.at
     while at < stop and state.phase is not Phase.DONE:
         data = window.part(at, min(at + _WINDOW_BYTES, window.size_bytes))

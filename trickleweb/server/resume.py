@@ -16,7 +16,7 @@ from trickleweb.responses import Response
 from trickleweb.server.context import FleetResources
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import Body, CompleteRequest, InputWindow
+from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of

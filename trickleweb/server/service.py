@@ -28,7 +28,6 @@ from trickleweb.http1 import CONTINUE
 from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
 from trickleweb.server.fixed import FixedResponse, Read, resumed
-from trickleweb.server.input import has_input
 from trickleweb.server.limits import DEFAULT_SERVICE_LIMITS, ServiceLimits
 from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner

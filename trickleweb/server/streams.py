@@ -11,7 +11,6 @@ from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.shares import NoRoom, Shares
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
-from trickleweb.server.input import Where
 from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache

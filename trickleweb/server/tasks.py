@@ -14,7 +14,10 @@ Answer = Reply | Deferred
 
 
 class TaskTable:
-    """Running tasks, at most `most`; `on_error` gets errors for operators."""
+    """Running tasks, at most `most`; `on_error` gets errors for operators.
+
+    Early ones, of clients with unvalidated addresses, get at most half of the places: one attacker can forge many.
+    """
 
     def __init__(self, most: int, on_error: Callable[[Exception], None]) -> None:
         self._most = most
@@ -22,6 +25,7 @@ class TaskTable:
         self._closing = False
         self._tasks: dict[object, asyncio.Task[Any]] = {}
         self._evicted: set[asyncio.Task[Any]] = set()
+        self._early: set[object] = set()  # names
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -29,7 +33,7 @@ class TaskTable:
     def find(self, name: object) -> asyncio.Task[Any] | None:
         return self._tasks.get(name)
 
-    def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]], *, early: bool = False) -> asyncio.Task[T]:
         """Return the task of that name, started by `make` if necessary; raise `Busy` if too many run."""
         known = self._tasks.get(name)
         if known is not None:
@@ -42,6 +46,10 @@ class TaskTable:
             self._early.add(name)
         task.add_done_callback(lambda _: self._over(name))
         return task
+
+    def _over(self, name: object) -> None:
+        self._tasks.pop(name, None)
+        self._early.discard(name)
 
     def evict(self, name: object) -> None:
         """Cancel the task of that name to make room; its clients ask again."""

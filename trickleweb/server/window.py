@@ -1,4 +1,4 @@
-"""Input of a connection as the server looks at it: from the first byte on that no request has consumed."""
+"""Input of a connection from the first byte on that no request has consumed."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ Where = tuple[bytes, int]  # a connection, and an offset in its input
 
 
 class InputWindow(NamedTuple):
-    """Input: `first` is its beginning, `size_bytes` what there is in all, `read(start, stop)` any part of it.
+    """Input: `first` is its beginning, `size_bytes` its length, `read(start, stop)` returns any part of it.
 
-    `ended` says that nothing will follow. What is not there any more is `InputLost` (a store has lost it): fewer bytes
-    than were asked for never come.
+    `ended` means that it is complete. `read` raises `InputLost` for bytes that a store has lost, and never returns
+    fewer than requested.
     """
 
     first: bytes
     size_bytes: int
     ended: bool
     read: Callable[[int, int], bytes]
-    spooled: bool = False  # it lies in a store: the next event may bring all of it again, by a few bytes
+    spooled: bool = False  # it is in a store: an event of a few bytes may name all of it again
 
     def upto(self, stop: int) -> bytes:
-        """The first `stop` bytes, or as many as there are."""
+        """Return the first `stop` bytes, or as many as there are."""
         stop = min(stop, self.size_bytes)
         return self.first[:stop] if stop <= len(self.first) else self.read(0, stop)
 
     def part(self, start: int, stop: int) -> bytes:
-        """Bytes [start, stop), which are there."""
+        """Return the bytes [start, stop), which exist."""
         return self.first[start:stop] if stop <= len(self.first) else self.read(start, stop)
 
     @property
     def is_nothing(self) -> bool:
-        """No byte is there but perhaps an empty line, which an old client leaves after a request (RFC 9112 2.2)."""
+        """True if there is nothing but an empty line, which an old client sends after a request (RFC 9112 2.2)."""
         return not self.size_bytes or self.first in {b"\r\n", b"\r"}
 
 
 def input_window(event: Event, consumed: int) -> InputWindow:
-    """The event's input from input offset `consumed` on; nothing if it does not join there."""
+    """Return the event's input from input offset `consumed` on; empty if it does not reach there."""
     skip, size = consumed - event.input_offset, event.input_stop - consumed
     spooled = event.spooled
     if skip < 0 or size < 0:
@@ -52,5 +52,5 @@ def input_window(event: Event, consumed: int) -> InputWindow:
 
 
 def has_input(event: Event) -> bool:
-    """True if a next request may be there."""
+    """Return whether there may be a next request."""
     return bool(event.input or event.input_end or event.spooled or event.input_lost)

@@ -1,7 +1,8 @@
 """Virtual replicas of an application in one process, and one client that they answer: no sockets, real keys.
 
-Keys, ledger and spool are shared, as on one machine. Replicas may be killed between any two packets; their successors
-start without state.
+The network is that of `trickles.testing`, in virtual time, which stops while an application runs. Keys, ledger and
+spool are shared, as on one machine. Replicas may be killed between any two packets; their successors start without
+state.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from trickleweb.server import FleetResources, HttpService
 from trickleweb.stores import MemoryLedger, SharedMemory
 
 Boundary = Callable[["VirtualFleet", int, int], None]
-_LOOK_S = 0.002  # between checks of applications at work
+_LOOK_S = 0.002  # between checks of running applications
+_WIRE = LinkSpec(delay=10)  # microseconds: packets arrive before the loop waits for an application
 _PATIENT = Limits(give_up_after=5_000_000)
 _SMALL = Limits(replay_bits=1 << 16)  # a fleet per request would otherwise allocate megabytes
 
@@ -39,7 +41,7 @@ class Transfer:
 
 @dataclass(slots=True)
 class _Boundaries:
-    """The last hop before the client: counts packets, and says so when each has been taken."""
+    """The last hop before the client: counts packets, and calls `arrived` after each."""
 
     arrived: Callable[[int, tuple[str, int]], None]
     packets: int = 0
@@ -80,9 +82,8 @@ class VirtualFleet:
     apart: bool = False
     _simulation: Simulation = field(default_factory=lambda: Simulation(0))
     _memories: dict[int, SharedMemory] = field(default_factory=dict)
-    _lives: list[Life] = field(default_factory=list)
+    _lives: dict[int, Life] = field(default_factory=dict)
     _processes: int = 0
-    _now: int = field(default_factory=lambda: time.time_ns() // 1000)
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _started: dict[int, Application] = field(default_factory=dict)
     _unstarted: list[Application] = field(default_factory=list)
@@ -90,7 +91,9 @@ class VirtualFleet:
 
     async def fetch(self, request: bytes) -> Transfer:
         """Send the request, half-close, and return the response, complete or broken off."""
-        self._lives = [self._process(index) for index in range(self.replicas)]
+        self._simulation = Simulation(0, wall=time.time_ns() // 1000)
+        for _ in range(self.replicas):
+            self._simulation.add_replica(self._process)
         try:
             return await self._fetch(request)
         finally:
@@ -108,7 +111,7 @@ class VirtualFleet:
     def _memory(self, index: int) -> SharedMemory:
         return self._memories.setdefault(index, SharedMemory()) if self.apart else self.memory
 
-    def _process(self, index: int) -> Life:
+    def _process(self, birth: Birth) -> Listener:
         self._processes += 1
         owner = f"process {self._processes}"
         application = self.make()
@@ -116,7 +119,7 @@ class VirtualFleet:
         ledger = MemoryLedger(self._memory(birth.index), owner)
         server = HttpService(
             application,
-            clock_us=lambda: self._now if self.still_us is None else self.still_us,
+            clock_us=birth.now if self.still_us is None else lambda: self.still_us or 0,
             resources=FleetResources(lambda: self.ring, ledger, self.entropy),
         )
         server.report_errors(self.errors.append)
@@ -124,8 +127,14 @@ class VirtualFleet:
             self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id, limits=_SMALL
         )
         listener.report_errors(self.errors.append)
-        listener.on_ready = self._ready.set
-        return Life(application, server, listener, owner)
+
+        def ready() -> None:
+            birth.wake()
+            self._ready.set()
+
+        listener.on_ready = ready
+        self._lives[birth.index] = Life(server, owner)
+        return listener
 
     async def _start(self) -> None:
         """Start the applications of new processes; one that `make` gave before has been started."""
@@ -153,41 +162,29 @@ class VirtualFleet:
         )
         while not host.done:
             await self._start()
-            await self._go_on(host)
+            await self._advance(host)
         return Transfer(bytes(received), host.failure, boundaries.packets, tuple(self.errors))
 
-    async def _go_on(self, host: ClientHost) -> None:
-        """Let what is under way arrive, then programs work; where none does, go on to the next thing that is due."""
+    async def _advance(self, host: ClientHost) -> None:
+        """Let packets arrive, then applications work; if none does, advance the clock to the next event."""
         clock = self._simulation.clock
         if not self._run(host, clock.now + _WIRE.delay):
             await asyncio.sleep(0)
-            if self._stirred.is_set():
-                self._stirred.clear()
+            if self._ready.is_set():
+                self._ready.clear()
             elif any(life.server.busy for life in self._lives.values()):
                 began = time.monotonic()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S):
-                        await self._stirred.wait()
+                        await self._ready.wait()
                 self._run(host, clock.now + int((time.monotonic() - began) * 1_000_000))
             elif clock.next_at is not None:
                 self._run(host, clock.next_at)
 
-    async def _wait(self, client: Client) -> None:
-        """Let applications work; if none does, advance the clock to the next timeout."""
-        await asyncio.sleep(0)
-        if self._ready.is_set():
-            self._ready.clear()
-        elif any(life.server.busy for life in self._lives):
-            began = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._ready.wait()
-            self._now += int((time.monotonic() - began) * 1_000_000)
-        else:
-            due = [each for each in (client.next_timeout(), *self._timeouts()) if each is not None]
-            self._now = max(self._now + 1, min(due, default=self._now))
-        if (timeout := client.next_timeout()) is not None and timeout <= self._now:
-            client.handle_timeout(now=self._now)
-
-    def _timeouts(self) -> list[int | None]:
-        return [life.listener.next_timeout() for life in self._lives]
+    def _run(self, host: ClientHost, until: int) -> bool:
+        """Run all events until then, the end of the transfer, or a new process; return False if there is none."""
+        clock = self._simulation.clock
+        if clock.next_at is None or clock.next_at > until:
+            return False
+        clock.run(until, lambda: host.done or bool(self._unstarted))
+        return True

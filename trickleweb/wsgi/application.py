@@ -20,7 +20,7 @@ from trickleweb.wsgi.running import Run, WsgiApp, body_file
 
 T = TypeVar("T")
 THREADS = 32
-LOOK_AGAIN_S = 1.0  # interval at which a waiting thread checks that the loop runs
+LOOK_AGAIN_S = 1.0  # between checks of a waiting thread
 
 
 class ServerEnds(WebError, ConnectionError):
@@ -30,8 +30,9 @@ class ServerEnds(WebError, ConnectionError):
 class WsgiApplication(Hosted):
     """A WSGI program; its responses must be equal each time, as those of `AsgiApplication`.
 
-    `threads` bounds the requests at work; a streamed response keeps its thread until it is read or abandoned. The other
-    options are those of `Hosted`.
+    `threads` bounds the running requests; a streamed response keeps its thread until it is read or abandoned. A thread
+    that waits for the loop checks each `look_again_s` seconds that it still runs. The other options are those of
+    `Hosted`.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class WsgiApplication(Hosted):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _on_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+def _on_loop(loop: asyncio.AbstractEventLoop, look_again_s: float, work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the loop, from a thread, and return its result; raise `ServerEnds` if the loop ends first."""
     try:
         result = asyncio.run_coroutine_threadsafe(work, loop)
