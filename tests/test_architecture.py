@@ -91,7 +91,7 @@ IMPORTERS = {
 _FACES = "errors limits service keyring listener client command drivers gateway testing stores shares"
 PUBLIC_FACES = frozenset({"trickles", *(f"trickles.{name}" for name in _FACES.split())})
 
-PLAIN = frozenset({"trickles"})  # packages whose words are held
+PLAIN = frozenset({"trickles", "trickleweb"})  # packages whose words are held
 
 MODULES = [module for package in LEVELS for module in load(ROOT, package)]
 EXTRAS = [module for folder in ("tests", "benchmarks", "apps") for module in load(ROOT, folder)]

@@ -21,6 +21,7 @@ from trickleweb.application import Application
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.monitoring import Monitoring
+from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.server import FleetResources, HttpService
@@ -31,6 +32,7 @@ _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk f
 
 def run_app(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; raise `CommandFailed` if the program cannot be loaded or started."""
+    output = KeptOutput()
     application = load_program(program_options(args.app, args))
     if isinstance(application, App) and application.digests is None:
         application.digests = args.digests
@@ -60,7 +62,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         process = ReplicaProcess(
             server, keys, sock, spool=spool, store_id=ledger.store_id, report=to_stderr, blocking=False
         )
-        replica = reported(args, process, server, within, meter=monitoring.meter)
+        replica = reported(args, process, server, within, meter=monitoring.meter, say=output.say)
         replica.reporter.more += (monitoring.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
         process.jobs.every(1.0, "log", monitoring.look_again)

@@ -208,3 +208,9 @@ class Child:
     def _last_words(self) -> str:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1].partition(": ")[2] or lines[-1] if lines else "no output"
+
+
+def _pass_on(data: bytes) -> None:
+    if data:
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()

@@ -141,7 +141,7 @@ def _leave() -> NoReturn:
 
 def run(job: Job) -> int:
     sys.argv[:] = [job.module, *job.words]
-    sys.orig_argv[:] = [sys.executable, "-m", job.module, *job.words]  # a gateway starts its successor with it
+    sys.orig_argv[:] = [*interpreter(), "-m", job.module, *job.words]  # a gateway starts its successor with it
     signal.set_wakeup_fd(-1)
     return int(import_module(f"{job.module}.cli").main(job.words))
 
@@ -157,7 +157,7 @@ def interpreter() -> list[str]:
 
 
 def _looks_here() -> bool:
-    """Whether this process was started so that it takes modules from the working directory, by `-m` itself."""
+    """Return True if this process takes modules from the working directory, as one that `-m` started does."""
     if sys.flags.safe_path or not sys.path:
         return False
     try:

@@ -46,6 +46,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
+_PLACES = ("keyring", "spool", "digests", "ledger", "status_file", "access_log")
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 

@@ -41,7 +41,10 @@ def reported(
     warming: Warming | None = None,
     say: Callable[[str], None] = say,
 ) -> Reported:
-    """Add the reports to the jobs of a replica's process: figures, standard streams, and the admin port."""
+    """Add the reports to the jobs of a replica's process: figures, standard streams, and the admin port.
+
+    `say` prints the line that it is ready.
+    """
     reporter, jobs = Reporter(process.replica, server, args.status_file), process.jobs
     reporter.more.append(process.keys.figures)
     jobs.every(args.status_every, "figures", lambda: reporter.write(warming))
@@ -52,7 +55,7 @@ def reported(
         jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
 
     def ready() -> None:
-        print(f"replica on {shown(process.replica.socket.address)}", flush=True)
+        say(f"replica on {shown(process.replica.socket.address)}")
         gc.freeze()  # imported objects stay: the collector can skip them
 
     signal.signal(signal.SIGHUP, lambda *_: jobs.hurry())

@@ -202,4 +202,4 @@ async def _relay(source: asyncio.StreamReader) -> None:
 
 def python_module(name: str, *words: str, bytecode: bool = True) -> list[str]:
     """Return the command line for a module of this installation; -B where bytecode could outlive its source."""
-    return [sys.executable, *([] if bytecode else ["-B"]), "-m", name, *words]
+    return [*interpreter(), *([] if bytecode else ["-B"]), "-m", name, *words]

@@ -52,7 +52,7 @@ def fleet(site: Path, run_dir: RunDir, replicas: int, log: Path) -> Iterator[str
     start.
     """
     where = ["--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--run-dir", str(run_dir.path)]
-    words = [sys.executable, "-m", "trickleweb", "serve", *where, "--replicas", str(replicas), "--", str(site)]
+    words = python_module("trickleweb", "serve", *where, "--replicas", str(replicas), "--", str(site))
     with log.open("wb") as errors, started(words, stdout=subprocess.PIPE, stderr=errors) as process:
         assert process.stdout is not None
         if not process.stdout.readline().endswith(b"\n"):
@@ -101,7 +101,7 @@ def client_words(choice: str, url: str, target: Path, rate_bytes: int) -> tuple[
         return "curl", [curl, *options, *silence, "--limit-rate", str(rate_bytes), "--output", str(target), url]
     if choice == "curl":
         raise CommandFailed("curl is not installed: use --client python")
-    return "python", [sys.executable, "-m", "trickleweb.cli.demo.fetch", url, str(target), str(rate_bytes)]
+    return "python", python_module("trickleweb.cli.demo.fetch", url, str(target), str(rate_bytes))
 
 
 def last_line(log: Path) -> str:
