@@ -158,10 +158,12 @@ def interpreter() -> list[str]:
 
 def _looks_here() -> bool:
     """Return True if this process takes modules from the working directory, as one that `-m` started does."""
-    if sys.flags.safe_path or not sys.path:
-        return False
+    return not sys.flags.safe_path and any(_is_here(place) for place in sys.path)
+
+
+def _is_here(place: str) -> bool:
     try:
-        return Path(sys.path[0]).samefile(".")
+        return Path(place).samefile(".")
     except OSError:
         return False
 

@@ -1,7 +1,7 @@
 """The line that a replica prints when it is ready: the first of its standard output, whatever a program prints.
 
-Programs print when they are imported, put streams of their own in place of `sys.stdout`, or close it. So standard output
-leads to standard error until the line is printed, and the line goes through a descriptor that no program knows of.
+Programs print when they are imported, put streams of their own in place of `sys.stdout`, or close it. So standard
+output leads to standard error until the line is printed, and the line goes through a descriptor that no program knows.
 """
 
 from __future__ import annotations
