@@ -31,6 +31,7 @@ class Cause:
     problem: Callable[[], str | None] = lambda: None
     kills: bool = False
     least_share: float = 0.0
+    may_end: bool = False  # a replica, in a library that aborts; it is started again
 
 
 @contextmanager
@@ -222,7 +223,7 @@ CAUSES = (
     Cause("reader of stdout and stderr stuck", reader_stuck, kills=True, least_share=HALF),
     Cause("stdout and stderr closed", nothing, partial(Fleet, streams="closed"), kills=True, least_share=HALF),
     Cause("few descriptors", partial(limited, resource.RLIMIT_NOFILE, few_descriptors)),
-    Cause("no memory", partial(limited, resource.RLIMIT_AS, no_memory)),
+    Cause("no memory", partial(limited, resource.RLIMIT_AS, no_memory), may_end=True),
     Cause(
         "clock an hour ahead", partial(clock_steps, HOUR), with_false_clock, no_faketime, kills=True, least_share=HALF
     ),
