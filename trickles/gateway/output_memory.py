@@ -80,15 +80,13 @@ class OutputShare:
     """
 
     __slots__ = (
-        *(
-            "_above_bytes",
-            "_engine_bytes",
-            "_level_bytes",
-            "_memory",
-            "_read_bytes",
-            "_transport_bytes",
-            "_window_bytes",
-        ),
+        "_above_bytes",
+        "_engine_bytes",
+        "_level_bytes",
+        "_memory",
+        "_read_bytes",
+        "_transport_bytes",
+        "_window_bytes",
         "look_at_bytes",
     )
 

@@ -158,12 +158,10 @@ def interpreter() -> list[str]:
 
 def _looks_here() -> bool:
     """Return True if this process takes modules from the working directory, as one that `-m` started does."""
-    return not sys.flags.safe_path and any(_is_here(place) for place in sys.path)
-
-
-def _is_here(place: str) -> bool:
+    if sys.flags.safe_path or not sys.path:
+        return False
     try:
-        return Path(place).samefile(".")
+        return Path(sys.path[0]).samefile(".")
     except OSError:
         return False
 
