@@ -38,3 +38,15 @@ class OtherLedger(WebError):
 
 class LedgerUnavailable(WebError):
     """The ledger cannot be used now: full, locked for too long, or damaged. Nothing was claimed: 503, retry."""
+
+
+class ResponseStoreError(WebError):
+    """A response cannot be stored, or a stored one cannot be read."""
+
+
+class ResponseStoreFull(ResponseStoreError):
+    """The share of a response, of a client or of all is used up, or the device is full: 507 before a program runs."""
+
+
+class ResponseStoreUnavailable(ResponseStoreError):
+    """The store cannot be used now: read-only, removed, of another release, or failing."""

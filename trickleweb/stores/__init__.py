@@ -1,6 +1,7 @@
-"""Ledgers that replicas share: in memory for one process, in SQLite for one machine."""
+"""Stores that replicas share: ledgers in memory and in SQLite, responses in memory."""
 
 from trickleweb.stores.memory import MemoryLedger, SharedMemory
+from trickleweb.stores.memory_responses import MemoryResponses, SharedResponses
 from trickleweb.stores.sqlite import SqliteLedger
 
-__all__ = ["MemoryLedger", "SharedMemory", "SqliteLedger"]
+__all__ = ["MemoryLedger", "MemoryResponses", "SharedMemory", "SharedResponses", "SqliteLedger"]
