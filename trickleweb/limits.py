@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# RFC 9110 9.2.1, and IANA's registry of methods: these may always be run again.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "QUERY", "REPORT", "SEARCH", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,8 @@ class Limits:
     max_body_bytes: int = 16 << 20  # a route with larger uploads raises it
     max_chunk_line_bytes: int = 256  # chunk-size and extensions, which are not used in practice
     max_trailer_bytes: int = 8192  # trailers are read and dropped
-    methods: frozenset[str] = METHODS  # implemented methods; others are answered 501
+    methods: frozenset[str] | None = METHODS  # others are answered 501; None, for programs: all but CONNECT reach them
 
 
 DEFAULT_LIMITS = Limits()
+PROGRAM_LIMITS = Limits(methods=None)

@@ -5,12 +5,12 @@ import pytest
 from tests.support.http_heads import MOVED, POST, VALID, head
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import drop_caches, parse_head_untrusted
-from trickleweb.limits import Limits
+from trickleweb.limits import METHODS, Limits
 from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
 
 
 def parsed(data: bytes, limits: Limits | None = None) -> RequestHead:
-    request = parse_head_untrusted(data, limits or Limits(methods=Limits().methods | {"CONNECT"}))
+    request = parse_head_untrusted(data, limits or Limits(methods=METHODS | {"CONNECT"}))
     assert isinstance(request, RequestHead)
     return request
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support.http_heads import HOPELESS, HOSTILE, VALID, head
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted
-from trickleweb.limits import Limits
+from trickleweb.limits import PROGRAM_LIMITS, Limits
 from trickleweb.messages import NeedMore, RequestHead
 
 
@@ -74,6 +74,15 @@ def test_the_server_may_know_other_methods() -> None:
     assert isinstance(request, RequestHead)
     assert request.method == "FROB"
     assert refusal(head(), Limits(methods=frozenset({"FROB"}))).status == 501
+
+
+def test_programs_get_every_method_but_connect() -> None:
+    for method in ("FROB", "get", "M-SEARCH", "TRACE", "A" * 5000):
+        request = parse_head_untrusted(head(line=f"{method} / HTTP/1.1"), PROGRAM_LIMITS)
+        assert isinstance(request, RequestHead)
+        assert request.method == method
+    assert refusal(head(line="CONNECT example.test:443 HTTP/1.1"), PROGRAM_LIMITS).status == 501
+    assert refusal(head(line="F(B / HTTP/1.1"), PROGRAM_LIMITS).status == 400
 
 
 def test_a_reason_never_repeats_what_the_client_sent() -> None:

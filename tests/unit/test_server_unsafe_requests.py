@@ -11,6 +11,8 @@ from trickles import Policy
 from trickles.service import Continuation, Event, Refusal, Reply
 from trickles.stores import store_name
 from trickleweb import App, Request
+from trickleweb.asgi import AsgiApplication
+from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.ledger import Claim, LedgerUnavailable, request_key
 from trickleweb.plain import StateTooLarge
 from trickleweb.server import HttpService
@@ -322,3 +324,21 @@ def test_a_request_cut_by_its_client_is_refused() -> None:
         assert app.state.ran == []
 
     with_fleet(offered, test)
+
+
+@pytest.mark.parametrize(("method", "runs"), [("REPORT", 2), ("QUERY", 2), ("LOCK", 1), ("PURGE", 1), ("get", 1)])
+def test_any_method_reaches_a_program_and_only_safe_ones_are_run_again(method: str, runs: int) -> None:
+    ran: list[str] = []
+
+    async def program(scope: Scope, _receive: Receive, send: Send) -> None:
+        ran.append(scope["method"])
+        await send({"type": "http.response.start", "status": 207, "headers": []})
+        await send({"type": "http.response.body", "body": scope["method"].encode()})
+
+    async def test(fleet: Fleet) -> None:
+        for origin in fleet.two():
+            response = output(await asked(origin, event(get("/", method=method))))
+            assert (status(response), body(response)) == (207, method.encode())
+
+    with_fleet(lambda: AsgiApplication(program, lifespan="off"), test)
+    assert ran == runs * [method]

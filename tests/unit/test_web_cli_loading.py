@@ -16,6 +16,7 @@ from trickleweb.asgi import AsgiApplication
 from trickleweb.cli.app_options import ProgramOptions, app_words
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.replica import add_arguments
+from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.wsgi import WsgiApplication
 
 PROGRAMS = """
@@ -189,17 +190,41 @@ def test_sizes_have_units(text: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--max-body", "1.5G"), ("--max-body", "-1"), ("--max-body", "K"), ("--repeat", "GET"), ("--repeat", "PUT;")],
+    [
+        ("--max-body", "1.5G"),
+        ("--max-body", "-1"),
+        ("--max-body", "K"),
+        ("--repeat", "GET"),
+        ("--repeat", "PUT;"),
+        ("--repeat", "REPORT"),
+        ("--repeat", ""),
+    ],
 )
 def test_nonsense_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parsed(*words)
-    assert "not a size" in (told := capsys.readouterr().err) or "not one of" in told
+    assert "not a size" in (told := capsys.readouterr().err) or "not a list of unsafe methods" in told
+
+
+def test_methods_that_may_be_repeated_are_the_idempotent_ones_or_those_that_are_named() -> None:
+    assert parsed().repeat == ("PUT", "DELETE")
+    assert parsed("--repeat", "none").repeat == ()
+    assert parsed("--repeat", "mkcol, PROPPATCH").repeat == ("MKCOL", "PROPPATCH")
+
+
+def test_programs_take_a_gigabyte_and_an_app_its_own_limit(folder: Path) -> None:
+    for name in ("asgi", "wsgi"):
+        assert load(folder, name).terms(request("POST").head).max_body_bytes == 1 << 30
+    assert load(folder, "app").max_body_bytes == DEFAULT_LIMITS.max_body_bytes
 
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["--factory", "--wsgi", "--threads", "7", "--max-body", "1M", "--repeat", "put,DELETE", "--app-dir=-odd"]],
+    [
+        [],
+        ["--factory", "--wsgi", "--threads", "7", "--max-body", "1M", "--repeat", "put,DELETE", "--app-dir=-odd"],
+        ["--repeat", "none"],
+    ],
 )
 def test_the_replicas_get_the_same_options(words: list[str]) -> None:
     args = parsed("--app", "a:b", *words)

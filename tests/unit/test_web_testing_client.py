@@ -210,7 +210,7 @@ def test_an_answer_tells_all() -> None:
 
 def test_a_request_that_no_server_would_read_is_refused_as_by_one() -> None:
     client = Client(echo())
-    assert client.request("get", "/x").status_code == 501
+    assert client.request("CONNECT", "/x").status_code == 400
     assert client.get("/x", headers={"X-A": "a\nb"}).status_code == 400
     assert client.get("/x", headers={"Host": "a b"}).status_code == 400
     assert client.get("/a%zz").status_code == 400

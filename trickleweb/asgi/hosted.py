@@ -43,7 +43,7 @@ class Hosted:
     ) -> None:
         self.on_error = on_error
         self._repeatable = frozenset(method.upper() for method in repeatable_methods)
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
         self._grace_s = grace_s
         self._runs: dict[asyncio.Task[None], AsgiRun] = {}
 
@@ -58,7 +58,7 @@ class Hosted:
 
     def terms(self, head: RequestHead) -> Terms:
         """Return the same terms for all paths, which only the program knows."""
-        return Terms(max_body_bytes=self._max_body_bytes, repeatable=head.method in self._repeatable)
+        return Terms(max_body_bytes=self.max_body_bytes, repeatable=head.method in self._repeatable)
 
     async def respond(self, request: Request) -> Response:
         """Return the program's response: `Complete` if sent in one message, else `Streamed` while it runs.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trickles.command import Parser, address, whole_number
 from trickles.drivers.addresses import shown
+from trickleweb.limits import SAFE_METHODS
 
 THREADS = 32  # of a WSGI program
 
@@ -27,7 +28,8 @@ class ProgramOptions:
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]+", re.ASCII)
+_IDEMPOTENT = ("PUT", "DELETE")  # RFC 9110 9.2.2
 
 
 def add_app_arguments(parser: Parser) -> None:
@@ -37,12 +39,12 @@ def add_app_arguments(parser: Parser) -> None:
     parser.add_argument("--wsgi", action="store_true", help="serve it as a WSGI program (default: detected)")
     parser.add_argument("--threads", metavar="N", type=whole_number(1, 1024), default=THREADS, help=_THREADS)
     parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
-    parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=(), help=_REPEAT)
+    parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=_IDEMPOTENT, help=_REPEAT)
 
 
 _THREADS = f"requests a replica of a WSGI program handles at once (default: {THREADS})"
-_MAX_BODY = "largest request body, such as 300M (default: 16M, or an App's own limit)"
-_REPEAT = "unsafe methods to run again when their replica dies, such as PUT,DELETE (default: none)"
+_MAX_BODY = "largest request body, such as 300M (default: 1G, or an App's own limit)"
+_REPEAT = "unsafe methods that a program runs again when their replica dies, or none (default: PUT,DELETE)"
 
 
 def size(text: str) -> int:
@@ -54,10 +56,12 @@ def size(text: str) -> int:
 
 
 def methods(text: str) -> tuple[str, ...]:
-    """Parse a list of unsafe methods, separated by commas."""
+    """Parse a list of unsafe methods, separated by commas; `none` is an empty one."""
+    if text.strip().lower() == "none":
+        return ()
     names = tuple(name.strip().upper() for name in text.split(","))
-    if not _METHODS.issuperset(names):
-        raise argparse.ArgumentTypeError(f"not one of {', '.join(sorted(_METHODS))}: {text!r}")
+    if not all(_METHOD.fullmatch(name) and name not in SAFE_METHODS for name in names):
+        raise argparse.ArgumentTypeError(f"not a list of unsafe methods, such as PUT,DELETE: {text!r}")
     return names
 
 
@@ -78,7 +82,7 @@ def app_words(name: str, args: argparse.Namespace) -> list[str]:
     """Return the same options as arguments for a replica's command line."""
     flags = [word for word, is_set in (("--factory", args.factory), ("--wsgi", args.wsgi)) if is_set]
     limit = [] if args.max_body is None else ["--max-body", str(args.max_body)]
-    repeat = ["--repeat", ",".join(args.repeat)] if args.repeat else []
+    repeat = ["--repeat", ",".join(args.repeat) or "none"]
     threads = ["--threads", str(args.threads)]
     return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *repeat]
 

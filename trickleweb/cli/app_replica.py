@@ -18,6 +18,7 @@ from trickles.listener import Listener
 from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application
+from trickleweb.asgi import Hosted
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.monitoring import Monitoring
@@ -49,7 +50,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         undo.callback(sock.close)
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
-        spool, ledger = _spool(args), _ledger(args, within)
+        spool, ledger = _spool(args, application), _ledger(args, within)
         await undo.enter_async_context(_lived(application))
         server = HttpService(
             monitoring.around(application),
@@ -94,12 +95,13 @@ async def _lived(application: Application) -> AsyncIterator[None]:
         await application.shutdown()
 
 
-def _spool(args: argparse.Namespace) -> SpoolDirectory | None:
+def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory | None:
     """Return the spool, with room for the largest body twice over in a connection, and never less than by default."""
     if args.spool is None:
         return None
     usual = SpoolBounds()
-    most = max(usual.most_bytes, 2 * (args.max_body or 0) + _SLACK_BYTES)
+    largest = application.max_body_bytes if isinstance(application, App | Hosted) else args.max_body or 0
+    most = max(usual.most_bytes, 2 * largest + _SLACK_BYTES)
     total, host = max(usual.most_total_bytes, 8 * most), max(usual.most_host_bytes, 4 * most)
     return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
 

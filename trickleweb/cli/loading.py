@@ -15,9 +15,9 @@ from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
 from trickleweb.cli.app_options import ProgramOptions
-from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.wsgi import WsgiApplication
 
+BODY_BYTES = 1 << 30  # of a request to a program that sets no limit itself, as other servers set none
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _PROTOCOL = ("steps", "terms", "respond", "read", "startup", "shutdown")
 
@@ -31,7 +31,7 @@ def load_program(options: ProgramOptions) -> Application:
         found.max_body_bytes = options.max_body_bytes
     if all(hasattr(found, name) for name in _PROTOCOL):
         return cast("Application", found)
-    limit = DEFAULT_LIMITS.max_body_bytes if options.max_body_bytes is None else options.max_body_bytes
+    limit = BODY_BYTES if options.max_body_bytes is None else options.max_body_bytes
     if options.wsgi or _kind(found, options) == "wsgi":
         threads = options.threads
         return WsgiApplication(found, threads=threads, max_body_bytes=limit, repeatable_methods=options.repeat)

@@ -100,7 +100,7 @@ def _parse(head: bytes, limits: Limits) -> RequestHead:
     host = _host(lowered, version)
     tokens = _tokenise(_with_one_coding(text) if isinstance(framing, Chunked) else text)
     target = parse_target_untrusted(tokens.method, tokens.target)
-    if tokens.method not in limits.methods:
+    if tokens.method == "CONNECT" if limits.methods is None else tokens.method not in limits.methods:
         raise refused(501, "unknown method")
     expects = _expects_continue(tokens.headers, version)
     return RequestHead(

@@ -16,12 +16,13 @@ from trickleweb.application import Application
 from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere
 from trickleweb.ledger import OtherLedger
+from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import RequestHead
 from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import FixedResponse
 from trickleweb.server.input import CompleteRequest, RequestReader
-from trickleweb.server.limits import OVERHEAD_BYTES, SAFE_METHODS
+from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder

@@ -16,9 +16,8 @@ from trickleweb.application import Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import ChunkedState, check_announced, decode_chunked
-from trickleweb.limits import Limits
+from trickleweb.limits import SAFE_METHODS, Limits
 from trickleweb.messages import Chunked, NoBody, RequestHead
-from trickleweb.server.limits import SAFE_METHODS
 from trickleweb.server.progress import ANY_BODY, ChunkScan, InputProgress
 from trickleweb.server.window import InputWindow, Where
 

@@ -48,5 +48,4 @@ class ServiceLimits:
 
 
 DEFAULT_SERVICE_LIMITS = ServiceLimits()
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1: may always be run again
 OVERHEAD_BYTES = 1500  # of one response in a cache, besides its bytes

@@ -37,6 +37,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1 import BodyDelivery, check_announced, decide_delivery, render_head, too_large
 from trickleweb.ledger import LedgerUnavailable
+from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import Chunked, Inline, Length, Plan, RequestHead
 from trickleweb.plain import StateTooLarge
 from trickleweb.request import Request, Setting
@@ -45,7 +46,7 @@ from trickleweb.responses.response import NoResponse
 from trickleweb.server.buffer import BodyBuffer
 from trickleweb.server.fixed import PlannedResponse, Sendable
 from trickleweb.server.input import Body
-from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, SAFE_METHODS, ServerLimits
+from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of

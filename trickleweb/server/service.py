@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from trickles.service import Continuation, Deferred, Event, Reply
@@ -73,6 +74,8 @@ class HttpService:
         self._read: Read = application.read
         self._observer = Observer(observe, clock_us, self._report)
         self._repeats = repeats
+        if hasattr(application, "respond"):  # which answers unknown methods itself
+            limits = replace(limits, request=replace(limits.request, methods=None))
         context = ServiceContext(
             limits=limits, clock_us=clock_us, observer=self._observer, read=self._read, repeats=repeats,
             report=self._report, remember=self._remember,

@@ -12,6 +12,7 @@ from trickleweb.bodies.iteration import WrongLength
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers
 from trickleweb.http1 import error_plan, parse_head_untrusted
+from trickleweb.limits import PROGRAM_LIMITS
 from trickleweb.messages import Inline, NeedMore
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
@@ -52,7 +53,7 @@ async def exchange(
     A body without a fixed length is abandoned after `most_bytes`.
     """
     try:
-        head = parse_head_untrusted(head_bytes)
+        head = parse_head_untrusted(head_bytes, PROGRAM_LIMITS)
         if isinstance(head, NeedMore):
             raise HTTPError(400, "The request is incomplete.")
     except HTTPError as error:
