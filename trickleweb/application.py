@@ -23,6 +23,7 @@ class Terms:
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes
     plan: Plan | None = None  # the response, where it follows from the head alone
     repeatable: bool = False  # an unsafe request may run again after its replica died: twice does no harm
+    partial: bool = False  # it may run before all of its body is there, any number of times: see `Request.is_whole`
 
 
 class Application(Protocol):

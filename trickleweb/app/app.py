@@ -164,6 +164,7 @@ class App(Routes):
             url_for=self.url_for,
             keyring=self.keyring or given.keyring,
             ledger=self.ledger or given.ledger,
+            whole=given.whole,
         )
         return await dispatcher.respond(request)
 
@@ -253,7 +254,7 @@ class App(Routes):
             case Endpoint() as endpoint:
                 own = endpoint.max_body_bytes
                 limit = self.max_body_bytes if own is None else own
-                return Terms(max_body_bytes=limit, repeatable=endpoint.repeatable)
+                return Terms(max_body_bytes=limit, repeatable=endpoint.repeatable, partial=endpoint.partial)
             case Folder():
                 if head.method not in FOLDER_METHODS and not _is_small(head):
                     raise method_not_allowed(FOLDER_METHODS)

@@ -40,6 +40,7 @@ class Endpoint:
     max_body_bytes: int | None = None  # None: as the application has it
     stream: bool = False  # it reads its body itself, as it comes
     repeatable: bool = False  # see `Terms`
+    partial: bool = False  # see `Terms`
     named: bool = False  # its route's name was passed, not taken from the function
 
     def check(self, path: str, names: tuple[str, ...]) -> None:
@@ -105,6 +106,7 @@ class RouteOptions(TypedDict, total=False):
     max_body_bytes: int | None  # a longer body is answered 413; None: the application's limit
     stream: bool  # the handler reads the body as it arrives; without, the body is read first
     repeatable: bool  # an unsafe request may run again after its replica died: twice does no harm
+    partial: bool  # it also runs, again and again, while its body arrives: see `Request.is_whole`
 
 
 class Routes:

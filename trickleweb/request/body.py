@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from trickles.keyring import Keyring
 from trickleweb.errors import HTTPError, WebError
@@ -50,6 +51,7 @@ class Setting:
     url_for: Callable[..., str] = _no_routes
     keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
     ledger: Ledger | None = None  # shared by the replicas
+    whole: bool = True  # see `Request.is_whole`
 
 
 class BodyNotRead(WebError, RuntimeError):
@@ -58,6 +60,16 @@ class BodyNotRead(WebError, RuntimeError):
 
 class BodyConsumed(WebError, RuntimeError):
     """A body was streamed a second time; it is not kept."""
+
+
+@runtime_checkable
+class SeekableBody(Protocol):
+    """A body in a store, which can be read from any of its bytes on."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def after(self, byte_count: int) -> AsyncIterator[bytes]:
+        """Yield the bytes after the first `byte_count`."""
 
 
 class Incoming:
@@ -70,7 +82,7 @@ class Incoming:
     __slots__ = ("_body", "_form", "_source", "head", "setting")
 
     def __init__(
-        self, head: RequestHead, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None
+        self, head: RequestHead, body: bytes | AsyncIterable[bytes] = b"", setting: Setting | None = None
     ) -> None:
         self.head = head
         self.setting = setting or Setting()
@@ -89,24 +101,28 @@ class Incoming:
         except ValueError:
             raise HTTPError(415, "The Content-Type is malformed.") from None
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body's bytes as they arrive, once; raise `HTTPError` 413 at the first byte over the limit."""
+    async def stream(self, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Yield the body's bytes from `start` on as they arrive, once; raise `HTTPError` 413 at the first byte over the
+        limit.
+        """
         if self._body is not None:
             self._check_size(len(self._body))
-            if self._body:
-                yield self._body
+            if self._body[start:]:
+                yield self._body[start:]
             return
         source, self._source = self._source, None
         if source is None:
             raise BodyConsumed("the body was streamed before, and is not kept")
         total = 0
+        if isinstance(source, SeekableBody):
+            source, total = source.after(start), start
         try:
             self._check_announced()
             async for piece in source:
                 total += len(piece)
                 self._check_size(total)
-                if piece:
-                    yield piece
+                if fresh := piece[-(total - start) :] if total > start else b"":
+                    yield fresh
         finally:
             if isinstance(source, AsyncGenerator):  # now, not at garbage collection
                 await source.aclose()

@@ -6,7 +6,7 @@ The client's mistakes are `HTTPError`s: 400 malformed, 413 too large, 415 of ano
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -36,7 +36,7 @@ class Request(Incoming):
     __slots__ = ("_cookies", "_query", "app", "found", "params", "path", "principal", "state")
 
     def __init__(
-        self, head: RequestHead, body: bytes | AsyncIterator[bytes] = b"", setting: Setting | None = None
+        self, head: RequestHead, body: bytes | AsyncIterable[bytes] = b"", setting: Setting | None = None
     ) -> None:
         super().__init__(head, body, setting)
         self.path = head.path
@@ -77,6 +77,15 @@ class Request(Incoming):
     def now(self) -> int:
         """The time of the request in microseconds since 1970; the same when it is run again elsewhere."""
         return self.setting.now
+
+    @property
+    def is_whole(self) -> bool:
+        """False in a run of a `partial` route for the beginning of the body, while the rest may still arrive.
+
+        Such runs have the same `idempotency_key` as the last one. Their responses are dropped, except for errors, which
+        are sent at once.
+        """
+        return self.setting.whole
 
     @property
     def idempotency_key(self) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from trickles.errors import InputBusy, InputLost
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickles.stores import store_name
 from trickleweb.application import Application
@@ -19,9 +20,9 @@ from trickleweb.ledger import OtherLedger
 from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import RequestHead
 from trickleweb.server.context import FleetResources, ServiceContext
-from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.errors import Busy, NotThisResponse
 from trickleweb.server.fixed import FixedResponse
-from trickleweb.server.input import CompleteRequest, RequestReader
+from trickleweb.server.input import CompleteRequest, PartialRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import RequestFactory, Resumer
@@ -36,6 +37,8 @@ from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import Where
 
+_PART_BYTES = 4 << 20  # between two runs on parts of a request within a second: larger than the work of a run
+_MOST_PARTS = 4096  # requests that arrive at the same time
 _ELSEWHERE = (
     "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
     " Share one ledger among all replicas of a fleet (--ledger), or give the others a keyring of their own"
@@ -58,11 +61,13 @@ class Exchanges:
         self._resumer = Resumer(responder, requests, self._once, limits)
         self._streams = Streams(self._tasks, self._resumer, context)
         self._started: LruCache[Where, StartedResponse] = LruCache(limits.server.remembered_bytes)
+        self._parts: LruCache[Where, tuple[int, int]] = LruCache(_MOST_PARTS)  # size and time of the last run
 
     def drop_caches(self) -> None:
         """Drop all caches; running requests continue."""
         self._streams.drop_caches()
         self._started.clear()
+        self._parts.clear()
 
     @property
     def busy(self) -> bool:
@@ -91,6 +96,23 @@ class Exchanges:
         """Run a request, and reply with the beginning of its response."""
         task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early)
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
+
+    def receive(self, event: Event, where: Where, partial: PartialRequest, then: Callable[[], Answer]) -> Answer:
+        """Run a request on the part of its body that has arrived, if that is much more than the last time.
+
+        Reply at once with the result of `then`; after the run if no more can follow. An error ends the connection.
+        """
+        size, now_s = partial.part.size_bytes, self._context.now_s()
+        if partial.error is not None:
+            task = self._tasks.task(("part", where, size), lambda: self._run_part(partial.part, event, where))
+            return self._tasks.reply(task, lambda _: then())
+        name, (last, last_s) = ("part", where), self._parts.get(where) or (0, now_s)
+        if self._tasks.find(name) is None and (size - last >= _PART_BYTES or now_s != last_s):
+            with suppress(Busy):  # the next part has all of this one
+                self._tasks.task(name, lambda: self._run_part(partial.part, event, where))
+            last, last_s = size, now_s
+        self._parts.put(where, (last, last_s))
+        return then()
 
     def scan(
         self, reader: RequestReader, scan: Callable[[], ChunkScan], where: Where, then: Callable[[], Answer]
@@ -153,6 +175,18 @@ class Exchanges:
             await self._first_bytes(started.what)
         self.note(started, where, complete.head, event.peer, began)
         return started
+
+    async def _run_part(self, part: CompleteRequest, event: Event, where: Where) -> None:
+        began = self._context.clock_us()
+        if event.other_store:
+            return  # the whole request will be refused
+        context = ReplayContext(began, where[1], self._resources.entropy(SEED_BYTES))
+        try:
+            started = await self._starter.part(part, where, event.peer, context)
+        except (InputLost, InputBusy):  # a later part has it again
+            return
+        if started is not None:
+            self.note(started, where, part.head, event.peer, began)
 
     async def _first_bytes(self, stream: StreamedResponse) -> None:
         """Wait briefly so that the first bytes leave with the head. On cancellation close the stream: it has no

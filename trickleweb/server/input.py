@@ -8,7 +8,7 @@ and the time since when it is incomplete are kept; both may be lost.
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
 from typing import NamedTuple
 
 from trickles.errors import InputBusy, InputLost
@@ -17,7 +17,7 @@ from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import ChunkedState, check_announced, decode_chunked
 from trickleweb.limits import SAFE_METHODS, Limits
-from trickleweb.messages import Chunked, NoBody, RequestHead
+from trickleweb.messages import Chunked, Length, NoBody, RequestHead
 from trickleweb.server.progress import ANY_BODY, ChunkScan, InputProgress
 from trickleweb.server.window import InputWindow, Where
 
@@ -29,7 +29,7 @@ BODY_LOST = "The server lost a part of the body while reading it. Send the reque
 _READ_BYTES = 1 << 18
 _REMEMBERED = 4096
 _RETRY = (("Retry-After", "1"),)
-Body = bytes | AsyncIterator[bytes]
+Body = bytes | AsyncIterable[bytes]
 
 
 def lost(reason: str) -> HTTPError:
@@ -75,35 +75,62 @@ class CompleteRequest(NamedTuple):
         stream.
         """
         start, stop = self.head.head_bytes, self.size_bytes
+        chunked = isinstance(self.head.framing, Chunked)
         if stop - start > MAX_WHOLE_BYTES:
-            return self._stream(start, stop)
+            return _pieces(self.window, start, stop) if chunked else StoredBody(self.window, start, stop)
         data = self.window.upto(stop)[start:]
-        if isinstance(self.head.framing, Chunked):
-            return b"".join(decode_chunked(data, limits=ANY_BODY).pieces)
-        return data
-
-    async def _stream(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the body a window at a time; stored input is read as needed."""
-        state = ChunkedState()
-        while start < stop:
-            try:
-                data = self.window.read(start, min(start + _READ_BYTES, stop))
-            except InputLost:
-                raise lost(BODY_LOST) from None
-            except InputBusy:  # each reading continues the work; other tasks run meanwhile
-                await _others()
-                continue
-            if isinstance(self.head.framing, Chunked):
-                decoded = decode_chunked(data, state, ANY_BODY)
-                state, start = decoded.state, start + decoded.consumed
-                data = b"".join(decoded.pieces)
-            else:
-                start += len(data)
-            if data:
-                yield data
+        return b"".join(decode_chunked(data, limits=ANY_BODY).pieces) if chunked else data
 
 
-Found = CompleteRequest | Interim | RefusedRequest | None
+class StoredBody:
+    """The bytes [start, stop) of a window, from any of them on."""
+
+    def __init__(self, window: InputWindow, start: int, stop: int) -> None:
+        self._window = window
+        self._start = start
+        self._stop = stop
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.after(0)
+
+    def after(self, byte_count: int) -> AsyncIterator[bytes]:
+        """Yield the bytes after the first `byte_count`; raise `HTTPError` 503 if one was lost."""
+        return _blocks(self._window, self._start + byte_count, self._stop)
+
+
+async def _blocks(window: InputWindow, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes a window at a time; stored input is read as needed."""
+    while start < stop:
+        try:
+            data = window.read(start, min(start + _READ_BYTES, stop))
+        except InputLost:
+            raise lost(BODY_LOST) from None
+        except InputBusy:  # each reading continues the work; other tasks run meanwhile
+            await _others()
+            continue
+        start += len(data)
+        yield data
+
+
+async def _pieces(window: InputWindow, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """Yield the data of chunks."""
+    state, rest = ChunkedState(), b""
+    async for block in _blocks(window, start, stop):
+        data = rest + block
+        decoded = decode_chunked(data, state, ANY_BODY)
+        state, rest = decoded.state, data[decoded.consumed :]
+        if decoded.pieces:
+            yield b"".join(decoded.pieces)
+
+
+class PartialRequest(NamedTuple):
+    """The part of a request that has arrived, to run as it is; `error` if no more can follow."""
+
+    part: CompleteRequest
+    error: HTTPError | None
+
+
+Found = CompleteRequest | PartialRequest | Interim | RefusedRequest | None
 
 
 class RequestReader:
@@ -134,8 +161,7 @@ class RequestReader:
     def _read(self, window: InputWindow, where: Where, *, early: bool, continued: bool) -> Found:
         head = self._progress.head_untrusted(window, where)
         if head is None:
-            self._check_unfinished(window, where)
-            return None
+            return self._incomplete(window, where)
         if early and head.method not in SAFE_METHODS:
             return None
         try:
@@ -152,8 +178,8 @@ class RequestReader:
             if terms.plan is not None:  # answered without the body
                 return CompleteRequest(head, terms, window, window.size_bytes, cut=True)
             return Interim()
-        self._check_unfinished(window, where)
-        return None
+        part = CompleteRequest(head, terms, window, window.size_bytes)
+        return self._incomplete(window, where, part if terms.partial and isinstance(head.framing, Length) else None)
 
     def long_scan(self, window: InputWindow, where: Where) -> Callable[[], ChunkScan] | None:
         """Return a scan of many chunks, to run on any thread, for `note_scanned`; None where they are few."""
@@ -179,22 +205,33 @@ class RequestReader:
         size = head.head_bytes + head.framing.byte_count
         return size if size <= window.size_bytes else None
 
-    def _check_unfinished(self, window: InputWindow, where: Where) -> None:
-        """Note that the request at `where` is incomplete; refuse it if no input can follow.
+    def _incomplete(
+        self, window: InputWindow, where: Where, part: CompleteRequest | None = None
+    ) -> PartialRequest | None:
+        """Return the part to run, if any (chunks have none: they are counted from the first one each time)."""
+        error = self._unfinished(window, where)
+        if part is not None:
+            return PartialRequest(part, error)
+        if error is not None:
+            raise error
+        return None
 
-        Raise 408 if it has been so for some time (RFC 9110 15.5.9), as a gateway then stops in its client's place; else
+    def _unfinished(self, window: InputWindow, where: Where) -> HTTPError | None:
+        """Note that the request at `where` is incomplete; return its refusal if no input can follow.
+
+        It is 408 if it has been so for some time (RFC 9110 15.5.9), as a gateway then stops in its client's place; else
         400: the client closed in the middle of it (RFC 9112 8), or the time was forgotten.
         """
         if window.is_nothing:
-            return
+            return None
         now_s, since = self._now_s(), self._since.get(where)
         if not window.ended:
             if since is None:
                 self._since.put(where, now_s)
-            return
+            return None
         if since is not None and now_s - since >= LATE_SECONDS:
-            raise HTTPError(408, "The request was not complete in time.", close=True)
-        raise HTTPError(400, "The request ended before it was complete.", close=True)
+            return HTTPError(408, "The request was not complete in time.", close=True)
+        return HTTPError(400, "The request ended before it was complete.", close=True)
 
 
 @types.coroutine

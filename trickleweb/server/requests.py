@@ -18,6 +18,7 @@ from trickleweb.server.input import (
     NOT_WHOLE,
     CompleteRequest,
     Interim,
+    PartialRequest,
     RefusedRequest,
     RequestReader,
     lost,
@@ -115,6 +116,8 @@ class RequestServer:
                 return Reply((*at.before, *wanted_of(at.start, CONTINUE, at.event)), known)
             case RefusedRequest():
                 return self._refuse(at, found, window, asked_ns)
+            case PartialRequest():
+                return self._receive(at, found, window)
         plan = found.terms.plan
         if plan is None:
             return self._run(at, found)
@@ -123,6 +126,16 @@ class RequestServer:
         if found.size_bytes == window.size_bytes and not made.response.last:
             made = self._repeats.note(window, asked_ns, made, found.head, self._read)
         return self._begin(at, made, found.size_bytes, found.head)
+
+    def _receive(self, at: At, found: PartialRequest, window: InputWindow) -> Reply | Deferred:
+        def then() -> Reply:
+            if found.error is None:
+                return Reply(at.before)
+            return self._refuse(at, RefusedRequest(None, found.error, None), window)
+
+        if self._exchanges is None:
+            return then()
+        return self._exchanges.receive(at.event, at.where, found, then)
 
     def _refuse(self, at: At, refused: RefusedRequest, window: InputWindow, asked_ns: int = 0) -> Reply:
         """Answer a request without the application; the connection ends if its body is incomplete."""

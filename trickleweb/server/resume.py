@@ -39,7 +39,14 @@ class RequestFactory:
         self._resources = resources
 
     def request(
-        self, complete: CompleteRequest, body: Body, context: ReplayContext, *, connection: bytes, peer: str
+        self,
+        complete: CompleteRequest,
+        body: Body,
+        context: ReplayContext,
+        *,
+        connection: bytes,
+        peer: str,
+        whole: bool = True,
     ) -> Request:
         """Return the request of a connection, handled in that context."""
         setting = Setting(
@@ -50,6 +57,7 @@ class RequestFactory:
             max_body_bytes=complete.terms.max_body_bytes,
             keyring=self._resources.ring,
             ledger=self._resources.ledger,
+            whole=whole,
         )
         return Request(complete.head, body, setting)
 

@@ -25,6 +25,8 @@ from trickleweb.server.tokens.request import ReplayContext, check_length, packed
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
 
+_ERRORS = 400
+
 
 class StartedResponse(NamedTuple):
     """A response ready to send; its request is the first `size_bytes` of the window."""
@@ -67,14 +69,30 @@ class ResponseStarter:
 
         Raise `InputLost`, `LedgerUnavailable` or OSError before anything has begun.
         """
-        request = self._requests.request(complete, complete.body(), context, connection=where[0], peer=peer)
-        pack = partial(self._pack, complete, context)
-        exchange = Exchange(complete.head, request, complete.closes, context.now // 1_000_000, pack)
+        exchange = self._exchange(complete, where, peer, context)
         if exchange.is_safe:
             return self._started(await self._responder.respond(exchange), exchange, complete.size_bytes)
         key = request_key(where[0], context.offset)
         token = await self._unsafe.token(exchange, key, repeatable=complete.terms.repeatable)
         return self._kept(key, token, complete.size_bytes)
+
+    async def part(
+        self, part: CompleteRequest, where: Where, peer: str, context: ReplayContext
+    ) -> StartedResponse | None:
+        """Run the application on the part of a request that has arrived; return its response if that is an error."""
+        exchange = self._exchange(part, where, peer, context, whole=False)
+        resolved = await self._responder.respond(exchange)
+        made = resolved.sendable
+        if resolved.status < _ERRORS or made is None or len(made.token) > MAX_TOKEN_BYTES:
+            return None
+        return StartedResponse(made, resolved.status, part.size_bytes)
+
+    def _exchange(
+        self, complete: CompleteRequest, where: Where, peer: str, context: ReplayContext, *, whole: bool = True
+    ) -> Exchange:
+        body, close = complete.body(), complete.closes or not whole
+        request = self._requests.request(complete, body, context, connection=where[0], peer=peer, whole=whole)
+        return Exchange(complete.head, request, close, context.now // 1_000_000, partial(self._pack, complete, context))
 
     async def lost(self, where: Where, *, date_s: int) -> StartedResponse:
         """Return the refusal of a request whose input was lost, and prevent later runs of it; raise
