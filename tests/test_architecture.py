@@ -41,7 +41,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickleweb": (
         (Place(0), "cache errors limits headers parameters"),
         (Place(0, core=False), "convertors"),
-        (Place(1), "messages cookies paths multidict plain sealing ledger response_store"),
+        (Place(1), "messages cookies paths multidict plain sealing ledger response_store topics"),
         (Place(1, core=False), "templating config"),
         (Place(2, core=False), "stores"),
         (Place(2), "http1 routing forms sessions wizard bodies"),
@@ -315,6 +315,7 @@ CALLED_FROM_OUTSIDE = {  # by whom -> what
     "applications: of requests, forms, sessions, wizards": "flash is_last safe_name take_flashes",
     "applications: of configuration": "toml_file",
     "owners of a ledger (docs/operations.md)": "expire",
+    "applications: of topics": "publish",
     "servers of stored responses, which follow": "ResponseStore",
     "tests of applications (trickleweb.testing)": "is_success raise_for_status",
 }

@@ -8,7 +8,7 @@ import pytest
 
 from trickles.stores import NO_STORE, STORE_ID_BYTES
 from trickleweb.ledger import LedgerUnavailable, New, Pending, ledger_key
-from trickleweb.stores import SqliteLedger, sqlite
+from trickleweb.stores import SqliteLedger, database, sqlite
 
 KEY = ledger_key("test", b"1")
 
@@ -39,12 +39,12 @@ def test_a_file_that_is_removed_is_one_for_all_again(path: Path) -> None:
 
 
 def test_who_is_patient_opens_the_file_once_that_can_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sqlite._opened
+    real = database.opened
 
     def full(*_: object, **__: object) -> sqlite3.Connection:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(sqlite, "_opened", full)
+    monkeypatch.setattr(sqlite, "opened", full)
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         SqliteLedger(path)
     ledger = SqliteLedger(path, patient=True)
@@ -53,7 +53,7 @@ def test_who_is_patient_opens_the_file_once_that_can_be(path: Path, monkeypatch:
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         ledger.look()
     assert ledger.store_id == NO_STORE
-    monkeypatch.setattr(sqlite, "_opened", real)
+    monkeypatch.setattr(sqlite, "opened", real)
     ledger.look()
     assert len(ledger.store_id) == STORE_ID_BYTES
     assert ledger.claim(KEY, now=1) == New()

@@ -34,7 +34,9 @@ from trickleweb.messages import Length, RequestHead
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
 from trickleweb.routing import BadRoute, Found, Missing, NoSuchRoute, NotAllowed, Verdict
+from trickleweb.stores import MemoryTopics
 from trickleweb.templating import Templates
+from trickleweb.topics import Topics
 
 A = TypeVar("A", bound=Answer)
 F = TypeVar("F", bound=Hook)
@@ -47,8 +49,9 @@ class App(Routes):
     program.
 
     `middleware` wraps every request, the first one outermost. `templates` is one folder or several. `lifespan` takes
-    the application and returns an async context manager, entered before the first request. `keyring`, `ledger` and
-    `digests` (a file of the hashes of large files) are used where no fleet provides them: see `key_directory`. `state`
+    the application and returns an async context manager, entered before the first request. `keyring`, `ledger`,
+    `topics` and `digests` (a file of the hashes of large files) are used where no fleet provides them: see
+    `key_directory`. `state`
     belongs to the handlers of one process; `debug` shows tracebacks to clients. Times are microseconds.
     """
 
@@ -66,6 +69,7 @@ class App(Routes):
         keyring: Callable[[], Keyring] | None = None,
         ledger: Ledger | None = None,
         digests: str | os.PathLike[str] | None = None,
+        topics: Topics | None = None,
     ) -> None:
         super().__init__()
         self.state = SimpleNamespace()
@@ -75,6 +79,7 @@ class App(Routes):
         self.keyring = keyring
         self.ledger = ledger
         self.digests = digests
+        self.own_topics = topics
         folders = [templates] if isinstance(templates, str | os.PathLike) else list(templates)
         self.templates = Templates(*folders, reload=debug) if folders else None
         if self.templates is not None:
@@ -89,6 +94,14 @@ class App(Routes):
         self._asgi: AsgiApp | None = None
         self._above: tuple[App, str] | None = None
         self.add_steps(*steps)
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of the fleet; outside of one those given, else in the memory of this process."""
+        if self.own_topics is None and self._above is not None:
+            return self._above[0].topics
+        self.own_topics = self.own_topics or MemoryTopics()
+        return self.own_topics
 
     # Registration
 

@@ -26,7 +26,7 @@ from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.server import FleetResources, HttpService
-from trickleweb.stores import SqliteLedger
+from trickleweb.stores import SqliteLedger, SqliteTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -51,6 +51,9 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
+        if isinstance(application, App) and application.own_topics is None and args.topics is not None:
+            application.own_topics = topics = SqliteTopics(args.topics)
+            undo.push_async_callback(topics.close)
         await undo.enter_async_context(_lived(application))
         server = HttpService(
             monitoring.around(application),

@@ -34,6 +34,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, instead of a folder")
     add_app_arguments(parser)
     parser.add_argument("--ledger", metavar="FILE", help="record of unsafe requests, for all replicas")
+    parser.add_argument("--topics", metavar="FILE", help="topics of event streams, shared by all replicas")
     parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="address for datagrams")
     parser.add_argument("--reuse-port", action="store_true", help="share the UDP port with other replicas")
@@ -46,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
-_PLACES = ("keyring", "spool", "digests", "ledger", "status_file", "access_log")
+_PLACES = ("keyring", "spool", "digests", "ledger", "topics", "status_file", "access_log")
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 

@@ -2,8 +2,8 @@
 
 MODULE:ATTRIBUTE is an application of this framework, or an unmodified program for ASGI 3 (FastAPI, Starlette ...) or
 WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which ensures that unsafe
-requests run only once, is under --run-dir too. With --reload the replicas are replaced, one by one, when files below
---app-dir change; transfers under way continue.
+requests run only once, and the topics of its event streams are under --run-dir too. With --reload the replicas are
+replaced, one by one, when files below --app-dir change; transfers under way continue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     make_absolute(args, (*PLACES, "app_dir"))
     kept = RunDir(args.run_dir)
-    shared = ("--ledger", str(kept.ledger), "--digests", str(kept.digests))
+    shared = ("--ledger", str(kept.ledger), "--topics", str(kept.topics), "--digests", str(kept.digests))
 
     def words(index: int) -> Sequence[str]:
         return [*shared, *telemetry_words(args, index), *app_words(args.program, args)]

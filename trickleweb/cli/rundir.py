@@ -41,6 +41,7 @@ class RunDir:
         self.server_key = self.path / "server.pub"
         self.digests = self.path / "digests.sqlite"
         self.ledger = self.path / "ledger.sqlite"
+        self.topics = self.path / "topics.sqlite"
         self.spool = self.path / "spool"
         self.report: Callable[[str], None] = unreported
         self._kept: dict[Path, KeptFile] = {}

@@ -24,6 +24,7 @@ from trickleweb.plain import Plain, dump_plain, load_plain
 from trickleweb.request.body import Incoming, NotSetUp, Setting
 from trickleweb.sealing import BadSeal, seal, unseal
 from trickleweb.sessions import Session, csrf_token
+from trickleweb.topics import Topics
 
 
 class Request(Incoming):
@@ -154,6 +155,14 @@ class Request(Incoming):
         if self.setting.ledger is None:
             raise NotSetUp("no ledger: outside a fleet give the App one, a `SqliteLedger` for instance")
         return self.setting.ledger
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of the replicas; raises `NotSetUp` outside of an App."""
+        if self.app is None:
+            raise NotSetUp("no topics: only a request to an App has them")
+        topics: Topics = self.app.topics
+        return topics
 
     def seal(self, purpose: str, value: Plain, *, ttl: int, principal: str = "") -> str:
         """Return a sealed value that a client can hold but not read, valid for `ttl` microseconds; see `unseal`."""

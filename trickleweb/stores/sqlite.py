@@ -24,6 +24,7 @@ from trickles.errors import UnsafePlace
 from trickles.stores import NO_STORE, STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
+from trickleweb.stores.database import opened
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
 
 HOUR = 3600 * 1_000_000
@@ -189,8 +190,10 @@ class SqliteLedger:
         check_file(self._path, PRIVATE)
         self._owners.mkdir(mode=0o700, exist_ok=True)
         check_directory(self._owners, PRIVATE)
-        with alone(self._owners):  # two processes that set WAL mode at once conflict
-            database = _opened(self._path, wait_s=self._wait_s, max_bytes=self._max_bytes)
+        with alone(self._owners):  # see `opened`
+            database = opened(
+                self._path, schema=_SCHEMA, version=_VERSION, wait_s=self._wait_s, max_bytes=self._max_bytes
+            )
             try:
                 sweep(self._owners)
                 identity = _identity(database, self._path)
@@ -247,32 +250,8 @@ def _may_pass(cause: BaseException | None) -> bool:
     return isinstance(cause, sqlite3.OperationalError) or (isinstance(cause, OSError) and cause.errno in LATER)
 
 
-def _opened(path: Path, *, wait_s: float, max_bytes: int) -> sqlite3.Connection:
-    """Return the database, private to its user, with this release's schema."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    # One connection for all threads of the process, one at a time; autocommit, so that a statement is a transaction.
-    database = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(database, path, max_bytes)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
 def _identity(database: sqlite3.Connection, path: Path) -> bytes:
     """Return the ledger's `store_id`: random bytes in it, mixed with its inode; a copy is another file."""
     database.execute("INSERT OR IGNORE INTO identity VALUES (1, ?)", (secrets.token_bytes(STORE_ID_BYTES),))
     (kept,) = database.execute("SELECT id FROM identity").fetchone()
     return hashlib.sha256(b"trickleweb 1 ledger" + bytes(kept) + path.stat().st_ino.to_bytes(8, "big")).digest()
-
-
-def _prepare(database: sqlite3.Connection, path: Path, max_bytes: int) -> None:
-    database.execute("PRAGMA journal_mode = WAL").fetchall()
-    database.execute("PRAGMA synchronous = NORMAL")
-    (page_bytes,) = database.execute("PRAGMA page_size").fetchone()
-    database.execute(f"PRAGMA max_page_count = {max_bytes // page_bytes}").fetchall()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _VERSION):
-        raise LedgerUnavailable(f"{path} is of another release ({version}): remove it when all replicas have stopped")
-    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")

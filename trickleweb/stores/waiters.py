@@ -1,0 +1,59 @@
+"""Tasks that wait for news of topics, on any loops: one future a task, whatever the number of its topics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+
+_Woken = asyncio.Future[None]
+
+
+class Waiters:
+    """Futures by topic. Ask for one before looking at the topics, so that no news between the two is lost."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[_Woken]] = {}
+        self._lock = Lock()
+
+    @property
+    def any(self) -> bool:
+        """True if there is a waiting task."""
+        return bool(self._waiting)
+
+    @contextmanager
+    def waiting(self, topics: Iterable[str]) -> Iterator[_Woken]:
+        """Yield a future of the running loop that is done after the next `wake` of one of the topics."""
+        names = set(topics)
+        woken: _Woken = asyncio.get_running_loop().create_future()
+        with self._lock:
+            for name in names:
+                self._waiting.setdefault(name, set()).add(woken)
+        try:
+            yield woken
+        finally:
+            with self._lock:
+                for name in names:
+                    waiting = self._waiting[name]
+                    waiting.discard(woken)
+                    if not waiting:
+                        del self._waiting[name]
+
+    def wake(self, topics: Iterable[str]) -> None:
+        """Wake the tasks that wait for one of the topics; callable on any thread."""
+        with self._lock:
+            woken = [each for name in topics for each in self._waiting.get(name, ())]
+        for each in woken:
+            with suppress(RuntimeError):  # its loop is closed
+                each.get_loop().call_soon_threadsafe(_done, each)
+
+    def wake_all(self) -> None:
+        with self._lock:
+            names = list(self._waiting)
+        self.wake(names)
+
+
+def _done(woken: _Woken) -> None:
+    if not woken.done():
+        woken.set_result(None)
