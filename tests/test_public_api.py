@@ -45,6 +45,14 @@ PUBLIC: dict[str, list[str]] = {
         "stepping",
         "steps",
     ],
+    "trickleweb.tus": [
+        "UploadFolder",
+        "UploadLimits",
+        "UploadRecord",
+        "UploadStore",
+        "metadata",
+        "resumable_uploads",
+    ],
 }
 NAMES = [(package, name) for package in PUBLIC for name in importlib.import_module(package).__all__]
 PACKAGES = ("trickles", "trickleweb")

@@ -13,7 +13,9 @@ import pytest
 
 from tests.support.vectors import DOCS
 
-PAGES = ["handlers.md", "middleware.md", "bodies.md", "requests.md", "sessions-and-forms.md", "testing.md"]
+PAGES = [
+    "handlers.md", "middleware.md", "bodies.md", "requests.md", "sessions-and-forms.md", "testing.md", "uploads.md",
+]  # fmt: skip
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
