@@ -13,7 +13,7 @@ from trickleweb.files.contents import parse_content_name
 from trickleweb.files.digests import digest_of
 from trickleweb.files.folders import entries
 from trickleweb.files.listing import Entry
-from trickleweb.files.resolve import Place, resolve
+from trickleweb.files.resolve import Place, Resolved, resolve
 
 GZIP = ("accept-encoding", "gzip")
 JSON = ("accept", "application/json")
@@ -94,7 +94,8 @@ def test_a_file_and_its_siblings_are_of_one_release(
     switch(link)
     for _ in range(12):
         place = Place.of(root.tree(), path)
-        found = resolve(files, place, place.look(files), SiteOptions())
+        found = resolve(files, place, SiteOptions())
+        assert isinstance(found, Resolved)
         assert [parse_content_name(each.content)[0] for each in found.resource.variants] in releases
     files.close()
 

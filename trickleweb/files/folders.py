@@ -65,7 +65,7 @@ def seen(folder: Tree, entry: Entry) -> Entry | None:
 
 def _looked_at(folder: Tree, name: str) -> Entry | None:
     try:
-        stamp, is_folder = folder.look_at(name)
+        stamp, is_folder = disk.look_at(name, folder.descriptor)
     except FilesUnavailable:
         raise
     except FilesError:  # a link to nowhere, or gone since

@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
+from trickleweb.files import disk
 from trickleweb.files import listing as text
 from trickleweb.files.conditional import Conditions, Precondition, Validators, judge
 from trickleweb.files.contents import strong_etag
@@ -141,7 +142,7 @@ class Listings:
         """Return the folder's entries in order; raise `HashPending` during a scan."""
         self._collect_scans()
         key = (path, order)
-        stamp, _ = folder.look_at("")
+        stamp, _ = disk.look_at(folder.descriptor)
         now_ns, known = self._now_ns(), self._arranged.get(key)
         if known is not None and known.holds(stamp, now_ns, self._limits.quick):
             return known

@@ -65,10 +65,11 @@ class Place:
         return store.look(self.path + suffix, self.folder, self.name + suffix)
 
 
-def resolve(store: FileStore, place: Place, version: Version | FoundFolder, options: SiteOptions) -> Resolved:
-    """Return the resource of the file found at a place; raise `NoSuchFile` for a folder."""
+def resolve(store: FileStore, place: Place, options: SiteOptions) -> Resolved | FoundFolder:
+    """Return the resource of the file at a place, or that it is a folder; raise as `FileStore.look`."""
+    version = place.look(store)
     if isinstance(version, FoundFolder):
-        raise NoSuchFile("a folder")
+        return version
     path = place.path
     content_type = media_type(path, dict(options.media_types))
     codings = options.precompressed if is_compressible(content_type) else ()
@@ -90,7 +91,7 @@ def _files(path: str, version: Version, coded: dict[str, Version]) -> list[tuple
 
 def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesError | None:
     """Return a compressed sibling, None if there is none, the error if it cannot be used (yet)."""
-    if not place.folder.exists(place.name + suffix):
+    if not disk.exists(place.name + suffix, place.folder.descriptor):
         return None
     try:
         found = place.look(store, suffix)

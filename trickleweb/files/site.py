@@ -85,21 +85,27 @@ class StaticSite:
         """Return the response to a path that is new, or has changed."""
         path = safe_path(inner)
         try:
-            place = Place.of(tree, path.relative)
-            found = place.look(self._store)
+            found = self._resolved(Place.of(tree, path.relative))
             if _canonical(path, found) != inner:
                 target = location(above, path, request.query, folder=isinstance(found, FoundFolder))
                 return Plan(301, Headers((("Location", target), ("Cache-Control", REVALIDATE))))  # it may change again
             if isinstance(found, FoundFolder):
                 return self._folder(request, inner, path, tree)
-            return self._answer(inner, self._remember(inner, self._resolved(place, found)), request)
+            return self._answer(inner, self._remember(inner, found), request)
         except NoSuchFile:
             return self._missing(request, path, tree)
         except Unreadable:
             raise HTTPError(403) from None
 
-    def _resolved(self, place: Place, found: Version | FoundFolder) -> Resolved:
-        return resolve(self._store, place, found, self._options)
+    def _resolved(self, place: Place) -> Resolved | FoundFolder:
+        return resolve(self._store, place, self._options)
+
+    def _file(self, place: Place) -> Resolved:
+        """Return the file at a place; raise `NoSuchFile` for a folder."""
+        found = self._resolved(place)
+        if isinstance(found, FoundFolder):
+            raise NoSuchFile("a folder")
+        return found
 
     def _folder(self, request: RequestHead, inner: str, path: SafePath, tree: Tree) -> Plan:
         """Return the folder's first index page, or its listing if enabled."""
@@ -108,7 +114,7 @@ class StaticSite:
         for name in self._options.index:
             place = Place.of_name(path.relative, folder, name)
             try:
-                resolved = self._resolved(place, place.look(self._store))
+                resolved = self._file(place)
             except NoSuchFile:
                 missed.append(place.path)
                 continue
@@ -127,8 +133,7 @@ class StaticSite:
         resolved = self._remembered(_FALLBACK)
         if resolved is None:
             try:
-                place = Place.of(tree, self._options.fallback)
-                resolved = self._resolved(place, place.look(self._store))
+                resolved = self._file(Place.of(tree, self._options.fallback))
             except NoSuchFile:
                 raise HTTPError(404) from None
             resolved = replace(resolved, resource=replace(resolved.resource, vary="Accept"))

@@ -158,7 +158,7 @@ class FileStore:
     # by path
 
     def _look(self, path: str, folder: Tree, name: str) -> Version | FoundFolder:
-        state = _state(*folder.look_at(name))
+        state = _state(*disk.look_at(name or ".", folder.descriptor))
         noted = self._paths.get(path)
         if noted is not None and noted[0] == state:
             return noted[1]

@@ -13,22 +13,14 @@ from contextlib import suppress
 from trickleweb.files import disk
 from trickleweb.files.beneath import FOLDER, open_beneath
 from trickleweb.files.errors import FilesUnavailable, NoSuchFile
-from trickleweb.files.stamps import FileStamp
 
 
 class Tree:
-    """An open folder for lookups and opens; it is closed with its last reference."""
+    """An open folder, for opens below it and for lookups by its `descriptor`; it is closed with its last reference."""
 
     def __init__(self, descriptor: int, root: Tree | None = None) -> None:
         self.descriptor = descriptor
         self._root = root  # the folder that bounds all paths, None for itself
-
-    def look_at(self, path: str) -> tuple[FileStamp, bool]:
-        """Return the stamp of a path below this folder ("" for itself), as `disk.look_at`."""
-        return disk.look_at(path or ".", self.descriptor)
-
-    def exists(self, path: str) -> bool:
-        return disk.exists(path, self.descriptor)
 
     def open(self, path: str, flags: int = disk.OPEN_FLAGS) -> int:
         """Open a path below this folder, or "" for itself; the caller closes it.
