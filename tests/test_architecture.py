@@ -22,8 +22,8 @@ MEDIAN_FUNCTION_LINES = 12
 
 FACE = Place(12, core=False)  # the package itself: its public names
 SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all others of it are pure
-    "server.exchanges server.producer server.resume server.run server.start server.stream_cache server.streams"
-    " server.tasks server.unsafe"
+    "server.exchanges server.parking server.producer server.resume server.run server.shelf server.start"
+    " server.stored_streams server.storing server.stream_cache server.streams server.tasks server.unsafe"
 )
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
@@ -316,7 +316,6 @@ CALLED_FROM_OUTSIDE = {  # by whom -> what
     "applications: of configuration": "toml_file",
     "owners of a ledger (docs/operations.md)": "expire",
     "applications: of topics": "publish",
-    "servers of stored responses, which follow": "ResponseStore",
     "tests of applications (trickleweb.testing)": "is_success raise_for_status",
 }
 

@@ -28,8 +28,8 @@ from trickles.service import Buffer
 from trickleweb.errors import ResponseStoreError, ResponseStoreFull, ResponseStoreUnavailable
 
 __all__ = [
-    "Growth", "ResponseBounds", "ResponseStore", "ResponseStoreError", "ResponseStoreFull", "ResponseStoreUnavailable",
-    "ResponseWriter", "StoredPart",
+    "Growth", "Pages", "ResponseBounds", "ResponseStore", "ResponseStoreError", "ResponseStoreFull",
+    "ResponseStoreUnavailable", "ResponseWriter", "StoredPart",
 ]  # fmt: skip
 
 
@@ -112,3 +112,16 @@ class ResponseStore(Protocol):
 
     async def wait(self, name: bytes, beyond: int) -> None:
         """Return when more than `beyond` bytes of the body are there, or no more come; or earlier, for no reason."""
+
+
+class Pages(Protocol):
+    """Complete short responses to safe requests, kept for other replicas: bounded, short-lived, and lost at any time.
+
+    A page that is gone is made again, so methods never raise; the reader checks what it gets.
+    """
+
+    def put(self, key: bytes, data: bytes) -> None:
+        """Keep the bytes under a key of 32 bytes; other replicas find them when this returns."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the bytes that were put, None if they are gone."""

@@ -13,9 +13,10 @@ from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application
 from trickleweb.ledger import Ledger
 from trickleweb.limits import DEFAULT_LIMITS, Limits
+from trickleweb.response_store import Pages
 from trickleweb.server import Answered, FleetResources, HttpService
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits, ServiceLimits, StreamLimits
-from trickleweb.stores import MemoryLedger, SharedMemory
+from trickleweb.stores import MemoryLedger, MemoryPages, MemoryResponses, SharedMemory, SharedResponses
 
 T = TypeVar("T")
 NOW_US = 1_700_000_000_000_000
@@ -71,6 +72,8 @@ class Fleet:
     server_limits: ServerLimits = DEFAULT_SERVER_LIMITS
     stream_limits: StreamLimits = FIRST_WITH_HEAD
     memory: SharedMemory = field(default_factory=SharedMemory)
+    pages: Pages = field(default_factory=MemoryPages)
+    responses: SharedResponses = field(default_factory=SharedResponses)
     errors: list[Exception] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
     replicas: list[HttpService] = field(default_factory=list)
@@ -83,7 +86,11 @@ class Fleet:
             self.make(),
             clock_us=lambda: self.now_us,
             resources=FleetResources(
-                ring, ledger or MemoryLedger(self.memory, f"replica {len(self.replicas)}"), self._entropy
+                ring,
+                ledger or MemoryLedger(self.memory, f"replica {len(self.replicas)}"),
+                MemoryResponses(self.responses),
+                self.pages,
+                self._entropy,
             ),
             limits=ServiceLimits(request=self.limits, server=self.server_limits, streams=self.stream_limits),
             observe=self.answered.append,

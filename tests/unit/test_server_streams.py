@@ -226,7 +226,7 @@ def test_one_host_does_not_take_all_places_to_wait_for_streams() -> None:
         pass_time(BOUNDS.parked_seconds + 1)
         assert [await replied(each) for each in (*parked[2:], *elsewhere)] == 4 * [Reply()]
         assert origin._exchanges is not None
-        assert len(origin._exchanges._streams._shares) == 0
+        assert len(origin._exchanges._parking._shares) == 0
 
     with_fleet(offered, test, stream_limits=StreamLimits(first_seconds=0.5, parked=4))
 

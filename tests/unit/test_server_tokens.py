@@ -100,7 +100,7 @@ def test_any_other_bytes_are_a_token_or_bad(name: str, at: int, changed: int) ->
             continue
 
 
-@pytest.mark.parametrize("state", [b"", b"\x00", b"\x05", b"\x06" + bytes(60), b"\x09" + bytes(60), b"\xff" * 700])
+@pytest.mark.parametrize("state", [b"", b"\x00", b"\x05", b"\x06" + bytes(60), b"\x09" + bytes(15), b"\xff" * 700])
 def test_a_form_that_is_not_in_the_table_is_refused(state: bytes) -> None:
     with pytest.raises(BadPacket):
         decode_untrusted(state)

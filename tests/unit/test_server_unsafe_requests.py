@@ -150,23 +150,6 @@ def test_one_at_work_elsewhere_is_waited_for() -> None:
     with_fleet(offered, test)
 
 
-def test_a_short_stream_is_kept_whole_and_a_long_one_is_an_error() -> None:
-    async def test(fleet: Fleet) -> None:
-        app = shared(fleet)
-        first, second = fleet.two()
-        response, known = await begun(first, post("/streams/20000"))
-        assert body(response) == bytes(20_000)
-        assert b"Content-Length: 20000" in response
-        assert output(await asked(second, event(b"", known, (500, 15_000)))) == response[500:15_000]
-        long = await asked(second, event(post("/streams/2000000"))._replace(connection=b"87654321"))
-        assert status(output(long)) == 500
-        assert isinstance(fleet.errors[0], StateTooLarge)
-        assert "answer with a redirect to it, with a file, or from a cursor" in str(fleet.errors[0])
-        assert app.state.ran == ["POST /streams/20000", "POST /streams/2000000"]
-
-    with_fleet(offered, test)
-
-
 def test_steps_go_on_from_the_cursor_and_never_run_the_request_again() -> None:
     async def test(fleet: Fleet) -> None:
         app = shared(fleet)

@@ -74,8 +74,17 @@ Parts = AsyncGenerator[Part, None]
 _Pairs = AsyncGenerator[tuple[bytes, Plain], None]
 
 
-async def framed(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> Parts:
-    """Yield `body` as parts on the wire; raise its errors, and those above for bad bodies."""
+async def framed(
+    body: Stepped | Streamed,
+    delivery: BodyDelivery,
+    limits: BodyLimits = DEFAULT_BODY_LIMITS,
+    *,
+    most_bytes: int | None = None,
+) -> Parts:
+    """Yield `body` as parts on the wire; raise its errors, and those above for bad bodies.
+
+    `StateTooLarge` after `most_bytes`, without framing.
+    """
     length = delivery.content_length
     sent = 0
     steps = isinstance(body, Stepped)
@@ -84,6 +93,8 @@ async def framed(body: Stepped | Streamed, delivery: BodyDelivery, limits: BodyL
             sent += len(data)
             if length is not None and sent > length:
                 raise WrongLength(f"the body is longer than the {length} bytes that were announced")
+            if most_bytes is not None and sent > most_bytes:
+                raise StateTooLarge(f"the response to an unsafe request takes more than {most_bytes} bytes")
             if not data:
                 yield Part(b"", cursor, steps)
             elif delivery.chunked:

@@ -26,7 +26,7 @@ from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.server import FleetResources, HttpService
-from trickleweb.stores import SqliteLedger, SqliteTopics
+from trickleweb.stores import MemoryPages, MemoryResponses, SqliteLedger, SqliteTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -51,6 +51,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
+        responses = MemoryResponses()
         if isinstance(application, App) and application.own_topics is None and args.topics is not None:
             application.own_topics = topics = SqliteTopics(args.topics)
             undo.push_async_callback(topics.close)
@@ -58,7 +59,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         server = HttpService(
             monitoring.around(application),
             clock_us=wall_us,
-            resources=FleetResources(lambda: keys.keyring, ledger, fresh_secret),
+            resources=FleetResources(lambda: keys.keyring, ledger, responses, MemoryPages(), fresh_secret),
             observe=monitoring.observe,
         )
         undo.push_async_callback(server.close)

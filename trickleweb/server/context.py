@@ -14,14 +14,17 @@ from trickleweb.server.repeats import Repeats
 if TYPE_CHECKING:  # a replica of files starts sooner without them
     from trickles.keyring import Keyring
     from trickleweb.ledger import Ledger
+    from trickleweb.response_store import Pages, ResponseStore
 
 
 @dataclass(frozen=True, slots=True)
 class FleetResources:
-    """The keyring and ledger that all replicas of an application share, and a source of entropy."""
+    """The keyring and the stores that all replicas of an application share, and a source of entropy."""
 
     ring: Callable[[], Keyring]
     ledger: Ledger
+    responses: ResponseStore
+    pages: Pages
     entropy: Callable[[int], bytes]
 
 

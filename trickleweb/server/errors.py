@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trickles.errors import BadPacket, InputBusy, InputLost
 from trickles.service import Refusal, Reply
-from trickleweb.errors import LedgerUnavailable, OtherLedger, StateRefused, WebError
+from trickleweb.errors import LedgerUnavailable, OtherLedger, ResponseStoreError, StateRefused, WebError
 from trickleweb.files import ContentNotHere, FilesUnavailable, HashPending
 
 
@@ -36,6 +36,7 @@ _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (Busy, Refusal.BUSY),
     (HashPending, Refusal.BUSY),
     (LedgerUnavailable, Refusal.BUSY),
+    (ResponseStoreError, Refusal.BUSY),
     (Evicted, Refusal.BUSY),
     (InputBusy, Refusal.BUSY),
     (InputLost, Refusal.INPUT_LOST),
@@ -47,7 +48,7 @@ _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (StreamBroke, Refusal.NOT_HERE),
     (OSError, Refusal.NOT_HERE),
 )
-_REPORTED = (LedgerUnavailable, OtherLedger)  # faults of the configuration
+_REPORTED = (LedgerUnavailable, OtherLedger, ResponseStoreError)  # faults of the configuration
 _STREAM_ERRORS = (StreamBroke, StreamFailed)  # caused by the application
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from trickles.errors import InputBusy, InputLost
-from trickles.service import Continuation, Deferred, Event, Reply
+from trickles.service import Continuation, Deferred, Event
 from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.cache import LruCache
@@ -24,17 +24,23 @@ from trickleweb.server.errors import Busy, NotThisResponse
 from trickleweb.server.fixed import FixedResponse
 from trickleweb.server.input import CompleteRequest, PartialRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES
+from trickleweb.server.parking import Parking
 from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import RequestFactory, Resumer
 from trickleweb.server.run import Responder
+from trickleweb.server.shelf import Shelf
 from trickleweb.server.start import ResponseStarter, StartedResponse
+from trickleweb.server.stored import StoredResponse
+from trickleweb.server.stored_streams import StoredStreams
+from trickleweb.server.storing import Storing
 from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.streams import Streams
 from trickleweb.server.tasks import Answer, TaskTable
 from trickleweb.server.tokens import Token
 from trickleweb.server.tokens.ranges import VerifiedRange
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
-from trickleweb.server.unsafe import AtMostOnce
+from trickleweb.server.tokens.stored import StoredToken
+from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
 
 _PART_BYTES = 4 << 20  # between two runs on parts of a request within a second: larger than the work of a run
@@ -57,27 +63,38 @@ class Exchanges:
         self._once = AtMostOnce(resources.ledger, context.clock_us)
         self._tasks = TaskTable(limits.server.running, context.report)
         responder, requests = Responder(application, context.report, limits.server), RequestFactory(resources)
-        self._starter = ResponseStarter(responder, requests, self._once, limits.streams)
-        self._resumer = Resumer(responder, requests, self._once, limits)
-        self._streams = Streams(self._tasks, self._resumer, context)
+        self._shelf = Shelf(resources.responses, limits.server)
+        self._storing = Storing(resources.responses, self._shelf, limits.server.running, context.report)
+        unsafe = UnsafeRequests(responder, self._once, self._storing)
+        self._starter = ResponseStarter(
+            responder, requests, self._once, unsafe, self._shelf, resources.pages, limits.streams
+        )
+        self._resumer = Resumer(responder, requests, self._once, resources.pages, limits)
+        self._parking = Parking(limits.streams.parked, context.report)
+        self._streams = Streams(self._tasks, self._parking, self._resumer, context)
+        self._stored = StoredStreams(self._tasks, self._parking, self._shelf, context)
         self._started: LruCache[Where, StartedResponse] = LruCache(limits.server.remembered_bytes)
         self._parts: LruCache[Where, tuple[int, int]] = LruCache(_MOST_PARTS)  # size and time of the last run
 
     def drop_caches(self) -> None:
         """Drop all caches; running requests continue."""
         self._streams.drop_caches()
+        self._shelf.clear()
         self._started.clear()
         self._parts.clear()
 
     @property
     def busy(self) -> bool:
         """True if requested work is in progress."""
-        return len(self._tasks) > 0 or self._streams.busy
+        return len(self._tasks) > 0 or self._parking.busy or self._storing.busy
 
     async def close(self) -> None:
         """End all work."""
         await self._tasks.close()
+        await self._parking.close()
         await self._streams.close()
+        await self._storing.close()
+        await self._shelf.close()
         self._once.close()
 
     # The next request
@@ -124,12 +141,14 @@ class Exchanges:
 
         return self._tasks.reply(self._tasks.task(("scan", where), scanned), lambda _: then())
 
-    def begin(self, event: Event, start: int, where: Where, started: StartedResponse) -> Reply:
+    def begin(self, event: Event, start: int, where: Where, started: StartedResponse) -> Answer:
         """Return the beginning of a started response at output offset `start`."""
         consumed = event.input_stop if started.last else where[1] + started.size_bytes
         what = started.what
         if isinstance(what, StreamedResponse):
             return self._streams.begin(event, start, (where[0], consumed), what)
+        if isinstance(what, StoredResponse):
+            return self._stored.begin(event, start, consumed, what)
         self._context.remember(what.token, what.response)
         try:
             return what.begin(event, start, consumed, self._application.read)
@@ -144,8 +163,10 @@ class Exchanges:
 
     # The response of a token
 
-    def stream(self, event: Event, known: Continuation, covered: VerifiedRange) -> Answer:
+    def stream(self, event: Event, known: Continuation, covered: VerifiedRange | StoredToken) -> Answer:
         """Reply with the wanted bytes of a range."""
+        if isinstance(covered, StoredToken):
+            return self._stored.answer(event, known, covered)
         return self._streams.answer(event, known, covered)
 
     def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
@@ -173,6 +194,8 @@ class Exchanges:
         started = await self._starter.start(complete, where, event.peer, context)
         if isinstance(started.what, StreamedResponse):
             await self._first_bytes(started.what)
+        elif isinstance(started.what, StoredResponse):
+            await self._stored.first_bytes(started.what)
         self.note(started, where, complete.head, event.peer, began)
         return started
 

@@ -12,9 +12,10 @@ from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.request import Request, Setting
+from trickleweb.response_store import Pages
 from trickleweb.responses import Response
 from trickleweb.server.context import FleetResources
-from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
 from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
@@ -22,9 +23,9 @@ from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, decode_untrusted
-from trickleweb.server.tokens.plan import decode_plan
+from trickleweb.server.tokens.plan import BadPlan, decode_plan
 from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, VerifiedRange, delivery_of, kind_check
-from trickleweb.server.tokens.request import ReplayContext, stored_key, unpacked
+from trickleweb.server.tokens.request import ReplayContext, page_key, stored_key, unpacked
 from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import InputWindow
 
@@ -65,10 +66,13 @@ class RequestFactory:
 class Resumer:
     """Makes responses again; without state of its own. Raises `NotThisResponse` where it cannot make the same one."""
 
-    def __init__(self, responder: Responder, requests: RequestFactory, once: AtMostOnce, limits: ServiceLimits) -> None:
+    def __init__(
+        self, responder: Responder, requests: RequestFactory, once: AtMostOnce, pages: Pages, limits: ServiceLimits
+    ) -> None:
         self._responder = responder
         self._requests = requests
         self._once = once
+        self._pages = pages
         self._limits = limits.request
         self._stream_limits = limits.streams
 
@@ -80,8 +84,10 @@ class Resumer:
             return resumed(token.delivered, token.plan)
         if not isinstance(token, AskedToken) or token.context is None:
             raise NotThisResponse("a token of another kind of response")
-        plan = await self._plan_again(token, token.context, connection, peer)
-        return resumed(token.delivered, token.check(plan))
+        plan = self._kept_page(token, token.context)
+        if plan is None:
+            plan = token.check(await self._plan_again(token, token.context, connection, peer))
+        return resumed(token.delivered, plan)
 
     async def stream(self, covered: VerifiedRange, connection: bytes, peer: str) -> StreamedResponse:
         """Return the streamed response of a range, whose bytes are still to be verified."""
@@ -116,6 +122,16 @@ class Resumer:
         known = head if framing.fits(head) else None  # the body can be resumed without it
         producer = Producer(framed(body, delivery), limits=self._stream_limits)
         return StreamedResponse(producer, Origins(source, None, {}, b""), framing, known, self._stream_limits)
+
+    def _kept_page(self, token: AskedToken, context: ReplayContext) -> Plan | None:
+        """Return the plan as it is delivered, if it is kept and whole."""
+        found = self._pages.get(page_key(context))
+        if found is None:
+            return None
+        try:
+            return token.check(decode_plan(found))
+        except (BadPlan, BadToken):
+            return None
 
     async def _plan_again(self, token: AskedToken, context: ReplayContext, connection: bytes, peer: str) -> Plan:
         has_body = token.delivered.delivery.has_body

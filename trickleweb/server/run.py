@@ -10,8 +10,8 @@ a request, in order:
 3. `Responder.resolve`: check that the response can be sent and resumed by any replica:
    - Safe methods: a fixed response fits its token with its plan, or else its request can be run again; so can that of
      a stream. Steps have a cursor and a head that fit the first token.
-   - Unsafe methods run once, and the response is kept in the ledger. So a stream is collected first, and the response
-     has to fit a row of the ledger: `ServerLimits.kept_bytes`. Steps are kept as their first token.
+   - Unsafe methods run once, and the response is kept: in a row of the ledger if it is complete and fits
+     (`ServerLimits.kept_bytes`), else in the response store, as it is made. Steps are kept as their first token.
    - A response that breaks these rules is replaced by a 500, and reported with the fix.
 
 Later faults of a stream or a step (its length, its size, an exception) end the transfer with an error: see
@@ -31,7 +31,7 @@ from typing import NamedTuple
 from trickles.service import Buffer
 from trickleweb.application import Application, Terms
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Complete, Planned, Stepped, Streamed
-from trickleweb.bodies.iteration import BrokenOff, abandon, collected, framed, planned_bytes, was_cancelled
+from trickleweb.bodies.iteration import BrokenOff, abandon, framed, planned_bytes, was_cancelled
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
@@ -63,7 +63,7 @@ class ResolvedResponse(NamedTuple):
     """A response that can be sent and resumed.
 
     `body` is b"" where the delivery has none. A fixed response has its bytes in `sendable`, steps have `first_token`,
-    and a stream has `replay`. `made` is the application's response.
+    a stream has `replay`; one to be stored has none of these, and the bound `most_bytes`. `made` is the application's.
     """
 
     status: int
@@ -74,9 +74,21 @@ class ResolvedResponse(NamedTuple):
     sendable: Sendable | None = None
     first_token: bytes = b""
     replay: Replay | None = None
+    most_bytes: int | None = None
 
-    async def content(self, read: Callable[[str, int, int], Buffer]) -> AsyncGenerator[bytes, None]:
-        """Yield the body's bytes without framing, as they are made; raise the body's errors."""
+    def head(self, date_s: int) -> bytes:
+        """Return the head; raise `StateTooLarge` for one too long for any client, or as `render_head`."""
+        head = render_head(self.status, self.headers, self.delivery, date_seconds=date_s)
+        framing_of(self.delivery, date_s, head)
+        return head
+
+    async def content(
+        self, read: Callable[[str, int, int], Buffer], *, chunked: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the body's bytes as they are made, without framing or, if `chunked`, as on the wire.
+
+        Raise the body's errors.
+        """
         match self.body:
             case Complete(data):
                 if data:
@@ -85,7 +97,8 @@ class ResolvedResponse(NamedTuple):
                 for block in planned_bytes(body, read):
                     yield block
             case body:
-                async with aclosing(framed(body, replace(self.delivery, chunked=False))) as parts:
+                delivery = replace(self.delivery, chunked=chunked and self.delivery.chunked)
+                async with aclosing(framed(body, delivery, most_bytes=self.most_bytes)) as parts:
                     async for part in parts:
                         yield part.data
 
@@ -153,8 +166,6 @@ class Responder:
             return await self._resolved(exchange, response)
         except LedgerUnavailable:
             raise
-        except HTTPError as raised:  # raised by a collected stream
-            error = raised
         except Exception as raised:  # noqa: BLE001 - the request was run, and is not run again for a bad response
             self.on_error(raised)
             await abandon(response.body)
@@ -163,8 +174,6 @@ class Responder:
         return refused(error, exchange.head, close=exchange.close, date_s=exchange.date_s)
 
     async def _resolved(self, exchange: Exchange, response: Response) -> ResolvedResponse:
-        if isinstance(response.body, Streamed) and not exchange.is_safe:
-            response = replace(response, body=await collected(response.body, self.limits.kept_bytes))
         body, head, close = response.body, exchange.head, exchange.close or response.close
         if isinstance(body, Stepped | Streamed):
             length = body.byte_count if isinstance(body, Streamed) else None
@@ -176,21 +185,36 @@ class Responder:
         else:
             plan = plan_of(response)
             delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close)
-        sendable = await self._sendable(exchange, PlannedResponse.of(plan, delivery, exchange.date_s))
         kept = body if delivery.has_body and isinstance(body, Complete | Planned) else Complete()
-        return ResolvedResponse(response.status, response.headers, kept, delivery, response, sendable)
+        made = ResolvedResponse(response.status, response.headers, kept, delivery, response)
+        value = PlannedResponse.of(plan, delivery, exchange.date_s)
+        try:
+            return made._replace(sendable=await self._sendable(exchange, value))
+        except PlanTooLarge:
+            if exchange.is_safe or not delivery.has_body:
+                raise
+        return self._stored(exchange, made)
 
     async def _streaming(
         self, exchange: Exchange, response: Response, body: Stepped | Streamed, delivery: BodyDelivery
     ) -> ResolvedResponse:
         made = ResolvedResponse(response.status, response.headers, body, delivery, response)
         if isinstance(body, Streamed):
-            head = render_head(response.status, response.headers, delivery, date_seconds=exchange.date_s)
-            framing_of(delivery, exchange.date_s, head)  # raises for a head that is too long
+            if not exchange.is_safe:
+                return self._stored(exchange, made)
+            made.head(exchange.date_s)
             return made._replace(replay=await exchange.pack())
         token = first_token(Plan(response.status, response.headers), body, delivery, exchange.date_s)
         known = self.application.steps.unpack(Checkpoint(body).pack(MAX_CHECKPOINT_BYTES))
         return made._replace(body=known.body, first_token=token)
+
+    def _stored(self, exchange: Exchange, made: ResolvedResponse) -> ResolvedResponse:
+        """Return the response for the response store; raise `StateTooLarge` if it is longer than one may be."""
+        most, length = self.limits.response_bytes, made.delivery.content_length
+        if length is not None and length > most:
+            raise StateTooLarge(f"a response of {length} bytes to an unsafe request, over {most}")
+        made.head(exchange.date_s)
+        return made._replace(most_bytes=most)
 
     async def _sendable(self, exchange: Exchange, value: PlannedResponse) -> Sendable:
         try:

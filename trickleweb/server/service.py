@@ -48,6 +48,7 @@ from trickleweb.server.window import has_input
 if TYPE_CHECKING:
     from trickleweb.server.exchanges import Exchanges
     from trickleweb.server.tokens.ranges import VerifiedRange
+    from trickleweb.server.tokens.stored import StoredToken
 
 _TOKENS = 4096
 
@@ -185,11 +186,11 @@ class HttpService:
             case covered:
                 return self._range(event, known, covered)
 
-    def _range(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
+    def _range(self, event: Event, known: Continuation, covered: VerifiedRange | StoredToken) -> Reply | Deferred:
         assert known.stop is not None
         if known.more or not has_input(event):
             return self._run_by().stream(event, known, covered)
-        if covered.framing.last:
+        if covered.last:
             return Reply(end=known.stop)
         return self._requests.next(event, known.stop, (event.connection, known.consumed))
 

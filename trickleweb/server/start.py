@@ -4,6 +4,7 @@ unsafe.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from trickleweb.bodies import Streamed
 from trickleweb.bodies.iteration import framed
 from trickleweb.http1 import render_head
 from trickleweb.ledger import request_key
+from trickleweb.messages import Plan
+from trickleweb.response_store import Pages
 from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import Sendable, resumed
 from trickleweb.server.input import CompleteRequest
@@ -18,20 +21,27 @@ from trickleweb.server.limits import StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.resume import RequestFactory, from_cursor
 from trickleweb.server.run import Exchange, ResolvedResponse, Responder
+from trickleweb.server.shelf import Shelf
+from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, KeptToken, PlannedToken, decode_untrusted, encode
+from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
+from trickleweb.server.tokens.planned import asks_again
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
-from trickleweb.server.tokens.request import ReplayContext, check_length, packed, stored
+from trickleweb.server.tokens.request import ReplayContext, check_length, packed, page_key, stored
+from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
 
 _ERRORS = 400
 
+MAX_PAGE_BYTES = 1 << 18  # of a page to keep; longer ones are made again
+
 
 class StartedResponse(NamedTuple):
     """A response ready to send; its request is the first `size_bytes` of the window."""
 
-    what: Sendable | StreamedResponse
+    what: Sendable | StreamedResponse | StoredResponse
     status: int
     size_bytes: int
 
@@ -47,19 +57,34 @@ class StartedResponse(NamedTuple):
     @property
     def last(self) -> bool:
         """True if the connection ends after it."""
-        return self.what.response.last if isinstance(self.what, Sendable) else self.what.framing.last
+        match self.what:
+            case Sendable():
+                return self.what.response.last
+            case StreamedResponse():
+                return self.what.framing.last
+            case StoredResponse():
+                return self.what.token.last
 
 
 class ResponseStarter:
     """Starts responses; without state of its own."""
 
     def __init__(
-        self, responder: Responder, requests: RequestFactory, once: AtMostOnce, stream_limits: StreamLimits
+        self,
+        responder: Responder,
+        requests: RequestFactory,
+        once: AtMostOnce,
+        unsafe: UnsafeRequests,
+        shelf: Shelf,
+        pages: Pages,
+        stream_limits: StreamLimits,
     ) -> None:
         self._responder = responder
         self._requests = requests
         self._once = once
-        self._unsafe = UnsafeRequests(responder, once)
+        self._unsafe = unsafe
+        self._shelf = shelf
+        self._pages = pages
         self._stream_limits = stream_limits
 
     async def start(
@@ -71,10 +96,12 @@ class ResponseStarter:
         """
         exchange = self._exchange(complete, where, peer, context)
         if exchange.is_safe:
-            return self._started(await self._responder.respond(exchange), exchange, complete.size_bytes)
+            resolved = await self._responder.respond(exchange)
+            self._keep_page(resolved, context)
+            return self._started(resolved, exchange, complete.size_bytes)
         key = request_key(where[0], context.offset)
         token = await self._unsafe.token(exchange, key, repeatable=complete.terms.repeatable)
-        return self._kept(key, token, complete.size_bytes)
+        return await self._kept(key, token, complete.size_bytes)
 
     async def part(
         self, part: CompleteRequest, where: Where, peer: str, context: ReplayContext
@@ -111,6 +138,15 @@ class ResponseStarter:
             await self._once.complete(key, raw)
         return Replay(context, request)
 
+    def _keep_page(self, resolved: ResolvedResponse, context: ReplayContext) -> None:
+        """Keep a page that does not fit its token: a second run might make another one."""
+        made = resolved.sendable
+        if made is None or not asks_again(made.token) or made.response.inline_bytes > MAX_PAGE_BYTES:
+            return
+        plan = Plan(made.status, resolved.headers, made.response.pieces)
+        with suppress(PlanTooLarge):
+            self._pages.put(page_key(context), encode_plan(plan, 2 * MAX_PAGE_BYTES, deflate=False))
+
     def _started(self, resolved: ResolvedResponse, exchange: Exchange, size_bytes: int) -> StartedResponse:
         status = resolved.status
         if resolved.sendable is not None:
@@ -133,9 +169,11 @@ class ResponseStarter:
         stream, status = from_cursor(self._responder.application.steps, covered, self._stream_limits)
         return StartedResponse(stream, status, size_bytes)
 
-    def _kept(self, key: bytes, token: bytes, size_bytes: int) -> StartedResponse:
+    async def _kept(self, key: bytes, token: bytes, size_bytes: int) -> StartedResponse:
         """Return the response in the ledger; raise `NotThisResponse` if a replica of another release stored it."""
         found = decode_untrusted(token)
+        if isinstance(found, StoredToken):
+            return StartedResponse(await self._shelf.opened(found), found.status, size_bytes)
         if not isinstance(found, PlannedToken):
             return self._from_cursor(token, size_bytes)
         response = resumed(found.delivered, found.plan)

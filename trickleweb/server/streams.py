@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
 
 from trickles.service import Continuation, Deferred, Event, Reply
-from trickles.shares import NoRoom, Shares
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
+from trickleweb.server.parking import Parking
 from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
@@ -20,30 +18,23 @@ from trickleweb.server.window import Where
 
 
 class Streams:
-    """Answers requests for ranges. `tasks` makes lost streams again; parked requests wait in a table of their own."""
+    """Answers requests for ranges. `tasks` makes lost streams again; requests for more are parked."""
 
-    def __init__(self, tasks: TaskTable, resumer: Resumer, context: ServiceContext) -> None:
+    def __init__(self, tasks: TaskTable, parking: Parking, resumer: Resumer, context: ServiceContext) -> None:
         limits = context.limits.streams
         self._tasks = tasks
         self._resumer = resumer
         self._limits = limits
         self._context = context
-        self._waiting = TaskTable(limits.parked, context.report)
-        self._shares: Shares[object] = Shares(limits.parked)
+        self._parking = parking
         self._cache = StreamCache(limits)
 
     def drop_caches(self) -> None:
         """Drop all streams, which can be made again; parked requests have to be repeated."""
         self._cache.clear()
 
-    @property
-    def busy(self) -> bool:
-        """True if requests wait for a stream."""
-        return len(self._waiting) > 0
-
     async def close(self) -> None:
         """End all work."""
-        await self._waiting.close()
         await self._cache.close()
 
     def begin(self, event: Event, start: int, where: Where, stream: StreamedResponse) -> Reply:
@@ -75,23 +66,7 @@ class Streams:
             return stream.answer(event, known, covered)
         if stream.parked >= self._limits.parked_each:
             raise Busy
-        parked = self._park(event.peer, lambda: self._parked(stream, event, known, covered))
-        return self._waiting.reply(parked, lambda reply: reply)
-
-    def _park(self, host: str, make: Callable[[], Coroutine[Any, Any, Reply]]) -> asyncio.Task[Reply]:
-        """Park a request; when places run short, one of the host with the most has to ask again."""
-        name = object()
-        try:
-            oldest = self._shares.in_the_way(host)
-        except NoRoom:
-            raise Busy from None
-        if oldest is not None:
-            self._shares.remove(oldest)
-            self._waiting.evict(oldest)
-        parked = self._waiting.task(name, make)
-        self._shares.add(host, name)
-        parked.add_done_callback(lambda _: self._shares.remove(name))
-        return parked
+        return self._parking.park(event.peer, lambda: self._parked(stream, event, known, covered))
 
     async def _resume(self, covered: VerifiedRange, event: Event, where: Where) -> StreamedResponse:
         began = self._context.clock_us()

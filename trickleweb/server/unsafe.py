@@ -9,9 +9,9 @@ The states of a request in the ledger, and the action of a replica in each:
  done      the row holds the token of the response: any replica sends it
 
 The response is stored before its first byte leaves, so no two outcomes ever become known. A token that fits a
-continuation is sent itself; of a larger one only its key is (`KeptToken`), and replicas read the row. Responses too
-large for a row need a store of their own, for which `keep` is the place: it has the resolved response before the client
-has any of it.
+continuation is sent itself; of a larger one only its key is (`KeptToken`), and replicas read the row. Responses that
+are made while they are sent, or too large for a row, are in the response store: their row holds a `StoredToken` as soon
+as their head is stored. Room for one is reserved before the application runs: 507 and 503 come before any effect.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, request_key
 from trickleweb.plain import StateTooLarge
+from trickleweb.response_store import ResponseStoreError, ResponseStoreFull, ResponseWriter
 from trickleweb.server.fixed import Sendable, last_response, resumed
 from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.server.run import UNKEPT, Exchange, ResolvedResponse, Responder, refused
-from trickleweb.server.tokens import PlannedToken, decode_untrusted
+from trickleweb.server.storing import Storing
+from trickleweb.server.tokens import PlannedToken, decode_untrusted, encode
 from trickleweb.server.window import Where
 
 T = TypeVar("T")
 UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is unknown."
+NO_ROOM = "There is no room to store a response, so nothing was done.", 507
+NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
 _THREADS = 4  # ledgers allow one write at a time
 _UNKEPT_BYTES = 16 << 20
 PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
@@ -41,18 +45,45 @@ PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
 class UnsafeRequests:
     """Answers unsafe requests. Methods raise `LedgerUnavailable` before work begins, or before a later store of it."""
 
-    def __init__(self, responder: Responder, once: AtMostOnce) -> None:
+    def __init__(self, responder: Responder, once: AtMostOnce, storing: Storing) -> None:
         self._responder = responder
         self._once = once
+        self._storing = storing
 
     async def token(self, exchange: Exchange, key: bytes, *, repeatable: bool) -> bytes:
-        """Return the token of the valid response, running the request if no replica has."""
+        """Return the token of the valid response, running the request if no replica has; raise `Busy` before that."""
+        self._storing.check()
         standing = await self._once.claim(key, repeatable=repeatable)
         if isinstance(standing, Done):
             return standing.plan
         if isinstance(standing, Lost):
             return await self.keep(exchange, key, _refusal(exchange, UNKNOWN_OUTCOME))
-        return await self.keep(exchange, key, await self._responder.respond(exchange))
+        try:
+            writer = await self._storing.reserve(exchange.request.setting.peer)
+        except ResponseStoreError as error:
+            self._responder.on_error(error)
+            full = isinstance(error, ResponseStoreFull)
+            return await self.keep(exchange, key, _refusal(exchange, *(NO_ROOM if full else NO_STORE)))
+        return await self._run(exchange, key, writer)
+
+    async def _run(self, exchange: Exchange, key: bytes, writer: ResponseWriter) -> bytes:
+        """Run the application; keep its response in the ledger, or begin to store it."""
+        try:
+            resolved = await self._responder.respond(exchange)
+        except BaseException:
+            writer.close()
+            raise
+        if resolved.most_bytes is None:
+            writer.close()
+            return await self.keep(exchange, key, resolved)
+        pieces = resolved.content(self._responder.application.read, chunked=True)
+        last, head = not resolved.delivery.keep_alive, resolved.head(exchange.date_s)
+        try:
+            token = await self._storing.start(writer, head, pieces, resolved.status, last=last)
+        except ResponseStoreError as error:
+            self._responder.on_error(error)
+            return await self.keep(exchange, key, _refusal(exchange, UNKEPT))
+        return await self._once.complete(key, encode(token))
 
     async def keep(self, exchange: Exchange, key: bytes, resolved: ResolvedResponse) -> bytes:
         """Store the response of a request; return the token that counts."""
@@ -82,8 +113,8 @@ def _last_of(token: bytes) -> Sendable | None:
     return Sendable(response, token, found.plan.status) if response.last else None
 
 
-def _refusal(exchange: Exchange, why: str) -> ResolvedResponse:
-    return refused(HTTPError(500, why), exchange.head, close=exchange.close, date_s=exchange.date_s)
+def _refusal(exchange: Exchange, why: str, status: int = 500) -> ResolvedResponse:
+    return refused(HTTPError(status, why), exchange.head, close=exchange.close, date_s=exchange.date_s)
 
 
 def _token(resolved: ResolvedResponse) -> bytes:

@@ -1,12 +1,13 @@
 """Stores that replicas share: ledgers and topics in memory and in SQLite, responses in memory."""
 
 from trickleweb.stores.memory import MemoryLedger, SharedMemory
+from trickleweb.stores.memory_pages import MemoryPages
 from trickleweb.stores.memory_responses import MemoryResponses, SharedResponses
 from trickleweb.stores.memory_topics import MemoryTopics
 from trickleweb.stores.sqlite import SqliteLedger
 from trickleweb.stores.sqlite_topics import SqliteTopics
 
 __all__ = [
-    "MemoryLedger", "MemoryResponses", "MemoryTopics", "SharedMemory", "SharedResponses", "SqliteLedger",
+    "MemoryLedger", "MemoryPages", "MemoryResponses", "MemoryTopics", "SharedMemory", "SharedResponses", "SqliteLedger",
     "SqliteTopics",
 ]  # fmt: skip

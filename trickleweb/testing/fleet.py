@@ -20,7 +20,7 @@ from trickles.testing import Birth, ClientHost, Fetch, LinkSpec, MemorySpool, Si
 from trickles.testing.packet import Packet, forward
 from trickleweb.application import Application
 from trickleweb.server import FleetResources, HttpService
-from trickleweb.stores import MemoryLedger, SharedMemory
+from trickleweb.stores import MemoryLedger, MemoryPages, MemoryResponses, SharedMemory, SharedResponses
 
 Boundary = Callable[["VirtualFleet", int, int], None]
 _LOOK_S = 0.002  # between checks of running applications
@@ -58,6 +58,7 @@ class Life:
 
     server: HttpService
     owner: str
+    responses: MemoryResponses
 
 
 @dataclass(slots=True)
@@ -77,6 +78,8 @@ class VirtualFleet:
     entropy: Callable[[int], bytes] = os.urandom
     ring: Keyring = field(default_factory=ephemeral_keyring)
     memory: SharedMemory = field(default_factory=SharedMemory)
+    pages: MemoryPages = field(default_factory=MemoryPages)
+    responses: SharedResponses = field(default_factory=SharedResponses)
     spool: MemorySpool = field(default_factory=MemorySpool)
     errors: list[Exception] = field(default_factory=list)
     apart: bool = False
@@ -105,6 +108,7 @@ class VirtualFleet:
         """End that replica's process as `kill -9` does; another one begins in its place, with nothing."""
         dead = self._lives[index]
         self._memory(index).dead.add(dead.owner)
+        dead.responses.close()
         self._dying.append(asyncio.get_running_loop().create_task(dead.server.close()))
         self._simulation.replicas[index].restart()
 
@@ -116,11 +120,11 @@ class VirtualFleet:
         owner = f"process {self._processes}"
         application = self.make()
         self._unstarted.append(application)
-        ledger = MemoryLedger(self._memory(birth.index), owner)
+        ledger, responses = MemoryLedger(self._memory(birth.index), owner), MemoryResponses(self.responses)
         server = HttpService(
             application,
             clock_us=birth.now if self.still_us is None else lambda: self.still_us or 0,
-            resources=FleetResources(lambda: self.ring, ledger, self.entropy),
+            resources=FleetResources(lambda: self.ring, ledger, responses, self.pages, self.entropy),
         )
         server.report_errors(self.errors.append)
         listener = Listener(
@@ -133,7 +137,7 @@ class VirtualFleet:
             self._ready.set()
 
         listener.on_ready = ready
-        self._lives[birth.index] = Life(server, owner)
+        self._lives[birth.index] = Life(server, owner, responses)
         return listener
 
     async def _start(self) -> None:

@@ -8,9 +8,10 @@ With a token any replica resumes one response, or one range of it. Its first byt
  4   VerifiedRange  of steps, from a cursor
  7   KeptToken      the response is in the ledger
  8   InterimToken   100 Continue; the request's body is still to come
+ 9   StoredToken    the response, or the rest of it, is in the response store
 
-Forms are permanent, as replicas of two releases read each other's. 9 is reserved for a response in its own store; 5 and
-6 are free. A token is sealed by the transport, so its bytes are the fleet's own, but perhaps of another release.
+Forms are permanent, as replicas of two releases read each other's; 5 and 6 are free. A token is sealed by the
+transport, so its bytes are the fleet's own, but perhaps of another release.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from trickleweb.server.tokens.planned import (
     MAX_TOKEN_BYTES,
     PLANNED,
     REPLAY,
+    STORED,
     AskedToken,
     PlannedToken,
     unpack_planned,
@@ -34,8 +36,9 @@ from trickleweb.server.tokens.planned import (
 
 if TYPE_CHECKING:
     from trickleweb.server.tokens.ranges import VerifiedRange
+    from trickleweb.server.tokens.stored import StoredToken
 
-Token: TypeAlias = "PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken"
+Token: TypeAlias = "PlannedToken | AskedToken | VerifiedRange | KeptToken | InterimToken | StoredToken"
 
 
 class KeptToken(NamedTuple):
@@ -54,6 +57,12 @@ def _unpack_range(state: bytes) -> VerifiedRange:
     return unpack_range(state)
 
 
+def _unpack_stored(state: bytes) -> StoredToken:
+    from trickleweb.server.tokens.stored import unpack_stored
+
+    return unpack_stored(state)
+
+
 _DECODERS: dict[int, Callable[[bytes], Token]] = {
     PLANNED: unpack_planned,
     ASKED: unpack_planned,
@@ -61,6 +70,7 @@ _DECODERS: dict[int, Callable[[bytes], Token]] = {
     CURSOR: _unpack_range,
     KEPT: lambda state: KeptToken(state[1:]),
     INTERIM: lambda _: InterimToken(),
+    STORED: _unpack_stored,
 }
 
 
@@ -78,8 +88,8 @@ def encode(token: Token, max_bytes: int = MAX_TOKEN_BYTES, *, deflate: bool = Tr
             return bytes((KEPT,)) + key
         case InterimToken():
             return bytes((INTERIM,))
-        case covered:
-            return covered.pack()
+        case range_or_stored:
+            return range_or_stored.pack()
 
 
 def decode_untrusted(state: bytes) -> Token:

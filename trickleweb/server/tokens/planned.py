@@ -62,7 +62,7 @@ def delivery_of(flags: int, length: int | None) -> BodyDelivery:
     )
 
 
-PLANNED, ASKED, REPLAY, CURSOR, KEPT, INTERIM = 1, 2, 3, 4, 7, 8  # forms, see `forms`
+PLANNED, ASKED, REPLAY, CURSOR, KEPT, INTERIM, STORED = 1, 2, 3, 4, 7, 8, 9  # forms, see `forms`
 _FIXED = struct.Struct(">BBQHI")
 _LENGTH = struct.Struct(">Q")
 _DIGEST_BYTES = 16
@@ -158,6 +158,11 @@ def unpack_planned(state: bytes) -> PlannedToken | AskedToken:
 def keeps_alive(state: bytes) -> bool:
     """Return whether the connection persists after that response; False if unknown."""
     return len(state) > _FIXED.size and state[0] in {PLANNED, ASKED} and state[1] & Flag.KEEP_ALIVE != 0
+
+
+def asks_again(state: bytes) -> bool:
+    """Return whether that is an `AskedToken`: its plan did not fit."""
+    return state[0] == ASKED
 
 
 def representation(headers: Headers) -> Headers:

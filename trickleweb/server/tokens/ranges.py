@@ -87,6 +87,11 @@ class VerifiedRange:
     source: Source
     first: bool
 
+    @property
+    def last(self) -> bool:
+        """True if the connection ends after the response."""
+        return self.framing.last
+
     def body_at(self, start: int) -> int:
         """Return the body's offset in the output, for this range's continuation from `start` on."""
         return start + self.framing.head_bytes if self.first else start - self.at

@@ -84,6 +84,11 @@ class ReplayContext(NamedTuple):
         return _CONTEXT.pack(*self)
 
 
+def page_key(context: ReplayContext) -> bytes:
+    """Return the key of the page that the run in this context made."""
+    return hashlib.sha256(b"the page of a request" + context.pack()).digest()
+
+
 def unpack_context(data: bytes) -> tuple[ReplayContext, bytes]:
     """Return the context at the beginning of `data`, and the rest; raise `BadToken` if it is truncated."""
     try:
