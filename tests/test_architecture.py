@@ -22,7 +22,7 @@ MEDIAN_FUNCTION_LINES = 12
 
 FACE = Place(12, core=False)  # the package itself: its public names
 SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all others of it are pure
-    "server.exchanges server.parking server.producer server.resume server.run server.shelf server.start"
+    "server.exchanges server.live server.parking server.producer server.resume server.run server.shelf server.start"
     " server.stored_streams server.storing server.stream_cache server.streams server.tasks server.unsafe"
 )
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
@@ -47,6 +47,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),
         (Place(3, family="handlers"), "request responses handlers application"),
+        (Place(3, core=False), "events"),
         (Place(4), "middleware"),
         (Place(4, core=False), "bodies.iteration"),
         (Place(5, family="server"), "server"),

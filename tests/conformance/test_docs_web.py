@@ -14,7 +14,8 @@ import pytest
 from tests.support.vectors import DOCS
 
 PAGES = [
-    "handlers.md", "middleware.md", "bodies.md", "requests.md", "sessions-and-forms.md", "testing.md", "uploads.md",
+    "handlers.md", "middleware.md", "bodies.md", "events.md", "requests.md", "sessions-and-forms.md", "testing.md",
+    "uploads.md",
 ]  # fmt: skip
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

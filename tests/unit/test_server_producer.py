@@ -26,7 +26,7 @@ from trickleweb.bodies.iteration import (
 from trickleweb.http1 import BodyDelivery
 from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
-from trickleweb.server.producer import Producer, ProducerClosed
+from trickleweb.server.producer import PartsPump, Producer, ProducerClosed
 
 CHUNKED = BodyDelivery(None, chunked=True, has_body=True, keep_alive=True)
 BARE = BodyDelivery(None, chunked=False, has_body=True, keep_alive=False)
@@ -187,7 +187,7 @@ def test_a_plain_source_that_is_closed_at_work_ends_when_it_can() -> None:
             closed.append(True)
 
     async def test() -> None:
-        producer = Producer(framed(Streamed(slow()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(slow()), BARE)))
         await producer.news()
         producer.close()
         await settled()
@@ -223,7 +223,7 @@ async def endless(size: int = 1000) -> AsyncIterator[bytes]:
 
 def test_no_more_is_made_than_is_soon_asked_for() -> None:
     async def test() -> None:
-        producer = Producer(framed(Streamed(endless()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(endless()), BARE)))
         ahead = BOUNDS.ahead_bytes
         await until(lambda: producer.buffer.stop >= ahead)
         await settled(200)
@@ -245,7 +245,7 @@ def test_no_more_is_made_than_is_soon_asked_for() -> None:
 
 def test_where_there_is_little_room_little_is_made_and_kept() -> None:
     async def test() -> None:
-        producer = Producer(framed(Streamed(endless()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(endless()), BARE)))
         producer.room = lambda: 400_000
         with producer.holding(600_000):
             for wanted in range(0, 3_000_000, 50_000):
@@ -267,7 +267,7 @@ def test_marks_of_tiny_steps_are_bounded() -> None:
             yield (b"x" if number % 10 == 0 else b""), number + 1
 
     async def test() -> None:
-        producer = Producer(framed(Stepped(Steps("tiny", tiny), 0), BARE), cursor=0)
+        producer = Producer(PartsPump(framed(Stepped(Steps("tiny", tiny), 0), BARE)), cursor=0)
         marks = producer._mark_offsets
         await until(lambda: len(marks) > BOUNDS.marks)
         await settled(2000)
@@ -295,7 +295,7 @@ def test_whoever_looks_and_then_waits_misses_nothing() -> None:
             yield item
 
     async def test() -> None:
-        producer = Producer(framed(Streamed(told()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(told()), BARE)))
         for number in range(50):
             turns.put_nowait(b"x")
             async with asyncio.timeout(60):
@@ -315,7 +315,7 @@ def test_a_program_that_breaks_off_is_a_failure(error: type[BaseException]) -> N
         raise error
 
     async def test() -> None:
-        producer = Producer(framed(Streamed(broken()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(broken()), BARE)))
         await until(lambda: producer.over)
         assert isinstance(producer.failure, ValueError if error is ValueError else BrokenOff)
         assert not producer.closed
@@ -334,9 +334,9 @@ def test_one_that_is_closed_tells_who_waits_and_keeps_nothing() -> None:
             raise OSError("last words")
 
     async def test() -> None:
-        at_once = Producer(framed(Streamed(stubborn()), BARE))
+        at_once = Producer(PartsPump(framed(Streamed(stubborn()), BARE)))
         at_once.close()  # before it has begun
-        producer = Producer(framed(Streamed(stubborn()), BARE))
+        producer = Producer(PartsPump(framed(Streamed(stubborn()), BARE)))
         await producer.news()
         waiting = asyncio.ensure_future(producer.news())
         await settled()

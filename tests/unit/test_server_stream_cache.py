@@ -8,7 +8,7 @@ from trickleweb.bodies import Streamed
 from trickleweb.bodies.iteration import framed
 from trickleweb.http1 import BodyDelivery
 from trickleweb.server.limits import StreamLimits
-from trickleweb.server.producer import LEAST_BYTES, Producer
+from trickleweb.server.producer import LEAST_BYTES, PartsPump, Producer
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tokens.ranges import framing_of
@@ -22,7 +22,7 @@ async def endless() -> AsyncIterator[bytes]:
 
 
 def live() -> StreamedResponse:
-    producer = Producer(framed(Streamed(endless()), DELIVERY))
+    producer = Producer(PartsPump(framed(Streamed(endless()), DELIVERY)))
     return StreamedResponse(producer, Origins(None, None, {}, b""), framing_of(DELIVERY, 0, b"head"), b"head")
 
 

@@ -24,6 +24,7 @@ from trickleweb.asgi import as_asgi
 from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 from trickleweb.bodies import Steps
 from trickleweb.errors import HTTPError
+from trickleweb.events import EventStreams
 from trickleweb.files import Hasher
 from trickleweb.forms import DEFAULT_FORM_LIMITS, FormLimits
 from trickleweb.handlers import Middleware
@@ -80,6 +81,7 @@ class App(Routes):
         self.ledger = ledger
         self.digests = digests
         self.own_topics = topics
+        self._memory_topics = MemoryTopics()
         folders = [templates] if isinstance(templates, str | os.PathLike) else list(templates)
         self.templates = Templates(*folders, reload=debug) if folders else None
         if self.templates is not None:
@@ -98,10 +100,9 @@ class App(Routes):
     @property
     def topics(self) -> Topics:
         """The topics of the fleet; outside of one those given, else in the memory of this process."""
-        if self.own_topics is None and self._above is not None:
-            return self._above[0].topics
-        self.own_topics = self.own_topics or MemoryTopics()
-        return self.own_topics
+        if self.own_topics is not None:
+            return self.own_topics
+        return self._memory_topics if self._above is None else self._above[0].topics
 
     # Registration
 
@@ -109,6 +110,11 @@ class App(Routes):
     def steps(self) -> StepsRegistry:
         """The steps of the application and of those mounted in it; called, a decorator that adds to them."""
         return self._dispatcher.steps
+
+    @property
+    def events(self) -> EventStreams:
+        """Registers a source of events, for `Response.events`: `app.events("name", source)`."""
+        return EventStreams(self._add_one)
 
     def add_middleware(self, middleware: Middleware) -> None:
         """Add a middleware, inside those added before."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from trickleweb.errors import StateRefused, WebError
 from trickleweb.plain import NotPlain, Plain, StateTooLarge, dump_plain, load_plain
@@ -25,6 +25,27 @@ Run = Callable[..., AsyncIterator[Step] | Iterator[Step]]  # takes the cursor, a
 Migrate = Callable[[int, Plain, dict[str, Plain]], tuple[Plain, dict[str, Plain]]]
 MAX_NAME_CHARS = 64  # it is in every continuation
 MAX_CHECKPOINT_BYTES = 480  # room in a continuation of about 700 bytes, besides the response's head
+
+
+class LiveSteps(Protocol):
+    """Steps that are given as they come, without a generator for each body; `ended` after the last one."""
+
+    ended: bool
+    heartbeat: float  # seconds without a step, then `beat`
+
+    def ready(self) -> list[Step] | None:
+        """Return the steps that need no waiting, perhaps none; None if `fetch` has to find out."""
+
+    async def fetch(self) -> list[Step]:
+        """Return further steps, perhaps none; raise what their source raises."""
+
+    def beat(self) -> list[Step]:
+        """Return the steps of a heartbeat; the first one, without data, moves the cursor to it."""
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when there may be other steps, until `leave`."""
+
+    def leave(self, listener: Callable[[], None]) -> None: ...
 
 
 class BadSteps(WebError, ValueError):
@@ -43,6 +64,7 @@ class Steps:
     run: Run
     version: int = 1
     migrate: Migrate | None = None
+    reader: Callable[[Plain, dict[str, Plain]], LiveSteps] | None = None  # of an event stream: replaces `run`
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= MAX_NAME_CHARS or self.version < 1:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from trickleweb.bodies import Body, Complete, Data, FileBody, Rendered, Stepped, Streamed
+from trickleweb.bodies.events import MAX_ID_CHARS, EventStream
 from trickleweb.cookies import Cookie
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers, Pair
@@ -51,6 +52,12 @@ def local_target(url: str | None, default: str = "/") -> str:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT, _HTML, _JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 _BYTES = "application/octet-stream"
+
+
+# Caches must not keep an event stream, and nginx must not hold it back.
+_OF_EVENTS = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"))
+HEARTBEAT_S = 15.0  # some proxies close connections that are silent for longer (HTML Standard, 9.2.7)
+RETRY_MS = 1000
 
 
 class NoResponse(WebError, TypeError):
@@ -151,6 +158,27 @@ class Response:
     ) -> Response:
         """Return a body made in steps, which any replica resumes from the last cursor: see `steps`."""
         return cls(status, _typed(media_type, headers), body)
+
+    @classmethod
+    def events(
+        cls,
+        stream: EventStream,
+        request: Request | None = None,
+        *,
+        after: str = "",
+        heartbeat: float = HEARTBEAT_S,
+        retry_ms: int = RETRY_MS,
+        headers: Iterable[Pair] = (),
+    ) -> Response:
+        """Return server-sent events, which any replica resumes after the last one: see `App.events`.
+
+        They begin after the id in the request's Last-Event-ID, else after `after`. A comment is sent after `heartbeat`
+        seconds of silence; `retry_ms` is a browser's pause before it connects again.
+        """
+        if request is not None and (last := request.headers.get("last-event-id")):
+            after = last.encode("latin-1")[:MAX_ID_CHARS].decode("utf-8", "replace")
+        given = Headers((*_OF_EVENTS, *headers))
+        return cls(200, given, stream.body(after, heartbeat=heartbeat, retry_ms=retry_ms))
 
     @classmethod
     def stream(

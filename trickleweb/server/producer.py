@@ -1,8 +1,9 @@
 """Make one body ahead of requests, within bounds, into a buffer that can be read while it is made.
 
-A producer runs the parts of one body (`bodies.iteration`) in a task, the pump. Its states:
+A producer gets the parts of one body from its pump: a task that iterates them (`PartsPump`), or, for event streams, a
+listener without a task (`live`). Its states:
 
- making  the pump fetches parts until `ahead_bytes` lie beyond the wanted offset, then waits for `want`
+ making  the pump puts parts until `ahead_bytes` lie beyond the wanted offset (`is_ahead`), and goes on after `want`
  ended   all of the body is made: `buffer.stop` is its length
  failed  the application's generator raised: `failure` is its error, the buffer holds the bytes before it
  closed  evicted, or without requests: `failure` is `ProducerClosed`, the buffer is empty
@@ -12,7 +13,8 @@ a cursor or by running the request again: a producer is soft state, and losing i
 
 Marks are the ends of steps with their cursors: a stepped body can be resumed at a mark and nowhere else. They are
 bounded by count, since steps may be tiny, and are dropped with the bytes before them. Bytes from a `held` offset on are
-never dropped: a range there is being verified.
+never dropped: a range there is being verified. A fence is a mark at which a range must end, since the step after it
+comes by the clock: see `events.reading`.
 
 There is no queue between the pump and readers, as each reader has its own position: `news` wakes all readers, and one
 wake-up serves all parts of a turn of the loop (`call_soon`), since parts may be tiny.
@@ -21,9 +23,11 @@ wake-up serves all parts of a turn of the loop (`call_soon`), since parts may be
 from __future__ import annotations
 
 import asyncio
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from trickleweb.bodies.iteration import Parts
 from trickleweb.plain import Plain
@@ -40,6 +44,22 @@ class ProducerClosed(Exception):
     """The body was evicted, or had no requests: make it again."""
 
 
+class Pump(Protocol):
+    """The source of a producer's parts. It may keep fewer bytes than the limits allow: 0 for as many as they do."""
+
+    behind_bytes: int
+    block_bytes: int
+
+    def start(self, producer: Producer) -> None: ...
+
+    def more(self) -> None:
+        """Go on: more was requested."""
+
+    def close(self) -> None: ...
+
+    async def wait_closed(self) -> None: ...
+
+
 class Producer:
     """`buffer` holds the bytes made; `ended` and `failure` are its end, `cursor` has the cursors between steps.
 
@@ -47,21 +67,21 @@ class Producer:
     """
 
     def __init__(
-        self, parts: Parts, origin: int = 0, cursor: Plain = None, limits: StreamLimits = DEFAULT_STREAM_LIMITS
+        self, pump: Pump, origin: int = 0, cursor: Plain = None, limits: StreamLimits = DEFAULT_STREAM_LIMITS
     ) -> None:
         self._limits = limits
-        self.buffer = BodyBuffer(origin)
+        self.buffer = BodyBuffer(origin, pump.block_bytes)
         self.ended = self.closed = False
         self.failure: Exception | None = None
         self.room: Callable[[], int] = lambda: 2 * (limits.ahead_bytes + limits.behind_bytes)
-        self._parts = parts
         self._wanted = origin
         self._held: list[int] = []
         self._mark_offsets, self._mark_cursors = [origin], [cursor]
+        self._fences: list[int] = []
         self._waiters: set[asyncio.Future[None]] = set()
-        self._more = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._pump = self._loop.create_task(self._run())
+        self._pump = pump
+        pump.start(self)
 
     @property
     def over(self) -> bool:
@@ -83,8 +103,8 @@ class Producer:
         """Request the bytes below `offset`."""
         if offset > self._wanted:
             self._wanted = offset
-            self._more.set()
-            self._forget()
+            self.forget()
+            self._pump.more()
 
     @contextmanager
     def holding(self, offset: int) -> Iterator[None]:
@@ -108,47 +128,39 @@ class Producer:
         """Stop, drop everything, and wake all waiters."""
         self.closed = True
         self.failure = self.failure or ProducerClosed()
-        self._pump.cancel()
+        self._pump.close()
         self.buffer.clear()
         del self._mark_offsets[:-1], self._mark_cursors[:-1]
         self._wake()
 
     async def wait_closed(self) -> None:
-        """Wait for the end of its task."""
-        with suppress(asyncio.CancelledError):
-            await self._pump
+        """Wait for the end of its work."""
+        await self._pump.wait_closed()
 
-    async def _run(self) -> None:
-        try:
-            await self._make()
+    # For the pump
+
+    def put(self, data: bytes, cursor: Plain, *, step: bool = True) -> None:
+        """Append a part, and wake the readers in this turn of the loop."""
+        if data:
+            self.buffer.append(data)
+        if step:
+            self._mark(cursor)
+        if self._waiters:
+            self._loop.call_soon(self._wake)
+
+    def fence(self, cursor: Plain) -> None:
+        """End a range here; `cursor` leads to the step that comes next."""
+        if self.buffer.stop > self._mark_offsets[-1]:
+            self._mark(cursor)
+        self._mark_cursors[-1] = cursor
+        self._fences.append(self.buffer.stop)
+
+    def end(self, failure: Exception | None = None) -> None:
+        """Note that no more parts come."""
+        if failure is None:
             self.ended = True
-        except Exception as error:  # noqa: BLE001 - any exception of an application ends the stream with an error
-            self.failure = self.failure or error
-        except asyncio.CancelledError:
-            self.failure = self.failure or ProducerClosed()
-            raise
-        finally:
-            self._wake()
-            with suppress(Exception):  # errors of closing are irrelevant
-                await self._parts.aclose()
-
-    async def _make(self) -> None:
-        buffer, turn = self.buffer, 0
-        async for data, cursor, step in self._parts:
-            if data:
-                buffer.append(data)
-            if step:
-                self._mark(cursor)
-            if self._waiters:
-                self._loop.call_soon(self._wake)
-            turn += len(data) + _PART_BYTES
-            if turn >= _TURN_BYTES:
-                turn = 0
-                self._forget()
-                await asyncio.sleep(0)
-            while self._is_ahead():
-                self._more.clear()
-                await self._more.wait()
+        self.failure = self.failure or failure
+        self._wake()
 
     def _mark(self, cursor: Plain) -> None:
         """Note the end of a step; an empty one only replaces the cursor, but not that of the very beginning."""
@@ -161,25 +173,90 @@ class Producer:
         if len(self._mark_offsets) > 3 * most:
             del self._mark_offsets[:most], self._mark_cursors[:most]
 
-    def _is_ahead(self) -> bool:
-        """Return whether enough is made beyond the requested bytes."""
+    @property
+    def is_ahead(self) -> bool:
+        """True if enough is made beyond the requested bytes."""
         ahead = self.buffer.stop - self._wanted
         if ahead >= LEAST_BYTES // 4 and ahead >= min(self._limits.ahead_bytes, self.room() // 4):
             return True
         marks, most = self._mark_offsets, self._limits.marks
         return len(marks) > most and marks[-most] > self._wanted
 
-    def _forget(self) -> None:
+    @property
+    def is_awaited(self) -> bool:
+        """True if readers have all that is made, and need no more of it to verify a range."""
+        return self._wanted == self.buffer.stop
+
+    def fence_after(self, offset: int) -> int:
+        """Return where a range from `offset` on must end."""
+        at = bisect_right(self._fences, offset)
+        return self._fences[at] if at < len(self._fences) else sys.maxsize
+
+    def forget(self) -> None:
         """Drop bytes and cursors that will not be requested again."""
-        behind = min(self._limits.behind_bytes, self.room() * 3 // 4)
+        behind = min(self._pump.behind_bytes or self._limits.behind_bytes, self.room() * 3 // 4)
         kept_from = min((min(self._wanted, self.buffer.stop) - behind, *self._held))
         if kept_from > self.buffer.start:
             self.buffer.drop_below(kept_from)
             at = max(bisect_right(self._mark_offsets, self.buffer.start) - 1, 0)
-            del self._mark_offsets[:at], self._mark_cursors[:at]
+            del (
+                self._mark_offsets[:at],
+                self._mark_cursors[:at],
+                self._fences[: bisect_right(self._fences, self.buffer.start)],
+            )
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
         for each in waiters:
             if not each.done():
                 each.set_result(None)
+
+
+class PartsPump:
+    """Iterates parts in a task, and closes them."""
+
+    behind_bytes = 0
+    block_bytes = 1 << 16
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._more = asyncio.Event()
+
+    def start(self, producer: Producer) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(producer))
+
+    def more(self) -> None:
+        self._more.set()
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def wait_closed(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self, producer: Producer) -> None:
+        try:
+            await self._make(producer)
+            producer.end()
+        except Exception as error:  # noqa: BLE001 - any exception of an application ends the stream with an error
+            producer.end(error)
+        except asyncio.CancelledError:
+            producer.end(ProducerClosed())
+            raise
+        finally:
+            with suppress(Exception):  # errors of closing are irrelevant
+                await self._parts.aclose()
+
+    async def _make(self, producer: Producer) -> None:
+        turn = 0
+        async for data, cursor, step in self._parts:
+            producer.put(data, cursor, step=step)
+            turn += len(data) + _PART_BYTES
+            if turn >= _TURN_BYTES:
+                turn = 0
+                producer.forget()
+                await asyncio.sleep(0)
+            while producer.is_ahead:
+                self._more.clear()
+                await self._more.wait()

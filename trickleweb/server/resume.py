@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
-from trickleweb.bodies.iteration import abandon, collected, framed
+from trickleweb.bodies.iteration import abandon, collected
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
@@ -19,6 +19,7 @@ from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.fixed import FixedResponse, resumed
 from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
+from trickleweb.server.live import pump_of
 from trickleweb.server.producer import Producer
 from trickleweb.server.run import Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
@@ -120,7 +121,7 @@ class Resumer:
             raise NotThisResponse(_CHANGED)
         head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
         known = head if framing.fits(head) else None  # the body can be resumed without it
-        producer = Producer(framed(body, delivery), limits=self._stream_limits)
+        producer = Producer(pump_of(body, delivery), limits=self._stream_limits)
         return StreamedResponse(producer, Origins(source, None, {}, b""), framing, known, self._stream_limits)
 
     def _kept_page(self, token: AskedToken, context: ReplayContext) -> Plan | None:
@@ -196,5 +197,5 @@ def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits)
         except ValueError as exc:
             raise NotThisResponse(str(exc)) from None
         status, head = plan.status, rendered if framing.fits(rendered) else None
-    producer = Producer(framed(body, delivery), covered.at, body.cursor, limits)
+    producer = Producer(pump_of(body, delivery), covered.at, body.cursor, limits)
     return StreamedResponse(producer, Origins(None, body.steps, body.args, source.plan), framing, head, limits), status

@@ -9,7 +9,6 @@ from functools import partial
 from typing import NamedTuple
 
 from trickleweb.bodies import Streamed
-from trickleweb.bodies.iteration import framed
 from trickleweb.http1 import render_head
 from trickleweb.ledger import request_key
 from trickleweb.messages import Plan
@@ -18,6 +17,7 @@ from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.fixed import Sendable, resumed
 from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import StreamLimits
+from trickleweb.server.live import pump_of
 from trickleweb.server.producer import Producer
 from trickleweb.server.resume import RequestFactory, from_cursor
 from trickleweb.server.run import Exchange, ResolvedResponse, Responder
@@ -158,7 +158,7 @@ class ResponseStarter:
         head = render_head(status, resolved.headers, delivery, date_seconds=exchange.date_s)
         framing = framing_of(delivery, exchange.date_s, head, kind_check(status, resolved.headers, delivery))
         origins = Origins(resolved.replay, None, {}, b"")
-        producer = Producer(framed(body, delivery), limits=self._stream_limits)
+        producer = Producer(pump_of(body, delivery), limits=self._stream_limits)
         stream = StreamedResponse(producer, origins, framing, head, self._stream_limits)
         return StartedResponse(stream, status, size_bytes)
 

@@ -154,7 +154,7 @@ class StreamedResponse:
     def _verifiable(self, at: int) -> int:
         """Return the end of the longest range from `at` on: all bytes made, for steps up to the end of one."""
         producer = self.producer
-        limit = at + self._limits.ahead_bytes
+        limit = min(at + self._limits.ahead_bytes, producer.fence_after(at))
         if self._origins.replay is not None:
             return min(producer.buffer.stop, limit)
         if producer.ended and producer.buffer.stop <= limit:
