@@ -57,8 +57,8 @@ class Growth(Enum):
 class StoredPart:
     """Bytes of a body from the offset that was asked for, and the whole as it was when they were read.
 
-    `size` counts the bytes of the body that are stored; fewer than asked for come at that size only. When `growth` is
-    not OPEN the size is final.
+    `data` may be shorter than asked for, and is empty only at or after `size`, the bytes of the body that are stored.
+    When `growth` is not OPEN the size is final.
     """
 
     head: bytes

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.spools import HOST, ONE, OTHER_HOST, TWO, Clock, age, logs
-from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory, SpoolError
+from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES
+from trickles.drivers.storedir import StoreDirectoryError
 from trickles.spool import MemorySpool, Spool, SpoolFull
 
 
@@ -256,12 +257,12 @@ def test_a_strange_file_in_the_place_of_a_log_is_not_written(root: Path) -> None
 def test_a_directory_that_others_may_enter_is_refused(root: Path, tmp_path: Path) -> None:
     root.mkdir(mode=0o755)
     root.chmod(0o755)
-    with pytest.raises(SpoolError, match=r"is open to other users .mode 0755.: chmod go-rwx"):
+    with pytest.raises(StoreDirectoryError, match=r"is open to other users .mode 0755.: chmod go-rwx"):
         SpoolDirectory(root)
     (tmp_path / "file").touch()
-    with pytest.raises(SpoolError, match="cannot hold a spool: Not a directory"):
+    with pytest.raises(StoreDirectoryError, match="cannot hold a spool: Not a directory"):
         SpoolDirectory(tmp_path / "file" / "spool")
-    with pytest.raises(SpoolError, match="cannot hold a spool: File exists"):
+    with pytest.raises(StoreDirectoryError, match="cannot hold a spool: File exists"):
         SpoolDirectory(tmp_path / "file")
 
 

@@ -1,37 +1,60 @@
 """Response stores: what every one of them promises."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.onloop import on_loop
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, ResponseBounds, ResponseStore, ResponseWriter, StoredPart
-from trickleweb.stores import MemoryResponses, SharedResponses
+from trickleweb.stores import FolderResponses, MemoryResponses, SharedResponses
 
 SMALL = ResponseBounds(
     most_bytes=100, most_total_bytes=300, most_client_bytes=200, most_responses=4, most_client_responses=3
 )
 
 
-class Machine:
+class MemoryMachine:
     """A store's replicas on one machine: `replica` opens one more view, `kill` ends one as its process's death does."""
 
     def __init__(self, bounds: ResponseBounds) -> None:
         self._shared = SharedResponses(bounds)
 
-    def replica(self) -> ResponseStore:
+    def replica(self) -> MemoryResponses:
         return MemoryResponses(self._shared)
 
-    def kill(self, store: ResponseStore) -> None:
-        assert isinstance(store, MemoryResponses)
+
+class FolderMachine:
+    """The same with a folder."""
+
+    def __init__(self, bounds: ResponseBounds, root: Path) -> None:
+        self._bounds = bounds
+        self._root = root
+        self.opened: list[FolderResponses] = []
+
+    def replica(self) -> FolderResponses:
+        self.opened.append(FolderResponses(self._root, self._bounds))
+        return self.opened[-1]
+
+
+Machine = MemoryMachine | FolderMachine
+
+
+@pytest.fixture(params=["memory", "folder"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Machine]]:
+    machines: list[FolderMachine] = []
+
+    def make() -> Machine:
+        if request.param == "memory":
+            return MemoryMachine(SMALL)
+        machines.append(FolderMachine(SMALL, tmp_path / f"{len(machines)}"))
+        return machines[-1]
+
+    yield make
+    for store in [each for one in machines for each in one.opened]:
         store.close()
-
-
-@pytest.fixture
-def machine() -> Callable[..., Machine]:
-    return lambda bounds=SMALL: Machine(bounds)
 
 
 async def begun(store: ResponseStore, head: bytes = b"head", client: bytes = b"host") -> ResponseWriter:
@@ -63,7 +86,7 @@ async def ended(store: ResponseStore, name: bytes) -> StoredPart:
 
 class TestEveryStore:
     @on_loop
-    async def test_all_replicas_read_what_one_stores(self, machine: Callable[..., Machine]) -> None:
+    async def test_all_replicas_read_what_one_stores(self, machine: Callable[[], Machine]) -> None:
         here, there = (one := machine()).replica(), one.replica()
         writer = await begun(here)
         for store in (here, there):
@@ -80,28 +103,28 @@ class TestEveryStore:
             assert await part(store, writer.name) == StoredPart(b"head", b"some more", 9, Growth.COMPLETE)
 
     @on_loop
-    async def test_replicas_of_one_store_have_one_identity(self, machine: Callable[..., Machine]) -> None:
+    async def test_replicas_of_one_store_have_one_identity(self, machine: Callable[[], Machine]) -> None:
         one = machine()
         here, there, elsewhere = one.replica(), one.replica(), machine().replica()
         assert len(here.store_id) == 32
         assert here.store_id == there.store_id != elsewhere.store_id
 
     @on_loop
-    async def test_names_are_never_used_twice(self, machine: Callable[..., Machine]) -> None:
+    async def test_names_are_never_used_twice(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writers = [await store.begin(client=b"") for _ in range(3)]
         assert len({writer.name for writer in writers}) == 3
         assert all(16 <= len(writer.name) <= 32 for writer in writers)
 
     @on_loop
-    async def test_what_is_not_here_is_none(self, machine: Callable[..., Machine]) -> None:
+    async def test_what_is_not_here_is_none(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         for name in (bytes(16), b"", bytes(1000), b"../../../etc/passwd"):
             assert await store.read(name, 0, 10) is None
             await store.wait(name, 0)
 
     @on_loop
-    async def test_what_was_not_started_is_nothing(self, machine: Callable[..., Machine]) -> None:
+    async def test_what_was_not_started_is_nothing(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writer = await store.begin(client=b"host")
         assert await store.read(writer.name, 0, 10) is None
@@ -109,7 +132,7 @@ class TestEveryStore:
         assert await store.read(writer.name, 0, 10) is None
 
     @on_loop
-    async def test_what_is_closed_before_its_end_is_cut(self, machine: Callable[..., Machine]) -> None:
+    async def test_what_is_closed_before_its_end_is_cut(self, machine: Callable[[], Machine]) -> None:
         here, there = (one := machine()).replica(), one.replica()
         writer = await begun(here)
         await writer.append(b"half")
@@ -118,18 +141,18 @@ class TestEveryStore:
             assert await ended(store, writer.name) == StoredPart(b"head", b"half", 4, Growth.CUT)
 
     @on_loop
-    async def test_what_a_dead_process_wrote_is_cut(self, machine: Callable[..., Machine]) -> None:
+    async def test_what_a_dead_process_wrote_is_cut(self, machine: Callable[[], Machine]) -> None:
         here, there = (one := machine()).replica(), one.replica()
         writer, finished = await begun(here), await begun(here)
         await writer.append(b"half")
         await finished.complete()
-        one.kill(here)
+        here.close()
         assert await ended(there, writer.name) == StoredPart(b"head", b"half", 4, Growth.CUT)
         assert await part(there, finished.name) == StoredPart(b"head", b"", 0, Growth.COMPLETE)
 
     @pytest.mark.parametrize("step", ["append", "complete", "close"])
     @on_loop
-    async def test_those_who_wait_wake_up(self, machine: Callable[..., Machine], step: str) -> None:
+    async def test_those_who_wait_wake_up(self, machine: Callable[[], Machine], step: str) -> None:
         here, there = (one := machine()).replica(), one.replica()
         writer = await begun(here)
         await writer.append(b"12")
@@ -147,7 +170,7 @@ class TestEveryStore:
         writer.close()
 
     @on_loop
-    async def test_those_who_wait_for_what_is_there_do_not_wait(self, machine: Callable[..., Machine]) -> None:
+    async def test_those_who_wait_for_what_is_there_do_not_wait(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writer = await begun(store)
         await writer.append(b"12")
@@ -157,7 +180,7 @@ class TestEveryStore:
         writer.close()
 
     @on_loop
-    async def test_a_wait_that_is_cancelled_leaves_the_others(self, machine: Callable[..., Machine]) -> None:
+    async def test_a_wait_that_is_cancelled_leaves_the_others(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writer = await begun(store)
         first, second = (asyncio.create_task(_grown(store, writer.name, 0)) for _ in range(2))
@@ -170,7 +193,7 @@ class TestEveryStore:
         writer.close()
 
     @on_loop
-    async def test_a_response_has_a_bound(self, machine: Callable[..., Machine]) -> None:
+    async def test_a_response_has_a_bound(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writer = await begun(store)
         await writer.append(bytes(96))
@@ -180,7 +203,7 @@ class TestEveryStore:
         assert (await ended(store, writer.name)).size == 96
 
     @on_loop
-    async def test_a_client_has_a_bound_of_bytes(self, machine: Callable[..., Machine]) -> None:
+    async def test_a_client_has_a_bound_of_bytes(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         for _ in range(2):
             writer = await begun(store)
@@ -194,7 +217,7 @@ class TestEveryStore:
         other.close()
 
     @on_loop
-    async def test_all_have_a_bound_of_bytes(self, machine: Callable[..., Machine]) -> None:
+    async def test_all_have_a_bound_of_bytes(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         first, second, third = [await begun(store, client=bytes([number])) for number in range(3)]
         for writer in (first, second):
@@ -206,7 +229,7 @@ class TestEveryStore:
             writer.close()
 
     @on_loop
-    async def test_the_number_of_responses_has_bounds(self, machine: Callable[..., Machine]) -> None:
+    async def test_the_number_of_responses_has_bounds(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         for _ in range(3):
             (await begun(store)).close()
@@ -217,7 +240,7 @@ class TestEveryStore:
             await store.begin(client=b"third")
 
     @on_loop
-    async def test_nothing_is_stored_after_the_end(self, machine: Callable[..., Machine]) -> None:
+    async def test_nothing_is_stored_after_the_end(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         complete, cut = await begun(store), await begun(store)
         await complete.complete()
@@ -230,7 +253,7 @@ class TestEveryStore:
         assert (await part(store, complete.name)).growth is Growth.COMPLETE
 
     @on_loop
-    async def test_an_empty_head_is_a_head(self, machine: Callable[..., Machine]) -> None:
+    async def test_an_empty_head_is_a_head(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         writer = await begun(store, b"")
         await writer.append(b"")

@@ -11,7 +11,7 @@ from trickleweb.server.errors import NotThisResponse
 from trickleweb.server.limits import ServerLimits
 from trickleweb.server.stored import BLOCK_BYTES, Blocks, StoredResponse
 from trickleweb.server.tokens.stored import StoredToken
-from trickleweb.stores.waiting import Waits
+from trickleweb.stores.waiters import Waiters
 
 _KNOWN = 4096
 
@@ -26,7 +26,7 @@ class Shelf:
         self._store = store
         self._blocks = Blocks(limits.stored_bytes)
         self._known: LruCache[bytes, StoredResponse] = LruCache(_KNOWN)
-        self._waits = Waits()
+        self._waiters = Waiters[bytes]()
         self._looks: dict[bytes, asyncio.Task[None]] = {}
 
     def clear(self) -> None:
@@ -50,7 +50,7 @@ class Shelf:
     def grew(self, response: StoredResponse, data: Buffer, growth: Growth = Growth.OPEN) -> None:
         """Note more bytes of a response that this replica stores, or its end."""
         response.grew(data, response.size + len(data), growth)
-        self._waits.wake(response.token.name)
+        self._waiters.wake((response.token.name,))
 
     def find(self, name: bytes) -> StoredResponse | None:
         return self._known.get(name)
@@ -78,7 +78,7 @@ class Shelf:
         """Wait until there is more of a response, or its end; it may return for no reason."""
         name = response.token.name
         if response.written_here:
-            await self._waits.wait(name)
+            await self._waiters.wait(name)
             return
         look = self._looks.get(name)
         if look is None:

@@ -10,7 +10,7 @@ from trickles.service import Buffer
 from trickles.stores import STORE_ID_BYTES
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, ResponseBounds, StoredPart
-from trickleweb.stores.waiting import Waits
+from trickleweb.stores.waiters import Waiters
 
 _NAME_BYTES = 16
 
@@ -35,7 +35,7 @@ class SharedResponses:
 
     bounds: ResponseBounds = field(default_factory=ResponseBounds)
     stored: dict[bytes, _Stored] = field(default_factory=dict)
-    waits: Waits = field(default_factory=Waits)
+    waiters: Waiters[bytes] = field(default_factory=Waiters[bytes])
     store_id: bytes = field(default_factory=lambda: secrets.token_bytes(STORE_ID_BYTES))
 
     def room_for(self, client: bytes) -> int:
@@ -61,7 +61,7 @@ class _Writer:
     async def append(self, data: Buffer) -> None:
         self._admit(len(data))
         self._stored.body += data
-        self._shared.waits.wake(self.name)
+        self._shared.waiters.wake((self.name,))
 
     async def complete(self) -> None:
         self._admit(0)
@@ -84,7 +84,7 @@ class _Writer:
 
     def _end(self, growth: Growth) -> None:
         self._stored.growth = growth
-        self._shared.waits.wake(self.name)
+        self._shared.waiters.wake((self.name,))
 
 
 class MemoryResponses:
@@ -119,7 +119,7 @@ class MemoryResponses:
     async def wait(self, name: bytes, beyond: int) -> None:
         found = self._shared.stored.get(name)
         if found is not None and found.growth is Growth.OPEN and len(found.body) <= beyond:
-            await self._shared.waits.wait(name)
+            await self._shared.waiters.wait(name)
 
     def close(self) -> None:
         """Cut the responses that are not complete."""

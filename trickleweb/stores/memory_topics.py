@@ -67,7 +67,7 @@ class MemoryTopics:
         self._clock_us = clock_us
         self._topics: dict[str, _Topic] = {}
         self._size_bytes = 0
-        self._waiters = Waiters()
+        self._waiters = Waiters[str]()
         self._lock = Lock()
 
     async def publish(self, topic: str, data: bytes, key: str = "") -> int:

@@ -78,7 +78,7 @@ class SqliteTopics:
         self._limits = limits
         self._clock_us = clock_us
         self._wait_s = wait_s
-        self._waiters = Waiters()
+        self._waiters = Waiters[str]()
         self._thread = ThreadPoolExecutor(1, "topics")
         self._database: sqlite3.Connection | None = None
         self._bell: Bell | None = None

@@ -1,4 +1,4 @@
-"""Tasks that wait for news of topics, on any loops: one future a task, whatever the number of its topics."""
+"""Tasks that wait for news of topics or responses, on any loops: one future a task, whatever their number."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
+from typing import Generic, TypeVar
 
 _Woken = asyncio.Future[None]
+Name = TypeVar("Name", str, bytes)
 
 
-class Waiters:
-    """Futures by topic. Ask for one before looking at the topics, so that no news between the two is lost."""
+class Waiters(Generic[Name]):
+    """Futures by name. Ask for one before looking at the store, so that no news between the two is lost."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[_Woken]] = {}
+        self._waiting: dict[Name, set[_Woken]] = {}
         self._lock = Lock()
 
     @property
@@ -22,10 +24,19 @@ class Waiters:
         """True if there is a waiting task."""
         return bool(self._waiting)
 
+    def has(self, name: Name) -> bool:
+        """Return True while a task waits for that name."""
+        return name in self._waiting
+
+    async def wait(self, name: Name) -> None:
+        """Return after the next `wake` of that name; begin it without a pause after looking at the store."""
+        with self.waiting((name,)) as woken:
+            await woken
+
     @contextmanager
-    def waiting(self, topics: Iterable[str]) -> Iterator[_Woken]:
-        """Yield a future of the running loop that is done after the next `wake` of one of the topics."""
-        names = set(topics)
+    def waiting(self, names: Iterable[Name]) -> Iterator[_Woken]:
+        """Yield a future of the running loop that is done after the next `wake` of one of the names."""
+        names = set(names)
         woken: _Woken = asyncio.get_running_loop().create_future()
         with self._lock:
             for name in names:
@@ -40,10 +51,10 @@ class Waiters:
                     if not waiting:
                         del self._waiting[name]
 
-    def wake(self, topics: Iterable[str]) -> None:
-        """Wake the tasks that wait for one of the topics; callable on any thread."""
+    def wake(self, names: Iterable[Name]) -> None:
+        """Wake the tasks that wait for one of the names; callable on any thread."""
         with self._lock:
-            woken = [each for name in topics for each in self._waiting.get(name, ())]
+            woken = [each for name in names for each in self._waiting.get(name, ())]
         for each in woken:
             with suppress(RuntimeError):  # its loop is closed
                 each.get_loop().call_soon_threadsafe(_done, each)

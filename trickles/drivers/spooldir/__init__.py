@@ -1,6 +1,6 @@
 """The spool as a directory that the replicas of a machine share.
 
-    identity                                32 random bytes: see `identity`
+    identity                                32 random bytes: see `storedir`
     AB/CDEF....HOST.WRITER                  a log of pieces: see `log`
 
 A connection's input lies in the folder named by the first byte of its owner, in one log for each process that has
@@ -22,7 +22,6 @@ bytes and before the receipt, by several processes, and is torn by a crash like 
 from __future__ import annotations
 
 from trickles.drivers.spooldir.directory import SWEPT_FOLDERS, SpoolDirectory
-from trickles.drivers.spooldir.identity import SpoolError
 from trickles.drivers.spooldir.tally import SpoolBounds
 
-__all__ = ["SWEPT_FOLDERS", "SpoolBounds", "SpoolDirectory", "SpoolError"]
+__all__ = ["SWEPT_FOLDERS", "SpoolBounds", "SpoolDirectory"]

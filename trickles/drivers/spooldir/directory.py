@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from trickles.drivers.spooldir.identity import Identity, prepare
 from trickles.drivers.spooldir.keeping import FOLDERS, Keeper
 from trickles.drivers.spooldir.log import LEAST_RECORD_BYTES, MOST_PIECE_BYTES, Record, append
 from trickles.drivers.spooldir.tally import SpoolBounds
 from trickles.drivers.spooldir.uploads import LOOK_RECORDS, Scratch, SpooledUpload
+from trickles.drivers.storedir import Identity, prepare
 from trickles.service import Buffer
 from trickles.spool import SpoolFull
 
@@ -33,8 +33,8 @@ DEFAULT_BOUNDS = SpoolBounds()
 class SpoolDirectory:
     """Input of connections in files of mode 0600, in a directory of mode 0700 that is made when it is not there.
 
-    SpoolError when the directory cannot be used or is open to others. Call `sweep` now and then, from any replica.
-    Methods are thread-safe.
+    StoreDirectoryError when the directory cannot be used or is open to others. Call `sweep` now and then, from any
+    replica. Methods are thread-safe.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SpoolDirectory:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        prepare(Path(path))
+        prepare(Path(path), "a spool")
         self._root = os.fspath(path)
         self._bounds = bounds
         self._clock = clock

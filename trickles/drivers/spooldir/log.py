@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from trickles.drivers.spooldir.identity import FLAGS
+from trickles.drivers.storedir import FLAGS
 from trickles.keyring import Purpose, Stamp
 from trickles.service import Buffer
 from trickles.spool import SpoolFull

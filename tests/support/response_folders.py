@@ -1,0 +1,63 @@
+"""Stores of responses in a folder, for tests."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trickleweb.response_store import ResponseBounds, ResponseWriter
+from trickleweb.stores import FolderResponses
+
+HOST = b"12345678"
+Store = Callable[..., FolderResponses]
+
+
+@contextmanager
+def stores(root: Path) -> Iterator[Store]:
+    """Yield a function that opens one more replica's store; all are closed in the end."""
+    opened: list[FolderResponses] = []
+
+    def make(bounds: ResponseBounds | None = None, **options: object) -> FolderResponses:
+        opened.append(FolderResponses(root, bounds or ResponseBounds(), **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+async def begun(store: FolderResponses, *data: bytes) -> ResponseWriter:
+    writer = await store.begin(client=HOST)
+    await writer.start(b"head")
+    for piece in data:
+        await writer.append(piece)
+    return writer
+
+
+async def finished(store: FolderResponses, *data: bytes) -> bytes:
+    writer = await begun(store, *data)
+    await writer.complete()
+    writer.close()
+    return writer.name
+
+
+def files(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.name != "identity"]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def age(path: Path, seconds: float) -> None:
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def swept(store: FolderResponses) -> None:
+    """Let the store sweep, and note what it found."""
+    store._sweep_at = 0.0
+    store.look()
+    assert store._sweeping is not None
+    store._sweeping.result(10)
+    store.look()

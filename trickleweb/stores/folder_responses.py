@@ -1,0 +1,228 @@
+"""The response store of the replicas of one machine: a folder with a file for each response.
+
+    identity            see `trickles.drivers.storedir`
+    NAME.CLIENT         see `response_files`
+
+All work that may wait for the disk is done on threads: writes, and reads of what is not in memory. The rest (the state
+of a file, reads of what was just written) takes microseconds and is done at once.
+
+`begin` makes no file: most responses to unsafe requests are short, and go elsewhere. It looks whether the folder can be
+written now and whether there is room, so a program does not run for a response that cannot be stored. What changes
+between `begin` and `start` is found by `start`.
+
+Readers of another process's response look at its file in short intervals while anyone waits, which may take a tenth of
+the time at most: no notice can be lost, and none must be sent to processes that may be gone. Those of the same process
+are woken by the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from trickles.drivers.spooldir.tally import Usage
+from trickles.drivers.storedir import Identity, StoreDirectoryError, prepare
+from trickles.errors import TricklesError
+from trickles.stores import NO_STORE
+from trickleweb.cache import LruCache
+from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
+from trickleweb.response_store import Growth, ResponseBounds, StoredPart
+from trickleweb.stores.folder_writer import FolderWriter, store_error
+from trickleweb.stores.looking import Looks
+from trickleweb.stores.response_files import FORM, MOST_READ_BYTES, StoredFile, WrittenFile, tag_of
+from trickleweb.stores.response_room import ResponseAges, Room, file_name, swept
+from trickleweb.stores.waiters import Waiters
+
+T = TypeVar("T")
+_THREADS = 4
+_MOST_OPEN = 256  # files of readers
+_NAME_BYTES, _MOST_CLIENT_BYTES = 16, 16
+_SWEEP_S, _SWEEP_SHARE = 1.0, 20  # sweeps may take a twentieth of the time
+_TOUCH_S = 15.0
+_LEAST_FREE_BYTES = 1 << 20
+_ON_A_THREAD = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL}  # not in memory, or not known on this file system
+DEFAULT_BOUNDS, DEFAULT_AGES = ResponseBounds(), ResponseAges()
+
+
+class FolderResponses:
+    """A `ResponseStore` in files of mode 0600, in a folder of mode 0700 that is made when it is not there.
+
+    `ResponseStoreUnavailable` when the folder cannot be used, is open to others or of another release. Each process
+    opens its own, after forking, and uses it on one loop. Call `look` about each second.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        bounds: ResponseBounds = DEFAULT_BOUNDS,
+        *,
+        ages: ResponseAges = DEFAULT_AGES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._root = Path(path)
+        self._clock = clock
+        self._bounds = bounds
+        self._identity = Identity(self._root, clock, FORM)
+        self._room = Room(bounds, ages)
+        self._waiters = Waiters[bytes]()
+        self._looks = Looks(self._waiters)
+        self._threads = ThreadPoolExecutor(_THREADS, "responses")
+        self._scratch = memoryview(bytearray(MOST_READ_BYTES))
+        self._files: LruCache[bytes, StoredFile] = LruCache(_MOST_OPEN)
+        self._writers: dict[bytes, FolderWriter] = {}
+        self._sweeping: Future[_Swept | None] | None = None
+        self._sweep_at = 0.0
+        self._closed = False
+        self._store, self._tag = NO_STORE, b""
+        self._prepare()
+
+    @property
+    def store_id(self) -> bytes:
+        """The identity of the folder; that of no store while it cannot be used."""
+        return self._known(self._identity.current())
+
+    async def begin(self, *, client: bytes) -> FolderWriter:
+        self._check()
+        name = secrets.token_bytes(_NAME_BYTES) + client[:_MOST_CLIENT_BYTES]
+        writer = FolderWriter(name, self._room, self._bounds, self._threads, partial(self._make, name), self._changed)
+        self._writers[name] = writer
+        return writer
+
+    async def read(self, name: bytes, at: int, most: int) -> StoredPart | None:
+        found = await self._found(name)
+        if found is None:
+            return None
+        if self._room.is_kept(found.begun_s, self._clock()):
+            found.touch(_TOUCH_S)
+        try:
+            return found.part(at, most, wait=False)
+        except OSError as error:
+            if error.errno not in _ON_A_THREAD:
+                raise store_error(error) from error
+        return await self._threaded(lambda: found.part(at, most, wait=True))
+
+    async def wait(self, name: bytes, beyond: int) -> None:
+        found = await self._found(name)
+        if found is None:
+            return
+        try:
+            size, growth = found.state()
+        except OSError as error:
+            raise store_error(error) from error
+        if growth is Growth.OPEN and size <= beyond:
+            if name not in self._writers:
+                self._looks.add(name, found, size)
+            await self._waiters.wait(name)
+
+    def look(self) -> None:
+        """Notice a replaced folder, and on a thread count what all replicas have stored and remove what is old."""
+        self._known(self._identity.current())
+        if self._sweeping is not None and self._sweeping.done():
+            self._recount(self._sweeping.result())
+            self._sweeping = None
+        if self._sweeping is None and not self._closed and time.monotonic() >= self._sweep_at:
+            self._sweeping = self._threads.submit(self._sweep)
+
+    def close(self) -> None:
+        """Cut the responses that are not complete, once no thread works on them."""
+        self._closed = True
+        self._looks.close()
+        self._threads.shutdown()
+        for writer in list(self._writers.values()):
+            writer.let_go()
+        self._files.clear()
+
+    def _prepare(self) -> None:
+        try:
+            prepare(self._root, "stored responses")
+        except StoreDirectoryError as error:
+            raise ResponseStoreUnavailable(str(error)) from None
+        self._known(self._identity.look())
+        if isinstance(trouble := self._identity.trouble, TricklesError):  # an OSError may pass
+            raise ResponseStoreUnavailable(str(trouble))
+        self._recount(self._sweep())
+
+    def _known(self, store_id: bytes) -> bytes:
+        if store_id != self._store:
+            self._store, self._tag = store_id, tag_of(store_id)
+        return store_id
+
+    def _check(self) -> None:
+        """Raise the error of a folder in which nothing can be stored now."""
+        if self._closed:
+            raise ResponseStoreUnavailable("stored responses: the store is closed")
+        if not self._known(self._identity.look()):
+            raise ResponseStoreUnavailable(f"stored responses: {self._identity.trouble}")
+        try:
+            disk, may_write = os.statvfs(self._root), os.access(self._root, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise store_error(error) from error
+        if disk.f_flag & os.ST_RDONLY or not may_write:
+            raise ResponseStoreUnavailable(f"stored responses: {self._root} cannot be written")
+        if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+            raise ResponseStoreFull(f"stored responses: the disk of {self._root} is full")
+
+    def _make(self, name: bytes, head: bytes) -> WrittenFile:
+        return WrittenFile(self._path(name), self._tag, head, int(self._clock()))
+
+    def _changed(self, writer: FolderWriter) -> None:
+        if writer.is_closed:
+            self._writers.pop(writer.name, None)
+        self._waiters.wake((writer.name,))
+
+    async def _found(self, name: bytes) -> StoredFile | None:
+        """Return the open file of that response; None if it is not here."""
+        found = self._files.get(name)
+        if found is None and file_name(name):
+            found = await self._threaded(lambda: self._opened(name))
+            if found is not None:
+                self._files.put(name, found)
+        return found
+
+    def _opened(self, name: bytes) -> StoredFile | None:
+        try:
+            return StoredFile(self._path(name), self._tag, self._scratch)
+        except FileNotFoundError:
+            return None
+
+    def _path(self, name: bytes) -> str:
+        return f"{self._root}/{file_name(name)}"
+
+    async def _threaded(self, call: Callable[[], T]) -> T:
+        if self._closed:
+            raise ResponseStoreUnavailable("stored responses: the store is closed")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except OSError as error:
+            raise store_error(error) from error
+
+    def _sweep(self) -> _Swept | None:
+        began = time.monotonic()
+        try:
+            counted = swept(str(self._root), self._clock(), self._room.most_idle_s)
+            disk = os.statvfs(self._root)
+        except OSError:
+            return None
+        return _Swept(counted, disk.f_bavail * disk.f_frsize, time.monotonic() - began)
+
+    def _recount(self, found: _Swept | None) -> None:
+        took = 0.0 if found is None else found.took_s
+        self._sweep_at = time.monotonic() + max(_SWEEP_S, _SWEEP_SHARE * took)
+        if found is not None:
+            self._room.recount(found.counted, found.free_bytes)
+
+
+class _Swept(NamedTuple):
+    """Result of a sweep: usage by client, the room on the disk, and the time it took."""
+
+    counted: dict[str, Usage]
+    free_bytes: int
+    took_s: float

@@ -1,0 +1,196 @@
+"""The file of one stored response: its writer appends and holds a lock, its readers find out how it grows.
+
+    form (8), store tag (16), begin in seconds (8), length of the head (4), zeros (4)
+    end (16): zeros, or the length of the body and its complement once the response is complete
+    the head, then the body
+
+The writer holds an exclusive lock (flock) from before anyone knows the file's name until its end, and the kernel drops
+the lock with the process, however it ends. So readers need no clock: a file with its end is COMPLETE, one whose lock is
+held is OPEN, any other is CUT. The end is read again after the lock was found free, since it may have been written in
+between. Shared locks of readers do not disturb each other, and the writer is never without its lock.
+
+A forked child would hold the lock of its parent: it closes all such descriptors. A program that is executed has none.
+
+The tag follows from the store's identity and from the boot of the machine: after a power failure a file may have the
+right length with the wrong bytes, so responses of an earlier boot are not here. Nothing else needs to be on disk: what
+one process has written, others read, whether or not the writer lives.
+
+A local file system is assumed: others may have no locks between machines, or lose them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import struct
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from trickles.drivers.storedir import FLAGS
+from trickles.service import Buffer
+from trickleweb.response_store import Growth, StoredPart
+
+FORM = b"trickleweb responses 1\n"  # of the store's identity; changes with anything here
+MOST_READ_BYTES = 1 << 18  # a buffer of this size is kept
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_HEADER = struct.Struct(">8s16sQII")
+_END = struct.Struct(">QQ")
+HEADER_BYTES = _HEADER.size + _END.size
+_MAGIC = FORM[-10:-2]
+_MASK = (1 << 64) - 1
+_NO_END = bytes(_END.size)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | FLAGS
+_held: set[int] = set()  # descriptors with the lock of a writer
+
+
+def tag_of(store_id: bytes) -> bytes:
+    """Return the tag of files of this store since the machine booted."""
+    with suppress(OSError):
+        store_id += _BOOT.read_bytes()
+    return hashlib.sha256(FORM + store_id).digest()[:16]
+
+
+class WrittenFile:
+    """A response's file as its writer has it."""
+
+    def __init__(self, path: str, tag: bytes, head: bytes, begun_s: int) -> None:
+        """Make the file with the head; OSError leaves none."""
+        self._body_bytes = 0
+        self._descriptor = os.open(path, _NEW, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _held.add(self._descriptor)
+            self._write(_HEADER.pack(_MAGIC, tag, begun_s, len(head), 0) + _NO_END + head)
+        except BaseException:
+            self.close()
+            Path(path).unlink(missing_ok=True)
+            raise
+
+    def append(self, data: Buffer) -> None:
+        """Append to the body; OSError may leave a part of it."""
+        self._write(data)
+        self._body_bytes += len(data)
+
+    def complete(self) -> None:
+        size = self._body_bytes
+        os.pwrite(self._descriptor, _END.pack(size, size ^ _MASK), _HEADER.size)
+
+    def close(self) -> None:
+        _held.discard(self._descriptor)
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+    def _write(self, data: Buffer) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+
+def is_held(path: str) -> bool:
+    """Return True while a writer holds the file; anything but a file that can be opened is held by none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | FLAGS)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _let_go() -> None:
+    for descriptor in _held:
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+class StoredFile:
+    """A response's file as its readers have it: open until the last of them lets go of this object."""
+
+    def __init__(self, path: str, tag: bytes, scratch: memoryview) -> None:
+        """Open it; OSError (ENOENT too) for a file that is missing, incomplete, or not of this store."""
+        self._scratch = scratch
+        self._ended: tuple[int, Growth] | None = None
+        self._touch_s = 0.0
+        self._descriptor = -1
+        self._descriptor = os.open(path, os.O_RDONLY | FLAGS)
+        head = os.pread(self._descriptor, HEADER_BYTES, 0)
+        if len(head) < HEADER_BYTES:
+            raise FileNotFoundError(f"{path} has no header")
+        magic, found, self.begun_s, head_bytes, _ = _HEADER.unpack_from(head)
+        if (magic, found) != (_MAGIC, tag):
+            raise FileNotFoundError(f"{path} is not of this store")
+        self._body_at = HEADER_BYTES + head_bytes
+        if os.fstat(self._descriptor).st_size < self._body_at:
+            raise FileNotFoundError(f"{path} has no head")
+        self.head = os.pread(self._descriptor, head_bytes, HEADER_BYTES)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def state(self) -> tuple[int, Growth]:
+        """Return the size of the body, and its growth as it was just before."""
+        if self._ended is not None:
+            return self._ended
+        growth = self._growth()
+        size = max(os.fstat(self._descriptor).st_size - self._body_at, 0)
+        if growth is Growth.COMPLETE:
+            end, _ = self._end()
+            size, growth = (end, growth) if size >= end else (size, Growth.CUT)  # CUT: shortened by someone
+        if growth is not Growth.OPEN:
+            self._ended = size, growth
+        return size, growth
+
+    def part(self, at: int, most: int, *, wait: bool) -> StoredPart:
+        """Return a part of the body; BlockingIOError if the disk must be read for it and `wait` is false.
+
+        With `wait` false it uses a buffer of its store, on one thread only.
+        """
+        size, growth = self.state()
+        count = max(min(most, size - at, MOST_READ_BYTES), 0)
+        if not count:
+            return StoredPart(self.head, b"", size, growth)
+        if wait:
+            data = os.pread(self._descriptor, count, self._body_at + at)
+        else:
+            view = self._scratch[:count]
+            data = bytes(view[: os.preadv(self._descriptor, [view], self._body_at + at, os.RWF_NOWAIT)])
+        if not data:
+            raise OSError(errno.EIO, "a stored response has become shorter")
+        return StoredPart(self.head, data, size, growth)
+
+    def touch(self, every_s: float) -> None:
+        """Note the use of the file in its time, from which its age counts, unless that was done lately."""
+        if (now := time.monotonic()) >= self._touch_s:
+            self._touch_s = now + every_s
+            with suppress(OSError):
+                os.utime(self._descriptor)
+
+    def _growth(self) -> Growth:
+        if self._is_complete():
+            return Growth.COMPLETE
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Growth.OPEN
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return Growth.COMPLETE if self._is_complete() else Growth.CUT
+
+    def _is_complete(self) -> bool:
+        size, complement = self._end()
+        return size ^ complement == _MASK
+
+    def _end(self) -> tuple[int, int]:
+        found = os.pread(self._descriptor, _END.size, _HEADER.size)
+        return _END.unpack(found) if len(found) == _END.size else (0, 0)
