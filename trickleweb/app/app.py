@@ -216,6 +216,18 @@ class App(Routes):
         self._asgi = self._asgi or as_asgi(self)
         await self._asgi(scope, receive, send)
 
+    @property
+    def largest_body_bytes(self) -> int:
+        """The largest limit of a route's body, those of mounted Apps included."""
+        found = [self.max_body_bytes]
+        for each in self._dispatcher.router.routes:
+            match each.endpoint.by:
+                case Endpoint(max_body_bytes=int(most)):
+                    found.append(most)
+                case App() as mounted:
+                    found.append(mounted.largest_body_bytes)
+        return max(found)
+
     # Internals
 
     @property

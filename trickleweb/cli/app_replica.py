@@ -104,7 +104,13 @@ def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory
     if args.spool is None:
         return None
     usual = SpoolBounds()
-    largest = application.max_body_bytes if isinstance(application, App | Hosted) else args.max_body or 0
+    match application:
+        case App():
+            largest = application.largest_body_bytes
+        case Hosted():
+            largest = application.max_body_bytes
+        case _:
+            largest = args.max_body or 0
     most = max(usual.most_bytes, 2 * largest + _SLACK_BYTES)
     total, host = max(usual.most_total_bytes, 8 * most), max(usual.most_host_bytes, 4 * most)
     return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
