@@ -10,12 +10,16 @@ from tests.support.offered import LARGE, LONG, offered
 from tests.support.origins import body, event, fields, get, output, spool, status
 from tests.support.programs import Fleet, always, asked, begun, fetched, replied, with_fleet
 from tests.support.site_folder import fill
+from tests.support.taps import content
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb import App, Request, Response
 from trickleweb.application import Terms
+from trickleweb.asgi import AsgiApplication
+from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.http1 import ChunkedState, decode_chunked
 from trickleweb.limits import Limits
 from trickleweb.server import HttpService
+from trickleweb.stores import MemoryPages
 
 KINDS = {
     "text": "/",
@@ -311,8 +315,8 @@ def test_a_request_too_long_for_a_state_lies_in_the_ledger() -> None:
         assert len(fleet.memory.rows) == 1
         assert output(await asked(second, event(b"", known, (100, 5000)))) == response[100:5000]
         fleet.memory.rows.clear()
-        second.drop_caches()
-        assert (await asked(second, event(b"", known, (100, 5000)))).refusal is Refusal.NOT_HERE
+        fleet.pages = MemoryPages()
+        assert (await asked(fleet.replica(), event(b"", known, (100, 5000)))).refusal is Refusal.NOT_HERE
 
     with_fleet(offered, test)
 
@@ -363,3 +367,27 @@ def test_early_input_runs_safe_requests_only() -> None:
         assert app.state.ran == ["hello"]
 
     with_fleet(offered, test)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_very_long_message_is_sent_in_pieces_of_which_only_the_first_are_looked_at(chunked: bool) -> None:
+    large = LARGE * 20  # 4 MB
+
+    async def program(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": large, "more_body": chunked})
+        await send({"type": "http.response.body", "body": b""}) if chunked else None
+
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        _, known = await begun(first, get("/"), budget=1000)
+        assert known.more
+        assert (known.stop or 0) < len(large) // 2
+        whole, _ = await fetched(lambda turn: (first, second)[turn % 2], get("/"))
+        assert (content(whole) if chunked else body(whole)) == large
+        if not chunked:
+            assert b"Content-Length: %d\r\n" % len(large) in whole
+            head = output(await asked(first, event(get("/", method="HEAD"))._replace(connection=b"87654321")))
+            assert head == whole[: -len(large)]
+
+    with_fleet(lambda: AsgiApplication(program, lifespan="off"), test)

@@ -1,9 +1,10 @@
 """Iterate bodies that are made while they are sent: the one place where an application's generators run.
 
 A body is a `Stepped` or a `Streamed`; its source is an async iterable, which runs on the loop, or a plain one, which
-runs on a thread that it may block. `framed` yields parts as they go out on the wire: one part is one chunk, so that
-equal bodies are framed alike on every replica, whatever their pace. Faults of a source are exceptions: `BadPart`,
-`StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its iteration ends.
+runs on a thread that it may block. `framed` yields parts as they go out on the wire: one part is one chunk, and long
+items are cut into several, so that equal bodies are framed alike on every replica, whatever their pace. Faults of a
+source are exceptions: `BadPart`, `StepTooLarge`, `WrongLength`, `BrokenOff`, or its own. A source is closed when its
+iteration ends.
 
 A plain source is asked for a batch of items per turn of its thread, since a change of threads costs more than an item;
 an item can be taken before its batch is complete. Batches are bounded in bytes: the thread stops between two batches,
@@ -40,6 +41,7 @@ class BodyLimits:
 
 
 DEFAULT_BODY_LIMITS = BodyLimits()
+_PIECE_BYTES = 1 << 16  # of a long item: the first bytes leave before the last are looked at
 _BATCH_BYTES = 1 << 16  # the thread stops after so much until its items are taken
 _ITEM_BYTES = 1 << 6  # cost of an item besides its bytes
 _BLOCK_BYTES = 1 << 18  # of a planned body, one read
@@ -95,16 +97,23 @@ async def framed(
                 raise WrongLength(f"the body is longer than the {length} bytes that were announced")
             if most_bytes is not None and sent > most_bytes:
                 raise StateTooLarge(f"the response to an unsafe request takes more than {most_bytes} bytes")
-            if not data:
-                yield Part(b"", cursor, steps)
-            elif delivery.chunked:
-                yield Part(b"".join((chunk_start(len(data)), data, b"\r\n")), cursor, steps)
-            else:
-                yield Part(data, cursor, steps)
+            for piece, ends in _cut(data):
+                if piece and delivery.chunked:
+                    piece = b"".join((chunk_start(len(piece)), piece, b"\r\n"))
+                yield Part(piece, cursor, steps and ends)
     if length is not None and sent < length:
         raise WrongLength(f"the body ended at {sent} of {length} bytes")
     if delivery.chunked:
         yield Part(LAST_CHUNK, step=False)
+
+
+def _cut(data: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yield pieces of at most `_PIECE_BYTES`, and whether it is the last one; data in one piece is not copied."""
+    if len(data) <= _PIECE_BYTES:
+        yield data, True
+        return
+    for at in range(0, len(data), _PIECE_BYTES):
+        yield data[at : at + _PIECE_BYTES], at + _PIECE_BYTES >= len(data)
 
 
 async def collected(body: Streamed, most_bytes: int) -> Complete:

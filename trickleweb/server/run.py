@@ -9,7 +9,7 @@ a request, in order:
    response.
 3. `Responder.resolve`: check that the response can be sent and resumed by any replica:
    - Safe methods: a fixed response fits its token with its plan, or else its request can be run again; so can that of
-     a stream. Steps have a cursor and a head that fit the first token.
+     a stream, as which a very long one is sent. Steps have a cursor and a head that fit the first token.
    - Unsafe methods run once, and the response is kept: in a row of the ledger if it is complete and fits
      (`ServerLimits.kept_bytes`), else in the response store, as it is made. Steps are kept as their first token.
    - A response that breaks these rules is replaced by a 500, and reported with the fix.
@@ -175,6 +175,8 @@ class Responder:
 
     async def _resolved(self, exchange: Exchange, response: Response) -> ResolvedResponse:
         body, head, close = response.body, exchange.head, exchange.close or response.close
+        if isinstance(body, Complete) and len(body.data) > self.limits.kept_bytes:
+            body = Streamed((body.data,), len(body.data))  # nothing is computed of all of it before its first byte
         if isinstance(body, Stepped | Streamed):
             length = body.byte_count if isinstance(body, Streamed) else None
             delivery = decide_delivery(head, response.status, length, close=close)

@@ -20,6 +20,7 @@ MAX_PLAN_BYTES = 500  # room in a continuation of about 700 bytes, besides the s
 MAX_INFLATED_BYTES = 16_384  # no plan worth deflating is longer
 
 _PLAIN, _DEFLATED = 1, 2
+_WAY_OUT = "repeat the request to resume it"
 _INLINE, _SLICE, _SAME = 0, 1, 2
 _NAMES = (
     "Content-Type", "ETag", "Last-Modified", "Cache-Control", "Content-Range", "Location", "Date", "Content-Length",
@@ -58,6 +59,9 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
 
     Without `deflate` their number reveals nothing about the plan's content.
     """
+    least = sum(len(piece.data) for piece in plan.pieces if isinstance(piece, Inline))
+    if least > max_bytes and (least > MAX_INFLATED_BYTES or not deflate):
+        raise PlanTooLarge(f"a response plan of over {least} bytes does not fit {max_bytes}: {_WAY_OUT}")
     out = bytearray((_PLAIN,))
     put_varint(out, plan.status)
     _put_headers(out, plan.headers)
@@ -68,7 +72,7 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
         packed = bytes((_DEFLATED,)) + zlib.compress(out[1:], level=9, wbits=-15)
         if len(packed) <= max_bytes:
             return packed
-    raise PlanTooLarge(f"a response plan of {len(out)} bytes does not fit {max_bytes}: repeat the request to resume it")
+    raise PlanTooLarge(f"a response plan of {len(out)} bytes does not fit {max_bytes}: {_WAY_OUT}")
 
 
 def decode_plan(data: bytes) -> Plan:
