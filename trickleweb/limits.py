@@ -7,6 +7,7 @@ from dataclasses import dataclass
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # RFC 9110 9.2.1, and IANA's registry of methods: these may always be run again.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "QUERY", "REPORT", "SEARCH", "TRACE"})
+RESPONSE_BYTES = 1 << 30  # of one response to an unsafe request, which is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

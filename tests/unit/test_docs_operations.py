@@ -36,7 +36,7 @@ def counters() -> set[str]:
 
 def test_the_tables_of_limits_are_those_of_the_source() -> None:
     assert page(PAGE) == PAGE, "run python docs/limits_tables.py"
-    assert PAGE.count("| limit | default |") == 9
+    assert PAGE.count("| limit | default |") == 11
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trickles.command import Parser, address, whole_number
 from trickles.drivers.addresses import shown
-from trickleweb.limits import SAFE_METHODS
+from trickleweb.limits import RESPONSE_BYTES, SAFE_METHODS
 
 THREADS = 32  # of a WSGI program
 
@@ -39,12 +39,20 @@ def add_app_arguments(parser: Parser) -> None:
     parser.add_argument("--wsgi", action="store_true", help="serve it as a WSGI program (default: detected)")
     parser.add_argument("--threads", metavar="N", type=whole_number(1, 1024), default=THREADS, help=_THREADS)
     parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
+    parser.add_argument("--max-response", metavar="SIZE", type=size, default=RESPONSE_BYTES, help=_MAX_RESPONSE)
     parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=_IDEMPOTENT, help=_REPEAT)
 
 
 _THREADS = f"requests a replica of a WSGI program handles at once (default: {THREADS})"
 _MAX_BODY = "largest request body, such as 300M (default: 1G, or an App's own limit)"
+_MAX_RESPONSE = "largest response to a POST or another unsafe request, which is stored (default: 1G)"
+_RESPONSES = "folder of stored responses, shared by all replicas (default: under --run-dir)"
 _REPEAT = "unsafe methods that a program runs again when their replica dies, or none (default: PUT,DELETE)"
+
+
+def add_responses_argument(parser: Parser) -> None:
+    """Declare the place of stored responses."""
+    parser.add_argument("--responses", metavar="DIR", help=_RESPONSES)
 
 
 def size(text: str) -> int:
@@ -84,7 +92,8 @@ def app_words(name: str, args: argparse.Namespace) -> list[str]:
     limit = [] if args.max_body is None else ["--max-body", str(args.max_body)]
     repeat = ["--repeat", ",".join(args.repeat) or "none"]
     threads = ["--threads", str(args.threads)]
-    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *repeat]
+    most = ["--max-response", str(args.max_response)]
+    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *most, *repeat]
 
 
 ACCESS_FORMATS = ("common", "combined", "json")

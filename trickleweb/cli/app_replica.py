@@ -25,8 +25,10 @@ from trickleweb.cli.monitoring import Monitoring
 from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
+from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
-from trickleweb.stores import MemoryPages, MemoryResponses, SqliteLedger, SqliteTopics
+from trickleweb.server.limits import ServerLimits, ServiceLimits
+from trickleweb.stores import FolderResponses, MemoryPages, SqliteLedger, SqliteTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -51,7 +53,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
-        responses = MemoryResponses()
+        responses = _responses(args, within)
         if isinstance(application, App) and application.own_topics is None and args.topics is not None:
             application.own_topics = topics = SqliteTopics(args.topics)
             undo.push_async_callback(topics.close)
@@ -60,6 +62,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
             monitoring.around(application),
             clock_us=wall_us,
             resources=FleetResources(lambda: keys.keyring, ledger, responses, MemoryPages(), fresh_secret),
+            limits=ServiceLimits(server=ServerLimits(response_bytes=args.max_response)),
             observe=monitoring.observe,
         )
         undo.push_async_callback(server.close)
@@ -70,6 +73,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         replica = reported(args, process, server, within, meter=monitoring.meter, say=output.say)
         replica.reporter.more += (monitoring.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
+        process.jobs.every(1.0, "responses", responses.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
         await process.serve(stop, ready=replica.ready, every=replica.every)
 
@@ -122,3 +126,15 @@ def _ledger(args: argparse.Namespace, undo: ExitStack) -> SqliteLedger:
     ledger = SqliteLedger(path, patient=True)
     undo.callback(ledger.close)
     return ledger
+
+
+def _responses(args: argparse.Namespace, undo: ExitStack) -> FolderResponses:
+    """Return the stored responses, with room for the longest eight times over, and never less than by default."""
+    path = args.responses or Path(undo.enter_context(TemporaryDirectory())) / "responses"
+    usual = ResponseBounds()
+    most = args.max_response + usual.most_head_bytes
+    total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 4 * most)
+    bounds = ResponseBounds(most_bytes=most, most_total_bytes=total, most_client_bytes=client)
+    responses = FolderResponses(path, bounds)
+    undo.callback(responses.close)
+    return responses

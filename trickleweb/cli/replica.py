@@ -1,8 +1,8 @@
 """Serve a folder or a program as one replica: it answers datagrams on a UDP socket and keeps no state of clients.
 
 All replicas of a fleet hold one keyring (--keyring DIR, or TRICKLES_KEYRING) and serve the same content; any of them
-can answer any datagram. Replicas of a program share a ledger (--ledger) and a spool, too. It prints one line when it is
-ready. The commands `serve` and `run` start several replicas.
+can answer any datagram. Replicas of a program share a ledger (--ledger), --responses and a spool, too. It prints one
+line when it is ready. The commands `serve` and `run` start several replicas.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trickles.drivers.ownership import check_file
 from trickles.drivers.process import ReplicaProcess
 from trickles.drivers.spooldir import SpoolDirectory
 from trickles.drivers.world import wall_us
-from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments
+from trickleweb.cli.app_options import add_app_arguments, add_responses_argument, add_telemetry_arguments
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
@@ -33,6 +33,7 @@ def add_arguments(parser: Parser) -> None:
     add_site_arguments(parser, needed=False)
     parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, instead of a folder")
     add_app_arguments(parser)
+    add_responses_argument(parser)
     parser.add_argument("--ledger", metavar="FILE", help="record of unsafe requests, for all replicas")
     parser.add_argument("--topics", metavar="FILE", help="topics of event streams, shared by all replicas")
     parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
@@ -47,7 +48,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
-_PLACES = ("keyring", "spool", "digests", "ledger", "topics", "status_file", "access_log")
+_PLACES = ("keyring", "spool", "digests", "ledger", "topics", "responses", "status_file", "access_log")
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 

@@ -2,8 +2,8 @@
 
 MODULE:ATTRIBUTE is an application of this framework, or an unmodified program for ASGI 3 (FastAPI, Starlette ...) or
 WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which ensures that unsafe
-requests run only once, and the topics of its event streams are under --run-dir too. With --reload the replicas are
-replaced, one by one, when files below --app-dir change; transfers under way continue.
+requests run only once, the responses to them, and the topics of its event streams are under --run-dir too. With
+--reload the replicas are replaced, one by one, when files below --app-dir change; transfers under way continue.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from trickles.command import CommandFailed, Parser, make_absolute
-from trickleweb.cli.app_options import add_app_arguments, add_telemetry_arguments, app_words, telemetry_words
+from trickleweb.cli.app_options import (
+    add_app_arguments,
+    add_responses_argument,
+    add_telemetry_arguments,
+    app_words,
+    telemetry_words,
+)  # fmt: skip
 from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.reload import Reloader
@@ -26,6 +32,7 @@ from trickleweb.cli.warmstart import python_module
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to serve, such as main:app")
     add_app_arguments(parser)
+    add_responses_argument(parser)
     parser.add_argument("--reload", action="store_true", help="replace the replicas when the program's files change")
     add_fleet_arguments(parser)
     add_telemetry_arguments(parser)
@@ -33,9 +40,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    make_absolute(args, (*PLACES, "app_dir"))
+    make_absolute(args, (*PLACES, "app_dir", "responses"))
     kept = RunDir(args.run_dir)
-    shared = ("--ledger", str(kept.ledger), "--topics", str(kept.topics), "--digests", str(kept.digests))
+    shared = (
+        "--ledger", str(kept.ledger), "--responses", args.responses or str(kept.responses),
+        "--topics", str(kept.topics), "--digests", str(kept.digests),
+    )  # fmt: skip
 
     def words(index: int) -> Sequence[str]:
         return [*shared, *telemetry_words(args, index), *app_words(args.program, args)]

@@ -42,6 +42,7 @@ class RunDir:
         self.digests = self.path / "digests.sqlite"
         self.ledger = self.path / "ledger.sqlite"
         self.topics = self.path / "topics.sqlite"
+        self.responses = self.path / "responses"
         self.spool = self.path / "spool"
         self.report: Callable[[str], None] = unreported
         self._kept: dict[Path, KeptFile] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trickleweb.limits import DEFAULT_LIMITS, Limits
+from trickleweb.limits import DEFAULT_LIMITS, RESPONSE_BYTES, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class ServerLimits:
     running: int = 2048  # running requests; a further one is answered BUSY
     kept_bytes: int = 1 << 20  # in the ledger: a response to an unsafe request, or a request too long for a token
     packed_bytes: int = 600  # of a request in a token; a continuation has 700
-    response_bytes: int = 1 << 30  # of one response to an unsafe request, which is stored: `--max-response`
+    response_bytes: int = RESPONSE_BYTES  # of one response to an unsafe request, which is stored: `--max-response`
     stored_bytes: int = 32 << 20  # of stored responses in memory; others are read again
     remembered_bytes: int = 16 << 20  # of started responses, and as much of resumed ones
     replayed_bytes: int = 64 << 20  # of a complete body that is streamed when its request is run again
