@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from apps.catalogue import lines as catalogue_lines
 from apps.export import HEAD, order
+from apps.llm import answer as said_by_model
 from tests.support.killing import KILL_SECONDS, Killer, drained
 from tests.support.processes import PATIENCE_SECONDS, ROOT
 from tests.support.served import Served, running, served
@@ -21,6 +24,7 @@ from tests.support.web import run
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 README = (ROOT / "apps" / "README.md").read_text()
 NOTES = 12
+JSON = "Content-Type: application/json"
 
 
 def command(name: str) -> list[str]:
@@ -112,6 +116,55 @@ def test_the_site_comes_whole(tmp_path: Path) -> None:
         while killer.kills < 2:
             for path in ("index.html", "css/site.css"):
                 assert curl(f"{fleet.url}/{path}") == (folder / path).read_bytes()
+
+
+def data_of(stream: bytes) -> list[str]:
+    """The data of the events of a whole stream."""
+    return [line[6:] for line in stream.decode().splitlines() if line.startswith("data: ")]
+
+
+def test_a_job_is_worked_on_and_watched_to_its_end(tmp_path: Path) -> None:
+    steps = 40
+    with running(command("jobs")[1], tmp_path) as fleet, under_fire(fleet), ThreadPoolExecutor(2) as pool:
+        job = json.loads(curl("-d", f"steps={steps}", f"{fleet.url}/jobs"))
+        watching = [pool.submit(curl, "-N", fleet.url + job["events"]) for _ in range(2)]
+        for whole in (*(each.result() for each in watching), curl(fleet.url + job["events"])):
+            *progress, last = data_of(whole)
+            assert [json.loads(data)["step"] for data in progress] == list(range(1, steps + 1))
+            assert last == "[DONE]"
+        rest = curl(
+            "-H", f"Last-Event-ID: {whole.decode().split('id: ')[steps - 1].split()[0]}", fleet.url + job["events"]
+        )
+        assert len(data_of(rest)) == 2
+        assert curl("-o", "/dev/null", "-w", "%{http_code}", "-d", "steps=x", f"{fleet.url}/jobs") == b"400"
+
+
+@contextmanager
+def model() -> Iterator[str]:
+    """The stub of a language model's server; its base URL."""
+    words = [sys.executable, "-m", "apps.llm", "0"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def test_an_answer_survives_the_replica_that_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [{"role": "user", "content": "why?"}]
+    asked = json.dumps({"stream": True, "max_tokens": 150, "messages": messages})
+    with model() as url:
+        monkeypatch.setenv("LLM_URL", url)
+        with running(command("chat")[1], tmp_path) as fleet, under_fire(fleet):
+            whole = curl("-Ni", "-H", JSON, "-d", asked, f"{fleet.url}/v1/chat/completions")
+            again = curl(fleet.url + re.findall(r"(?m)^x-answer: (\S+)", whole.decode().lower())[0])
+    *chunks, last = data_of(again)
+    assert data_of(whole) == [*chunks, last]
+    assert last == "[DONE]"
+    choices = [json.loads(chunk)["choices"][0] for chunk in chunks]
+    assert "".join(each["delta"].get("content", "") for each in choices) == "".join(said_by_model(messages, 150))
+    assert choices[-1]["finish_reason"] == "stop"
 
 
 def test_every_application_is_in_the_table() -> None:

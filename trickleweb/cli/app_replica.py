@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,9 +54,8 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
         responses = _responses(args, within)
-        if isinstance(application, App) and application.own_topics is None and args.topics is not None:
-            application.own_topics = topics = SqliteTopics(args.topics)
-            undo.push_async_callback(topics.close)
+        if isinstance(application, App):
+            undo.push_async_callback(_provided(application, args, ledger))
         await undo.enter_async_context(_lived(application))
         server = HttpService(
             monitoring.around(application),
@@ -76,6 +75,19 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         process.jobs.every(1.0, "responses", responses.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
         await process.serve(stop, ready=replica.ready, every=replica.every)
+
+
+def _provided(application: App, args: argparse.Namespace, ledger: SqliteLedger) -> Callable[[], Awaitable[None]]:
+    """Give an App what it has none of: the fleet's ledger and topics; return the function that closes them."""
+    application.ledger = application.ledger or ledger
+    if application.own_topics is None and args.topics is not None:
+        application.own_topics = topics = SqliteTopics(args.topics)
+        return topics.close
+    return _nothing
+
+
+async def _nothing() -> None:
+    """Close nothing."""
 
 
 def _ledger_figures(ledger: SqliteLedger, server: HttpService) -> dict[str, object]:
