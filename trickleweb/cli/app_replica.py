@@ -28,7 +28,7 @@ from trickleweb.cli.reporting import to_stderr
 from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
-from trickleweb.stores import FolderResponses, MemoryPages, SqliteLedger, SqliteTopics
+from trickleweb.stores import FilePages, FolderResponses, SqliteLedger, SqliteTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -53,14 +53,14 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
-        responses = _responses(args, within)
+        responses, pages = _responses(args, within)
         if isinstance(application, App):
             undo.push_async_callback(_provided(application, args, ledger))
         await undo.enter_async_context(_lived(application))
         server = HttpService(
             monitoring.around(application),
             clock_us=wall_us,
-            resources=FleetResources(lambda: keys.keyring, ledger, responses, MemoryPages(), fresh_secret),
+            resources=FleetResources(lambda: keys.keyring, ledger, responses, pages, fresh_secret),
             limits=ServiceLimits(server=ServerLimits(response_bytes=args.max_response)),
             observe=monitoring.observe,
         )
@@ -73,6 +73,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         replica.reporter.more += (monitoring.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
         process.jobs.every(1.0, "responses", responses.look)
+        process.jobs.every(1.0, "responses", pages.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
         await process.serve(stop, ready=replica.ready, every=replica.every)
 
@@ -140,13 +141,18 @@ def _ledger(args: argparse.Namespace, undo: ExitStack) -> SqliteLedger:
     return ledger
 
 
-def _responses(args: argparse.Namespace, undo: ExitStack) -> FolderResponses:
-    """Return the stored responses, with room for the longest eight times over, and never less than by default."""
-    path = args.responses or Path(undo.enter_context(TemporaryDirectory())) / "responses"
+def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderResponses, FilePages]:
+    """Return the stored responses and pages.
+
+    There is room for the longest response eight times over, and never less than by default.
+    """
+    path = Path(args.responses or Path(undo.enter_context(TemporaryDirectory())) / "responses")
     usual = ResponseBounds()
     most = args.max_response + usual.most_head_bytes
     total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 4 * most)
     bounds = ResponseBounds(most_bytes=most, most_total_bytes=total, most_client_bytes=client)
     responses = FolderResponses(path, bounds)
     undo.callback(responses.close)
-    return responses
+    pages = FilePages(path / "pages")
+    undo.callback(pages.close)
+    return responses, pages

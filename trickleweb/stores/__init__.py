@@ -1,5 +1,6 @@
 """Stores that replicas share: ledgers and topics in memory and in SQLite, responses in memory and in a folder."""
 
+from trickleweb.stores.file_pages import FilePages
 from trickleweb.stores.folder_responses import FolderResponses
 from trickleweb.stores.memory import MemoryLedger, SharedMemory
 from trickleweb.stores.memory_pages import MemoryPages
@@ -9,6 +10,6 @@ from trickleweb.stores.sqlite import SqliteLedger
 from trickleweb.stores.sqlite_topics import SqliteTopics
 
 __all__ = [
-    "FolderResponses", "MemoryLedger", "MemoryPages", "MemoryResponses", "MemoryTopics", "SharedMemory",
+    "FilePages", "FolderResponses", "MemoryLedger", "MemoryPages", "MemoryResponses", "MemoryTopics", "SharedMemory",
     "SharedResponses", "SqliteLedger", "SqliteTopics",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
     identity            see `trickles.drivers.storedir`
     NAME.CLIENT         see `response_files`
+    pages               see `file_pages`
 
 All work that may wait for the disk is done on threads: writes, and reads of what is not in memory. The rest (the state
 of a file, reads of what was just written) takes microseconds and is done at once.
