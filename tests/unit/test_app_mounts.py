@@ -272,3 +272,15 @@ def test_a_file_that_cannot_be_read_now_is_503_and_logged(
         assert "Input/output error" in caplog.text
         monkeypatch.undo()
         assert client.get("/files/css/site.css").text == "body {}"
+
+
+def test_the_largest_body_is_that_of_any_route() -> None:
+    app, inner = App(max_body_bytes=10), App()
+    assert app.largest_body_bytes == 10
+
+    @inner.post("/large", max_body_bytes=1 << 30)
+    def large(request: Request) -> bytes:
+        return request.body
+
+    app.mount("/inner", inner)
+    assert app.largest_body_bytes == 1 << 30

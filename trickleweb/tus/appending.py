@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
-from trickleweb.messages import Length
+from trickleweb.messages import Length, NoBody
 from trickleweb.request import Request
 from trickleweb.tus.fields import Checksum
-from trickleweb.tus.uploads import Finish, OpenUpload, UploadLocked, UploadRecord, UploadStore, Writer
+from trickleweb.tus.uploads import NO_WRITER, Finish, OpenUpload, UploadLocked, UploadRecord, UploadStore, Writer
 
 COMMIT_BYTES = 8 << 20  # between two commits, of some 10 ms each
 _PIECE_BYTES = 1 << 18  # written at once; smaller ones are joined
@@ -34,11 +34,15 @@ class WrongOffset(HTTPError):
 
 
 class Append(NamedTuple):
-    """The terms of a request that appends; `length` is None unless it sets that of the upload."""
+    """The terms of a request that appends; `length` is None unless it sets that of the upload.
+
+    `completes` of an open upload: it is complete after this body, or not; None where its length decides.
+    """
 
     start: int
     length: int | None = None
     checksum: Checksum | None = None
+    completes: bool | None = None
 
 
 def begun(record: UploadRecord, append: Append, key: str, body_bytes: int | None) -> UploadRecord:
@@ -48,12 +52,27 @@ def begun(record: UploadRecord, append: Append, key: str, body_bytes: int | None
     writer = Writer(key, append.start)
     if record.writer != writer and record.offset != append.start:
         raise WrongOffset(record)
-    length = record.length if append.length is None else append.length
-    if record.length not in (None, length):
+    if append.completes is not None and record.is_complete and record.writer != writer:
+        raise HTTPError(400, "The upload is complete.")
+    stop = None if body_bytes is None else append.start + body_bytes
+    length = next(
+        (each for each in (append.length, stop if append.completes else None, record.length) if each is not None), None
+    )
+    if record.length not in (None, length) or (append.completes and stop not in (None, length)):
         raise HTTPError(400, "The length of an upload does not change.")
-    if length is not None and max(append.start + (body_bytes or 0), record.offset) > length:
+    if length is not None and max(stop or 0, record.offset) > length:
         raise HTTPError(413, f"The upload is longer than its length, {length} bytes.")
     return replace(record, writer=writer, length=length)
+
+
+def announced_bytes(request: Request) -> int | None:
+    """Return the length of a body, None for one in chunks."""
+    match request.head.framing:
+        case Length(byte_count):
+            return byte_count
+        case NoBody():
+            return 0
+    return None
 
 
 async def appended(store: UploadStore, name: str, append: Append, request: Request, finish: Finish) -> UploadRecord:
@@ -62,9 +81,7 @@ async def appended(store: UploadStore, name: str, append: Append, request: Reque
     Raise `HTTPError`: 409, 413, or 460 for a body of another checksum; and the errors of the store.
     """
     async with opened(store, name, wait=request.is_whole) as upload:
-        framing = request.head.framing
-        body_bytes = framing.byte_count if isinstance(framing, Length) else None
-        record = begun(upload.record, append, request.idempotency_key, body_bytes)
+        record = begun(upload.record, append, request.idempotency_key, announced_bytes(request))
         expires_s = None if record.is_finished else request.now // 1_000_000 + store.limits.age_s
         await _Appending(upload, replace(record, expires_s=expires_s), append).run(request)
         return await settled(upload, finish)
@@ -82,6 +99,8 @@ class _Appending:
         if checksum is None or self._end > self._append.start:  # then it was verified
             try:
                 await self._written(request)
+                if request.is_whole and self._append.completes:
+                    self._complete()
             finally:
                 await self._commit()
         elif request.is_whole:
@@ -90,6 +109,12 @@ class _Appending:
             if digest.digest() != checksum.digest:
                 raise HTTPError(MISMATCH, "The body has another checksum.")
             await self._commit()
+
+    def _complete(self) -> None:
+        """Note that the client has sent the last byte of an open upload."""
+        if self._record.length not in (None, self._end):
+            raise HTTPError(400, "The upload has another length than its client said.")
+        self._record = replace(self._record, length=self._end, is_open=False)
 
     async def _written(self, request: Request, feed: Callable[[bytes], None] | None = None) -> None:
         """Write the body as it comes; if it breaks off, what came before."""
@@ -120,6 +145,15 @@ class _Appending:
     async def _commit(self) -> None:
         self._record = replace(self._record, offset=self._end)
         await asyncio.to_thread(self._upload.commit, self._record)
+
+
+async def overtaken(upload: OpenUpload) -> UploadRecord:
+    """Return the record of a locked upload, after which no earlier request appends to it."""
+    record = upload.record
+    if record.is_complete or record.writer == NO_WRITER:
+        return record
+    await asyncio.to_thread(upload.commit, fresh := replace(record, writer=NO_WRITER))
+    return fresh
 
 
 async def settled(upload: OpenUpload, finish: Finish) -> UploadRecord:

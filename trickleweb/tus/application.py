@@ -1,5 +1,7 @@
 """The tus protocol, version 1.0.0, as an application to be mounted (https://tus.io/protocols/resumable-upload).
 
+The IETF's draft is spoken as well, see `draft`.
+
 Requests may run again on another replica after theirs died: the id of an upload follows from the request that creates
 it, bytes are written where their offset says, and a concatenation is made again from the beginning.
 """
@@ -16,7 +18,7 @@ from typing import Any
 
 from trickleweb.app import App
 from trickleweb.errors import HTTPError
-from trickleweb.handlers import Handler, middleware
+from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.headers import Pair
 from trickleweb.headers.dates import format_date
 from trickleweb.http1 import unavailable
@@ -26,11 +28,13 @@ from trickleweb.paths import quote_path
 from trickleweb.request import Request
 from trickleweb.responses import Response, error_response
 from trickleweb.tus import fields
-from trickleweb.tus.appending import Append, appended, opened, settled
+from trickleweb.tus.appending import Append, appended, opened, overtaken, settled
+from trickleweb.tus.draft import OCTETS, completeness, completes, is_draft, limit, open_record
 from trickleweb.tus.uploads import (
     Finish,
     NoUpload,
     UploadError,
+    UploadLimits,
     UploadLocked,
     UploadRecord,
     UploadsFull,
@@ -52,7 +56,7 @@ def resumable_uploads(store: UploadStore, *, finish: Finish = lambda _: None) ->
     `finish` is called on a thread with the record of each complete upload, before its last request is answered; again
     if its replica dies in between, or if it raises. So it should do no harm twice.
     """
-    app = App(middleware=[_versioned], lifespan=lambda _: _swept(store))
+    app = App(middleware=[_spoken(store.limits)], lifespan=lambda _: _swept(store))
     uploads = _Uploads(store, finish)
     most = store.limits.request_bytes
     body: dict[str, Any] = {"stream": True, "repeatable": True, "max_body_bytes": most}
@@ -81,6 +85,8 @@ class _Uploads:
             ("Tus-Extension", EXTENSIONS),
             ("Tus-Max-Size", str(self._store.limits.upload_bytes)),
             ("Tus-Checksum-Algorithm", ",".join(fields.ALGORITHMS)),
+            ("Accept-Patch", f"{_BYTES}, {OCTETS}"),
+            limit(self._store.limits, self._store.limits.age_s),
         )
         return Response.empty(headers=known)
 
@@ -94,17 +100,23 @@ class _Uploads:
         await asyncio.to_thread(self._store.create, record)
         if parts:
             record = await self._concatenated(record)
-        elif not isinstance(request.head.framing, NoBody):
-            record = await self._appended(request, upload_id, Append(0, None, _checksum(request)))
+        elif record.is_open or not isinstance(request.head.framing, NoBody):
+            if not record.is_open and request.content_type.value != _BYTES:
+                raise HTTPError(415, f"The bytes of an upload are {_BYTES}.")
+            record = await self._appended(request, upload_id, self._append(request, 0))
         else:
             record = await self._settled(record)
         place = f"{request.head.path.rstrip('/')}/{upload_id}"
-        return Response.empty(201, headers=(("Location", quote_path(place)), *_progress(record)))
+        return Response.empty(201, headers=(("Location", quote_path(place)), *self._progress(request, record)))
 
     async def head(self, request: Request, name: str) -> Response:
         """Return the progress of an upload."""
-        record = await self._settled(await self._known(request, name))
-        found = [*_progress(record), ("Cache-Control", "no-store")]
+        record = await self._known(request, name)
+        if is_draft(request):
+            async with opened(self._store, name) as upload:
+                record = await overtaken(upload)
+        record = await self._settled(record)
+        found = [*self._progress(request, record), ("Cache-Control", "no-store")]
         length = ("Upload-Defer-Length", "1") if record.length is None else ("Upload-Length", str(record.length))
         found.append(length)
         if record.metadata:
@@ -119,11 +131,12 @@ class _Uploads:
     async def patch(self, request: Request, name: str) -> Response:
         """Append the body to an upload."""
         start = fields.count("Upload-Offset", request.headers.get("upload-offset"))
-        length = request.headers.get("upload-length")
-        most = None if length is None else self._length(length)
+        append = self._append(request, start)
         await self._known(request, name)
-        record = await self._appended(request, name, Append(start, most, _checksum(request)))
-        return Response.empty(headers=_progress(record))
+        if request.content_type.value != (OCTETS if is_draft(request) else _BYTES):
+            raise HTTPError(415, f"The bytes of an upload are {_BYTES}, or {OCTETS}.")
+        record = await self._appended(request, name, append)
+        return Response.empty(headers=self._progress(request, record))
 
     async def delete(self, request: Request, name: str) -> Response:
         """Remove an upload."""
@@ -145,16 +158,18 @@ class _Uploads:
         """Return the record that a request asks for."""
         headers, limits = request.headers, self._store.limits
         metadata, concat = headers.get("upload-metadata") or "", headers.get("upload-concat") or ""
-        if metadata:
-            fields.check_metadata(metadata, limits.metadata_bytes)
+        length, deferred = headers.get("upload-length"), headers.get("upload-defer-length")
         expires_s = request.now // 1_000_000 + limits.age_s
         fresh = UploadRecord(id=upload_id, metadata=metadata, expires_s=expires_s, is_part=concat == "partial")
+        if is_draft(request):
+            fresh, concat, deferred = open_record(fresh, request), "", None if length else "1"
+        if fresh.metadata:
+            fields.check_metadata(fresh.metadata, limits.metadata_bytes)
         if concat.startswith("final;"):
             parts = fields.parts_of(concat, request.head.path.rstrip("/"), limits.parts)
             return replace(fresh, parts=parts)
         if concat not in ("", "partial"):
             raise HTTPError(400, "Upload-Concat is malformed.")
-        length, deferred = headers.get("upload-length"), headers.get("upload-defer-length")
         if (length is None) == (deferred is None) or deferred not in (None, "1"):
             raise HTTPError(400, "Either Upload-Length or Upload-Defer-Length: 1 is needed.")
         return fresh if length is None else replace(fresh, length=self._length(length))
@@ -174,10 +189,26 @@ class _Uploads:
             raise HTTPError(410, "The upload has expired.")
         return record
 
+    def _append(self, request: Request, start: int) -> Append:
+        length, checksum = request.headers.get("upload-length"), request.headers.get("upload-checksum")
+        return Append(
+            start,
+            None if length is None else self._length(length),
+            None if checksum is None else fields.Checksum.of(checksum),
+            completes(request) if is_draft(request) else None,
+        )
+
     async def _appended(self, request: Request, name: str, append: Append) -> UploadRecord:
-        if request.content_type.value != _BYTES:
-            raise HTTPError(415, f"The bytes of an upload are {_BYTES}.")
         return await appended(self._store, name, append, request, self._finish)
+
+    def _progress(self, request: Request, record: UploadRecord) -> list[Pair]:
+        found = [("Upload-Offset", str(record.offset))]
+        if is_draft(request):
+            age_s = (
+                self._store.limits.age_s if record.expires_s is None else record.expires_s - request.now // 1_000_000
+            )
+            return [*found, completeness(record), limit(self._store.limits, age_s)]
+        return found if record.expires_s is None else [*found, ("Upload-Expires", format_date(record.expires_s))]
 
     async def _settled(self, record: UploadRecord) -> UploadRecord:
         """Return the record, passed to the application if a replica died between the last byte and that."""
@@ -205,13 +236,22 @@ class _Uploads:
             return await settled(upload, self._finish)
 
 
-@middleware
-async def _versioned(request: Request, inner: Handler) -> Response:
-    """Refuse other versions of the protocol; name this one in every response."""
-    if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
+def _spoken(limits: UploadLimits) -> Middleware:
+    """Return the middleware that refuses requests of neither form; its responses name the version, or the limits."""
+
+    @middleware
+    async def handle(request: Request, inner: Handler) -> Response:
+        version = request.headers.get("tus-resumable")
+        if version is None and ("upload-complete" in request.headers or request.method in ("HEAD", "DELETE")):
+            response = await inner(request)
+            name, value = limit(limits, limits.age_s)
+            return response if name in response.headers else response.with_header(name, value)
+        if version == VERSION or request.method == "OPTIONS":
+            return (await inner(request)).with_header("Tus-Resumable", VERSION)
         refused = error_response(request, HTTPError(412, f"Tus-Resumable must be {VERSION}."))
         return replace(refused, close=not request.is_whole).with_header("Tus-Version", VERSION)
-    return (await inner(request)).with_header("Tus-Resumable", VERSION)
+
+    return handle
 
 
 async def _refused(request: Request, error: UploadError) -> Response:
@@ -225,16 +265,6 @@ async def _refused(request: Request, error: UploadError) -> Response:
         return error_response(request, unavailable("Uploads are not available."))
     reason = "" if isinstance(error, NoUpload) else f"{str(error)[:1].upper()}{str(error)[1:]}."
     return error_response(request, HTTPError(status, reason))
-
-
-def _checksum(request: Request) -> fields.Checksum | None:
-    text = request.headers.get("upload-checksum")
-    return None if text is None else fields.Checksum.of(text)
-
-
-def _progress(record: UploadRecord) -> list[Pair]:
-    offset = ("Upload-Offset", str(record.offset))
-    return [offset] if record.expires_s is None else [offset, ("Upload-Expires", format_date(record.expires_s))]
 
 
 @asynccontextmanager

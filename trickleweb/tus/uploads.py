@@ -76,6 +76,7 @@ class UploadRecord:
     length: int | None = None
     metadata: str = ""  # Upload-Metadata as it was sent
     is_part: bool = False  # to be concatenated
+    is_open: bool = False  # until the client says that it is complete; others are complete by their length
     parts: tuple[str, ...] = ()  # the ids of which it was made
     writer: Writer = NO_WRITER
     expires_s: int | None = None
@@ -83,7 +84,7 @@ class UploadRecord:
 
     @property
     def is_complete(self) -> bool:
-        return self.offset == self.length
+        return self.offset == self.length and not self.is_open
 
 
 Finish = Callable[[UploadRecord], None]
