@@ -49,7 +49,8 @@ def measure(options: argparse.Namespace, outcome: Outcome) -> list[Trial]:
             outcome.fail(f"applications: {program.name}: {error}")
             continue
         judged(done[-1], outcome)
-        print(f"{program.name}: {done[-1].killed.report.visits} visits under {done[-1].killed.kills} kills", flush=True)
+        visits = ", ".join(f"{run.report.visits} {name}" for name, run in done[-1].runs().items())
+        print(f"{program.name}: visits {visits}", flush=True)
     return done
 
 
@@ -58,25 +59,30 @@ def chosen(words: Sequence[str]) -> list[Program]:
     return [each for each in CATALOGUE if not words or each.name.lower().startswith(tuple(map(str.lower, words)))]
 
 
-HEADS = ["application", "client", "usual server", "visits", "requests", "kills", "differences", "errors plain"]
-HEADS += ["errors under kills", "unknown", "longest answer s", "usual", "plain"]
+HEADS = ["application", "client", "usual server", "visits", "requests", "differences", "errors plain", "kills"]
+HEADS += ["errors under kills", "unknown", "longest answer s", "of the usual server", "plain"]
 
 
 def show(done: Sequence[Trial]) -> None:
     """Print the table."""
     cells = []
     for each in done:
-        both = (each.plain, each.killed)
+        runs = [each.plain] if each.killed is None else [each.plain, each.killed]
+        under = ["-"] * 4 if each.killed is None else under_kills(each.killed)
         cells.append(
             [
                 *(each.program.name, each.program.client_name, each.peer.server),
-                *(str(sum(run.report.visits for run in both)), str(sum(run.report.requests for run in both))),
-                *(str(each.killed.kills), str(sum(len(run.differences) for run in both))),
-                *(errors(each.plain), errors(each.killed), str(each.killed.report.unknown)),
-                *(number(run.report.longest_seconds) for run in (each.killed, each.peer, each.plain)),
+                *(str(sum(run.report.visits for run in runs)), str(sum(run.report.requests for run in runs))),
+                *(str(sum(len(run.differences) for run in runs)), errors(each.plain), *under),
+                *(number(run.report.longest_seconds) for run in (each.peer, each.plain)),
             ]
         )
     print(table("Applications as they are, on three replicas, with one killed every so often", HEADS, cells))
+
+
+def under_kills(run: Run) -> list[str]:
+    """The columns of a run with kills."""
+    return [str(run.kills), errors(run), str(run.report.unknown), number(run.report.longest_seconds)]
 
 
 def errors(run: Run) -> str:

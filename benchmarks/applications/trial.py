@@ -46,12 +46,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The three runs of an application."""
+    """The runs of an application; none under kills if it keeps its clients in memory."""
 
     program: Program
     peer: Run
     plain: Run
-    killed: Run
+    killed: Run | None
 
     def figures(self) -> dict[str, object]:
         """For the results; what was shown is long, and left out."""
@@ -62,7 +62,8 @@ class Trial:
         }
 
     def runs(self) -> dict[str, Run]:
-        return {"peer": self.peer, "plain": self.plain, "killed": self.killed}
+        runs = {"peer": self.peer, "plain": self.plain, "killed": self.killed}
+        return {name: run for name, run in runs.items() if run is not None}
 
 
 def tried(program: Program, python: Path, terms: Terms) -> Trial:
@@ -70,6 +71,8 @@ def tried(program: Program, python: Path, terms: Terms) -> Trial:
     usual = run(program, python, peer(program, python), 0, terms)
     shown = usual.report.shown
     plain = run(program, python, fleet(program, python), 1, terms, shown)
+    if program.in_memory:
+        return Trial(program, usual, plain, None)
     return Trial(program, usual, plain, run(program, python, fleet(program, python), 2, terms, shown, kill=True))
 
 

@@ -33,6 +33,7 @@ def test_a_program_is_served_as_by_its_usual_server(program: Program) -> None:
     assert [run.faults() for run in trial.runs().values()] == [[], [], []]
     assert trial.plain.report.unknown == 0
     assert trial.peer.report.visits == 3
+    assert trial.killed is not None
     assert trial.killed.kills
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +19,8 @@ def main() -> int:
     options.add_argument("--least", type=int, default=1, help="visits at least")
     options.add_argument("--seconds", type=float, default=0.0, help="visits go on so long")
     said = options.parse_args()
-    report = visit_all(said.client, said.url, said.data, first=said.first, least=said.least, seconds=said.seconds)
+    with redirect_stdout(sys.stderr):  # some clients print
+        report = visit_all(said.client, said.url, said.data, first=said.first, least=said.least, seconds=said.seconds)
     print(json.dumps(asdict(report)), flush=True)
     return 0
 
