@@ -7,4 +7,4 @@ import pypiserver
 
 PACKAGES = Path(os.environ["APPLICATION_DATA"]) / "packages"
 PACKAGES.mkdir(exist_ok=True)
-app = pypiserver.app(roots=[PACKAGES], password_file=".", authenticate=["."])
+app = pypiserver.app(roots=[PACKAGES], password_file=".", authenticate=[])
