@@ -26,6 +26,7 @@ from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
 from trickles.trickle import Episode, LossRecovery, course, paused, rescaled, timed_out
+from trickles.wire.awaiting import LEAVES, Awaited, await_body
 from trickles.wire.hello import ASK_BYTES, HELLO_HEADER_BYTES, HPKE_OVERHEAD, NO_COOKIE, Hello, HelloInside
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite, address_bytes
 from trickles.wire.piece import Receipt, commit_body, piece_body
@@ -37,6 +38,7 @@ from trickles.wire.transport import TransportState
 Json = dict[str, Any]
 NOW = 1_700_000_000_000_000
 CLIENT = "192.0.2.1"
+INCARNATION = 0x0123456789ABCDEF
 OUTPUT = b"forty bytes of output, or a little fewer"
 
 
@@ -224,14 +226,15 @@ def responses() -> list[Json]:
 
 
 def others() -> list[Json]:
-    """Refusals, pings, pongs, pieces and receipts, in suite sealed."""
+    """Refusals, pings, pongs, pieces, receipts, questions about work and goodbyes, in suite sealed."""
     session, number = SessionKeys(SECRET, Suite.SEALED), 65_545
     fresh = TransportFrame(Episode(0, 3, 65_536), True, blob(Suite.SEALED, embryo=True))
     rows: list[Json] = [{"what": "hint of an unknown epoch", "bytes": refusal_header(Refusal.EPOCH, number, SALT)}]
     for code in Refusal:
         mends = code in (Refusal.EXPIRED, Refusal.ADDRESS)
-        worked_us = 250_000 if code is Refusal.WORKING else 0
-        clear = refusal_header(code, number, SALT, worked_us) + (fresh.encode() if mends else b"")
+        work = (250_000, INCARNATION) if code is Refusal.WORKING else (0, 0)
+        worked_us = work[0]
+        clear = refusal_header(code, number, SALT, *work) + (fresh.encode() if mends else b"")
         row: Json = {"what": f"refusal {code.name}", "code": int(code), "worked_us": worked_us}
         rows.append(row | {"bytes": clear + session.tag(clear)})
     ping = request_header(Kind.PING, blob(Suite.SEALED), number)
@@ -251,6 +254,11 @@ def others() -> list[Json]:
     rows.append(row | {"bytes": session.seal_request(piece, piece_body(1000, b"input " * 20))})
     got = Receipt(number, 1000, 1120, receipt(NONCE_KEY, STORE, 1000, 1120)).clear(SALT)
     rows.append({"what": "receipt", "start": 1000, "stop": 1120, "bytes": got + session.tag(got)})
+    header, named = request_header(Kind.AWAIT, blob(Suite.SEALED), number), [7, 65_540]
+    rows.append({"what": "await", "named": named, "bytes": session.seal_request(header, await_body(named))})
+    rows.append({"what": "goodbye", "named": [], "bytes": session.seal_request(header, await_body([], LEAVES))})
+    answer = Awaited(number, INCARNATION, 0b10).clear(SALT)
+    rows.append({"what": "awaited", "mask": 0b10, "bytes": answer + session.tag(answer)})
     return [row | {"number": number} for row in rows]
 
 

@@ -62,11 +62,11 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
 }
 CLIENT_FLOORS = (
     "requests fleet rtt arrivals reassembly events requested",
-    "config scoreboard input striping",
+    "config scoreboard input striping liveness",
     "pathmtu upload output handshake",
     "flight",
     "recovery",
-    "losses",
+    "losses atwork",
     "parts",
     "packets refusals",
     "receiving sending snapshot",

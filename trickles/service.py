@@ -112,7 +112,11 @@ class Deferred:
 
 
 class Service(Protocol):
-    """The interface of an application towards a listener."""
+    """The interface of an application towards a listener.
+
+    It may have a method `left(connection)` besides: the client of that connection has left, or is silent for long. Work
+    for it that can be done again, here or elsewhere, should end then; a client may be alive nevertheless.
+    """
 
     def handle(self, event: Event) -> Reply | Deferred:
         """Answer one event, without blocking, and without keeping state that correctness needs."""

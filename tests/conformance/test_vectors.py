@@ -19,6 +19,7 @@ from trickles.service import Continuation, Refusal
 from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
+from trickles.wire.awaiting import parse_await_untrusted, parse_awaited_untrusted
 from trickles.wire.hello import NO_COOKIE, parse_hello_untrusted
 from trickles.wire.kinds import Kind, Suite
 from trickles.wire.piece import parse_piece_untrusted, parse_receipt_untrusted
@@ -207,6 +208,9 @@ def plaintext_sealed(suite: int, embryo: bool) -> bytes:
     return CONNECTION + by_hand.sealed_value(EPOCH_ID, EPOCH_KEY, "TRANSPORT", CONNECTION, nonce, plaintext)
 
 
+INCARNATION = 0x0123456789ABCDEF
+
+
 @pytest.mark.parametrize("code", list(Refusal), ids=lambda code: code.name)
 def test_refusals(code: Refusal) -> None:
     vector = OTHERS[f"refusal {code.name}"]
@@ -215,11 +219,13 @@ def test_refusals(code: Refusal) -> None:
     frame = by_hand.transport_frame((0, 3, 65_536), True, BLOBS[1, True]) if mends else b""
     worked_us = vector["worked_us"]
     assert (worked_us > 0) == (code is Refusal.WORKING)
-    clear = by_hand.reply_header(Kind.REFUSAL, vector["code"], number, datagram[4:12], number, 0, worked_us) + frame
+    life = INCARNATION if code is Refusal.WORKING else 0
+    clear = by_hand.reply_header(Kind.REFUSAL, vector["code"], number, datagram[4:12], number, life, worked_us) + frame
     assert by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True) == datagram
     assert len(datagram) <= 200
     head = parse_refusal_untrusted(datagram)
     assert (head.code, head.request, head.transport is not None, head.worked_us) == (code, number, mends, worked_us)
+    assert head.incarnation == life
     SessionKeys(SECRET, Suite.SEALED).check_untrusted(head.clear, head.tag)
 
 
@@ -262,3 +268,20 @@ def test_piece_and_receipt() -> None:
     assert answer == by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True)
     parsed, _, _ = parse_receipt_untrusted(answer)
     assert (parsed.request, parsed.start, parsed.stop, parsed.proof) == (number, start, stop, proof)
+
+
+@pytest.mark.parametrize(("what", "flags"), [("await", 0), ("goodbye", 1)])
+def test_await_and_goodbye(what: str, flags: int) -> None:
+    datagram, number, named = octets(OTHERS[what]["bytes"]), OTHERS[what]["number"], OTHERS[what]["named"]
+    plaintext = bytes((flags, len(named))) + b"".join(each.to_bytes(4, "big") for each in named)
+    plaintext = plaintext.ljust(51, b"\0")
+    assert datagram == by_hand.to_server(Kind.AWAIT, by_hand.SEALED, SECRET, BLOBS[1, False], number, plaintext)
+    assert len(datagram) == 200
+    assert parse_await_untrusted(plaintext) == (flags, tuple(named))
+
+
+def test_awaited() -> None:
+    answer, number = octets(OTHERS["awaited"]["bytes"]), OTHERS["awaited"]["number"]
+    clear = by_hand.reply_header(Kind.AWAITED, 0, number, answer[4:12], number, INCARNATION, OTHERS["awaited"]["mask"])
+    assert answer == by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True)
+    assert parse_awaited_untrusted(answer)[0] == (number, INCARNATION, OTHERS["awaited"]["mask"])

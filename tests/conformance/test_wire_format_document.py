@@ -58,7 +58,7 @@ def table(header: str) -> list[list[str]]:
 
 
 def test_the_page_has_layouts() -> None:
-    assert len(LAYOUTS) == 14
+    assert len(LAYOUTS) == 15
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.heading)
@@ -85,7 +85,7 @@ SIZES = {
     "Inside a HELLO": hello.INSIDE_BYTES,
     "COOKIE": 1 + hello.COOKIE_BYTES,
     "Transport continuation": transport.BLOB_BYTES,
-    "REQUEST, PING and PIECE": request.HEADER_BYTES,
+    "REQUEST, PING, PIECE and AWAIT": request.HEADER_BYTES,
     "The body of a REQUEST": request.BODY_FIXED_BYTES,
     "Every reply": response.HEADER_BYTES,
     "Transport frame": response.TRANSPORT_FRAME_BYTES,

@@ -21,6 +21,7 @@ from tests.support.toys import File, Tape
 from trickles.client import Client
 from trickles.errors import BadPacket
 from trickles.limits import SECOND
+from trickles.wire.awaiting import LEAVES, await_body, parse_await_untrusted, parse_awaited_untrusted
 from trickles.wire.hello import parse_certificate_untrusted, parse_hello_untrusted, parse_inside_untrusted
 from trickles.wire.kinds import Kind, Suite
 from trickles.wire.piece import parse_commit_untrusted, parse_piece_untrusted, parse_receipt_untrusted
@@ -42,6 +43,8 @@ PARSERS: tuple[Callable[[bytes], object], ...] = (
     parse_piece_untrusted,
     parse_commit_untrusted,
     parse_receipt_untrusted,
+    parse_await_untrusted,
+    parse_awaited_untrusted,
     decode_untrusted,
     lambda data: parse_frames_untrusted(data, data[1] if len(data) > 1 else 3),
 )
@@ -61,6 +64,8 @@ def upward(suite: Suite) -> tuple[Desk, list[bytes]]:
         peer.restart(desk.peer_bound(), flags=6),
         peer.seal(bytes(100), kind=Kind.PING),
         peer.seal(bytes(100), kind=Kind.PIECE),
+        peer.seal(await_body([1, 2]), kind=Kind.AWAIT),
+        peer.seal(await_body([], LEAVES), kind=Kind.AWAIT),
     ]
 
 

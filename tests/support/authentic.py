@@ -83,9 +83,17 @@ class AuthenticFleet:
         clear += b"".join(frame.encode() for frame in frames)
         return self._sealed(clear, data, tagged=bool(flags & FRAME_FLAGS))
 
-    def refusal(self, code: Refusal, request: int, frame: TransportFrame | None = None, *, worked_us: int = 0) -> bytes:
+    def refusal(
+        self,
+        code: Refusal,
+        request: int,
+        frame: TransportFrame | None = None,
+        *,
+        worked_us: int = 0,
+        incarnation: int = 0,
+    ) -> bytes:
         """One refusal with a right tag."""
-        clear = refusal_header(code, request, self._salt(), worked_us)
+        clear = refusal_header(code, request, self._salt(), worked_us, incarnation)
         return self._tagged(clear + (frame.encode() if frame is not None else b""))
 
     def receipt(self, request: int, start: int, stop: int, proof: int | None = None) -> bytes:

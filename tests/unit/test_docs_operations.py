@@ -12,7 +12,8 @@ from trickles.gateway.fleet_upstream import TOO_LATE
 from trickles.service import Refusal
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
-COUNTER = r"(?:answered|certificates|cookies|hellos|pieces|pings|(?:clock|dropped|refused|service)\.[a-z_]+)"
+ALONE = "answered|awaits|certificates|cookies|goodbyes|hellos|pieces|pings|unrenewed"
+COUNTER = rf"(?:{ALONE}|(?:clock|dropped|refused|service)\.[a-z_]+)"
 
 
 def source(*folders: str) -> str:

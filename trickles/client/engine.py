@@ -13,6 +13,7 @@ from trickles.client.config import ClientConfig
 from trickles.client.events import ClientEvent, Connected, Data, Delivery, End, Failed
 from trickles.client.fleet import ReplicaSet
 from trickles.client.handshake import Handshake
+from trickles.client.liveness import Liveness
 from trickles.client.packets import PacketBuilder
 from trickles.client.parts import Parts
 from trickles.client.receiving import Receiver
@@ -33,11 +34,17 @@ class Client:
     """One connection to a fleet; times are monotonic microseconds."""
 
     def __init__(
-        self, replicas: Sequence[Address], *, entropy: Callable[[int], bytes], config: ClientConfig = DEFAULT_CONFIG
+        self,
+        replicas: Sequence[Address],
+        *,
+        entropy: Callable[[int], bytes],
+        config: ClientConfig = DEFAULT_CONFIG,
+        liveness: Liveness | None = None,
     ) -> None:
+        """Share `liveness` with other connections of this process; without it, ask for this one alone."""
         fleet = ReplicaSet(replicas, config.policy, config.first)
         secret = entropy(32)
-        self._parts = parts = Parts.new(config, fleet, secret)
+        self._parts = parts = Parts.new(config, fleet, secret, liveness)
         self._handshake = Handshake(config, fleet, secret)
         self._packets = PacketBuilder(parts)
         self._sender = Sender(parts, self._packets)
@@ -50,7 +57,13 @@ class Client:
         self._resumed_with: tuple[int, int, TransportFrame | None] = -1, 0, None  # numbers and continuation
 
     @classmethod
-    def resume(cls, replicas: Sequence[Address], snapshot: Snapshot, config: ClientConfig = DEFAULT_CONFIG) -> Client:
+    def resume(
+        cls,
+        replicas: Sequence[Address],
+        snapshot: Snapshot,
+        config: ClientConfig = DEFAULT_CONFIG,
+        liveness: Liveness | None = None,
+    ) -> Client:
         """Resume a connection; its output continues where it had been taken out, and no Connected comes again.
 
         BadPacket when its suite is not that of `config`, IdentityError when its fleet is another one, or not trusted.
@@ -60,7 +73,7 @@ class Client:
         window = min(snapshot.window_bytes, config.limits.receive_window_bytes)
         limits = replace(config.limits, receive_window_bytes=window)
         config = replace(config, limits=limits, certificate=snapshot.certificate, wall=None)  # it may have ended since
-        client = cls(replicas, entropy=lambda _: snapshot.secret, config=config)
+        client = cls(replicas, entropy=lambda _: snapshot.secret, config=config, liveness=liveness)
         client._restore(snapshot)
         return client
 
@@ -154,7 +167,7 @@ class Client:
     def receive_unreachable(self, replica: Address, *, now: int) -> None:
         """Take an ICMP error: nobody listens at `replica` any more."""
         if self.is_established:
-            self._parts.recovery.on_unreachable(replica, now)
+            self._parts.at_work.on_unreachable(replica, now)
         else:
             self._handshake.unreachable(replica, now)
 
@@ -211,6 +224,23 @@ class Client:
         return None
 
     # for drivers
+
+    def on_wake(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when something is due that only another connection's datagrams, or a shared timer, showed."""
+        self._parts.at_work.on_wake(callback)
+
+    def leave(self) -> list[tuple[bytes, Address]]:
+        """End the connection; return a goodbye for each replica that may be at work for it.
+
+        A goodbye may be lost: send it twice. Then, and without one, replicas notice the client's silence.
+        """
+        self._parts.at_work.leave()
+        over = self._failed or self._ended or self.is_idle or not self.is_established
+        self._ended = True
+        try:
+            return [] if over else self._sender.goodbyes()
+        except ConnectionFailed:  # no request number is left
+            return []
 
     @property
     def is_established(self) -> bool:

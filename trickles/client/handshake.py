@@ -43,8 +43,7 @@ class Handshake:
         self._hello: Hello | None = None
         self._refusals = 0
         self._refusals_heard: set[bytes] = set()  # their tags: a copy is no second refusal
-        self._awaits_refusal = self._awaits_notice = False  # one of each for each hello
-        self._working = False  # the replica asked for patience
+        self._awaits_refusal = False  # one for each hello
         self._pause = FIRST_RETRY
         self._started: int | None = None
         self._replica = fleet.pick(0)
@@ -65,7 +64,6 @@ class Handshake:
         if self.deadline is None or now < self.deadline:
             return []
         self._check_patience(now)
-        self._working = False
         self._asked = self._replica
         self.deadline = now + self._pause
         self._pause = min(self._pause * 2, LAST_RETRY)
@@ -77,7 +75,7 @@ class Handshake:
             self.sent_at = now
         else:
             self.sent_at = None
-        self._awaits_refusal = self._awaits_notice = True
+        self._awaits_refusal = True
         return [(self._hello.encode(), self._replica)]
 
     def _check_patience(self, now: int) -> None:
@@ -91,7 +89,7 @@ class Handshake:
 
     def timed_out(self, now: int) -> None:
         due = self._started is not None and self.deadline is not None and now >= self.deadline
-        if due and not self._working and self._asked == self._replica:  # else it was left already
+        if due and self._asked == self._replica:  # else it was left already
             self._move(now)
 
     def unreachable(self, replica: Address, now: int) -> None:
@@ -102,22 +100,13 @@ class Handshake:
             others = self._replica != replica and not self._fleet.suspect(self._replica, now)
             self.deadline = now if others else min(self.deadline, now + FIRST_RETRY)
 
-    def refused_by(self, source: Address, tag: bytes, *, working: bool) -> bool:
-        """Return True when a refusal (or a notice that work goes on) is the first since the last hello, and no copy."""
-        awaited = self._awaits_notice if working else self._awaits_refusal
-        if not awaited or not tag or source != self._asked or tag in self._refusals_heard:
+    def refused_by(self, source: Address, tag: bytes) -> bool:
+        """Return True when a refusal is the first since the last hello, and no copy."""
+        if not self._awaits_refusal or not tag or source != self._asked or tag in self._refusals_heard:
             return False
         self._refusals_heard.add(tag)
-        if working:
-            self._awaits_notice = False
-        else:
-            self._awaits_refusal = False
+        self._awaits_refusal = False
         return True
-
-    def working(self, now: int, patience: int) -> None:
-        """Note that the replica works on the early input: ask the same one again, after `patience`."""
-        self._working, self._started, self.sent_at = True, now, None
-        self.deadline = now + patience
 
     def not_here(self, now: int) -> None:
         """Try another replica, since this one lacks the content; ConnectionFailed when all do."""

@@ -5,12 +5,15 @@ A request number is the AEAD's nonce, so it is never used twice; only this modul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trickles.client.flight import Claim
 from trickles.client.parts import Parts
 from trickles.client.requests import InFlight
 from trickles.client.upload import Piece
 from trickles.errors import ConnectionFailed
 from trickles.ranges import Range
+from trickles.wire.awaiting import await_body
 from trickles.wire.kinds import Address, Kind, RequestFlag
 from trickles.wire.piece import commit_body
 from trickles.wire.request import (
@@ -27,7 +30,7 @@ from trickles.wire.response import CONTROL_COPIES, TRANSPORT_FRAME_BYTES
 from trickles.wire.response import HEADER_BYTES as RESPONSE_HEADER_BYTES
 
 _FIXED_BYTES = HEADER_BYTES + BODY_FIXED_BYTES + TAG_BYTES
-_REQUEST, _PIECE, _PING = Kind.REQUEST, Kind.PIECE, Kind.PING  # local names are faster
+_REQUEST, _PIECE, _PING, _AWAIT = Kind.REQUEST, Kind.PIECE, Kind.PING, Kind.AWAIT  # local names are faster
 _RESTART, _PROBE = RequestFlag.RESTART, RequestFlag.PROBE
 _new = tuple.__new__  # faster than the class, for values made for every request
 Datagram = tuple[bytes, Address]
@@ -184,6 +187,13 @@ class PacketBuilder:
         self._parts.path.on_ping(self.number, size)
         body = bytes(size - HEADER_BYTES - TAG_BYTES)
         return self._parts.session.seal_request(header, body), self._parts.fleet.pick(now)
+
+    def awaits(self, replica: Address, numbers: Sequence[int], flags: int = 0) -> Datagram:
+        """Return the question whether that replica is at work on those requests, or a goodbye to it."""
+        transport = self._parts.flight.transport
+        assert transport is not None
+        header = self._header(_AWAIT, transport.blob)
+        return self._parts.session.seal_request(header, await_body(numbers, flags)), replica
 
     def _header(self, kind: Kind, blob: bytes) -> bytes:
         self.number += 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trickles.client.atwork import AtWork
 from trickles.client.config import ClientConfig
 from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
 from trickles.client.input import InputQueue
+from trickles.client.liveness import Liveness
 from trickles.client.losses import LossDetection
 from trickles.client.output import Output
 from trickles.client.pathmtu import PathMtu
@@ -39,20 +41,24 @@ class Parts:
     output: Output
     recovery: Recovery
     losses: LossDetection
+    at_work: AtWork
 
     @classmethod
-    def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes) -> Parts:
+    def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes, liveness: Liveness | None = None) -> Parts:
         limits, counters, requests, striping = config.limits, Counters(), Requests(), Striping(fleet)
         path = PathMtu(config)
         flight, output = Flight(limits, path), Output(limits)
         queue = InputQueue(limits.kept_input_bytes)
         upload = Uploader(queue, limits)
         shared = counters, fleet, requests, flight
-        recovery = Recovery(limits, *shared, path, output, queue, upload, striping)
+        alone = liveness is None
+        liveness = liveness or Liveness()
+        recovery = Recovery(limits, *shared, path, output, queue, upload, striping, liveness)
+        at_work = AtWork(limits, counters, fleet, requests, recovery, liveness, alone)
         losses = LossDetection(*shared, recovery, striping)
         session = SessionKeys(secret, config.suite)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
-        return cls(*below, upload, output, recovery, losses)
+        return cls(*below, upload, output, recovery, losses, at_work)
 
     def statistics(self) -> dict[str, int | str]:
         """Return statistics for people and logs; times in microseconds."""

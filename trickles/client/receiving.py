@@ -6,11 +6,12 @@ import struct
 
 from trickles.client.handshake import Handshake
 from trickles.client.parts import Parts
-from trickles.client.refusals import PATIENCE, Refusals
+from trickles.client.refusals import Refusals
 from trickles.client.requests import InFlight
 from trickles.errors import BadPacket, ConnectionFailed, Forged
 from trickles.service import Buffer, Refusal
 from trickles.session import NotAuthentic
+from trickles.wire.awaiting import parse_awaited_untrusted
 from trickles.wire.kinds import Address, Kind, ResponseFlag
 from trickles.wire.piece import parse_receipt_untrusted
 from trickles.wire.refusal import RefusalHead, parse_refusal_untrusted
@@ -141,6 +142,8 @@ class Receiver:
                 self._receipt(datagram, source, now)
             elif kind == Kind.PONG:
                 self._pong(datagram)
+            elif kind == Kind.AWAITED:
+                self._awaited(datagram, source, now)
             else:
                 self._hit("dropped.unexpected")
         except Forged:
@@ -233,7 +236,7 @@ class Receiver:
         self._flight.adopt(frame, now, number, small=small)
         return self._flight.transport is not None
 
-    def _established(self, source: Address, now: int) -> None:
+    def _established(self, source: Address, now: int, *, at_work: bool = False) -> None:
         """Take the first answer to the hello: its request is for the three packets of an unvalidated address."""
         handshake = self._handshake
         if handshake.sample is not None:
@@ -241,7 +244,7 @@ class Receiver:
         once = handshake.sent_at
         request = InFlight(
             0,
-            _GRANTED_UNPROVED,
+            _GRANTED_UNPROVED - at_work,  # a notice replaces a packet
             0,
             0,
             source,
@@ -254,7 +257,8 @@ class Receiver:
         )
         self._requests.add(request)
         self._requests.sent(request, 0, once if once is not None else now)
-        request.datagrams[0].on_refused()  # refusals from now on are copies of ones that the handshake received
+        if not at_work:
+            request.datagrams[0].on_refused()  # refusals from now on are copies of ones that the handshake received
         self._output.on_sent(request)
         self._output.requested.ask_up_to(request.wants[0][1] if request.wants else 0)
 
@@ -268,8 +272,13 @@ class Receiver:
             self._refusals.on_refusal(head, source, now)
 
     def _hello_refused(self, head: RefusalHead, source: Address, now: int) -> None:
-        handshake = self._handshake
-        if head.request or not handshake.refused_by(source, head.tag, working=head.code is Refusal.WORKING):
+        handshake, frame = self._handshake, head.transport
+        if head.code is Refusal.WORKING and not head.request and frame is not None:
+            if frame.connection == self._session.connection and self._adopt(frame, now, 0, small=False):
+                self._established(source, now, at_work=True)
+                self._refusals.on_refusal(head, source, now)
+            return
+        if head.request or not handshake.refused_by(source, head.tag):
             self._hit("dropped.repeated")
             return
         self._hit(f"refused.{head.code.name.lower()}")
@@ -277,8 +286,12 @@ class Receiver:
             raise ConnectionFailed("gone")
         if head.code is Refusal.NOT_HERE:
             handshake.not_here(now)
-        elif head.code is Refusal.WORKING:
-            handshake.working(now, PATIENCE)
+
+    def _awaited(self, datagram: bytes, source: Address, now: int) -> None:
+        awaited, clear, tag = parse_awaited_untrusted(datagram)
+        self._session.check_untrusted(clear, tag)
+        if not self._parts.at_work.on_awaited(awaited, source, now):
+            self._hit("dropped.repeated")
 
     def _receipt(self, datagram: bytes, source: Address, now: int) -> None:
         receipt, clear, tag = parse_receipt_untrusted(datagram)

@@ -10,8 +10,9 @@ Only the client has timers. Three of them run, each from the last proof of progr
 - the retransmission timeout: all requests are given up, and only a restart goes on, with a window of one or two.
 
 A repeat puts off the next probe but never the timeout, which counts from when the oldest request was first sent. A
-replica that says it is at work (`InFlight.patience`) is not silent. Pieces of an upload have a window of their own and
-the same clocks. Silence from every replica for `give_up_after` ends the connection.
+replica that says it is at work (`InFlight.patience`) is not silent; `liveness` asks whether it still is. Pieces of an
+upload have a window of their own and the same clocks. Silence from every replica for `give_up_after` ends the
+connection.
 
 Forgeable signs of death (ICMP, refusals without a tag) are followed, since they save a probe timeout, but at a bounded
 rate (`ReplicaSet.heeds`). The requests moved by them are remembered in `doubted`: an answer from the replica called
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
 from trickles.client.input import InputQueue
+from trickles.client.liveness import Liveness
 from trickles.client.output import Output
 from trickles.client.pathmtu import PathMtu
 from trickles.client.requests import InFlight, Requests
@@ -55,12 +57,14 @@ class Recovery:
     _input: InputQueue
     _upload: Uploader
     _striping: Striping
+    _liveness: Liveness
     round_trip: RoundTrip = NO_SAMPLE
     progress_at: int = 0  # when something authentic last arrived
     failovers: int = 0
     stall_us: int = 0  # the longest silence
     served: dict[Address, int] = field(default_factory=dict)  # packets with new content
     doubted: dict[int, Address] = field(default_factory=dict)  # by request: replicas called dead
+    _awaited_at: int = 0  # when a replica last answered that it is at work
     _asked_at: int = 0  # time of the first request after the last progress
     _probes: int = 0  # since then
 
@@ -74,10 +78,14 @@ class Recovery:
     def on_authentic(self, now: int) -> None:
         self.progress_at = now
 
+    def on_awaited(self, now: int) -> None:
+        """Note that a replica is at work: this is no silence, but no progress of other requests either."""
+        self._awaited_at = now
+
     def on_progress(self, source: Address, packets: int, now: int) -> None:
         """Note new content from that replica."""
         if (oldest := self._requests.oldest) is not None:
-            self.stall_us = max(self.stall_us, now - max(self.progress_at, oldest.sent_at))
+            self.stall_us = max(self.stall_us, now - max(self.progress_at, self._awaited_at, oldest.sent_at))
         self.progress_at = now
         self._probes = 0
         self.served[source] = self.served.get(source, 0) + packets
@@ -110,6 +118,8 @@ class Recovery:
         if request.carries_input:
             self._input.on_over(request)
         self._output.on_over(request)
+        if request.watched:
+            self._liveness.unwatch(request)
         self._requests.remove(request)
 
     def close_repeated(self, request: InFlight) -> None:
@@ -131,18 +141,32 @@ class Recovery:
     # failover
 
     def abandon(self, replica: Address, now: int) -> None:
-        """Repeat all requests of a silent replica at another one, at once."""
+        """Repeat all requests of a silent replica at another one, at once, unless it reported to be at work."""
         self._fleet.silent(replica, now)
         self._upload.move(replica, self._fleet.other(replica, now))
         self._move([each for each in self._requests if each.replica == replica], replica, now)
+
+    def work_lost(self, request: InFlight, now: int) -> None:
+        """Repeat a request of whose work its replica knows nothing any more."""
+        self._counters.hit("work_lost")
+        request.be_patient(0)
+        self._repeat(request, request.replica, now)
+
+    def abandon_work(self, replica: Address, now: int) -> None:
+        """Abandon a replica that no longer says whether it is at work."""
+        self._lose_patience(replica)
+        self.abandon(replica, now)
+
+    def _lose_patience(self, replica: Address) -> None:
+        for request in self._requests:
+            if request.replica == replica:
+                request.be_patient(0)
 
     def on_unreachable(self, replica: Address, now: int) -> None:
         """Move the requests of an unreachable replica at once: a dead process is no congestion."""
         if not self._fleet.heeds(replica, now, self.round_trip.probe_timeout(self._limits)):
             return
-        for request in self._requests:
-            if request.replica == replica:
-                request.be_patient(0)  # it is not at work
+        self._lose_patience(replica)  # it is not at work
         self._fleet.silent(replica, now)
         if not self.doubt(replica, now):  # all are gone: probes will find one that returns
             self.round_trip = self.round_trip.hastened()
@@ -175,8 +199,16 @@ class Recovery:
         """Repeat those requests elsewhere, except for those that the replica reported to be at work on."""
         other, impatient = self._fleet.other(replica, now), [each for each in requests if each.patience <= now]
         for request in impatient:
-            request.retry(now, other)
+            self._repeat(request, other, now)
         self.failovers += bool(impatient)
+
+    def _repeat(self, request: InFlight, replica: Address, now: int) -> None:
+        """Repeat a request there; silence about work that is lost begins now. A hello's is replaced by a restart."""
+        if request.blob or not request.incarnation:
+            request.retry(now, replica, silence_from=now if request.incarnation else None)
+        else:
+            request.on_lost()
+            self.close(request)
 
     def cling(self) -> None:
         """Use one replica only, since the others see this client at other addresses."""
@@ -235,7 +267,7 @@ class Recovery:
     def _give_up(self, now: int) -> None:
         """Raise ConnectionFailed after too long a silence, whatever is still to be repeated."""
         patience = max((request.patience for request in self._requests), default=0)
-        if now - max(self.progress_at, self._asked_at, patience) > self._limits.give_up_after:
+        if now - max(self.progress_at, self._asked_at, self._awaited_at, patience) > self._limits.give_up_after:
             raise ConnectionFailed("no replica answers")
 
     def _pieces_overdue(self, now: int) -> None:

@@ -11,15 +11,13 @@ from trickles.client.parts import Parts
 from trickles.client.requests import InFlight, SentDatagram
 from trickles.client.upload import Piece
 from trickles.errors import ConnectionFailed
-from trickles.limits import MILLISECOND, SECOND
+from trickles.limits import MILLISECOND
 from trickles.service import Refusal
 from trickles.wire.kinds import Address
 from trickles.wire.refusal import RefusalHead
 from trickles.wire.response import TransportFrame
 
-PATIENCE = 3 * SECOND  # notices come every second, and before that when the work has lasted twice as long
-LEAST_PATIENCE = 250 * MILLISECOND  # a busy replica may send its notice late
-NOTICES_LOST = 8  # times the duration so far: two notices may be lost
+LEAST_PATIENCE = 250 * MILLISECOND  # with a replica that is at work although another one was asked
 CHALLENGES = 8  # in a row, without a packet or receipt: then use one replica only; after as many more, fail
 
 
@@ -49,7 +47,7 @@ class Refusals:
             return
         self._recovery.not_dead(head.request, source, now)
         if head.code is Refusal.WORKING:
-            self._at_work(request, sent, head.worked_us, now)
+            self._at_work(request, sent, head, now)
         else:
             sent.on_refused()
             self._recovery.on_authentic(now)
@@ -75,14 +73,17 @@ class Refusals:
         elif code is Refusal.INPUT_LOST:
             self._input_lost(request, sent, now)
 
-    def _at_work(self, request: InFlight, sent: SentDatagram, worked_us: int, now: int) -> None:
-        """Wait without probes while notices come: the service needs time."""
-        if not sent.on_notice(worked_us):
+    def _at_work(self, request: InFlight, sent: SentDatagram, head: RefusalHead, now: int) -> None:
+        """Wait without probes while the replica is at work: the service needs time."""
+        if not sent.on_notice(head.worked_us):
             self._hit("dropped.repeated")
             return
         self._recovery.on_authentic(now)
         self._hit("refused.working")
-        request.be_patient(now + max(LEAST_PATIENCE, min(NOTICES_LOST * (now - request.sent_at), PATIENCE)))
+        if request.datagrams[request.newest] is sent and request.retry_at is None:
+            self._parts.at_work.on_notice(request, head.incarnation, now)
+        else:
+            request.be_patient(max(request.patience, now + LEAST_PATIENCE))
 
     def _piece_refused(self, piece: Piece, head: RefusalHead, now: int) -> None:
         """Act on a refused piece: a fresh continuation, no spool in this fleet, or no room in it."""

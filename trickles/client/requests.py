@@ -118,6 +118,8 @@ class InFlight:
     extends: bool = False  # wants output above the range of its continuation
     ahead: int = 0  # packets outstanding at its replica when it was sent, its own included
     patience: int = 0  # no probe before this time, since the server reported to be at work
+    incarnation: int = 0  # of its replica that reports to be at work on it; 0: none does
+    watched: bool = False  # some replica was at work on it
     state: State = _UNSENT
     settled: int = 0
     lost: bool = False  # some of its numbers were declared lost
@@ -170,7 +172,7 @@ class InFlight:
 
     def on_answered(self, *, newest: bool) -> Address | None:
         """Note a part of the answer, perhaps to the `newest` datagram; return the replica that it proves dead."""
-        self.state = _ON_ANSWER[self.state]
+        self.state, self.incarnation, self.patience = _ON_ANSWER[self.state], 0, 0
         if not newest:
             return None
         silent, self.moved_from = self.moved_from, None
@@ -179,7 +181,7 @@ class InFlight:
     def retry(self, at: int, replica: Address | None = None, *, silence_from: int | None = None) -> None:
         """Send it again at that time, to `replica` or the same one; silence counts from `silence_from` if given."""
         self.state = _ON_RETRY[self.state]
-        self.retry_at = at
+        self.retry_at, self.incarnation = at, 0
         self.replica = replica or self.replica
         self.sent_at = self.sent_at if silence_from is None else silence_from
 
@@ -203,6 +205,10 @@ class InFlight:
 
     def be_patient(self, until: int) -> None:
         self.patience = until
+
+    def on_at_work(self, incarnation: int, until: int) -> None:
+        """Note that its replica is at work on it: no probe until then."""
+        self.incarnation, self.patience, self.watched = incarnation, until, True
 
     def on_lost(self) -> None:
         self.lost = True
@@ -228,7 +234,7 @@ class InFlight:
         self.settled &= (1 << (stop - self.start)) - 1
 
     def end(self) -> None:
-        self.state = _ON_END[self.state]
+        self.state, self.incarnation = _ON_END[self.state], 0
 
 
 class Requests:

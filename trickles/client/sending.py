@@ -10,8 +10,10 @@ from trickles.client.packets import Datagram, PacketBuilder, data_room
 from trickles.client.parts import Parts
 from trickles.client.recovery import NEVER
 from trickles.limits import MILLISECOND
+from trickles.wire.awaiting import LEAVES, MOST_AWAITED
 
 SMALL_INPUT_BYTES = 200  # fits any request that proves one run
+MOST_GOODBYES = 8  # of a connection that spread its requests: the others notice its silence
 SMOOTH_FOR = MILLISECOND  # at high rates one request acknowledges about this long
 
 
@@ -29,6 +31,8 @@ class Sender:
 
     def datagrams(self, now: int) -> list[Datagram]:
         parts, flight, board, requests, out = self._parts, self._flight, self._board, self._requests, list[Datagram]()
+        if parts.at_work.active:
+            self._await(now, out)
         if requests or board.waiting or parts.upload.active:
             self._recovery.on_timeout(now)
             for request in parts.losses.detect(now):
@@ -57,7 +61,25 @@ class Sender:
             due = min(due, self._parts.losses.next_timeout())
             if self._ask_at is not None and self._may_ask_soon():
                 due = min(due, self._ask_at)
+        if self._parts.at_work.active:
+            due = min(due, self._parts.at_work.next_timeout())
         return due if due < NEVER else None
+
+    def goodbyes(self) -> list[Datagram]:
+        """Return one for each replica that may be at work for this connection."""
+        fleet, served = self._parts.fleet, self._recovery.served
+        asked = dict.fromkeys([request.replica for request in self._requests] + [fleet.home])
+        at = [*asked, *(each for each in served if fleet.spreads and each not in asked)]
+        return [self._packets.awaits(replica, (), LEAVES) for replica in at[:MOST_GOODBYES]]
+
+    def _await(self, now: int, out: list[Datagram]) -> None:
+        """Ask replicas whether they are still at work."""
+        at_work = self._parts.at_work
+        for replica in at_work.due(now):
+            asked = at_work.at(replica)[:MOST_AWAITED]
+            if asked:
+                out.append(self._packets.awaits(replica, [request.newest for request in asked]))
+                at_work.asked(self._packets.number, replica, asked)
 
     def _may_ask_soon(self) -> bool:
         flight = self._flight

@@ -68,6 +68,7 @@ class Connection:
         self._active_at = 0
         self._scheduled = False
         self._taken = 0
+        client.on_wake(self.flush)
 
     @property
     def idle(self) -> bool:
@@ -148,14 +149,22 @@ class Connection:
         self.flush()
 
     def close(self) -> None:
-        """Close the connection; no replica need be informed."""
+        """Close the connection; replicas at work for it get a goodbye, unless another process goes on with it."""
         if not self.closed:
             self.closed = True
             self._on_learned(self.client)
+            self._say_goodbye(self.client.leave())
             self._consumer = None  # it may hold this connection: no cycle is left to collect
             if self._flow is not None:
                 self._flow.note_engine(0)
         self._rest()
+
+    def _say_goodbye(self, goodbyes: list[tuple[bytes, Address]]) -> None:
+        """Send them twice, since one may be lost; replicas notice a client that is silent, too."""
+        if goodbyes and not self._suspended:
+            if self._port is not None:
+                self._send(goodbyes)
+            self._ports.send_later(goodbyes)
 
     def _rest(self) -> None:
         if self._timer is not None:

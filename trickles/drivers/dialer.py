@@ -10,6 +10,8 @@ from weakref import WeakSet
 
 from trickles.client import Client, ClientConfig
 from trickles.client.config import forgetful
+from trickles.client.liveness import Liveness
+from trickles.drivers.asking import AskingTimer
 from trickles.drivers.connection import Connection, Consumer, FlowControl
 from trickles.drivers.health import Health
 from trickles.drivers.ports import IDLE_AFTER, Ports
@@ -46,6 +48,7 @@ class Dialer:
         self._health = Health(self.replicas, config.first)
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
+        self._asking = AskingTimer()
         self._learned: tuple[int, int, int] | None = None
         self._size_learned_at = 0
         config = _with_clock(config)
@@ -99,6 +102,11 @@ class Dialer:
     def config(self) -> ClientConfig:
         return self._config
 
+    @property
+    def liveness(self) -> Liveness:
+        """Of the replicas that are at work for connections of this dialer."""
+        return self._asking.liveness
+
     def replace(self, replicas: Sequence[Address]) -> None:
         """Replace the fleet's members, by numeric addresses; open connections get them too.
 
@@ -128,11 +136,11 @@ class Dialer:
             self._use(replace(self._config, size_proof=0))
         try:
             config = self._config_for(first, kept_bytes)
-            return Client(self.replicas, entropy=fresh_secret, config=config)
+            return Client(self.replicas, entropy=fresh_secret, config=config, liveness=self.liveness)
         except (BadPacket, IdentityError):  # the certificate has ended, or is no longer trusted
             self._use(replace(self._config, certificate=None))
             config = self._config_for(first, kept_bytes)
-            return Client(self.replicas, entropy=fresh_secret, config=config)
+            return Client(self.replicas, entropy=fresh_secret, config=config, liveness=self.liveness)
 
     def _learn(self, client: Client) -> None:
         """Keep what a connection learned: the certificate, the path's size, which replicas answer."""
@@ -168,6 +176,7 @@ class Dialer:
 
     def close(self) -> None:
         """Close the spare sockets; connections go on."""
+        self._asking.close()
         if self._ports is not None:
             self._ports.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Protocol
 
 from trickles.drivers.addresses import Address
@@ -23,10 +24,21 @@ FEW_PORTS = 64  # are never passed over: counting costs time
 IDLE_AFTER = 3 * SECOND  # after so long without anything sent or awaited a connection gives its port back
 
 
+LATER_S = 0.25
+
+
 class PortUser(Protocol):
     """Holder of a port."""
 
     def arrived(self, received: list[Received], unreachable: list[Address]) -> None: ...  # one of the two is empty
+
+
+class _Nobody:
+    def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class Port:
@@ -122,6 +134,17 @@ class Ports:
             self._turn.ports += 1
         port.hold(holder)
         return port
+
+    def send_later(self, datagrams: list[tuple[bytes, Address]]) -> None:
+        """Send datagrams to which nobody waits for an answer, after a moment, by any port; or lose them."""
+        self._loop.call_later(LATER_S, self._send, datagrams)
+
+    def _send(self, datagrams: list[tuple[bytes, Address]]) -> None:
+        with suppress(OSError):
+            port = self.take(_NOBODY)
+            for datagram, destination in datagrams:
+                port.socket.send_one(datagram, destination)
+            self.give_back(port)
 
     def give_back(self, port: Port) -> None:
         port.holder = None

@@ -140,7 +140,7 @@ def _resumed_untrusted(state: bytes, dialer: Dialer) -> tuple[Client, Connection
     except struct.error:
         raise BadPacket("not a connection") from None
     snapshot = parse_snapshot_untrusted(state[_SNAPSHOT.size :], dialer.config.limits)
-    client = Client.resume(dialer.replicas, snapshot, dialer.config)
+    client = Client.resume(dialer.replicas, snapshot, dialer.config, dialer.liveness)
     return client, ConnectionSnapshot(began, bytes_in, bytes_out, input_ended)
 
 

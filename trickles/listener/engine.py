@@ -24,13 +24,14 @@ from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
 from trickles.spool import Spool
 from trickles.stores import NO_STORE
+from trickles.wire.awaiting import LEAVES, parse_await_untrusted
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
 from trickles.wire.refusal import refusal_header
 from trickles.wire.request import RequestBody, parse_body_untrusted, split_untrusted
 from trickles.wire.response import HEADER, HEADER_BYTES, SALT_BYTES, TAG_BYTES
 
 Entropy = Callable[[int], bytes]
-_REQUEST, _COMMIT = int(Kind.REQUEST), RequestFlag.COMMIT
+_REQUEST, _AWAIT, _COMMIT = int(Kind.REQUEST), int(Kind.AWAIT), RequestFlag.COMMIT
 
 
 class Listener:
@@ -122,6 +123,8 @@ class Listener:
                 return self._greeter.hello(datagram, source, now)
             if kind == Kind.PIECE:
                 return self._piece(datagram, source, now)
+            if kind == _AWAIT:
+                return self._await(datagram, source, now)
             if kind == Kind.PING:
                 return self._ping(datagram, source, now)
             if kind == Kind.ASK:
@@ -204,6 +207,21 @@ class Listener:
         ring, limits, size = self._paths.keyring, self._limits, len(datagram)
         proof = size_proof(ring, path.state.address, size, now=now, limits=limits)
         return [_pong(path, source, number, self._entropy(SALT_BYTES), size, proof)]
+
+    def _await(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
+        """Answer whether requests are at work, or take a goodbye; the continuation may have expired meanwhile."""
+        header, blob, number = split_untrusted(datagram)
+        path = self._paths.open_untrusted(blob)
+        flags, numbers = parse_await_untrusted(path.session.open_request_untrusted(header, datagram))
+        if path.state.address != address_bytes(source[0]) or self._replays.seen(datagram[-16:], now=now):
+            self.counters.hit("dropped.await")
+            return []
+        if flags & LEAVES:
+            self.counters.hit("goodbyes")
+            self._replier.left(path.session.identity, number)
+            return []
+        self.counters.hit("awaits")
+        return [self._replier.awaited(path, source, number, numbers, now)]
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
         timely = -self._skew <= now - path.state.issued <= self._life

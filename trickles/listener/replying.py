@@ -7,7 +7,7 @@ from dataclasses import replace
 from weakref import WeakMethod
 
 from trickles.errors import ContinuationTooLarge, Forged, InputBusy, InputLost, UnknownEpoch
-from trickles.limits import MILLISECOND, SECOND
+from trickles.limits import MILLISECOND
 from trickles.listener.context import ListenerContext
 from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
@@ -15,11 +15,12 @@ from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
 from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.shares import NoRoom, Shares
+from trickles.wire.awaiting import Awaited
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
 from trickles.wire.refusal import refusal_header
 from trickles.wire.request import RequestBody
-from trickles.wire.response import SALT_BYTES, user_frame
+from trickles.wire.response import SALT_BYTES, TAG_BYTES, user_frame
 
 _NONCE_BYTES = 12
 _new = tuple.__new__
@@ -28,7 +29,8 @@ _UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
-LAST_NOTICE = SECOND  # interval; before that they come when the work has lasted twice as long
+LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted twice as long; from then on clients ask
+MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
 
@@ -54,11 +56,21 @@ class Replier:
         self._waiting = Waiting()
         self._shares: Shares[Deferred] = Shares(limits.max_waiting)
         self._greeted: dict[bytes, Deferred] = {}  # those of hellos, by connection
+        self._left: Callable[[bytes], object] = getattr(service, "left", lambda _: None)
+        self._incarnation = 0
 
     def clear(self) -> None:
         self._waiting.clear()
         self._shares.clear()
         self._greeted.clear()
+        self._incarnation = 0
+
+    @property
+    def incarnation(self) -> int:
+        """A random number, by which clients notice that this process, and its work, is another one."""
+        if not self._incarnation:
+            self._incarnation = int.from_bytes(self._entropy(SALT_BYTES), "big")
+        return self._incarnation
 
     def answer(
         self,
@@ -117,6 +129,7 @@ class Replier:
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
         if path.session.identity in self._greeted:  # a repeated hello, which is being worked on
+            self._waiting.renew(path.session.identity, (), now)
             return [self._working(grant, now)]
         event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
         return self.ask(event, grant)
@@ -129,13 +142,16 @@ class Replier:
         except InputBusy:
             reply = Reply(refusal=Refusal.BUSY)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
-            self._counters.hit("service.errors")
-            if self.on_error is not None:
-                self.on_error(error)
+            self._failed(error)
             reply = Reply(refusal=Refusal.GONE)
         if isinstance(reply, Reply):
             return self.reply(grant, reply)
         return self._wait(reply, event, grant)
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.hit("service.errors")
+        if self.on_error is not None:
+            self.on_error(error)
 
     def _wait(self, deferred: Deferred, event: Event, grant: Grant) -> list[Burst]:
         host = _UNPROVED if event.early else event.peer
@@ -150,10 +166,7 @@ class Replier:
         self._shares.add(host, deferred)
 
         def resolved(value: Reply) -> None:
-            if self._waiting.remove(deferred) is not None:
-                self._shares.remove(deferred)
-                if event.early:
-                    self._greeted.pop(event.connection, None)
+            if self._remove(deferred) is not None:
                 bursts = self.reply(grant, value)
                 if (deliver := self._deliver()) is not None:
                     deliver(bursts)
@@ -163,14 +176,43 @@ class Replier:
 
     def _turned_out(self, deferred: Deferred | None) -> list[Burst]:
         """Refuse a waiting request, to make room."""
-        grant = self._waiting.remove(deferred) if deferred is not None else None
-        if deferred is None or grant is None:
+        if deferred is None:
             return []
-        self._shares.remove(deferred)
-        connection = grant.path.session.identity
-        if early := self._greeted.get(connection) is deferred:
-            del self._greeted[connection]
-        return self.reply(grant, _ask_again(early=early))
+        grant = self._remove(deferred)
+        return [] if grant is None else self.reply(grant, _ask_again(early=not grant.request))
+
+    def _remove(self, deferred: Deferred) -> Grant | None:
+        """Remove a request that waits; return its grant."""
+        grant = self._waiting.remove(deferred)
+        if grant is not None:
+            self._shares.remove(deferred)
+            connection = grant.path.session.identity
+            if self._greeted.get(connection) is deferred:
+                del self._greeted[connection]
+        return grant
+
+    def awaited(self, path: Path, source: Address, number: int, numbers: tuple[int, ...], now: int) -> Burst:
+        """Renew the requests of a client that waits; answer which of those `numbers` are at work here."""
+        mask = self._waiting.renew(path.session.identity, numbers, now)
+        clear = Awaited(number, self.incarnation, mask).clear(self._entropy(SALT_BYTES))
+        return Burst(source, len(clear) + TAG_BYTES, [clear, path.session.tag(clear)])
+
+    def left(self, connection: bytes, number: int) -> None:
+        """Drop the waiting requests of a client that left, and let the service end their work.
+
+        A goodbye covers requests of lower numbers only: one that comes late, or again, has no effect on newer ones.
+        """
+        if self._waiting.newest(connection) > number:
+            self._counters.hit("dropped.goodbye")
+            return
+        for deferred in self._waiting.of(connection):
+            grant = self._remove(deferred)
+            if grant is not None:
+                grant.decision.give_back()
+        try:
+            self._left(connection)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
 
     def set_back(self, step: int) -> None:
         self._waiting.set_back(step)
@@ -180,12 +222,19 @@ class Replier:
         return self._waiting.next_due
 
     def notices(self, now: int) -> list[Burst]:
-        """Return notices to clients whose requests are being worked on for a while: they need not ask elsewhere."""
+        """Return notices to clients whose requests are being worked on for a while: they need not ask elsewhere.
+
+        Clients that did not renew their requests for long have left.
+        """
         bursts = []
         for deferred, grant in self._waiting.pop_due(now):
-            early = grant.path.session.identity in self._greeted
-            self._waiting.add(deferred, grant, None if early else now + min(now - grant.now, LAST_NOTICE))
+            lasted = now - grant.now
+            if lasted < LAST_NOTICE and grant.request:
+                self._waiting.remind(deferred, grant, now + max(lasted, FIRST_NOTICE))
             bursts.append(self._working(grant, now))
+        while (connection := self._waiting.unrenewed(now)) is not None:
+            self._counters.hit("unrenewed")
+            self.left(connection, MOST_NUMBER)
         return bursts
 
     def reply(self, grant: Grant, reply: Reply) -> list[Burst]:
@@ -227,13 +276,21 @@ class Replier:
         return [self._refused(path, source, number, why)]
 
     def _working(self, grant: Grant, now: int) -> Burst:
-        lasted = max(now - grant.now, 0)
-        return self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING, worked_us=lasted)
+        """Return a notice; one about a hello brings the continuation with which the client can ask, or leave."""
+        frame = grant.frames if not grant.request else b""
+        work = max(now - grant.now, 0), self.incarnation
+        return self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING, frame, work)
 
     def _refused(
-        self, path: Path, source: Address, number: int, why: Refusal, frame: bytes = b"", *, worked_us: int = 0
+        self,
+        path: Path,
+        source: Address,
+        number: int,
+        why: Refusal,
+        frame: bytes = b"",
+        work: tuple[int, int] = (0, 0),
     ) -> Burst:
-        clear = refusal_header(why, number, self._entropy(SALT_BYTES), worked_us) + frame
+        clear = refusal_header(why, number, self._entropy(SALT_BYTES), *work) + frame
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 

@@ -1,65 +1,129 @@
-"""Requests that a service is working on, and when their clients get notices."""
+"""Requests that a service is working on: when their clients get notices, and whose clients have left.
+
+A client renews its waiting requests, all those of a connection at once, by any further request or an AWAIT. One that
+does not for RENEWED_FOR, two of its renewals and some seconds, has left without a goodbye, or with one that was lost.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+from trickles.limits import SECOND
 from trickles.listener.responder import Grant
 from trickles.service import Deferred
 
+RENEWED_FOR = 12 * SECOND  # clients renew every 4 s
 _SLACK = 64  # stale entries, beyond as many as wait, before the heap is rebuilt
 
 
 class Waiting:
-    """Grants by their deferred replies. Due times lie in a heap; stale ones are dropped at its top."""
+    """Grants by their deferred replies, and by connection and request number.
+
+    Due times lie in a heap; stale ones are dropped at its top. Connections lie in the order of their renewal.
+    """
 
     def __init__(self) -> None:
         self._grants: dict[Deferred, tuple[Grant, int]] = {}
         self._due: list[tuple[int, int, Deferred]] = []
         self._serial = count()
+        self._numbers: dict[bytes, dict[int, Deferred]] = {}
+        self._renewed: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._grants)
 
     def clear(self) -> None:
-        self._grants.clear()
-        self._due.clear()
+        for each in (self._grants, self._due, self._numbers, self._renewed):
+            each.clear()
 
-    def add(self, deferred: Deferred, grant: Grant, due: int | None) -> None:
-        """Add a waiting request, or a further due time of one: its client gets a notice at `due`."""
+    def add(self, deferred: Deferred, grant: Grant, due: int) -> None:
+        """Add a waiting request, whose client gets a notice at `due`."""
+        identity = grant.path.session.identity
+        self._numbers.setdefault(identity, {})[grant.request] = deferred
+        self._renew(identity, grant.now)
+        self.remind(deferred, grant, due)
+
+    def remind(self, deferred: Deferred, grant: Grant, due: int) -> None:
+        """Set the next due time of a waiting request."""
+        if len(self._due) > 2 * len(self._grants) + _SLACK:
+            self._due = [entry for entry in self._due if self._stands(entry)]
+            heapify(self._due)
         serial = next(self._serial)
         self._grants[deferred] = grant, serial
-        if due is not None:
-            if len(self._due) > 2 * len(self._grants) + _SLACK:
-                self._due = [entry for entry in self._due if self._stands(entry)]
-                heapify(self._due)
-            heappush(self._due, (due, serial, deferred))
+        heappush(self._due, (due, serial, deferred))
 
     def remove(self, deferred: Deferred) -> Grant | None:
         """Remove a request; return its grant, None when it did not wait."""
         known = self._grants.pop(deferred, None)
-        return known[0] if known is not None else None
+        if known is None:
+            return None
+        grant, _ = known
+        identity = grant.path.session.identity
+        numbers = self._numbers.get(identity, {})
+        if numbers.get(grant.request) is deferred:
+            del numbers[grant.request]
+            if not numbers:
+                self._numbers.pop(identity, None)
+                self._renewed.pop(identity, None)
+        return grant
+
+    def renew(self, identity: bytes, numbers: Iterable[int], now: int) -> int:
+        """Renew the requests of a connection; return a mask of those numbers that wait, bit 0 for the first."""
+        waiting = self._numbers.get(identity)
+        if waiting is None:
+            return 0
+        self._renew(identity, now)
+        return sum(1 << index for index, number in enumerate(numbers) if number in waiting)
+
+    def newest(self, identity: bytes) -> int:
+        """Return the highest number of the waiting requests of a connection, -1 if none waits."""
+        return max(self._numbers.get(identity, ()), default=-1)
+
+    def of(self, identity: bytes) -> list[Deferred]:
+        """Return the waiting requests of a connection, which is not renewed any more."""
+        self._renewed.pop(identity, None)
+        return list(self._numbers.pop(identity, {}).values())
+
+    def unrenewed(self, now: int) -> bytes | None:
+        """Return a connection whose client did not renew its requests, if there is one."""
+        identity = next(iter(self._renewed), None)
+        return identity if identity is not None and self._renewed[identity] + RENEWED_FOR <= now else None
 
     @property
-    def next_due(self) -> int | None:
+    def next_notice(self) -> int | None:
         while self._due and not self._stands(self._due[0]):
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
+    @property
+    def next_due(self) -> int | None:
+        """The next time at which a notice is due, or a client has not renewed its requests."""
+        notice, renewed = self.next_notice, next(iter(self._renewed.values()), None)
+        if renewed is None:
+            return notice
+        return renewed + RENEWED_FOR if notice is None else min(notice, renewed + RENEWED_FOR)
+
     def pop_due(self, now: int) -> list[tuple[Deferred, Grant]]:
-        """Return the requests that are due; they wait on, without a due time until they are added again."""
+        """Return the requests whose notices are due; they wait on, without a due time until `remind`."""
         ready = []
-        while (due := self.next_due) is not None and due <= now:
-            _, _, deferred = heappop(self._due)
-            ready.append((deferred, self._grants[deferred][0]))
+        while self._due and self._due[0][0] <= now:
+            entry = heappop(self._due)
+            if self._stands(entry):
+                ready.append((entry[2], self._grants[entry[2]][0]))
         return ready
 
     def set_back(self, step: int) -> None:
         """Adjust to a clock that was set back by `step`: the waits are unchanged."""
         self._due = [(due - step, serial, deferred) for due, serial, deferred in self._due]
+        self._renewed = {identity: at - step for identity, at in self._renewed.items()}
         for grant, _ in self._grants.values():
             grant.now -= step
+
+    def _renew(self, identity: bytes, now: int) -> None:
+        self._renewed.pop(identity, None)
+        self._renewed[identity] = now
 
     def _stands(self, entry: tuple[int, int, Deferred]) -> bool:
         known = self._grants.get(entry[2])

@@ -28,6 +28,8 @@ class Kind(IntEnum):
     PONG = VERSION << 4 | 9
     PIECE = VERSION << 4 | 10
     RECEIPT = VERSION << 4 | 11
+    AWAIT = VERSION << 4 | 12
+    AWAITED = VERSION << 4 | 13
 
 
 class Suite(IntEnum):

@@ -1,0 +1,123 @@
+"""Liveness of replicas at work: few questions for many connections, and each sign that work is lost."""
+
+from dataclasses import dataclass, field
+
+from tests.support.authentic import A, B
+from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, Liveness, Waiter
+from trickles.client.requests import InFlight
+from trickles.wire.kinds import Address
+
+FIRST, SECOND_LIFE = 11, 12  # incarnations
+
+
+def request(replica: Address = A, incarnation: int = FIRST) -> InFlight:
+    made = InFlight(0, 1, 0, 0, replica, 0)
+    made.on_at_work(incarnation, DISTANCE)
+    return made
+
+
+@dataclass(eq=False)
+class Owner:
+    """Notes what it is asked to do."""
+
+    asked: list[InFlight] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    waits: bool = True
+
+    @property
+    def waiter(self) -> Waiter:
+        return Waiter(self.ask, self.restarted, self.unreachable, self.silent)
+
+    def ask(self, request: InFlight, replica: Address) -> bool:
+        self.asked.append(request)
+        return self.waits
+
+    def restarted(self, replica: Address, incarnation: int, now: int) -> None:
+        self.heard.append(f"restarted {incarnation}")
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        self.heard.append("unreachable")
+
+    def silent(self, replica: Address, now: int) -> None:
+        self.heard.append("silent")
+
+
+def many(liveness: Liveness, count: int) -> list[Owner]:
+    waiters = [Owner() for _ in range(count)]
+    for each in waiters:
+        liveness.watch(request(), each.waiter, 0, 0)
+    return waiters
+
+
+def test_one_question_for_all_at_each_distance_in_turn() -> None:
+    liveness = Liveness()
+    waiters = many(liveness, 100)
+    for turn in range(1, 151):
+        now = turn * DISTANCE
+        assert liveness.next_timeout() == now
+        liveness.on_time(now - 1)
+        liveness.on_time(now)
+        assert sum(len(each.asked) for each in waiters) == turn
+        liveness.heard(A, FIRST, now + 1)
+    assert {len(each.asked) for each in waiters} == {1, 2}
+    assert not any(each.heard for each in waiters)
+
+
+def test_each_waiter_hears_once_that_its_replica_is_silent_or_unreachable_or_another() -> None:
+    liveness = Liveness()
+    waiters, elsewhere = many(liveness, 3), Owner()
+    liveness.watch(request(B), elsewhere.waiter, 0, 0)
+    liveness.watch(request(), waiters[0].waiter, 0, 0)
+    liveness.unreachable(A, 1)
+    liveness.heard(A, SECOND_LIFE, 2)
+    liveness.heard(A, SECOND_LIFE, 3)
+    for turn in range(1, MOST_UNANSWERED + 2):
+        liveness.heard(B, FIRST, turn * DISTANCE)
+        liveness.on_time(turn * DISTANCE)
+    assert [each.heard for each in waiters] == [["unreachable", f"restarted {SECOND_LIFE}", "silent"]] * 3
+    assert elsewhere.heard == []
+    liveness.heard(A, FIRST, 9 * DISTANCE)  # nobody waits there any more
+    assert [len(each.heard) for each in waiters] == [3] * 3
+
+
+def test_requests_that_are_over_cost_no_question() -> None:
+    liveness, waiter, over = Liveness(), Owner(), request()
+    liveness.watch(over, waiter.waiter, 0, 0)
+    liveness.unwatch(over)
+    liveness.unwatch(over)
+    gone = Owner(waits=False)
+    liveness.watch(request(), gone.waiter, 0, 0)
+    liveness.on_time(DISTANCE)
+    assert (len(waiter.asked), len(gone.asked)) == (0, 1)
+    assert liveness.next_timeout() is None
+
+
+def test_a_request_at_work_elsewhere_counts_there_only() -> None:
+    liveness, waiter, moved = Liveness(), Owner(), request()
+    liveness.watch(moved, waiter.waiter, 0, 0)
+    moved.retry(0, B)
+    moved.on_at_work(FIRST, DISTANCE)
+    liveness.watch(moved, waiter.waiter, 0, 0)
+    liveness.unreachable(A, 1)
+    assert waiter.heard == []
+    liveness.unreachable(B, 1)
+    assert waiter.heard == ["unreachable"]
+
+
+def test_a_notice_of_another_incarnation_is_a_reason_to_ask_at_once() -> None:
+    due: list[int] = []
+    liveness, waiter = Liveness(due.append), Owner()
+    liveness.watch(request(), waiter.waiter, 0, 0)
+    liveness.watch(request(incarnation=SECOND_LIFE), waiter.waiter, 0, 5)
+    assert liveness.next_timeout() == 5
+    assert due == [DISTANCE, 5]
+    liveness.on_time(5)
+    liveness.heard(A, FIRST, 6)
+    assert waiter.heard == [f"restarted {FIRST}"]
+
+
+def test_on_a_long_path_questions_are_further_apart() -> None:
+    liveness, waiter = Liveness(), Owner()
+    liveness.watch(request(), waiter.waiter, 3 * DISTANCE, 0)
+    liveness.on_time(DISTANCE)
+    assert liveness.next_timeout() == 4 * DISTANCE

@@ -1,0 +1,160 @@
+"""Requests of one connection that replicas are at work on: what was asked about them, and when they are renewed.
+
+A replica drops the requests of a connection that does not renew them for 12 s; any further request to it, and any
+AWAIT, renews all that wait there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from trickles.client.fleet import ReplicaSet
+from trickles.client.liveness import Liveness, Waiter
+from trickles.client.recovery import NEVER, Recovery
+from trickles.client.requests import InFlight, Requests
+from trickles.limits import SECOND, Limits
+from trickles.trace import Counters
+from trickles.wire.awaiting import Awaited
+from trickles.wire.kinds import Address
+
+RENEW_EVERY = 4 * SECOND
+PATIENCE = 9 * SECOND  # two renewals may be lost
+MOST_ASKED = 8  # questions without an answer; of older ones none counts
+_Asked = tuple[Address, list[tuple[InFlight, int]]]
+
+
+class AtWork:
+    """Asks replicas, on behalf of `liveness` and to renew; `alone`: nobody else calls this liveness."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        counters: Counters,
+        fleet: ReplicaSet,
+        requests: Requests,
+        recovery: Recovery,
+        liveness: Liveness,
+        alone: bool,
+    ) -> None:
+        self._limits = limits
+        self._counters = counters
+        self._fleet = fleet
+        self._requests = requests
+        self._recovery = recovery
+        self._liveness = liveness
+        self._alone = alone
+        self._wake: Callable[[], object] = _nothing
+        self._due: dict[Address, None] = {}
+        self._renew_at: dict[Address, int] = {}
+        self._asked: dict[int, _Asked] = {}  # by the AWAIT's number, oldest first
+
+    @property
+    def active(self) -> bool:
+        """True while some replica may be at work."""
+        return bool(self._renew_at)
+
+    def on_wake(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when something is due of which the driver cannot know."""
+        self._wake = callback
+
+    def leave(self) -> None:
+        """Forget all: the connection is over."""
+        self._wake = _nothing
+        self._renew_at.clear()
+        for request in self._requests:
+            self._liveness.unwatch(request)
+
+    def on_notice(self, request: InFlight, incarnation: int, now: int) -> None:
+        """Note that its replica is at work on that request; it counts as renewed."""
+        request.on_at_work(incarnation, now + PATIENCE)
+        self._renew_at[request.replica] = now + RENEW_EVERY
+        waiter = Waiter(self.ask, self.restarted, self.unreachable, self.silent)
+        self._liveness.watch(request, waiter, self._recovery.round_trip.probe_timeout(self._limits), now)
+
+    # questions
+
+    def next_timeout(self) -> int:
+        if not self._requests:  # nothing is at work any more
+            self._renew_at.clear()
+            return NEVER
+        due = min(self._renew_at.values(), default=NEVER)
+        asks = self._liveness.next_timeout() if self._alone else None
+        return due if asks is None else min(due, asks)
+
+    def due(self, now: int) -> list[Address]:
+        """Return the replicas to ask now."""
+        if self._alone:
+            self._liveness.on_time(now)
+        due, self._due = self._due, {}
+        for replica, at in list(self._renew_at.items()):
+            if at <= now and not self.at(replica):
+                del self._renew_at[replica]
+            elif at <= now:
+                due[replica] = None
+            if replica in due:
+                self._renew_at[replica] = now + RENEW_EVERY
+        return list(due)
+
+    def at(self, replica: Address) -> list[InFlight]:
+        """Return the requests that this replica is at work on, oldest first."""
+        return [each for each in self._requests if each.incarnation and each.replica == replica]
+
+    def asked(self, number: int, replica: Address, requests: Sequence[InFlight]) -> None:
+        """Note that the AWAIT of that number asks about these requests."""
+        self._counters.hit("awaits")
+        self._asked[number] = replica, [(request, request.newest) for request in requests]
+        if len(self._asked) > MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def on_awaited(self, awaited: Awaited, source: Address, now: int) -> bool:
+        """Take an answer; return False for a copy. What is no longer at work there is repeated."""
+        number, incarnation, mask = awaited
+        replica, asked = self._asked.get(number, (None, []))
+        if replica != source:
+            return False
+        del self._asked[number]
+        for index, (request, newest) in enumerate(asked):
+            if request.newest != newest or not request.incarnation:
+                continue  # it was sent again since
+            if mask >> index & 1:
+                request.on_at_work(incarnation, now + PATIENCE)
+                self._recovery.on_awaited(now)
+            elif request.incarnation == incarnation:
+                self._recovery.work_lost(request, now)
+        self._fleet.answered(source, None)
+        self._liveness.heard(source, incarnation, now)
+        return True
+
+    def on_unreachable(self, replica: Address, now: int) -> None:
+        """Take an ICMP error of this connection; it concerns all that wait there."""
+        self._recovery.on_unreachable(replica, now)
+        self._liveness.unreachable(replica, now)
+
+    # the liveness of a replica
+
+    def ask(self, request: InFlight, replica: Address) -> bool:
+        """Ask that replica with the next datagrams; return False if it is not at work on that request any more."""
+        if not request.incarnation or request.replica != replica:
+            return False
+        self._due[replica] = None
+        self._wake()
+        return True
+
+    def restarted(self, replica: Address, incarnation: int, now: int) -> None:
+        """Repeat the requests that an earlier process at this address was at work on."""
+        for request in self.at(replica):
+            if request.incarnation != incarnation:
+                self._recovery.work_lost(request, now)
+        self._wake()
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        self._recovery.on_unreachable(replica, now)
+        self._wake()
+
+    def silent(self, replica: Address, now: int) -> None:
+        self._recovery.abandon_work(replica, now)
+        self._wake()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,155 @@
+"""Liveness of replicas that are at work: asked about four times a second, for all connections that wait there.
+
+A replica that is killed says nothing, and its successor, at the same address, does not know the work. So while a
+request is at work (a notice said so), its replica is asked every DISTANCE whether it is still the same process, by an
+AWAIT of one of the waiting connections, each in turn. The answer counts for all of them: 10,000 waiting connections
+cost as much as one. Three outcomes show that the work is lost:
+
+- the answer has another incarnation: the requests that the former one was at work on are repeated at once;
+- nobody listens there (ICMP): as any such sign, it is followed at a bounded rate, since it can be forged;
+- no answer to MOST_UNANSWERED questions in a row: the requests move to another replica.
+
+A `Liveness` belongs to one connection, or to all connections of one process to a fleet (`arm` is called then with the
+next due time). Owners of requests are asked and informed by a `Waiter`. Entries go when their request is
+closed (`unwatch`) or its owner no longer waits there (`ask` returns False). It never ends a connection: a wrong verdict
+only repeats requests. Tried and failed: a notice from the replica each 250 ms for each request (40,000 datagrams a
+second for 10,000 event streams); notices at a growing distance (a death was noticed after 3 s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from trickles.client.requests import InFlight
+from trickles.limits import MILLISECOND
+from trickles.wire.kinds import Address
+
+DISTANCE = 250 * MILLISECOND  # between two questions
+MOST_UNANSWERED = 3
+
+
+class Waiter(NamedTuple):
+    """Callbacks of the owner of requests that replicas are at work on."""
+
+    ask: Callable[[InFlight, Address], bool]  # send an AWAIT; False if the request no longer waits there
+    restarted: Callable[[Address, int, int], None]  # replica, its incarnation, now
+    unreachable: Callable[[Address, int], None]  # replica, now
+    silent: Callable[[Address, int], None]  # replica, now
+
+
+class WatchedReplica:
+    """One replica: its incarnation, the requests at work there, and the questions since it was last heard."""
+
+    def __init__(self, incarnation: int, now: int) -> None:
+        self.due = now + DISTANCE
+        self._incarnation = incarnation
+        self._mixed = False  # some request has another incarnation
+        self._distance = DISTANCE
+        self._unanswered = 0
+        self._requests: dict[InFlight, Waiter] = {}
+
+    @property
+    def silent(self) -> bool:
+        return self._unanswered >= MOST_UNANSWERED
+
+    @property
+    def requests(self) -> Iterable[InFlight]:
+        return self._requests
+
+    def owners(self) -> list[Waiter]:
+        """Return the owners of the requests, each once."""
+        return list(dict.fromkeys(self._requests.values()))
+
+    def add(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
+        """Add a request; when its incarnation is another one, what is known may be old: a question is due at once."""
+        if request.incarnation != self._incarnation:
+            self._mixed, self.due = True, now
+        self._distance = max(DISTANCE, pause)
+        self._requests[request] = owner
+
+    def remove(self, request: InFlight) -> None:
+        self._requests.pop(request, None)
+
+    def heard(self, incarnation: int) -> bool:
+        """Note an answer; return True if some requests may be of another incarnation."""
+        changed = self._mixed or incarnation != self._incarnation
+        self._unanswered, self._mixed, self._incarnation = 0, False, incarnation
+        return changed
+
+    def ask(self, replica: Address, now: int) -> list[InFlight]:
+        """Let the next of the waiting connections ask; return the requests that no longer wait, now removed."""
+        gone = []
+        while self._requests:
+            request, owner = next(iter(self._requests.items()))
+            del self._requests[request]
+            if owner.ask(request, replica):
+                self._requests[request] = owner  # its next turn comes last
+                self._unanswered, self.due = self._unanswered + 1, now + self._distance
+                break
+            gone.append(request)
+        return gone
+
+
+class Liveness:
+    """The replicas at work; it has no clock and no socket."""
+
+    def __init__(self, arm: Callable[[int], object] = lambda _: None) -> None:
+        self._arm = arm
+        self._replicas: dict[Address, WatchedReplica] = {}
+        self._watched: dict[InFlight, WatchedReplica] = {}
+
+    def watch(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
+        """Note that the replica of that request is at work on it; answers take up to `pause`."""
+        found = self._replicas.get(request.replica)
+        if found is None:
+            found = self._replicas[request.replica] = WatchedReplica(request.incarnation, now)
+        if self._watched.get(request) is not found:
+            self.unwatch(request)
+            self._watched[request] = found
+        found.add(request, owner, pause, now)
+        self._arm(found.due)
+
+    def unwatch(self, request: InFlight) -> None:
+        """Forget a request that is over, or elsewhere."""
+        found = self._watched.pop(request, None)
+        if found is not None:
+            found.remove(request)
+
+    def heard(self, replica: Address, incarnation: int, now: int) -> None:
+        """Note a fresh answer of a replica."""
+        found = self._replicas.get(replica)
+        if found is not None and found.heard(incarnation):
+            for owner in found.owners():
+                owner.restarted(replica, incarnation, now)
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        """Note that nobody listens there, as an unauthenticated sign says."""
+        found = self._replicas.get(replica)
+        for owner in found.owners() if found is not None else ():
+            owner.unreachable(replica, now)
+
+    def next_timeout(self) -> int | None:
+        """Return when `on_time` has something to do."""
+        return min((found.due for found in self._replicas.values()), default=None)
+
+    def on_time(self, now: int) -> None:
+        """Ask the replicas that are due; those that did not answer are silent."""
+        for replica, found in [each for each in self._replicas.items() if each[1].due <= now]:
+            if found.silent:
+                self._forget(replica, found)
+                for owner in found.owners():
+                    owner.silent(replica, now)
+                continue
+            for gone in found.ask(replica, now):
+                del self._watched[gone]
+            if not found.requests:
+                self._forget(replica, found)
+        due = self.next_timeout()
+        if due is not None:
+            self._arm(due)
+
+    def _forget(self, replica: Address, found: WatchedReplica) -> None:
+        del self._replicas[replica]
+        for request in found.requests:
+            del self._watched[request]
