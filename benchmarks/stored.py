@@ -97,7 +97,8 @@ def killing(living: Callable[[], list[int]], interval: float, seed: int, *, kill
 def chat(server: Running, case: str, options: argparse.Namespace) -> Chat:
     """Stream once; `case` says what is killed meanwhile."""
     before = len(noted(server))
-    body = json.dumps({"events": options.events, "apart": options.seconds / options.events}).encode()
+    apart = options.seconds / options.events
+    body = json.dumps({"think": options.think, "events": options.events, "apart": apart}).encode()
     killed_at: list[float] = []
 
     def worker() -> int | None:
@@ -252,6 +253,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="benchmarks stored", description=__doc__)
     options.add_argument("--events", type=int, default=200)
     options.add_argument("--seconds", type=float, default=7.0, help="of one chat")
+    options.add_argument("--think", type=float, default=0.5, help="seconds before the first event")
     options.add_argument("--megabytes", type=int, default=300)
     options.add_argument("--forms", type=int, default=2000)
     options.add_argument("--rounds", type=int, default=3)

@@ -29,10 +29,11 @@ def note(step: object) -> None:
 
 
 async def chat(request: Request) -> Response:
-    """So many events, a fixed time apart."""
+    """So many events, a fixed time apart, after some time to think."""
     asked = await request.json()
 
     async def events() -> AsyncIterator[bytes]:
+        await asyncio.sleep(asked["think"])
         for number in range(asked["events"]):
             yield b'data: {"choices":[{"delta":{"content":" word%d"}}]}\n\n' % number
             note(number)
