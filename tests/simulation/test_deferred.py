@@ -106,6 +106,17 @@ def test_a_handler_runs_once(config: ClientConfig, time: int) -> None:
 
 
 @policies
+@pytest.mark.parametrize("time", [0, MILLISECOND, 20 * MILLISECOND])
+@pytest.mark.parametrize("size_bytes", [10, 800, 1500, 2500, 3500])
+def test_short_answers_wait_for_no_timer(config: ClientConfig, time: int, size_bytes: int) -> None:
+    """Of three numbers that a hello is granted a late reply has two; the client must not wait for the third."""
+    case = Case(time, config, size_bytes=size_bytes)
+    (report,) = for_seeds(case.run, [1])
+    round_trips = 1 + 3 + (size_bytes > 2000)  # the certificate, the answers, the rest of one
+    assert report.duration < (round_trips + 1) * 30 * MILLISECOND + 3 * time
+
+
+@policies
 @pytest.mark.parametrize("time", [0, 100 * MILLISECOND, 3 * SECOND, 45 * SECOND])
 def test_a_handler_that_runs_late_runs_once_on_a_long_path(config: ClientConfig, time: int) -> None:
     case = Case(time, config, replace(TEN_MEGABIT, delay=300 * MILLISECOND))

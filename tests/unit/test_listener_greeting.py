@@ -78,6 +78,17 @@ def test_a_deferred_greeting_keeps_the_rule_however_long_it_takes() -> None:
     assert sent <= 3 * len(hello)
 
 
+@pytest.mark.parametrize("size", [10, 1500, 3600, 100_000])
+def test_a_late_reply_to_a_hello_says_that_its_last_number_is_void(size: int) -> None:
+    service = Patient()
+    desk = Desk(service)
+    assert desk.greet(b"POST\n") == []
+    service.waiting[0][1].resolve(Reply(((0, bytes(size)),)))
+    packets = desk.peer.read([each for burst in desk.listener.poll(WALL) for each in burst.datagrams()])
+    assert [packet.number for packet in packets] == list(range(1 if size == 10 else 2))
+    assert packets[-1].flags & ResponseFlag.SHORT
+
+
 def test_a_repeated_hello_earns_the_same_numbers_with_the_same_nonces() -> None:
     desk = Desk()
     hello = desk.peer.hello(epoch(), b"GET\n", wanted=3600)

@@ -126,10 +126,13 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
 
 
 def _ends(grant: Grant, sent: int, packets: int, size_bytes: int, room_bytes: int) -> bool:
-    """Return True when the reply's last packet ends the episode: numbers from `sent` on are void."""
+    """Return True when the reply's last packet ends the episode: numbers from `sent` on are void.
+
+    A late reply to a hello has fewer numbers than were granted; the client must not wait for the others.
+    """
     stop, claims = grant.stop, grant.decision.claims
     if claims is None:
-        return sent < stop
+        return sent < grant.decision.stop
     return claims.on_sent(stop, sent, packets - 2 * size_bytes // room_bytes, grant.path.state.episode)
 
 
