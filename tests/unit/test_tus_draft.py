@@ -138,8 +138,8 @@ def test_asking_for_the_offset_ends_the_request_before(tmp_path: Path) -> None:
         reached = uploads.store.find(path[7:]).offset
         assert b"Upload-Offset: %d\r\n" % reached in head
         fleet.now_us += 1_000_000
-        await sent((5 << 20) + 1000)
-        assert status(await sent((5 << 20) + 1001)) == 409
+        await sent((5 << 20) + 100_000)
+        assert status(await sent((5 << 20) + 100_001)) == 409
         assert uploads.store.find(path[7:]).offset == reached > 0
 
     with_fleet(lambda: uploads.app, test)

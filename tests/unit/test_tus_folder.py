@@ -80,6 +80,15 @@ def test_expired_uploads_are_swept_unless_in_use(store: UploadFolder, tmp_path: 
     assert sorted(path.name for path in (tmp_path / "uploads").iterdir()) == [OTHER, "file"]
 
 
+def test_the_record_of_a_moved_file_is_kept_for_a_day(store: UploadFolder, tmp_path: Path) -> None:
+    store.create(replace(RECORD, expires_s=None, is_finished=True))
+    store.path(ID).rename(tmp_path / "moved")
+    moved_s = int((store.path(ID).parent / "info").stat().st_mtime)
+    assert store.sweep(moved_s + 86_399) == 0
+    assert store.find(ID).is_finished
+    assert store.sweep(moved_s + 86_400) == 1
+
+
 def test_a_creation_that_was_cut_short_is_made_again(store: UploadFolder) -> None:
     store.path(ID).parent.mkdir()
     store.create(RECORD)

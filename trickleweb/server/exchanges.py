@@ -43,7 +43,8 @@ from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
 
-_PART_BYTES = 4 << 20  # between two runs on parts of a request within a second: larger than the work of a run
+_PART_BYTES = 4 << 20  # between two runs on parts of a request
+_LEAST_PART_BYTES = 1 << 16  # between two runs a second apart: a run is more work than a few bytes
 _MOST_PARTS = 4096  # requests that arrive at the same time
 _ELSEWHERE = (
     "an unsafe request was not run: its connection began at a replica with another ledger than this one's (store %s)."
@@ -124,7 +125,8 @@ class Exchanges:
             task = self._tasks.task(("part", where, size), lambda: self._run_part(partial.part, event, where))
             return self._tasks.reply(task, lambda _: then())
         name, (last, last_s) = ("part", where), self._parts.get(where) or (0, now_s)
-        if self._tasks.find(name) is None and (size - last >= _PART_BYTES or now_s != last_s):
+        least = _PART_BYTES if now_s == last_s else _LEAST_PART_BYTES
+        if self._tasks.find(name) is None and size - last >= least:
             with suppress(Busy):  # the next part has all of this one
                 self._tasks.task(name, lambda: self._run_part(partial.part, event, where))
             last, last_s = size, now_s

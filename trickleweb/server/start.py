@@ -33,7 +33,7 @@ from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
 
-_ERRORS = 400
+_ERRORS, _PASSING = 400, (503,)  # the next part may do better
 
 MAX_PAGE_BYTES = 1 << 18  # of a page to keep; longer ones are made again
 
@@ -110,7 +110,12 @@ class ResponseStarter:
         exchange = self._exchange(part, where, peer, context, whole=False)
         resolved = await self._responder.respond(exchange)
         made = resolved.sendable
-        if resolved.status < _ERRORS or made is None or len(made.token) > MAX_TOKEN_BYTES:
+        if (
+            resolved.status in _PASSING
+            or resolved.status < _ERRORS
+            or made is None
+            or len(made.token) > MAX_TOKEN_BYTES
+        ):
             return None
         return StartedResponse(made, resolved.status, part.size_bytes)
 

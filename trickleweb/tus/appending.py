@@ -162,7 +162,7 @@ async def settled(upload: OpenUpload, finish: Finish) -> UploadRecord:
     The upload is unfinished until `finish` returns: if it raises, or its replica dies, the next request calls it again.
     """
     record = upload.record
-    if record.is_part or record.is_finished or not record.is_complete:
+    if not record.is_due:
         return record
     done = replace(record, is_finished=True, expires_s=None)
 

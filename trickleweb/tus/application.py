@@ -86,24 +86,25 @@ class _Uploads:
             ("Tus-Max-Size", str(self._store.limits.upload_bytes)),
             ("Tus-Checksum-Algorithm", ",".join(fields.ALGORITHMS)),
             ("Accept-Patch", f"{_BYTES}, {OCTETS}"),
-            limit(self._store.limits, self._store.limits.age_s),
+            limit(self._store.limits),
         )
         return Response.empty(headers=known)
 
     async def create(self, request: Request) -> Response:
         """Create an upload, with the body as its first bytes."""
         upload_id = ledger_key("upload", request.idempotency_key.encode()).hex()[:32]
-        record = self._created(request, upload_id)
+        record, append = self._created(request, upload_id), self._append(request, 0)
+        has_body = record.is_open or not isinstance(request.head.framing, NoBody)
+        if has_body and not record.is_open and request.content_type.value != _BYTES:
+            raise HTTPError(415, f"The bytes of an upload are {_BYTES}.")
         parts = await self._parts(record)
         if parts:
             record = replace(record, length=self._length(str(sum(part.offset for part in parts))))
         await asyncio.to_thread(self._store.create, record)
         if parts:
             record = await self._concatenated(record)
-        elif record.is_open or not isinstance(request.head.framing, NoBody):
-            if not record.is_open and request.content_type.value != _BYTES:
-                raise HTTPError(415, f"The bytes of an upload are {_BYTES}.")
-            record = await self._appended(request, upload_id, self._append(request, 0))
+        elif has_body:
+            record = await appended(self._store, upload_id, append, request, self._finish)
         else:
             record = await self._settled(record)
         place = f"{request.head.path.rstrip('/')}/{upload_id}"
@@ -117,8 +118,8 @@ class _Uploads:
                 record = await overtaken(upload)
         record = await self._settled(record)
         found = [*self._progress(request, record), ("Cache-Control", "no-store")]
-        length = ("Upload-Defer-Length", "1") if record.length is None else ("Upload-Length", str(record.length))
-        found.append(length)
+        deferred = record.length is None
+        found.append(("Upload-Defer-Length", "1") if deferred else ("Upload-Length", str(record.length)))
         if record.metadata:
             found.append(("Upload-Metadata", record.metadata))
         if record.is_part:
@@ -135,7 +136,7 @@ class _Uploads:
         await self._known(request, name)
         if request.content_type.value != (OCTETS if is_draft(request) else _BYTES):
             raise HTTPError(415, f"The bytes of an upload are {_BYTES}, or {OCTETS}.")
-        record = await self._appended(request, name, append)
+        record = await appended(self._store, name, append, request, self._finish)
         return Response.empty(headers=self._progress(request, record))
 
     async def delete(self, request: Request, name: str) -> Response:
@@ -191,28 +192,21 @@ class _Uploads:
 
     def _append(self, request: Request, start: int) -> Append:
         length, checksum = request.headers.get("upload-length"), request.headers.get("upload-checksum")
-        return Append(
-            start,
-            None if length is None else self._length(length),
-            None if checksum is None else fields.Checksum.of(checksum),
-            completes(request) if is_draft(request) else None,
-        )
-
-    async def _appended(self, request: Request, name: str, append: Append) -> UploadRecord:
-        return await appended(self._store, name, append, request, self._finish)
+        known = None if length is None else self._length(length)
+        if is_draft(request):
+            return Append(start, known, completes=completes(request))
+        return Append(start, known, None if checksum is None else fields.Checksum.of(checksum))
 
     def _progress(self, request: Request, record: UploadRecord) -> list[Pair]:
-        found = [("Upload-Offset", str(record.offset))]
+        offset, expires_s = ("Upload-Offset", str(record.offset)), record.expires_s
         if is_draft(request):
-            age_s = (
-                self._store.limits.age_s if record.expires_s is None else record.expires_s - request.now // 1_000_000
-            )
-            return [*found, completeness(record), limit(self._store.limits, age_s)]
-        return found if record.expires_s is None else [*found, ("Upload-Expires", format_date(record.expires_s))]
+            left_s = None if expires_s is None else expires_s - request.now // 1_000_000
+            return [offset, completeness(record), limit(self._store.limits, left_s)]
+        return [offset] if expires_s is None else [offset, ("Upload-Expires", format_date(expires_s))]
 
     async def _settled(self, record: UploadRecord) -> UploadRecord:
         """Return the record, passed to the application if a replica died between the last byte and that."""
-        if record.is_part or record.is_finished or not record.is_complete:
+        if not record.is_due:
             return record
         async with opened(self._store, record.id) as upload:
             return await settled(upload, self._finish)
@@ -244,7 +238,7 @@ def _spoken(limits: UploadLimits) -> Middleware:
         version = request.headers.get("tus-resumable")
         if version is None and ("upload-complete" in request.headers or request.method in ("HEAD", "DELETE")):
             response = await inner(request)
-            name, value = limit(limits, limits.age_s)
+            name, value = limit(limits)
             return response if name in response.headers else response.with_header(name, value)
         if version == VERSION or request.method == "OPTIONS":
             return (await inner(request)).with_header("Tus-Resumable", VERSION)

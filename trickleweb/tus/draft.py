@@ -43,9 +43,10 @@ def open_record(record: UploadRecord, request: Request) -> UploadRecord:
     return replace(record, is_open=True, metadata=",".join(known))
 
 
-def limit(limits: UploadLimits, age_s: int) -> Pair:
-    """Return the field Upload-Limit."""
-    return "Upload-Limit", f"max-size={limits.upload_bytes}, max-append-size={limits.request_bytes}, max-age={age_s}"
+def limit(limits: UploadLimits, left_s: int | None = None) -> Pair:
+    """Return the field Upload-Limit, of an upload that has that time left."""
+    age_s, most = limits.age_s if left_s is None else left_s, limits.upload_bytes
+    return "Upload-Limit", f"max-size={most}, max-append-size={limits.request_bytes}, max-age={age_s}"
 
 
 def completeness(record: UploadRecord) -> Pair:

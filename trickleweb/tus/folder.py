@@ -122,6 +122,8 @@ class UploadFolder:
             expires_s = self._found(place.name).expires_s
         except (NoUpload, UploadsUnavailable):
             expires_s = int(place.stat().st_mtime) + _STRAY_S
+        if expires_s is None and not (place / "data").exists():  # the application has it; clients may still ask
+            expires_s = int((place / "info").stat().st_mtime) + self.limits.age_s
         return inf if expires_s is None else expires_s
 
     def _found(self, name: str) -> UploadRecord:

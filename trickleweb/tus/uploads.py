@@ -86,6 +86,11 @@ class UploadRecord:
     def is_complete(self) -> bool:
         return self.offset == self.length and not self.is_open
 
+    @property
+    def is_due(self) -> bool:
+        """True if it is complete, and is still to be passed to the application."""
+        return self.is_complete and not self.is_part and not self.is_finished
+
 
 Finish = Callable[[UploadRecord], None]
 
