@@ -49,11 +49,15 @@ _THREADS = ThreadPoolExecutor(DEFAULT_BODY_LIMITS.threads, "bodies")
 
 
 class Part(NamedTuple):
-    """Bytes on the wire, and the cursor after them for a stepped body; `step` is False where no step ends."""
+    """Bytes on the wire, and the cursor after them for a stepped body; `step` is False where no step ends.
+
+    A `fence` has no bytes: the next part begins a range of its own.
+    """
 
     data: bytes
     cursor: Plain = None
     step: bool = True
+    fence: bool = False
 
 
 class WrongLength(WebError):

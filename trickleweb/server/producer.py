@@ -250,7 +250,10 @@ class PartsPump:
 
     async def _make(self, producer: Producer) -> None:
         turn = 0
-        async for data, cursor, step in self._parts:
+        async for data, cursor, step, fence in self._parts:
+            if fence:
+                producer.fence(cursor)
+                continue
             producer.put(data, cursor, step=step)
             turn += len(data) + _PART_BYTES
             if turn >= _TURN_BYTES:

@@ -16,16 +16,17 @@ from trickleweb.response_store import Pages
 from trickleweb.responses import Response
 from trickleweb.server.context import FleetResources
 from trickleweb.server.errors import BadToken, NotThisResponse
+from trickleweb.server.event_parts import resumed_parts
 from trickleweb.server.fixed import FixedResponse, resumed
 from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
 from trickleweb.server.live import pump_of
-from trickleweb.server.producer import Producer
+from trickleweb.server.producer import PartsPump, Producer
 from trickleweb.server.run import Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, decode_untrusted
 from trickleweb.server.tokens.plan import BadPlan, decode_plan
-from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, VerifiedRange, delivery_of, kind_check
+from trickleweb.server.tokens.ranges import Cursor, EventReplay, Replay, VerifiedRange, delivery_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, page_key, stored_key, unpacked
 from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import InputWindow
@@ -90,10 +91,10 @@ class Resumer:
             plan = token.check(await self._plan_again(token, token.context, connection, peer))
         return resumed(token.delivered, plan)
 
-    async def stream(self, covered: VerifiedRange, connection: bytes, peer: str) -> StreamedResponse:
-        """Return the streamed response of a range, whose bytes are still to be verified."""
-        if isinstance(covered.source, Replay):
-            stream = await self._stream_again(covered.source, covered.framing, connection, peer)
+    async def stream(self, covered: VerifiedRange, stop: int, connection: bytes, peer: str) -> StreamedResponse:
+        """Return the streamed response of a range up to body byte `stop`, whose bytes are still to be verified."""
+        if isinstance(covered.source, Replay | EventReplay):
+            stream = await self._stream_again(covered, covered.source, connection, peer, stop - covered.at)
         else:
             stream = self._from_cursor(covered)
         stream.resumed_from = covered
@@ -108,8 +109,12 @@ class Resumer:
             self._responder.on_error(error)
             raise NotThisResponse("the steps cannot resume from that state") from error
 
-    async def _stream_again(self, source: Replay, framing: Framing, connection: bytes, peer: str) -> StreamedResponse:
-        response = await self._run(source.request, source.context, connection, peer)
+    async def _stream_again(
+        self, covered: VerifiedRange, source: Replay | EventReplay, connection: bytes, peer: str, byte_count: int
+    ) -> StreamedResponse:
+        replay, last_id = (source, b"") if isinstance(source, Replay) else (source.replay, source.position.id)
+        framing = covered.framing
+        response = await self._run(replay.request, replay.context, connection, peer, last_id)
         body = response.body
         if isinstance(body, Complete):  # complete at once this time
             body = Streamed((body.data,), len(body.data))
@@ -121,8 +126,13 @@ class Resumer:
             raise NotThisResponse(_CHANGED)
         head = render_head(response.status, response.headers, delivery, date_seconds=framing.date_s)
         known = head if framing.fits(head) else None  # the body can be resumed without it
-        producer = Producer(pump_of(body, delivery), limits=self._stream_limits)
-        return StreamedResponse(producer, Origins(source, None, {}, b""), framing, known, self._stream_limits)
+        if isinstance(source, Replay):
+            producer, origins = Producer(pump_of(body, delivery), limits=self._stream_limits), Origins(source)
+        else:
+            parts = resumed_parts(body, delivery, source.position, byte_count, covered.digest)
+            producer = Producer(PartsPump(parts), covered.at, source.position, self._stream_limits)
+            origins = Origins(events=replay)
+        return StreamedResponse(producer, origins, framing, known, self._stream_limits)
 
     def _kept_page(self, token: AskedToken, context: ReplayContext) -> Plan | None:
         """Return the plan as it is delivered, if it is kept and whole."""
@@ -153,9 +163,14 @@ class Resumer:
             self._responder.on_error(error)
             raise NotThisResponse("the body differs here") from error
 
-    async def _run(self, packed: bytes, context: ReplayContext, connection: bytes, peer: str) -> Response:
-        """Return the application's response to the request of a token."""
+    async def _run(
+        self, packed: bytes, context: ReplayContext, connection: bytes, peer: str, last_id: bytes = b""
+    ) -> Response:
+        """Return the application's response to the request of a token, with the id of the last event if given."""
         complete = await self._complete(packed)
+        if last_id:
+            headers = complete.head.headers.with_pair("last-event-id", last_id.decode("latin-1"))
+            complete = complete._replace(head=replace(complete.head, headers=headers))
         return await self._responder.run(
             self._requests.request(complete, complete.body(), context, connection=connection, peer=peer)
         )

@@ -49,11 +49,13 @@ from trickleweb.server.input import Body
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
+from trickleweb.server.tokens.positions import MAX_POSITION_BYTES
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length
 
-Pack = Callable[[], Awaitable[Replay]]  # makes the part of a token from which a request is run again
+Pack = Callable[[int], Awaitable[Replay]]  # makes the part of a token from which a request is run again, with room
 UNKEPT = "The response is too large to be stored."
+_OK = 200
 _UNSENDABLE = "The response cannot be sent."
 _BLOCK_BYTES = 1 << 18
 _IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; the rest goes to disk
@@ -205,7 +207,8 @@ class Responder:
             if not exchange.is_safe:
                 return self._stored(exchange, made)
             made.head(exchange.date_s)
-            return made._replace(replay=await exchange.pack())
+            room = MAX_POSITION_BYTES if is_event_stream(made) else 0
+            return made._replace(replay=await exchange.pack(room))
         token = first_token(Plan(response.status, response.headers), body, delivery, exchange.date_s)
         known = self.application.steps.unpack(Checkpoint(body).pack(MAX_CHECKPOINT_BYTES))
         return made._replace(body=known.body, first_token=token)
@@ -225,13 +228,20 @@ class Responder:
         except PlanTooLarge:
             if not exchange.is_safe:
                 raise
-            replay, response = await exchange.pack(), value.rendered()
+            replay, response = await exchange.pack(0), value.rendered()
             delivered = value.delivered(response.head or b"")
             token = encode(AskedToken(delivered, digest_of(value.plan), replay.request, replay.context))
             made = Sendable(response, token, value.plan.status)
         if made.response.inline_bytes == made.response.body_bytes:  # one buffer is cheaper than two
             return made._replace(response=made.response.gathered(self.application.read))
         return made
+
+
+def is_event_stream(made: ResolvedResponse) -> bool:
+    """Return whether a streamed response is compared by its events: one of plain text."""
+    kind = (made.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    plain = made.headers.get("content-encoding") is None and made.delivery.content_length is None
+    return kind == "text/event-stream" and made.status == _OK and plain
 
 
 def plan_of(response: Response) -> Plan:
@@ -284,7 +294,7 @@ async def answered(responder: Responder, head: RequestHead, body: Body, context:
         return refused(HTTPError(500), head, close=False, date_s=date_s)
     size = len(body) if isinstance(body, bytes) else head.framing.byte_count if isinstance(head.framing, Length) else 0
 
-    async def pack() -> Replay:
+    async def pack(_room: int) -> Replay:
         check_length(head.head_bytes + size, responder.limits)
         return Replay(ReplayContext(0, 0, bytes(SEED_BYTES)), b"")
 

@@ -5,6 +5,7 @@ unsafe.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,19 +15,21 @@ from trickleweb.ledger import request_key
 from trickleweb.messages import Plan
 from trickleweb.response_store import Pages
 from trickleweb.server.errors import NotThisResponse
+from trickleweb.server.event_parts import event_parts
 from trickleweb.server.fixed import Sendable, resumed
 from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.live import pump_of
-from trickleweb.server.producer import Producer
+from trickleweb.server.producer import PartsPump, Producer
 from trickleweb.server.resume import RequestFactory, from_cursor
-from trickleweb.server.run import Exchange, ResolvedResponse, Responder
+from trickleweb.server.run import Exchange, ResolvedResponse, Responder, is_event_stream
 from trickleweb.server.shelf import Shelf
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, KeptToken, PlannedToken, decode_untrusted, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.planned import asks_again
+from trickleweb.server.tokens.positions import EventPosition
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
 from trickleweb.server.tokens.request import ReplayContext, check_length, packed, page_key, stored
 from trickleweb.server.tokens.stored import StoredToken
@@ -133,11 +136,14 @@ class ResponseStarter:
         made = await self._unsafe.lose(where, date_s=date_s)
         return StartedResponse(made, made.status, 0)
 
-    async def _pack(self, complete: CompleteRequest, context: ReplayContext) -> Replay:
-        """Return the request for a token; a long one is stored in the ledger, or raises `RequestTooLong`."""
+    async def _pack(self, complete: CompleteRequest, context: ReplayContext, room: int) -> Replay:
+        """Return the request for a token with `room` for other bytes; a long one is stored in the ledger, or raises
+        `RequestTooLong`.
+        """
         check_length(complete.size_bytes, self._responder.limits)
         raw = complete.raw
-        request = packed(raw, self._responder.limits)
+        limits = self._responder.limits
+        request = packed(raw, replace(limits, packed_bytes=limits.packed_bytes - room))
         if request is None:
             key, request = stored(raw, self._responder.limits)
             await self._once.complete(key, raw)
@@ -162,8 +168,11 @@ class ResponseStarter:
         assert isinstance(body, Streamed)
         head = render_head(status, resolved.headers, delivery, date_seconds=exchange.date_s)
         framing = framing_of(delivery, exchange.date_s, head, kind_check(status, resolved.headers, delivery))
-        origins = Origins(resolved.replay, None, {}, b"")
-        producer = Producer(pump_of(body, delivery), limits=self._stream_limits)
+        origins, pump, cursor = Origins(resolved.replay, None, {}, b""), pump_of(body, delivery), None
+        if is_event_stream(resolved):
+            origins, cursor = origins._replace(replay=None, events=resolved.replay), EventPosition()
+            pump = PartsPump(event_parts(body, delivery))
+        producer = Producer(pump, 0, cursor, self._stream_limits)
         stream = StreamedResponse(producer, origins, framing, head, self._stream_limits)
         return StartedResponse(stream, status, size_bytes)
 

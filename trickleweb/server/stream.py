@@ -28,7 +28,7 @@ from trickleweb.server.fixed import Chunk
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
 from trickleweb.server.producer import Producer
 from trickleweb.server.tokens import encode
-from trickleweb.server.tokens.ranges import Cursor, Framing, Replay, Source, VerifiedRange
+from trickleweb.server.tokens.ranges import Cursor, EventReplay, Framing, Replay, Source, VerifiedRange
 
 OFFER_AGAIN = 8  # replies later: an offer takes room from data, and is rarely lost
 _VERIFIED = 64
@@ -37,10 +37,11 @@ _VERIFIED = 64
 class Origins(NamedTuple):
     """The source of all ranges of a response: a request to run again, or steps."""
 
-    replay: Replay | None  # a request to run again, or
-    steps: Steps | None  # steps, with their arguments and the plan of the head
-    args: dict[str, Plain]
-    plan: bytes
+    replay: Replay | None = None  # a request to run again, or
+    steps: Steps | None = None  # steps, with their arguments and the plan of the head
+    args: dict[str, Plain] = {}  # noqa: RUF012 - never changed
+    plan: bytes = b""
+    events: Replay | None = None  # or the request of an event stream, to run again from an event on
 
 
 class StreamedResponse:
@@ -99,6 +100,8 @@ class StreamedResponse:
         if producer.buffer.stop < stop:
             if producer.ended:
                 raise NotThisResponse("the body ends earlier here")
+            if isinstance(producer.failure, StreamFailed | NotThisResponse):
+                raise producer.failure
             if producer.failure is not None:
                 raise StreamBroke from producer.failure
             return False
@@ -175,13 +178,15 @@ class StreamedResponse:
         return Continuation(state, start, body_at + stop, consumed, more)
 
     def _source(self, at: int, *, first: bool) -> Source:
-        replay, steps, args, plan = self._origins
+        replay, steps, args, plan, events = self._origins
         if replay is not None:
             return replay
-        assert steps is not None
         stepped, cursor = self.producer.cursor(at)
         if stepped != at:
             raise NotThisResponse("the steps end elsewhere here")
+        if events is not None:
+            return EventReplay(events, cursor)
+        assert steps is not None
         return Cursor(plan if first else b"", Checkpoint(Stepped(steps, cursor, args)).pack(MAX_CHECKPOINT_BYTES))
 
     def _reply(

@@ -56,7 +56,7 @@ class Streams:
                 self._check_final(stream, covered, error)
             self._cache.drop(where)
         name = ("resume", where, covered.framing)
-        resuming = self._tasks.task(name, lambda: self._resume(covered, event, where))
+        resuming = self._tasks.task(name, lambda: self._resume(covered, event, known, where))
         return self._tasks.reply(resuming, lambda stream: self._from(stream, event, known, covered))
 
     def _from(
@@ -68,9 +68,12 @@ class Streams:
             raise Busy
         return self._parking.park(event.peer, lambda: self._parked(stream, event, known, covered))
 
-    async def _resume(self, covered: VerifiedRange, event: Event, where: Where) -> StreamedResponse:
+    async def _resume(
+        self, covered: VerifiedRange, event: Event, known: Continuation, where: Where
+    ) -> StreamedResponse:
         began = self._context.clock_us()
-        stream = await self._resumer.stream(covered, event.connection, event.peer)
+        stop = stop_of(known) - covered.body_at(known.start)
+        stream = await self._resumer.stream(covered, stop, event.connection, event.peer)
         self._cache.put(where, stream)
         self._context.observer.resumed(event.peer, began)
         return stream

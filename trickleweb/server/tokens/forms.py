@@ -9,6 +9,7 @@ With a token any replica resumes one response, or one range of it. Its first byt
  7   KeptToken      the response is in the ledger
  8   InterimToken   100 Continue; the request's body is still to come
  9   StoredToken    the response, or the rest of it, is in the response store
+ 10  VerifiedRange  of a program's event stream, made again by running the request again with the last event's id
 
 Forms are permanent, as replicas of two releases read each other's; 5 and 6 are free. A token is sealed by the
 transport, so its bytes are the fleet's own, but perhaps of another release.
@@ -23,6 +24,7 @@ from trickleweb.server.errors import BadToken
 from trickleweb.server.tokens.planned import (
     ASKED,
     CURSOR,
+    EVENTS,
     INTERIM,
     KEPT,
     MAX_TOKEN_BYTES,
@@ -68,6 +70,7 @@ _DECODERS: dict[int, Callable[[bytes], Token]] = {
     ASKED: unpack_planned,
     REPLAY: _unpack_range,
     CURSOR: _unpack_range,
+    EVENTS: _unpack_range,
     KEPT: lambda state: KeptToken(state[1:]),
     INTERIM: lambda _: InterimToken(),
     STORED: _unpack_stored,

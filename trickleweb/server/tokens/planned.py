@@ -62,7 +62,7 @@ def delivery_of(flags: int, length: int | None) -> BodyDelivery:
     )
 
 
-PLANNED, ASKED, REPLAY, CURSOR, KEPT, INTERIM, STORED = 1, 2, 3, 4, 7, 8, 9  # forms, see `forms`
+PLANNED, ASKED, REPLAY, CURSOR, KEPT, INTERIM, STORED, EVENTS = 1, 2, 3, 4, 7, 8, 9, 10  # forms, see `forms`
 _FIXED = struct.Struct(">BBQHI")
 _LENGTH = struct.Struct(">Q")
 _DIGEST_BYTES = 16

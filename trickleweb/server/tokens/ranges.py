@@ -5,9 +5,10 @@ CRC-32 of the kind of body (4) | start of the range in the body (8) | digest (16
 
  3  run again: a replay context (32) | the request, see `request`
  4  from a cursor: length of the plan (2) | the plan, in the first range only | a checkpoint, see `bodies`
+ 10 run again, from an event on: a replay context (32) | a position, see `positions` | the request
 
-The digest of form 3 covers the body up to the range's end, that of form 4 the range. A replica that would make other
-bytes finds out before it sends one.
+The digest of form 3 covers the body up to the range's end, those of the others the range. A replica that would make
+other bytes finds out before it sends one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from trickleweb.headers import Headers
 from trickleweb.http1 import BodyDelivery
 from trickleweb.plain import StateTooLarge
 from trickleweb.server.errors import BadToken
-from trickleweb.server.tokens.planned import CURSOR, MAX_TOKEN_BYTES, REPLAY, Flag, flags_of, representation
+from trickleweb.server.tokens.planned import CURSOR, EVENTS, MAX_TOKEN_BYTES, REPLAY, Flag, flags_of, representation
 from trickleweb.server.tokens.planned import delivery_of as delivery_with
+from trickleweb.server.tokens.positions import EventPosition, unpack_position
 from trickleweb.server.tokens.request import ReplayContext, unpack_context
 
 DIGEST_BYTES = 16
@@ -74,7 +76,15 @@ class Cursor:
     checkpoint: bytes
 
 
-Source = Replay | Cursor
+@dataclass(frozen=True, slots=True)
+class EventReplay:
+    """A packed request of an event stream to run again, and a position in its events."""
+
+    replay: Replay
+    position: EventPosition
+
+
+Source = Replay | Cursor | EventReplay
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +109,19 @@ class VerifiedRange:
     def pack(self) -> bytes:
         """Return the token; raise `StateTooLarge` if it does not fit a continuation."""
         source, framing = self.source, self.framing
-        form = REPLAY if isinstance(source, Replay) else CURSOR
+        form = REPLAY if isinstance(source, Replay) else EVENTS if isinstance(source, EventReplay) else CURSOR
         flags = framing.flags | Flag.FIRST * self.first
         fixed = _FIXED.pack(form, flags, *framing[1:], self.at, self.digest)
         if isinstance(source, Replay):
             return _fitting(fixed + source.context.pack() + source.request)
+        if isinstance(source, EventReplay):
+            replay = source.replay
+            return _fitting(fixed + replay.context.pack() + source.position.pack() + replay.request)
         return _fitting(fixed + _SIZE.pack(len(source.plan)) + source.plan + source.checkpoint)
 
 
 def unpack_range(state: bytes) -> VerifiedRange:
-    """Return the token of form 3 or 4 in these bytes; raise `BadToken` for those of another release."""
+    """Return the token of form 3, 4 or 10 in these bytes; raise `BadToken` for those of another release."""
     try:
         form, flags, *rest, at, digest = _FIXED.unpack_from(state)
         framing = Framing(flags & ~Flag.FIRST, *rest)
@@ -147,6 +160,10 @@ def _fitting(state: bytes) -> bytes:
 def _source(form: int, rest: bytes) -> Source:
     if form == REPLAY:
         return Replay(*unpack_context(rest))
+    if form == EVENTS:
+        context, rest = unpack_context(rest)
+        position, request = unpack_position(rest)
+        return EventReplay(Replay(context, request), position)
     (size,) = _SIZE.unpack_from(rest)
     plan, checkpoint = rest[_SIZE.size : _SIZE.size + size], rest[_SIZE.size + size :]
     if form != CURSOR or len(plan) != size:
