@@ -20,6 +20,7 @@ from trickleweb.server.tokens import (
 )
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange
 from trickleweb.server.tokens.request import ReplayContext, unpacked, unpacked_head
+from trickleweb.server.tokens.stored import StoredToken
 
 REQUEST = b"GET /a?b=1 HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\nCookie: key=secret\r\n\r\n"
 CONTEXT = ReplayContext(1_700_000_000_000_000, 77, bytes(range(16)))
@@ -43,6 +44,7 @@ WRITTEN = {
     "000d01c801024b02052261626322005b22726f7773222c312c372c7b2261223a2278227d5d",
     "kept": "07" + "ab" * 32,
     "interim": "08",
+    "stored": "090100c8000000680000000000000078" + "cd" * 16,
 }
 
 
@@ -87,6 +89,7 @@ def test_the_ranges_of_streams_are_what_they_were() -> None:
     assert replay.framing == cursor.framing
     assert token("kept") == KeptToken(b"\xab" * 32)
     assert isinstance(token("interim"), InterimToken)
+    assert token("stored") == StoredToken(b"\xcd" * 16, 200, 104, last=False, at=120)
 
 
 @given(st.sampled_from(sorted(WRITTEN)), st.integers(0, 300), st.integers(0, 255))

@@ -8,12 +8,12 @@ from trickles.service import Buffer
 from trickleweb.cache import LruCache
 from trickleweb.response_store import Growth, ResponseStore
 from trickleweb.server.errors import NotThisResponse
-from trickleweb.server.limits import ServerLimits
+from trickleweb.server.limits import OVERHEAD_BYTES, ServerLimits
 from trickleweb.server.stored import BLOCK_BYTES, Blocks, StoredResponse
 from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.stores.waiters import Waiters
 
-_KNOWN = 4096
+_KNOWN_BYTES = 8 << 20  # of heads, with what they stand for
 
 
 class Shelf:
@@ -25,7 +25,7 @@ class Shelf:
     def __init__(self, store: ResponseStore, limits: ServerLimits) -> None:
         self._store = store
         self._blocks = Blocks(limits.stored_bytes)
-        self._known: LruCache[bytes, StoredResponse] = LruCache(_KNOWN)
+        self._known: LruCache[bytes, StoredResponse] = LruCache(_KNOWN_BYTES)
         self._waiters = Waiters[bytes]()
         self._looks: dict[bytes, asyncio.Task[None]] = {}
 
@@ -44,7 +44,7 @@ class Shelf:
         """Return a response that this replica begins to store."""
         response = StoredResponse(token, head, self._blocks)
         response.writing()
-        self._known.put(token.name, response)
+        self._known.put(token.name, response, len(head) + OVERHEAD_BYTES)
         return response
 
     def grew(self, response: StoredResponse, data: Buffer, growth: Growth = Growth.OPEN) -> None:
@@ -64,7 +64,7 @@ class Shelf:
             raise NotThisResponse("the response store does not have it")
         response = StoredResponse(token._replace(at=0), part.head, self._blocks)
         response.grew(part.data, part.size, part.growth)
-        self._known.put(token.name, response)
+        self._known.put(token.name, response, len(part.head) + OVERHEAD_BYTES)
         return response
 
     async def load(self, response: StoredResponse, at: int) -> None:
