@@ -17,6 +17,18 @@ from trickleweb.bodies import Complete, Streamed
 
 TEXT = [b"%09d\n" % number * 20 for number in range(20)]
 WHOLE = b"".join(TEXT)
+
+
+class GonePages:
+    """Pages that are gone as soon as they are kept, so that other replicas run the request again."""
+
+    def put(self, key: bytes, data: bytes) -> None:
+        pass
+
+    def get(self, key: bytes) -> bytes | None:
+        return None
+
+
 Change = Callable[[int, Response], Response]  # what a run makes of the response, by its number
 
 
@@ -73,7 +85,7 @@ def test_another_run_may_say_other_things_beside(kind: str, change: str) -> None
         assert output(rest) == response[head_bytes:]
         assert fleet.errors == []
 
-    with_fleet(programs(kind, HARMLESS[change]), test)
+    with_fleet(programs(kind, HARMLESS[change]), test, pages=GonePages())
 
 
 @pytest.mark.parametrize("kind", bodies())
@@ -84,7 +96,7 @@ def test_the_heads_of_two_runs_are_never_mixed(kind: str) -> None:
         reply = await asked(second, event(b"", known, (known.start + 20, 1 << 30)))
         assert (reply.chunks, reply.refusal) == ((), Refusal.NOT_HERE)
 
-    with_fleet(programs(kind, HARMLESS["time"]), test)
+    with_fleet(programs(kind, HARMLESS["time"]), test, pages=GonePages())
 
 
 @pytest.mark.parametrize("change", HARMFUL)
@@ -97,7 +109,17 @@ def test_another_run_must_not_say_that_the_body_is_another(kind: str, change: st
         reply = await asked(second, event(b"", known, (start, 1 << 30)))
         assert (reply.chunks, reply.refusal) == ((), Refusal.NOT_HERE)
 
-    with_fleet(programs(kind, HARMFUL[change]), test)
+    with_fleet(programs(kind, HARMFUL[change]), test, pages=GonePages())
+
+
+@pytest.mark.parametrize("change", HARMFUL)
+def test_a_kept_page_is_sent_whatever_another_run_says(change: str) -> None:
+    async def test(fleet: Fleet) -> None:
+        first, second = fleet.two()
+        response, known = await begun(first, get("/"))
+        assert output(await asked(second, event(b"", known, (known.start, 1 << 30)))) == response
+
+    with_fleet(programs("complete", HARMFUL[change]), test)
 
 
 def test_another_run_must_not_promise_another_length() -> None:
