@@ -1,5 +1,6 @@
 """`trickleweb check`: which routes of a program resume, in a table, and an exit code that a CI can use."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def restless(request):
 @broken.get("/failing")
 def failing(request):
     raise RuntimeError("no answer")
+
+endless = App()
+
+@endless.get("/endless")
+def ticks(request):
+    return Response.stream(f"tick {at}\\n" for at in count())
 """
 
 
@@ -49,7 +56,7 @@ def program(tmp_path: Path) -> str:
 
 
 def check(capsys: pytest.CaptureFixture[str], folder: str, *words: str) -> tuple[int, list[str]]:
-    code = main(["check", *words, "--app-dir", folder, "--kills", "5"])
+    code = main(["check", *words, "--app-dir", folder, "--kills", "5", "--alone"])
     return code, capsys.readouterr().out.splitlines()
 
 
@@ -76,3 +83,47 @@ def test_a_path_may_be_said(capsys: pytest.CaptureFixture[str], program: str) ->
     code, lines = check(capsys, program, "to_be_checked:app", "--get", "/rows/7", "--header", "X-Tried: yes")
     assert code == 0
     assert [line.split()[0] for line in lines] == ["GET", "/rows/7"]
+
+
+def test_an_error_status_fails_the_check_unless_it_is_expected(
+    capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    assert check(capsys, program, "to_be_checked:app", "--get", "/nowhere")[0] == 1
+    assert check(capsys, program, "to_be_checked:app", "--get", "/nowhere", "--expect", "401")[0] == 1
+    assert (
+        check(capsys, program, "to_be_checked:app", "--get", "/nowhere", "--expect", "401", "--expect", "404")[0] == 0
+    )
+    assert check(capsys, program, "to_be_checked:broken", "--get", "/failing")[0] == 1
+
+
+def test_a_response_without_end_is_tried_within_bounds(capsys: pytest.CaptureFixture[str], program: str) -> None:
+    code, lines = check(capsys, program, "to_be_checked:endless", "--limit", "20K")
+    assert code == 0
+    row = next(line for line in lines if line.startswith("/endless"))
+    assert "200  yes      3, run again" in row
+    assert int(row.split()[-3]) >= 20 << 10
+    assert lines[-1].startswith("    did not end within 6 s and 20480 bytes")
+
+
+def test_the_number_of_responses_has_a_bound(capsys: pytest.CaptureFixture[str], program: str) -> None:
+    code, lines = check(capsys, program, "to_be_checked:app", "--most", "1")
+    assert code == 0
+    assert [line.split()[0] for line in lines] == ["GET", "/rows", "/rows/{n:int}", "/short"]
+    assert lines[-1].endswith("not tested: use a larger --most")
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["check", "to_be_checked:app", "--get", "/rows/7", "--app-dir", program, "--kills", "2", "--alone"])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main(["check", "to_be_checked:app", "--get", "/rows/7", "--app-dir", program, "--kills", "2", "--alone"])
+    shown = capsys.readouterr().err
+    assert "/rows/7: death 4 of 4" in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_one_death_is_enough(capsys: pytest.CaptureFixture[str], program: str) -> None:
+    assert main(["check", "to_be_checked:app", "--get", "/rows", "--app-dir", program, "--kills", "1", "--alone"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "2"

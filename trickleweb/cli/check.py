@@ -1,15 +1,18 @@
 """Test whether responses resume: fetch each repeatedly, and kill a replica after a different packet each time.
 
-Everything runs in this process, on virtual replicas. Without --get, all GET routes without parameters are tested. For
-the program `request.now` is constant and `request.entropy` repeats. If it uses other clocks or random numbers, its
-responses differ from run to run: a short one still resumes, as its state holds it; a long one is cut off. The exit code
-is 1 if a response does not resume.
+The replicas are virtual ones in this process. Without --get, all GET routes without parameters are tested. For the
+program `request.now` is constant and `request.entropy` repeats. If it uses other clocks or random numbers, its
+responses differ from run to run: a short one still resumes, as its state holds it; a long one is cut off. Responses
+that do not end, such as event streams, are tried as long as the bounds allow. Then separately loaded instances of the
+program answer the same requests in turn, which finds state that it keeps in memory (not with --alone). The exit code is
+1 if a response does not resume, has a status of 400 or more that no --expect names, or depends on such state.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,11 +20,12 @@ from trickles.command import CommandFailed, Parser, one_line, whole_number
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.bodies import Level
-from trickleweb.cli.app_options import add_app_arguments, program_options
+from trickleweb.cli.app_options import ProgramOptions, add_app_arguments, program_options, size
 from trickleweb.cli.loading import load_program
+from trickleweb.cli.twins import Session, remembered
 from trickleweb.routing import Route
 from trickleweb.routing.routes import flattened
-from trickleweb.testing.killing import MOST_BOUNDARIES, Verdict, chaos, get
+from trickleweb.testing.killing import MOST_BOUNDARIES, ChaosBounds, Verdict, chaos, get
 
 
 def paths_of(application: Application) -> tuple[list[str], list[str]]:
@@ -56,6 +60,7 @@ _LEVELS = {
 }
 _ROW = "{:<40} {:>6}  {:<8} {:<16} {:>8} {:>8} {:>6}"
 _SHOWN_BREAKS = 3
+_SECONDS, _LIMIT_BYTES, _MOST = 60, 64 << 20, 200
 
 
 def add_arguments(parser: Parser) -> None:
@@ -64,41 +69,102 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--get", metavar="PATH", action="append", help="path and query to test (repeatable)")
     parser.add_argument("--header", metavar="LINE", action="append", default=[], help="send this field (repeatable)")
     parser.add_argument("--kills", metavar="N", type=whole_number(1, 10_000), default=MOST_BOUNDARIES, help=_KILLS)
+    parser.add_argument(
+        "--expect", metavar="STATUS", type=whole_number(400, 599), action="append", default=[], help=_EXPECT
+    )
+    parser.add_argument("--seconds", metavar="N", type=whole_number(1, 86_400), default=_SECONDS, help=_TIME)
+    parser.add_argument("--limit", metavar="SIZE", type=size, default=_LIMIT_BYTES, help=_LIMIT)
+    parser.add_argument("--most", metavar="N", type=whole_number(1, 100_000), default=_MOST, help=_PATHS)
+    parser.add_argument("--alone", action="store_true", help="do not start instances to look for state in memory")
 
 
 _KILLS = f"maximum of deaths per response and policy, spread evenly (default: {MOST_BOUNDARIES})"
+_EXPECT = "an error status that is no failure, such as 401 (repeatable)"
+_TIME = f"time for one response and all its deaths; a tenth of it for one fetch (default: {_SECONDS})"
+_LIMIT = "bytes of a response to try (default: 64M)"
+_PATHS = f"maximum of responses to test (default: {_MOST})"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Test the paths, printing a line for each; return 1 if one does not resume."""
-    application = load_program(program_options(args.program, args))
+    """Test the paths, printing a line for each; return 1 if one fails."""
+    options = program_options(args.program, args)
+    application = load_program(options)
     plain, templates = paths_of(application)
-    paths = args.get or plain
+    paths = (args.get or plain)[: args.most]
     if not paths:
         raise CommandFailed("all routes take parameters: use --get PATH")
     print(_ROW.format("GET", "status", "resumes", "level", "bytes", "packets", "kills"))
-    good = asyncio.run(_try(application, paths, args.header, args.kills))
+    good = asyncio.run(_try(application, paths, args))
     for template in templates if args.get is None else ():
         print(f"{template:<40} not tested: it takes parameters, use --get with a path")
+    for path in (args.get or plain)[args.most :]:
+        print(f"{path:<40} not tested: use a larger --most")
+    if not args.alone:
+        good = asyncio.run(_compare(options, paths, args)) and good
     return 0 if good else 1
 
 
-async def _try(application: Application, paths: Sequence[str], headers: Sequence[str], kills: int) -> bool:
-    """Return whether all paths resume; on one loop, which a program may keep."""
-    good = True
+async def _try(application: Application, paths: Sequence[str], args: argparse.Namespace) -> bool:
+    """Return whether all paths are good; on one loop, which a program may keep."""
+    good, bounds = True, ChaosBounds(seconds=args.seconds, most_bytes=args.limit)
     for path in paths:
-        verdict = await chaos(lambda: application, get(path, *headers), most_boundaries=kills)
-        print("\n".join(lines(path, verdict)), flush=True)
-        good = good and verdict.resumes
+        progress = _Progress(path)
+        verdict = await chaos(
+            lambda: application,
+            get(path, *args.header),
+            most_boundaries=args.kills,
+            bounds=bounds,
+            progress=progress.show,
+        )
+        progress.clear()
+        print("\n".join(lines(path, verdict, args)), flush=True)
+        good = good and verdict.resumes and (100 <= verdict.status < 400 or verdict.status in args.expect)
     return good
 
 
-def lines(path: str, verdict: Verdict) -> list[str]:
+async def _compare(options: ProgramOptions, paths: Sequence[str], args: argparse.Namespace) -> bool:
+    """Return whether no path depends on the memory of one instance, as far as that can be found."""
+    session = Session(paths, args.header, args.seconds, args.limit)
+    progress = _Progress("other instances of the program")
+    progress.show(0, 0)
+    try:
+        found = await remembered(options, session)
+    except CommandFailed as error:
+        progress.clear()
+        print(f"state in memory was not looked for: {error}")
+        return True
+    progress.clear()
+    for path, what in found.items():
+        print(f"{path:<40} keeps state in memory: another instance gives {what} (see docs/programs.md)")
+    return not found
+
+
+class _Progress:
+    """Progress of one response, on a terminal only."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._is_shown = sys.stderr.isatty()
+        self.show(0, 0)
+
+    def show(self, done: int, of: int) -> None:
+        if self._is_shown:
+            deaths = f"death {done} of {of}" if of else "..."
+            print(f"\r\x1b[K{self._path}: {deaths}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def lines(path: str, verdict: Verdict, args: argparse.Namespace) -> list[str]:
     """Return the lines printed for one path."""
     resumes = "yes" if verdict.resumes else "no"
     level = _LEVELS[verdict.level]
     row = _ROW.format(path, verdict.status, resumes, level, verdict.size_bytes, verdict.packets, verdict.kills)
     notes = [] if verdict.steady else ["    responses differ from run to run: use request.now and request.entropy"]
+    if not verdict.ended:
+        notes.append(f"    did not end within {args.seconds / 10:g} s and {args.limit} bytes: tried so far")
     if verdict.status >= 500:
         notes += [f"    {one_line(repr(error))}" for error in verdict.errors[:1]]
     notes += [

@@ -6,9 +6,9 @@ from trickleweb.testing.client import Client
 from trickleweb.testing.collecting import IncompleteResponse
 from trickleweb.testing.cookies import CookieJar
 from trickleweb.testing.fleet import Transfer, VirtualFleet
-from trickleweb.testing.killing import Break, Verdict, chaos, get, run_chaos
+from trickleweb.testing.killing import Break, ChaosBounds, Verdict, chaos, get, run_chaos
 
 __all__ = [
-    "Answer", "AsyncClient", "Break", "Client", "CookieJar", "IncompleteResponse", "ResponseHeaders", "StatusError",
-    "Transfer", "Verdict", "VirtualFleet", "chaos", "get", "run_chaos",
+    "Answer", "AsyncClient", "Break", "ChaosBounds", "Client", "CookieJar", "IncompleteResponse", "ResponseHeaders",
+    "StatusError", "Transfer", "Verdict", "VirtualFleet", "chaos", "get", "run_chaos",
 ]  # fmt: skip

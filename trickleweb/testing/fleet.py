@@ -31,12 +31,16 @@ _SMALL = Limits(replay_bits=1 << 16)  # a fleet per request would otherwise allo
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Result of a fetch: the bytes, the failure, the number of packets, the errors of applications."""
+    """Result of a fetch: the bytes, the failure, the number of packets, the errors of applications.
+
+    `ended` is False if the fleet's `enough` ended the fetch before the response was complete.
+    """
 
     data: bytes
     failure: str | None
     packets: int
     errors: tuple[Exception, ...]
+    ended: bool = True
 
 
 @dataclass(slots=True)
@@ -67,7 +71,8 @@ class VirtualFleet:
 
     It gets the fleet, the packet's number from 1 on, and the replica's index, and may `kill`. `still_us` stops the
     applications' clock at that time in microseconds since 1970; `entropy` is theirs. With `apart` each replica has a
-    ledger of its own, as on machines that share keys alone.
+    ledger of its own, as on machines that share keys alone. `enough` is called with the count of received bytes now and
+    then, and ends the fetch when it returns True.
     """
 
     make: Callable[[], Application]
@@ -83,6 +88,7 @@ class VirtualFleet:
     spool: MemorySpool = field(default_factory=MemorySpool)
     errors: list[Exception] = field(default_factory=list)
     apart: bool = False
+    enough: Callable[[int], bool] = lambda _: False
     _simulation: Simulation = field(default_factory=lambda: Simulation(0))
     _memories: dict[int, SharedMemory] = field(default_factory=dict)
     _lives: dict[int, Life] = field(default_factory=dict)
@@ -164,10 +170,10 @@ class VirtualFleet:
             outgoing=[simulation.add_link("up", _WIRE)],
             incoming=[simulation.add_link("down", _WIRE), boundaries],
         )
-        while not host.done:
+        while not host.done and not self.enough(len(received)):
             await self._start()
             await self._advance(host)
-        return Transfer(bytes(received), host.failure, boundaries.packets, tuple(self.errors))
+        return Transfer(bytes(received), host.failure, boundaries.packets, tuple(self.errors), host.done)
 
     async def _advance(self, host: ClientHost) -> None:
         """Let packets arrive, then applications work; if none does, advance the clock to the next event."""
