@@ -5,7 +5,8 @@
                the lengths of these files are the share that is used up
   ID/info      the record, replaced as a whole after the bytes are durable
 
-A directory without a record is one that is being made or removed; it is swept after an hour.
+A directory without a record is one that is being made or removed; it is swept after an hour. Other directories, and
+those with a record that cannot be read, are left alone: they may be somebody's, or another release's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from trickles.service import Buffer
+from trickleweb.tus.fields import is_id
 from trickleweb.tus.uploads import (
     DEFAULT_UPLOAD_LIMITS,
     NoUpload,
@@ -100,7 +102,7 @@ class UploadFolder:
         """Remove the uploads that expired before then, and what is left of incomplete ones; return their number."""
         removed = 0
         with _translated(self._root):
-            for place in list(self._root.iterdir()):
+            for place in filter(lambda place: is_id(place.name), list(self._root.iterdir())):
                 with suppress(FileNotFoundError, NotADirectoryError, NoUpload, UploadLocked):
                     removed += self._swept(place, now_s)
         return removed
@@ -120,10 +122,12 @@ class UploadFolder:
     def _expires_s(self, place: Path) -> float:
         try:
             expires_s = self._found(place.name).expires_s
-        except (NoUpload, UploadsUnavailable):
-            expires_s = int(place.stat().st_mtime) + _STRAY_S
+        except NoUpload:
+            return place.stat().st_mtime + _STRAY_S
+        except UploadsUnavailable:
+            return inf
         if expires_s is None and not (place / "data").exists():  # the application has it; clients may still ask
-            expires_s = int((place / "info").stat().st_mtime) + self.limits.age_s
+            return (place / "info").stat().st_mtime + self.limits.age_s
         return inf if expires_s is None else expires_s
 
     def _found(self, name: str) -> UploadRecord:
