@@ -69,7 +69,7 @@ class Limits:
     claims_cache: int = 16_384
     replay_bits: int = 1 << 24  # per generation; 2 MiB each
     max_waiting: int = (
-        8192  # deferred replies: more than HTTP's server lets wait, so that who is parked keeps no work out
+        20_480  # deferred replies: more than HTTP's server lets wait, so that who is parked keeps no work out
     )
     max_hellos_per_second: int = 2000  # beyond it a hello must bring a cookie
 

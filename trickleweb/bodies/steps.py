@@ -130,14 +130,18 @@ class Checkpoint:
 
     def pack(self, max_bytes: int = MAX_CHECKPOINT_BYTES) -> bytes:
         """Return the state as bytes; raise `StateTooLarge` if it does not fit a continuation."""
-        body = self.body
-        data = dump_plain([body.steps.name, body.steps.version, body.cursor, body.args])
-        if len(data) > max_bytes:
-            raise StateTooLarge(
-                f"the cursor and arguments of {body.steps.name!r} take {len(data)} bytes, over {max_bytes}:"
-                " keep them in a shared store, and their key in the cursor"
-            )
-        return data
+        return packed_checkpoint(self.body.steps, self.body.cursor, self.body.args, max_bytes)
+
+
+def packed_checkpoint(steps: Steps, cursor: Plain, args: dict[str, Plain], max_bytes: int) -> bytes:
+    """Return the state of steps from a cursor on; raise `StateTooLarge`, or `NotPlain`."""
+    data = dump_plain([steps.name, steps.version, cursor, args])
+    if len(data) > max_bytes:
+        raise StateTooLarge(
+            f"the cursor and arguments of {steps.name!r} take {len(data)} bytes, over {max_bytes}:"
+            " keep them in a shared store, and their key in the cursor"
+        )
+    return data
 
 
 class StepsTable:

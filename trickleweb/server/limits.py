@@ -24,10 +24,10 @@ class ServerLimits:
 class StreamLimits:
     """Bounds of bodies that are made on request, on one replica."""
 
-    parked: int = 4096  # requests waiting for streams; with the running ones fewer than a listener allows
+    parked: int = 16_384  # requests waiting for streams; with the running ones fewer than a listener allows
     parked_each: int = 64  # of them for one response
     parked_seconds: float = 25.0  # then the client of a slow stream asks again
-    streams: int = 4096  # live generators; the least recently used are closed, and can be made again
+    streams: int = 16_384  # live generators; the least recently used are closed, and can be made again
     streams_bytes: int = 256 << 20  # of all streams, shared equally
     idle_seconds: float = 60.0  # without a request, then a stream is closed
     ahead_bytes: int = 1 << 20  # made ahead of requests: more than most paths hold

@@ -20,8 +20,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from trickles.service import Continuation, Event, Reply
-from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Steps
-from trickleweb.bodies.steps import Stepped
+from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Steps
+from trickleweb.bodies.steps import packed_checkpoint
 from trickleweb.plain import Plain
 from trickleweb.server.errors import Evicted, NotThisResponse, StreamBroke, StreamFailed
 from trickleweb.server.fixed import Chunk
@@ -187,7 +187,7 @@ class StreamedResponse:
         if events is not None:
             return EventReplay(events, cursor)
         assert steps is not None
-        return Cursor(plan if first else b"", Checkpoint(Stepped(steps, cursor, args)).pack(MAX_CHECKPOINT_BYTES))
+        return Cursor(plan if first else b"", packed_checkpoint(steps, cursor, args, MAX_CHECKPOINT_BYTES))
 
     def _reply(
         self,

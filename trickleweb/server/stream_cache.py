@@ -10,6 +10,7 @@ from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.window import Where
 
 _SWEEP_S = 15.0
+_COUNT_EVERY = 16  # the bytes of n streams are counted after n / 16 further ones
 _CLOSING_S = 1.0  # for work in a thread
 
 
@@ -24,6 +25,7 @@ class StreamCache:
         self._streams: dict[Where, StreamedResponse] = {}  # least recently used first
         self._used_at: dict[Where, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._puts = 0  # since their bytes were counted
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -74,6 +76,10 @@ class StreamCache:
         return max(self._limits.streams_bytes // max(len(self._streams), 1), LEAST_BYTES)
 
     def _trim(self) -> None:
+        self._puts += 1
+        if len(self._streams) <= self._limits.streams and self._puts * _COUNT_EVERY < len(self._streams):
+            return  # to count them all costs as much as many puts
+        self._puts = 0
         kept = (
             sum(stream.producer.buffer.kept_bytes for stream in self._streams.values()) if len(self._streams) > 1 else 0
         )
