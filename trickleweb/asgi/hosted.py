@@ -69,6 +69,9 @@ class Hosted:
         task = asyncio.create_task(self._supervised(request, outgoing))
         self._runs[task] = outgoing
         task.add_done_callback(self._forget)
+        if (departure := request.setting.departure) is not None:
+            departure.on_left(outgoing.disconnect)
+            task.add_done_callback(lambda _: departure.forget(outgoing.disconnect))
         try:
             return await outgoing.response()
         except HTTPError as error:

@@ -29,7 +29,7 @@ START, BODY = "http.response.start", "http.response.body"
 
 
 class AsgiReceiver:
-    """`receive`: the body in pieces, once; after the end of the response, `http.disconnect`."""
+    """`receive`: the body in pieces, once; after the end of the response, or the client, `http.disconnect`."""
 
     def __init__(self, request: Request, outgoing: AsgiRun) -> None:
         self._pieces: AsyncIterator[bytes] | None = body_of(request, outgoing)
@@ -38,8 +38,8 @@ class AsgiReceiver:
 
     async def __call__(self) -> Message:
         if self._pieces is None:
-            await self._outgoing.until_over()
-        if self._outgoing.over:
+            await self._outgoing.until_disconnected()
+        if self._outgoing.over or self._outgoing.disconnected:
             return dict(DISCONNECT)
         pieces = self._pieces
         assert pieces is not None

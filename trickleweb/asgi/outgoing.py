@@ -41,6 +41,7 @@ class AsgiRun:
 
     def __init__(self, *, head_only: bool, on_gone: Callable[[], None] = lambda: None) -> None:
         self.gone = False
+        self.disconnected = False
         self._head_only = head_only
         self._on_gone = on_gone
         self._begun: Begun | None = None
@@ -135,8 +136,13 @@ class AsgiRun:
             raise ProgramError("the program's run was ended")
         return None
 
-    async def until_over(self) -> None:
-        await self._until(lambda: self.over)
+    async def until_disconnected(self) -> None:
+        await self._until(lambda: self.disconnected or self.over)
+
+    def disconnect(self) -> None:
+        """Report to the program that its client has left; its response is still wanted."""
+        self.disconnected = True
+        self._changed.set()
 
     def abandon_soon(self) -> None:
         with suppress(RuntimeError):  # the loop is closed

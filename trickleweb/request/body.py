@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from trickles.keyring import Keyring
@@ -25,6 +25,7 @@ from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.messages import Length, RequestHead
 from trickleweb.parameters import Parametrised, parse_parameters
 from trickleweb.plain import Plain, load_plain
+from trickleweb.request.departure import Departure
 
 _CHARSETS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
 _IDENTITY = (("Accept-Encoding", "identity"),)
@@ -52,6 +53,7 @@ class Setting:
     keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
     ledger: Ledger | None = None  # shared by the replicas
     whole: bool = True  # see `Request.is_whole`
+    departure: Departure | None = field(default=None, compare=False)  # of the client, where a replica would notice it
 
 
 class BodyNotRead(WebError, RuntimeError):

@@ -63,7 +63,8 @@ class Exchanges:
         self._context = context
         self._once = AtMostOnce(resources.ledger, context.clock_us)
         self._tasks = TaskTable(limits.server.running, context.report)
-        responder, requests = Responder(application, context.report, limits.server), RequestFactory(resources)
+        responder = Responder(application, context.report, limits.server)
+        self._requests = requests = RequestFactory(resources)
         self._shelf = Shelf(resources.responses, limits.server)
         self._storing = Storing(resources.responses, self._shelf, limits.server.running, context.report)
         unsafe = UnsafeRequests(responder, self._once, self._storing)
@@ -89,6 +90,12 @@ class Exchanges:
         """True if requested work is in progress."""
         return len(self._tasks) > 0 or self._parking.busy or self._storing.busy
 
+    def left(self, connection: bytes) -> None:
+        """End the work for a client that has left, except for unsafe requests, whose programs are informed."""
+        self._tasks.left(connection)
+        self._streams.left(connection)
+        self._requests.left(connection)
+
     async def close(self) -> None:
         """End all work."""
         await self._tasks.close()
@@ -112,7 +119,8 @@ class Exchanges:
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
         """Run a request, and reply with the beginning of its response."""
-        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early)
+        owner = event.connection if complete.head.method in SAFE_METHODS else None
+        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early, owner=owner)
         return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
 
     def receive(self, event: Event, where: Where, partial: PartialRequest, then: Callable[[], Answer]) -> Answer:

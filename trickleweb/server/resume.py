@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
@@ -12,6 +13,7 @@ from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.request import Request, Setting
+from trickleweb.request.departure import Departure
 from trickleweb.response_store import Pages
 from trickleweb.responses import Response
 from trickleweb.server.context import FleetResources
@@ -36,10 +38,11 @@ _CHANGED = "the response to the request has changed"
 
 
 class RequestFactory:
-    """Makes requests with the keyring and ledger of the fleet."""
+    """Makes requests with the keyring and ledger of the fleet, and knows the connections of those at work."""
 
     def __init__(self, resources: FleetResources) -> None:
         self._resources = resources
+        self._departures: WeakValueDictionary[bytes, Departure] = WeakValueDictionary()
 
     def request(
         self,
@@ -52,6 +55,9 @@ class RequestFactory:
         whole: bool = True,
     ) -> Request:
         """Return the request of a connection, handled in that context."""
+        departure = self._departures.get(connection)
+        if departure is None:
+            departure = self._departures[connection] = Departure()
         setting = Setting(
             now=context.now,
             seed=context.entropy,
@@ -61,8 +67,15 @@ class RequestFactory:
             keyring=self._resources.ring,
             ledger=self._resources.ledger,
             whole=whole,
+            departure=departure,
         )
         return Request(complete.head, body, setting)
+
+    def left(self, connection: bytes) -> None:
+        """Note that a client has left; a later request of its connection has another departure."""
+        departure = self._departures.pop(connection, None)
+        if departure is not None:
+            departure.leave()
 
 
 class Resumer:

@@ -141,6 +141,11 @@ class HttpService:
                 self._report(fault)
             return refusal_of(error, early=event.early)
 
+    def left(self, connection: bytes) -> None:
+        """End the work for a client that has left, or is silent for long; what is safe can be done again."""
+        if self._exchanges is not None:
+            self._exchanges.left(connection)
+
     # Responses of tokens
 
     def _repeat(self, event: Event) -> Reply | None:

@@ -24,6 +24,7 @@ class StreamCache:
         self._limits = limits
         self._streams: dict[Where, StreamedResponse] = {}  # least recently used first
         self._used_at: dict[Where, float] = {}
+        self._offsets: dict[bytes, set[int]] = {}  # by connection
         self._timer: asyncio.TimerHandle | None = None
         self._puts = 0  # since their bytes were counted
 
@@ -42,6 +43,7 @@ class StreamCache:
         """Keep a response, and evict others beyond the limits."""
         self.drop(where)
         self._streams[where] = stream
+        self._offsets.setdefault(where[0], set()).add(where[1])
         stream.producer.room = self._room
         loop = asyncio.get_running_loop()
         self._used_at[where] = loop.time()
@@ -53,8 +55,17 @@ class StreamCache:
         """Close one, if it is there."""
         stream = self._streams.pop(where, None)
         if stream is not None:
+            connection, offset = where
             del self._used_at[where]
+            self._offsets[connection].discard(offset)
+            if not self._offsets[connection]:
+                del self._offsets[connection]
             stream.producer.close()
+
+    def left(self, connection: bytes) -> None:
+        """Close those of a client that has left."""
+        for offset in list(self._offsets.get(connection, ())):
+            self.drop((connection, offset))
 
     def clear(self) -> None:
         for where in list(self._streams):

@@ -33,6 +33,10 @@ class Streams:
         """Drop all streams, which can be made again; parked requests have to be repeated."""
         self._cache.clear()
 
+    def left(self, connection: bytes) -> None:
+        """Drop the streams of a client that has left."""
+        self._cache.left(connection)
+
     async def close(self) -> None:
         """End all work."""
         await self._cache.close()
@@ -56,7 +60,7 @@ class Streams:
                 self._check_final(stream, covered, error)
             self._cache.drop(where)
         name = ("resume", where, covered.framing)
-        resuming = self._tasks.task(name, lambda: self._resume(covered, event, known, where))
+        resuming = self._tasks.task(name, lambda: self._resume(covered, event, known, where), owner=event.connection)
         return self._tasks.reply(resuming, lambda stream: self._from(stream, event, known, covered))
 
     def _from(

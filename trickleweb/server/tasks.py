@@ -26,6 +26,7 @@ class TaskTable:
         self._tasks: dict[object, asyncio.Task[Any]] = {}
         self._evicted: set[asyncio.Task[Any]] = set()
         self._early: set[object] = set()  # names
+        self._owned: dict[bytes, dict[object, None]] = {}  # names by connection
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -33,8 +34,18 @@ class TaskTable:
     def find(self, name: object) -> asyncio.Task[Any] | None:
         return self._tasks.get(name)
 
-    def task(self, name: object, make: Callable[[], Coroutine[Any, Any, T]], *, early: bool = False) -> asyncio.Task[T]:
-        """Return the task of that name, started by `make` if necessary; raise `Busy` if too many run."""
+    def task(
+        self,
+        name: object,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        early: bool = False,
+        owner: bytes | None = None,
+    ) -> asyncio.Task[T]:
+        """Return the task of that name, started by `make` if necessary; raise `Busy` if too many run.
+
+        It ends when its `owner`, a connection, has left.
+        """
         known = self._tasks.get(name)
         if known is not None:
             return known
@@ -44,16 +55,33 @@ class TaskTable:
         self._tasks[name] = task
         if early:
             self._early.add(name)
-        task.add_done_callback(lambda _: self._over(name))
+        if owner is not None:
+            self._owned.setdefault(owner, {})[name] = None
+        task.add_done_callback(lambda task: self._over(name, task, owner))
         return task
 
-    def _over(self, name: object) -> None:
-        self._tasks.pop(name, None)
-        self._early.discard(name)
+    def _over(self, name: object, task: asyncio.Task[Any], owner: bytes | None) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+            self._early.discard(name)
+            if owner is not None:
+                self._disown(owner, name)
+
+    def _disown(self, owner: bytes, name: object) -> None:
+        names = self._owned.get(owner, {})
+        names.pop(name, None)
+        if not names:
+            self._owned.pop(owner, None)
+
+    def left(self, owner: bytes) -> None:
+        """Cancel the tasks of a connection whose client has left; if it has not, it asks again."""
+        for name in self._owned.pop(owner, ()):
+            self.evict(name)
 
     def evict(self, name: object) -> None:
         """Cancel the task of that name to make room; its clients ask again."""
         task = self._tasks.pop(name, None)
+        self._early.discard(name)
         if task is not None:
             self._evicted.add(task)
             task.add_done_callback(self._evicted.discard)  # after the callbacks that read it

@@ -34,6 +34,8 @@ class Run:
 
     def __call__(self, app: WsgiApp, environ: dict[str, Any]) -> None:
         """Run the program to its end, or until its response has no reader; `close` is always called."""
+        if self._outgoing.gone:  # since it waited for a thread
+            return
         chunks = app(environ, self.start_response)
         try:
             self._iterate(chunks)
