@@ -25,7 +25,7 @@ from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.messages import Length, RequestHead
 from trickleweb.parameters import Parametrised, parse_parameters
 from trickleweb.plain import Plain, load_plain
-from trickleweb.request.departure import Departure
+from trickleweb.request.departure import ClientDeparture
 
 _CHARSETS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
 _IDENTITY = (("Accept-Encoding", "identity"),)
@@ -53,7 +53,9 @@ class Setting:
     keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
     ledger: Ledger | None = None  # shared by the replicas
     whole: bool = True  # see `Request.is_whole`
-    departure: Departure | None = field(default=None, compare=False)  # of the client, where a replica would notice it
+    departure: ClientDeparture | None = field(
+        default=None, compare=False
+    )  # of the client, where a replica would notice it
 
 
 class BodyNotRead(WebError, RuntimeError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Departure:
-    """Whether the client of a connection has left.
+class ClientDeparture:
+    """A note that the client of a connection has left, and calls for programs that want to know.
 
-    Safe requests are cancelled then. Unsafe ones run on, since their effects count: whoever wants to know is called.
+    Safe requests are cancelled then. Unsafe ones run on, since their effects count.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "has_left")

@@ -13,7 +13,7 @@ from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.request import Request, Setting
-from trickleweb.request.departure import Departure
+from trickleweb.request.departure import ClientDeparture
 from trickleweb.response_store import Pages
 from trickleweb.responses import Response
 from trickleweb.server.context import FleetResources
@@ -42,7 +42,7 @@ class RequestFactory:
 
     def __init__(self, resources: FleetResources) -> None:
         self._resources = resources
-        self._departures: WeakValueDictionary[bytes, Departure] = WeakValueDictionary()
+        self._departures: WeakValueDictionary[bytes, ClientDeparture] = WeakValueDictionary()
 
     def request(
         self,
@@ -57,7 +57,7 @@ class RequestFactory:
         """Return the request of a connection, handled in that context."""
         departure = self._departures.get(connection)
         if departure is None:
-            departure = self._departures[connection] = Departure()
+            departure = self._departures[connection] = ClientDeparture()
         setting = Setting(
             now=context.now,
             seed=context.entropy,
