@@ -69,7 +69,8 @@ class AtWork:
         request.on_at_work(incarnation, now + PATIENCE)
         self._renew_at[request.replica] = now + RENEW_EVERY
         waiter = Waiter(self.ask, self.restarted, self.unreachable, self.silent)
-        self._liveness.watch(request, waiter, self._recovery.round_trip.probe_timeout(self._limits), now)
+        pause = self._recovery.round_trip.probe_timeout(self._limits)  # long while no round trip was measured
+        self._liveness.watch(request, waiter, min(pause, 2 * (now - request.sent_last)), now)
 
     # questions
 

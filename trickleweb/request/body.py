@@ -53,9 +53,7 @@ class Setting:
     keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
     ledger: Ledger | None = None  # shared by the replicas
     whole: bool = True  # see `Request.is_whole`
-    departure: ClientDeparture | None = field(
-        default=None, compare=False
-    )  # of the client, where a replica would notice it
+    departure: ClientDeparture | None = field(default=None, compare=False)  # noticed by replicas
 
 
 class BodyNotRead(WebError, RuntimeError):
