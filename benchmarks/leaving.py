@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.peers.http_server import HttpServer, Running, running
 from benchmarks.peers.programs import EFFECTS, effects
 from benchmarks.peers.trickleweb_fleet import fleet_groups, pids_in, run_argv, trickleweb_missing
-from benchmarks.support import net
+from benchmarks.support import net, procfs
 from benchmarks.support.processes import ChildFailed
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import percentile
@@ -69,8 +69,9 @@ def killed(server: Running, kills: int) -> tuple[list[float], float]:
             pid, _ = notes.next("begun", known)
             known += 1
             time.sleep(KILL_AFTER_SECONDS)
-            if pid in server.live_replicas():
-                os.kill(pid, signal.SIGKILL)
+            if pid not in procfs.descendants(server.child.pid):  # never another's process
+                raise ChildFailed("the program ran in an unknown process")
+            os.kill(pid, signal.SIGKILL)
             moment = time.monotonic()
             delays.append(notes.next("begun", known)[1] - moment)
         answer, _ = curl.communicate(timeout=PATIENCE_SECONDS)
