@@ -37,7 +37,7 @@ def judged(trial: Trial, outcome: Outcome) -> None:
 def measure(options: argparse.Namespace, outcome: Outcome) -> list[Trial]:
     """One trial for each application that can run here."""
     python = Path(sys.executable) if options.here else installed(options.environment)
-    terms = Terms(seconds=options.seconds, interval=options.interval, seed=options.seed)
+    terms = Terms(seconds=options.seconds, interval=options.interval, seed=options.seed, preload=not options.cold)
     done: list[Trial] = []
     for program in chosen(options.only):
         if missing := absent(python, program.packages):
@@ -95,6 +95,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=15.0, help="that visits go on, in each run")
     options.add_argument("--interval", type=float, default=0.5, help="seconds between two kills")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument(
+        "--cold", action="store_true", help="do not preload: killed replicas import their program again"
+    )
     options.add_argument("--only", nargs="+", default=[], help="beginnings of the names of applications to try")
     options.add_argument("--environment", type=Path, default=default_folder(), help="folder of their environment")
     options.add_argument("--here", action="store_true", help="install nothing: try those that this interpreter has")

@@ -38,11 +38,12 @@ def peer(program: Program, python: Path) -> HttpServer:
     return HttpServer(name, argv, environment=lambda place: environment(place.root))
 
 
-def fleet(program: Program, python: Path) -> HttpServer:
-    """Three replicas and a gateway."""
+def fleet(program: Program, python: Path, *, preload: bool) -> HttpServer:
+    """Three replicas and a gateway; with `preload` a killed replica need not import the program again."""
+    options = [*program.options, *(["--wsgi"] if program.wsgi else []), *(["--preload"] if preload else [])]
 
     def argv(place: Place) -> list[str]:
-        words = ["run", program.target, "--app-dir", str(REPOSITORY), *fleet_words(place), *program.options]
-        return [str(python), "-m", "trickleweb", *words, *(["--wsgi"] if program.wsgi else [])]
+        words = ["run", program.target, "--app-dir", str(REPOSITORY), *fleet_words(place), *options]
+        return [str(python), "-m", "trickleweb", *words]
 
     return HttpServer("trickleweb", argv, groups=fleet_groups, environment=lambda place: environment(place.root))

@@ -28,6 +28,7 @@ class Terms:
     seconds: float
     interval: float
     seed: int
+    preload: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,11 @@ class Trial:
 def tried(program: Program, python: Path, terms: Terms) -> Trial:
     """Run an application three times, each time on fresh data; may raise ChildFailed or CalledProcessError."""
     usual = run(program, python, peer(program, python), 0, terms)
-    shown = usual.report.shown
-    plain = run(program, python, fleet(program, python), 1, terms, shown)
+    shown, ours = usual.report.shown, fleet(program, python, preload=terms.preload)
+    plain = run(program, python, ours, 1, terms, shown)
     if program.in_memory:
         return Trial(program, usual, plain, None)
-    return Trial(program, usual, plain, run(program, python, fleet(program, python), 2, terms, shown, kill=True))
+    return Trial(program, usual, plain, run(program, python, ours, 2, terms, shown, kill=True))
 
 
 def run(

@@ -1,8 +1,7 @@
 """Programs of others as they are, visited by their usual clients: the same under their usual server and on replicas
 that are killed.
 
-`python -m benchmarks applications` does so with many more, which it installs. Here a machine may be busy: replicas are
-killed more seldom, so that there is always one that has imported its program.
+`python -m benchmarks applications` does so with many more, which it installs.
 """
 
 import sys
@@ -21,7 +20,7 @@ LIGHT = [
     for each in CATALOGUE
     if each.target.partition(":")[0].endswith(("fastapi_site", "starlette_site", "flask_site"))
 ]
-TERMS = Terms(seconds=8.0, interval=2.5, seed=1)
+TERMS = Terms(seconds=8.0, interval=1.0, seed=1)
 
 
 @pytest.mark.e2e

@@ -158,6 +158,59 @@ def test_a_fork_server_whose_sources_change_is_replaced(tmp_path: Path, monkeypa
     assert kept(test, "deployed.cli") == []
 
 
+PROGRAM = "import os, sys\nimported_by = os.getpid()\n"
+TELLS = """import os, sys
+def main(_):
+    known = sys.modules.get("program")
+    print("cold" if known is None else "fresh" if known.imported_by == os.getpid() else "preloaded", flush=True)
+    return 0
+"""
+
+
+def told_about(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+    """What two processes say of a program that is to be preloaded, and the command lines that were started."""
+    (tmp_path / "library" / "tells").mkdir(parents=True)
+    (tmp_path / "library" / "tells" / "__init__.py").write_text("")
+    (tmp_path / "library" / "tells" / "cli.py").write_text(TELLS)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "program.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "library"))
+    lines, words = cold(monkeypatch), list[str]()
+
+    async def test(warm: WarmStart) -> None:
+        for _ in range(2):
+            words.append((await said(await warm.start(ForkedCommand("tells", (), "tells"))))[0].strip())
+
+    assert kept(test, f"program@{tmp_path / 'app'}") == []
+    assert len(lines) == 1  # the fork server alone
+    return words, lines[0]
+
+
+def test_a_program_is_preloaded_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, line = told_about(PROGRAM, tmp_path, monkeypatch)
+    assert words == ["preloaded", "preloaded"]
+    assert line[-1] == f"program@{tmp_path / 'app'}"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n", "threads"),
+        ("import socket\nopened = socket.socket()\n", "sockets"),
+        ("import socket\nopened = socket.socketpair()\nraise RuntimeError('half way')\n", "half way"),
+        ("raise SystemExit(1)\n", "SystemExit"),
+        ("1 +", "SyntaxError"),
+    ],
+)
+def test_a_program_that_cannot_be_forked_is_not_preloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], more: str, reason: str
+) -> None:
+    words, _ = told_about(PROGRAM + more, tmp_path, monkeypatch)
+    assert words == ["cold", "cold"]
+    (said,) = [line for line in capfd.readouterr().err.splitlines() if "is not preloaded" in line]
+    assert reason in said
+
+
 def test_a_late_process_does_nothing() -> None:
     """The supervisor has stopped waiting: with its end of the leash closed nothing is begun."""
 

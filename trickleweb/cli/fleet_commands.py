@@ -22,7 +22,7 @@ class FleetOptions:
     """Options of a fleet; `listen` is None for no gateway, the words are arguments of the processes.
 
     `command` and `what` are for display; `words` gives the arguments of a replica by index, about the program or folder
-    it serves. `modules` are imported ahead for the processes, besides their commands' own.
+    it serves. `modules` are imported ahead for the processes, besides their commands' own; MODULE@DIR is a program.
     """
 
     command: str

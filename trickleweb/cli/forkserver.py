@@ -2,8 +2,11 @@
 
 Importing takes a Python process most of a second, forking one that has done so some milliseconds. A forked process must
 be like a fresh one, so this process only imports and forks: it has one thread and no event loop, opens no file, draws
-no random bytes, sets no signal handler, and imports nothing of the user's. The collector does not touch the imported
-objects (`gc.freeze`), so their pages stay shared.
+no random bytes, sets no signal handler, and imports nothing of the user's unless a program is to be preloaded. The
+collector does not touch the imported objects (`gc.freeze`), so their pages stay shared.
+
+A program may do anything while it is imported. If it fails, starts a thread or opens a socket, which processes cannot
+share, this process says so and executes itself again without it: replicas then import the program themselves.
 
 A request is one message on the socket to the supervisor: JSON, and three descriptors, which become standard output,
 standard error, and the leash. The process is forked twice and the one between exits at once, so the new one becomes a
@@ -24,13 +27,16 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from trickles.command import CommandFailed
 from trickleweb.cli import build_parser
 from trickleweb.cli.tied import end_with, named
 
@@ -51,14 +57,49 @@ class Job(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the supervisor at the other end of the socket; in a forked process, run its job."""
+    """Serve the supervisor at the other end of the socket; in a forked process, run its job.
+
+    The arguments after its descriptor are modules, and programs as MODULE@DIR.
+    """
     descriptor, *modules = argv
-    for each in (*modules, *_IMPORTED_LATE):
+    for each in (*(each for each in modules if "@" not in each), *_IMPORTED_LATE):
         import_module(each)
     build_parser("replica")  # compiles regular expressions
+    if reason := _preload([each for each in modules if "@" in each]):
+        print(f"trickleweb: the program is not preloaded: {reason}", file=sys.stderr, flush=True)
+        cold = [each for each in argv if "@" not in each]
+        os.execv(sys.executable, [*interpreter(), "-m", "trickleweb.cli.forkserver", *cold])
     with socket.socket(fileno=int(descriptor)) as requests:
         job = serve(requests)
     return 0 if job is None else run(job)
+
+
+def _preload(programs: Sequence[str]) -> str:
+    """Import programs; return the reason why processes that have them cannot be forked, "" if they can."""
+    from trickleweb.cli.loading import program_module
+
+    before = _sockets()
+    try:
+        for each in programs:
+            program_module(*each.split("@", 1))
+    except CommandFailed as error:
+        return str(error)
+    if threading.active_count() > 1:
+        return "it starts threads while it is imported"
+    return "it opens sockets while it is imported" if _sockets() - before else ""
+
+
+def _sockets() -> set[int]:
+    """Return the inodes of the sockets of this process."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - of text
+        try:
+            status = os.fstat(int(name))
+        except OSError:  # that of the listing itself
+            continue
+        if stat.S_ISSOCK(status.st_mode):
+            found.add(status.st_ino)
+    return found
 
 
 def serve(requests: socket.socket) -> Job | None:

@@ -42,7 +42,7 @@ def _attribute(options: ProgramOptions) -> Any:
     if not _NAME.fullmatch(options.name):
         raise CommandFailed(f"{options.name!r} names no program: use MODULE:ATTRIBUTE, such as main:app")
     module_name, _, path = options.name.partition(":")
-    found: Any = _module(module_name, options.folder)
+    found: Any = program_module(module_name, options.folder)
     for name in path.split("."):
         if not hasattr(found, name):
             raise CommandFailed(f"the module {module_name} has no {path}")
@@ -50,7 +50,8 @@ def _attribute(options: ProgramOptions) -> Any:
     return found
 
 
-def _module(name: str, folder: str) -> Any:
+def program_module(name: str, folder: str) -> Any:
+    """Import a module of the user's, found in that folder first; raise `CommandFailed`."""
     place = str(Path(folder).resolve())
     if place not in sys.path:
         sys.path.insert(0, place)

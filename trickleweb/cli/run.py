@@ -33,6 +33,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to serve, such as main:app")
     add_app_arguments(parser)
     add_responses_argument(parser)
+    parser.add_argument(
+        "--preload", action="store_true", help="import the program once, and fork replicas that have it"
+    )
     parser.add_argument("--reload", action="store_true", help="replace the replicas when the program's files change")
     add_fleet_arguments(parser)
     add_telemetry_arguments(parser)
@@ -52,11 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     reloader = _reloader(args) if args.reload else None
-    asyncio.run(
-        Supervisor(
-            replace(options, reloader=reloader, modules=("trickleweb.cli.app_replica", "trickleweb.server.exchanges"))
-        ).serve()
-    )
+    modules = ("trickleweb.cli.app_replica", "trickleweb.server.exchanges")
+    program = (f"{args.program.partition(':')[0]}@{args.app_dir}",) if args.preload else ()
+    asyncio.run(Supervisor(replace(options, reloader=reloader, modules=(*modules, *program))).serve())
     return 0
 
 
