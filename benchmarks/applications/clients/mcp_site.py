@@ -2,11 +2,13 @@
 
 import anyio
 from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
 
 from benchmarks.applications.programs.database import titles as effects  # noqa: F401 - of the visits
-from benchmarks.applications.visiting import User
+from benchmarks.applications.visiting import UnknownOutcome, User
 
 TIMEOUT_SECONDS = 30.0
+BROKE_OFF = "stream ended without a response"  # of the client
 
 
 def visit(user: User) -> None:
@@ -30,11 +32,16 @@ async def visited(user: User) -> None:
 
 
 async def counted(client: Client) -> list[object]:
-    """The progress of a slow tool, and its result."""
+    """The progress of a slow tool, and its result; UnknownOutcome if its stream breaks off, and visibly so."""
     seen: list[object] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
         seen.append([done, total, message])
 
-    result = await client.call_tool("count", {}, read_timeout_seconds=TIMEOUT_SECONDS, progress_callback=progress)
+    try:
+        result = await client.call_tool("count", {}, read_timeout_seconds=TIMEOUT_SECONDS, progress_callback=progress)
+    except MCPError as error:
+        if BROKE_OFF in str(error):
+            raise UnknownOutcome(f"broke off after {len(seen)} steps") from error
+        raise
     return [*seen, [str(getattr(each, "text", "")) for each in result.content]]
