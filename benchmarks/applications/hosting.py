@@ -40,7 +40,8 @@ def peer(program: Program, python: Path) -> HttpServer:
 
 def fleet(program: Program, python: Path, *, preload: bool) -> HttpServer:
     """Three replicas and a gateway; with `preload` a killed replica need not import the program again."""
-    options = [*program.options, *(["--wsgi"] if program.wsgi else []), *(["--preload"] if preload else [])]
+    anywhere = ["--udp", f"{net.LOOPBACK}:0"]  # a port that was free may be taken while a program is imported
+    options = [*anywhere, *program.options, *(["--wsgi"] if program.wsgi else []), *(["--preload"] if preload else [])]
 
     def argv(place: Place) -> list[str]:
         words = ["run", program.target, "--app-dir", str(REPOSITORY), *fleet_words(place), *options]
