@@ -26,6 +26,7 @@ FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK
 _NAME = "identity"
 _LOOK_EVERY = 1.0  # seconds: a directory may be replaced under a running process
 _LOOKS, _PAUSE = 100, 0.002  # seconds: a file still incomplete was left by a process that died
+_SETTLED_NS = 1_000_000_000  # file systems count time in steps of some milliseconds
 _MOST_BYTES = 1 << 10  # any release's file is shorter
 
 
@@ -42,6 +43,7 @@ class Identity:
         self._clock = clock
         self._form = form
         self._value = b""
+        self._seen = (0, 0, 0)
         self._looked_at = -_LOOK_EVERY
         self.trouble: Exception | None = None  # why the directory cannot be used
 
@@ -53,11 +55,21 @@ class Identity:
     def look(self) -> bytes:
         """Return the identity as it is now; empty when the directory cannot be used."""
         self._looked_at = self._clock()
+        if self._value and self._is_unchanged():
+            return self._value
         try:
             self._value, self.trouble = self._found(), None
         except (OSError, StoreDirectoryError) as error:
             self._value, self.trouble = b"", error
         return self._value
+
+    def _is_unchanged(self) -> bool:
+        """Return True if the file is the one that was read; False too while a change may be too young to show."""
+        try:
+            status = self._path.lstat()
+        except OSError:
+            return False
+        return _state(status) == self._seen and time.time_ns() - status.st_ctime_ns > _SETTLED_NS
 
     def _found(self) -> bytes:
         for _ in range(_LOOKS):
@@ -98,8 +110,13 @@ class Identity:
             raise StoreDirectoryError(f"{self._root} is of another release: remove it when all replicas have stopped")
         if len(content) != len(form) + STORE_BYTES:
             return b""
+        self._seen = _state(status)
         file = status.st_ino.to_bytes(8, "big") + status.st_ctime_ns.to_bytes(16, "big", signed=True)
         return hashlib.sha256((form or b"trickles 1 spool") + content + file).digest()
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 def prepare(root: Path, purpose: str) -> None:

@@ -87,10 +87,6 @@ class Room:
     def most_idle_s(self) -> float:
         return self._ages.most_crowded_idle_s if self.is_crowded else self._ages.most_idle_s
 
-    @property
-    def stored_bytes(self) -> int:
-        return self._tally.total.byte_count
-
     def _left(self, client: bytes) -> int:
         own = self._bounds.most_client_bytes - self._tally.of(client.hex()).byte_count
         return min(self._most_total - self._tally.total.byte_count, own)
