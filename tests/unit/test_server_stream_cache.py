@@ -106,3 +106,25 @@ def test_what_nobody_asks_for_leaves_after_a_while() -> None:
         await asyncio.gather(*[each.producer.wait_closed() for each in made])
 
     on_loop(test())
+
+
+def test_one_whose_client_would_have_asked_again_is_closed_sooner() -> None:
+    async def test() -> None:
+        limits = StreamLimits()
+        lives, made = StreamCache(limits), [live() for _ in range(3)]
+        for number, each in enumerate(made):
+            lives.put(at(number), each)
+        made[0].eager = made[1].eager = True
+        made[1].parked = 1
+        pass_time(limits.silent_seconds + 1)
+        lives._sweep()
+        assert [each.producer.closed for each in made] == [True, False, False]
+        made[1].parked = 0  # its request was answered just now
+        lives._sweep()
+        assert not made[1].producer.closed
+        pass_time(limits.silent_seconds + 1)
+        lives._sweep()
+        assert [each.producer.closed for each in made] == [True, True, False]
+        await lives.close()
+
+    on_loop(test())

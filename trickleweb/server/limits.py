@@ -30,6 +30,7 @@ class StreamLimits:
     streams: int = 16_384  # live generators; the least recently used are closed, and can be made again
     streams_bytes: int = 256 << 20  # of all streams, shared equally
     idle_seconds: float = 60.0  # without a request, then a stream is closed
+    silent_seconds: float = 12.0  # the same for a client that wanted more than there was, and would have asked again
     ahead_bytes: int = 1 << 20  # made ahead of requests: more than most paths hold
     behind_bytes: int = 4 << 20  # kept for lost packets: a client's whole receive window
     marks: int = 4096  # steps made ahead of requests

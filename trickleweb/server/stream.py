@@ -64,6 +64,7 @@ class StreamedResponse:
         self.head = head
         self.resumed_from: VerifiedRange | None = None
         self.parked = 0  # requests waiting for it
+        self.eager = False  # the last reply was less than its client wants: it asks again at once, or has left
         self._origins = origins
         self._verified: set[bytes] = set()
         self._offered_at = -1  # the stop after which the last range was offered
@@ -200,6 +201,7 @@ class StreamedResponse:
         last: Continuation,
     ) -> Reply:
         """Return the wanted chunks of the output up to body byte `stop`; `last` is the client's latest continuation."""
+        self.eager = max([end for _, end in event.wants], default=0) > body_at + stop
         chunks: list[Chunk] = []
         budget = event.budget
         for low, high in event.wants:

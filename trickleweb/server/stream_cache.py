@@ -9,7 +9,7 @@ from trickleweb.server.producer import LEAST_BYTES
 from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.window import Where
 
-_SWEEP_S = 15.0
+_SWEEP_S = 2.0
 _COUNT_EVERY = 16  # the bytes of n streams are counted after n / 16 further ones
 _CLOSING_S = 1.0  # for work in a thread
 
@@ -105,7 +105,15 @@ class StreamCache:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            for where in [each for each, at in self._used_at.items() if at < loop.time() - self._limits.idle_seconds]:
+            for where, stream in self._streams.items():
+                if stream.parked:  # it is used until its requests are answered
+                    self._used_at[where] = loop.time()
+            for where in [each for each, at in self._used_at.items() if self._is_idle(self._streams[each], at)]:
                 self.drop(where)
         finally:  # even if closing one raises
             self._timer = loop.call_later(_SWEEP_S, self._sweep) if self._streams else None
+
+    def _is_idle(self, stream: StreamedResponse, used_at: float) -> bool:
+        limits = self._limits
+        most = limits.silent_seconds if stream.eager else limits.idle_seconds
+        return used_at < asyncio.get_running_loop().time() - most
