@@ -70,7 +70,7 @@ class Trial:
 def tried(program: Program, python: Path, terms: Terms) -> Trial:
     """Run an application three times, each time on fresh data; may raise ChildFailed or CalledProcessError."""
     usual = run(program, python, peer(program, python), 0, terms)
-    shown, ours = usual.report.shown, fleet(program, python, preload=terms.preload)
+    shown, ours = usual.report.shown, fleet(program, python, preload=terms.preload and not program.in_memory)
     plain = run(program, python, ours, 1, terms, shown)
     if program.in_memory:
         return Trial(program, usual, plain, None)
