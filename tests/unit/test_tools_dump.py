@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from tests.support.fleetkeys import ring
 from tests.support.net import SPRAY
+from tests.support.peer import Peer
 from tests.support.recording import recorded, write_capture
 from trickles.cli import main
 from trickles.client import ClientConfig
 from trickles.drivers.keystore import save_keyring
 from trickles.keyring import Epoch, Keyring
 from trickles.tools import Captured, Dump, Opener, dump
+from trickles.wire.awaiting import LEAVES, Awaited, await_body
 from trickles.wire.kinds import Kind, Suite
+from trickles.wire.transport import BLOB_BYTES
 
 OPEN = ClientConfig(policy=SPRAY.policy, probe_sizes=(), suite=Suite.OPEN)
 CALM = recorded(30_000)
@@ -244,3 +247,23 @@ def test_an_interrupt_ends_with_the_summary(
     assert main(["dump"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert fact(lines, "output") == "30000 B, 0 B sent again, ends at 30000"
+
+
+def test_questions_about_work_and_goodbyes_are_shown() -> None:
+    peer = Peer("asks", Suite.OPEN)
+    opening = CALM[0]
+
+    def captured(payload: bytes, *, answers: bool = False) -> Captured:
+        ends = (opening.destination, opening.source) if answers else (opening.source, opening.destination)
+        return Captured(opening.time_us, *ends, payload, len(payload))
+
+    hello = captured(peer.hello(ring().newest(1)))
+    question, goodbye = (
+        captured(peer.seal(body, blob=bytes(BLOB_BYTES), kind=Kind.AWAIT))
+        for body in (await_body([3, 9]), await_body([], LEAVES))
+    )
+    answer = captured(Awaited(peer.number - 1, 0xABCD, 0b10).clear(b"saltsalt") + bytes(16), answers=True)
+    lines = told([hello, question, goodbye, answer])
+    assert lines[1].endswith("#1 epoch 00000000 asks about #3 #9")
+    assert lines[2].endswith("#2 epoch 00000000 LEAVES")
+    assert lines[3].endswith("answers #1: incarnation 000000000000abcd at work 10")

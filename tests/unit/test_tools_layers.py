@@ -9,6 +9,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw, split_layers
 
 from tests.support.fleetkeys import ring
+from tests.support.peer import Peer
 from tests.support.recording import recorded
 from trickles.service import Refusal
 from trickles.tools import Opener, bind, dissect, opened
@@ -28,11 +29,13 @@ from trickles.tools.layers import (
     TricklesUserFrame,
 )
 from trickles.tools.opened import TricklesHelloInside, TricklesRequestBody, TricklesTransportState, TricklesUserState
+from trickles.wire.awaiting import Awaited, await_body
 from trickles.wire.kinds import Kind
 from trickles.wire.piece import Receipt
 from trickles.wire.refusal import parse_refusal_untrusted, refusal_header
 from trickles.wire.request import RequestBody, parse_body_untrusted, split_untrusted
 from trickles.wire.response import HEADER, parse_frames_untrusted
+from trickles.wire.transport import BLOB_BYTES
 
 SEEN = [each.payload for each in recorded(20_000)]
 KINDS_SEEN = {datagram[0]: datagram for datagram in SEEN}
@@ -50,6 +53,15 @@ def only(kind: Kind) -> list[bytes]:
 def test_every_kind_has_a_layer_of_its_own() -> None:
     assert set(LAYERS) == set(Kind)
     assert len(set(LAYERS.values())) == len(Kind)
+
+
+def test_questions_about_work_and_their_answers_are_taken_apart_and_put_together() -> None:
+    peer = Peer("asks")
+    question = dissect(peer.seal(await_body([3, 9]), blob=bytes(BLOB_BYTES), kind=Kind.AWAIT))
+    assert (question.number, rebuilt(question)) == (peer.number, bytes(question))
+    answer = dissect(Awaited(7, 0xABCD, 0b10).clear(b"saltsalt") + bytes(16))
+    assert (answer.number, answer.incarnation, answer.mask, answer.salt) == (7, 0xABCD, 2, b"saltsalt")
+    assert rebuilt(answer) == bytes(answer)
 
 
 @pytest.mark.parametrize("kind", [Kind.ASK, Kind.CERTIFICATE, Kind.HELLO, Kind.REQUEST, Kind.RESPONSE])

@@ -173,6 +173,13 @@ class TricklesPiece(TricklesRequest):
     fields_desc = (kind_field(Kind.PIECE), *TricklesRequest.fields_desc[1:])
 
 
+class TricklesAwait(TricklesRequest):
+    """A question whether requests are at work, or a goodbye, in the form of a request."""
+
+    name = "Trickles await"
+    fields_desc = (kind_field(Kind.AWAIT), *TricklesRequest.fields_desc[1:])
+
+
 def _reply_fields(kind: Kind, second: Any, number: str, proof: str) -> tuple[Any, ...]:
     return (
         kind_field(kind),
@@ -244,6 +251,22 @@ class TricklesReceipt(Layer):
     )
 
 
+class TricklesAwaited(Layer):
+    """The answer to an await: bit i of `mask` is set if the i-th named request is at work."""
+
+    name = "Trickles awaited"
+    fields_desc = (
+        kind_field(Kind.AWAITED),
+        ByteField("flags", 0),
+        ShortField("request", 0),
+        XStrFixedLenField("salt", bytes(8), 8),
+        IntField("number", 0),
+        XLongField("incarnation", 0),
+        XLongField("mask", 0),
+        XStrField("tag", b""),
+    )
+
+
 LAYERS: dict[int, type[Layer]] = {
     Kind.HELLO: TricklesHello,
     Kind.ASK: TricklesAsk,
@@ -256,6 +279,8 @@ LAYERS: dict[int, type[Layer]] = {
     Kind.PONG: TricklesPong,
     Kind.PIECE: TricklesPiece,
     Kind.RECEIPT: TricklesReceipt,
+    Kind.AWAIT: TricklesAwait,
+    Kind.AWAITED: TricklesAwaited,
 }
 
 

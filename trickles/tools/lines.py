@@ -12,9 +12,10 @@ from trickles.tools.earning import earning
 from trickles.tools.opener import Opened
 from trickles.tools.sightings import (
     Junk,
+    SeenAwait,
+    SeenAwaited,
     SeenCertificate,
     SeenHello,
-    SeenOther,
     SeenPiece,
     SeenReceipt,
     SeenRefusal,
@@ -23,6 +24,7 @@ from trickles.tools.sightings import (
     Sighting,
     What,
 )
+from trickles.wire.awaiting import LEAVES
 from trickles.wire.kinds import RequestFlag, ResponseFlag
 from trickles.wire.request import RequestBody
 from trickles.wire.response import TransportFrame, UserFrame
@@ -61,14 +63,24 @@ def _about(what: What) -> str:
             return f"#{number} epoch {epoch:08x} {bounds}"
         case SeenResponse():
             return " ".join(_response(what))
+        case _:
+            return _brief(what)
+
+
+def _brief(what: What) -> str:
+    match what:
         case SeenRefusal(head):
             frame = f" {_transport(head.transport)}" if head.transport else ""
             return f"answers #{head.request}: {head.code.name}{frame}{'' if head.tag else ' (unauthenticated hint)'}"
         case SeenReceipt(receipt):
             return f"answers #{receipt.request}: input [{receipt.start},{receipt.stop}) is spooled"
+        case SeenAwait(number, epoch, asked):
+            return f"#{number} epoch {epoch:08x} {_await(asked)}"
+        case SeenAwaited(awaited):
+            return f"answers #{awaited.number}: incarnation {awaited.incarnation:016x} at work {awaited.mask:b}"
         case Junk(reason):
             return f"not understood: {reason}"
-        case SeenOther():
+        case _:
             return ""
 
 
@@ -100,6 +112,15 @@ def _request(seen: SeenRequest) -> Iterator[str]:
     elif body.user:
         yield f"user continuation of {len(body.user)} B"
     yield from _brought(body)
+
+
+def _await(asked: tuple[int, tuple[int, ...]] | None) -> str:
+    if asked is None:
+        return "sealed"
+    flags, requests = asked
+    if flags & LEAVES:
+        return "LEAVES"
+    return "asks about " + " ".join(f"#{each}" for each in requests)
 
 
 def _claim(body: RequestBody, opened: Opened | None) -> Iterator[str]:

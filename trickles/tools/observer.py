@@ -13,6 +13,8 @@ from trickles.tools.capture import Captured
 from trickles.tools.opener import Opened, Opener
 from trickles.tools.sightings import (
     Junk,
+    SeenAwait,
+    SeenAwaited,
     SeenCertificate,
     SeenHello,
     SeenOther,
@@ -24,6 +26,7 @@ from trickles.tools.sightings import (
     Sighting,
     What,
 )
+from trickles.wire.awaiting import parse_await_untrusted, parse_awaited_untrusted
 from trickles.wire.hello import parse_certificate_untrusted, parse_hello_untrusted
 from trickles.wire.kinds import VERSION, Address, Kind, Suite
 from trickles.wire.piece import parse_piece_untrusted, parse_receipt_untrusted
@@ -32,8 +35,8 @@ from trickles.wire.request import RequestBody, parse_body_untrusted, split_untru
 from trickles.wire.response import FRAME_FLAGS, HEADER, HEADER_BYTES, TAG_BYTES, parse_frames_untrusted
 from trickles.wire.transport import CONNECTION_BYTES
 
-FROM_CLIENT = frozenset({Kind.HELLO, Kind.ASK, Kind.REQUEST, Kind.PING, Kind.PIECE})
-_BY_REQUEST = frozenset({Kind.REQUEST, Kind.PING, Kind.PIECE})
+FROM_CLIENT = frozenset({Kind.HELLO, Kind.ASK, Kind.REQUEST, Kind.PING, Kind.PIECE, Kind.AWAIT})
+_BY_REQUEST = frozenset({Kind.REQUEST, Kind.PING, Kind.PIECE, Kind.AWAIT})
 _EPOCH = slice(CONNECTION_BYTES, CONNECTION_BYTES + 4)
 _LEAST_HELLO = 1200
 _KINDS = frozenset(Kind)
@@ -106,6 +109,8 @@ class DatagramObserver:
             start, data = parse_piece_untrusted(body) if body else (None, b"")
             stop = None if start is None else start + len(data)
             return connection, SeenPiece(number, epoch, start, stop)
+        if kind is Kind.AWAIT:
+            return connection, SeenAwait(number, epoch, parse_await_untrusted(body) if body else None)
         parsed = parse_body_untrusted(body) if body else None
         return connection, SeenRequest(number, epoch, opened, parsed, self._user(opened, parsed))
 
@@ -143,6 +148,9 @@ class DatagramObserver:
         if kind is Kind.RECEIPT:
             receipt, _, _ = parse_receipt_untrusted(payload)
             return self._whose(client, receipt.request, None), SeenReceipt(receipt)
+        if kind is Kind.AWAITED:
+            awaited, _, _ = parse_awaited_untrusted(payload)
+            return self._whose(client, awaited.number, None), SeenAwaited(awaited)
         if len(payload) < HEADER_BYTES:
             raise BadPacket("truncated pong")
         return self._whose(client, HEADER.unpack_from(payload)[2], None), SeenOther()

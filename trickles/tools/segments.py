@@ -17,6 +17,7 @@ _SHARED: dict[int, slice] = {
     Kind.REQUEST: _SPEAKER,
     Kind.PIECE: _SPEAKER,
     Kind.PING: _SPEAKER,
+    Kind.AWAIT: _SPEAKER,
 }
 
 

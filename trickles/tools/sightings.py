@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trickles.service import Continuation
 from trickles.tools.opener import Opened
+from trickles.wire.awaiting import Awaited
 from trickles.wire.hello import Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, Suite
 from trickles.wire.piece import Receipt
@@ -78,6 +79,22 @@ class SeenReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenAwait:
+    """A question about requests at work, or a goodbye: `asked` is its flags and the requests, if it could be opened."""
+
+    number: int
+    epoch: int
+    asked: tuple[int, tuple[int, ...]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAwaited:
+    """The answer to an await."""
+
+    awaited: Awaited
+
+
+@dataclass(frozen=True, slots=True)
 class SeenOther:
     """A datagram without further content: ask, cookie, ping, pong."""
 
@@ -90,7 +107,17 @@ class Junk:
 
 
 What = (
-    SeenHello | SeenCertificate | SeenRequest | SeenPiece | SeenResponse | SeenRefusal | SeenReceipt | SeenOther | Junk
+    SeenHello
+    | SeenCertificate
+    | SeenRequest
+    | SeenPiece
+    | SeenResponse
+    | SeenRefusal
+    | SeenReceipt
+    | SeenAwait
+    | SeenAwaited
+    | SeenOther
+    | Junk
 )
 
 
