@@ -168,3 +168,8 @@ def seconds(text: str) -> float:
     if not LEAST_SECONDS <= value <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"not a number of seconds from {LEAST_SECONDS} to {MOST_SECONDS}: {text!r}")
     return value
+
+
+def seconds_or_never(text: str) -> float:
+    """Read an argument in seconds, as `seconds`; 0 means never."""
+    return 0.0 if text == "0" else seconds(text)

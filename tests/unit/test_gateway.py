@@ -13,6 +13,7 @@ from tests.support.gatewayhouse import SMALL, house
 from tests.support.loop import on_loop, until
 from tests.support.loopfleet import IMPATIENT
 from tests.support.replica_program import GREETING, Lines, tape, tape_digest
+from tests.support.toys import Patient
 from trickles import Event, Limits, Refusal, Reply
 from trickles.drivers.ports import Ports
 from trickles.gateway import GatewayLimits
@@ -32,6 +33,47 @@ def test_bytes_cross_and_the_programs_half_close_with_them() -> None:
             assert (figures["bytes_in"], figures["bytes_out"]) == (30, 3_000_012)
             assert home.dialer.ports.open == 0
             assert home.told == []
+
+    on_loop(test())
+
+
+class Slow(Patient):
+    """Answers when asked to; notes the clients that left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leavers: list[bytes] = []
+
+    def left(self, connection: bytes) -> None:
+        self.leavers.append(connection)
+
+
+def test_a_user_that_half_closes_and_gets_nothing_for_a_while_has_left() -> None:
+    async def test() -> None:
+        service = Slow()
+        async with house(service, limits=GatewayLimits(half_close=0.05)) as home:
+            reader, writer = await home.dial()
+            writer.write(b"get 5\n")
+            writer.write_eof()
+            await until(lambda: bool(service.leavers))
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+            figures = home.gateway.figures()
+            assert (figures["reset"], figures["failed"], home.told) == (1, 0, [])
+
+    on_loop(test())
+
+
+def test_a_half_closed_user_that_reads_gets_the_whole_answer() -> None:
+    async def test() -> None:
+        async with house(limits=GatewayLimits(half_close=0.05, unsent_bytes=SMALL)) as home:
+            assert await home.ask(b"get 3000000\n") == tape(0, 3_000_000)
+            reader, writer = await home.dial(receive_bytes=SMALL)
+            writer.write(b"get 3000000\n")
+            writer.write_eof()
+            begun = await reader.readexactly(100_000)
+            await asyncio.sleep(0.2)  # it reads nothing for several times as long
+            assert begun + await reader.read() == tape(0, 3_000_000)
 
     on_loop(test())
 

@@ -45,7 +45,7 @@ from trickles.cli.mode_options import (
     listening,
 )
 from trickles.cli.watching_options import Watching, add_watching_arguments
-from trickles.command import Parser, reporter, whole_number
+from trickles.command import Parser, reporter, seconds_or_never, whole_number
 from trickles.drivers.bookkeeping import KeptFile, failures, flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.drivers.dialer import Dialer
@@ -70,6 +70,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--max-per-client", type=whole_number(0, 1 << 20), default=0, metavar="N", help=_PER_CLIENT)
     parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
+    parser.add_argument("--half-close", type=seconds_or_never, default=0.0, metavar="SECONDS", help=_HALF_CLOSE)
     add_tls_arguments(parser)
     add_handover_arguments(parser)
     add_watching_arguments(parser)
@@ -77,6 +78,7 @@ def add_arguments(parser: Parser) -> None:
 
 _tell = reporter("gateway")
 _SECONDS = whole_number(0, 86_400)
+_HALF_CLOSE = "a user that half-closed and gets no output for so long has left (default: 0, never)"
 _MOST = "most live connections; another one replaces the one that was idle for longest (default: 8192)"
 _PER_CLIENT = "most live connections from one address, 0: no bound (default: 0)"
 _REQUEST_TIMEOUT = (
@@ -191,6 +193,7 @@ def _limits(args: argparse.Namespace) -> GatewayLimits:
         most_per_client=args.max_per_client,
         request_timeout=args.request_timeout,
         idle_timeout=args.idle_timeout,
+        half_close=args.half_close,
     )
 
 

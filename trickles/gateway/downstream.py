@@ -38,7 +38,7 @@ from trickles.gateway.accounting import Accounting, ConnectionSnapshot
 from trickles.gateway.certificates import Certificates
 from trickles.gateway.context import GatewayContext
 from trickles.gateway.output_memory import OutputShare
-from trickles.gateway.tcp_timers import Linger, ReadGate
+from trickles.gateway.tcp_timers import HalfCloseWatch, Linger, ReadGate
 from trickles.gateway.tls import TlsLayer
 from trickles.gateway.upstream import NOTHING_DELIVERED, Activity, Opening, Upstream
 from trickles.service import Buffer
@@ -66,6 +66,7 @@ class Downstream(asyncio.Protocol):
         self._opening: Opening | None = None  # while a failure can be reported by it
         self._gate = ReadGate(context.limits.look_every)
         self._linger: Linger | None = None
+        self._half_close_watch: HalfCloseWatch | None = None  # of a user that has closed its half
         self._paused = False  # the upstream, because the user reads slowly
         self._draining = False  # the upstream is paused, because the connection is about to move
         self._half_closed = False  # by the user
@@ -253,11 +254,27 @@ class Downstream(asyncio.Protocol):
             self._gate.open()
 
     def eof_received(self) -> bool:
-        """Pass on the user's half-close; the answer still goes back."""
+        """Pass on the user's half-close; the answer still goes back, unless a limit says that the user has left."""
         self._half_closed = True
         if self._upstream is not None:
             self._upstream.send_eof()
+        if not self._over and self.context.limits.half_close:
+            self._half_close_watch = HalfCloseWatch(self.context.limits.half_close, self._read_bytes, self._left)
         return not self._over
+
+    def _read_bytes(self) -> int | None:
+        """Return the bytes of output, None while the user has not read them all."""
+        transport = self._transport
+        if transport is None or not self.is_flushed or tcp.unread_bytes(transport):
+            return None
+        return self._accounting.bytes_out
+
+    def _left(self) -> None:
+        """End a connection whose user has closed it, as far as can be known."""
+        self.context.statistics.reset += 1
+        self._finish(Completion.RESET)
+        if self._transport is not None:
+            tcp.reset(self._transport)
 
     def ignore_input(self) -> None:
         self._input_ended = True
@@ -313,6 +330,8 @@ class Downstream(asyncio.Protocol):
         if completion is not None:
             self._record(completion, reason)
         self._over = True
+        if self._half_close_watch is not None:
+            self._half_close_watch.cancel()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.close()

@@ -15,6 +15,7 @@ class GatewayLimits:
     request_timeout: float = 60.0  # from a request's first byte to its answer's, or its input is ended; 0: no bound
     least_bytes_per_second: int = 500  # of a request that may take longer
     idle_timeout: float = 0.0  # idle connections are closed; 0: never
+    half_close: float = 0.0  # a user that half-closed and waits so long without output has left; 0: never
     leave_idle: float = 5.0  # the same once a successor has taken over, if shorter
     input_high_water: int = 1 << 18  # bytes that the upstream has not taken: then reading pauses
     output_high_water: int = 1 << 14  # bytes that a user's socket has not taken: more waits in the engine

@@ -1,8 +1,9 @@
-"""Timers of a user's TCP connection: for resets while it is not read from, and for its end."""
+"""Timers of a user's TCP connection: for resets while it is not read from, for silent departures, and for its end."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import final
 
 from trickles.gateway import tcp
@@ -50,6 +51,33 @@ class ReadGate:
             self.open()  # which meets the reset
         else:
             self._watch(transport)
+
+
+@final
+class HalfCloseWatch:
+    """Calls `left` once the output of a half-closed connection has not grown for `patience` seconds.
+
+    A user that closes its socket and one that half-closes it send the same segment: only a write shows the difference.
+    `output` returns the bytes written so far, None while the user has not read them all.
+    """
+
+    def __init__(self, patience: float, output: Callable[[], int | None], left: Callable[[], object]) -> None:
+        self._patience = patience
+        self._output = output
+        self._left = left
+        self._seen = output()
+        self._timer = asyncio.get_running_loop().call_later(patience, self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        output = self._output()
+        if output is not None and output == self._seen:
+            self._left()
+        else:
+            self._seen = output
+            self._timer = asyncio.get_running_loop().call_later(self._patience, self._look)
 
 
 @final

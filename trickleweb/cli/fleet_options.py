@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trickles.command import CommandFailed, Parser, address, seconds, whole_number
+from trickles.command import CommandFailed, Parser, address, seconds, seconds_or_never, whole_number
 from trickles.drivers.addresses import shown
 from trickleweb.cli.fleet_commands import FleetOptions
 from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS, RunDir
@@ -27,6 +27,7 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
     parser.add_argument("--request-timeout", metavar="SECONDS", type=_SECONDS, default=60, help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", metavar="SECONDS", type=_SECONDS, default=300, help=_IDLE_TIMEOUT)
+    parser.add_argument("--half-close", metavar="SECONDS", type=seconds_or_never, default=0.5, help=_HALF_CLOSE)
     parser.add_argument("--max-connections", metavar="N", type=_CONNECTIONS, default=8192, help=_MOST)
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate chain (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, readable by no other user")
@@ -37,6 +38,7 @@ def add_fleet_arguments(parser: Parser) -> None:
 
 _REPLICAS = "number of replicas (default: 3)"
 _LISTEN = "address of the gateway for HTTP (default: 127.0.0.1:8080)"
+_HALF_CLOSE = "a client that half-closed and gets no output for so long has left; 0: never (default: 0.5)"
 _UDP = "UDP address of the first replica; the others use the next ports (default: 127.0.0.1:8443)"
 _EVERY = f"interval of the replicas' status files (default: {STATUS_SECONDS})"
 _RUN_DIR = "directory of the fleet's files (default: .run)"
@@ -87,7 +89,8 @@ def _check_ports(args: argparse.Namespace) -> None:
 
 def _gateway_words(args: argparse.Namespace) -> tuple[str, ...]:
     timeouts = ("--request-timeout", str(args.request_timeout), "--idle-timeout", str(args.idle_timeout))
-    return ("--policy", args.policy, "--suite", args.suite, "--max-connections", str(args.max_connections), *timeouts)
+    most = ("--max-connections", str(args.max_connections), "--half-close", f"{args.half_close:g}")
+    return ("--policy", args.policy, "--suite", args.suite, *most, *timeouts)
 
 
 def _tls_words(args: argparse.Namespace) -> tuple[str, ...]:
