@@ -48,6 +48,31 @@ def test_pieces_are_sent_as_they_are_made_and_by_any_replica() -> None:
     with_fleet(App, test)
 
 
+def test_the_end_of_a_response_is_never_out_of_reach_of_its_client() -> None:
+    """An empty last range offered before all was requested would leave its client without the end."""
+
+    async def test(fleet: Fleet) -> None:
+        tap = Tap(byte_count=3)
+        fleet.make = lambda: tap.app
+        replica, other = fleet.two()
+        tap.give(b"one")
+        response, known = await begun(replica, get("/", "Content-Length: 0", "Connection: close", method="POST"))
+        assert (body(response), known.more) == (b"one", True)
+        tap.give(None)
+        await settled()
+        assert known.stop is not None
+        for each in (replica, other):
+            early = await asked(each, event(b"", known, (known.start, known.stop - 1)))
+            assert early.continuation is None
+            rest = await asked(each, event(b"", known, (known.stop - 1, known.stop)))
+            assert (output(rest), rest.end) == (b"e", known.stop)
+            last = await asked(each, beyond(known))
+            assert last.continuation is not None
+            assert (last.continuation.stop, last.continuation.more, last.end) == (known.stop, False, known.stop)
+
+    with_fleet(App, test)
+
+
 def test_a_cut_response_is_delivered_to_its_last_stored_byte_and_then_ends_with_an_error() -> None:
     async def test(fleet: Fleet) -> None:
         tap = Tap(byte_count=1000)

@@ -23,6 +23,8 @@ from tests.support.programs import (
     with_fleet,
 )
 from trickles.service import Continuation, Deferred, Refusal, Reply
+from trickleweb import App, Response
+from trickleweb.bodies import Streamed
 from trickleweb.http1 import decode_chunked
 from trickleweb.server import HttpService
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
@@ -35,6 +37,32 @@ async def rest(origin: HttpService, known: Continuation) -> Reply:
     """What lies behind a continuation."""
     assert known.stop is not None
     return await asked(origin, event(b"", known, (known.stop, known.stop + 50_000), budget=50_000))
+
+
+def test_an_empty_last_range_is_given_only_to_a_client_that_asks_for_it() -> None:
+    async def test(fleet: Fleet) -> None:
+        app, gate = App(), asyncio.Event()
+
+        async def waiting() -> AsyncIterator[bytes]:
+            yield b"one"
+            await gate.wait()
+
+        app.get("/")(lambda _: Response(200, body=Streamed(waiting(), 3)))
+        fleet.make = lambda: app
+        first, second = fleet.two()
+        response, known = await begun(first, get("/", "Connection: close"))
+        assert (body(response), known.more) == (b"one", True)
+        gate.set()
+        await settled()
+        assert known.stop is not None
+        for each in (first, second):
+            early = await asked(each, event(b"", known, (known.start, known.stop - 1)))
+            assert early.continuation is None
+            last = await asked(each, event(b"", known, (known.stop, known.stop + 100)))
+            assert last.continuation is not None
+            assert (last.continuation.stop, last.continuation.more, last.end) == (known.stop, False, known.stop)
+
+    with_fleet(App, test)
 
 
 def test_what_was_vouched_for_before_a_failure_is_all_there_is() -> None:

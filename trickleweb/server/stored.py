@@ -114,6 +114,7 @@ class StoredResponse:
     def following(self, event: Event, known: Continuation, token: StoredToken) -> Continuation | None:
         """Return the continuation of the next range if it is wanted, or soon will be.
 
+        An empty last range is not offered: the packet with its end may be lost, and then nothing is left to request.
         Raise `StreamFailed` if it is wanted and the response was cut before it.
         """
         if not known.more:
@@ -122,7 +123,7 @@ class StoredResponse:
         if not extends and not self._offers(max((each for _, each in event.wants), default=0), stop):
             return None
         at = stop - (known.start - token.at)
-        if self.stop > at or self.growth is Growth.COMPLETE:
+        if self.stop > at or (extends and self.growth is Growth.COMPLETE):
             return self._continuation(stop, at, known.consumed)
         if extends:
             raise StreamFailed
@@ -135,8 +136,7 @@ class StoredResponse:
 
         Return the offset of a block of the body if that has to be read first.
         """
-        last = following or known
-        stop = stop_of(last) if _extends(event, known) else stop_of(known)
+        stop = stop_of(following or known) if _extends(event, known) else stop_of(known)
         chunks: list[Chunk] = []
         budget, base = event.budget, known.start - token.at
         for low, high in event.wants:
@@ -151,7 +151,8 @@ class StoredResponse:
             for part in found:
                 chunks.append((low, part))
                 low += len(part)
-        return Reply(tuple(chunks), following, stop_of(last) if token.last and not last.more else None)
+        end = base + self.stop if token.last and self.growth is Growth.COMPLETE else None
+        return Reply(tuple(chunks), following, end)
 
     def _parts(self, start: int, stop: int) -> list[Buffer] | int:
         edge = len(self._head)

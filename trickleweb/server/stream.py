@@ -137,9 +137,13 @@ class StreamedResponse:
         return self._reply(event, known.start, body_at, stop - body_at, following, last=following or known)
 
     def _following(self, known: Continuation, body_at: int, *, extends: bool) -> Continuation | None:
+        """Return the continuation of the next range; an empty last one only if it is requested.
+
+        Offered earlier, it could leave a client without the end, whose packet may be lost, and with nothing to request.
+        """
         at = stop_of(known) - body_at
         stop = self._verifiable(at)
-        if stop > at or self.producer.ended:
+        if stop > at or (extends and self.producer.ended):
             return self._continuation(stop_of(known), at, stop, known.consumed, body_at, first=False)
         if extends:
             raise StreamFailed from self.producer.failure
