@@ -11,8 +11,8 @@ import hashlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from benchmarks.peers.http_server import Running, start_all
 from benchmarks.peers.programs import SERVERS, TRICKLEWEB_APP, TRICKLEWEB_STARLETTE, UVICORN
 from benchmarks.peers.trickleweb_fleet import run_dir
 from benchmarks.support import net
-from benchmarks.support.killer import Killer
+from benchmarks.support.killer import killing
 from benchmarks.support.load import run_load
 from benchmarks.support.native_client import Native
 from benchmarks.support.payload import make_payload
@@ -72,7 +72,7 @@ def uploaded(server: Running, file: Path, framing: str, options: argparse.Namesp
     effects.unlink(missing_ok=True)
     url = server.url("upload")
     words = ["curl", "-sS", "-m", str(options.timeout), "-T", str(file), *FRAMINGS[framing], url]
-    with killing(server, options, kill=kill) as killer:
+    with killing(server.live_replicas, options.interval, options.seed, kill=kill) as killer:
         started = time.monotonic()
         done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=options.timeout + 10)
         seconds = time.monotonic() - started
@@ -81,19 +81,6 @@ def uploaded(server: Running, file: Path, framing: str, options: argparse.Namesp
     right = done.returncode == 0 and done.stdout.strip() == wanted
     rate = file.stat().st_size / MEGABYTE / seconds
     return Upload(server.server.name, framing, len(killer.kills), rate, right, runs)
-
-
-@contextmanager
-def killing(server: Running, options: argparse.Namespace, *, kill: bool) -> Iterator[Killer]:
-    """A killer of that server's replicas, at work if `kill`."""
-    killer = Killer(server.live_replicas, options.interval, options.seed)
-    if kill:
-        killer.start()
-    try:
-        yield killer
-    finally:
-        if kill:
-            killer.stop()
 
 
 def measure_requests(up: Sequence[Running], options: argparse.Namespace, outcome: Outcome) -> list[Run]:

@@ -14,8 +14,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from benchmarks.peers.http_servers import uvicorn_argv
 from benchmarks.peers.programs import effects
 from benchmarks.peers.trickleweb_fleet import fleet_groups, run_argv, trickleweb_missing
 from benchmarks.support import procfs
-from benchmarks.support.killer import Killer
+from benchmarks.support.killer import killing
 from benchmarks.support.results import Outcome, save
 from benchmarks.support.slow_client import Received, ask
 from benchmarks.support.statistics import median, percentile
@@ -80,18 +80,6 @@ def noted(server: Running) -> list[tuple[int, float, str]]:
     path = server.place.work / "effects"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [(int(pid), float(moment), step) for pid, moment, step in lines]
-
-
-@contextmanager
-def killing(living: Callable[[], list[int]], interval: float, seed: int, *, kill: bool = True) -> Iterator[Killer]:
-    killer = Killer(living, interval, seed)
-    if kill:
-        killer.start()
-    try:
-        yield killer
-    finally:
-        if kill:
-            killer.stop()
 
 
 def chat(server: Running, case: str, options: argparse.Namespace) -> Chat:

@@ -11,15 +11,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.peers.http_server import HttpServer, Running, running
 from benchmarks.peers.trickleweb_fleet import fleet_groups, run_argv, trickleweb_missing
 from benchmarks.peers.tus_clients import CLIENTS, TusClient
-from benchmarks.support.killer import Killer
+from benchmarks.support.killer import killing
 from benchmarks.support.payload import Payload, make_payload
 from benchmarks.support.processes import REPOSITORY, ChildFailed
 from benchmarks.support.results import Outcome, save
@@ -55,7 +54,7 @@ def uploaded(server: Running, client: TusClient, payload: Payload, options: argp
     state = server.place.work / f"{client.name}-{kills}.url"
     argv = client.argv(payload.path, server.url("files/"), state)
     began = time.monotonic()
-    with killing(server, options, kill=kills > 0) as killer:
+    with killing(server.live_replicas, options.interval, options.seed, kill=kills > 0) as killer:
         done = survived(argv, options, kills)
     seconds = time.monotonic() - began
     made = [path for path in complete.iterdir() if path not in before]
@@ -78,19 +77,6 @@ def survived(argv: Sequence[str], options: argparse.Namespace, kills: int) -> bo
         else:
             return status == 0
     return False
-
-
-@contextmanager
-def killing(server: Running, options: argparse.Namespace, *, kill: bool) -> Iterator[Killer]:
-    """A killer of that server's replicas, at work if `kill`."""
-    killer = Killer(server.live_replicas, options.interval, options.seed)
-    if kill:
-        killer.start()
-    try:
-        yield killer
-    finally:
-        if kill:
-            killer.stop()
 
 
 def sha256(path: Path) -> str:

@@ -5,7 +5,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.support import procfs
@@ -64,3 +65,16 @@ class Killer(threading.Thread):
         """End the thread."""
         self._told.set()
         self.join()
+
+
+@contextmanager
+def killing(living: Callable[[], list[int]], interval: float, seed: int, *, kill: bool = True) -> Iterator[Killer]:
+    """A killer of these replicas, at work within the block if `kill`."""
+    killer = Killer(living, interval, seed)
+    if kill:
+        killer.start()
+    try:
+        yield killer
+    finally:
+        if kill:
+            killer.stop()

@@ -296,16 +296,20 @@ async def test_a_forked_child_does_not_keep_a_response_open(store: Store) -> Non
     here, there = store(), store()
     writer = await begun(here, b"12")
     read, write = os.pipe()
+    lives, says_it_lives = os.pipe()
     child = os.fork()
     if not child:  # lives until the parent closes its end of the pipe
         os.close(write)
+        os.write(says_it_lives, b".")
         os.read(read, 1)
         os._exit(0)
+    os.read(lives, 1)  # a child's first moments come before this
     writer.close()
     assert await there.read(writer.name, 0, 10) == StoredPart(b"head", b"12", 2, Growth.CUT)
     os.close(write)
     os.waitpid(child, 0)  # noqa: ASYNC222 - it ends at once
-    os.close(read)
+    for descriptor in (read, lives, says_it_lives):
+        os.close(descriptor)
 
 
 @on_loop

@@ -5,7 +5,6 @@ unsafe.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -142,8 +141,7 @@ class ResponseStarter:
         """
         check_length(complete.size_bytes, self._responder.limits)
         raw = complete.raw
-        limits = self._responder.limits
-        request = packed(raw, replace(limits, packed_bytes=limits.packed_bytes - room))
+        request = packed(raw, self._responder.limits.packed_bytes - room)
         if request is None:
             key, request = stored(raw, self._responder.limits)
             await self._once.complete(key, raw)

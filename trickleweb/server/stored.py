@@ -4,7 +4,7 @@ All of it is soft state: a response is in the store, and what this replica forge
 in blocks of equal size, each complete or the last one that is known; least recently used ones are dropped.
 
 The replies are those of streams without their digests: ranges that join, each with a token of its own, with `more`
-while the response goes on. The next range is offered before it is requested (see `stream`).
+while the response goes on. The next range is offered before it is requested (see `offers`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from trickleweb.response_store import Growth
 from trickleweb.server.errors import StreamFailed
 from trickleweb.server.fixed import Chunk
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS
-from trickleweb.server.stream import OFFER_AGAIN, stop_of
+from trickleweb.server.offers import Offers
+from trickleweb.server.stream import stop_of
 from trickleweb.server.tokens import encode
 from trickleweb.server.tokens.stored import StoredToken
 
@@ -72,8 +73,7 @@ class StoredResponse:
         self.parked = 0  # requests waiting for it
         self._head = head
         self._blocks = blocks
-        self._offered_at = -1  # the stop after which the last range was offered
-        self._since_offer = 0
+        self._offers = Offers(_OFFERED_BYTES)
 
     @property
     def stop(self) -> int:
@@ -120,7 +120,7 @@ class StoredResponse:
         if not known.more:
             return None
         stop, extends = stop_of(known), _extends(event, known)
-        if not extends and not self._offers(max((each for _, each in event.wants), default=0), stop):
+        if not extends and not self._offers.is_due(max((each for _, each in event.wants), default=0), stop):
             return None
         at = stop - (known.start - token.at)
         if self.stop > at or (extends and self.growth is Growth.COMPLETE):
@@ -161,16 +161,6 @@ class StoredResponse:
             return head
         found = self._blocks.parts(self.token.name, max(start - edge, 0), stop - edge)
         return found if isinstance(found, int) else head + found
-
-    def _offers(self, asked: int, stop: int) -> bool:
-        """Return whether to offer the range after `stop` before it is requested."""
-        if asked < stop - _OFFERED_BYTES:
-            return False
-        self._since_offer += 1
-        if self._offered_at == stop and self._since_offer < OFFER_AGAIN:
-            return False
-        self._offered_at, self._since_offer = stop, 0
-        return True
 
     def _continuation(self, start: int, at: int, consumed: int) -> Continuation:
         more = self.growth is not Growth.COMPLETE

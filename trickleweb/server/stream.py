@@ -10,8 +10,8 @@ that it makes the same bytes. Invariants:
 - `verify` has been called with a token before anything is sent under it. Tokens made here are verified by that.
 - `more` of a continuation means that the body continues after its stop; the last range has none.
 
-A token is offered before it is requested (`_offers`), as a client that waits for the end of a range would lose a round
-trip at each; offers are repeated every `OFFER_AGAIN` replies, since a packet may be lost. One digest of the whole body
+A token is offered before it is requested (`offers`), as a client that waits for the end of a range would lose a round
+trip at each; offers are repeated every few replies, since a packet may be lost. One digest of the whole body
 would not do: the client would have all of it before a difference showed.
 """
 
@@ -26,11 +26,11 @@ from trickleweb.plain import Plain
 from trickleweb.server.errors import Evicted, NotThisResponse, StreamBroke, StreamFailed
 from trickleweb.server.fixed import Chunk
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS, StreamLimits
+from trickleweb.server.offers import Offers
 from trickleweb.server.producer import Producer
 from trickleweb.server.tokens import encode
 from trickleweb.server.tokens.ranges import Cursor, EventReplay, Framing, Replay, Source, VerifiedRange
 
-OFFER_AGAIN = 8  # replies later: an offer takes room from data, and is rarely lost
 _VERIFIED = 64
 
 
@@ -67,8 +67,7 @@ class StreamedResponse:
         self.eager = False  # the last reply was less than its client wants: it asks again at once, or has left
         self._origins = origins
         self._verified: set[bytes] = set()
-        self._offered_at = -1  # the stop after which the last range was offered
-        self._since_offer = 0
+        self._offers = Offers(limits.ahead_bytes // 2)
 
     def is_final(self, covered: VerifiedRange) -> bool:
         """Return whether making the response of that range again would give the same result."""
@@ -131,7 +130,7 @@ class StreamedResponse:
         self.producer.want(min(asked, stop_of(known)) - body_at)
         extends = bool(event.wants) and event.wants[0][0] >= stop_of(known)
         following = None
-        if known.more and (extends or self._offers(asked, stop_of(known))):
+        if known.more and (extends or self._offers.is_due(asked, stop_of(known))):
             following = self._following(known, body_at, extends=extends)
         stop = stop_of(following) if extends and following is not None else stop_of(known)
         return self._reply(event, known.start, body_at, stop - body_at, following, last=following or known)
@@ -148,16 +147,6 @@ class StreamedResponse:
         if extends:
             raise StreamFailed from self.producer.failure
         return None
-
-    def _offers(self, asked: int, stop: int) -> bool:
-        """Return whether to offer the range after `stop` before it is requested."""
-        if asked < stop - self._limits.ahead_bytes // 2:
-            return False
-        self._since_offer += 1
-        if self._offered_at == stop and self._since_offer < OFFER_AGAIN:
-            return False
-        self._offered_at, self._since_offer = stop, 0
-        return True
 
     def _verifiable(self, at: int) -> int:
         """Return the end of the longest range from `at` on: all bytes made, for steps up to the end of one."""

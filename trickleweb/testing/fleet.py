@@ -24,6 +24,8 @@ from trickleweb.stores import MemoryLedger, MemoryPages, MemoryResponses, Shared
 
 Boundary = Callable[["VirtualFleet", int, int], None]
 _LOOK_S = 0.002  # between checks of running applications
+_STILL_S = 10.0  # without a packet, a timer or an application at work, before a fetch counts as stalled
+_MOST_US = 3_600_000_000  # of virtual time for one fetch
 _WIRE = LinkSpec(delay=10)  # microseconds: packets arrive before the loop waits for an application
 _PATIENT = Limits(give_up_after=5_000_000)
 _SMALL = Limits(replay_bits=1 << 16)  # a fleet per request would otherwise allocate megabytes
@@ -96,10 +98,14 @@ class VirtualFleet:
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _started: dict[int, Application] = field(default_factory=dict)
     _unstarted: list[Application] = field(default_factory=list)
+    _moved_s: float = 0.0
     _dying: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def fetch(self, request: bytes) -> Transfer:
-        """Send the request, half-close, and return the response, complete or broken off."""
+        """Send the request, half-close, and return the response, complete or broken off.
+
+        RuntimeError if it stands still: nothing at work can end it, or it took an hour of virtual time.
+        """
         self._simulation = Simulation(0, wall=time.time_ns() // 1000)
         for _ in range(self.replicas):
             self._simulation.add_replica(self._process)
@@ -170,26 +176,35 @@ class VirtualFleet:
             outgoing=[simulation.add_link("up", _WIRE)],
             incoming=[simulation.add_link("down", _WIRE), boundaries],
         )
+        self._moved_s = time.monotonic()
         while not host.done and not self.enough(len(received)):
             await self._start()
-            await self._advance(host)
+            if await self._advance(host):
+                self._moved_s = time.monotonic()
+            if simulation.clock.now > _MOST_US or time.monotonic() > self._moved_s + _STILL_S:
+                raise RuntimeError(f"the fetch stands still after {len(received)} bytes")
         return Transfer(bytes(received), host.failure, boundaries.packets, tuple(self.errors), host.done)
 
-    async def _advance(self, host: ClientHost) -> None:
-        """Let packets arrive, then applications work; if none does, advance the clock to the next event."""
+    async def _advance(self, host: ClientHost) -> bool:
+        """Let packets arrive, then applications work; if none does, advance the clock to the next event.
+
+        Return False if there was none of these.
+        """
         clock = self._simulation.clock
-        if not self._run(host, clock.now + _WIRE.delay):
-            await asyncio.sleep(0)
-            if self._ready.is_set():
-                self._ready.clear()
-            elif any(life.server.busy for life in self._lives.values()):
-                began = time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):
-                        await self._ready.wait()
-                self._run(host, clock.now + int((time.monotonic() - began) * 1_000_000))
-            elif clock.next_at is not None:
-                self._run(host, clock.next_at)
+        if self._run(host, clock.now + _WIRE.delay):
+            return True
+        await asyncio.sleep(0)
+        if self._ready.is_set():
+            self._ready.clear()
+            return True
+        if any(life.server.busy for life in self._lives.values()):
+            began = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._ready.wait()
+            self._run(host, clock.now + int((time.monotonic() - began) * 1_000_000))
+            return True
+        return clock.next_at is not None and self._run(host, clock.next_at)
 
     def _run(self, host: ClientHost, until: int) -> bool:
         """Run all events until then, the end of the transfer, or a new process; return False if there is none."""

@@ -107,8 +107,8 @@ def check_length(byte_count: int, limits: ServerLimits = DEFAULT_SERVER_LIMITS) 
         )
 
 
-def packed(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> bytes | None:
-    """Return the request for a token, None if that is too long."""
+def packed(request: bytes, most_bytes: int = DEFAULT_SERVER_LIMITS.packed_bytes) -> bytes | None:
+    """Return the request for a token, None if that takes more than `most_bytes`."""
     head, end, body = request.partition(_END)
     lines = head.split(b"\r\n")
     flags = [line.lower().startswith(_PUBLIC) for line in lines]
@@ -117,7 +117,7 @@ def packed(request: bytes, limits: ServerLimits = DEFAULT_SERVER_LIMITS) -> byte
     deflated = packer.compress(b"\r\n".join(public)) + packer.flush()
     others = b"\r\n".join(line for line, flag in zip(lines, flags, strict=True) if not flag)
     size = -(-len(lines) // 8)
-    if 1 + _COUNT.size + size + _SIZE.size + len(deflated) + len(others) + len(end) + len(body) > limits.packed_bytes:
+    if 1 + _COUNT.size + size + _SIZE.size + len(deflated) + len(others) + len(end) + len(body) > most_bytes:
         return None
     bits = sum(flag << (8 * size - 1 - at) for at, flag in enumerate(flags)).to_bytes(size, "big")
     return b"".join((_PACKED, _COUNT.pack(len(lines)), bits, _SIZE.pack(len(deflated)), deflated, others, end, body))
