@@ -29,7 +29,7 @@ _UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
-LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted twice as long; from then on clients ask
+LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted four times as long; from then on clients ask
 MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
@@ -230,7 +230,7 @@ class Replier:
         for deferred, grant in self._waiting.pop_due(now):
             lasted = now - grant.now
             if lasted < LAST_NOTICE and grant.request:
-                self._waiting.remind(deferred, grant, now + max(lasted, FIRST_NOTICE))
+                self._waiting.remind(deferred, grant, now + max(3 * lasted, FIRST_NOTICE))
             bursts.append(self._working(grant, now))
         while (connection := self._waiting.unrenewed(now)) is not None:
             self._counters.hit("unrenewed")
