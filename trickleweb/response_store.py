@@ -14,7 +14,7 @@ that were appended, in their order, or fewer.
     writer = await store.begin(client=host)      before the program runs: the refusals come here
     await writer.start(head)                     from now on others find it by `writer.name`
     await writer.append(data)                    any number of times
-    await writer.complete()
+    await writer.append(data, last=True)         the last bytes and the end, as one step
     writer.close()                               in every case: an incomplete one becomes CUT, an empty one nothing
 """
 
@@ -77,14 +77,12 @@ class ResponseWriter(Protocol):
     async def start(self, head: bytes) -> None:
         """Store the head; raise as `append`."""
 
-    async def append(self, data: Buffer) -> None:
+    async def append(self, data: Buffer, *, last: bool = False) -> None:
         """Store more of the body; readers may have it when this returns.
 
+        With `last` the response is COMPLETE as soon as these bytes are stored: none that has all of its bytes is CUT.
         `ResponseStoreFull` if it exceeds a bound or the device's room, `ResponseStoreUnavailable` for other failures.
         """
-
-    async def complete(self) -> None:
-        """Note that all was appended; raise as `append`."""
 
     def close(self) -> None:
         """End the writing, at once or soon, without raising: an incomplete response becomes CUT."""

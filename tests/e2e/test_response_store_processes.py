@@ -26,7 +26,7 @@ async def write(folder, pieces):
     print(writer.name.hex(), flush=True)
     for number in range(pieces):
         await writer.append(number.to_bytes(4, "big") * 4096)
-    await writer.complete()
+    await writer.append(b"", last=True)
     print("complete", flush=True)
     sys.stdin.read()
 

@@ -41,7 +41,7 @@ class Kind:
         elif word == "append":
             await writer.append(bytes([number]) * number)
         elif word == "complete":
-            await writer.complete()
+            await writer.append(b"", last=True)
         elif word == "close":
             writer.close()
         return None

@@ -36,7 +36,7 @@ async def begun(store: FolderResponses, *data: bytes) -> ResponseWriter:
 
 async def finished(store: FolderResponses, *data: bytes) -> bytes:
     writer = await begun(store, *data)
-    await writer.complete()
+    await writer.append(b"", last=True)
     writer.close()
     return writer.name
 

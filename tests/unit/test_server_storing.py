@@ -38,11 +38,11 @@ def test_the_first_pieces_of_a_large_message_are_sent_before_the_last_are_stored
 
     append = _Writer.append
 
-    async def slowly(self: _Writer, data: bytes) -> None:
+    async def slowly(self: _Writer, data: bytes, *, last: bool) -> None:
         if stored:
             await gate.wait()
         stored.append(len(data))
-        await append(self, data)
+        await append(self, data, last=last)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Writer, "append", slowly)
@@ -64,15 +64,62 @@ def test_a_program_ends_whatever_its_client_reads_and_small_pieces_are_joined() 
     with_fleet(App, test)
 
 
+@pytest.mark.parametrize(
+    ("byte_count", "appended"),
+    [(None, [(b"6\r\nonetwo\r\n", False), (b"0\r\n\r\n", True)]), (6, [(b"onetwo", True)])],
+)
+def test_the_last_bytes_and_the_end_are_one_step(
+    byte_count: int | None, appended: list[tuple[bytes, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response of known length is complete with its last byte, although its program is still at work."""
+    seen: list[tuple[bytes, bool]] = []
+    append = _Writer.append
+
+    async def noted(self: _Writer, data: bytes, *, last: bool) -> None:
+        seen.append((bytes(data), last))
+        await append(self, data, last=last)
+
+    async def test(fleet: Fleet) -> None:
+        tap = Tap(byte_count)
+        fleet.make = lambda: tap.app
+        tap.give(b"onetwo")
+        await begun(fleet.replica(), POST)
+        await settled()
+        (stored,) = fleet.responses.stored.values()
+        assert (stored.growth is Growth.COMPLETE) == (byte_count is not None)
+        assert not tap.closed
+        tap.give(None)
+        await settled()
+        assert stored.growth is Growth.COMPLETE
+        assert (seen, tap.closed, fleet.errors) == (appended, True, [])
+
+    monkeypatch.setattr(_Writer, "append", noted)
+    with_fleet(App, test)
+
+
+def test_a_program_that_fails_after_all_announced_bytes_is_reported_and_cuts_nothing() -> None:
+    async def test(fleet: Fleet) -> None:
+        tap = Tap(byte_count=3)
+        fleet.make = lambda: tap.app
+        tap.give(b"one", ZeroDivisionError("oops"))
+        await begun(fleet.replica(), POST)
+        await settled()
+        (stored,) = fleet.responses.stored.values()
+        assert (stored.growth, bytes(stored.body)) == (Growth.COMPLETE, b"one")
+        assert [str(each) for each in fleet.errors] == ["oops"]
+
+    with_fleet(App, test)
+
+
 def test_a_program_waits_for_a_store_that_is_slow() -> None:
     async def test(fleet: Fleet) -> None:
         tap, gate = Tap(), asyncio.Event()
         fleet.make = lambda: tap.app
         append = _Writer.append
 
-        async def later(self: _Writer, data: bytes) -> None:
+        async def later(self: _Writer, data: bytes, *, last: bool) -> None:
             await gate.wait()
-            await append(self, data)
+            await append(self, data, last=last)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_Writer, "append", later)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -16,7 +17,7 @@ from tests.support.response_folders import HOST, Store, begun, files, finished, 
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, StoredPart
 from trickleweb.stores import FolderResponses, response_files
-from trickleweb.stores.response_files import HEADER_BYTES, MOST_READ_BYTES
+from trickleweb.stores.response_files import HEADER_BYTES, MOST_READ_BYTES, StoredFile
 
 
 @pytest.fixture
@@ -86,6 +87,47 @@ async def test_a_disk_that_is_full_in_the_middle_cuts(
         await writer.append(b"more")
     writer.close()
     assert await one.read(writer.name, 0, 10) == StoredPart(b"head", b"body", 4, Growth.CUT)
+
+
+@on_loop
+async def test_a_response_with_all_its_bytes_is_complete_whenever_its_writer_is_killed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each system call of the last step is followed by a look of another replica, and by one as if it were the last."""
+    one, other = store(), store()
+    looks: list[tuple[bytes, Growth, Growth]] = []
+    is_locked: list[bool] = []
+
+    def flock(_descriptor: int, operation: int) -> None:
+        if is_locked[-1] and operation & fcntl.LOCK_SH:
+            raise BlockingIOError
+
+    def look(*, locked: bool) -> StoredPart:
+        is_locked.append(locked)
+        return StoredFile(other._path(writer.name), other._tag, other._scratch).part(0, 10, wait=True)
+
+    def watched(call: str) -> None:
+        real = getattr(os, call)
+
+        def made(descriptor: int, data: bytes, *at: int) -> int:
+            done: int = real(descriptor, bytes(data)[:2] if not at else data, *at)
+            first, second = look(locked=True), look(locked=False)
+            looks.append((first.data, first.growth, second.growth))
+            return done
+
+        monkeypatch.setattr(os, call, made)
+
+    writer = await begun(one, b"bo")
+    monkeypatch.setattr(fcntl, "flock", flock)
+    watched("write")
+    watched("pwrite")
+    await writer.append(b"dy!", last=True)
+    monkeypatch.undo()
+    assert looks == [
+        (b"bo", Growth.OPEN, Growth.CUT),
+        (b"body", Growth.OPEN, Growth.CUT),
+        (b"body!", Growth.COMPLETE, Growth.COMPLETE),
+    ]
 
 
 @on_loop

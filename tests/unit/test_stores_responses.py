@@ -97,7 +97,7 @@ class TestEveryStore:
             assert await part(store, writer.name) == StoredPart(b"head", b"some more", 9, Growth.OPEN)
             assert await part(store, writer.name, 3, 4) == StoredPart(b"head", b"e mo", 9, Growth.OPEN)
             assert await part(store, writer.name, 9) == StoredPart(b"head", b"", 9, Growth.OPEN)
-        await writer.complete()
+        await writer.append(b"", last=True)
         writer.close()
         for store in (here, there, one.replica()):
             assert await part(store, writer.name) == StoredPart(b"head", b"some more", 9, Growth.COMPLETE)
@@ -145,7 +145,7 @@ class TestEveryStore:
         here, there = (one := machine()).replica(), one.replica()
         writer, finished = await begun(here), await begun(here)
         await writer.append(b"half")
-        await finished.complete()
+        await finished.append(b"", last=True)
         here.close()
         assert await ended(there, writer.name) == StoredPart(b"head", b"half", 4, Growth.CUT)
         assert await part(there, finished.name) == StoredPart(b"head", b"", 0, Growth.COMPLETE)
@@ -162,7 +162,7 @@ class TestEveryStore:
         if step == "append":
             await writer.append(b"3")
         elif step == "complete":
-            await writer.complete()
+            await writer.append(b"", last=True)
         else:
             writer.close()
         async with asyncio.timeout(10):
@@ -175,7 +175,7 @@ class TestEveryStore:
         writer = await begun(store)
         await writer.append(b"12")
         await store.wait(writer.name, 1)
-        await writer.complete()
+        await writer.append(b"", last=True)
         await store.wait(writer.name, 2)
         writer.close()
 
@@ -208,7 +208,7 @@ class TestEveryStore:
         for _ in range(2):
             writer = await begun(store)
             await writer.append(bytes(96))
-            await writer.complete()
+            await writer.append(b"", last=True)
             writer.close()
         with pytest.raises(ResponseStoreFull):
             await store.begin(client=b"host")
@@ -243,7 +243,7 @@ class TestEveryStore:
     async def test_nothing_is_stored_after_the_end(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         complete, cut = await begun(store), await begun(store)
-        await complete.complete()
+        await complete.append(b"", last=True)
         cut.close()
         for writer in (complete, cut):
             with pytest.raises(ResponseStoreUnavailable):
@@ -257,7 +257,7 @@ class TestEveryStore:
         store = machine().replica()
         writer = await begun(store, b"")
         await writer.append(b"")
-        await writer.complete()
+        await writer.append(b"", last=True)
         assert await part(store, writer.name) == StoredPart(b"", b"", 0, Growth.COMPLETE)
         writer.close()
 

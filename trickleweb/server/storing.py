@@ -3,7 +3,8 @@
 A response is stored before it is sent: a client never gets a byte that another replica could not send again. The parts
 of a body are appended as they come, those of one turn of the event loop together; long ones in pieces, so that the
 first bytes are sent before the last are looked at. A program may run ahead of the store by `AHEAD_BYTES`, and then
-waits; it never waits for a client, and ends although its client reads slowly.
+waits; it never waits for a client, and ends although its client reads slowly. The last bytes and the end of a response
+are one step: the last are those after which its pieces have ended, or those that complete its announced length.
 
 If a program fails, or this process ends, the response is cut: clients get all that was stored, then a connection that
 ends with an error.
@@ -61,11 +62,12 @@ class Storing:
         return await self._store.begin(client=customer(host))
 
     async def start(
-        self, writer: ResponseWriter, head: bytes, pieces: Pieces, status: int, *, last: bool
+        self, writer: ResponseWriter, head: bytes, pieces: Pieces, status: int, *, length: int | None, last: bool
     ) -> StoredToken:
         """Store the head, and go on with the body; return its token. Raise `ResponseStoreError`.
 
-        The writer, and the pieces, are closed at the end of the work.
+        `length` of the body in bytes, None if it is not known. The writer, and the pieces, are closed at the end of
+        the work.
         """
         try:
             await writer.start(head)
@@ -75,49 +77,52 @@ class Storing:
             raise
         token = StoredToken(writer.name, status, len(head), last)
         response = self._shelf.begun(token, head)
-        task = asyncio.get_running_loop().create_task(self._fill(response, writer, pieces))
+        task = asyncio.get_running_loop().create_task(self._fill(response, writer, pieces, length))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return token
 
-    async def _fill(self, response: StoredResponse, writer: ResponseWriter, pieces: Pieces) -> None:
-        async def write(data: Buffer) -> None:
-            await writer.append(data)
-            self._shelf.grew(response, data)
+    async def _fill(self, response: StoredResponse, writer: ResponseWriter, pieces: Pieces, length: int | None) -> None:
+        async def write(data: Buffer, last: bool) -> None:
+            await writer.append(data, last=last)
+            self._shelf.grew(response, data, Growth.COMPLETE if last else Growth.OPEN)
 
-        growth = Growth.CUT
         try:
             async with aclosing(pieces):
-                await _Joining(pieces).into(write)
-            await writer.complete()
-            growth = Growth.COMPLETE
-        except Exception as error:  # noqa: BLE001 - any exception of a program or a store cuts the response
+                await _Joining(pieces, length).into(write)
+        except Exception as error:  # noqa: BLE001 - any exception of a program or a store ends the response
             self._on_error(error)
         finally:
             writer.close()
-            self._shelf.grew(response, b"", growth)
+            if not response.over:
+                self._shelf.grew(response, b"", Growth.CUT)
 
 
 class _Joining:
-    """Reads pieces ahead of a consumer, and joins those that came meanwhile."""
+    """Reads pieces ahead of a consumer, and joins those that came meanwhile; of `length` bytes if that is known."""
 
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+    def __init__(self, pieces: AsyncIterator[bytes], length: int | None) -> None:
         self._pieces = pieces
+        self._rest = length  # bytes that are still to be read
         self._held: deque[Buffer] = deque()
         self._held_bytes = 0
         self._changed = asyncio.Event()
-        self._ended = False
+        self._whole = False  # all that belongs to the response was read
 
-    async def into(self, write: Callable[[Buffer], Awaitable[None]]) -> None:
-        """Write all pieces, joined or cut; raise the errors of both sides, after all that came before one."""
+    async def into(self, write: Callable[[Buffer, bool], Awaitable[None]]) -> None:
+        """Write all pieces, joined or cut, and with the last one True; raise the errors of both sides, after all that
+        came before one.
+        """
         reading = asyncio.get_running_loop().create_task(self._read())
         try:
-            while True:
-                while self._held:
-                    await write(self._take())
-                if self._ended:
-                    break
-                await self._until_changed()
+            last = False
+            while not last and (self._held or self._whole or not reading.done()):
+                if self._held or self._whole:
+                    data = self._take() if self._held else b""
+                    last = self._whole and not self._held
+                    await write(data, last)
+                else:
+                    await self._until_changed()
             await reading
         finally:
             reading.cancel()
@@ -126,16 +131,21 @@ class _Joining:
     async def _read(self) -> None:
         try:
             async for piece in self._pieces:
-                if not piece:
-                    continue
-                self._held.append(piece)
-                self._held_bytes += len(piece)
-                self._changed.set()
+                if piece:
+                    self._hold(piece)
                 while self._held_bytes >= AHEAD_BYTES:
                     await self._until_changed()
+            self._whole = True
         finally:
-            self._ended = True
             self._changed.set()
+
+    def _hold(self, piece: bytes) -> None:
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        if self._rest is not None:
+            self._rest -= len(piece)
+            self._whole = not self._rest
+        self._changed.set()
 
     def _take(self) -> Buffer:
         """Return the next bytes, at most `PIECE_BYTES`."""

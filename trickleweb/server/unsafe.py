@@ -77,9 +77,10 @@ class UnsafeRequests:
             writer.close()
             return await self.keep(exchange, key, resolved)
         pieces = resolved.content(self._responder.application.read, chunked=True)
-        last, head = not resolved.delivery.keep_alive, resolved.head(exchange.date_s)
+        delivery, head = resolved.delivery, resolved.head(exchange.date_s)
+        length, last = delivery.content_length, not delivery.keep_alive
         try:
-            token = await self._storing.start(writer, head, pieces, resolved.status, last=last)
+            token = await self._storing.start(writer, head, pieces, resolved.status, length=length, last=last)
         except ResponseStoreError as error:
             self._responder.on_error(error)
             return await self.keep(exchange, key, _refusal(exchange, UNKEPT))

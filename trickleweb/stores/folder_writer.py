@@ -60,14 +60,14 @@ class FolderWriter:
         self._note_begun()
         await self._run(make)
 
-    async def append(self, data: Buffer) -> None:
-        file = self._started()
+    async def append(self, data: Buffer, *, last: bool = False) -> None:
+        file = self._file
+        if file is None or not self._usable:
+            raise ResponseStoreUnavailable("this response has ended, or has not begun")
         self._take(len(data))
-        await self._run(lambda: file.append(data))
-
-    async def complete(self) -> None:
-        await self._run(self._started().complete)
-        self._usable = False
+        await self._run(lambda: file.append(data, last=last))
+        if last:
+            self._usable = False
 
     def close(self) -> None:
         if self.is_closed:
@@ -92,11 +92,6 @@ class FolderWriter:
         if not self._is_begun:
             self._is_begun = True
             self._room.end(self._client)
-
-    def _started(self) -> WrittenFile:
-        if self._file is None or not self._usable:
-            raise ResponseStoreUnavailable("this response has ended, or has not begun")
-        return self._file
 
     def _take(self, byte_count: int, files: int = 0) -> None:
         if self._byte_count + byte_count > self._bounds.most_bytes:

@@ -60,16 +60,15 @@ class _Writer:
         self._admit(len(head))
         self._stored.head = head
 
-    async def append(self, data: Buffer) -> None:
-        self._check_started()
+    async def append(self, data: Buffer, *, last: bool = False) -> None:
+        if self._stored.head is None:
+            raise ResponseStoreUnavailable("this response has not begun")
         self._admit(len(data))
         self._stored.body += data
-        self._shared.waiters.wake((self.name,))
-
-    async def complete(self) -> None:
-        self._check_started()
-        self._admit(0)
-        self._end(Growth.COMPLETE)
+        if last:
+            self._end(Growth.COMPLETE)
+        else:
+            self._shared.waiters.wake((self.name,))
 
     def close(self) -> None:
         self._closed(self)
@@ -77,10 +76,6 @@ class _Writer:
             self._end(Growth.CUT)
         if self._stored.head is None:
             self._shared.stored.pop(self.name, None)
-
-    def _check_started(self) -> None:
-        if self._stored.head is None:
-            raise ResponseStoreUnavailable("this response has not begun")
 
     def _admit(self, byte_count: int) -> None:
         if self._stored.growth is not Growth.OPEN:

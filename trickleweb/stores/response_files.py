@@ -1,13 +1,14 @@
 """The file of one stored response: its writer appends and holds a lock, its readers find out how it grows.
 
     form (8), store tag (16), begin in seconds (8), length of the head (4), zeros (4)
-    end (16): zeros, or the length of the body and its complement once the response is complete
+    end (16): zeros, or once it is known the length of the body and its complement
     the head, then the body
 
 The writer holds an exclusive lock (flock) from before anyone knows the file's name until its end, and the kernel drops
-the lock with the process, however it ends. So readers need no clock: a file with its end is COMPLETE, one whose lock is
-held is OPEN, any other is CUT. The end is read again after the lock was found free, since it may have been written in
-between. Shared locks of readers do not disturb each other, and the writer is never without its lock.
+the lock with the process, however it ends. So readers need no clock: a file with an end, and that many bytes, is
+COMPLETE, one whose lock is held is OPEN, any other is CUT. All is read again after the lock was found free, since it
+may have been written in between. Shared locks of readers do not disturb each other, and the writer is never without its
+lock. The end is written before the last bytes: so a file with all bytes is COMPLETE, whenever its writer was killed.
 
 A forked child would hold the lock of its parent: it closes all such descriptors. A program that is executed has none.
 
@@ -69,14 +70,13 @@ class WrittenFile:
             Path(path).unlink(missing_ok=True)
             raise
 
-    def append(self, data: Buffer) -> None:
-        """Append to the body; OSError may leave a part of it."""
-        self._write(data)
+    def append(self, data: Buffer, *, last: bool = False) -> None:
+        """Append to the body; OSError may leave a part of it, of the last bytes too."""
         self._body_bytes += len(data)
-
-    def complete(self) -> None:
-        size = self._body_bytes
-        os.pwrite(self._descriptor, _END.pack(size, size ^ _MASK), _HEADER.size)
+        if last:
+            size = self._body_bytes
+            os.pwrite(self._descriptor, _END.pack(size, size ^ _MASK), _HEADER.size)
+        self._write(data)
 
     def close(self) -> None:
         _held.discard(self._descriptor)
@@ -143,11 +143,7 @@ class StoredFile:
         """Return the size of the body, and its growth as it was just before."""
         if self._ended is not None:
             return self._ended
-        growth = self._growth()
-        size = max(os.fstat(self._descriptor).st_size - self._body_at, 0)
-        if growth is Growth.COMPLETE:
-            end, _ = self._end()
-            size, growth = (end, growth) if size >= end else (size, Growth.CUT)  # CUT: shortened by someone
+        size, growth = self._complete() or self._incomplete()
         if growth is not Growth.OPEN:
             self._ended = size, growth
         return size, growth
@@ -177,20 +173,22 @@ class StoredFile:
             with suppress(OSError):
                 os.utime(self._descriptor)
 
-    def _growth(self) -> Growth:
-        if self._is_complete():
-            return Growth.COMPLETE
+    def _complete(self) -> tuple[int, Growth] | None:
+        """Return the state of a complete file, None for any other."""
+        found = os.pread(self._descriptor, _END.size, _HEADER.size)
+        end: tuple[int, int] = _END.unpack(found) if len(found) == _END.size else (0, 0)
+        size, complement = end
+        is_whole = size ^ complement == _MASK and self._size() >= size
+        return (size, Growth.COMPLETE) if is_whole else None
+
+    def _incomplete(self) -> tuple[int, Growth]:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Growth.OPEN
+            return self._size(), Growth.OPEN
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        return Growth.COMPLETE if self._is_complete() else Growth.CUT
+        return self._complete() or (self._size(), Growth.CUT)
 
-    def _is_complete(self) -> bool:
-        size, complement = self._end()
-        return size ^ complement == _MASK
-
-    def _end(self) -> tuple[int, int]:
-        found = os.pread(self._descriptor, _END.size, _HEADER.size)
-        return _END.unpack(found) if len(found) == _END.size else (0, 0)
+    def _size(self) -> int:
+        size: int = os.fstat(self._descriptor).st_size - self._body_at
+        return max(size, 0)
