@@ -78,4 +78,4 @@ async def again(request: Request, name: str) -> Response:
 
 def stream(name: str, request: Request, *headers: tuple[str, str]) -> Response:
     """The events of an answer."""
-    return Response.events(answers(topic=f"answers {name[:100]}", last=LAST), request, headers=headers)
+    return Response.events(answers(topic=worker.topic(name), last=LAST), request, headers=headers)

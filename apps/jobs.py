@@ -3,7 +3,8 @@
 Start:  trickleweb run apps.jobs:app
 Try:    curl -d steps=50 http://127.0.0.1:8080/jobs, then curl -N on the URL in its answer; or a browser, with two tabs
 
-A job is an entry of the topic "jobs", and its progress a topic of its own. Every replica follows the first; the one
+A job is an entry of the topic "jobs", and its progress a topic of its own, which begins before the POST is answered: so
+a name without a topic is of no job, and 404, at any replica. Every replica follows the first; the one
 that claims a job in the ledger works on it, and if that one dies, another adopts it. Progress is published under a key
 for each step, so work that is repeated shows once.
 """
@@ -19,10 +20,11 @@ from typing import Any
 from trickleweb import App, HTTPError, Request, Response
 from trickleweb.events import TopicEvents
 from trickleweb.ledger import Done, Lost, New, ledger_key
-from trickleweb.topics import TopicGap
+from trickleweb.topics import BadTopic, TopicGap
 
 LAST = "[DONE]"  # the entry that ends a job's topic
 MOST_STEPS = 1000
+_NAME = 100  # characters of a job's key in the name of its topic, and more than keys have
 _LOOK_S = 0.5  # between looks at jobs of other replicas, which may have died
 Job = dict[str, Any]
 Work = Callable[[Job, str], Awaitable[None]]  # of a job, which publishes to the topic with that name
@@ -45,9 +47,13 @@ class Worker:
 
     async def submit(self, key: str, job: Job) -> str:
         """Add a job, once for each key; return the name of its topic."""
-        topic = f"{self._kind} {key}"
+        topic = self.topic(key)
         await self._app.topics.publish(self._kind, json.dumps([topic, job]).encode(), key)
         return topic
+
+    def topic(self, key: str) -> str:
+        """Return the name of a job's topic, cut to a length that topics have."""
+        return f"{self._kind} {key[:_NAME]}"
 
     async def _follow(self) -> None:
         after = 0
@@ -97,10 +103,14 @@ progress = app.events("progress", TopicEvents(app))
 
 async def count(job: Job, topic: str) -> None:
     """The work: a step each tenth of a second, from where an earlier replica stopped."""
-    for step in range((await app.topics.kept(topic)).last, job["steps"]):
+    for step in range((await app.topics.kept(topic)).last, job["steps"] + 1):
         await asyncio.sleep(0.1)
-        data = {"step": step + 1, "of": job["steps"], "square": (step + 1) ** 2}
-        await app.topics.publish(topic, json.dumps(data).encode(), f"step {step}")
+        await show(job, topic, step)
+
+
+async def show(job: Job, topic: str, step: int) -> None:
+    data = {"step": step, "of": job["steps"], "square": step**2}
+    await app.topics.publish(topic, json.dumps(data).encode(), f"step {step}")
 
 
 worker = Worker(app, "jobs", count)
@@ -112,8 +122,9 @@ async def start(request: Request) -> Response:
     steps = request.form().get("steps") or "20"
     if not (steps.isascii() and steps.isdigit() and 0 < int(steps) <= MOST_STEPS):
         raise HTTPError(400, f"steps is a whole number up to {MOST_STEPS}.")
-    name = request.idempotency_key
-    await worker.submit(name, {"steps": int(steps)})
+    name, job = request.idempotency_key, {"steps": int(steps)}
+    await show(job, worker.topic(name), 0)
+    await worker.submit(name, job)
     url = request.url_for("watch", name=name)
     return Response.json({"events": url}, status=202, headers=[("Location", url)])
 
@@ -121,7 +132,14 @@ async def start(request: Request) -> Response:
 @app.get("/jobs/{name}")
 async def watch(request: Request, name: str) -> Response:
     """The progress of a job, from its first step on, or after Last-Event-ID."""
-    return Response.events(progress(topic=f"jobs {name[:100]}", last=LAST), request)
+    topic = worker.topic(name)
+    try:
+        is_known = (await app.topics.kept(topic)).last > 0
+    except BadTopic:
+        is_known = False
+    if not is_known:
+        raise HTTPError(404, "There is no such job.")
+    return Response.events(progress(topic=topic, last=LAST), request)
 
 
 @app.get("/")

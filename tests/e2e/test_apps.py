@@ -130,13 +130,15 @@ def test_a_job_is_worked_on_and_watched_to_its_end(tmp_path: Path) -> None:
         watching = [pool.submit(curl, "-N", fleet.url + job["events"]) for _ in range(2)]
         for whole in (*(each.result() for each in watching), curl(fleet.url + job["events"])):
             *progress, last = data_of(whole)
-            assert [json.loads(data)["step"] for data in progress] == list(range(1, steps + 1))
+            assert [json.loads(data)["step"] for data in progress] == list(range(steps + 1))
             assert last == "[DONE]"
         rest = curl(
             "-H", f"Last-Event-ID: {whole.decode().split('id: ')[steps - 1].split()[0]}", fleet.url + job["events"]
         )
-        assert len(data_of(rest)) == 2
-        assert curl("-o", "/dev/null", "-w", "%{http_code}", "-d", "steps=x", f"{fleet.url}/jobs") == b"400"
+        assert len(data_of(rest)) == 3
+        for status, *asked in (b"400", "-d", "steps=x", "/jobs"), (b"404", "/jobs/unknown"), (b"404", "/jobs/%01"):
+            *words, path = map(str, asked)
+            assert curl("-o", "/dev/null", "-w", "%{http_code}", *words, fleet.url + path) == status
 
 
 @contextmanager
