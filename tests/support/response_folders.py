@@ -1,29 +1,14 @@
 """Stores of responses in a folder, for tests."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from trickleweb.response_store import ResponseBounds, ResponseWriter
+from trickleweb.response_store import ResponseWriter
 from trickleweb.stores import FolderResponses
 
 HOST = b"12345678"
 Store = Callable[..., FolderResponses]
-
-
-@contextmanager
-def stores(root: Path) -> Iterator[Store]:
-    """Yield a function that opens one more replica's store; all are closed in the end."""
-    opened: list[FolderResponses] = []
-
-    def make(bounds: ResponseBounds | None = None, **options: object) -> FolderResponses:
-        opened.append(FolderResponses(root, bounds or ResponseBounds(), **options))  # type: ignore[arg-type]
-        return opened[-1]
-
-    yield make
-    for each in opened:
-        each.close()
 
 
 async def begun(store: FolderResponses, *data: bytes) -> ResponseWriter:

@@ -8,11 +8,12 @@ import pytest
 
 from tests.support.origins import event, get, output, status
 from tests.support.programs import Fleet, asked, begun, replied, settled, with_fleet
-from trickles.service import Deferred, Refusal
+from trickles.service import Deferred, Refusal, Reply
 from trickleweb import App, Request, Response
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send
+from trickleweb.server import HttpService
 from trickleweb.wsgi import WsgiApplication
 
 ME = event().connection
@@ -86,10 +87,7 @@ def test_an_unsafe_request_runs_to_its_end_and_its_response_is_kept() -> None:
     async def test(fleet: Fleet) -> None:
         noted = Noted()
         fleet.make = noted.app
-        origin = fleet.replica()
-        waiting = origin.handle(event(POST))
-        await settled()
-        origin.left(ME)
+        _, waiting = await left_at_work(fleet)
         noted.go_on.set()
         response = output(await replied(waiting))
         assert status(response) == 200
@@ -116,6 +114,15 @@ def test_a_stream_is_closed_also_for_those_who_wait_for_it() -> None:
         assert not origin.busy
 
     with_fleet(App, test)
+
+
+async def left_at_work(fleet: Fleet) -> tuple[HttpService, Reply | Deferred]:
+    """A replica at work on a POST whose client has left, and its reply."""
+    origin = fleet.replica()
+    waiting = origin.handle(event(POST))
+    await settled()
+    origin.left(ME)
+    return origin, waiting
 
 
 class Listening:
@@ -169,10 +176,7 @@ def test_a_program_that_answers_an_unsafe_request_is_informed_and_decides() -> N
     async def test(fleet: Fleet) -> None:
         program = Listening()
         fleet.make = lambda: AsgiApplication(program)
-        origin = fleet.replica()
-        waiting = origin.handle(event(POST))
-        await settled()
-        origin.left(ME)
+        _, waiting = await left_at_work(fleet)
         await settled()
         assert program.heard == ["http.disconnect"]
         program.go_on.set()
@@ -187,10 +191,7 @@ def test_the_departure_of_a_request_before_is_not_that_of_the_next() -> None:
     async def test(fleet: Fleet) -> None:
         program = Listening()
         fleet.make = lambda: AsgiApplication(program)
-        origin = fleet.replica()
-        waiting = origin.handle(event(POST))
-        await settled()
-        origin.left(ME)
+        origin, waiting = await left_at_work(fleet)
         program.go_on.set()
         await replied(waiting)
         await settled()

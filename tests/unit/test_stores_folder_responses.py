@@ -6,29 +6,17 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.onloop import on_loop
-from tests.support.response_folders import HOST, Store, begun, files, finished, mode, stores
+from tests.support.response_folders import HOST, Store, begun, files, finished, mode
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, StoredPart
 from trickleweb.stores import FolderResponses, response_files
 from trickleweb.stores.response_files import HEADER_BYTES, MOST_READ_BYTES, StoredFile
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "responses"
-
-
-@pytest.fixture
-def store(root: Path) -> Iterator[Store]:
-    with stores(root) as make:
-        yield make
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
@@ -39,14 +27,18 @@ def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
 
 
 @on_loop
-async def test_files_are_private(root: Path, store: Store) -> None:
-    await finished(store(), b"body")
-    assert sorted(mode(path) for path in (root, *files(root), root / "identity")) == [0o600, 0o600, 0o700]
+async def test_files_are_private(response_folder: Path, open_store: Store) -> None:
+    await finished(open_store(), b"body")
+    assert sorted(mode(path) for path in (response_folder, *files(response_folder), response_folder / "identity")) == [
+        0o600,
+        0o600,
+        0o700,
+    ]
 
 
 @on_loop
-async def test_a_long_body_is_read_in_parts(store: Store) -> None:
-    one, body = store(), os.urandom(3 * MOST_READ_BYTES + 17)
+async def test_a_long_body_is_read_in_parts(open_store: Store) -> None:
+    one, body = open_store(), os.urandom(3 * MOST_READ_BYTES + 17)
     name, got = await finished(one, body[:100_000], body[100_000:]), b""
     while (part := await one.read(name, len(got), len(body))) and part.data:
         assert len(part.data) <= MOST_READ_BYTES
@@ -55,8 +47,8 @@ async def test_a_long_body_is_read_in_parts(store: Store) -> None:
 
 
 @on_loop
-async def test_what_is_not_in_memory_is_read_on_a_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = store()
+async def test_what_is_not_in_memory_is_read_on_a_thread(open_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = open_store()
     name = await finished(one, b"body")
     for number in (errno.EAGAIN, errno.EOPNOTSUPP):
         failing(monkeypatch, "preadv", number)
@@ -64,8 +56,8 @@ async def test_what_is_not_in_memory_is_read_on_a_thread(store: Store, monkeypat
 
 
 @on_loop
-async def test_a_disk_that_cannot_be_read_is_a_typed_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = store()
+async def test_a_disk_that_cannot_be_read_is_a_typed_error(open_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = open_store()
     name = await finished(one, b"body")
     failing(monkeypatch, "preadv", errno.EIO)
     with pytest.raises(ResponseStoreUnavailable, match="Input/output error"):
@@ -75,9 +67,9 @@ async def test_a_disk_that_cannot_be_read_is_a_typed_error(store: Store, monkeyp
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @on_loop
 async def test_a_disk_that_is_full_in_the_middle_cuts(
-    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+    open_store: Store, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    one = store()
+    one = open_store()
     writer = await begun(one, b"body")
     failing(monkeypatch, "write", number)
     with pytest.raises(ResponseStoreFull):
@@ -91,10 +83,10 @@ async def test_a_disk_that_is_full_in_the_middle_cuts(
 
 @on_loop
 async def test_a_response_with_all_its_bytes_is_complete_whenever_its_writer_is_killed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    open_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each system call of the last step is followed by a look of another replica, and by one as if it were the last."""
-    one, other = store(), store()
+    one, other = open_store(), open_store()
     looks: list[tuple[bytes, Growth, Growth]] = []
     is_locked: list[bool] = []
 
@@ -132,21 +124,23 @@ async def test_a_response_with_all_its_bytes_is_complete_whenever_its_writer_is_
 
 @on_loop
 async def test_a_head_that_cannot_be_written_leaves_nothing(
-    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    response_folder: Path, open_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = store()
+    one = open_store()
     writer = await one.begin(client=HOST)
     failing(monkeypatch, "write", errno.EROFS)
     with pytest.raises(ResponseStoreUnavailable, match="Read-only"):
         await writer.start(b"head")
     writer.close()
-    assert files(root) == []
+    assert files(response_folder) == []
     assert await one.read(writer.name, 0, 10) is None
 
 
 @on_loop
-async def test_a_full_disk_is_noticed_before_the_program_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, real = store(), os.statvfs
+async def test_a_full_disk_is_noticed_before_the_program_runs(
+    open_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, real = open_store(), os.statvfs
 
     def full(path: Path) -> os.statvfs_result:
         values = list(real(path))
@@ -160,9 +154,9 @@ async def test_a_full_disk_is_noticed_before_the_program_runs(store: Store, monk
 
 @on_loop
 async def test_a_read_only_disk_is_noticed_before_the_program_runs(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    open_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, real = store(), os.statvfs
+    one, real = open_store(), os.statvfs
 
     def read_only(path: Path) -> os.statvfs_result:
         values = list(real(path))
@@ -177,127 +171,131 @@ async def test_a_read_only_disk_is_noticed_before_the_program_runs(
 
 
 @on_loop
-async def test_a_folder_that_was_removed_is_made_again(root: Path, store: Store) -> None:
-    one = store()
+async def test_a_folder_that_was_removed_is_made_again(response_folder: Path, open_store: Store) -> None:
+    one = open_store()
     before, name = one.store_id, await finished(one, b"body")
-    shutil.rmtree(root)
+    shutil.rmtree(response_folder)
     fresh = await finished(one, b"other")
     assert one.store_id not in (before, b"")
-    other = store()
+    other = open_store()
     assert await other.read(name, 0, 10) is None
     assert await other.read(fresh, 0, 10) == StoredPart(b"head", b"other", 5, Growth.COMPLETE)
 
 
 @on_loop
-async def test_a_folder_that_is_a_file_now_is_refused_before_the_program_runs(root: Path, store: Store) -> None:
-    one = store()
-    shutil.rmtree(root)
-    (root.parent / "file").touch()
-    shutil.move(root.parent / "file", root)
+async def test_a_folder_that_is_a_file_now_is_refused_before_the_program_runs(
+    response_folder: Path, open_store: Store
+) -> None:
+    one = open_store()
+    shutil.rmtree(response_folder)
+    (response_folder.parent / "file").touch()
+    shutil.move(response_folder.parent / "file", response_folder)
     with pytest.raises(ResponseStoreUnavailable, match="stored responses"):
         await one.begin(client=HOST)
     assert one.store_id == b""
     one.look()
-    shutil.move(root, root.parent / "file")
+    shutil.move(response_folder, response_folder.parent / "file")
     await finished(one)
 
 
 @on_loop
-async def test_a_folder_of_another_release_is_refused(root: Path, store: Store) -> None:
-    running = store()
-    (root / "identity").write_bytes(b"trickleweb responses 9\n" + bytes(32))
+async def test_a_folder_of_another_release_is_refused(response_folder: Path, open_store: Store) -> None:
+    running = open_store()
+    (response_folder / "identity").write_bytes(b"trickleweb responses 9\n" + bytes(32))
     with pytest.raises(ResponseStoreUnavailable, match="another release: remove it when all replicas have stopped"):
-        store()
+        open_store()
     with pytest.raises(ResponseStoreUnavailable, match="another release"):
         await running.begin(client=HOST)
 
 
-def test_a_folder_open_to_others_is_refused(root: Path, store: Store) -> None:
-    store()
-    root.chmod(0o755)
+def test_a_folder_open_to_others_is_refused(response_folder: Path, open_store: Store) -> None:
+    open_store()
+    response_folder.chmod(0o755)
     with pytest.raises(ResponseStoreUnavailable, match="chmod go-rwx"):
-        store()
+        open_store()
 
 
-def test_an_identity_open_to_others_is_refused(root: Path, store: Store) -> None:
-    store()
-    (root / "identity").chmod(0o644)
+def test_an_identity_open_to_others_is_refused(response_folder: Path, open_store: Store) -> None:
+    open_store()
+    (response_folder / "identity").chmod(0o644)
     with pytest.raises(ResponseStoreUnavailable, match="chmod go-rwx"):
-        store()
+        open_store()
 
 
-def test_a_file_in_place_of_the_folder_is_refused(root: Path, store: Store) -> None:
-    root.touch()
+def test_a_file_in_place_of_the_folder_is_refused(response_folder: Path, open_store: Store) -> None:
+    response_folder.touch()
     with pytest.raises(ResponseStoreUnavailable, match="cannot hold stored responses"):
-        store()
+        open_store()
 
 
 @on_loop
-async def test_a_copy_of_the_folder_has_no_responses(root: Path, tmp_path: Path, store: Store) -> None:
-    name = await finished(store(), b"body")
-    shutil.copytree(root, tmp_path / "copy")
+async def test_a_copy_of_the_folder_has_no_responses(response_folder: Path, tmp_path: Path, open_store: Store) -> None:
+    name = await finished(open_store(), b"body")
+    shutil.copytree(response_folder, tmp_path / "copy")
     copy = FolderResponses(tmp_path / "copy")
     assert await copy.read(name, 0, 10) is None
     copy.close()
 
 
 @on_loop
-async def test_responses_end_with_the_boot(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    name = await finished(store(), b"body")
+async def test_responses_end_with_the_boot(open_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    name = await finished(open_store(), b"body")
     (tmp_path / "boot").write_text("another")
     monkeypatch.setattr(response_files, "_BOOT", tmp_path / "boot")
-    assert await store().read(name, 0, 10) is None
+    assert await open_store().read(name, 0, 10) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(HEADER_BYTES), b"\xff" * 5000], ids=len)
 @on_loop
-async def test_garbage_is_no_response(root: Path, store: Store, content: bytes) -> None:
-    name = await finished(store(), b"body")
-    files(root)[0].write_bytes(content)
-    assert await store().read(name, 0, 10) is None
+async def test_garbage_is_no_response(response_folder: Path, open_store: Store, content: bytes) -> None:
+    name = await finished(open_store(), b"body")
+    files(response_folder)[0].write_bytes(content)
+    assert await open_store().read(name, 0, 10) is None
 
 
 @on_loop
-async def test_a_head_cut_off_is_no_response(root: Path, store: Store) -> None:
-    name = await finished(store(), b"body")
-    os.truncate(files(root)[0], HEADER_BYTES + 2)
-    assert await store().read(name, 0, 10) is None
+async def test_a_head_cut_off_is_no_response(response_folder: Path, open_store: Store) -> None:
+    name = await finished(open_store(), b"body")
+    os.truncate(files(response_folder)[0], HEADER_BYTES + 2)
+    assert await open_store().read(name, 0, 10) is None
 
 
 @on_loop
-async def test_a_complete_file_that_was_shortened_is_cut(root: Path, store: Store) -> None:
-    name = await finished(store(), b"body")
-    os.truncate(files(root)[0], HEADER_BYTES + 6)
-    assert await store().read(name, 0, 10) == StoredPart(b"head", b"bo", 2, Growth.CUT)
+async def test_a_complete_file_that_was_shortened_is_cut(response_folder: Path, open_store: Store) -> None:
+    name = await finished(open_store(), b"body")
+    os.truncate(files(response_folder)[0], HEADER_BYTES + 6)
+    assert await open_store().read(name, 0, 10) == StoredPart(b"head", b"bo", 2, Growth.CUT)
 
 
 @on_loop
-async def test_a_complete_file_that_was_appended_to_keeps_its_end(root: Path, store: Store) -> None:
-    name = await finished(store(), b"body")
-    with files(root)[0].open("ab") as file:
+async def test_a_complete_file_that_was_appended_to_keeps_its_end(response_folder: Path, open_store: Store) -> None:
+    name = await finished(open_store(), b"body")
+    with files(response_folder)[0].open("ab") as file:
         file.write(b"more")
-    assert await store().read(name, 0, 10) == StoredPart(b"head", b"body", 4, Growth.COMPLETE)
+    assert await open_store().read(name, 0, 10) == StoredPart(b"head", b"body", 4, Growth.COMPLETE)
 
 
 @on_loop
-async def test_a_file_that_is_shortened_while_it_is_read_is_a_typed_error(root: Path, store: Store) -> None:
-    one = store()
+async def test_a_file_that_is_shortened_while_it_is_read_is_a_typed_error(
+    response_folder: Path, open_store: Store
+) -> None:
+    one = open_store()
     name = await finished(one, b"body")
     await one.read(name, 0, 10)
-    os.truncate(files(root)[0], HEADER_BYTES + 4)
+    os.truncate(files(response_folder)[0], HEADER_BYTES + 4)
     with pytest.raises(ResponseStoreUnavailable, match="shorter"):
         await one.read(name, 0, 10)
 
 
 @on_loop
-async def test_other_things_in_the_place_of_a_file_are_typed_errors(root: Path, store: Store) -> None:
-    name = await finished(store(), b"body")
-    path, elsewhere = files(root)[0], root / "elsewhere"
+async def test_other_things_in_the_place_of_a_file_are_typed_errors(response_folder: Path, open_store: Store) -> None:
+    name = await finished(open_store(), b"body")
+    path, elsewhere = files(response_folder)[0], response_folder / "elsewhere"
     path.rename(elsewhere)
     for put in (os.mkdir, partial(os.symlink, elsewhere), os.mkfifo):
         put(path)
         with pytest.raises(ResponseStoreUnavailable):
-            await store().read(name, 0, 10)
+            await open_store().read(name, 0, 10)
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
@@ -306,9 +304,9 @@ async def test_other_things_in_the_place_of_a_file_are_typed_errors(root: Path, 
 
 @on_loop
 async def test_a_cancelled_write_finishes_before_its_file_is_closed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    open_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, real, begin, proceed = store(), os.write, threading.Event(), threading.Event()
+    one, real, begin, proceed = open_store(), os.write, threading.Event(), threading.Event()
     writer = await begun(one, b"12")
 
     def slow(descriptor: int, data: bytes) -> int:
@@ -334,8 +332,8 @@ async def test_a_cancelled_write_finishes_before_its_file_is_closed(
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @on_loop
-async def test_a_forked_child_does_not_keep_a_response_open(store: Store) -> None:
-    here, there = store(), store()
+async def test_a_forked_child_does_not_keep_a_response_open(open_store: Store) -> None:
+    here, there = open_store(), open_store()
     writer = await begun(here, b"12")
     read, write = os.pipe()
     lives, says_it_lives = os.pipe()
@@ -355,8 +353,8 @@ async def test_a_forked_child_does_not_keep_a_response_open(store: Store) -> Non
 
 
 @on_loop
-async def test_a_store_that_is_closed_cuts_and_stores_nothing_more(store: Store) -> None:
-    here, there = store(), store()
+async def test_a_store_that_is_closed_cuts_and_stores_nothing_more(open_store: Store) -> None:
+    here, there = open_store(), open_store()
     writer = await begun(here, b"12")
     here.close()
     with pytest.raises(ResponseStoreUnavailable):
@@ -367,16 +365,16 @@ async def test_a_store_that_is_closed_cuts_and_stores_nothing_more(store: Store)
 
 
 @on_loop
-async def test_a_long_head_is_refused(store: Store) -> None:
-    writer = await store().begin(client=HOST)
+async def test_a_long_head_is_refused(open_store: Store) -> None:
+    writer = await open_store().begin(client=HOST)
     with pytest.raises(ResponseStoreFull, match="head"):
         await writer.start(bytes((1 << 16) + 1))
     writer.close()
 
 
 @on_loop
-async def test_a_response_begins_once(store: Store) -> None:
-    writer = await begun(store())
+async def test_a_response_begins_once(open_store: Store) -> None:
+    writer = await begun(open_store())
     with pytest.raises(ResponseStoreUnavailable, match="begun"):
         await writer.start(b"other")
     writer.close()

@@ -18,7 +18,7 @@ from pathlib import Path
 from trickles.drivers.keystore.files import PRIVATE, UNALTERED, fault
 from trickles.errors import UnsafePlace
 
-__all__ = ["PRIVATE", "UNALTERED", "check_directory", "check_file", "read_whole", "write_whole"]
+__all__ = ["PRIVATE", "UNALTERED", "check_directory", "check_file", "is_at", "read_whole", "write_whole"]
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO in its place does not block
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -50,6 +50,17 @@ def check_file(path: str | os.PathLike[str], forbidden: int = UNALTERED) -> None
             raise UnsafePlace(f"{place} is a symbolic link (to {place.readlink()}): rm {shlex.quote(str(place))}")
         if wrong := fault(status, place, forbidden):
             raise UnsafePlace(wrong)
+
+
+def is_at(path: Path, held: os.stat_result | int) -> bool:
+    """Return whether the path leads to that file, an open one if `held` is its descriptor; links are followed.
+
+    OSError when that cannot be known now.
+    """
+    try:
+        return os.path.samestat(path.stat(), os.fstat(held) if isinstance(held, int) else held)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def read_whole(path: Path, most_bytes: int) -> bytes:

@@ -22,9 +22,7 @@ LEAST_CHARGE_BYTES = 1 << 15  # a smaller read takes as long
 TURN_BYTES = 1 << 20  # read for long answers in a turn of the loop: some milliseconds
 FEW_PORTS = 64  # are never passed over: counting costs time
 IDLE_AFTER = 3 * SECOND  # after so long without anything sent or awaited a connection gives its port back
-
-
-LATER_S = 0.25
+LATER_S = 0.25  # until the second copy of a goodbye: what lost the first one, a full queue, is over by then
 
 
 class PortUser(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from trickles.command import CommandFailed
 from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
-from trickles.drivers.ownership import check_directory, read_whole
+from trickles.drivers.ownership import check_directory, is_at, read_whole
 from trickles.errors import UnsafePlace
 
 DEFAULT = ".run"
@@ -68,7 +68,7 @@ class RunDir:
 
     def look(self) -> None:
         """Write files that failed or are gone; raise OSError, or `CommandFailed` if another fleet is there."""
-        if not _is_at(self.path / "lock", self._lock):
+        if not is_at(self.path / "lock", self._lock):
             fresh = self._locked()
             os.close(self._lock)
             self._lock = fresh
@@ -165,10 +165,3 @@ def is_alive(pid: object) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trickles.drivers.ownership import is_at
+
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -27,7 +29,7 @@ class Owner:
             self.name = secrets.token_hex(8)
             self._path = folder / self.name
             self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            if _lock(self._descriptor) and _is_at(self._path, self._descriptor):
+            if _lock(self._descriptor) and is_at(self._path, self._descriptor):
                 return
             os.close(self._descriptor)  # a sweep came between the two steps
 
@@ -48,7 +50,7 @@ def is_alive(folder: Path, name: str) -> bool:
     try:
         if not _lock(descriptor):
             return True
-        if _is_at(path, descriptor):
+        if is_at(path, descriptor):
             path.unlink(missing_ok=True)
         return False
     finally:
@@ -78,10 +80,3 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

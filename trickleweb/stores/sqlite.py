@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trickles.drivers.bookkeeping import LATER
-from trickles.drivers.ownership import PRIVATE, check_directory, check_file
+from trickles.drivers.ownership import PRIVATE, check_directory, check_file, is_at
 from trickles.errors import UnsafePlace
 from trickles.stores import NO_STORE, STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
@@ -182,7 +182,7 @@ class SqliteLedger:
         `LedgerUnavailable`.
         """
         with self._lock, self._translated():
-            if not (self._closed or (self._open is not None and self._open.is_at(self._path))):
+            if not (self._closed or (self._open is not None and is_at(self._path, self._open.status))):
                 self._let_go()
                 self._reopen()
 
@@ -215,7 +215,7 @@ class SqliteLedger:
         with self._lock, self._translated():
             if self._closed:
                 raise LedgerUnavailable("the ledger is closed")
-            if self._open is None or not self._open.is_at(self._path):
+            if self._open is None or not is_at(self._path, self._open.status):
                 raise LedgerUnavailable(f"{self._path} was removed or replaced, or cannot be opened yet")
             yield
 
@@ -236,13 +236,6 @@ class _Open(NamedTuple):
     owner: Owner
     store_id: bytes
     status: os.stat_result
-
-    def is_at(self, path: Path) -> bool:
-        """Return whether the path still leads to it."""
-        try:
-            return os.path.samestat(path.stat(), self.status)
-        except OSError:
-            return False
 
 
 def _may_pass(cause: BaseException | None) -> bool:

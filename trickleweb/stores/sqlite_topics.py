@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from trickles.drivers.ownership import PRIVATE, check_file
+from trickles.drivers.ownership import PRIVATE, check_file, is_at
 from trickles.drivers.world import wall_us
 from trickles.errors import UnsafePlace
 from trickleweb.stores.bells import Bell
@@ -152,7 +152,7 @@ class SqliteTopics:
         if os.getpid() != self._process:
             raise TopicsUnavailable("topics were inherited through a fork: open them in each process")
         if self._database is not None and self._status is not None:
-            if _is_at(self._path, self._status):
+            if is_at(self._path, self._status):
                 return self._database
             self._let_go()
         check_file(self._path, PRIVATE)
@@ -243,10 +243,3 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-
-
-def _is_at(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.stat(), status)
-    except OSError:
-        return False

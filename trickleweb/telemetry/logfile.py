@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickles.drivers.bookkeeping import is_ready
+from trickles.drivers.ownership import is_at
 
 STANDARD_OUTPUT = "-"
 
@@ -41,7 +42,7 @@ class LogFile:
         if self._path is None:
             return
         with suppress(OSError):
-            if not _is_same(self._path, self._descriptor):
+            if not is_at(self._path, self._descriptor):
                 fresh = _opened(self._path)
                 os.close(self._descriptor)
                 self._descriptor = fresh
@@ -60,12 +61,3 @@ def _takes(descriptor: int, size_bytes: int) -> bool:
 
 def _opened(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640)
-
-
-def _is_same(path: Path, descriptor: int) -> bool:
-    try:
-        named = path.stat()
-    except FileNotFoundError:
-        return False
-    held = os.fstat(descriptor)
-    return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)

@@ -1,9 +1,11 @@
 """A visit to the FastAPI program by httpx."""
 
 import hashlib
+from typing import Any
 
 import httpx
 
+from benchmarks.applications.notes import add, add_and_delete, list_all
 from benchmarks.applications.programs.database import titles as effects  # noqa: F401 - of the visits
 from benchmarks.applications.visiting import User, expect
 
@@ -16,8 +18,9 @@ REFUSED_OR_ACCEPTED = (101, 400, 404, 426, 501)
 
 def visit(user: User) -> None:
     with httpx.Client(base_url=user.url, timeout=TIMEOUT_SECONDS) as http:
-        number = add(user, http)
-        change_and_delete(user, http, number)
+        made = add(user, http)
+        user.shows("add", {**made, "id": 0})
+        read_and_change(user, http, made)
         transfers(user, http)
         with user.step("documentation"):
             reply = http.get("/openapi.json")
@@ -27,40 +30,21 @@ def visit(user: User) -> None:
             assert reply.status_code in REFUSED_OR_ACCEPTED, reply.status_code
 
 
-def add(user: User, http: httpx.Client) -> int:
-    """Add a note that stays."""
-    with user.step("add", effect=f"{user.name} stays"):
-        reply = http.post("/notes", json={"title": f"{user.name} stays", "text": "first"})
-        expect(reply, 201)
-        made = reply.json()
-        user.shows("add", {**made, "id": 0})
+def read_and_change(user: User, http: httpx.Client, made: dict[str, Any]) -> None:
+    """Read that note, and change it; add another one and delete it."""
     with user.step("read"):
         reply = http.get(f"/notes/{made['id']}")
         expect(reply)
         assert reply.json() == made
-    return int(made["id"])
-
-
-def change_and_delete(user: User, http: httpx.Client, number: int) -> None:
-    """Change that note; add another one and delete it."""
     with user.step("change"):
-        reply = http.put(f"/notes/{number}", json={"title": f"{user.name} stays", "text": "second"})
+        reply = http.put(f"/notes/{made['id']}", json={"title": f"{user.name} stays", "text": "second"})
         expect(reply)
-    with user.step("add another"):
-        reply = http.post("/notes", json={"title": f"{user.name} goes"})
-        expect(reply, 201)
-        other = reply.json()["id"]
-    with user.step("delete"):
-        reply = http.delete(f"/notes/{other}")
-        expect(reply, 204)
+    other = add_and_delete(user, http)
     with user.step("read the deleted"):
         reply = http.get(f"/notes/{other}")
         expect(reply, 404)
         user.shows("read the deleted", reply.json())
-    with user.step("list"):
-        reply = http.get("/notes", params={"title": user.name})
-        expect(reply)
-        user.shows("list", [{**each, "id": 0} for each in reply.json()])
+    list_all(user, http)
     with user.step("wrong input"):
         reply = http.post("/notes", json={"text": 1})
         expect(reply, 422)

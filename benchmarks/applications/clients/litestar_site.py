@@ -4,6 +4,7 @@ import hashlib
 
 import httpx
 
+from benchmarks.applications.notes import add, add_and_delete, list_all
 from benchmarks.applications.programs.database import titles as effects  # noqa: F401 - of the visits
 from benchmarks.applications.visiting import User, expect
 
@@ -30,25 +31,13 @@ def visit(user: User) -> None:
 
 def notes(user: User, http: httpx.Client) -> None:
     """Add, change, list, delete."""
-    with user.step("add", effect=f"{user.name} stays"):
-        reply = http.post("/notes", json={"title": f"{user.name} stays", "text": "first"})
-        expect(reply, 201)
-        number = reply.json()["id"]
+    number = add(user, http)["id"]
     with user.step("change"):
         reply = http.patch(f"/notes/{number}", json={"title": "", "text": "second"})
         expect(reply)
-    with user.step("add another"):
-        reply = http.post("/notes", json={"title": f"{user.name} goes"})
-        expect(reply, 201)
-        other = reply.json()["id"]
-    with user.step("delete"):
-        reply = http.delete(f"/notes/{other}")
-        expect(reply, 204)
+    other = add_and_delete(user, http)
     with user.step("change the deleted"):
         reply = http.patch(f"/notes/{other}", json={"title": "", "text": "third"})
         expect(reply, 404)
         user.shows("change the deleted", reply.json())
-    with user.step("list"):
-        reply = http.get("/notes", params={"title": user.name})
-        expect(reply)
-        user.shows("list", [{**each, "id": 0} for each in reply.json()])
+    list_all(user, http)
