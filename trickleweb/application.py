@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trickles.service import Buffer
 from trickleweb.limits import DEFAULT_LIMITS
@@ -16,8 +15,7 @@ if TYPE_CHECKING:  # a replica of files starts sooner without them
     from trickleweb.responses import Response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """Terms of a request, which follow from its head alone, before its body is read."""
 
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes

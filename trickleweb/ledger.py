@@ -75,6 +75,10 @@ class Ledger(Protocol):
         """Forget keys claimed and completed before that time, return their number; no client may ask for them later."""
 
 
+_REQUEST = len(b"request").to_bytes(8, "big") + b"request"
+_OFFSET = (8).to_bytes(8, "big")  # the length of one
+
+
 def ledger_key(purpose: str, *parts: bytes) -> bytes:
     """Return a 32-byte key of some parts, each with its length; purposes never share one."""
     named = (purpose.encode(), *parts)
@@ -82,5 +86,9 @@ def ledger_key(purpose: str, *parts: bytes) -> bytes:
 
 
 def request_key(connection: bytes, input_offset: int) -> bytes:
-    """Return the key of the request whose first byte is at that offset of that connection's input."""
-    return ledger_key("request", connection, input_offset.to_bytes(8, "big"))
+    """Return the key of the request whose first byte is at that offset of that connection's input.
+
+    It is `ledger_key("request", connection, offset)`, without a loop: each request needs it.
+    """
+    size, offset = len(connection).to_bytes(8, "big"), input_offset.to_bytes(8, "big")
+    return hashlib.sha256(b"".join((_REQUEST, size, connection, _OFFSET, offset))).digest()

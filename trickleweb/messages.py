@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from trickleweb.headers import Headers
+from trickleweb.headers import NO_HEADERS, Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ class NeedMore:
     """The head is incomplete, and valid so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(NamedTuple):
     """Body bytes carried by the plan itself."""
 
     data: bytes
@@ -66,8 +66,7 @@ class Inline:
         return len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """Body bytes [start, stop) of content known to every replica by its identity (strong content hash)."""
 
     content: str
@@ -82,8 +81,7 @@ class Slice:
 Piece = Inline | Slice
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A response whose body bytes are a function of their offset: status, headers, and pieces in order.
 
     `headers` describe the content (Content-Type, ETag, ...). Date, Server, Content-Length and Connection are the
@@ -91,12 +89,12 @@ class Plan:
     """
 
     status: int
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = NO_HEADERS
     pieces: tuple[Piece, ...] = ()
 
     @property
     def body_bytes(self) -> int:
-        return sum(piece.byte_count for piece in self.pieces)
+        return sum([piece.byte_count for piece in self.pieces])
 
 
 def clip(pieces: Iterable[Piece], start: int, stop: int) -> Iterator[Piece]:

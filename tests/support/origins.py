@@ -8,6 +8,7 @@ from trickles.errors import InputLost
 from trickles.service import Continuation, Event, Reply, Spooled
 from trickleweb.files import FileStore, SiteOptions, StaticSite
 from trickleweb.server import HttpService
+from trickleweb.server.repeats import Repeats
 
 NOW_S = 1_700_000_000
 HOST = "Host: example.org"
@@ -28,10 +29,11 @@ def origin(
     *,
     now_s: Callable[[], int] = lambda: NOW_S,
     files: FileStore | None = None,
+    repeats: Repeats | None = None,
 ) -> FileServer:
     """An origin over `root`, where all files have long settled."""
     contents = files or store(root)
-    return FileServer(StaticSite(contents, options), clock_us=lambda: now_s() * 1_000_000)
+    return FileServer(StaticSite(contents, options), clock_us=lambda: now_s() * 1_000_000, repeats=repeats)
 
 
 def get(path: str = "/", *fields: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:

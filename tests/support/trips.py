@@ -5,6 +5,7 @@ warm from another test.
 """
 
 import json
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +26,7 @@ from trickles.gateway.downstream import Downstream
 from trickles.listener import Listener
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send
+from trickleweb.server.repeats import Repeats
 
 
 def datagram_to_replies() -> Walk:
@@ -98,7 +100,8 @@ def request_to_program() -> Walk:
 
 def static_file(folder: Path) -> Walk:
     """A GET request for a file of which nothing is remembered, from the event to the reply."""
-    server = origin(fill(folder, {"a.txt": b"a", "b.txt": bytes(3_000)}))
+    site = fill(folder, {"a.txt": b"a", "b.txt": bytes(3_000)})
+    server = origin(site, repeats=Repeats(time.time_ns))
     server.handle(event(get("/a.txt")))
     with walked() as walk:
         server.handle(event(get("/b.txt")))

@@ -1,7 +1,6 @@
 """Requests and handlers without a server: what the parser makes of a head, and coroutines run to their end."""
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from tests.support.fleetkeys import WALL
@@ -43,7 +42,7 @@ def request(
     **setting: Any,
 ) -> Request:
     """A request with a seed, at WALL."""
-    return Request(head(method, target, *fields), body, replace(Setting(now=WALL, seed=SEED), **setting))
+    return Request(head(method, target, *fields), body, Setting(now=WALL, seed=SEED)._replace(**setting))
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:

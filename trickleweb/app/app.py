@@ -178,12 +178,13 @@ class App(Routes):
             seed=given.seed,
             peer=given.peer,
             idempotency_key=given.idempotency_key,
-            max_body_bytes=self._limit(request),
+            max_body_bytes=given.max_body_bytes,
             form_limits=self.form_limits,
             url_for=self.url_for,
             keyring=self.keyring or given.keyring,
             ledger=self.ledger or given.ledger,
             whole=given.whole,
+            departure=given.departure,
         )
         return await dispatcher.respond(request)
 
@@ -292,13 +293,6 @@ class App(Routes):
                 return Terms(max_body_bytes=_SMALL_BYTES)
             case application:
                 return application.terms(replace(head, path=verdict.rest))
-
-    def _limit(self, request: Request) -> int:
-        """Return the largest body that the middleware may read."""
-        try:
-            return self._terms(request.found, request.head).max_body_bytes
-        except HTTPError:
-            return self.max_body_bytes
 
     @property
     def _digests(self) -> str | os.PathLike[str] | None:

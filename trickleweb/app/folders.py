@@ -122,7 +122,7 @@ class Folders:
         content_type = plan.headers.get("content-type") or ""
         if not body.media_type or not content_type or content_type.startswith("multipart/byteranges"):
             return plan
-        return replace(plan, headers=plan.headers.with_pair("Content-Type", body.media_type))
+        return plan._replace(headers=plan.headers.with_pair("Content-Type", body.media_type))
 
     def site(self, name: str) -> StaticSite:
         """Return the folder of that name; "" means the only one."""

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickleweb.bodies import Body, Complete, Streamed
 from trickleweb.errors import WebError
@@ -23,8 +23,7 @@ class ProgramError(WebError, RuntimeError):
     """A program broke its interface: the client gets a 500, or a body that ends with an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(NamedTuple):
     """A response's head; `byte_count` is the length of its body if announced."""
 
     status: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from trickleweb.bodies.steps import Data, Stepped
 from trickleweb.messages import Piece
@@ -19,8 +19,7 @@ class Level(IntEnum):
     REPLAYED = 3  # the request is run again; bytes sent already are checked and skipped
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(NamedTuple):
     """Level 1: constant bytes."""
 
     data: bytes = b""

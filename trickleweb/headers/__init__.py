@@ -1,6 +1,6 @@
 """Header fields and the dates in them, as values."""
 
 from trickleweb.headers.dates import format_date, parse_date
-from trickleweb.headers.fields import Headers, Pair
+from trickleweb.headers.fields import NO_HEADERS, Headers, Pair
 
-__all__ = ["Headers", "Pair", "format_date", "parse_date"]
+__all__ = ["NO_HEADERS", "Headers", "Pair", "format_date", "parse_date"]

@@ -66,3 +66,6 @@ class Headers:
             index[key] = (*index.get(key, ()), value)
         self._index.update(index)
         return self._index
+
+
+NO_HEADERS = Headers()

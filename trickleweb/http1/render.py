@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from trickleweb.errors import UnsafeHeader
 from trickleweb.headers import Headers, Pair, format_date
@@ -39,8 +39,7 @@ _OURS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BodyDelivery:
+class BodyDelivery(NamedTuple):
     """The delimitation of one response."""
 
     content_length: int | None  # None: no Content-Length

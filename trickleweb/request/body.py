@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from trickles.keyring import Keyring
 from trickleweb.errors import HTTPError, WebError
@@ -39,8 +38,7 @@ def _no_routes(name: str, /, **_params: object) -> str:
     raise NotSetUp(f"no routes, so none called {name!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(NamedTuple):
     """The server's context of a request. One that is run again on another replica gets an equal setting."""
 
     now: int = 0  # microseconds since 1970
@@ -53,7 +51,7 @@ class Setting:
     keyring: Callable[[], Keyring] | None = None  # gives the fleet's current one: keys rotate
     ledger: Ledger | None = None  # shared by the replicas
     whole: bool = True  # see `Request.is_whole`
-    departure: ClientDeparture | None = field(default=None, compare=False)  # noticed by replicas
+    departure: ClientDeparture | None = None  # of the client of an unsafe request, noticed by replicas
 
 
 class BodyNotRead(WebError, RuntimeError):

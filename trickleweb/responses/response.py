@@ -233,6 +233,8 @@ def as_response(value: object) -> Response:
 
 def _typed(media_type: str, headers: Iterable[Pair]) -> Headers:
     """Return the headers with a Content-Type in front, unless they have their own."""
+    if not headers:
+        return Headers((("Content-Type", media_type),))
     given = Headers(tuple(headers))
     return given if "content-type" in given else Headers((("Content-Type", media_type), *given.pairs))
 

@@ -81,21 +81,20 @@ class Router(Generic[E]):
         self._convertors = convertors
         self._redirect_slashes = redirect_slashes
         self._tree: RouteNode[E] = RouteNode()
-        self._static: dict[str, Leaf[E]] = {}
         self._names: dict[str, PathTemplate] = {}
         self._methods: set[str] = set()
+        static: dict[str, Leaf[E]] = {}
         for each in self.routes:
-            self._add(each)
+            self._add(each, static)
+        self._static = {path: _found_by_method(leaf) for path, leaf in static.items()}
 
     def match(self, method: str, path: str) -> Verdict[E]:
         """Return the verdict for `method` on a decoded path with its dot segments resolved; "*" is the server
         itself.
         """
-        leaf = self._static.get(path)
-        if leaf is not None:
-            route = leaf.routes.get(method)
-            if route is not None:
-                return Found(route, {})
+        known = self._static.get(path)
+        if known is not None and (found := known.get(method)) is not None:
+            return found
         if path == "*" and method == "OPTIONS":
             return _refused(method, self._methods)
         return self._search(method, path) if path.startswith("/") else _MISSING
@@ -110,7 +109,7 @@ class Router(Generic[E]):
             raise NoSuchRoute(f"no route is called {name!r}; there are {', '.join(sorted(self._names)) or 'none'}")
         return template.build(params)
 
-    def _add(self, each: Route[E] | Mount[E]) -> None:
+    def _add(self, each: Route[E] | Mount[E], static: dict[str, Leaf[E]]) -> None:
         if isinstance(each, Mount):
             prefix = parse_template(joined(each.prefix, "/"), self._convertors)
             self._tree.put_mount(prefix, each)
@@ -122,7 +121,7 @@ class Router(Generic[E]):
         leaf.add(each)
         self._methods |= leaf.routes.keys()
         if template.is_static:
-            self._static[template.text] = leaf
+            static[template.text] = leaf
         if each.name:
             self._name(each.name, template)
 
@@ -153,6 +152,11 @@ class Router(Generic[E]):
         segments = other[1:].split("/")
         there = next(leaves(self._tree, segments), None) or next(mounts(self._tree, segments), None)
         return Moved(other) if there else _MISSING
+
+
+def _found_by_method(leaf: Leaf[E]) -> dict[str, Found[E]]:
+    """Return the verdicts of a template without parameters, made once."""
+    return {method: Found(route, {}) for method, route in leaf.routes.items()}
 
 
 def _refused(method: str, allowed: set[str]) -> Options | NotAllowed:

@@ -36,7 +36,7 @@ class ServiceContext:
     clock_us: Callable[[], int]  # microseconds since 1970
     observer: Observer
     read: Read
-    repeats: Repeats
+    repeats: Repeats | None  # for plans that are equal for equal requests
     report: Callable[[Exception], None]
     remember: Callable[[bytes, FixedResponse], FixedResponse]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from trickles.errors import InputBusy, InputLost
 from trickles.service import Continuation, Deferred, Event
@@ -21,7 +22,7 @@ from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import RequestHead
 from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import Busy, NotThisResponse
-from trickleweb.server.fixed import FixedResponse
+from trickleweb.server.fixed import FixedResponse, Sendable
 from trickleweb.server.input import CompleteRequest, PartialRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.parking import Parking
@@ -112,31 +113,31 @@ class Exchanges:
         known = self._started.get(where)
         if known is not None and not (isinstance(known.what, StreamedResponse) and known.what.producer.closed):
             return self.begin(event, start, where, known)
-        task = self._tasks.find(where)
-        if task is None and event.input_lost:
-            task = self._tasks.task(where, lambda: self._lose(event, where))
-        return None if task is None else self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
+        then, task = partial(self.begin, event, start, where), self._tasks.find(where)
+        if task is not None:
+            return self._tasks.reply(task, then)
+        return self._tasks.answer(where, lambda: self._lose(event, where), then) if event.input_lost else None
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
         """Run a request, and reply with the beginning of its response."""
         owner = event.connection if complete.head.method in SAFE_METHODS else None
-        task = self._tasks.task(where, lambda: self._run(complete, event, where), early=event.early, owner=owner)
-        return self._tasks.reply(task, lambda made: self.begin(event, start, where, made))
+        make, then = partial(self._run, complete, event, where), partial(self.begin, event, start, where)
+        return self._tasks.answer(where, make, then, early=event.early, owner=owner)
 
-    def receive(self, event: Event, where: Where, partial: PartialRequest, then: Callable[[], Answer]) -> Answer:
+    def receive(self, event: Event, where: Where, arrived: PartialRequest, then: Callable[[], Answer]) -> Answer:
         """Run a request on the part of its body that has arrived, if that is much more than the last time.
 
         Reply at once with the result of `then`; after the run if no more can follow. An error ends the connection.
         """
-        size, now_s = partial.part.size_bytes, self._context.now_s()
-        if partial.error is not None:
-            task = self._tasks.task(("part", where, size), lambda: self._run_part(partial.part, event, where))
-            return self._tasks.reply(task, lambda _: then())
+        size, now_s = arrived.part.size_bytes, self._context.now_s()
+        if arrived.error is not None:
+            make = partial(self._run_part, arrived.part, event, where)
+            return self._tasks.answer(("part", where, size), make, lambda _: then())
         name, (last, last_s) = ("part", where), self._parts.get(where) or (0, now_s)
         least = _PART_BYTES if now_s == last_s else _LEAST_PART_BYTES
         if self._tasks.find(name) is None and size - last >= least:
             with suppress(Busy):  # the next part has all of this one
-                self._tasks.task(name, lambda: self._run_part(partial.part, event, where))
+                self._tasks.start(name, lambda: self._run_part(arrived.part, event, where))
             last, last_s = size, now_s
         self._parts.put(where, (last, last_s))
         return then()
@@ -149,12 +150,11 @@ class Exchanges:
         async def scanned() -> None:
             reader.note_scanned(where, await asyncio.to_thread(scan))
 
-        return self._tasks.reply(self._tasks.task(("scan", where), scanned), lambda _: then())
+        return self._tasks.answer(("scan", where), scanned, lambda _: then())
 
     def begin(self, event: Event, start: int, where: Where, started: StartedResponse) -> Answer:
         """Return the beginning of a started response at output offset `start`."""
-        consumed = event.input_stop if started.last else where[1] + started.size_bytes
-        what = started.what
+        what, consumed = started.what, event.input_stop if started.last else where[1] + started.size_bytes
         if isinstance(what, StreamedResponse):
             return self._streams.begin(event, start, (where[0], consumed), what)
         if isinstance(what, StoredResponse):
@@ -168,8 +168,10 @@ class Exchanges:
 
     def note(self, started: StartedResponse, where: Where, head: RequestHead | None, peer: str, began_us: int) -> None:
         """Remember a response that begins, and report it."""
-        self._started.put(where, started, started.weight + OVERHEAD_BYTES)
-        self._context.observer.started(head, peer, started.status, started.body_bytes, began_us)
+        response = started.what.response if isinstance(started.what, Sendable) else None
+        self._started.put(where, started, OVERHEAD_BYTES if response is None else OVERHEAD_BYTES + response.weight)
+        length = None if response is None else response.body_bytes
+        self._context.observer.started(head, peer, started.status, length, began_us)
 
     # The response of a token
 
@@ -181,7 +183,7 @@ class Exchanges:
 
     def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
         """Make the response of a token again, and reply with the result of `then`."""
-        return self._tasks.reply(self._tasks.task(state, lambda: self._resume(event, token)), then)
+        return self._tasks.answer(state, lambda: self._resume(event, token), then)
 
     async def _resume(self, event: Event, token: Token) -> FixedResponse:
         began = self._context.clock_us()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trickles.service import Buffer, Continuation, Event, Reply
@@ -14,7 +13,7 @@ from trickleweb.http1 import BodyDelivery, error_plan, render_head
 from trickleweb.messages import Inline, Piece, Plan, Slice, clip
 from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.limits import OVERHEAD_BYTES
-from trickleweb.server.tokens import MAX_TOKEN_BYTES, Delivered, PlannedToken, encode
+from trickleweb.server.tokens import MAX_TOKEN_BYTES, Delivered, PlannedToken
 from trickleweb.server.tokens.plan import PlanTooLarge
 
 Chunk = tuple[int, Buffer]
@@ -22,8 +21,7 @@ Read = Callable[[str, int, int], Buffer]
 MAX_WHOLE_BYTES = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class FixedResponse:
+class FixedResponse(NamedTuple):
     """All bytes sent for one request; `last` ends the connection after it.
 
     `head` is None where this replica would render another one than was sent: the body can still be sent.
@@ -42,7 +40,7 @@ class FixedResponse:
 
     @property
     def inline_bytes(self) -> int:
-        return sum(piece.byte_count for piece in self.pieces if isinstance(piece, Inline))
+        return sum([len(piece.data) for piece in self.pieces if isinstance(piece, Inline)])
 
     @property
     def weight(self) -> int:
@@ -77,7 +75,7 @@ class FixedResponse:
         """Return the response with all of its bytes in memory, if they are few; raise what `read` raises."""
         if self.whole is not None or self.size_bytes > MAX_WHOLE_BYTES:
             return self
-        return replace(self, whole=b"".join([data for _, data in self._range(0, 0, self.size_bytes, read)]))
+        return self._replace(whole=b"".join([data for _, data in self._range(0, 0, self.size_bytes, read)]))
 
     def _range(self, base: int, start: int, stop: int, read: Read) -> Iterator[Chunk]:
         edge = self.head_bytes
@@ -121,13 +119,17 @@ class PlannedResponse(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, delivery: BodyDelivery, date_s: int) -> PlannedResponse:
-        return cls(plan if delivery.has_body else replace(plan, pieces=()), delivery, date_s)
+        return cls(plan if delivery.has_body else plan._replace(pieces=()), delivery, date_s)
 
     def rendered(self) -> FixedResponse:
-        """Return its bytes by offset; raise `UnsafeHeader` for headers that cannot be sent."""
-        plan, delivery = self.plan, self.delivery
-        head = render_head(plan.status, plan.headers, delivery, date_seconds=self.date_s)
-        return FixedResponse(head, len(head), plan.pieces, len(head) + plan.body_bytes, not delivery.keep_alive)
+        """Return its bytes by offset, whole if they are few; raise `UnsafeHeader` for headers that cannot be sent."""
+        (status, headers, pieces), delivery, date_s = self
+        head = render_head(status, headers, delivery, date_seconds=date_s)
+        size, whole = len(head) + self.plan.body_bytes, None
+        if size <= MAX_WHOLE_BYTES:
+            data = [piece.data for piece in pieces if isinstance(piece, Inline)]
+            whole = b"".join((head, *data)) if len(data) == len(pieces) else None
+        return FixedResponse(head, len(head), pieces, size, not delivery.keep_alive, whole)
 
     def delivered(self, head: bytes) -> Delivered:
         """Return the delivery for a token, with the head that was rendered."""
@@ -139,13 +141,13 @@ class PlannedResponse(NamedTuple):
         """
         response = self.rendered()
         token = PlannedToken(self.delivered(response.head or b""), self.plan)
-        return Sendable(response, encode(token, max_bytes, deflate=deflate), self.plan.status)
+        return Sendable(response, token.pack(max_bytes, deflate=deflate), self.plan.status)
 
 
 def resumed(delivered: Delivered, plan: Plan) -> FixedResponse:
     """Return the response that was started; without its head if this release renders another one."""
     length = plan.body_bytes if delivered.delivery.has_body else delivered.delivery.content_length
-    delivery = replace(delivered.delivery, content_length=length)
+    delivery = delivered.delivery._replace(content_length=length)
     try:
         made = PlannedResponse(plan, delivery, delivered.date_s).rendered()
     except ValueError as exc:

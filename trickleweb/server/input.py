@@ -15,9 +15,9 @@ from trickles.errors import InputBusy, InputLost
 from trickleweb.application import Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.http1 import ChunkedState, check_announced, decode_chunked
+from trickleweb.http1 import ChunkedState, check_announced, decode_chunked, parse_head_untrusted
 from trickleweb.limits import SAFE_METHODS, Limits
-from trickleweb.messages import Chunked, Length, NoBody, RequestHead
+from trickleweb.messages import Chunked, Length, NeedMore, NoBody, RequestHead
 from trickleweb.server.progress import ANY_BODY, ChunkScan, InputProgress
 from trickleweb.server.window import InputWindow, Where
 
@@ -159,7 +159,11 @@ class RequestReader:
             return RefusedRequest(None, error, None)
 
     def _read(self, window: InputWindow, where: Where, *, early: bool, continued: bool) -> Found:
-        head = self._progress.head_untrusted(window, where)
+        if window.spooled:
+            head = self._progress.head_untrusted(window, where)
+        else:  # all of it is in a datagram
+            parsed = parse_head_untrusted(window.first, self._limits)
+            head = None if isinstance(parsed, NeedMore) else parsed
         if head is None:
             return self._incomplete(window, where)
         if early and head.method not in SAFE_METHODS:

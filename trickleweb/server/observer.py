@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trickleweb.messages import RequestHead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(NamedTuple):
     """One request, when its response begins; times in microseconds, `began_us` since 1970.
 
     `head` is None where the input was no request, `body_bytes` where the length is unknown. `resumed`: another replica

@@ -39,7 +39,8 @@ class Parking:
         if oldest is not None:
             self._shares.remove(oldest)
             self._waiting.evict(oldest)
-        parked = self._waiting.task(name, make)
+        reply = self._waiting.answer(name, make, lambda made: made)
         self._shares.add(host, name)
-        parked.add_done_callback(lambda _: self._shares.remove(name))
-        return self._waiting.reply(parked, lambda reply: reply)
+        if (parked := self._waiting.find(name)) is not None:
+            parked.add_done_callback(lambda _: self._shares.remove(name))
+        return reply

@@ -78,10 +78,7 @@ class InputProgress:
             cache.clear()
 
     def head_untrusted(self, window: InputWindow, where: Where) -> RequestHead | None:
-        """Return the head of the input, None while it is incomplete; raise `HTTPError` as the parser."""
-        if not window.spooled:  # all of it is in a datagram
-            parsed = parse_head_untrusted(window.first, self._limits)
-            return None if isinstance(parsed, NeedMore) else parsed
+        """Return the head of stored input, None while it is incomplete; raise `HTTPError` as the parser."""
         return self._heads.get(where) or self._long_head(window, where)
 
     def _long_head(self, window: InputWindow, where: Where) -> RequestHead | None:

@@ -61,6 +61,3 @@ class Repeats:
             size = window.size_bytes + made.response.inline_bytes + len(made.response.whole or b"")
             self._answers.put(first, Repeat(made, head, until), size + OVERHEAD_BYTES)
         return made
-
-
-FORGETFUL = Repeats(lambda: 0, 0)

@@ -24,6 +24,7 @@ from trickleweb.server.input import (
     lost,
 )
 from trickleweb.server.planned import Planner
+from trickleweb.server.progress import LONG_BYTES
 from trickleweb.server.tokens import InterimToken, encode
 from trickleweb.server.window import InputWindow, Where, input_window
 
@@ -85,15 +86,16 @@ class RequestServer:
         window = input_window(event, where[1])
         if event.input_lost:
             return self._refuse(at, RefusedRequest(None, lost(NOT_WHOLE), None), window)
-        repeat = self._repeats.find(window)
-        if repeat is not None:
+        if self._repeats is not None and (repeat := self._repeats.find(window)) is not None:
             try:
                 return self._begin(at, repeat.made, window.size_bytes, repeat.head)
             except (ContentNotHere, FilesUnavailable):
                 pass
-        if exchanges is not None and not scanned and (scan := self._reader.long_scan(window, where)) is not None:
-            again = partial(self.next, *at, continued=continued, scanned=True)
-            return exchanges.scan(self._reader, scan, where, again)
+        if exchanges is not None and window.size_bytes >= LONG_BYTES and not scanned:
+            scan = self._reader.long_scan(window, where)
+            if scan is not None:
+                again = partial(self.next, *at, continued=continued, scanned=True)
+                return exchanges.scan(self._reader, scan, where, again)
         for _ in range(_TRIES):
             try:
                 return self._read_next(at, window, continued=continued)
@@ -106,7 +108,7 @@ class RequestServer:
         raise Busy
 
     def _read_next(self, at: At, window: InputWindow, *, continued: bool) -> Reply | Deferred:
-        asked_ns = self._repeats.now_ns()
+        asked_ns = 0 if self._repeats is None else self._repeats.now_ns()
         found = self._reader.read(window, at.where, early=at.event.early, continued=continued)
         match found:
             case None:
@@ -123,9 +125,14 @@ class RequestServer:
             return self._run(at, found)
         assert self._planner is not None
         made = self._planner.made(plan, found.head, close=found.closes)
-        if found.size_bytes == window.size_bytes and not made.response.last:
-            made = self._repeats.note(window, asked_ns, made, found.head, self._read)
+        made = self._noted(window, asked_ns, made, found.head, found.size_bytes)
         return self._begin(at, made, found.size_bytes, found.head)
+
+    def _noted(self, window: InputWindow, asked_ns: int, made: Sendable, head: RequestHead, size: int) -> Sendable:
+        """Return the response, noted for repeats of a request that is all of the input."""
+        if self._repeats is None or size != window.size_bytes or made.response.last:
+            return made
+        return self._repeats.note(window, asked_ns, made, head, self._read)
 
     def _receive(self, at: At, found: PartialRequest, window: InputWindow) -> Reply | Deferred:
         def then() -> Reply:
@@ -143,8 +150,8 @@ class RequestServer:
         close = size is None or (window.ended and size == window.size_bytes)
         taken = window.size_bytes if size is None else size
         made = self._refusal(refused.error, head, window.first, close=close)
-        if head is not None and taken == window.size_bytes and not made.response.last:
-            made = self._repeats.note(window, asked_ns, made, head, self._read)
+        if head is not None:
+            made = self._noted(window, asked_ns, made, head, taken)
         return self._begin(at, made, taken, head)
 
     def _refusal(self, error: HTTPError, head: RequestHead | None, first: bytes, *, close: bool) -> Sendable:

@@ -11,6 +11,7 @@ from trickleweb.bodies.iteration import abandon, collected
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.ledger import request_key
+from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import NeedMore, Plan
 from trickleweb.request import Request, Setting
 from trickleweb.request.departure import ClientDeparture
@@ -55,9 +56,6 @@ class RequestFactory:
         whole: bool = True,
     ) -> Request:
         """Return the request of a connection, handled in that context."""
-        departure = self._departures.get(connection)
-        if departure is None:
-            departure = self._departures[connection] = ClientDeparture()
         setting = Setting(
             now=context.now,
             seed=context.entropy,
@@ -67,9 +65,16 @@ class RequestFactory:
             keyring=self._resources.ring,
             ledger=self._resources.ledger,
             whole=whole,
-            departure=departure,
+            departure=None if complete.head.method in SAFE_METHODS else self._departure(connection),
         )
         return Request(complete.head, body, setting)
+
+    def _departure(self, connection: bytes) -> ClientDeparture:
+        """Return the departure of a client; those of safe requests are cancelled by it."""
+        departure = self._departures.get(connection)
+        if departure is None:
+            departure = self._departures[connection] = ClientDeparture()
+        return departure
 
     def left(self, connection: bytes) -> None:
         """Note that a client has left; a later request of its connection has another departure."""

@@ -24,7 +24,6 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
@@ -99,7 +98,7 @@ class ResolvedResponse(NamedTuple):
                 for block in planned_bytes(body, read):
                     yield block
             case body:
-                delivery = replace(self.delivery, chunked=chunked and self.delivery.chunked)
+                delivery = self.delivery._replace(chunked=chunked and self.delivery.chunked)
                 async with aclosing(framed(body, delivery, most_bytes=self.most_bytes)) as parts:
                     async for part in parts:
                         yield part.data
@@ -224,17 +223,14 @@ class Responder:
     async def _sendable(self, exchange: Exchange, value: PlannedResponse) -> Sendable:
         try:
             most_bytes = MAX_TOKEN_BYTES if exchange.is_safe else self.limits.kept_bytes
-            made = value.sendable(most_bytes, deflate=False)
+            return value.sendable(most_bytes, deflate=False)
         except PlanTooLarge:
             if not exchange.is_safe:
                 raise
             replay, response = await exchange.pack(0), value.rendered()
             delivered = value.delivered(response.head or b"")
             token = encode(AskedToken(delivered, digest_of(value.plan), replay.request, replay.context))
-            made = Sendable(response, token, value.plan.status)
-        if made.response.inline_bytes == made.response.body_bytes:  # one buffer is cheaper than two
-            return made._replace(response=made.response.gathered(self.application.read))
-        return made
+            return Sendable(response, token, value.plan.status)
 
 
 def is_event_stream(made: ResolvedResponse) -> bool:
@@ -298,7 +294,7 @@ async def answered(responder: Responder, head: RequestHead, body: Body, context:
         check_length(head.head_bytes + size, responder.limits)
         return Replay(ReplayContext(0, 0, bytes(SEED_BYTES)), b"")
 
-    request = Request(head, body, replace(context, max_body_bytes=terms.max_body_bytes))
+    request = Request(head, body, context._replace(max_body_bytes=terms.max_body_bytes))
     return await responder.respond(Exchange(head, request, close=False, date_s=date_s, pack=pack))
 
 

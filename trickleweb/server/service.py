@@ -32,7 +32,7 @@ from trickleweb.server.fixed import FixedResponse, Read, resumed
 from trickleweb.server.limits import DEFAULT_SERVICE_LIMITS, ServiceLimits
 from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner
-from trickleweb.server.repeats import FORGETFUL, Repeats
+from trickleweb.server.repeats import Repeats
 from trickleweb.server.requests import RequestServer, wanted_of
 from trickleweb.server.tokens import (
     AskedToken,
@@ -68,7 +68,7 @@ class HttpService:
         clock_us: Callable[[], int],
         resources: FleetResources | None = None,
         limits: ServiceLimits = DEFAULT_SERVICE_LIMITS,
-        repeats: Repeats = FORGETFUL,
+        repeats: Repeats | None = None,
         observe: Observe | None = None,
     ) -> None:
         self._on_error: Callable[[Exception], None] = lambda _: None
@@ -124,7 +124,8 @@ class HttpService:
             if each is not None:
                 each.drop_caches()
         for cache in (self._repeats, self._responses, self._tokens):
-            cache.clear()
+            if cache is not None:
+                cache.clear()
 
     async def close(self) -> None:
         """End all work."""
@@ -135,7 +136,7 @@ class HttpService:
         """Answer one event; never raises, whatever a client, a disk or an application does."""
         self._observer.mark()
         try:
-            return self._repeat(event) or self._answer(event)
+            return (self._repeats and self._repeat(event, self._repeats)) or self._answer(event)
         except Exception as error:  # noqa: BLE001 - the client must get a reply
             if (fault := reported(error)) is not None:
                 self._report(fault)
@@ -148,7 +149,7 @@ class HttpService:
 
     # Responses of tokens
 
-    def _repeat(self, event: Event) -> Reply | None:
+    def _repeat(self, event: Event, repeats: Repeats) -> Reply | None:
         """Answer a lone request that came a moment ago as `_answer` would, in half the time."""
         known, start, consumed = event.continuation, 0, 0
         if known is not None:
@@ -157,7 +158,7 @@ class HttpService:
             start, consumed = known.stop, known.consumed
         if consumed != event.input_offset or event.input_end or event.spooled is not None or event.input_lost:
             return None
-        repeat = self._repeats.recall(event.input)
+        repeat = repeats.recall(event.input)
         if repeat is None:
             return None
         try:

@@ -48,20 +48,11 @@ class StartedResponse(NamedTuple):
     size_bytes: int
 
     @property
-    def body_bytes(self) -> int | None:
-        """The length of the body, None while it is being made."""
-        return self.what.response.body_bytes if isinstance(self.what, Sendable) else None
-
-    @property
-    def weight(self) -> int:
-        return self.what.response.weight if isinstance(self.what, Sendable) else 0
-
-    @property
     def last(self) -> bool:
         """True if the connection ends after it."""
         match self.what:
-            case Sendable():
-                return self.what.response.last
+            case Sendable(response):
+                return response.last
             case StreamedResponse():
                 return self.what.framing.last
             case StoredResponse():

@@ -42,8 +42,11 @@ class StoredStreams:
         response = self._shelf.find(token.name)
         if response is not None:
             return self._from(response, event, known, token)
-        opening = self._tasks.task(("open", token.name), lambda: self._opened(token, event.peer))
-        return self._tasks.reply(opening, lambda response: self._from(response, event, known, token))
+        return self._tasks.answer(
+            ("open", token.name),
+            lambda: self._opened(token, event.peer),
+            lambda response: self._from(response, event, known, token),
+        )
 
     def _from(
         self, response: StoredResponse, event: Event, known: Continuation, token: StoredToken
@@ -67,8 +70,11 @@ class StoredStreams:
         if isinstance(reply, Reply):
             return reply
         at = reply
-        loading = self._tasks.task(("load", token.name, at), lambda: self._shelf.load(response, at))
-        return self._tasks.reply(loading, lambda _: self._reply(response, event, known, token, following))
+        return self._tasks.answer(
+            ("load", token.name, at),
+            lambda: self._shelf.load(response, at),
+            lambda _: self._reply(response, event, known, token, following),
+        )
 
     async def _opened(self, token: StoredToken, peer: str) -> StoredResponse:
         began = self._context.clock_us()

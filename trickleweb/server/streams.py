@@ -60,8 +60,12 @@ class Streams:
                 self._check_final(stream, covered, error)
             self._cache.drop(where)
         name = ("resume", where, covered.framing)
-        resuming = self._tasks.task(name, lambda: self._resume(covered, event, known, where), owner=event.connection)
-        return self._tasks.reply(resuming, lambda stream: self._from(stream, event, known, covered))
+        return self._tasks.answer(
+            name,
+            lambda: self._resume(covered, event, known, where),
+            lambda stream: self._from(stream, event, known, covered),
+            owner=event.connection,
+        )
 
     def _from(
         self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from trickles.service import Deferred, Refusal, Reply
@@ -34,33 +35,56 @@ class TaskTable:
     def find(self, name: object) -> asyncio.Task[Any] | None:
         return self._tasks.get(name)
 
-    def task(
+    def start(self, name: object, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start the task of that name by `make`, unless it runs; raise `Busy` if too many run."""
+        if name not in self._tasks:
+            self._started(name, make).add_done_callback(partial(self._over, name, None))
+
+    def answer(
         self,
         name: object,
         make: Callable[[], Coroutine[Any, Any, T]],
+        then: Callable[[T], Answer],
         *,
         early: bool = False,
         owner: bytes | None = None,
-    ) -> asyncio.Task[T]:
-        """Return the task of that name, started by `make` if necessary; raise `Busy` if too many run.
+    ) -> Deferred:
+        """Return the reply that `then` makes of the result of the task of that name, started by `make` if necessary.
 
-        It ends when its `owner`, a connection, has left.
+        Raise `Busy` if too many run. The task ends when its `owner`, a connection, has left.
         """
         known = self._tasks.get(name)
         if known is not None:
-            return known
-        if len(self._tasks) >= self._most or (early and len(self._early) >= self._most // 2):
-            raise Busy
-        task = asyncio.get_running_loop().create_task(make())
-        self._tasks[name] = task
+            return self.reply(known, then)
+        deferred = Deferred()
+
+        def over(task: asyncio.Task[T]) -> None:
+            self._over(name, owner, task)
+            self._settle(deferred, then, task)
+
+        task = self._started(name, make, early=early)
         if early:
             self._early.add(name)
         if owner is not None:
             self._owned.setdefault(owner, {})[name] = None
-        task.add_done_callback(lambda task: self._over(name, task, owner))
+        task.add_done_callback(over)
+        return deferred
+
+    def reply(self, task: asyncio.Task[T], then: Callable[[T], Answer]) -> Deferred:
+        """Return the reply that `then` makes of the result of a running task, or the refusal for its exception."""
+        deferred = Deferred()
+        task.add_done_callback(partial(self._settle, deferred, then))
+        return deferred
+
+    def _started(
+        self, name: object, make: Callable[[], Coroutine[Any, Any, T]], *, early: bool = False
+    ) -> asyncio.Task[T]:
+        if len(self._tasks) >= self._most or (early and len(self._early) >= self._most // 2):
+            raise Busy
+        task = self._tasks[name] = asyncio.get_running_loop().create_task(make())
         return task
 
-    def _over(self, name: object, task: asyncio.Task[Any], owner: bytes | None) -> None:
+    def _over(self, name: object, owner: bytes | None, task: asyncio.Task[Any]) -> None:
         if self._tasks.get(name) is task:
             del self._tasks[name]
             self._early.discard(name)
@@ -87,19 +111,12 @@ class TaskTable:
             task.add_done_callback(self._evicted.discard)  # after the callbacks that read it
             task.cancel()
 
-    def reply(self, task: asyncio.Task[T], then: Callable[[T], Answer]) -> Deferred:
-        """Return the reply that `then` makes of the task's result, or the refusal for its exception."""
-        deferred = Deferred()
-
-        def done(task: asyncio.Task[T]) -> None:
-            made = self._cancelled(task) if task.cancelled() else self._answer(lambda: then(task.result()))
-            if isinstance(made, Deferred):
-                made.on_reply(deferred.resolve)
-            else:
-                deferred.resolve(made)
-
-        task.add_done_callback(done)
-        return deferred
+    def _settle(self, deferred: Deferred, then: Callable[[T], Answer], task: asyncio.Task[T]) -> None:
+        made = self._cancelled(task) if task.cancelled() else self._answer(then, task)
+        if isinstance(made, Deferred):
+            made.on_reply(deferred.resolve)
+        else:
+            deferred.resolve(made)
 
     async def close(self) -> None:
         """Cancel all tasks; their clients are refused and ask again."""
@@ -109,9 +126,9 @@ class TaskTable:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _answer(self, make: Callable[[], Answer]) -> Answer:
+    def _answer(self, then: Callable[[T], Answer], task: asyncio.Task[T]) -> Answer:
         try:
-            return make()
+            return then(task.result())
         except Exception as error:  # noqa: BLE001 - the client must get a reply
             if (fault := reported(error)) is not None:
                 self._on_error(fault)

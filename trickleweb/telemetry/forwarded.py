@@ -64,7 +64,7 @@ class Forwarded(Wrapped):
         """Answer the request as its client made it."""
         peer = request.setting.peer
         if peer in self._peers:
-            request.setting = replace(request.setting, peer=client_of(request.headers, peer, self._peers))
+            request.setting = request.setting._replace(peer=client_of(request.headers, peer, self._peers))
             request.head = _as_requested(request.head)
         return await self.inner.respond(request)
 

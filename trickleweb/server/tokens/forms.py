@@ -1,4 +1,4 @@
-"""The table of all forms of user continuation: only `encode` and `decode_untrusted` write and read them.
+"""The table of all forms of user continuation: `encode`, or a token's own `pack`, writes and `decode_untrusted` reads.
 
 With a token any replica resumes one response, or one range of it. Its first byte is its form:
 

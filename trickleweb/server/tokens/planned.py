@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import replace
-from enum import IntFlag
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from trickleweb.headers import Headers
 from trickleweb.http1 import BodyDelivery
@@ -30,15 +28,15 @@ from trickleweb.server.tokens.request import ReplayContext, unpack_context
 MAX_TOKEN_BYTES = 700  # `trickles.Limits.max_user_continuation_bytes`
 
 
-class Flag(IntFlag):
-    """Flags of a delivery."""
+class Flag:
+    """Flags of a delivery; plain integers, for they are tested on every request."""
 
-    KEEP_ALIVE = 1
-    HTTP10 = 2
-    BODY = 4
-    LENGTH = 8  # a length without a body: it follows
-    CHUNKED = 16
-    FIRST = 32  # the range covers the head too
+    KEEP_ALIVE: Final = 1
+    HTTP10: Final = 2
+    BODY: Final = 4
+    LENGTH: Final = 8  # a length without a body: it follows
+    CHUNKED: Final = 16
+    FIRST: Final = 32  # the range covers the head too
 
 
 def flags_of(delivery: BodyDelivery) -> int:
@@ -126,7 +124,7 @@ class AskedToken(NamedTuple):
 
     def check(self, plan: Plan) -> Plan:
         """Return the plan as it is delivered, if it is the original one; raise `BadToken`."""
-        delivered = plan if self.delivered.delivery.has_body else replace(plan, pieces=())
+        delivered = plan if self.delivered.delivery.has_body else plan._replace(pieces=())
         if digest_of(delivered) != self.digest:
             raise BadToken("the response to the request has changed")
         return delivered
@@ -174,5 +172,5 @@ def representation(headers: Headers) -> Headers:
 
 def digest_of(plan: Plan) -> bytes:
     """Return the digest of a plan as it is delivered."""
-    kind = replace(plan, headers=representation(plan.headers))
+    kind = plan._replace(headers=representation(plan.headers))
     return sha256(encode_plan(kind, _ANY_BYTES)).digest()[:_DIGEST_BYTES]
