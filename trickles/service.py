@@ -21,6 +21,7 @@ class Refusal(IntEnum):
     NO_SPOOL = 8  # input must fit its request here
     FULL = 9  # the spool takes no more of this connection's input
     INPUT_LOST = 10  # this replica's spool lacks committed input: upload it again
+    ENDING = 11  # this replica begins nothing more: try another one
     WORKING = 7  # no refusal yet: the service is at work on it
 
 

@@ -4,13 +4,11 @@ import http.client
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
+from tests.support.answering import notes, posted
 from tests.support.answering_program import BLOCK
-from tests.support.processes import PATIENCE_SECONDS
 from tests.support.served import Served, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -24,13 +22,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.setenv("NOTES", str(folder / "notes"))
         with running("tests.support.answering_program:app", folder, "--replicas", REPLICAS) as fleet:
             yield fleet
-
-
-def notes() -> list[tuple[int, str]]:
-    """What the program has noted: by which process, and what."""
-    path = Path(os.environ["NOTES"])
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [(int(line.partition(" ")[0]), line.partition(" ")[2]) for line in lines]
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +39,6 @@ def kill(fleet: Served, *, working: bool) -> None:
     for _ in victims:
         while "is back" not in fleet.program.errors.next():
             pass
-
-
-@contextmanager
-def posted(fleet: Served, target: str) -> Iterator[http.client.HTTPResponse]:
-    connection = http.client.HTTPConnection(fleet.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
-    with closing(connection):
-        connection.request("POST", target, b"{}")
-        with connection.getresponse() as response:
-            yield response
 
 
 def test_a_stream_goes_on_while_all_other_replicas_are_killed(fleet: Served) -> None:

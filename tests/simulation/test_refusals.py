@@ -80,6 +80,25 @@ def test_a_replica_that_loses_the_content_on_the_way_is_left(config: ClientConfi
 
 @policies
 @wires
+def test_a_replica_that_ends_is_left(config: ClientConfig, wire: LinkSpec) -> None:
+    scenario = refusing(lambda birth, _, n: Refusal.ENDING if birth.index == 0 and n >= 10 else None, config, wire=wire)
+    for report in for_seeds(scenario, range(4)):
+        assert report.duration < 5 * SECOND
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_fleet_that_ends_and_is_back_is_asked_with_growing_pauses(replicas: int) -> None:
+    start = Simulation(0).world.wall
+
+    def rule(birth: Birth, event: Event, number: int) -> Refusal | None:
+        return Refusal.ENDING if 100 * MILLISECOND < birth.now() - start < 3 * SECOND else None
+
+    for report in for_seeds(refusing(rule, replicas=replicas), range(4)):
+        assert report.duration < 5 * SECOND
+
+
+@policies
+@wires
 def test_content_that_nobody_has_ends_the_connection(config: ClientConfig, wire: LinkSpec) -> None:
     for seed in range(4):
         report = refusing(lambda *_: Refusal.NOT_HERE, config, wire=wire)(Simulation(seed))

@@ -47,7 +47,11 @@ class Sometimes:
 REFUSED: list[tuple[Refusal, tuple[int, ...]]] = [
     (Refusal.NOT_HERE, (1,))
 ]  # the hello; those behind it are refused for other reasons too
-REFUSED += [(reason, at) for reason in (Refusal.NOT_HERE, Refusal.EPOCH, Refusal.BUSY) for at in ((2,), (5, 6, 9))]
+REFUSED += [
+    (reason, at)
+    for reason in (Refusal.NOT_HERE, Refusal.EPOCH, Refusal.BUSY, Refusal.ENDING)
+    for at in ((2,), (5, 6, 9))
+]
 
 
 @policies

@@ -137,6 +137,30 @@ def test_on_a_loop_it_answers_until_it_is_told_to_end(client: socket.socket, tmp
     assert client.recvfrom(65_536)[0][0] == Kind.RESPONSE
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_on_a_loop_it_serves_on_while_it_drains_until_the_next_signal(tmp_path: Path, signals: int) -> None:
+    save_keyring(ring(), tmp_path / "ring")
+    keys, done = KeyringSource(tmp_path / "ring"), list[str]()
+
+    async def served(sock: BatchSocket, stop: socket.socket) -> None:
+        process = ReplicaProcess(Telling(), keys, sock, blocking=False)
+        over = asyncio.Event()
+
+        async def drain() -> None:
+            done.append("drain")
+            loop = asyncio.get_running_loop()
+            loop.call_soon(over.set) if signals == 1 else os.kill(os.getpid(), signal.SIGINT)
+            await over.wait()
+            assert asyncio.get_running_loop().remove_reader(sock.fileno()), "the socket is no longer read"
+            done.append("drained")
+
+        await process.serve(stop, ready=lambda: os.kill(os.getpid(), signal.SIGTERM), every=0.01, drain=drain)
+
+    with stop_signals() as stop, BatchSocket.bind("127.0.0.1", 0) as sock:
+        asyncio.run(served(sock, stop))
+    assert done == ["drain", "drained"][: 3 - signals]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_the_c_library_takes_the_settings_of_memory() -> None:
     assert keep_freed_memory()

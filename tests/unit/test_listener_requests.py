@@ -203,7 +203,7 @@ def test_a_continuation_too_large_for_a_packet_ends_the_transfer_visibly() -> No
     assert desk.counted("refused.continuation_too_large") == 1
 
 
-@pytest.mark.parametrize("code", [Refusal.BUSY, Refusal.NOT_HERE, Refusal.GONE])
+@pytest.mark.parametrize("code", [Refusal.BUSY, Refusal.ENDING, Refusal.NOT_HERE, Refusal.GONE])
 def test_what_a_service_refuses_is_told_and_its_numbers_can_be_asked_for_again(code: Refusal) -> None:
     desk = Desk()
     desk.connect()

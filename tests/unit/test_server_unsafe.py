@@ -8,6 +8,7 @@ from tests.support.programs import on_loop, settled
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
 from trickleweb.server import unsafe as once_module
+from trickleweb.server.drain import Drain
 from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.stores import MemoryLedger, SharedMemory
 
@@ -38,7 +39,7 @@ class Watched(MemoryLedger):
 def test_one_claims_and_the_others_wait_for_what_comes_of_it() -> None:
     async def test() -> None:
         shared = SharedMemory()
-        replicas = [AtMostOnce(Watched(shared, str(number)), lambda: 1) for number in range(3)]
+        replicas = [AtMostOnce(Watched(shared, str(number)), lambda: 1, Drain()) for number in range(3)]
         assert await replicas[0].claim(KEY, repeatable=False) == New()
         waiting = [asyncio.ensure_future(each.claim(KEY, repeatable=True)) for each in replicas]
         await settled(100)
@@ -55,7 +56,7 @@ def test_one_claims_and_the_others_wait_for_what_comes_of_it() -> None:
 def test_what_is_lost_is_told_or_taken_over_by_one() -> None:
     async def test() -> None:
         shared = SharedMemory(dead={"dead"})
-        replicas = [AtMostOnce(Watched(shared, str(number)), lambda: 1) for number in range(4)]
+        replicas = [AtMostOnce(Watched(shared, str(number)), lambda: 1, Drain()) for number in range(4)]
         MemoryLedger(shared, "dead").claim(KEY, now=1)
         assert await replicas[0].claim(KEY, repeatable=False) == Lost()
         claims = [asyncio.ensure_future(each.claim(KEY, repeatable=True)) for each in replicas]
@@ -81,7 +82,9 @@ def test_looks_at_what_others_are_at_work_on_become_seldom(monkeypatch: pytest.M
 
     async def test() -> None:
         monkeypatch.setattr(asyncio, "sleep", sleep)
-        assert await AtMostOnce(MemoryLedger(shared, "other"), lambda: 1).claim(KEY, repeatable=False) == Lost()
+        assert (
+            await AtMostOnce(MemoryLedger(shared, "other"), lambda: 1, Drain()).claim(KEY, repeatable=False) == Lost()
+        )
         monkeypatch.undo()
 
     shared = SharedMemory()
@@ -94,7 +97,7 @@ def test_looks_at_what_others_are_at_work_on_become_seldom(monkeypatch: pytest.M
 def test_what_cannot_be_kept_now_is_kept_when_it_is_asked_for_again() -> None:
     async def test() -> None:
         shared = SharedMemory()
-        once, other = AtMostOnce(Watched(shared, "one", failures=2), lambda: 1), MemoryLedger(shared, "other")
+        once, other = AtMostOnce(Watched(shared, "one", failures=2), lambda: 1, Drain()), MemoryLedger(shared, "other")
         assert await once.claim(KEY, repeatable=False) == New()
         for _ in range(2):
             with pytest.raises(LedgerUnavailable):
@@ -109,7 +112,7 @@ def test_what_cannot_be_kept_now_is_kept_when_it_is_asked_for_again() -> None:
 
 def test_what_the_ledger_will_never_keep_is_told() -> None:
     async def test() -> None:
-        once = AtMostOnce(Watched(SharedMemory(), "one"), lambda: 1)
+        once = AtMostOnce(Watched(SharedMemory(), "one"), lambda: 1, Drain())
         with pytest.raises(StateTooLarge):
             await once.complete(KEY, b"too large")
         assert len(once._unkept) == 0

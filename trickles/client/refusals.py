@@ -68,6 +68,9 @@ class Refusals:
             at = now + (self._limits.busy_delay << min(request.refusals, 3))
             request.retry(at, silence_from=at)
             request.on_refused(now)
+        elif code is Refusal.ENDING:
+            request.on_refused(now)
+            self._leave(request, sent, request.refusals, now, excused=True)
         elif code in (Refusal.NOT_HERE, Refusal.EPOCH):
             self._lacking(request, sent, code, now)
         elif code is Refusal.INPUT_LOST:

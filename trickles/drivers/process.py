@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -26,6 +26,7 @@ from trickles.listener import Listener
 from trickles.service import Service
 from trickles.stores import NO_STORE
 
+_MOST_SIGNALS = 64  # read at a time
 LOOK_EVERY = 1.0  # seconds between looks at the keys, and at a part of the spool
 _LOGGER = logging.getLogger("trickles.service")
 
@@ -66,25 +67,50 @@ class ReplicaProcess:
             run(self.replica, stop_fd=stop.fileno(), tick=self.jobs.tick, every=every)
 
     async def serve(
-        self, stop: socket.socket, *, ready: Callable[[], None] = lambda: None, every: float = LOOK_EVERY
+        self,
+        stop: socket.socket,
+        *,
+        ready: Callable[[], None] = lambda: None,
+        every: float = LOOK_EVERY,
+        drain: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        """Serve on the running loop, in the same way, until `stop` (of `stop_signals`) becomes readable."""
+        """Serve on the running loop, in the same way, until `stop` (of `stop_signals`) becomes readable.
+
+        Then serve on until `drain` has returned, or the next signal.
+        """
         import asyncio  # a replica in a blocking loop starts sooner without it
 
         assert isinstance(self.replica, AsyncReplica)
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(stop, stopped.set)
+        loop, signals = asyncio.get_running_loop(), asyncio.Semaphore(0)
+
+        def count() -> None:
+            for _ in stop.recv(_MOST_SIGNALS):
+                signals.release()
+
+        loop.add_reader(stop, count)
         try:
             self._begin(ready)
-            while not stopped.is_set():
-                try:
-                    async with asyncio.timeout(every):
-                        await stopped.wait()
-                except TimeoutError:
-                    self.jobs.tick()
+            await self._until_one(every, signals.acquire())
+            if drain is not None:
+                await self._until_one(every, drain(), signals.acquire())
         finally:
             loop.remove_reader(stop)
             self.replica.close()
+
+    async def _until_one(self, every: float, *endings: Awaitable[object]) -> None:
+        """Do due jobs until one of the endings has come; raise its error."""
+        import asyncio
+
+        waiting = [asyncio.ensure_future(each) for each in endings]
+        try:
+            while not (done := (await asyncio.wait(waiting, timeout=every, return_when="FIRST_COMPLETED"))[0]):
+                self.jobs.tick()
+            for each in done:
+                each.result()
+        finally:
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     def _begin(self, ready: Callable[[], None]) -> None:
         self.jobs.tick()

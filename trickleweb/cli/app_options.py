@@ -6,11 +6,12 @@ import argparse
 import re
 from dataclasses import dataclass
 
-from trickles.command import Parser, address, whole_number
+from trickles.command import Parser, address, seconds_or_never, whole_number
 from trickles.drivers.addresses import shown
 from trickleweb.limits import RESPONSE_BYTES, SAFE_METHODS
 
 THREADS = 32  # of a WSGI program
+DRAIN_SECONDS = 10.0  # most handlers take less; init systems wait longer before they kill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,14 @@ def add_app_arguments(parser: Parser) -> None:
     parser.add_argument("--threads", metavar="N", type=whole_number(1, 1024), default=THREADS, help=_THREADS)
     parser.add_argument("--max-body", metavar="SIZE", type=size, help=_MAX_BODY)
     parser.add_argument("--max-response", metavar="SIZE", type=size, default=RESPONSE_BYTES, help=_MAX_RESPONSE)
+    parser.add_argument("--drain", metavar="SECONDS", type=seconds_or_never, default=DRAIN_SECONDS, help=_DRAIN)
     parser.add_argument("--repeat", metavar="METHOD,...", type=methods, default=_IDEMPOTENT, help=_REPEAT)
 
 
 _THREADS = f"requests a replica of a WSGI program handles at once (default: {THREADS})"
 _MAX_BODY = "largest request body, such as 300M (default: 1G, or an App's own limit)"
 _MAX_RESPONSE = "largest response to a POST or another unsafe request, which is stored (default: 1G)"
+_DRAIN = f"time after SIGTERM for unsafe requests that run then; 0: none (default: {DRAIN_SECONDS:g})"
 _RESPONSES = "folder of stored responses, shared by all replicas (default: under --run-dir)"
 _REPEAT = "unsafe methods that a program runs again when their replica dies, or none (default: PUT,DELETE)"
 
@@ -93,7 +96,8 @@ def app_words(name: str, args: argparse.Namespace) -> list[str]:
     repeat = ["--repeat", ",".join(args.repeat) or "none"]
     threads = ["--threads", str(args.threads)]
     most = ["--max-response", str(args.max_response)]
-    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *most, *repeat]
+    drain = ["--drain", f"{args.drain:g}"]
+    return ["--app", name, f"--app-dir={args.app_dir}", *flags, *threads, *limit, *most, *repeat, *drain]
 
 
 ACCESS_FORMATS = ("common", "combined", "json")

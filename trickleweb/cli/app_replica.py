@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -75,7 +75,15 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         process.jobs.every(1.0, "responses", responses.look)
         process.jobs.every(1.0, "responses", pages.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
-        await process.serve(stop, ready=replica.ready, every=replica.every)
+        await process.serve(stop, ready=replica.ready, every=replica.every, drain=lambda: _drained(server, args.drain))
+
+
+async def _drained(server: HttpService, most_seconds: float) -> None:
+    """Let unsafe requests that run now end, if they do in time."""
+    if most_seconds:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_seconds):
+                await server.drain()
 
 
 def _provided(application: App, args: argparse.Namespace, ledger: SqliteLedger) -> Callable[[], Awaitable[None]]:

@@ -163,16 +163,16 @@ class Child:
             self._process.kill()
         await self._up.wait()
 
-    async def stop(self) -> None:
-        """End it and its successor: SIGTERM, then SIGKILL after a grace."""
+    async def stop(self, grace: float = GRACE) -> None:
+        """End it and its successor: SIGTERM, then SIGKILL after a grace in seconds."""
         if self._successor is not None:
-            await self._successor.end(GRACE)
+            await self._successor.end(grace)
             self._successor.close()
         process = self._process
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(GRACE):
+                async with asyncio.timeout(grace):
                     await process.wait()
             except TimeoutError:
                 process.kill()

@@ -23,7 +23,7 @@ from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going
 from trickles.drivers.keystore import fleet_identity, load_keyring, write_server_key
 from trickleweb.cli import keykeeper
-from trickleweb.cli.child import Child
+from trickleweb.cli.child import GRACE, Child
 from trickleweb.cli.fleet_commands import FleetCommands, FleetOptions, listening_address, listening_port
 from trickleweb.cli.keycopy import KeyCopy
 from trickleweb.cli.keykeeper import KeyKeeper
@@ -33,6 +33,8 @@ from trickleweb.cli.status import Totals
 from trickleweb.cli.warmstart import WarmStart
 
 LOOK_SECONDS = 0.5  # between runs of the chores
+PATIENT_SECONDS = 1.0  # replicas that are not at work end sooner
+_WAITING = "waiting for unsafe requests, at most %g s; another SIGTERM or SIGINT ends them"
 
 
 class Supervisor:
@@ -63,7 +65,7 @@ class Supervisor:
         guard_standard_streams()
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+            asyncio.get_running_loop().add_signal_handler(each, self._signalled, stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._pass_on_hangup)
         with self._run_dir.held():
             self._keys.prepare(self._run_dir.server_key)
@@ -71,7 +73,7 @@ class Supervisor:
             try:
                 await self._until(stop)
             finally:
-                await asyncio.gather(*(child.stop() for child in self._children()))
+                await self._stop()
                 await self._end_tasks()
                 self._run_dir.sweep()
 
@@ -134,6 +136,23 @@ class Supervisor:
         while True:
             chores.tick()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _signalled(self, stop: asyncio.Event) -> None:
+        """End all; at the next signal, at once."""
+        if stop.is_set():
+            for child in self._replicas:
+                child.signal(signal.SIGTERM)
+        stop.set()
+
+    async def _stop(self) -> None:
+        """End the replicas, and after them the gateway, by which their last responses reach the clients."""
+        loop, drain = asyncio.get_running_loop(), self._options.drain
+        notice = loop.call_later(PATIENT_SECONDS, self._report, _WAITING % drain) if drain else None
+        await asyncio.gather(*(child.stop(drain + GRACE) for child in self._replicas))
+        if notice is not None:
+            notice.cancel()
+        if self._gateway is not None:
+            await self._gateway.stop()
 
     def _pass_on_hangup(self) -> None:
         """Pass SIGHUP on, so that all reopen their logs, keys and certificates."""

@@ -22,7 +22,8 @@ class FleetOptions:
     """Options of a fleet; `listen` is None for no gateway, the words are arguments of the processes.
 
     `command` and `what` are for display; `words` gives the arguments of a replica by index, about the program or folder
-    it serves. `modules` are imported ahead for the processes, besides their commands' own; MODULE@DIR is a program.
+    it serves. Replicas end up to `drain` seconds after SIGTERM. `modules` are imported ahead for the processes, besides
+    their commands' own; MODULE@DIR is a program.
     """
 
     command: str
@@ -39,6 +40,7 @@ class FleetOptions:
     scheme: str
     reuse_port: bool
     respawn: bool
+    drain: float = 0.0
     modules: tuple[str, ...] = ()
     reloader: Reloader | None = None
 

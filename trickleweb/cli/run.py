@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, and a while longer for unsafe requests that run then."""
     make_absolute(args, (*PLACES, "app_dir", "responses"))
     kept = RunDir(args.run_dir)
     shared = (
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     reloader = _reloader(args) if args.reload else None
     modules = ("trickleweb.cli.app_replica", "trickleweb.server.exchanges")
     program = (f"{args.program.partition(':')[0]}@{args.app_dir}",) if args.preload else ()
-    asyncio.run(Supervisor(replace(options, reloader=reloader, modules=(*modules, *program))).serve())
+    asyncio.run(Supervisor(replace(options, drain=args.drain, reloader=reloader, modules=(*modules, *program))).serve())
     return 0
 
 

@@ -32,8 +32,13 @@ class Busy(Exception):
     """Too much work in progress: the client asks again, here or elsewhere."""
 
 
+class Ending(Exception):
+    """This replica ends, and runs no further requests: the client asks another one."""
+
+
 _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
     (Busy, Refusal.BUSY),
+    (Ending, Refusal.ENDING),
     (HashPending, Refusal.BUSY),
     (LedgerUnavailable, Refusal.BUSY),
     (ResponseStoreError, Refusal.BUSY),
@@ -53,11 +58,11 @@ _STREAM_ERRORS = (StreamBroke, StreamFailed)  # caused by the application
 
 
 def refusal_of(error: Exception, *, early: bool = False) -> Reply:
-    """Return the reply to a client whose request met `error`. An early one cannot carry BUSY; the client asks again
-    anyway.
+    """Return the reply to a client whose request met `error`. An early one cannot carry BUSY or ENDING; the client asks
+    again anyway.
     """
     refusal = next((each for kind, each in _REFUSALS if isinstance(error, kind)), Refusal.GONE)
-    return Reply() if early and refusal is Refusal.BUSY else Reply(refusal=refusal)
+    return Reply() if early and refusal in (Refusal.BUSY, Refusal.ENDING) else Reply(refusal=refusal)
 
 
 def reported(error: Exception) -> Exception | None:

@@ -21,7 +21,8 @@ from trickleweb.ledger import OtherLedger
 from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import RequestHead
 from trickleweb.server.context import FleetResources, ServiceContext
-from trickleweb.server.errors import Busy, NotThisResponse
+from trickleweb.server.drain import Drain
+from trickleweb.server.errors import Busy, Ending, NotThisResponse
 from trickleweb.server.fixed import FixedResponse, Sendable
 from trickleweb.server.input import CompleteRequest, PartialRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES
@@ -37,7 +38,7 @@ from trickleweb.server.storing import Storing
 from trickleweb.server.stream import StreamedResponse
 from trickleweb.server.streams import Streams
 from trickleweb.server.tasks import Answer, TaskTable
-from trickleweb.server.tokens import Token
+from trickleweb.server.tokens import KeptToken, Token
 from trickleweb.server.tokens.ranges import VerifiedRange
 from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 from trickleweb.server.tokens.stored import StoredToken
@@ -62,7 +63,8 @@ class Exchanges:
         self._application = application
         self._resources = resources
         self._context = context
-        self._once = AtMostOnce(resources.ledger, context.clock_us)
+        self._drain = Drain()
+        self._once = AtMostOnce(resources.ledger, context.clock_us, self._drain)
         self._tasks = TaskTable(limits.server.running, context.report)
         responder = Responder(application, context.report, limits.server)
         self._requests = requests = RequestFactory(resources)
@@ -89,13 +91,20 @@ class Exchanges:
     @property
     def busy(self) -> bool:
         """True if requested work is in progress."""
-        return len(self._tasks) > 0 or self._parking.busy or self._storing.busy
+        return len(self._tasks) > 0 or self._parking.busy or bool(self._storing.running)
 
     def left(self, connection: bytes) -> None:
         """End the work for a client that has left, except for unsafe requests, whose programs are informed."""
         self._tasks.left(connection)
         self._streams.left(connection)
         self._requests.left(connection)
+
+    async def drain(self) -> None:
+        """Begin nothing more, end safe work, and wait for the end of unsafe requests and of what their clients ask."""
+        self._drain.begin()
+        self._tasks.left_all()
+        await self._streams.close()
+        await self._drain.over(lambda: [*self._tasks.running, *self._storing.running])
 
     async def close(self) -> None:
         """End all work."""
@@ -119,7 +128,9 @@ class Exchanges:
         return self._tasks.answer(where, lambda: self._lose(event, where), then) if event.input_lost else None
 
     def run(self, event: Event, start: int, where: Where, complete: CompleteRequest) -> Deferred:
-        """Run a request, and reply with the beginning of its response."""
+        """Run a request, and reply with the beginning of its response; raise `Busy` or `Ending` before that."""
+        if self._drain.begun:  # without a call: this line is hot
+            raise Ending
         owner = event.connection if complete.head.method in SAFE_METHODS else None
         make, then = partial(self._run, complete, event, where), partial(self.begin, event, start, where)
         return self._tasks.answer(where, make, then, early=event.early, owner=owner)
@@ -128,7 +139,9 @@ class Exchanges:
         """Run a request on the part of its body that has arrived, if that is much more than the last time.
 
         Reply at once with the result of `then`; after the run if no more can follow. An error ends the connection.
+        Raise `Busy` or `Ending`.
         """
+        self._drain.check()
         size, now_s = arrived.part.size_bytes, self._context.now_s()
         if arrived.error is not None:
             make = partial(self._run_part, arrived.part, event, where)
@@ -158,6 +171,7 @@ class Exchanges:
         if isinstance(what, StreamedResponse):
             return self._streams.begin(event, start, (where[0], consumed), what)
         if isinstance(what, StoredResponse):
+            self._drain.sent()
             return self._stored.begin(event, start, consumed, what)
         self._context.remember(what.token, what.response)
         try:
@@ -178,11 +192,15 @@ class Exchanges:
     def stream(self, event: Event, known: Continuation, covered: VerifiedRange | StoredToken) -> Answer:
         """Reply with the wanted bytes of a range."""
         if isinstance(covered, StoredToken):
+            self._drain.sent()
             return self._stored.answer(event, known, covered)
+        self._drain.check()
         return self._streams.answer(event, known, covered)
 
     def resume(self, event: Event, token: Token, state: bytes, then: Callable[[FixedResponse], Answer]) -> Deferred:
-        """Make the response of a token again, and reply with the result of `then`."""
+        """Make the response of a token again, and reply with the result of `then`; raise `Busy` or `Ending`."""
+        if not isinstance(token, KeptToken):
+            self._drain.check()
         return self._tasks.answer(state, lambda: self._resume(event, token), then)
 
     async def _resume(self, event: Event, token: Token) -> FixedResponse:
@@ -208,6 +226,8 @@ class Exchanges:
             await self._first_bytes(started.what)
         elif isinstance(started.what, StoredResponse):
             await self._stored.first_bytes(started.what)
+        if complete.head.method not in SAFE_METHODS:
+            self._drain.sent()
         self.note(started, where, complete.head, event.peer, began)
         return started
 

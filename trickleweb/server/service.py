@@ -127,6 +127,11 @@ class HttpService:
             if cache is not None:
                 cache.clear()
 
+    async def drain(self) -> None:
+        """Begin no further runs, let unsafe requests end, and return when their clients have their responses."""
+        if self._exchanges is not None:
+            await self._exchanges.drain()
+
     async def close(self) -> None:
         """End all work."""
         if self._exchanges is not None:

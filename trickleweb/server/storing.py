@@ -41,13 +41,13 @@ class Storing:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def busy(self) -> bool:
-        """True if a response is being stored."""
-        return bool(self._tasks)
+    def running(self) -> list[asyncio.Task[None]]:
+        """The work on the responses that are being stored now."""
+        return list(self._tasks)
 
     async def close(self) -> None:
         """Cut all."""
-        tasks = list(self._tasks)
+        tasks = self.running
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

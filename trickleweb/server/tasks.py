@@ -102,6 +102,15 @@ class TaskTable:
         for name in self._owned.pop(owner, ()):
             self.evict(name)
 
+    @property
+    def running(self) -> list[asyncio.Task[Any]]:
+        return list(self._tasks.values())
+
+    def left_all(self) -> None:
+        """Cancel all tasks with an owner; their clients ask again."""
+        for owner in list(self._owned):
+            self.left(owner)
+
     def evict(self, name: object) -> None:
         """Cancel the task of that name to make room; its clients ask again."""
         task = self._tasks.pop(name, None)

@@ -26,6 +26,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, request_key
 from trickleweb.plain import StateTooLarge
 from trickleweb.response_store import ResponseStoreError, ResponseStoreFull, ResponseWriter
+from trickleweb.server.drain import Drain
 from trickleweb.server.fixed import Sendable, last_response, resumed
 from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.server.run import UNKEPT, Exchange, ResolvedResponse, Responder, refused
@@ -125,9 +126,10 @@ def _token(resolved: ResolvedResponse) -> bytes:
 class AtMostOnce:
     """The ledger, called on its own threads. Every method may raise `LedgerUnavailable`."""
 
-    def __init__(self, ledger: Ledger, now: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, now: Callable[[], int], drain: Drain) -> None:
         self._ledger = ledger
         self._now = now
+        self._drain = drain
         self._threads = ThreadPoolExecutor(_THREADS, "ledger")
         self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
 
@@ -135,7 +137,10 @@ class AtMostOnce:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
-        """Return the state of a request once it is not pending; `Lost` to the first that finds it so."""
+        """Return the state of a request once it is not pending; `Lost` to the first that finds it so.
+
+        Raise `Ending` for one that is pending elsewhere when this replica ends.
+        """
         pause = PAUSE_S
         if (unkept := self._unkept.get(key)) is not None:
             return Done(await self.complete(key, unkept))
@@ -143,6 +148,7 @@ class AtMostOnce:
             claimed = await self._ask(key, repeatable=repeatable)
             if not isinstance(claimed, Pending):
                 return claimed
+            self._drain.check()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
