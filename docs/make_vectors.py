@@ -256,6 +256,9 @@ def others() -> list[Json]:
     rows.append({"what": "receipt", "start": 1000, "stop": 1120, "bytes": got + session.tag(got)})
     header, named = request_header(Kind.AWAIT, blob(Suite.SEALED), number), [7, 65_540]
     rows.append({"what": "await", "named": named, "bytes": session.seal_request(header, await_body(named))})
+    others = [(b"8 bytes!", 9), (b"identity", 70_000)]
+    together = session.seal_request(header, await_body([7], others=others))
+    rows.append({"what": "await of others", "named": [7], "others": [list(each) for each in others], "bytes": together})
     rows.append({"what": "goodbye", "named": [], "bytes": session.seal_request(header, await_body([], LEAVES))})
     answer = Awaited(number, INCARNATION, 0b10).clear(SALT)
     rows.append({"what": "awaited", "mask": 0b10, "bytes": answer + session.tag(answer)})

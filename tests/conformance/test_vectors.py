@@ -277,7 +277,19 @@ def test_await_and_goodbye(what: str, flags: int) -> None:
     plaintext = plaintext.ljust(51, b"\0")
     assert datagram == by_hand.to_server(Kind.AWAIT, by_hand.SEALED, SECRET, BLOBS[1, False], number, plaintext)
     assert len(datagram) == 200
-    assert parse_await_untrusted(plaintext) == (flags, tuple(named))
+    assert parse_await_untrusted(plaintext) == (flags, tuple(named), ())
+
+
+def test_await_of_others() -> None:
+    row = OTHERS["await of others"]
+    (number,) = row["named"]
+    others = tuple((octets(name), request) for name, request in row["others"])
+    plaintext = b"\x02\x01" + number.to_bytes(4, "big") + bytes([len(others)])
+    plaintext += b"".join(name + request.to_bytes(4, "big") for name, request in others)
+    plaintext = plaintext.ljust(51, b"\0")
+    sealed = by_hand.to_server(Kind.AWAIT, by_hand.SEALED, SECRET, BLOBS[1, False], row["number"], plaintext)
+    assert octets(row["bytes"]) == sealed
+    assert parse_await_untrusted(plaintext) == (2, (number,), others)
 
 
 def test_awaited() -> None:

@@ -65,6 +65,7 @@ def upward(suite: Suite) -> tuple[Desk, list[bytes]]:
         peer.seal(bytes(100), kind=Kind.PING),
         peer.seal(bytes(100), kind=Kind.PIECE),
         peer.seal(await_body([1, 2]), kind=Kind.AWAIT),
+        peer.seal(await_body([1], others=[(b"12345678", 2)] * 30), kind=Kind.AWAIT),
         peer.seal(await_body([], LEAVES), kind=Kind.AWAIT),
     ]
 

@@ -1,15 +1,21 @@
 """Replicas that die at work, and clients that leave: each is noticed in time, whatever datagrams are lost."""
 
+from random import Random
+
 import pytest
 
+from tests.support.fleetkeys import WALL
+from tests.support.limits import TEST_LIMITS
 from tests.support.net import CLIENT, DELAY, Net, fleet
 from tests.support.toys import File, Patient
-from tests.support.worlds import HOME
-from trickles.client.liveness import DISTANCE, MOST_UNANSWERED
+from tests.support.worlds import HOME, KEYS
+from trickles.client import Client
+from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY, Liveness
 from trickles.limits import MILLISECOND, SECOND
+from trickles.listener import Listener
 from trickles.listener.waiting import RENEWED_FOR
 from trickles.service import Deferred, Event, Reply
-from trickles.wire.kinds import Kind
+from trickles.wire.kinds import Address, Burst, Kind
 
 ROUND_TRIP = 2 * DELAY
 ANSWER = File(b"done")
@@ -176,3 +182,76 @@ def test_a_client_that_has_all_its_answers_says_no_goodbye() -> None:
     net.go_on(net.now + SECOND)
     assert net.outcome == "end"
     assert net.client.leave() == []
+
+
+class Crowd:
+    """Clients of one process before one replica. Time goes in steps; small ones where a notice may come."""
+
+    STEP = 50 * MILLISECOND
+    SMALL_STEP = 2 * MILLISECOND
+
+    def __init__(self, count: int) -> None:
+        self.work, self.now, self.lives, self.awaits = Work(), SECOND, 0, 0
+        self.replica: Address = ("10.0.0.1", 443)
+        self.liveness = Liveness()
+        self.born()
+        self.clients = [self.client(index) for index in range(count)]
+        self.go_on(SECOND, self.SMALL_STEP)
+
+    def born(self) -> None:
+        """Start the replica's process, again."""
+        self.lives += 1
+        self.listener = Listener(KEYS, self.work, entropy=Random(self.lives).randbytes, limits=TEST_LIMITS)
+
+    def client(self, index: int) -> Client:
+        made = Client([self.replica], entropy=Random(-index).randbytes, config=HOME, liveness=self.liveness)
+        made.write(b"GET\n")
+        made.connect(now=self.now)
+        return made
+
+    def go_on(self, duration: int, step: int = STEP) -> None:
+        """Let time pass."""
+        for _ in range(duration // step):
+            self.now += step
+            self.liveness.on_time(self.now)
+            for index, client in enumerate(self.clients):
+                client.handle_timeout(now=self.now)
+                for datagram, _ in client.datagrams_to_send(now=self.now):
+                    self.awaits += datagram[0] == Kind.AWAIT
+                    self.deliver(self.listener.handle(datagram, (CLIENT[0], index), now=WALL + self.now))
+            self.deliver(self.listener.poll(WALL + self.now))
+
+    def deliver(self, bursts: list[Burst]) -> None:
+        for burst in bursts:
+            for datagram in burst.datagrams():
+                self.clients[burst.destination[1]].receive_datagram(datagram, self.replica, now=self.now)
+
+
+def test_a_crowd_renews_its_work_with_few_datagrams_and_notices_a_death_as_one() -> None:
+    crowd = Crowd(30)
+    assert crowd.work.begun == 30
+    crowd.awaits = 0
+    crowd.go_on(2 * RENEWED_FOR)
+    assert (crowd.work.begun, crowd.work.gone) == (30, [])
+    assert crowd.awaits <= 2 * RENEWED_FOR // DISTANCE + 2, "not one for each client"
+    crowd.born()
+    crowd.go_on(DISTANCE + 2 * Crowd.SMALL_STEP, Crowd.SMALL_STEP)
+    assert crowd.work.begun == 60, "each once"
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_when_the_turn_comes() -> None:
+    crowd = Crowd(20)
+    for _, deferred in crowd.work.waiting[:7]:
+        deferred.resolve(Reply())
+    crowd.listener.poll(WALL + crowd.now)  # and nothing of it arrives
+    crowd.go_on(RENEW_EVERY + DISTANCE, 2 * Crowd.SMALL_STEP)
+    assert crowd.work.begun == 27
+    assert crowd.work.gone == []
+
+
+def test_whoever_left_is_not_renewed_by_the_others() -> None:
+    crowd = Crowd(40)
+    crowd.clients[3].leave()
+    crowd.go_on(RENEWED_FOR + SECOND)
+    assert len(crowd.work.gone) == 1
+    assert crowd.work.begun == 40

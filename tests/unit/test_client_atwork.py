@@ -2,8 +2,7 @@
 
 from tests.support.authentic import A, AuthenticFleet, B
 from trickles.client import Policy
-from trickles.client.atwork import RENEW_EVERY
-from trickles.client.liveness import DISTANCE, MOST_UNANSWERED
+from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY
 from trickles.client.requests import InFlight
 from trickles.service import Refusal
 from trickles.wire.awaiting import Awaited, parse_await_untrusted
@@ -57,7 +56,7 @@ def test_a_client_asks_about_the_datagram_that_is_at_work() -> None:
     number = fleet.asks()
     (datagram, _) = fleet.sent[0]
     body = fleet.session.open_request_untrusted(datagram[:133], datagram)
-    assert parse_await_untrusted(body) == (0, (1,))
+    assert parse_await_untrusted(body) == (0, (1,), ())
     fleet.answered(number)
     for _ in range(100):
         fleet.answered(fleet.asks())
@@ -133,7 +132,7 @@ def test_a_client_that_leaves_says_so_where_it_may_be_waited_for() -> None:
     ((goodbye, to),) = fleet.client.leave()
     assert to == fleet.at
     body = fleet.session.open_request_untrusted(goodbye[:133], goodbye)
-    assert parse_await_untrusted(body) == (1, ())
+    assert parse_await_untrusted(body) == (1, (), ())
     assert fleet.flush(RENEW_EVERY) == []
     assert fleet.client.next_timeout() is None
     assert fleet.client.leave() == []

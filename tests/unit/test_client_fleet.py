@@ -37,6 +37,15 @@ def test_a_silent_replica_is_left_alone_for_a_while_or_until_it_answers() -> Non
     assert not fleet.suspect(A, 1001)
 
 
+def test_connections_with_one_home_have_different_others() -> None:
+    fleets = [ReplicaSet([A, B, C], first=1 + 3 * detour) for detour in range(4)]
+    assert [each.home for each in fleets] == [B] * 4
+    assert [each.other(B, 0) for each in fleets] == [C, A, C, A]
+    fleets[1].silent(A, 0)
+    assert fleets[1].other(B, 1) == C
+    assert ReplicaSet([A, B], first=5).other(B, 0) == A
+
+
 def test_spray_takes_turns_and_skips_the_silent() -> None:
     fleet = ReplicaSet([A, B, C], Policy.SPRAY)
     assert [fleet.pick(0) for _ in range(6)] == [B, C, A, B, C, A]

@@ -1,10 +1,14 @@
 """Liveness of replicas at work: few questions for many connections, and each sign that work is lost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from tests.support.authentic import A, B
-from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, Liveness, Waiter
+from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY, Liveness, NamedRequest, Waiter
 from trickles.client.requests import InFlight
+from trickles.wire.awaiting import MOST_OTHERS
 from trickles.wire.kinds import Address
 
 FIRST, SECOND_LIFE = 11, 12  # incarnations
@@ -20,17 +24,18 @@ def request(replica: Address = A, incarnation: int = FIRST) -> InFlight:
 class Owner:
     """Notes what it is asked to do."""
 
-    asked: list[InFlight] = field(default_factory=list)
+    named: list[Sequence[NamedRequest]] = field(default_factory=list)  # by question
     heard: list[str] = field(default_factory=list)
-    waits: bool = True
 
     @property
     def waiter(self) -> Waiter:
-        return Waiter(self.ask, self.restarted, self.unreachable, self.silent)
+        return Waiter(b"", self.ask, self.answered, self.restarted, self.unreachable, self.silent)
 
-    def ask(self, request: InFlight, replica: Address) -> bool:
-        self.asked.append(request)
-        return self.waits
+    def ask(self, replica: Address, others: Sequence[NamedRequest]) -> None:
+        self.named.append(others)
+
+    def answered(self, _request: InFlight, _newest: int, _incarnation: int, _at_work: bool, _now: int) -> None:
+        self.heard.append("answered")
 
     def restarted(self, replica: Address, incarnation: int, now: int) -> None:
         self.heard.append(f"restarted {incarnation}")
@@ -49,18 +54,44 @@ def many(liveness: Liveness, count: int) -> list[Owner]:
     return waiters
 
 
-def test_one_question_for_all_at_each_distance_in_turn() -> None:
+def test_one_question_for_a_few_at_each_distance_in_turn() -> None:
     liveness = Liveness()
-    waiters = many(liveness, 100)
-    for turn in range(1, 151):
+    waiters = many(liveness, RENEW_EVERY // DISTANCE)
+    for turn in range(1, 33):
         now = turn * DISTANCE
         assert liveness.next_timeout() == now
         liveness.on_time(now - 1)
         liveness.on_time(now)
-        assert sum(len(each.asked) for each in waiters) == turn
+        assert sum(len(each.named) for each in waiters) == turn
         liveness.heard(A, FIRST, now + 1)
-    assert {len(each.asked) for each in waiters} == {1, 2}
+    assert [each.named for each in waiters] == [[[], []]] * len(waiters)
     assert not any(each.heard for each in waiters)
+
+
+@pytest.mark.parametrize("count", [17, 200, 3333])
+def test_the_questions_name_everybody_in_time(count: int) -> None:
+    liveness = Liveness()
+    waiters = many(liveness, count)
+    for turn in range(1, RENEW_EVERY // DISTANCE + 1):
+        liveness.on_time(turn * DISTANCE)
+        liveness.heard(A, FIRST, turn * DISTANCE)
+    questions = [others for each in waiters for others in each.named]
+    assert max(map(len, questions)) <= MOST_OTHERS
+    assert sum(len(others) + 1 for others in questions) >= count
+    assert len(questions) <= RENEW_EVERY // DISTANCE * (count // 16 // MOST_OTHERS + 1)
+    named = {id(owner) for others in questions for _, _, owner in others}
+    asked = sum(bool(each.named) for each in waiters)
+    assert len(named) + asked >= count
+
+
+def test_a_replica_is_silent_after_some_turns_whatever_the_number_of_questions() -> None:
+    liveness = Liveness()
+    waiters = many(liveness, 3333)
+    for turn in range(1, MOST_UNANSWERED + 1):
+        liveness.on_time(turn * DISTANCE)
+        assert not any(each.heard for each in waiters)
+    liveness.on_time((MOST_UNANSWERED + 1) * DISTANCE)
+    assert all(each.heard == ["silent"] for each in waiters)
 
 
 def test_each_waiter_hears_once_that_its_replica_is_silent_or_unreachable_or_another() -> None:
@@ -85,10 +116,11 @@ def test_requests_that_are_over_cost_no_question() -> None:
     liveness.watch(over, waiter.waiter, 0, 0)
     liveness.unwatch(over)
     liveness.unwatch(over)
-    gone = Owner(waits=False)
-    liveness.watch(request(), gone.waiter, 0, 0)
+    answered, gone = request(), Owner()
+    liveness.watch(answered, gone.waiter, 0, 0)
+    answered.end()
     liveness.on_time(DISTANCE)
-    assert (len(waiter.asked), len(gone.asked)) == (0, 1)
+    assert (waiter.named, gone.named) == ([], [])
     assert liveness.next_timeout() is None
 
 

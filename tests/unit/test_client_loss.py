@@ -344,5 +344,5 @@ def test_a_service_at_work_is_waited_for_without_bothering_another() -> None:
     net.before_step = work
     whole(net)
     assert [listener.counters["answered"] > 1 for listener in net.listeners] == [True, False]
-    assert counted(net, "refused_working") >= 7
+    assert counted(net, "refused_working") >= 3
     assert [counted(net, name) for name in ("probes", "repeats", "timeouts")] == [0, 0, 0]

@@ -104,6 +104,19 @@ def test_connections_begin_with_each_replica_in_turn_but_not_with_a_dead_one() -
     on_loop(test())
 
 
+def test_connections_that_begin_alike_go_on_elsewhere_in_turn() -> None:
+    async def test() -> None:
+        with LoopFleet(3) as fleet:
+            dialer = Dialer(fleet.addresses, config())
+            streams = [await connect([], dialer=dialer) for _ in range(6)]
+            sets = [each._connection.client._parts.fleet for each in streams]
+            assert len({(each.home, each.other(each.home, 0)) for each in sets}) == 6
+            for each in streams:
+                each.close()
+
+    on_loop(test())
+
+
 def test_a_transfer_moves_to_other_replicas_when_all_of_its_own_are_replaced() -> None:
     async def test() -> None:
         with LoopFleet(2) as old, LoopFleet(2) as new:

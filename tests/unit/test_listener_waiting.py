@@ -1,5 +1,6 @@
 """Requests that wait for a service: what is due comes out in order, and waiting costs others nothing."""
 
+from collections.abc import Sequence
 from random import Random
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from trickles.limits import MILLISECOND
 from trickles.listener.responder import Grant
 from trickles.listener.waiting import RENEWED_FOR, Waiting
 from trickles.service import Deferred, Refusal, Reply
-from trickles.wire.awaiting import LEAVES, Awaited, await_body, parse_awaited_untrusted
+from trickles.wire.awaiting import LEAVES, LOOKED, Awaited, await_body, connection_name, parse_awaited_untrusted
 from trickles.wire.kinds import Address, Kind, RequestFlag
 
 
@@ -105,9 +106,11 @@ def at_work(service: Patient) -> Desk:
     return late
 
 
-def awaited(desk: Desk, numbers: list[int], source: Address = SOURCE) -> Awaited | None:
+def awaited(
+    desk: Desk, numbers: list[int], source: Address = SOURCE, others: Sequence[tuple[bytes, int]] = ()
+) -> Awaited | None:
     """The answer to an AWAIT that names those numbers."""
-    answers = desk.send(desk.peer.seal(await_body(numbers), kind=Kind.AWAIT), source)
+    answers = desk.send(desk.peer.seal(await_body(numbers, others=others), kind=Kind.AWAIT), source)
     if not answers:
         return None
     (answer,) = answers
@@ -172,6 +175,69 @@ def test_what_is_not_renewed_is_dropped_and_what_is_renewed_stays() -> None:
     assert desk.listener.next_timeout() is None
     service.waiting[0][1].resolve(Reply())
     assert desk.listener.poll(desk.now) == [], "nobody waits for it"
+
+
+def two_at_work(service: Patient, other_source: Address = SOURCE) -> tuple[Desk, tuple[bytes, int]]:
+    """A desk at whose service two clients wait; the second one is called as an AWAIT of the first would."""
+    desk, first = Desk(service), Desk(Tape())
+    second = Desk(Tape(), name="other")
+    for each in (first, second):
+        each.connect()
+    desk.now = max(first.now, second.now)
+    assert desk.send(second.peer.speak(9, 11), other_source) == []
+    named = connection_name(second.peer.session.identity), second.peer.number
+    desk.peer = first.peer
+    assert desk.send(first.peer.speak(9, 11)) == []
+    return desk, named
+
+
+def test_one_client_renews_others_of_its_host_by_name() -> None:
+    desk, (name, number) = two_at_work(service := Left(), (SOURCE[0], SOURCE[1] + 1))
+    own = desk.peer.number
+    for _ in range(4):
+        desk.now += RENEWED_FOR // 2
+        desk.listener.poll(desk.now)
+        found = awaited(desk, [own], others=[(name, number + 1), (bytes(8), number), (name, number)])
+        assert found is not None
+        assert found.mask == LOOKED | 0b1001
+    assert service.gone == []
+    for _ in range(3):
+        desk.now += RENEWED_FOR // 2
+        desk.listener.poll(desk.now)
+        assert awaited(desk, [own])
+    (gone,) = service.gone
+    assert connection_name(gone) == name, "it is not renewed any more"
+
+
+class Elsewhere(Desk):
+    """A desk whose peer is on another host."""
+
+    PLACE: ClassVar[Address] = ("192.0.2.8", SOURCE[1])
+
+    def send(self, datagram: bytes, source: Address = PLACE) -> list[bytes]:
+        return super().send(datagram, source)
+
+
+def test_nobody_renews_the_requests_of_another_host() -> None:
+    desk, first, second = Desk(service := Left()), Desk(Tape()), Elsewhere(Tape(), name="other")
+    first.connect()
+    second.connect()
+    desk.now = max(first.now, second.now)
+    assert desk.send(second.peer.speak(9, 11), Elsewhere.PLACE) == []
+    desk.peer = first.peer
+    found = awaited(desk, [], others=[(connection_name(second.peer.session.identity), second.peer.number)])
+    assert found is not None
+    assert found.mask == LOOKED
+    assert len(service.waiting) == 1
+
+
+def test_names_are_forgotten_with_their_requests() -> None:
+    desk, _ = two_at_work(service := Left())
+    waiting = desk.listener._replier._waiting
+    assert len(waiting._named) == 2
+    for _, deferred in service.waiting:
+        deferred.resolve(Reply())
+    assert (len(waiting), waiting._named) == (0, {})
 
 
 def test_a_dropped_request_may_be_claimed_again() -> None:

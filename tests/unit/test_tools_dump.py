@@ -258,12 +258,13 @@ def test_questions_about_work_and_goodbyes_are_shown() -> None:
         return Captured(opening.time_us, *ends, payload, len(payload))
 
     hello = captured(peer.hello(ring().newest(1)))
-    question, goodbye = (
+    question, goodbye, batch = (
         captured(peer.seal(body, blob=bytes(BLOB_BYTES), kind=Kind.AWAIT))
-        for body in (await_body([3, 9]), await_body([], LEAVES))
+        for body in (await_body([3, 9]), await_body([], LEAVES), await_body([3], 0, [(bytes(8), 7), (bytes(8), 9)]))
     )
     answer = captured(Awaited(peer.number - 1, 0xABCD, 0b10).clear(b"saltsalt") + bytes(16), answers=True)
-    lines = told([hello, question, goodbye, answer])
+    lines = told([hello, question, goodbye, batch, answer])
     assert lines[1].endswith("#1 epoch 00000000 asks about #3 #9")
     assert lines[2].endswith("#2 epoch 00000000 LEAVES")
-    assert lines[3].endswith("answers #1: incarnation 000000000000abcd at work 10")
+    assert lines[3].endswith("#3 epoch 00000000 asks about #3 and 2 of other connections")
+    assert lines[4].endswith("answers #2: incarnation 000000000000abcd at work 10")

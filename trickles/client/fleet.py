@@ -27,7 +27,11 @@ class Policy(StrEnum):
 
 
 class ReplicaSet:
-    """The replicas that a client knows, in order of preference."""
+    """The replicas that a client knows, in order of preference.
+
+    `first` is the index of the first home. A multiple of the number of replicas more leads to another order of the
+    others: so the connections of one process spread over all others when their home is dead.
+    """
 
     def __init__(self, replicas: Sequence[Address], policy: Policy = Policy.HOME, first: int = 0) -> None:
         if not replicas:
@@ -38,6 +42,7 @@ class ReplicaSet:
         self.stripes = policy is Policy.STRIPE
         self._home = first % len(self.replicas)
         self._turn = self._home
+        self._detour = first // len(self.replicas)
         self._suspect_until: dict[Address, int] = {}
         self._latency: dict[Address, int] = {}
         self._warned_at: dict[Address, int] = {}  # when an unauthenticated sign of its death last counted
@@ -96,6 +101,8 @@ class ReplicaSet:
         else:  # it left the list
             at = self._home % len(self.replicas)
             order = self.replicas[at:] + self.replicas[:at]
+        turn = self._detour % max(len(order), 1)
+        order = order[turn:] + order[:turn]
         for replica in order:
             if not self.suspect(replica, now):
                 return replica

@@ -188,12 +188,14 @@ class PacketBuilder:
         body = bytes(size - HEADER_BYTES - TAG_BYTES)
         return self._parts.session.seal_request(header, body), self._parts.fleet.pick(now)
 
-    def awaits(self, replica: Address, numbers: Sequence[int], flags: int = 0) -> Datagram:
+    def awaits(
+        self, replica: Address, numbers: Sequence[int], flags: int = 0, others: Sequence[tuple[bytes, int]] = ()
+    ) -> Datagram:
         """Return the question whether that replica is at work on those requests, or a goodbye to it."""
         transport = self._parts.flight.transport
         assert transport is not None
         header = self._header(_AWAIT, transport.blob)
-        return self._parts.session.seal_request(header, await_body(numbers, flags)), replica
+        return self._parts.session.seal_request(header, await_body(numbers, flags, others)), replica
 
     def _header(self, kind: Kind, blob: bytes) -> bytes:
         self.number += 1

@@ -20,6 +20,7 @@ from trickles.client.upload import Uploader
 from trickles.limits import Limits
 from trickles.session import SessionKeys
 from trickles.trace import Counters
+from trickles.wire.awaiting import connection_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ class Parts:
         alone = liveness is None
         liveness = liveness or Liveness()
         recovery = Recovery(limits, *shared, path, output, queue, upload, striping, liveness)
-        at_work = AtWork(limits, counters, fleet, requests, recovery, liveness, alone)
-        losses = LossDetection(*shared, recovery, striping)
         session = SessionKeys(secret, config.suite)
+        at_work = AtWork(
+            limits, counters, fleet, requests, recovery, liveness, alone, connection_name(session.identity)
+        )
+        losses = LossDetection(*shared, recovery, striping)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
         return cls(*below, upload, output, recovery, losses, at_work)
 

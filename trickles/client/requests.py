@@ -155,6 +155,10 @@ class InFlight:
     def open_packets(self) -> int:
         return self.stop - self.start - self.settled.bit_count()
 
+    def waits_at(self, replica: Address) -> bool:
+        """Return whether that replica is at work on it."""
+        return self.incarnation != 0 and self.replica == replica
+
     @property
     def gaping(self) -> bool:
         """True when a number is settled above one that is not."""

@@ -75,11 +75,12 @@ class Sender:
     def _await(self, now: int, out: list[Datagram]) -> None:
         """Ask replicas whether they are still at work."""
         at_work = self._parts.at_work
-        for replica in at_work.due(now):
+        for replica, others in at_work.due(now).items():
             asked = at_work.at(replica)[:MOST_AWAITED]
-            if asked:
-                out.append(self._packets.awaits(replica, [request.newest for request in asked]))
-                at_work.asked(self._packets.number, replica, asked)
+            if asked or others:
+                named = [(owner.name, newest) for _, newest, owner in others]
+                out.append(self._packets.awaits(replica, [request.newest for request in asked], others=named))
+                at_work.asked(self._packets.number, replica, asked, others)
 
     def _may_ask_soon(self) -> bool:
         flight = self._flight

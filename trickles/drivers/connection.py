@@ -267,6 +267,8 @@ class Connection:
         self._timer = None
         now = monotonic_us()
         due = self._due
+        if due is not None and due <= now:
+            due = self._due = self.client.next_timeout() or now  # other connections' datagrams may have put it off
         if due is None:
             self._idle(now)
         elif due > now:

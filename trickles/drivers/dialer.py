@@ -49,6 +49,7 @@ class Dialer:
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
         self._asking = AskingTimer()
+        self._dialed = 0
         self._learned: tuple[int, int, int] | None = None
         self._size_learned_at = 0
         config = _with_clock(config)
@@ -86,7 +87,10 @@ class Dialer:
         """
         usual = self._config.limits.kept_input_bytes
         kept = usual if kept_input_bytes is None else min(kept_input_bytes, usual)
-        client = self._client(self._health.pick(monotonic_us()), kept)
+        count = len(self.replicas)
+        self._dialed += 1
+        detour = self._dialed % max(count - 1, 1)  # so that a dead replica's connections go to all others
+        client = self._client(self._health.pick(monotonic_us()) + count * detour, kept)
         connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)
         return connection

@@ -212,16 +212,16 @@ class Listener:
         """Answer whether requests are at work, or take a goodbye; the continuation may have expired meanwhile."""
         header, blob, number = split_untrusted(datagram)
         path = self._paths.open_untrusted(blob)
-        flags, numbers = parse_await_untrusted(path.session.open_request_untrusted(header, datagram))
+        question = parse_await_untrusted(path.session.open_request_untrusted(header, datagram))
         if path.state.address != address_bytes(source[0]) or self._replays.seen(datagram[-16:], now=now):
             self.counters.hit("dropped.await")
             return []
-        if flags & LEAVES:
+        if question.flags & LEAVES:
             self.counters.hit("goodbyes")
             self._replier.left(path.session.identity, number)
             return []
         self.counters.hit("awaits")
-        return [self._replier.awaited(path, source, number, numbers, now)]
+        return [self._replier.awaited(path, source, number, question, now)]
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
         timely = -self._skew <= now - path.state.issued <= self._life

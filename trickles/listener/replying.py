@@ -15,7 +15,7 @@ from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
 from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.shares import NoRoom, Shares
-from trickles.wire.awaiting import Awaited
+from trickles.wire.awaiting import Awaited, Question
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
 from trickles.wire.refusal import refusal_header
@@ -29,7 +29,7 @@ _UNUSUAL = RequestFlag.COMMIT | _INPUT_LOST
 _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, ResponseFlag.REPEATED
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
-LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted four times as long; from then on clients ask
+LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted eight times as long; from then on clients ask
 MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
@@ -129,7 +129,7 @@ class Replier:
         wants = ((0, inside.wanted),) if inside.wanted else ()
         ends, budget = inside.input_end, budget_bytes(path.session, size, stop, frame)
         if path.session.identity in self._greeted:  # a repeated hello, which is being worked on
-            self._waiting.renew(path.session.identity, (), now)
+            self._waiting.renew(path.session.identity, now)
             return [self._working(grant, now)]
         event = Event(path.session.identity, source[0], True, 0, inside.input, ends, None, wants, budget)
         return self.ask(event, grant)
@@ -191,9 +191,9 @@ class Replier:
                 del self._greeted[connection]
         return grant
 
-    def awaited(self, path: Path, source: Address, number: int, numbers: tuple[int, ...], now: int) -> Burst:
-        """Renew the requests of a client that waits; answer which of those `numbers` are at work here."""
-        mask = self._waiting.renew(path.session.identity, numbers, now)
+    def awaited(self, path: Path, source: Address, number: int, question: Question, now: int) -> Burst:
+        """Renew the requests of a client that waits, and those it names; answer which of them are at work here."""
+        mask = self._waiting.asked(path.session.identity, question, source[0], now)
         clear = Awaited(number, self.incarnation, mask).clear(self._entropy(SALT_BYTES))
         return Burst(source, len(clear) + TAG_BYTES, [clear, path.session.tag(clear)])
 
@@ -230,7 +230,7 @@ class Replier:
         for deferred, grant in self._waiting.pop_due(now):
             lasted = now - grant.now
             if lasted < LAST_NOTICE and grant.request:
-                self._waiting.remind(deferred, grant, now + max(3 * lasted, FIRST_NOTICE))
+                self._waiting.remind(deferred, grant, now + max(7 * lasted, FIRST_NOTICE))
             bursts.append(self._working(grant, now))
         while (connection := self._waiting.unrenewed(now)) is not None:
             self._counters.hit("unrenewed")

@@ -1,18 +1,19 @@
 """Requests that a service is working on: when their clients get notices, and whose clients have left.
 
-A client renews its waiting requests, all those of a connection at once, by any further request or an AWAIT. One that
-does not for RENEWED_FOR, two of its renewals and some seconds, has left without a goodbye, or with one that was lost.
+A client renews its waiting requests, all those of a connection at once, by any further request or an AWAIT, which may
+name those of other connections from the same host. One that does not for RENEWED_FOR, two of its renewals and some
+seconds, has left without a goodbye, or with one that was lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from itertools import count
 
 from trickles.limits import SECOND
 from trickles.listener.responder import Grant
 from trickles.service import Deferred
+from trickles.wire.awaiting import LOOKED, Question, connection_name
 
 RENEWED_FOR = 12 * SECOND  # clients renew every 4 s
 _SLACK = 64  # stale entries, beyond as many as wait, before the heap is rebuilt
@@ -30,18 +31,20 @@ class Waiting:
         self._serial = count()
         self._numbers: dict[bytes, dict[int, Deferred]] = {}
         self._renewed: dict[bytes, int] = {}
+        self._named: dict[bytes, bytes] = {}  # identities by connection name; of two with one name the newest
 
     def __len__(self) -> int:
         return len(self._grants)
 
     def clear(self) -> None:
-        for each in (self._grants, self._due, self._numbers, self._renewed):
+        for each in (self._grants, self._due, self._numbers, self._renewed, self._named):
             each.clear()
 
     def add(self, deferred: Deferred, grant: Grant, due: int) -> None:
         """Add a waiting request, whose client gets a notice at `due`."""
         identity = grant.path.session.identity
         self._numbers.setdefault(identity, {})[grant.request] = deferred
+        self._named[connection_name(identity)] = identity
         self._renew(identity, grant.now)
         self.remind(deferred, grant, due)
 
@@ -65,17 +68,35 @@ class Waiting:
         if numbers.get(grant.request) is deferred:
             del numbers[grant.request]
             if not numbers:
-                self._numbers.pop(identity, None)
-                self._renewed.pop(identity, None)
+                self._forget(identity)
         return grant
 
-    def renew(self, identity: bytes, numbers: Iterable[int], now: int) -> int:
-        """Renew the requests of a connection; return a mask of those numbers that wait, bit 0 for the first."""
-        waiting = self._numbers.get(identity)
-        if waiting is None:
-            return 0
+    def asked(self, identity: bytes, question: Question, host: str, now: int) -> int:
+        """Renew the requests of a connection and those that it names; return the mask of those that wait."""
+        self.renew(identity, now)
+        waiting, mask, bit = self._numbers.get(identity, {}), 0, 1
+        for number in question.numbers:
+            if number in waiting:
+                mask |= bit
+            bit <<= 1
+        for name, number in question.others:
+            if self._renew_other(name, number, host, now):
+                mask |= bit
+            bit <<= 1
+        return mask | LOOKED if question.others else mask
+
+    def _renew_other(self, name: bytes, number: int, host: str, now: int) -> bool:
+        identity = self._named.get(name)
+        deferred = self._numbers[identity].get(number) if identity is not None else None
+        if identity is None or deferred is None or self._grants[deferred][0].destination[0] != host:
+            return False
         self._renew(identity, now)
-        return sum(1 << index for index, number in enumerate(numbers) if number in waiting)
+        return True
+
+    def renew(self, identity: bytes, now: int) -> None:
+        """Renew the requests of a connection."""
+        if identity in self._numbers:
+            self._renew(identity, now)
 
     def newest(self, identity: bytes) -> int:
         """Return the highest number of the waiting requests of a connection, -1 if none waits."""
@@ -83,8 +104,9 @@ class Waiting:
 
     def of(self, identity: bytes) -> list[Deferred]:
         """Return the waiting requests of a connection, which is not renewed any more."""
-        self._renewed.pop(identity, None)
-        return list(self._numbers.pop(identity, {}).values())
+        found = list(self._numbers.get(identity, {}).values())
+        self._forget(identity)
+        return found
 
     def unrenewed(self, now: int) -> bytes | None:
         """Return a connection whose client did not renew its requests, if there is one."""
@@ -124,6 +146,12 @@ class Waiting:
     def _renew(self, identity: bytes, now: int) -> None:
         self._renewed.pop(identity, None)
         self._renewed[identity] = now
+
+    def _forget(self, identity: bytes) -> None:
+        self._numbers.pop(identity, None)
+        self._renewed.pop(identity, None)
+        if self._named.get(connection_name(identity)) == identity:
+            del self._named[connection_name(identity)]
 
     def _stands(self, entry: tuple[int, int, Deferred]) -> bool:
         known = self._grants.get(entry[2])

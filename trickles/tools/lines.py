@@ -24,7 +24,7 @@ from trickles.tools.sightings import (
     Sighting,
     What,
 )
-from trickles.wire.awaiting import LEAVES
+from trickles.wire.awaiting import LEAVES, Question
 from trickles.wire.kinds import RequestFlag, ResponseFlag
 from trickles.wire.request import RequestBody
 from trickles.wire.response import TransportFrame, UserFrame
@@ -114,13 +114,13 @@ def _request(seen: SeenRequest) -> Iterator[str]:
     yield from _brought(body)
 
 
-def _await(asked: tuple[int, tuple[int, ...]] | None) -> str:
+def _await(asked: Question | None) -> str:
     if asked is None:
         return "sealed"
-    flags, requests = asked
-    if flags & LEAVES:
+    if asked.flags & LEAVES:
         return "LEAVES"
-    return "asks about " + " ".join(f"#{each}" for each in requests)
+    others = f" and {len(asked.others)} of other connections" if asked.others else ""
+    return "asks about " + " ".join(f"#{each}" for each in asked.numbers) + others
 
 
 def _claim(body: RequestBody, opened: Opened | None) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trickles.service import Continuation
 from trickles.tools.opener import Opened
-from trickles.wire.awaiting import Awaited
+from trickles.wire.awaiting import Awaited, Question
 from trickles.wire.hello import Certificate, Hello, HelloInside
 from trickles.wire.kinds import Address, Kind, Suite
 from trickles.wire.piece import Receipt
@@ -80,11 +80,11 @@ class SeenReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SeenAwait:
-    """A question about requests at work, or a goodbye: `asked` is its flags and the requests, if it could be opened."""
+    """A question about requests at work, or a goodbye: `asked` is its body, if it could be opened."""
 
     number: int
     epoch: int
-    asked: tuple[int, tuple[int, ...]] | None
+    asked: Question | None
 
 
 @dataclass(frozen=True, slots=True)
