@@ -73,6 +73,29 @@ def test_the_end_of_a_response_is_never_out_of_reach_of_its_client() -> None:
     with_fleet(App, test)
 
 
+def test_a_replica_that_has_not_looked_since_the_end_was_stored_takes_it_from_the_continuation() -> None:
+    async def test(fleet: Fleet) -> None:
+        tap = Tap(byte_count=3)
+        fleet.make = lambda: tap.app
+        replica, other = fleet.two()
+        tap.give(b"one")
+        request = get("/", "Content-Length: 0", "Connection: close", method="POST")
+        _, growing = await begun(replica, request)
+        assert growing.stop is not None
+        before = await asked(other, event(b"", growing, (growing.stop - 1, growing.stop)))
+        assert (output(before), before.end) == (b"e", None)
+        tap.give(None)
+        await settled()
+        last = (await asked(replica, event(request))).continuation
+        assert last is not None
+        assert last.stop is not None
+        assert not last.more
+        after = await asked(other, event(b"", last, (last.stop - 1, last.stop)))
+        assert (output(after), after.end) == (b"e", last.stop)
+
+    with_fleet(App, test)
+
+
 def test_a_cut_response_is_delivered_to_its_last_stored_byte_and_then_ends_with_an_error() -> None:
     async def test(fleet: Fleet) -> None:
         tap = Tap(byte_count=1000)

@@ -151,8 +151,13 @@ class StoredResponse:
             for part in found:
                 chunks.append((low, part))
                 low += len(part)
-        end = base + self.stop if token.last and self.growth is Growth.COMPLETE else None
-        return Reply(tuple(chunks), following, end)
+        return Reply(tuple(chunks), following, self._end(following or known, base) if token.last else None)
+
+    def _end(self, last: Continuation, base: int) -> int | None:
+        """Return where the output ends, as the store says, or as `last` says, if this replica did not look since."""
+        if self.growth is Growth.COMPLETE:
+            return base + self.stop
+        return None if last.more else stop_of(last)
 
     def _parts(self, start: int, stop: int) -> list[Buffer] | int:
         edge = len(self._head)
