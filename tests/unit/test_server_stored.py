@@ -13,9 +13,11 @@ from trickles.service import Refusal, Reply
 from trickleweb import App
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.plain import StateTooLarge
-from trickleweb.response_store import ResponseBounds
+from trickleweb.response_store import Growth, ResponseBounds
 from trickleweb.server import HttpService
 from trickleweb.server.limits import ServerLimits
+from trickleweb.server.stored import Blocks, StoredResponse
+from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.stores import MemoryResponses, SharedResponses
 from trickleweb.stores.memory_responses import _Writer
 
@@ -74,26 +76,16 @@ def test_the_end_of_a_response_is_never_out_of_reach_of_its_client() -> None:
 
 
 def test_a_replica_that_has_not_looked_since_the_end_was_stored_takes_it_from_the_continuation() -> None:
-    async def test(fleet: Fleet) -> None:
-        tap = Tap(byte_count=3)
-        fleet.make = lambda: tap.app
-        replica, other = fleet.two()
-        tap.give(b"one")
-        request = get("/", "Content-Length: 0", "Connection: close", method="POST")
-        _, growing = await begun(replica, request)
-        assert growing.stop is not None
-        before = await asked(other, event(b"", growing, (growing.stop - 1, growing.stop)))
-        assert (output(before), before.end) == (b"e", None)
-        tap.give(None)
-        await settled()
-        last = (await asked(replica, event(request))).continuation
-        assert last is not None
-        assert last.stop is not None
-        assert not last.more
-        after = await asked(other, event(b"", last, (last.stop - 1, last.stop)))
-        assert (output(after), after.end) == (b"e", last.stop)
-
-    with_fleet(App, test)
+    token = StoredToken(bytes(16), 200, len(b"head"), last=True, at=0)
+    response = StoredResponse(token, b"head", Blocks())
+    response.grew(b"one", 3, Growth.OPEN)
+    growing = response.first(100, 0)
+    assert growing.more
+    last = growing._replace(more=False)
+    for known, end in ((growing, None), (last, 107)):
+        reply = response.reply(event(b"", known, (106, 107)), known, token, None)
+        assert isinstance(reply, Reply)
+        assert (output(reply), reply.end) == (b"e", end)
 
 
 def test_a_cut_response_is_delivered_to_its_last_stored_byte_and_then_ends_with_an_error() -> None:

@@ -22,7 +22,7 @@ _SLACK = 64  # stale entries, beyond as many as wait, before the heap is rebuilt
 class Waiting:
     """Grants by their deferred replies, and by connection and request number.
 
-    Due times lie in a heap; stale ones are dropped at its top. Connections lie in the order of their renewal.
+    Due times lie in a heap; none at its top is stale. Connections lie in the order of their renewal.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,14 @@ class Waiting:
         serial = next(self._serial)
         self._grants[deferred] = grant, serial
         heappush(self._due, (due, serial, deferred))
+        self._trim()
 
     def remove(self, deferred: Deferred) -> Grant | None:
         """Remove a request; return its grant, None when it did not wait."""
         known = self._grants.pop(deferred, None)
         if known is None:
             return None
+        self._trim()
         grant, _ = known
         identity = grant.path.session.identity
         numbers = self._numbers.get(identity, {})
@@ -115,8 +117,6 @@ class Waiting:
 
     @property
     def next_notice(self) -> int | None:
-        while self._due and not self._stands(self._due[0]):
-            heappop(self._due)
         return self._due[0][0] if self._due else None
 
     @property
@@ -134,6 +134,7 @@ class Waiting:
             entry = heappop(self._due)
             if self._stands(entry):
                 ready.append((entry[2], self._grants[entry[2]][0]))
+        self._trim()
         return ready
 
     def set_back(self, step: int) -> None:
@@ -152,6 +153,10 @@ class Waiting:
         self._renewed.pop(identity, None)
         if self._named.get(connection_name(identity)) == identity:
             del self._named[connection_name(identity)]
+
+    def _trim(self) -> None:
+        while self._due and not self._stands(self._due[0]):
+            heappop(self._due)
 
     def _stands(self, entry: tuple[int, int, Deferred]) -> bool:
         known = self._grants.get(entry[2])
