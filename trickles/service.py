@@ -102,8 +102,9 @@ class Deferred:
         if self._reply is not None:
             return
         self._reply = reply
-        if self._callback is not None:
-            self._callback(reply)
+        callback, self._callback = self._callback, None  # which has references to this: both are freed now
+        if callback is not None:
+            callback(reply)
 
     def on_reply(self, callback: Callable[[Reply], None]) -> None:
         """Call back with the reply, now or when it comes; only the listener uses this."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from trickles.wire.kinds import address_bytes
@@ -79,6 +80,7 @@ def host_of(address: bytes) -> bytes:
     return b"\0\0\0\0" + address[12:] if address.startswith(_MAPPED) else address[:8]
 
 
+@lru_cache(maxsize=4096)
 def customer(host: str) -> bytes:
     """Return `host_of` an address in text; any other text is a host of its own."""
     try:

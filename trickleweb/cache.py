@@ -29,7 +29,8 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V, weight: int = 1) -> None:
         """Store `value`; one heavier than the whole limit is kept too, alone, until the next comes."""
-        self.drop(key)
+        if key in self._items:
+            self.drop(key)
         self._items[key] = (value, weight)
         self._weight += weight
         while self._weight > self._limit and len(self._items) > 1:

@@ -13,6 +13,7 @@ from trickles.drivers.bookkeeping import failures
 from trickles.drivers.udp import BatchSocket
 from trickles.drivers.world import monotonic_us, wall_us
 from trickles.listener import Listener
+from trickles.wire.kinds import Burst
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,8 +55,12 @@ class Replica:
                     self.failed(error)
 
     def flush(self) -> None:
+        """Send what is due."""
+        self._send(lambda: self.listener.poll(wall_us()))
+
+    def _send(self, take: Callable[[], list[Burst]]) -> None:
         try:
-            for burst in self.listener.poll(wall_us()):
+            for burst in take():
                 self.socket.send(burst)
                 self.bytes_out += sum(map(len, burst.buffers))
         except Exception as error:  # noqa: BLE001 - as above
@@ -111,29 +116,18 @@ class AsyncReplica(Replica):
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
-        self._flushing = False
-        self._closed = False
         listener.on_ready = self._ready
         self._loop.add_reader(socket.fileno(), self._readable)
 
     def close(self) -> None:
         """Stop serving; the socket stays open."""
-        self._closed = True
         self._loop.remove_reader(self.socket.fileno())
         self.listener.on_ready = None
         if self._timer is not None:
             self._timer.cancel()
 
     def _ready(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush_ready)
-
-    def _flush_ready(self) -> None:
-        self._flushing = False
-        if not self._closed:
-            self.flush()
-            self._arm()
+        self._send(self.listener.resolved)
 
     def _readable(self) -> None:
         _receive(self)
@@ -151,4 +145,5 @@ class AsyncReplica(Replica):
 
     def _timed(self) -> None:
         self._timer = None
-        self._flush_ready()
+        self.flush()
+        self._arm()

@@ -38,8 +38,8 @@ class Listener:
     """Answers datagrams; two listeners with equal keyrings and services answer alike.
 
     `store_id` names the store that the service shares with other replicas; events show whether a connection began with
-    another one. `handle` never raises for the content of a datagram. `poll` returns deferred replies; `on_ready`, when
-    set, is called as soon as there are some.
+    another one. `handle` never raises for the content of a datagram. `poll` and `resolved` return deferred replies;
+    `on_ready`, when set, is called as soon as there are some.
     """
 
     def __init__(
@@ -103,8 +103,12 @@ class Listener:
         if now < self._latest:
             self._set_back(now)
         self._latest = now
+        return self.resolved() + self._replier.notices(now)
+
+    def resolved(self) -> list[Burst]:
+        """Return only the deferred replies that were resolved."""
         ready, self._ready = self._ready, []
-        return ready + self._replier.notices(now)
+        return ready
 
     def next_timeout(self) -> int | None:
         """Return when `poll` is due although nothing was resolved, or None."""

@@ -156,9 +156,10 @@ class Replier:
     def _wait(self, deferred: Deferred, event: Event, grant: Grant) -> list[Burst]:
         host = _UNPROVED if event.early else event.peer
         try:
-            turned_out = self._turned_out(self._shares.in_the_way(host))
+            other = self._shares.in_the_way(host)
         except NoRoom:
             return self.reply(grant, _ask_again(early=event.early))
+        turned_out = [] if other is None else self._turned_out(other)
         if event.early:  # bytes to an unvalidated address are bounded: one notice replaces a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
@@ -174,10 +175,8 @@ class Replier:
         deferred.on_reply(resolved)
         return turned_out
 
-    def _turned_out(self, deferred: Deferred | None) -> list[Burst]:
+    def _turned_out(self, deferred: Deferred) -> list[Burst]:
         """Refuse a waiting request, to make room."""
-        if deferred is None:
-            return []
         grant = self._remove(deferred)
         return [] if grant is None else self.reply(grant, _ask_again(early=not grant.request))
 

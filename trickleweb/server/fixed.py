@@ -125,11 +125,10 @@ class PlannedResponse(NamedTuple):
         """Return its bytes by offset, whole if they are few; raise `UnsafeHeader` for headers that cannot be sent."""
         (status, headers, pieces), delivery, date_s = self
         head = render_head(status, headers, delivery, date_seconds=date_s)
-        size, whole = len(head) + self.plan.body_bytes, None
-        if size <= MAX_WHOLE_BYTES:
-            data = [piece.data for piece in pieces if isinstance(piece, Inline)]
-            whole = b"".join((head, *data)) if len(data) == len(pieces) else None
-        return FixedResponse(head, len(head), pieces, size, not delivery.keep_alive, whole)
+        data = [piece.data for piece in pieces if isinstance(piece, Inline)]
+        size = sum(map(len, data)) if len(data) == len(pieces) else self.plan.body_bytes
+        whole = b"".join((head, *data)) if len(data) == len(pieces) and len(head) + size <= MAX_WHOLE_BYTES else None
+        return FixedResponse(head, len(head), pieces, len(head) + size, not delivery.keep_alive, whole)
 
     def delivered(self, head: bytes) -> Delivered:
         """Return the delivery for a token, with the head that was rendered."""

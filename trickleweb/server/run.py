@@ -55,6 +55,8 @@ from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_le
 Pack = Callable[[int], Awaitable[Replay]]  # makes the part of a token from which a request is run again, with room
 UNKEPT = "The response is too large to be stored."
 _OK = 200
+_FIXED = Complete | Planned  # bodies whose bytes are known
+_MADE = Stepped | Streamed  # bodies that are made while they are sent
 _UNSENDABLE = "The response cannot be sent."
 _BLOCK_BYTES = 1 << 18
 _IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; the rest goes to disk
@@ -178,7 +180,7 @@ class Responder:
         body, head, close = response.body, exchange.head, exchange.close or response.close
         if isinstance(body, Complete) and len(body.data) > self.limits.kept_bytes:
             body = Streamed((body.data,), len(body.data))  # nothing is computed of all of it before its first byte
-        if isinstance(body, Stepped | Streamed):
+        if isinstance(body, _MADE):
             length = body.byte_count if isinstance(body, Streamed) else None
             delivery = decide_delivery(head, response.status, length, close=close)
             if delivery.has_body:
@@ -187,16 +189,21 @@ class Responder:
             plan = Plan(response.status, response.headers)
         else:
             plan = plan_of(response)
-            delivery = decide_delivery(head, plan.status, plan.body_bytes, close=close)
-        kept = body if delivery.has_body and isinstance(body, Complete | Planned) else Complete()
-        made = ResolvedResponse(response.status, response.headers, kept, delivery, response)
+            length = len(body.data) if isinstance(body, Complete) else plan.body_bytes
+            delivery = decide_delivery(head, plan.status, length, close=close)
+        kept = body if delivery.has_body and isinstance(body, _FIXED) else Complete()
         value = PlannedResponse.of(plan, delivery, exchange.date_s)
         try:
-            return made._replace(sendable=await self._sendable(exchange, value))
+            sendable = value.sendable(MAX_TOKEN_BYTES if exchange.is_safe else self.limits.kept_bytes, deflate=False)
         except PlanTooLarge:
-            if exchange.is_safe or not delivery.has_body:
+            if exchange.is_safe:
+                sendable = await self._asked(exchange, value)
+            elif delivery.has_body:
+                made = ResolvedResponse(response.status, response.headers, kept, delivery, response)
+                return self._stored(exchange, made)
+            else:
                 raise
-        return self._stored(exchange, made)
+        return ResolvedResponse(response.status, response.headers, kept, delivery, response, sendable)
 
     async def _streaming(
         self, exchange: Exchange, response: Response, body: Stepped | Streamed, delivery: BodyDelivery
@@ -220,17 +227,12 @@ class Responder:
         made.head(exchange.date_s)
         return made._replace(most_bytes=most)
 
-    async def _sendable(self, exchange: Exchange, value: PlannedResponse) -> Sendable:
-        try:
-            most_bytes = MAX_TOKEN_BYTES if exchange.is_safe else self.limits.kept_bytes
-            return value.sendable(most_bytes, deflate=False)
-        except PlanTooLarge:
-            if not exchange.is_safe:
-                raise
-            replay, response = await exchange.pack(0), value.rendered()
-            delivered = value.delivered(response.head or b"")
-            token = encode(AskedToken(delivered, digest_of(value.plan), replay.request, replay.context))
-            return Sendable(response, token, value.plan.status)
+    async def _asked(self, exchange: Exchange, value: PlannedResponse) -> Sendable:
+        """Return a response whose plan does not fit its token, with its request there."""
+        replay, response = await exchange.pack(0), value.rendered()
+        delivered = value.delivered(response.head or b"")
+        token = encode(AskedToken(delivered, digest_of(value.plan), replay.request, replay.context))
+        return Sendable(response, token, value.plan.status)
 
 
 def is_event_stream(made: ResolvedResponse) -> bool:

@@ -11,6 +11,7 @@ Layout (integers are LEB128 varints, texts are a length and bytes):
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 from trickleweb.errors import UnsafeHeader, WebError
 from trickleweb.headers import Headers
@@ -59,12 +60,10 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
 
     Without `deflate` their number reveals nothing about the plan's content.
     """
-    least = sum(len(piece.data) for piece in plan.pieces if isinstance(piece, Inline))
+    least = sum([len(piece.data) for piece in plan.pieces if isinstance(piece, Inline)])
     if least > max_bytes and (least > MAX_INFLATED_BYTES or not deflate):
         raise PlanTooLarge(f"a response plan of over {least} bytes does not fit {max_bytes}: {_WAY_OUT}")
-    out = bytearray((_PLAIN,))
-    put_varint(out, plan.status)
-    _put_headers(out, plan.headers)
+    out = bytearray(_encoded_head(plan.status, plan.headers))
     _put_pieces(out, plan.pieces)
     if len(out) <= max_bytes:
         return bytes(out)
@@ -73,6 +72,23 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
         if len(packed) <= max_bytes:
             return packed
     raise PlanTooLarge(f"a response plan of {len(out)} bytes does not fit {max_bytes}: {_WAY_OUT}")
+
+
+@lru_cache(maxsize=512)  # programs have few different heads
+def _encoded_head(status: int, headers: Headers) -> bytes:
+    out = bytearray((_PLAIN,))
+    put_varint(out, status)
+    put_varint(out, len(headers))
+    for name, value in headers:
+        if code := _FIELD_CODES.get((name, value)):
+            out.append(code)
+            continue
+        code = _NAME_CODES.get(name, 0)
+        out.append(code)
+        if not code:
+            put_text(out, _latin1(name))
+        put_text(out, _latin1(value))
+    return bytes(out)
 
 
 def decode_plan(data: bytes) -> Plan:
@@ -100,19 +116,6 @@ def _inflated(data: bytes) -> bytes:
     if not unpacker.eof or unpacker.unused_data:
         raise BadPlan("a deflated plan that is truncated, too long, or followed by more")
     return out
-
-
-def _put_headers(out: bytearray, headers: Headers) -> None:
-    put_varint(out, len(headers))
-    for name, value in headers:
-        if code := _FIELD_CODES.get((name, value)):
-            out.append(code)
-            continue
-        code = _NAME_CODES.get(name, 0)
-        out.append(code)
-        if not code:
-            put_text(out, _latin1(name))
-        put_text(out, _latin1(value))
 
 
 def _latin1(text: str) -> bytes:
