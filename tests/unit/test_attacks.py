@@ -39,6 +39,9 @@ BARS: dict[str, tuple[float, float]] = {
     "hello-flood": (0.5, 1.0),
     "connection-flood": (300.0, 1000.0),
     "splitting": (1.25, 2.0),
+    "false-goodbye": (0.0, 1.0),
+    "revived-work": (0.0, 2.0),
+    "reflected-questions": (0.0, 0.15),
 }
 
 

@@ -11,7 +11,7 @@ from trickles.cli import main
 from trickles.tools.attacks.catalogue import ATTACKS
 
 PAGE = (ROOT / "docs" / "attacks.md").read_text()
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
 
 
 def first_words(line: str) -> str:

@@ -177,6 +177,48 @@ def test_what_is_not_renewed_is_dropped_and_what_is_renewed_stays() -> None:
     assert desk.listener.poll(desk.now) == [], "nobody waits for it"
 
 
+def test_a_question_counts_once_and_in_order() -> None:
+    """Also at a replica that has never seen it, and after its replay filter has forgotten it."""
+    desk = at_work(service := Left())
+    number = desk.peer.number
+    old, late = (desk.peer.seal(await_body([number]), kind=Kind.AWAIT) for _ in range(2))
+    leaving = goodbye(desk)
+    assert len(desk.send(late)) == 1
+    for _ in range(2):
+        assert desk.send(old) == [], "older than the last one"
+        desk.listener._forget()
+        assert desk.send(late) == [], "a copy"
+    assert desk.counted("dropped.await") == 4
+    assert awaited(desk, [number])
+    assert desk.send(leaving) == []
+    assert (desk.counted("dropped.goodbye"), service.gone) == (1, []), "it asked after that"
+    desk.now += RENEWED_FOR
+    desk.send(late)
+    desk.listener.poll(desk.now)
+    assert service.gone == [desk.peer.session.identity], "not renewed"
+
+
+def test_a_question_that_is_older_than_a_waiting_request_is_a_copy() -> None:
+    desk = at_work(service := Left())
+    old = desk.peer.seal(await_body([desk.peer.number]), kind=Kind.AWAIT)
+    assert desk.send(desk.peer.speak(11, 13)) == []
+    assert desk.send(old) == []
+    assert (desk.counted("dropped.await"), service.gone) == (1, [])
+
+
+def test_a_connection_without_work_is_answered_and_renews_no_other() -> None:
+    desk, (name, number) = two_at_work(service := Left())
+    service.waiting[-1][1].resolve(Reply())
+    desk.listener.poll(desk.now)
+    desk.now += RENEWED_FOR // 2
+    found = awaited(desk, [], others=[(name, number)])
+    assert found is not None
+    assert found.mask == LOOKED | 1
+    desk.now += RENEWED_FOR // 2
+    desk.listener.poll(desk.now)
+    assert [connection_name(each) for each in service.gone] == [name]
+
+
 def two_at_work(service: Patient, other_source: Address = SOURCE) -> tuple[Desk, tuple[bytes, int]]:
     """A desk at whose service two clients wait; the second one is called as an AWAIT of the first would."""
     desk, first = Desk(service), Desk(Tape())

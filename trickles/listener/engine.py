@@ -224,8 +224,7 @@ class Listener:
             self.counters.hit("goodbyes")
             self._replier.left(path.session.identity, number)
             return []
-        self.counters.hit("awaits")
-        return [self._replier.awaited(path, source, number, question, now)]
+        return self._replier.awaited(path, source, number, question, now)
 
     def _stale(self, path: Path, source: Address, now: int) -> bool:
         timely = -self._skew <= now - path.state.issued <= self._life

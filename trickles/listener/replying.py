@@ -190,16 +190,24 @@ class Replier:
                 del self._greeted[connection]
         return grant
 
-    def awaited(self, path: Path, source: Address, number: int, question: Question, now: int) -> Burst:
-        """Renew the requests of a client that waits, and those it names; answer which of them are at work here."""
-        mask = self._waiting.asked(path.session.identity, question, source[0], now)
+    def awaited(self, path: Path, source: Address, number: int, question: Question, now: int) -> list[Burst]:
+        """Renew the requests of a client that waits, and those it names; answer which of them are at work here.
+
+        A question that is older than another one, or than a request that waits, is not answered.
+        """
+        identity = path.session.identity
+        if number <= self._waiting.newest(identity):
+            self._counters.hit("dropped.await")
+            return []
+        self._counters.hit("awaits")
+        mask = self._waiting.asked(identity, number, question, source[0], now)
         clear = Awaited(number, self.incarnation, mask).clear(self._entropy(SALT_BYTES))
-        return Burst(source, len(clear) + TAG_BYTES, [clear, path.session.tag(clear)])
+        return [Burst(source, len(clear) + TAG_BYTES, [clear, path.session.tag(clear)])]
 
     def left(self, connection: bytes, number: int) -> None:
         """Drop the waiting requests of a client that left, and let the service end their work.
 
-        A goodbye covers requests of lower numbers only: one that comes late, or again, has no effect on newer ones.
+        A goodbye covers requests and questions of lower numbers only: one that comes late, or again, has no effect.
         """
         if self._waiting.newest(connection) > number:
             self._counters.hit("dropped.goodbye")

@@ -3,6 +3,11 @@
 A client renews its waiting requests, all those of a connection at once, by any further request or an AWAIT, which may
 name those of other connections from the same host. One that does not for RENEWED_FOR, two of its renewals and some
 seconds, has left without a goodbye, or with one that was lost.
+
+Its numbers order all that a connection sends. A question or goodbye that is older than a waiting request or the last
+question about it is late or a copy, and has no effect, and questions of connections without waiting requests renew
+nothing. So an attacker with captured ones can neither keep work going nor end it, even with those that a replay filter
+has forgotten, or has never seen.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ class Waiting:
         self._due: list[tuple[int, int, Deferred]] = []
         self._serial = count()
         self._numbers: dict[bytes, dict[int, Deferred]] = {}
-        self._renewed: dict[bytes, int] = {}
+        self._renewed: dict[bytes, tuple[int, int]] = {}  # when, and the number of the newest question
         self._named: dict[bytes, bytes] = {}  # identities by connection name; of two with one name the newest
 
     def __len__(self) -> int:
@@ -73,27 +78,32 @@ class Waiting:
                 self._forget(identity)
         return grant
 
-    def asked(self, identity: bytes, question: Question, host: str, now: int) -> int:
-        """Renew the requests of a connection and those that it names; return the mask of those that wait."""
-        self.renew(identity, now)
+    def asked(self, identity: bytes, asker: int, question: Question, host: str, now: int) -> int:
+        """Take a question with the number `asker`, newer than `newest`; return the mask of its requests that wait.
+
+        Renew the requests of its connection, and those it names unless its own have been answered meanwhile.
+        """
         waiting, mask, bit = self._numbers.get(identity, {}), 0, 1
+        if waiting:
+            self._renew(identity, now, asker)
         for number in question.numbers:
             if number in waiting:
                 mask |= bit
             bit <<= 1
         for name, number in question.others:
-            if self._renew_other(name, number, host, now):
+            if (other := self._other(name, number, host)) is not None:
                 mask |= bit
+                if waiting:
+                    self._renew(other, now)
             bit <<= 1
         return mask | LOOKED if question.others else mask
 
-    def _renew_other(self, name: bytes, number: int, host: str, now: int) -> bool:
+    def _other(self, name: bytes, number: int, host: str) -> bytes | None:
+        """Return the identity of the connection of that name, if that request of it waits for the host."""
         identity = self._named.get(name)
         deferred = self._numbers[identity].get(number) if identity is not None else None
-        if identity is None or deferred is None or self._grants[deferred][0].destination[0] != host:
-            return False
-        self._renew(identity, now)
-        return True
+        waits = deferred is not None and self._grants[deferred][0].destination[0] == host
+        return identity if waits else None
 
     def renew(self, identity: bytes, now: int) -> None:
         """Renew the requests of a connection."""
@@ -101,8 +111,9 @@ class Waiting:
             self._renew(identity, now)
 
     def newest(self, identity: bytes) -> int:
-        """Return the highest number of the waiting requests of a connection, -1 if none waits."""
-        return max(self._numbers.get(identity, ()), default=-1)
+        """Return the highest number of the waiting requests of a connection and of questions about them, or -1."""
+        _, asked = self._renewed.get(identity, (0, -1))
+        return max(asked, *self._numbers.get(identity, (-1,)))
 
     def of(self, identity: bytes) -> list[Deferred]:
         """Return the waiting requests of a connection, which is not renewed any more."""
@@ -113,7 +124,7 @@ class Waiting:
     def unrenewed(self, now: int) -> bytes | None:
         """Return a connection whose client did not renew its requests, if there is one."""
         identity = next(iter(self._renewed), None)
-        return identity if identity is not None and self._renewed[identity] + RENEWED_FOR <= now else None
+        return identity if identity is not None and self._renewed[identity][0] + RENEWED_FOR <= now else None
 
     @property
     def next_notice(self) -> int | None:
@@ -125,7 +136,8 @@ class Waiting:
         notice, renewed = self.next_notice, next(iter(self._renewed.values()), None)
         if renewed is None:
             return notice
-        return renewed + RENEWED_FOR if notice is None else min(notice, renewed + RENEWED_FOR)
+        leaves = renewed[0] + RENEWED_FOR
+        return leaves if notice is None else min(notice, leaves)
 
     def pop_due(self, now: int) -> list[tuple[Deferred, Grant]]:
         """Return the requests whose notices are due; they wait on, without a due time until `remind`."""
@@ -140,13 +152,13 @@ class Waiting:
     def set_back(self, step: int) -> None:
         """Adjust to a clock that was set back by `step`: the waits are unchanged."""
         self._due = [(due - step, serial, deferred) for due, serial, deferred in self._due]
-        self._renewed = {identity: at - step for identity, at in self._renewed.items()}
+        self._renewed = {identity: (at - step, asked) for identity, (at, asked) in self._renewed.items()}
         for grant, _ in self._grants.values():
             grant.now -= step
 
-    def _renew(self, identity: bytes, now: int) -> None:
-        self._renewed.pop(identity, None)
-        self._renewed[identity] = now
+    def _renew(self, identity: bytes, now: int, question: int = -1) -> None:
+        _, asked = self._renewed.pop(identity, (0, -1))
+        self._renewed[identity] = now, max(asked, question)
 
     def _forget(self, identity: bytes) -> None:
         self._numbers.pop(identity, None)

@@ -17,7 +17,7 @@ and when.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,7 @@ from trickles.keyring import Epoch
 from trickles.session import SessionKeys
 from trickles.tools.received import Received
 from trickles.trickle import course
+from trickles.wire.awaiting import Awaited, await_body, parse_awaited_untrusted
 from trickles.wire.hello import NO_COOKIE, Certificate, HelloInside, parse_certificate_untrusted
 from trickles.wire.kinds import Kind, RequestFlag, Suite
 from trickles.wire.piece import Receipt, parse_receipt_untrusted, piece_body
@@ -76,7 +77,7 @@ class Pong:
     proof: int = 0
 
 
-Reply = OpenedPacket | RefusalHead | Receipt | Certificate | CookieChallenge | Pong
+Reply = OpenedPacket | RefusalHead | Receipt | Certificate | CookieChallenge | Pong | Awaited
 
 
 class Peer:
@@ -139,6 +140,12 @@ class Peer:
 
     def piece(self, offset: int, data: bytes, *, blob: bytes = b"") -> bytes:
         return self.seal(piece_body(offset, data), blob=blob, kind=Kind.PIECE)
+
+    def ask_at_work(
+        self, numbers: Sequence[int] = (), *, flags: int = 0, others: Sequence[tuple[bytes, int]] = ()
+    ) -> bytes:
+        """Return an AWAIT: a question about own requests, and `others` by name, or with LEAVES a goodbye."""
+        return self.seal(await_body(numbers, flags, others), kind=Kind.AWAIT)
 
     def speak(self, lo: int, hi: int, *, frame: TransportFrame | None = None, **fields: Any) -> bytes:
         """Return a request that acknowledges [lo, hi) with everything received as proof, and wants a megabyte.
@@ -209,6 +216,10 @@ class Peer:
             receipt, clear, tag = parse_receipt_untrusted(datagram)
             self.session.check_untrusted(clear, tag)
             return receipt
+        if kind == Kind.AWAITED:
+            awaited, clear, tag = parse_awaited_untrusted(datagram)
+            self.session.check_untrusted(clear, tag)
+            return awaited
         if kind == Kind.PONG and len(datagram) >= HEADER_BYTES:
             clear = datagram[:HEADER_BYTES]
             self.session.open_response_untrusted(clear, datagram[HEADER_BYTES:], tagged=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from trickles.errors import TricklesError
 from trickles.limits import DEFAULT_LIMITS, Limits
+from trickles.service import Service
 from trickles.tools.attacks.acknowledging import hidden_loss, optimistic_acknowledgement, splitting
-from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless
+from trickles.tools.attacks.desk import KEYRING, DeskTarget, Endless, EndlessWork
 from trickles.tools.attacks.flooding import connection_flood, hello_flood, spoofed_source
+from trickles.tools.attacks.leaving import false_goodbye, reflected_questions, revived_work
 from trickles.tools.attacks.repeating import hoarded_window, replay
 from trickles.tools.attacks.stage import AttackTarget, Bounds, Gain, PurseEmpty, Stage
 from trickles.tools.attacks.undefended import Defence, Undefended
@@ -26,6 +28,7 @@ class Attack:
     measure: str
     without: frozenset[Defence]
     limits: Limits = DEFAULT_LIMITS  # of the listeners in this process
+    service: Callable[[], Service] = Endless  # of them too
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,26 @@ ATTACKS = {
         "next round per round of an honest client that received as much",
         frozenset({Defence.CLAIMS}),
     ),
+    "false-goodbye": Attack(
+        false_goodbye,
+        "end another client's work by goodbyes that are old, altered, or of others",
+        "share of another client's work that ends",
+        frozenset({Defence.REPLAY_FILTER, Defence.ORDER}),
+        service=EndlessWork,
+    ),
+    "revived-work": Attack(
+        revived_work,
+        "keep work going by the questions of a client that is silent",
+        "renewals of the work per question of its client",
+        frozenset({Defence.ORDER}),
+        service=EndlessWork,
+    ),
+    "reflected-questions": Attack(
+        reflected_questions,
+        "repeat questions, and ask in the name of others",
+        PER_BYTE,
+        frozenset({Defence.REPLAY_FILTER, Defence.ORDER}),
+    ),
 }
 
 
@@ -104,7 +127,7 @@ def strike_here(name: str, bounds: Bounds, *, defended: bool) -> Result:
     attack = ATTACKS[name]
     without = frozenset[Defence]() if defended else attack.without
     target = DeskTarget(
-        lambda entropy: Undefended(KEYRING, Endless(), entropy=entropy, without=without, limits=attack.limits)
+        lambda entropy: Undefended(KEYRING, attack.service(), entropy=entropy, without=without, limits=attack.limits)
     )
     try:
         return strike(attack, target, bounds, name)

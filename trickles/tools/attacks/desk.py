@@ -12,8 +12,8 @@ from trickles.handshake import certify, verify_certificate_untrusted
 from trickles.keyring import Epoch, Keyring
 from trickles.limits import MILLISECOND
 from trickles.listener import Listener
-from trickles.service import Continuation, Event, Reply
-from trickles.tools.attacks.stage import ATTACKER
+from trickles.service import Continuation, Deferred, Event, Reply
+from trickles.tools.attacks.stage import ATTACKER, LATE_OUTPUT
 from trickles.wire.kinds import Address
 
 START = 1_700_000_000_000_000  # wall-clock microseconds
@@ -39,6 +39,16 @@ class Endless:
                 room -= size
         begun = Continuation(b"endless", 0, None, event.input_offset + len(event.input))
         return Reply(tuple(chunks), begun if event.continuation is None else None)
+
+
+class EndlessWork:
+    """A service with the same output up to a high offset, and at work without end on what is after that."""
+
+    def __init__(self) -> None:
+        self._output = Endless()
+
+    def handle(self, event: Event) -> Reply | Deferred:
+        return Deferred() if event.wants and event.wants[0][0] >= LATE_OUTPUT else self._output.handle(event)
 
 
 class DeskTarget:

@@ -44,6 +44,7 @@ def _bound_to_the_attacker(peer: Peer) -> tuple[Callable[[], bytes], ...]:
         lambda: peer.speak(peer.base, peer.top),
         lambda: peer.ping(PING_BYTES),
         lambda: peer.piece(0, b"input"),
+        peer.ask_at_work,
     )
 
 

@@ -18,6 +18,7 @@ from trickles.wire.kinds import RequestFlag
 
 ATTACKER, VICTIM = 0, 1  # senders
 TRIES = 5  # of each datagram of the preparation, which may be lost
+LATE_OUTPUT = 1 << 40  # offset of output that is not made yet: a service works on it, or waits for it
 HELLO_WANTS_BYTES = 3_400  # of output: three packets to an unvalidated address
 
 

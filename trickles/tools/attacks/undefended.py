@@ -16,6 +16,7 @@ from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener import Listener
 from trickles.listener.claims import Claims, ClaimTable
 from trickles.listener.paths import Path, PathCache
+from trickles.listener.waiting import Waiting
 from trickles.nonce import NonceSequence
 from trickles.replay import ReplayFilter
 from trickles.service import Service
@@ -32,6 +33,7 @@ class Defence(Enum):
     COOKIES = auto()
     ADDRESS_PROOF = auto()  # a hello's address counts as validated
     CACHE_BOUNDS = auto()
+    ORDER = auto()  # of questions and goodbyes: older ones count like new ones
 
 
 class Undefended(Listener):
@@ -50,6 +52,8 @@ class Undefended(Listener):
         super().__init__(keyring, service, entropy=entropy, limits=_loosened(limits, without))
         if Defence.NONCES in without:
             self._paths = _BelievingPaths(keyring, limits)
+        if Defence.ORDER in without:
+            self._replier._waiting.__class__ = _Orderless
 
     def _forget(self) -> None:
         super()._forget()
@@ -77,6 +81,11 @@ class _ForgetfulFilter(ReplayFilter):
 class _ForgetfulTable(ClaimTable):
     def of(self, connection: bytes) -> Claims:  # noqa: ARG002
         return Claims()
+
+
+class _Orderless(Waiting):
+    def newest(self, identity: bytes) -> int:  # noqa: ARG002
+        return -1
 
 
 class _Any(int):
