@@ -16,7 +16,7 @@ WORKERS ?= 2
 
 # One arena for all threads: memory that a thread gives back can be used by all.
 PYTEST = MALLOC_ARENA_MAX=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-FAST = -m "not slow and not e2e" --ignore=tests/e2e --ignore=tests/test_style.py
+FAST = -m "not slow and not e2e" --ignore=tests/e2e
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check fast lint format types bench demo docs clean
