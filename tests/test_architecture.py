@@ -63,7 +63,8 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
 }
 CLIENT_FLOORS = (
     "requests fleet rtt arrivals reassembly events requested",
-    "config scoreboard input striping liveness",
+    "config scoreboard input striping moving",
+    "liveness",
     "pathmtu upload output handshake",
     "flight",
     "recovery",

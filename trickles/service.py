@@ -89,11 +89,15 @@ class Reply(NamedTuple):
 
 
 class Deferred:
-    """The promise of a later reply: call `resolve` once, on the listener's own thread."""
+    """The promise of a later reply: call `resolve` once, on the listener's own thread.
 
-    __slots__ = ("_callback", "_reply")
+    `parked`: the reply waits for something that may take long; the client gets a notice at once.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_callback", "_reply", "parked")
+
+    def __init__(self, *, parked: bool = False) -> None:
+        self.parked = parked
         self._callback: Callable[[Reply], None] | None = None
         self._reply: Reply | None = None
 

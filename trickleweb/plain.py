@@ -25,7 +25,7 @@ def dump_plain(value: Plain) -> bytes:
     equal.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        text = _ENCODER.encode(value)
         data = text.encode("utf-8")
         same = json.loads(text) == value
     except (TypeError, ValueError, RecursionError) as exc:
@@ -38,7 +38,7 @@ def dump_plain(value: Plain) -> bytes:
 def load_plain(data: bytes) -> Plain:
     """Return the value of UTF-8 JSON; raise ValueError for other bytes, NaN and infinite numbers."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
+        return _DECODER.decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -52,3 +52,7 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError("a number beyond all floats")
     return number
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.authentic import A, B
 from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY, Liveness, NamedRequest, Waiter
+from trickles.client.moving import MOST_MOVING, MOVE_EVERY
 from trickles.client.requests import InFlight
 from trickles.wire.awaiting import MOST_OTHERS
 from trickles.wire.kinds import Address
@@ -26,6 +27,7 @@ class Owner:
 
     named: list[Sequence[NamedRequest]] = field(default_factory=list)  # by question
     heard: list[str] = field(default_factory=list)
+    request: InFlight = field(default_factory=request)
 
     @property
     def waiter(self) -> Waiter:
@@ -39,18 +41,20 @@ class Owner:
 
     def restarted(self, replica: Address, incarnation: int, now: int) -> None:
         self.heard.append(f"restarted {incarnation}")
+        self.request.on_at_work(incarnation, now)
 
     def unreachable(self, replica: Address, now: int) -> None:
         self.heard.append("unreachable")
 
     def silent(self, replica: Address, now: int) -> None:
         self.heard.append("silent")
+        self.request.retry(now)
 
 
 def many(liveness: Liveness, count: int) -> list[Owner]:
     waiters = [Owner() for _ in range(count)]
     for each in waiters:
-        liveness.watch(request(), each.waiter, 0, 0)
+        liveness.watch(each.request, each.waiter, 0, 0)
     return waiters
 
 
@@ -84,21 +88,52 @@ def test_the_questions_name_everybody_in_time(count: int) -> None:
     assert len(named) + asked >= count
 
 
-def test_a_replica_is_silent_after_some_turns_whatever_the_number_of_questions() -> None:
-    liveness = Liveness()
-    waiters = many(liveness, 3333)
+def test_a_replica_is_silent_after_some_turns_and_its_requests_move_a_few_at_a_time() -> None:
+    armed: list[int] = []
+    liveness = Liveness(armed.append)
+    waiters = many(liveness, 3 * MOST_MOVING)
     for turn in range(1, MOST_UNANSWERED + 1):
         liveness.on_time(turn * DISTANCE)
         assert not any(each.heard for each in waiters)
-    liveness.on_time((MOST_UNANSWERED + 1) * DISTANCE)
-    assert all(each.heard == ["silent"] for each in waiters)
+    now = (MOST_UNANSWERED + 1) * DISTANCE
+    liveness.on_time(now)
+    gone = [each for each in waiters if each.heard]
+    assert len(gone) == MOST_MOVING
+    assert armed[-1] == liveness.next_timeout() == now + MOVE_EVERY
+    taken = gone[0].request
+    taken.retry(now, B)
+    taken.on_at_work(FIRST, now)
+    liveness.watch(taken, gone[0].waiter, 0, now)
+    assert count(waiters) == MOST_MOVING + 1, "one was taken, the next goes"
+    left = next(each for each in waiters if not each.heard)
+    liveness.unwatch(left.request)  # its client has left
+    liveness.on_time(now + MOVE_EVERY)  # nothing was heard of the others
+    assert count(waiters) == 2 * MOST_MOVING + 1
+    liveness.on_time(now + 2 * MOVE_EVERY)
+    assert count(waiters) == len(waiters) - 1
+    assert left.heard == []
+
+
+def count(waiters: list[Owner]) -> int:
+    """How many were informed, each once, that their replica is silent."""
+    assert all(each.heard in ([], ["silent"]) for each in waiters)
+    return sum(bool(each.heard) for each in waiters)
+
+
+def test_forged_signs_of_death_do_not_hide_silence() -> None:
+    liveness = Liveness()
+    (waiter,) = many(liveness, 1)
+    for turn in range(1, MOST_UNANSWERED + 2):
+        assert liveness.next_timeout() == turn * DISTANCE
+        liveness.unreachable(A, turn * DISTANCE - 1)
+        liveness.on_time(turn * DISTANCE)
+    assert waiter.heard == ["unreachable"] * (MOST_UNANSWERED + 1) + ["silent"]
 
 
 def test_each_waiter_hears_once_that_its_replica_is_silent_or_unreachable_or_another() -> None:
     liveness = Liveness()
     waiters, elsewhere = many(liveness, 3), Owner()
     liveness.watch(request(B), elsewhere.waiter, 0, 0)
-    liveness.watch(request(), waiters[0].waiter, 0, 0)
     liveness.unreachable(A, 1)
     liveness.heard(A, SECOND_LIFE, 2)
     liveness.heard(A, SECOND_LIFE, 3)

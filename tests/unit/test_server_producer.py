@@ -247,12 +247,13 @@ def test_where_there_is_little_room_little_is_made_and_kept() -> None:
     async def test() -> None:
         producer = Producer(PartsPump(framed(Streamed(endless()), BARE)))
         producer.room = lambda: 400_000
-        with producer.holding(600_000):
-            for wanted in range(0, 3_000_000, 50_000):
-                producer.want(wanted)
-                await settled(30)
-                assert producer.buffer.stop < wanted + 102_000 + 1000
-            assert producer.buffer.start <= 600_000
+        producer.hold(600_000)
+        for wanted in range(0, 3_000_000, 50_000):
+            producer.want(wanted)
+            await settled(30)
+            assert producer.buffer.stop < wanted + 102_000 + 1000
+        assert producer.buffer.start <= 600_000
+        producer.let_go(600_000)
         producer.want(3_000_000)
         assert producer.buffer.kept_bytes < 500_000
         producer.close()

@@ -140,7 +140,7 @@ def test_who_has_waited_long_is_answered_with_nothing_and_asks_again() -> None:
             assert origin._exchanges is not None
             live = origin._exchanges._streams._cache.get((b"12345678", known.consumed))
             assert live is not None
-            assert (live.parked, len(live.producer._waiters), live.producer._held) == (0, 0, [])
+            assert (live.parked, live.producer._readers, live.producer._held) == (0, {}, [])
 
     with_fleet(offered, test)
 

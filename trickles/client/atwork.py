@@ -141,7 +141,7 @@ class AtWork:
             self._renewed(request, incarnation, now)
             self._recovery.on_awaited(now)
         elif request.incarnation == incarnation:
-            self._recovery.work_lost(request, now)
+            self._recovery.work_lost(request, request.replica, now)
             self._wake()
 
     def on_unreachable(self, replica: Address, now: int) -> None:
@@ -161,7 +161,7 @@ class AtWork:
         """Repeat the requests that an earlier process at this address was at work on."""
         for request in self.at(replica):
             if request.incarnation != incarnation:
-                self._recovery.work_lost(request, now)
+                self._recovery.work_lost(request, self._fleet.instead(replica, now), now)
         self._wake()
 
     def unreachable(self, replica: Address, now: int) -> None:

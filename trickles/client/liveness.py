@@ -9,6 +9,8 @@ cost as much as one. Three outcomes show that the work is lost:
 - nobody listens there (ICMP): as any such sign, it is followed at a bounded rate, since it can be forged;
 - no answer to MOST_UNANSWERED questions in a row: the requests move to another replica.
 
+The requests whose work is lost go a few at a time (`moving`).
+
 That a replica lives is a fact about the replica; that a client still waits, and that its request is still at work, are
 facts about each request: it is renewed every RENEW_EVERY. The questions do this too. Each names the next of the
 other requests, and so many are asked at each DISTANCE that all get their turn in time: one datagram renews up to
@@ -25,9 +27,11 @@ kept a core busy).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from trickles.client.moving import Moves
 from trickles.client.requests import InFlight
 from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.awaiting import MOST_OTHERS
@@ -73,12 +77,8 @@ class WatchedReplica:
         return self._unanswered >= MOST_UNANSWERED
 
     @property
-    def requests(self) -> Iterable[InFlight]:
+    def requests(self) -> Mapping[InFlight, Waiter]:
         return self._requests
-
-    def owners(self) -> list[Waiter]:
-        """Return the owners of the requests, each once."""
-        return list(dict.fromkeys(self._requests.values()))
 
     def add(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
         """Add a request; when its incarnation is another one, what is known may be old: a question is due at once."""
@@ -124,9 +124,11 @@ class Liveness:
         self._arm = arm
         self._replicas: dict[Address, WatchedReplica] = {}
         self._watched: dict[InFlight, WatchedReplica] = {}
+        self._moves = Moves()
 
     def watch(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
         """Note that the replica of that request is at work on it; answers take up to `pause`."""
+        self._moves.taken(request, now)
         found = self._replicas.get(request.replica)
         if found is None:
             found = self._replicas[request.replica] = WatchedReplica(request.incarnation, now)
@@ -141,41 +143,63 @@ class Liveness:
         found = self._watched.pop(request, None)
         if found is not None:
             found.remove(request)
+        self._moves.over(request)
 
     def heard(self, replica: Address, incarnation: int, now: int) -> None:
         """Note a fresh answer of a replica."""
         found = self._replicas.get(replica)
         if found is not None and found.heard(incarnation):
-            for owner in found.owners():
-                owner.restarted(replica, incarnation, now)
+            lost = {each: owner for each, owner in found.requests.items() if each.incarnation != incarnation}
+            self._lost(replica, lost, lambda owner, now: owner.restarted(replica, incarnation, now), now)
 
     def unreachable(self, replica: Address, now: int) -> None:
         """Note that nobody listens there, as an unauthenticated sign says."""
         found = self._replicas.get(replica)
-        for owner in found.owners() if found is not None else ():
-            owner.unreachable(replica, now)
+        if found is not None:
+            self._lost(replica, found.requests, lambda owner, now: owner.unreachable(replica, now), now)
 
     def next_timeout(self) -> int | None:
         """Return when `on_time` has something to do."""
-        return min((found.due for found in self._replicas.values()), default=None)
+        due = min((found.due for found in self._replicas.values()), default=None)
+        moves = self._moves.due
+        return due if moves is None or (due is not None and due < moves) else moves
 
     def on_time(self, now: int) -> None:
         """Ask the replicas that are due; those that did not answer are silent."""
         for replica, found in [each for each in self._replicas.items() if each[1].due <= now]:
             if found.silent:
-                self._forget(replica, found)
-                for owner in found.owners():
-                    owner.silent(replica, now)
+                del self._replicas[replica]
+                self._lost(replica, found.requests, _on_silence(replica), now)
                 continue
             for gone in found.ask(replica, now):
                 del self._watched[gone]
             if not found.requests:
-                self._forget(replica, found)
+                del self._replicas[replica]
+        if self._moves.due is not None and self._moves.due <= now:
+            self._moves.go_on(now)
         due = self.next_timeout()
         if due is not None:
             self._arm(due)
 
-    def _forget(self, replica: Address, found: WatchedReplica) -> None:
-        del self._replicas[replica]
-        for request in found.requests:
-            del self._watched[request]
+    def _lost(
+        self, replica: Address, lost: Mapping[InFlight, Waiter], act: Callable[[Waiter, int], None], now: int
+    ) -> None:
+        """Let the owners repeat those requests by `act`, when their turn comes."""
+        for request, owner in list(lost.items()):
+            self.unwatch(request)
+            self._moves.add(request, partial(self._repeat, replica, request, owner, act))
+        self._moves.go_on(now)
+        if self._moves.due is not None:
+            self._arm(self._moves.due)
+
+    def _repeat(
+        self, replica: Address, request: InFlight, owner: Waiter, act: Callable[[Waiter, int], None], now: int
+    ) -> None:
+        if request.waits_at(replica):
+            act(owner, now)
+        if request.waits_at(replica):  # the sign of its death did not count
+            self.watch(request, owner, 0, now)
+
+
+def _on_silence(replica: Address) -> Callable[[Waiter, int], None]:
+    return lambda owner, now: owner.silent(replica, now)

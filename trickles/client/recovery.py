@@ -35,11 +35,12 @@ from trickles.client.rtt import NO_SAMPLE, RoundTrip
 from trickles.client.striping import Striping
 from trickles.client.upload import Uploader
 from trickles.errors import ConnectionFailed
-from trickles.limits import Limits
+from trickles.limits import MILLISECOND, Limits
 from trickles.trace import Counters
 from trickles.wire.kinds import Address
 
 NEVER = 1 << 62
+MOVED_PATIENCE = 250 * MILLISECOND  # with the replica that work moves to
 MOST_DOUBTED = 256  # requests whose replica an unauthenticated sign called dead
 
 
@@ -146,11 +147,11 @@ class Recovery:
         self._upload.move(replica, self._fleet.other(replica, now))
         self._move([each for each in self._requests if each.replica == replica], replica, now)
 
-    def work_lost(self, request: InFlight, now: int) -> None:
-        """Repeat a request of whose work its replica knows nothing any more."""
+    def work_lost(self, request: InFlight, replica: Address, now: int) -> None:
+        """Repeat at `replica` a request of whose work its own one knows nothing any more."""
         self._counters.hit("work_lost")
         request.be_patient(0)
-        self._repeat(request, request.replica, now)
+        self._repeat(request, replica, now)
 
     def abandon_work(self, replica: Address, now: int) -> None:
         """Abandon a replica that no longer says whether it is at work."""
@@ -205,7 +206,10 @@ class Recovery:
     def _repeat(self, request: InFlight, replica: Address, now: int) -> None:
         """Repeat a request there; silence about work that is lost begins now. A hello's is replaced by a restart."""
         if request.blob or not request.incarnation:
-            request.retry(now, replica, silence_from=now if request.incarnation else None)
+            was_at_work = request.incarnation != 0
+            request.retry(now, replica, silence_from=now if was_at_work else None)
+            if was_at_work:  # others may move at the same time
+                request.be_patient(now + MOVED_PATIENCE)
         else:
             request.on_lost()
             self.close(request)

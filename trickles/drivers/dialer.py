@@ -21,6 +21,7 @@ from trickles.limits import SECOND
 from trickles.wire.kinds import Address, Suite
 
 MOST_IDENTITIES = 64
+MOST_DETOURS = 60  # a multiple of most small numbers of replicas
 SIZE_PROOF_LIFE = 45 * 60 * SECOND  # replicas accept one for at least an hour
 IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 
@@ -88,8 +89,8 @@ class Dialer:
         usual = self._config.limits.kept_input_bytes
         kept = usual if kept_input_bytes is None else min(kept_input_bytes, usual)
         count = len(self.replicas)
+        detour = self._dialed // count % MOST_DETOURS  # so that a dead replica's connections go to all others
         self._dialed += 1
-        detour = self._dialed % max(count - 1, 1)  # so that a dead replica's connections go to all others
         client = self._client(self._health.pick(monotonic_us()) + count * detour, kept)
         connection = Connection(client, self.ports, consumer, self._learn, flow)
         self._live.add(connection)

@@ -30,6 +30,7 @@ _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, Respon
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted eight times as long; from then on clients ask
+PARKED_NOTICE = 32 * MILLISECOND  # the second one of a request that waits for news, should the first be lost
 MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
@@ -163,7 +164,8 @@ class Replier:
         if event.early:  # bytes to an unvalidated address are bounded: one notice replaces a packet
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
-        self._waiting.add(deferred, grant, grant.now + FIRST_NOTICE)
+        at_once = deferred.parked and not event.early
+        self._waiting.add(deferred, grant, grant.now + (PARKED_NOTICE if at_once else FIRST_NOTICE))
         self._shares.add(host, deferred)
 
         def resolved(value: Reply) -> None:
@@ -173,7 +175,7 @@ class Replier:
                     deliver(bursts)
 
         deferred.on_reply(resolved)
-        return turned_out
+        return [*turned_out, self._working(grant, grant.now)] if at_once and deferred in self._waiting else turned_out
 
     def _turned_out(self, deferred: Deferred) -> list[Burst]:
         """Refuse a waiting request, to make room."""
@@ -236,7 +238,7 @@ class Replier:
         bursts = []
         for deferred, grant in self._waiting.pop_due(now):
             lasted = now - grant.now
-            if lasted < LAST_NOTICE and grant.request:
+            if lasted < LAST_NOTICE and grant.request and not deferred.parked:
                 self._waiting.remind(deferred, grant, now + max(7 * lasted, FIRST_NOTICE))
             bursts.append(self._working(grant, now))
         while (connection := self._waiting.unrenewed(now)) is not None:

@@ -41,6 +41,9 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._grants)
 
+    def __contains__(self, deferred: Deferred) -> bool:
+        return deferred in self._grants
+
     def clear(self) -> None:
         for each in (self._grants, self._due, self._numbers, self._renewed, self._named):
             each.clear()

@@ -75,7 +75,7 @@ class Exchanges:
             responder, requests, self._once, unsafe, self._shelf, resources.pages, limits.streams
         )
         self._resumer = Resumer(responder, requests, self._once, resources.pages, limits)
-        self._parking = Parking(limits.streams.parked, context.report)
+        self._parking = Parking(limits.streams, context.report)
         self._streams = Streams(self._tasks, self._parking, self._resumer, context)
         self._stored = StoredStreams(self._tasks, self._parking, self._shelf, context)
         self._started: LruCache[Where, StartedResponse] = LruCache(limits.server.remembered_bytes)

@@ -16,8 +16,8 @@ bounded by count, since steps may be tiny, and are dropped with the bytes before
 never dropped: a range there is being verified. A fence is a mark at which a range must end, since the step after it
 comes by the clock: see `events.reading`.
 
-There is no queue between the pump and readers, as each reader has its own position: `news` wakes all readers, and one
-wake-up serves all parts of a turn of the loop (`call_soon`), since parts may be tiny.
+There is no queue between the pump and readers, as each reader has its own position: all readers are called at any
+news, and one call serves all parts of a turn of the loop (`call_soon`), since parts may be tiny.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from trickleweb.bodies.iteration import Parts
@@ -78,7 +78,8 @@ class Producer:
         self._held: list[int] = []
         self._mark_offsets, self._mark_cursors = [origin], [cursor]
         self._fences: list[int] = []
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._readers: dict[Callable[[], None], None] = {}
+        self._calling = False  # in this turn of the loop
         self._loop = asyncio.get_running_loop()
         self._pump = pump
         pump.start(self)
@@ -106,26 +107,33 @@ class Producer:
             self.forget()
             self._pump.more()
 
-    @contextmanager
-    def holding(self, offset: int) -> Iterator[None]:
-        """Keep the bytes from `offset` on within the block."""
+    def hold(self, offset: int) -> None:
+        """Keep the bytes from `offset` on until `let_go`."""
         self._held.append(offset)
-        try:
-            yield
-        finally:
-            self._held.remove(offset)
+
+    def let_go(self, offset: int) -> None:
+        """Undo one `hold` of that offset."""
+        self._held.remove(offset)
+
+    def listen(self, reader: Callable[[], None]) -> None:
+        """Call `reader` when more is made, and at the end, until it leaves."""
+        self._readers[reader] = None
+
+    def leave(self, reader: Callable[[], None]) -> None:
+        """Do not call `reader` any more."""
+        self._readers.pop(reader, None)
 
     async def news(self) -> None:
         """Wait until more is made, or the end."""
-        woken = self._loop.create_future()
-        self._waiters.add(woken)
+        woken = asyncio.Event()
+        self.listen(woken.set)
         try:
-            await woken
+            await woken.wait()
         finally:
-            self._waiters.discard(woken)
+            self.leave(woken.set)
 
     def close(self) -> None:
-        """Stop, drop everything, and wake all waiters."""
+        """Stop, drop everything, and call all readers."""
         self.closed = True
         self.failure = self.failure or ProducerClosed()
         self._pump.close()
@@ -145,7 +153,8 @@ class Producer:
             self.buffer.append(data)
         if step:
             self._mark(cursor)
-        if self._waiters:
+        if self._readers and not self._calling:
+            self._calling = True
             self._loop.call_soon(self._wake)
 
     def fence(self, cursor: Plain) -> None:
@@ -206,10 +215,9 @@ class Producer:
             )
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, set()
-        for each in waiters:
-            if not each.done():
-                each.set_result(None)
+        self._calling = False
+        for each in list(self._readers):
+            each()
 
 
 class PartsPump:

@@ -109,23 +109,25 @@ class Resumer:
             plan = token.check(await self._plan_again(token, token.context, connection, peer))
         return resumed(token.delivered, plan)
 
-    async def stream(self, covered: VerifiedRange, stop: int, connection: bytes, peer: str) -> StreamedResponse:
-        """Return the streamed response of a range up to body byte `stop`, whose bytes are still to be verified."""
-        if isinstance(covered.source, Replay | EventReplay):
-            stream = await self._stream_again(covered, covered.source, connection, peer, stop - covered.at)
-        else:
-            stream = self._from_cursor(covered)
+    async def stream(
+        self, covered: VerifiedRange, source: Replay | EventReplay, stop: int, connection: bytes, peer: str
+    ) -> StreamedResponse:
+        """Run a request again; return the response from a range on, whose bytes up to `stop` are to be verified."""
+        stream = await self._stream_again(covered, source, connection, peer, stop - covered.at)
         stream.resumed_from = covered
         return stream
 
-    def _from_cursor(self, covered: VerifiedRange) -> StreamedResponse:
+    def stepped(self, covered: VerifiedRange) -> StreamedResponse:
+        """Return the response from the cursor of a range on, whose bytes are still to be verified."""
         try:
-            return from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
+            stream = from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
         except (StateRefused, NotThisResponse):
             raise
         except Exception as error:  # raised by a migration: another release may not need one
             self._responder.on_error(error)
             raise NotThisResponse("the steps cannot resume from that state") from error
+        stream.resumed_from = covered
+        return stream
 
     async def _stream_again(
         self, covered: VerifiedRange, source: Replay | EventReplay, connection: bytes, peer: str, byte_count: int

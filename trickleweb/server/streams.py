@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
@@ -13,7 +10,7 @@ from trickleweb.server.resume import Resumer
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tasks import TaskTable
-from trickleweb.server.tokens.ranges import VerifiedRange
+from trickleweb.server.tokens.ranges import Cursor, EventReplay, Replay, VerifiedRange
 from trickleweb.server.window import Where
 
 
@@ -59,10 +56,14 @@ class Streams:
             except (Evicted, NotThisResponse, StreamBroke) as error:
                 self._check_final(stream, covered, error)
             self._cache.drop(where)
-        name = ("resume", where, covered.framing)
+        source = covered.source
+        if isinstance(source, Cursor):  # so that thousands of streams move at once without a task each
+            stream = self._resumer.stepped(covered)
+            self._keep(stream, event, where, self._context.clock_us())
+            return self._from(stream, event, known, covered)
         return self._tasks.answer(
-            name,
-            lambda: self._resume(covered, event, known, where),
+            ("resume", where, covered.framing),
+            lambda: self._resume(covered, source, event, known, where),
             lambda stream: self._from(stream, event, known, covered),
             owner=event.connection,
         )
@@ -74,46 +75,58 @@ class Streams:
             return stream.answer(event, known, covered)
         if stream.parked >= self._limits.parked_each:
             raise Busy
-        return self._parking.park(event.peer, lambda: self._parked(stream, event, known, covered))
+        return self._park(stream, event, known, covered)
 
     async def _resume(
-        self, covered: VerifiedRange, event: Event, known: Continuation, where: Where
+        self, covered: VerifiedRange, source: Replay | EventReplay, event: Event, known: Continuation, where: Where
     ) -> StreamedResponse:
         began = self._context.clock_us()
         stop = stop_of(known) - covered.body_at(known.start)
-        stream = await self._resumer.stream(covered, stop, event.connection, event.peer)
-        self._cache.put(where, stream)
-        self._context.observer.resumed(event.peer, began)
+        stream = await self._resumer.stream(covered, source, stop, event.connection, event.peer)
+        self._keep(stream, event, where, began)
         return stream
 
-    async def _parked(
-        self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange
-    ) -> Reply:
-        """Wait until a reply can be made; after a while return an empty one, so that the client asks again."""
-        stream.parked += 1
-        try:
-            with suppress(TimeoutError):
-                return await self._news(stream, event, known, covered)
-            return Reply()
-        except (Evicted, NotThisResponse, StreamBroke) as error:
-            self._check_final(stream, covered, error)
-            where = (event.connection, known.consumed)
-            if self._cache.get(where) is stream:
-                self._cache.drop(where)
-            if isinstance(error, StreamBroke):
-                raise
-            raise Busy from None
-        finally:
-            stream.parked -= 1
+    def _keep(self, stream: StreamedResponse, event: Event, where: Where, began_us: int) -> None:
+        self._cache.put(where, stream)
+        self._context.observer.resumed(event.peer, began_us)
 
-    async def _news(self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange) -> Reply:
+    def _park(self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange) -> Deferred:
+        """Reply once a reply can be made: no task waits for it, but a reader of the producer."""
         producer = stream.producer
-        with producer.holding(covered.at):
-            producer.want(stop_of(known) - covered.body_at(known.start))
-            async with asyncio.timeout(self._limits.parked_seconds):
-                while not (stream.verify(known, covered) and stream.ready(event, known, covered)):
-                    await producer.news()
-        return stream.answer(event, known, covered)
+
+        def look() -> None:
+            try:
+                if stream.verify(known, covered) and stream.ready(event, known, covered):
+                    self._parking.answer(deferred, stream.answer(event, known, covered))
+            except Exception as error:  # noqa: BLE001 - the client must get a reply
+                self._parking.answer(deferred, self._lost(stream, event, known, covered, error))
+
+        def end() -> None:
+            stream.parked -= 1
+            producer.leave(look)
+            producer.let_go(covered.at)
+
+        deferred = self._parking.hold(event.peer, end)
+        stream.parked += 1
+        producer.hold(covered.at)
+        producer.listen(look)
+        producer.want(stop_of(known) - covered.body_at(known.start))
+        return deferred
+
+    def _lost(
+        self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange, error: Exception
+    ) -> Exception:
+        """Return the error for a client whose request waited for a stream that met `error`."""
+        if not isinstance(error, Evicted | NotThisResponse | StreamBroke):
+            return error
+        try:
+            self._check_final(stream, covered, error)
+        except NotThisResponse as final:
+            return final
+        where = (event.connection, known.consumed)
+        if self._cache.get(where) is stream:
+            self._cache.drop(where)
+        return error if isinstance(error, StreamBroke) else Busy()
 
     @staticmethod
     def _check_final(stream: StreamedResponse, covered: VerifiedRange, error: Exception) -> None:
