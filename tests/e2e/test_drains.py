@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.answering import notes, posted
+from tests.support.processes import refuses
 from tests.support.served import Served, ends, running
+from trickles.drivers.dialer import parse_address
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PROGRAM = "tests.support.answering_program:app"
@@ -58,6 +60,7 @@ def test_a_fleet_ends_after_its_post(fleet: Served) -> None:
     with posted(fleet, "/lines?count=60") as response:
         got = response.readline()
         os.kill(fleet.program.pid, signal.SIGTERM)
+        assert refuses(parse_address(fleet.url.removeprefix("http://")))
         got += response.read()
     assert got == ALL
     assert fleet.program.wait() == 0

@@ -1,6 +1,8 @@
 """`trickles gateway` as users run it: programs that know only TCP, replicas that die, and every way it can fail."""
 
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.processes import PATIENCE_SECONDS, Fleet, GatewayProgram, Program, free_port, received
+from tests.support.processes import PATIENCE_SECONDS, Fleet, GatewayProgram, Program, free_port, received, refuses
 from tests.support.replica_program import tape, tape_digest
 from trickles.drivers.addresses import shown
 from trickles.wire.kinds import Address
@@ -47,6 +49,18 @@ def test_a_program_fetches_and_sends_every_byte(gateway: GatewayProgram) -> None
         program.sendall(b"sum 5000000\n" + tape(0, 5_000_000))
         program.shutdown(socket.SHUT_WR)
         assert received(program) == tape_digest(5_000_000).encode() + b"\n"
+
+
+def test_a_gateway_that_retires_ends_with_its_last_connection(fleet: Fleet, key: Path) -> None:
+    with GatewayProgram(fleet.addresses, "--server-key", key) as gateway, gateway.dial() as program:
+        program.sendall(b"get 30000000\n")
+        program.shutdown(socket.SHUT_WR)
+        first = program.recv(5, socket.MSG_WAITALL)
+        for _ in range(2):
+            os.kill(gateway.pid, signal.SIGUSR1)
+        assert refuses(gateway.address)
+        assert sha256(first + received(program)).hexdigest() == tape_digest(30_000_000)
+        assert gateway.wait() == 0
 
 
 def test_two_hundred_programs_at_once_are_served(gateway: GatewayProgram) -> None:

@@ -113,6 +113,18 @@ class Program:
         self.errors.close()
 
 
+def refuses(address: Address) -> bool:
+    """Wait until a process accepts no more TCP connections there; whether it came to that in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(address, PATIENCE_SECONDS).close()
+        except ConnectionRefusedError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
 class Fleet:
     """Replicas as processes of `tests.support.replica_program`, all with the options `words`; closes like a file.
 

@@ -60,12 +60,14 @@ class GatewayProcess:
         self._background = background
         self._end_with = end_with
         self._stop = asyncio.Event()
+        self._retired = False
         self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._successor_process = SuccessorProcess(self._report)
 
     async def serve(self, listen: Sequence[ListenAddress]) -> None:
-        """Listen, call `ready`, and serve until SIGTERM, SIGINT, or the end of all connections after a handover.
+        """Listen, call `ready`, and serve until SIGTERM or SIGINT; after a handover or SIGUSR1, until no connection is
+        left.
 
         OSError as bind(2) does, HandoverError when there is no gateway to take over from. Background work is begun
         again when it fails. Unexpected exceptions are reported as the gateway's own.
@@ -92,6 +94,7 @@ class GatewayProcess:
     def _heed_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._retire)
         if self._events.reload is not None:
             loop.add_signal_handler(signal.SIGHUP, self._events.reload)
         if self._handover is not None:
@@ -101,6 +104,12 @@ class GatewayProcess:
         if self._end_with is not None:
             watched = os.pidfd_open(self._end_with)
             loop.add_reader(watched, self._stop.set)
+
+    def _retire(self) -> None:
+        """Accept no more connections, and end with the last one."""
+        if not self._retired:
+            self._retired = True
+            self._begin_background(self._gateway.retire())
 
     async def _begin(self, listen: Sequence[ListenAddress]) -> None:
         handover = self._handover
@@ -122,7 +131,7 @@ class GatewayProcess:
         return [("" if place.mode == "forward" else f"{place.mode}@") + shown(address) for address in bound]
 
     async def _until_succeeded(self) -> ReadySuccessor | None:
-        """Serve; return the successor that ended this, or None after a signal."""
+        """Serve; return the successor that ended this, or None after a signal and once it has retired."""
         loop = asyncio.get_running_loop()
         waiting: set[asyncio.Task[Any]] = {loop.create_task(self._stop.wait())}
         succeeded: asyncio.Task[ReadySuccessor] | None = None
@@ -133,6 +142,8 @@ class GatewayProcess:
             while True:
                 self._events.tick()
                 done, _ = await asyncio.wait(waiting, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if self._retired and not self._gateway.live:
+                    return None
                 if done:
                     return succeeded.result() if succeeded in done and succeeded is not None else None
         finally:

@@ -145,8 +145,13 @@ class Supervisor:
         stop.set()
 
     async def _stop(self) -> None:
-        """End the replicas, and after them the gateway, by which their last responses reach the clients."""
+        """End the replicas, and after them the gateway, by which their last responses reach the clients.
+
+        Until then it accepts no more connections.
+        """
         loop, drain = asyncio.get_running_loop(), self._options.drain
+        if self._gateway is not None:
+            self._gateway.signal(signal.SIGUSR1)
         notice = loop.call_later(PATIENT_SECONDS, self._report, _WAITING % drain) if drain else None
         await asyncio.gather(*(child.stop(drain + GRACE) for child in self._replicas))
         if notice is not None:
