@@ -55,7 +55,7 @@ from trickles.errors import LocalProtocolError
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.limits import GatewayLimits
 from trickles.gateway.log import FailureLog
-from trickles.gateway.process import Background, Events, GatewayProcess
+from trickles.gateway.process import Events, GatewayProcess
 from trickles.gateway.proxy_front import proxied
 from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
@@ -138,9 +138,7 @@ async def _serve(args: argparse.Namespace) -> None:
         if tls is not None:
             tls.reload()
 
-    background: list[Background] = [("host map", hosts.keep)]
-    if replicas is not None and dialer is not None:
-        background.append(("discovery", partial(replicas.keep, dialer.replace)))
+    background = hosts.background(replicas, dialer)
     events = Events(ready=ready, tick=chores.tick, reload=reload, left=left)
     life = GatewayProcess(gateway, events, handover=handover(args), background=background, end_with=args.end_with)
     try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from trickles.cli.fleet_options import FleetMaker
 from trickles.cli.mode_options import mapped
 from trickles.drivers.dialer import Dialer
+from trickles.drivers.discovery import Discovery
 from trickles.drivers.keystore.files import signature
 from trickles.errors import TricklesError
+from trickles.gateway.process import Background
 from trickles.gateway.routing import ANY, FleetSpec, Pattern, RouteTable, UpstreamRouter
 
 LOOK_EVERY = 1.0  # seconds
@@ -44,6 +47,13 @@ class HostMap:
         self._seen = list(map(signature, self._files))
         found = mapped(self._entries, self._files)
         self._use(found, self._maker.dialers(found, self._dialers))
+
+    def background(self, replicas: Discovery | None, dialer: Dialer | None) -> list[Background]:
+        """Return the work that keeps the map, and the replicas of the one fleet if there is one."""
+        work: list[Background] = [("host map", self.keep)]
+        if replicas is not None and dialer is not None:
+            work.append(("discovery", partial(replicas.keep, dialer.replace)))
+        return work
 
     async def keep(self) -> None:
         """Read the map again whenever a file changes; names are resolved in a thread."""

@@ -26,7 +26,7 @@ from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_
 from trickles.drivers.chores import Chores
 from trickles.errors import LocalProtocolError, TricklesError
 from trickles.gateway.log import FailureLog
-from trickles.gateway.process import Background, Events, GatewayProcess
+from trickles.gateway.process import Events, GatewayProcess
 from trickles.gateway.proxy_front import proxied
 from trickles.gateway.routing import MOST_LOOKUPS, DirectAccess, RouteTable, UpstreamRouter
 from trickles.gateway.server import Gateway, ListenAddress
@@ -110,9 +110,7 @@ async def _serve(
         hook_file.write_text(hook_configuration(port))
         answer(asdict(Private(port, str(hook_file))))
 
-    background: list[Background] = [("host map", hosts.keep)]
-    if replicas is not None and dialer is not None:
-        background.append(("discovery", partial(replicas.keep, dialer.replace)))
+    background = hosts.background(replicas, dialer)
     chores = Chores(_tell)
     chores.every(0, "log", log.flush)
     chores.every(0, "log", flush_standard_streams)
