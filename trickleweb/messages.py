@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,21 +94,3 @@ class Plan(NamedTuple):
     @property
     def body_bytes(self) -> int:
         return sum([piece.byte_count for piece in self.pieces])
-
-
-def clip(pieces: Iterable[Piece], start: int, stop: int) -> Iterator[Piece]:
-    """Yield the pieces of the body bytes [start, stop), in order, none empty."""
-    base = 0
-    for piece in pieces:
-        if base >= stop:
-            return
-        first, last = max(start - base, 0), min(stop - base, piece.byte_count)
-        if first < last:
-            yield _cut(piece, first, last)
-        base += piece.byte_count
-
-
-def _cut(piece: Piece, first: int, last: int) -> Piece:
-    if isinstance(piece, Inline):
-        return Inline(piece.data[first:last])
-    return Slice(piece.content, piece.start + first, piece.start + last)

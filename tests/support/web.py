@@ -39,10 +39,11 @@ def request(
     target: str = "/",
     *fields: tuple[str, str],
     body: bytes | AsyncIterator[bytes] = b"",
+    seed: bytes = SEED,
     **setting: Any,
 ) -> Request:
     """A request with a seed, at WALL."""
-    return Request(head(method, target, *fields), body, Setting(now=WALL, seed=SEED)._replace(**setting))
+    return Request(head(method, target, *fields), body, Setting(now=WALL, seed=lambda: seed)._replace(**setting))
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:

@@ -11,7 +11,8 @@ from trickleweb.errors import UnsafeHeader
 from trickleweb.files.contents import content_name, parse_content_name, strong_etag
 from trickleweb.files.errors import BadContentName
 from trickleweb.headers import Headers
-from trickleweb.messages import Inline, Piece, Plan, Slice, clip
+from trickleweb.messages import Inline, Piece, Plan, Slice
+from trickleweb.server.fixed import clip
 from trickleweb.server.tokens.plan import BadPlan, FieldReader, PlanTooLarge, decode_plan, encode_plan, put_varint
 
 DIGEST = bytes(range(20))

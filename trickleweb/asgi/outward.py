@@ -19,7 +19,8 @@ from trickleweb.errors import HTTPError
 from trickleweb.ledger import Ledger
 from trickleweb.messages import NoBody
 from trickleweb.request import Setting
-from trickleweb.server.run import ResolvedResponse, Responder, answered, refused
+from trickleweb.server.direct import answered
+from trickleweb.server.run import ResolvedResponse, Responder, refused
 
 _FRAMING = ("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade")
 
@@ -85,9 +86,10 @@ class _Outward:
             found = refused(error, head, close=False, date_s=now // 1_000_000)
         else:
             inbox = Inbox(receive, head.framing)
+            seed = os.urandom(32)
             context = Setting(
                 now=now,
-                seed=os.urandom(32),
+                seed=lambda: seed,
                 peer=(scope.get("client") or ("",))[0],
                 idempotency_key=os.urandom(16).hex(),
                 keyring=self._ring,

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from trickleweb.http1.refusals import too_large
-from trickleweb.http1.shape import CRLF, refused
+from trickleweb.http1.refusals import refused, too_large
+from trickleweb.http1.render import CRLF
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

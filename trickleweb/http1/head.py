@@ -1,6 +1,8 @@
 """Request heads, and the framing of their bodies, as pure functions of bytes: h11 tokenises, checks here are stricter.
 
-Every framing on which two parsers could differ is refused (RFC 9112 6.3). Only a bounded memo of small heads lives
+Sizes, bytes, line ends and the request line are checked before a head is tokenised; an incomplete head is held to them
+too, so that nonsense is refused as soon as possible. Every framing on which two parsers could differ is refused (RFC
+9112 6.3). Only a bounded memo of small heads lives
 between calls, which may be dropped at any time.
 """
 
@@ -14,16 +16,26 @@ import h11
 
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1.shape import CRLF, check_head, field_values, max_head_bytes, parse_version, refused
+from trickleweb.http1.refusals import refused
+from trickleweb.http1.render import CRLF
 from trickleweb.http1.target import check_authority, encoded_target, parse_target_untrusted
 from trickleweb.limits import DEFAULT_LIMITS, Limits
 from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, RequestHead
 
+_LINE_BYTES = bytes([9, 10, 13, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/(\d)\.(\d)")
 _LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")  # below 2**63
 _HEAD_END = CRLF * 2
 _MAX_MEMO_HEAD_BYTES = 2048  # with 1,024 of them the memo stays under some 10 MB
 _CODING = b"transfer-encoding:"
 _NEED_MORE = NeedMore()
+
+
+def max_head_bytes(limits: Limits) -> int:
+    """Return the longest valid head, with one empty line before it and one after."""
+    return limits.max_request_line_bytes + limits.max_header_bytes + 4 * len(CRLF)
 
 
 def parse_framing_untrusted(lowered: bytes, version: tuple[int, int]) -> Framing:
@@ -32,7 +44,7 @@ def parse_framing_untrusted(lowered: bytes, version: tuple[int, int]) -> Framing
     Raise HTTPError 400 for more than one length, a length with a coding, or a coding from an HTTP/1.0 client; 501 for
     an unknown coding.
     """
-    lengths, codings = field_values(lowered, b"content-length"), field_values(lowered, b"transfer-encoding")
+    lengths, codings = _field_values(lowered, b"content-length"), _field_values(lowered, b"transfer-encoding")
     if codings:
         return _coded(codings, with_length=bool(lengths), version=version)
     return _sized(lengths) if lengths else NoBody()
@@ -80,7 +92,7 @@ def drop_caches() -> None:
 
 
 def _check_incomplete(data: bytes, limits: Limits) -> NeedMore:
-    check_head(_without_empty_line(data[: max_head_bytes(limits)]), limits)
+    _check_head(_without_empty_line(data[: max_head_bytes(limits)]), limits)
     return _NEED_MORE
 
 
@@ -91,9 +103,9 @@ def _without_empty_line(data: bytes) -> bytes:
 
 def _parse(head: bytes, limits: Limits) -> RequestHead:
     text = _without_empty_line(head)
-    check_head(text, limits)
+    _check_head(text, limits)
     line = text[: text.find(CRLF)]
-    version = parse_version(line)
+    version = _parse_version(line)
     _check_target(line)
     lowered = text.lower()
     framing = parse_framing_untrusted(lowered, version)
@@ -121,6 +133,59 @@ def _parse(head: bytes, limits: Limits) -> RequestHead:
 
 
 _parse_memoised = lru_cache(maxsize=1024)(_parse)
+
+
+def _check_head(head: bytes, limits: Limits) -> None:
+    """Refuse a head, whole or cut anywhere, for its sizes, bytes or request line, with which it starts."""
+    line_end = head.find(CRLF)
+    _check_sizes(head, line_end, limits)
+    _check_bytes(head)
+    if line_end >= 0:
+        _parse_version(head[:line_end])
+
+
+def _check_sizes(head: bytes, line_end: int, limits: Limits) -> None:
+    line_bytes = line_end if line_end >= 0 else len(head)
+    if line_bytes > limits.max_request_line_bytes:
+        if _TOKEN_START.match(head).end() > limits.max_request_line_bytes:  # type: ignore[union-attr]
+            raise refused(501, "the method is longer than any known one")
+        raise refused(414, f"the request line is longer than {limits.max_request_line_bytes} bytes")
+    if len(head) - line_bytes > limits.max_header_bytes + 2 * len(CRLF):
+        raise refused(431, f"the header fields are longer than {limits.max_header_bytes} bytes")
+    lines = head.count(CRLF) - head.endswith(CRLF * 2)
+    if lines > limits.max_headers + 1:
+        raise refused(431, f"there are more than {limits.max_headers} header fields")
+
+
+def _check_bytes(head: bytes) -> None:
+    """Refuse bare CR or LF (RFC 9112 2.2), control bytes (RFC 9110 5.5) and line folding (RFC 9112 5.2)."""
+    if head.translate(None, _LINE_BYTES):
+        raise refused(400, "control byte in the head")
+    line_ends = head.count(CRLF)
+    if head.count(b"\n") != line_ends:
+        raise refused(400, "bare LF in the head")
+    if head.count(b"\r") - head.endswith(b"\r") != line_ends:
+        raise refused(400, "bare CR in the head")
+    if b"\r\n " in head or b"\r\n\t" in head:
+        raise refused(400, "folded header field")
+
+
+def _parse_version(line: bytes) -> tuple[int, int]:
+    """Return the version of a valid request line; raise 400 for another line, 505 for an unsupported version."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise refused(400, "malformed request line")
+    if match[2] != b"1":
+        raise refused(505, "this server speaks HTTP/1.1")
+    return 1, int(match[3])
+
+
+def _field_values(lowered: bytes, name: bytes) -> list[bytes]:
+    """Return all values of the field `name` in a checked head, both in lower case, stripped of blanks."""
+    start = CRLF + name + b":"
+    if start not in lowered:
+        return []
+    return [rest.partition(CRLF)[0].strip(b" \t") for rest in lowered.split(start)[1:]]
 
 
 def _with_one_coding(text: bytes) -> bytes:
@@ -174,7 +239,7 @@ def _is_utf8(text: bytes) -> bool:
 
 def _host(lowered: bytes, version: tuple[int, int]) -> str:
     """Return the one valid Host (RFC 9112 3.2); an http URL's is never empty (RFC 9110 4.2.1)."""
-    hosts = field_values(lowered, b"host")
+    hosts = _field_values(lowered, b"host")
     if len(hosts) > 1:
         raise refused(400, "more than one Host")
     if not any(hosts):

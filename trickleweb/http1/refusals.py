@@ -17,6 +17,11 @@ _PAGE = (
 )
 
 
+def refused(status: int, reason: str) -> HTTPError:
+    """Return an error that ends the connection: after a bad head no later byte can be trusted."""
+    return HTTPError(status, reason, close=True)
+
+
 def method_not_allowed(allowed: Iterable[str]) -> HTTPError:
     """Return 405 with Allow in a stable order."""
     return HTTPError(405, headers=(("Allow", ", ".join(sorted(set(allowed)))),))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from trickleweb.http1.shape import refused
+from trickleweb.http1.refusals import refused
 
 _ABSOLUTE = re.compile(r"(https?)://([^/?]*)([^?]*)\??(.*)", re.IGNORECASE)
 # Narrower than the grammar: no sub-delims, which no name has, and a comma means two joined Host fields.

@@ -42,7 +42,7 @@ class Setting(NamedTuple):
     """The server's context of a request. One that is run again on another replica gets an equal setting."""
 
     now: int = 0  # microseconds since 1970
-    seed: bytes = b""  # secret and random, 32 bytes; see `Request.entropy`
+    seed: Callable[[], bytes] = bytes  # gives the 32 secret and random bytes of `Request.entropy`
     peer: str = ""  # the client's address, without port
     idempotency_key: str = ""  # unique to the request, and equal when it is sent again
     max_body_bytes: int = DEFAULT_LIMITS.max_body_bytes

@@ -136,10 +136,10 @@ class Request(Incoming):
 
     def entropy(self, label: str, byte_count: int = 32) -> bytes:
         """Return unguessable random bytes: different for each request and label, the same when it is run again."""
-        if not self.setting.seed:
+        if not (seed := self.setting.seed()):
             raise NotSetUp("no seed for entropy")
         blocks = range(-(-byte_count // 32))
-        drawn = b"".join(hmac.digest(self.setting.seed, b"%d %s" % (at, label.encode()), "sha256") for at in blocks)
+        drawn = b"".join(hmac.digest(seed, b"%d %s" % (at, label.encode()), "sha256") for at in blocks)
         return drawn[:byte_count]
 
     @property

@@ -28,8 +28,8 @@ from trickleweb.server.input import CompleteRequest, PartialRequest, RequestRead
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.parking import Parking
 from trickleweb.server.progress import ChunkScan
-from trickleweb.server.resume import RequestFactory, Resumer
-from trickleweb.server.run import Responder
+from trickleweb.server.resume import Resumer
+from trickleweb.server.run import RequestFactory, Responder
 from trickleweb.server.shelf import Shelf
 from trickleweb.server.start import ResponseStarter, StartedResponse
 from trickleweb.server.stored import StoredResponse

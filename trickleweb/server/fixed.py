@@ -10,7 +10,7 @@ from trickles.service import Buffer, Continuation, Event, Reply
 from trickleweb.errors import HTTPError
 from trickleweb.files import is_snapshot
 from trickleweb.http1 import BodyDelivery, error_plan, render_head
-from trickleweb.messages import Inline, Piece, Plan, Slice, clip
+from trickleweb.messages import Inline, Piece, Plan, Slice
 from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, Delivered, PlannedToken
@@ -91,6 +91,24 @@ class FixedResponse(NamedTuple):
                     piece.data if isinstance(piece, Inline) else read(piece.content, piece.start, piece.stop),
                 )
                 at += piece.byte_count
+
+
+def clip(pieces: Iterable[Piece], start: int, stop: int) -> Iterator[Piece]:
+    """Yield the pieces of the body bytes [start, stop), in order, none empty."""
+    base = 0
+    for piece in pieces:
+        if base >= stop:
+            return
+        first, last = max(start - base, 0), min(stop - base, piece.byte_count)
+        if first < last:
+            yield _cut(piece, first, last)
+        base += piece.byte_count
+
+
+def _cut(piece: Piece, first: int, last: int) -> Piece:
+    if isinstance(piece, Inline):
+        return Inline(piece.data[first:last])
+    return Slice(piece.content, piece.start + first, piece.start + last)
 
 
 class Sendable(NamedTuple):

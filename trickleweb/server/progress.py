@@ -18,7 +18,8 @@ from typing import NamedTuple
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import ChunkedState, Phase, decode_chunked, parse_head_untrusted, too_large
-from trickleweb.http1.shape import CRLF, max_head_bytes
+from trickleweb.http1.head import max_head_bytes
+from trickleweb.http1.render import CRLF
 from trickleweb.limits import Limits
 from trickleweb.messages import Chunked, NeedMore, RequestHead
 from trickleweb.server.errors import Busy

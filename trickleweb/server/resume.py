@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from weakref import WeakValueDictionary
 
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
 from trickleweb.bodies.iteration import abandon, collected
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
-from trickleweb.ledger import request_key
-from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import NeedMore, Plan
-from trickleweb.request import Request, Setting
-from trickleweb.request.departure import ClientDeparture
 from trickleweb.response_store import Pages
 from trickleweb.responses import Response
-from trickleweb.server.context import FleetResources
 from trickleweb.server.errors import BadToken, NotThisResponse
 from trickleweb.server.event_parts import resumed_parts
 from trickleweb.server.fixed import FixedResponse, resumed
-from trickleweb.server.input import Body, CompleteRequest
+from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
 from trickleweb.server.live import pump_of
 from trickleweb.server.producer import PartsPump, Producer
-from trickleweb.server.run import Responder, plan_of
+from trickleweb.server.run import RequestFactory, Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
 from trickleweb.server.tokens import AskedToken, KeptToken, PlannedToken, Token, decode_untrusted
 from trickleweb.server.tokens.plan import BadPlan, decode_plan
@@ -34,53 +28,7 @@ from trickleweb.server.tokens.request import ReplayContext, page_key, stored_key
 from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import InputWindow
 
-_KEY_CHARS = 32
 _CHANGED = "the response to the request has changed"
-
-
-class RequestFactory:
-    """Makes requests with the keyring and ledger of the fleet, and knows the connections of those at work."""
-
-    def __init__(self, resources: FleetResources) -> None:
-        self._resources = resources
-        self._departures: WeakValueDictionary[bytes, ClientDeparture] = WeakValueDictionary()
-
-    def request(
-        self,
-        complete: CompleteRequest,
-        body: Body,
-        context: ReplayContext,
-        *,
-        connection: bytes,
-        peer: str,
-        whole: bool = True,
-    ) -> Request:
-        """Return the request of a connection, handled in that context."""
-        setting = Setting(
-            now=context.now,
-            seed=context.entropy,
-            peer=peer,
-            idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
-            max_body_bytes=complete.terms.max_body_bytes,
-            keyring=self._resources.ring,
-            ledger=self._resources.ledger,
-            whole=whole,
-            departure=None if complete.head.method in SAFE_METHODS else self._departure(connection),
-        )
-        return Request(complete.head, body, setting)
-
-    def _departure(self, connection: bytes) -> ClientDeparture:
-        """Return the departure of a client; those of safe requests are cancelled by it."""
-        departure = self._departures.get(connection)
-        if departure is None:
-            departure = self._departures[connection] = ClientDeparture()
-        return departure
-
-    def left(self, connection: bytes) -> None:
-        """Note that a client has left; a later request of its connection has another departure."""
-        departure = self._departures.pop(connection, None)
-        if departure is not None:
-            departure.leave()
 
 
 class Resumer:

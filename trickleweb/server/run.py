@@ -3,8 +3,8 @@
 Replicas, `as_asgi` and the test client all use it, so that they agree on every response and every refusal. The steps of
 a request, in order:
 
-1. `accepted`: the application's terms, and 413 for a body announced too long. The application does not see a request
-   that is refused here. (A replica does this while it reads the request: see `input`.)
+1. The application's terms, and 413 for a body announced too long: the application does not see a request that is
+   refused here. A replica does this while it reads the request (`input`); for other servers `direct` does.
 2. `Responder.run`: the application is called once. An exception is a 500, and reported; so is a value that is no
    response.
 3. `Responder.resolve`: check that the response can be sent and resumed by any replica:
@@ -21,45 +21,45 @@ Later faults of a stream or a step (its length, its size, an exception) end the 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from trickles.service import Buffer
-from trickleweb.application import Application, Terms
+from trickleweb.application import Application
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Complete, Planned, Stepped, Streamed
 from trickleweb.bodies.iteration import BrokenOff, abandon, framed, planned_bytes, was_cancelled
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1 import BodyDelivery, check_announced, decide_delivery, render_head, too_large
-from trickleweb.ledger import LedgerUnavailable
+from trickleweb.http1 import BodyDelivery, decide_delivery, render_head
+from trickleweb.ledger import LedgerUnavailable, request_key
 from trickleweb.limits import SAFE_METHODS
-from trickleweb.messages import Chunked, Inline, Length, Plan, RequestHead
+from trickleweb.messages import Inline, Plan, RequestHead
 from trickleweb.plain import StateTooLarge
 from trickleweb.request import Request, Setting
+from trickleweb.request.departure import ClientDeparture
 from trickleweb.responses import Response, error_response
 from trickleweb.responses.response import NoResponse
 from trickleweb.server.buffer import BodyBuffer
+from trickleweb.server.context import FleetResources
 from trickleweb.server.fixed import PlannedResponse, Sendable
-from trickleweb.server.input import Body
+from trickleweb.server.input import Body, CompleteRequest
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS, ServerLimits
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, encode
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.positions import MAX_POSITION_BYTES
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
-from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length
+from trickleweb.server.tokens.request import ReplayContext
 
 Pack = Callable[[int], Awaitable[Replay]]  # makes the part of a token from which a request is run again, with room
 UNKEPT = "The response is too large to be stored."
+_KEY_CHARS = 32
 _OK = 200
 _FIXED = Complete | Planned  # bodies whose bytes are known
 _MADE = Stepped | Streamed  # bodies that are made while they are sent
 _UNSENDABLE = "The response cannot be sent."
-_BLOCK_BYTES = 1 << 18
-_IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; the rest goes to disk
 
 
 class ResolvedResponse(NamedTuple):
@@ -121,11 +121,49 @@ class Exchange(NamedTuple):
         return self.head.method in SAFE_METHODS
 
 
-def accepted(application: Application, head: RequestHead) -> Terms:
-    """Return the terms of a request; raise `HTTPError` for one that its head refuses, 413 included."""
-    terms = application.terms(head)
-    check_announced(head, terms.max_body_bytes)
-    return terms
+class RequestFactory:
+    """Makes requests with the keyring and ledger of the fleet, and knows the connections of those at work."""
+
+    def __init__(self, resources: FleetResources) -> None:
+        self._resources = resources
+        self._departures: WeakValueDictionary[bytes, ClientDeparture] = WeakValueDictionary()
+
+    def request(
+        self,
+        complete: CompleteRequest,
+        body: Body,
+        context: ReplayContext,
+        *,
+        connection: bytes,
+        peer: str,
+        whole: bool = True,
+    ) -> Request:
+        """Return the request of a connection, handled in that context."""
+        setting = Setting(
+            now=context.now,
+            seed=context.entropy,
+            peer=peer,
+            idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
+            max_body_bytes=complete.terms.max_body_bytes,
+            keyring=self._resources.ring,
+            ledger=self._resources.ledger,
+            whole=whole,
+            departure=None if complete.head.method in SAFE_METHODS else self._departure(connection),
+        )
+        return Request(complete.head, body, setting)
+
+    def _departure(self, connection: bytes) -> ClientDeparture:
+        """Return the departure of a client; those of safe requests are cancelled by it."""
+        departure = self._departures.get(connection)
+        if departure is None:
+            departure = self._departures[connection] = ClientDeparture()
+        return departure
+
+    def left(self, connection: bytes) -> None:
+        """Note that a client has left; a later request of its connection has another departure."""
+        departure = self._departures.pop(connection, None)
+        if departure is not None:
+            departure.leave()
 
 
 class Responder:
@@ -274,55 +312,3 @@ def _refused(error: HTTPError, head: RequestHead, *, close: bool, date_s: int) -
     sendable = PlannedResponse.of(plan, delivery, date_s).sendable()
     body = made.body if delivery.has_body and isinstance(made.body, Complete) else Complete()
     return ResolvedResponse(made.status, made.headers, body, delivery, made, sendable)
-
-
-async def answered(responder: Responder, head: RequestHead, body: Body, context: Setting) -> ResolvedResponse:
-    """Return the response where no replica resumes it: under other servers, and in tests.
-
-    A body in chunks is read whole before the application is called, as on replicas: it may be too long.
-    """
-    date_s = context.now // 1_000_000
-    try:
-        terms = accepted(responder.application, head)
-        body = await _whole(body, terms.max_body_bytes) if isinstance(head.framing, Chunked) else body
-    except HTTPError as error:
-        return refused(error, head, close=False, date_s=date_s)
-    except Exception as error:  # noqa: BLE001 - every failure gets a response
-        responder.on_error(error)
-        return refused(HTTPError(500), head, close=False, date_s=date_s)
-    size = len(body) if isinstance(body, bytes) else head.framing.byte_count if isinstance(head.framing, Length) else 0
-
-    async def pack(_room: int) -> Replay:
-        check_length(head.head_bytes + size, responder.limits)
-        return Replay(ReplayContext(0, 0, bytes(SEED_BYTES)), b"")
-
-    request = Request(head, body, context._replace(max_body_bytes=terms.max_body_bytes))
-    return await responder.respond(Exchange(head, request, close=False, date_s=date_s, pack=pack))
-
-
-async def _whole(body: Body, most_bytes: int) -> Body:
-    """Return the complete body, from memory or disk; raise 413 for more than `most_bytes`."""
-    if isinstance(body, bytes):
-        if len(body) > most_bytes:
-            raise too_large(most_bytes)
-        return body
-    spool = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the body made of it
-    size = 0
-    try:
-        async for piece in body:
-            size += len(piece)
-            if size > most_bytes:
-                raise too_large(most_bytes)
-            spool.write(piece)
-    except BaseException:
-        spool.close()
-        raise
-    spool.seek(0)
-    whole = _read(spool)
-    weakref.finalize(whole, spool.close)  # it may be read while the response is sent, or never
-    return whole
-
-
-async def _read(spool: SpooledTemporaryFile[bytes]) -> AsyncIterator[bytes]:
-    while data := spool.read(_BLOCK_BYTES):
-        yield data

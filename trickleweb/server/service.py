@@ -26,11 +26,10 @@ from trickleweb.application import Application, Planning
 from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE
-from trickleweb.server.context import FleetResources, ServiceContext
+from trickleweb.server.context import FleetResources, Observe, Observer, ServiceContext
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
 from trickleweb.server.fixed import FixedResponse, Read, resumed
 from trickleweb.server.limits import DEFAULT_SERVICE_LIMITS, ServiceLimits
-from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner
 from trickleweb.server.repeats import Repeats
 from trickleweb.server.requests import RequestServer, wanted_of
@@ -77,13 +76,13 @@ class HttpService:
         self._repeats = repeats
         if hasattr(application, "respond"):  # which answers unknown methods itself
             limits = replace(limits, request=replace(limits.request, methods=None))
-        context = ServiceContext(
+        self._responses: LruCache[bytes, FixedResponse] = LruCache(limits.server.remembered_bytes)
+        self._context = context = ServiceContext(
             limits=limits, clock_us=clock_us, observer=self._observer, read=self._read, repeats=repeats,
-            report=self._report, remember=self._remember,
+            report=self._report, responses=self._responses,
         )  # fmt: skip
         self._planner: Planner | None = None
         self._exchanges: Exchanges | None = None
-        self._responses: LruCache[bytes, FixedResponse] = LruCache(limits.server.remembered_bytes)
         self._tokens: LruCache[bytes, Token] = LruCache(_TOKENS)
         if hasattr(application, "plan"):
             self._planner = Planner(cast("Planning", application), context)
@@ -210,14 +209,14 @@ class HttpService:
         if isinstance(token, PlannedToken):
             if self._exchanges is not None:
                 self._observer.resumed_now(event.peer)
-            return self._fixed(event, known, self._remember(known.state, resumed(token.delivered, token.plan)))
+            return self._fixed(event, known, self._context.remember(known.state, resumed(token.delivered, token.plan)))
         if isinstance(token, AskedToken) and token.context is None:
             if self._planner is None:
                 raise NotThisResponse("nothing is planned here")
-            return self._fixed(event, known, self._remember(known.state, self._planner.resumed(token)))
+            return self._fixed(event, known, self._context.remember(known.state, self._planner.resumed(token)))
 
         def made(response: FixedResponse) -> Reply | Deferred:
-            return self._fixed(event, known, self._remember(known.state, response))
+            return self._fixed(event, known, self._context.remember(known.state, response))
 
         return self._run_by().resume(event, token, known.state, made)
 
@@ -235,11 +234,6 @@ class HttpService:
         token = decode_untrusted(known.state)
         fresh = self._planner.hashed(token) if isinstance(token, PlannedToken) else None
         return None if fresh is None else known._replace(state=fresh)
-
-    def _remember(self, state: bytes, response: FixedResponse) -> FixedResponse:
-        if self._responses.get(state) is None:
-            self._responses.put(state, response, response.weight)
-        return response
 
     def _run_by(self) -> Exchanges:
         if self._exchanges is None:

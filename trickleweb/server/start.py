@@ -20,8 +20,8 @@ from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import StreamLimits
 from trickleweb.server.live import pump_of
 from trickleweb.server.producer import PartsPump, Producer
-from trickleweb.server.resume import RequestFactory, from_cursor
-from trickleweb.server.run import Exchange, ResolvedResponse, Responder, is_event_stream
+from trickleweb.server.resume import from_cursor
+from trickleweb.server.run import Exchange, RequestFactory, ResolvedResponse, Responder, is_event_stream
 from trickleweb.server.shelf import Shelf
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stream import Origins, StreamedResponse

@@ -40,8 +40,8 @@ class InputWindow(NamedTuple):
 
 def input_window(event: Event, consumed: int) -> InputWindow:
     """Return the event's input from input offset `consumed` on; empty if it does not reach there."""
-    skip, size = consumed - event.input_offset, event.input_stop - consumed
-    spooled = event.spooled
+    skip, spooled = consumed - event.input_offset, event.spooled
+    size = (len(event.input) if spooled is None else spooled.stop - event.input_offset) - skip
     if skip < 0 or size < 0:
         return InputWindow(b"", 0, ended=False, read=lambda _start, _stop: b"")
     first = event.input[skip:] if skip else event.input

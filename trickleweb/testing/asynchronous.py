@@ -130,9 +130,10 @@ class AsyncClient(Verbs[Coroutine[Any, Any, Answer]]):
         return Answer(done.status, ResponseHeaders(done.headers), done.content, sent.url, done.made, history)
 
     def _setting(self) -> Setting:
+        seed = secrets.token_bytes(32)
         return Setting(
             now=self._now(),
-            seed=secrets.token_bytes(32),
+            seed=lambda: seed,
             peer=self._peer,
             idempotency_key=secrets.token_hex(16),
             keyring=self._keyring,

@@ -16,7 +16,8 @@ from trickleweb.limits import PROGRAM_LIMITS
 from trickleweb.messages import Inline, NeedMore
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
-from trickleweb.server.run import ResolvedResponse, Responder, answered
+from trickleweb.server.direct import answered
+from trickleweb.server.run import ResolvedResponse, Responder
 from trickleweb.telemetry.wrapped import Wrapped
 
 

@@ -75,7 +75,6 @@ class ReplayContext(NamedTuple):
     offset: int
     seed: bytes
 
-    @property
     def entropy(self) -> bytes:
         """32 bytes that follow from the seed."""
         return hashlib.sha256(b"the entropy of a request" + self.seed).digest()
