@@ -4,11 +4,13 @@ import http.client
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.answering import notes, posted
+from tests.support.answering_program import BLOCK
 from tests.support.processes import refuses
 from tests.support.served import Served, ends, running
 from trickles.drivers.dialer import parse_address
@@ -54,6 +56,22 @@ def test_a_replica_ends_after_its_post_and_begins_no_other(fleet: Served) -> Non
     while "is back" not in fleet.program.errors.next():
         pass
     assert len([note for _, note in notes() if note == "line 59"]) == 1, "run once"
+
+
+def test_a_post_without_a_first_byte_goes_on_too(fleet: Served) -> None:
+    """Its client asks by AWAIT whether it is still at work."""
+    with ThreadPoolExecutor(1) as pool:
+        whole = pool.submit(answer, fleet, "/late?count=60")
+        while not notes():
+            assert not whole.done()
+        os.kill(notes()[0][0], signal.SIGTERM)
+        assert whole.result() == 60 * BLOCK
+    assert len(notes()) == 1, "run once"
+
+
+def answer(fleet: Served, target: str) -> bytes:
+    with posted(fleet, target) as response:
+        return response.read()
 
 
 def test_a_fleet_ends_after_its_post(fleet: Served) -> None:

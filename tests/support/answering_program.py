@@ -19,12 +19,15 @@ def note(text: str) -> None:
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """`/lines?count=` lines, slowly; `/blocks?count=` blocks, at once."""
+    """`/lines?count=` lines, slowly; `/blocks?count=` blocks, at once, `/late?count=` after as long as lines take."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):
         pass
     count = int(parse_qs(scope["query_string"].decode())["count"][0])
+    if scope["path"] == "/late":
+        note("late")
+        await asyncio.sleep(0.05 * count)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for number in range(count):
         slow = scope["path"] == "/lines"
