@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.peers.http_server import HttpServer, Running, running
+from benchmarks.peers.http_server import HttpServer, Running, start_all
 from benchmarks.peers.http_servers import SERVERS, UVICORN
 from benchmarks.support import curl, procfs
 from benchmarks.support.load import run_load
@@ -94,20 +94,12 @@ def start(
     servers: Sequence[HttpServer], site: Site, cleanup: ExitStack, outcome: Outcome, timeout: float
 ) -> list[Running]:
     """Start every server that can run here and answers rightly."""
-    up = []
-    for server in servers:
-        if (reason := server.missing()) is not None:
-            outcome.skip(server.name, reason)
-            continue
-        try:
-            started = cleanup.enter_context(running(server, site.root))
-            for payload in (site.small, site.middle, site.bulk):
-                check(started, payload, timeout)
-        except ChildFailed as error:
-            outcome.fail(f"http: {error}")
-            continue
-        up.append(started)
-    return up
+
+    def right(server: Running) -> None:
+        for payload in (site.small, site.middle, site.bulk):
+            check(server, payload, timeout)
+
+    return start_all(servers, site.root, cleanup, outcome, "http", right)
 
 
 def measure(options: argparse.Namespace, outcome: Outcome) -> list[Run]:

@@ -90,16 +90,23 @@ def running(server: HttpServer, root: Path) -> Iterator[Running]:
 
 
 def start_all(
-    servers: Sequence[HttpServer], root: Path, cleanup: ExitStack, outcome: Outcome, question: str
+    servers: Sequence[HttpServer],
+    root: Path,
+    cleanup: ExitStack,
+    outcome: Outcome,
+    question: str,
+    check: Callable[[Running], None] = lambda _: None,
 ) -> list[Running]:
-    """Start those that can run here; what cannot is noted in the outcome of that question."""
+    """Start those that can run here and pass the check, which may raise ChildFailed; note others in the outcome."""
     up = []
     for server in servers:
         if (reason := server.missing()) is not None:
             outcome.skip(server.name, reason)
             continue
         try:
-            up.append(cleanup.enter_context(running(server, root)))
+            started = cleanup.enter_context(running(server, root))
+            check(started)
+            up.append(started)
         except ChildFailed as error:
             outcome.fail(f"{question}: {error}")
     return up

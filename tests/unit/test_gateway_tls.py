@@ -52,6 +52,15 @@ async def house(tmp_path: Path, limits: GatewayLimits = GatewayLimits()) -> Asyn
             await home.close()
 
 
+async def says_bye(home: TlsHouse) -> None:
+    """A connection that is served to its end."""
+    reader, writer = await home.dial(tls=home.client)
+    writer.write(b"bye 5\n")
+    assert await reader.read() == tape(0, 5)
+    writer.close()
+    await writer.wait_closed()
+
+
 def test_bytes_cross_and_the_answer_ends_with_a_close_notify(tmp_path: Path) -> None:
     async def test() -> None:
         async with house(tmp_path) as home:
@@ -85,11 +94,7 @@ def test_other_protocols_than_http_1_1_are_refused_by_an_alert(tmp_path: Path, v
             await until(lambda: home.gateway.live == 0)
             assert home.told == ["TLS handshake: no application protocol"]
             home.client.set_alpn_protocols(["http/1.1"])
-            reader, writer = await home.dial(tls=home.client)
-            writer.write(b"bye 5\n")
-            assert await reader.read() == tape(0, 5)
-            writer.close()
-            await writer.wait_closed()
+            await says_bye(home)
 
     on_loop(test())
 
@@ -98,11 +103,7 @@ def test_the_least_version_is_1_2(tmp_path: Path) -> None:
     async def test() -> None:
         async with house(tmp_path) as home:
             home.client.maximum_version = ssl.TLSVersion.TLSv1_2
-            reader, writer = await home.dial(tls=home.client)
-            writer.write(b"bye 5\n")
-            assert await reader.read() == tape(0, 5)
-            writer.close()
-            await writer.wait_closed()
+            await says_bye(home)
 
     on_loop(test())
 
@@ -217,11 +218,7 @@ def test_who_has_not_finished_a_handshake_counts_as_live(tmp_path: Path) -> None
             idle.close()
             writer.close()
             await until(lambda: home.gateway.live == 0)
-            reader, writer = await home.dial(tls=home.client)
-            writer.write(b"bye 5\n")
-            assert await reader.read() == tape(0, 5)
-            writer.close()
-            await writer.wait_closed()
+            await says_bye(home)
 
     on_loop(test())
 
