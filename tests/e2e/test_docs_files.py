@@ -12,7 +12,7 @@ from tests.support.console import blocks, moved_ports, play, renamed
 from tests.support.processes import ROOT
 from tests.support.system import require
 from trickleweb.files import SiteOptions
-from trickleweb.files.options import is_hashed
+from trickleweb.files.metadata import is_hashed
 from trickleweb.files.paths import MAX_NAME_BYTES, MAX_PATH_BYTES
 from trickleweb.files.ranges import MAX_SPECS
 from trickleweb.files.respond import MAX_PARTS

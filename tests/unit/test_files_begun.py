@@ -24,8 +24,7 @@ from tests.support.site_folder import replace
 from trickles.service import Refusal
 from trickleweb.files import ContentNotHere, HashPending, disk
 from trickleweb.files import store as stores
-from trickleweb.files.contents import content_name
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import content_name, digest_of
 from trickleweb.files.errors import BadContentName, FilesUnavailable
 from trickleweb.files.restless import PATIENCE_NS
 from trickleweb.files.snapshots import Match, is_snapshot, match, parse_snapshot, snapshot_of

@@ -18,8 +18,7 @@ from tests.support.file_replicas import (
 from tests.support.site_folder import LATER_NS, body, request, store
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FileStore, HashPending, SiteOptions, StaticSite, digests
-from trickleweb.files.contents import strong_etag
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import digest_of, strong_etag
 from trickleweb.files.store import Version
 
 

@@ -21,8 +21,7 @@ from trickleweb.files import (
     disk,
     warm,
 )
-from trickleweb.files.contents import DIGEST_BYTES, content_name
-from trickleweb.files.digests import Hashes, digest_of
+from trickleweb.files.digests import DIGEST_BYTES, Hashes, content_name, digest_of
 from trickleweb.files.hashing import HashJob, is_settled
 from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.stamps import FileStamp

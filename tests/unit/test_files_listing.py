@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.support.site_folder import LATER_NS, body, fill, request, store
 from trickleweb.errors import HTTPError
 from trickleweb.files import FilesUnavailable, HashPending, SiteOptions, StaticSite, listing, listings, scans
+from trickleweb.files.disk import bounded_ns
 from trickleweb.files.folders import TooMany, entries
 from trickleweb.files.listing import Entry, Order, Page, arrange, as_html, parse_order
 from trickleweb.files.listings import ListingLimits
-from trickleweb.files.stamps import bounded_ns
 from trickleweb.files.tree import Root, Tree
 from trickleweb.headers import Headers
 from trickleweb.http1 import parse_head_untrusted

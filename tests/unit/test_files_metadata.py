@@ -2,8 +2,15 @@
 
 import pytest
 
-from trickleweb.files.mime import is_compressible, media_type
-from trickleweb.files.options import FOREVER, REVALIDATE, CacheRule, cache_control, is_hashed
+from trickleweb.files.metadata import (
+    FOREVER,
+    REVALIDATE,
+    CacheRule,
+    cache_control,
+    is_compressible,
+    is_hashed,
+    media_type,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 
 from trickleweb.files.listing import wants_json
 from trickleweb.files.qvalues import MAX_MEMBERS, media_weight, preferences
-from trickleweb.files.representations import Variant, choose
+from trickleweb.files.representations import Variant
+from trickleweb.files.respond import choose
 
 PLAIN = Variant("plain", '"p"', 1000, None)
 BR = Variant("br", '"b"', 100, None, "br")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickleweb.errors import UnsafeHeader
-from trickleweb.files.contents import content_name, parse_content_name, strong_etag
+from trickleweb.files.digests import content_name, parse_content_name, strong_etag
 from trickleweb.files.errors import BadContentName
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, Piece, Plan, Slice

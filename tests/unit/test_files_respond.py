@@ -3,7 +3,7 @@
 import pytest
 
 from trickleweb.errors import HTTPError
-from trickleweb.files.contents import content_name, strong_etag
+from trickleweb.files.digests import content_name, strong_etag
 from trickleweb.files.representations import Resource, Variant
 from trickleweb.files.respond import Ask, ask_of, respond
 from trickleweb.headers import Headers

@@ -23,8 +23,7 @@ from tests.support.site_folder import (
 )
 from trickleweb.errors import HTTPError
 from trickleweb.files import CacheRule, SiteOptions, StaticSite, StoreLimits
-from trickleweb.files.contents import strong_etag
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import digest_of, strong_etag
 from trickleweb.files.hashing import HashJob
 from trickleweb.headers import Headers, format_date
 from trickleweb.messages import Plan

@@ -11,9 +11,10 @@ from hypothesis.strategies import integers, tuples
 from tests.support.site_folder import LATER_NS, body, request, store, write
 from trickleweb.files import DigestIndex, StaticSite, disk
 from trickleweb.files.digests import Hashes, digest_of
+from trickleweb.files.disk import FIRST_SECOND, LAST_SECOND, stamp_from
 from trickleweb.files.hashing import Hasher
 from trickleweb.files.listing import Entry, Order, Page, as_html, as_json
-from trickleweb.files.stamps import FIRST_SECOND, LAST_SECOND, FileStamp, same_bytes, stamp_from, stamp_of_state
+from trickleweb.files.stamps import FileStamp, same_bytes, stamp_of_state
 
 ANY = integers(-(2**100), 2**100)
 NATURAL = FileStamp(1, 2, 3, 1_000_000_000_000_000_001, 1_000_000_000_000_000_001, (0o644, 1, 0, 0))

@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.site_folder import fill, store
 from trickleweb.files import BackgroundHasher, FileStore
-from trickleweb.files.contents import content_name
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import content_name, digest_of
 from trickleweb.files.hashing import HashJob
 from trickleweb.files.store import Version
 

@@ -9,8 +9,7 @@ import pytest
 
 from tests.support.site_folder import body, fill, packed, request, store
 from trickleweb.files import SiteOptions, StaticSite, StoreLimits, tree
-from trickleweb.files.contents import parse_content_name
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import digest_of, parse_content_name
 from trickleweb.files.folders import entries
 from trickleweb.files.listing import Entry
 from trickleweb.files.resolve import Place, Resolved, resolve

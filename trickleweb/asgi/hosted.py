@@ -65,7 +65,7 @@ class Hosted:
 
         Raise the program's exception from before its response began, `ProgramError` if it broke its interface.
         """
-        outgoing = AsgiRun(head_only=request.method == "HEAD", on_gone=lambda: self._end_in_time(task))
+        outgoing = AsgiRun(head_only=request.head.method == "HEAD", on_gone=lambda: self._end_in_time(task))
         task = asyncio.create_task(self._supervised(request, outgoing))
         self._runs[task] = outgoing
         task.add_done_callback(self._forget)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from trickleweb.bodies import Body, Complete, Streamed
-from trickleweb.errors import WebError
+from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers
+from trickleweb.request import Request
 from trickleweb.responses import Response
 
 HELD_BYTES = 65_536  # written and not read: with more, the program waits
@@ -30,6 +31,15 @@ class Begun(NamedTuple):
     headers: Headers
     byte_count: int | None = None
     close: bool = False
+
+
+def begun_with(status: int, headers: Headers) -> Begun:
+    """Return a response head with the framing of its headers; raise `ProgramError` for an invalid Content-Length."""
+    lengths = set(headers.all("content-length"))
+    announced = lengths.pop() if len(lengths) == 1 else ""
+    if lengths or (announced and not (announced.isascii() and announced.isdigit() and len(announced) < 19)):
+        raise ProgramError("an invalid Content-Length, or several")
+    return Begun(status, headers, int(announced) if announced else None, close="close" in headers.tokens("connection"))
 
 
 class AsgiRun:
@@ -222,3 +232,13 @@ class Chunks:
 
     async def aclose(self) -> None:
         self._outgoing.abandon()
+
+
+async def body_of(request: Request, outgoing: AsgiRun) -> AsyncIterator[bytes]:
+    """Yield the body in pieces. A refusal (413) becomes the response, however the program handles it."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except HTTPError as error:
+        outgoing.fail(error)
+        raise

@@ -1,61 +1,17 @@
-"""Requests as ASGI scopes, with uvicorn's fields, and scopes as request heads."""
+"""Scopes of ASGI servers as request heads, and their messages as bodies."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
-from urllib.parse import quote, unquote
+from collections.abc import AsyncIterator
+from urllib.parse import quote
 
-from trickleweb.asgi.messages import EXTENSION, HTTP_SPEC_VERSION, VERSION, Receive, Scope
+from trickleweb.asgi.messages import Receive, Scope
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1.target import decode_path
 from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
-from trickleweb.request import Request
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH_SAFE = "/!$&'()*+,;=:@%"
-
-
-def http_scope(request: Request, *, root_path: str = "", state: Mapping[str, Any] | None = None) -> Scope:
-    """Return the scope of a request; `state` comes from the program's lifespan.
-
-    `server` is the host that the client asked for and the client's port is 0, since both would differ between replicas.
-    The extension `trickleweb.request` has `now` (microseconds), `idempotency_key` and `entropy(label, byte_count)`, all
-    equal when the request is run again.
-    """
-    head, mount = request.head, mount_of(request)
-    known = {"now": request.now, "idempotency_key": request.idempotency_key, "entropy": request.entropy}
-    return {
-        "type": "http",
-        "asgi": {"version": VERSION, "spec_version": HTTP_SPEC_VERSION},
-        "http_version": f"{head.version[0]}.{head.version[1]}",
-        "server": server_of(request),
-        "client": (request.setting.peer, 0) if request.setting.peer else None,
-        "scheme": request.scheme,
-        "method": head.method,
-        "root_path": root_path + mount,
-        "path": root_path + (mount + request.path if mount else unquote(head.raw_path)),
-        "raw_path": root_path.encode("ascii") + head.raw_path.encode("ascii"),
-        "query_string": head.query.encode("latin-1"),
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers],
-        "state": dict(state or {}),
-        "extensions": {EXTENSION: known},
-    }
-
-
-def mount_of(request: Request) -> str:
-    """Return the decoded part of the path above the mount, "" if there is none."""
-    whole = request.head.path
-    return "" if request.path == whole else whole.removesuffix(request.path)
-
-
-def server_of(request: Request) -> tuple[str, int]:
-    """Return the host and port that the client asked for."""
-    name, colon, port = request.host.rpartition(":")
-    if not colon or name.endswith(":") or port.endswith("]"):  # an IPv6 address has colons of its own
-        name, port = request.host, ""
-    return name.strip("[]") or "localhost", int(port) if port else _DEFAULT_PORTS.get(request.scheme, 80)
 
 
 def head_of(scope: Scope) -> RequestHead:

@@ -3,8 +3,9 @@
 from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending
 from trickleweb.files.hashing import BackgroundHasher, Hasher, yield_to_others
 from trickleweb.files.index import DigestIndex
+from trickleweb.files.metadata import CacheRule
 from trickleweb.files.openfiles import OpenFiles
-from trickleweb.files.options import CacheRule, SiteOptions
+from trickleweb.files.options import SiteOptions
 from trickleweb.files.site import StaticSite
 from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.store import FileStore, StoreLimits

@@ -13,11 +13,13 @@ import stat
 from collections.abc import Iterator
 
 from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
-from trickleweb.files.stamps import FileStamp, Mark, stamp_from
+from trickleweb.files.stamps import SECOND_NS, FileStamp, Mark
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not block
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # closing open files may help
 _BLOCK_BYTES = 1 << 20
+_MAX_SIZE_BYTES, _MASK = (1 << 63) - 1, (1 << 64) - 1
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, the range of HTTP dates
 _ABSENT = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV, errno.EINVAL}
     | {errno.ENXIO, errno.ENODEV, errno.EILSEQ}  # a socket, a device without driver, a name that no file can have
@@ -56,6 +58,26 @@ def _stamp(found: os.stat_result) -> tuple[FileStamp, bool]:
     metadata = (found.st_mode, found.st_nlink, found.st_uid, found.st_gid)
     stamp = stamp_from(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, metadata)
     return stamp, is_folder
+
+
+def stamp_from(
+    device: int, inode: int, size_bytes: int, modified_ns: int, changed_ns: int, metadata: tuple[int, int, int, int]
+) -> FileStamp:
+    """Return a stamp of a file system's numbers; times beyond the years 1 to 9999 become their first or last."""
+    mode, links, owner, group = metadata
+    return FileStamp(
+        device & _MASK,
+        inode & _MASK,
+        min(max(size_bytes, 0), _MAX_SIZE_BYTES),
+        bounded_ns(modified_ns),
+        bounded_ns(changed_ns),
+        (mode & _MASK, links & _MASK, owner & _MASK, group & _MASK),
+    )
+
+
+def bounded_ns(time_ns: int) -> int:
+    """Return a time within the years 1 to 9999; their ends are whole seconds, which are no evidence."""
+    return min(max(time_ns, FIRST_SECOND * SECOND_NS), LAST_SECOND * SECOND_NS)
 
 
 def mark_of(path_or_descriptor: str | int, folder: int | None = None) -> Mark | None:

@@ -17,12 +17,11 @@ from trickleweb.errors import HTTPError
 from trickleweb.files import disk
 from trickleweb.files import listing as text
 from trickleweb.files.conditional import Conditions, Precondition, Validators, judge
-from trickleweb.files.contents import strong_etag
-from trickleweb.files.digests import digest_of
+from trickleweb.files.digests import digest_of, strong_etag
 from trickleweb.files.errors import HashPending
 from trickleweb.files.folders import TooMany, entries, seen
 from trickleweb.files.listing import Entry, Order, Page
-from trickleweb.files.options import REVALIDATE
+from trickleweb.files.metadata import REVALIDATE
 from trickleweb.files.paths import SafePath
 from trickleweb.files.respond import NOSNIFF
 from trickleweb.files.scans import Scan, Step

@@ -1,11 +1,9 @@
-"""Representations of a file: its metadata, and its variants in different content codings."""
+"""Representations of a file: its metadata, its variants in different content codings, and the look of these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from trickleweb.files.qvalues import preferences
 
 MIN_BYTES = 4  # the shortest compressed file with content
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
@@ -77,28 +75,5 @@ class Resource:
     variants: tuple[Variant, ...]
     vary: str = ""  # the request field that selected this resource, "" for none
 
-    def is_ahead(self, now_s: int) -> bool:
-        """Return whether any date is in the future, so that the response changes with time."""
-        return any(each.modified_s is not None and each.modified_s > now_s for each in self.variants)
-
 
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # coding -> suffix of the sibling; the better first
-_ALIASES = {"gzip": "x-gzip"}  # RFC 9110 8.4.1.3
-
-
-def choose(variants: Sequence[Variant], accept_encoding: str | None) -> Variant:
-    """Return the variant that the client prefers, the smallest among equals; the plain one, the first, suits all."""
-    plain, *coded = variants
-    if not coded or accept_encoding is None:
-        return plain
-    weights = preferences(accept_encoding)
-    liked = [(weight, -at.size_bytes, at) for at in coded if (weight := _weight(weights, at.coding))]
-    if not liked:
-        return plain
-    best, _, chosen = max(liked, key=lambda each: each[:2])
-    return plain if weights.get("identity", 0) > best else chosen
-
-
-def _weight(weights: dict[str, int], coding: str) -> int:
-    anything = weights.get("*", 0)
-    return weights.get(coding, weights.get(_ALIASES.get(coding, ""), anything))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickleweb.files import disk
-from trickleweb.files.contents import strong_etag, weak_etag
+from trickleweb.files.digests import strong_etag, weak_etag
 from trickleweb.files.errors import FilesError, NoSuchFile
-from trickleweb.files.mime import is_compressible, media_type
-from trickleweb.files.options import SiteOptions, cache_control
+from trickleweb.files.metadata import cache_control, is_compressible, media_type
+from trickleweb.files.options import SiteOptions
 from trickleweb.files.representations import MIN_BYTES, SUFFIXES, Resource, Variant, is_of_coding
 from trickleweb.files.stamps import Mark
 from trickleweb.files.store import FileStore, FoundFolder, Version
@@ -73,7 +73,8 @@ def resolve(store: FileStore, place: Place, options: SiteOptions) -> Resolved | 
     path = place.path
     content_type = media_type(path, dict(options.media_types))
     codings = options.precompressed if is_compressible(content_type) else ()
-    found = {coding: _sibling(store, place, SUFFIXES[coding]) for coding in codings}
+    there = [each for each in codings if disk.exists(place.name + SUFFIXES[each], place.folder.descriptor)]
+    found = {each: _sibling(store, place, SUFFIXES[each]) if each in there else None for each in codings}
     coded = {coding: each for coding, each in found.items() if isinstance(each, Version)}
     usable = [(coding, each) for coding, each in coded.items() if _is_worth_it(store, coding, each, version)]
     variants = (_variant(version), *(_variant(each, coding) for coding, each in usable))
@@ -89,10 +90,8 @@ def _files(path: str, version: Version, coded: dict[str, Version]) -> list[tuple
     return [(path, version), *((path + SUFFIXES[coding], each) for coding, each in coded.items())]
 
 
-def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesError | None:
-    """Return a compressed sibling, None if there is none, the error if it cannot be used (yet)."""
-    if not disk.exists(place.name + suffix, place.folder.descriptor):
-        return None
+def _sibling(store: FileStore, place: Place, suffix: str) -> Version | FilesError:
+    """Return a compressed sibling, or the error if it cannot be used (yet)."""
     try:
         found = place.look(store, suffix)
     except FilesError as exc:

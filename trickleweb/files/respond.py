@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
 from trickleweb.files.conditional import Conditions, Precondition, Validators, judge, range_applies
+from trickleweb.files.qvalues import preferences
 from trickleweb.files.ranges import Interval, boundary, content_range, multipart, select
-from trickleweb.files.representations import Resource, Variant, choose
+from trickleweb.files.representations import Resource, Variant
 from trickleweb.headers import Headers, Pair, format_date
 from trickleweb.messages import Plan, Slice
 
 MAX_PARTS = 16  # of a multipart response: download tools use a few, attackers thousands
+_ALIASES = {"gzip": "x-gzip"}  # RFC 9110 8.4.1.3
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 
@@ -73,11 +76,34 @@ def respond(resource: Resource, ask: Ask, *, now_s: int, max_parts: int = MAX_PA
     return answer.whole() if intervals is None else answer.partial(intervals)
 
 
+def is_ahead(resource: Resource, now_s: int) -> bool:
+    """Return whether any date is in the future, so that the response changes with time."""
+    return any(each.modified_s is not None and each.modified_s > now_s for each in resource.variants)
+
+
 def _not_ahead(variant: Variant, now_s: int) -> Variant:
     """Return the variant with a future date replaced by now (RFC 9110 8.8.2.1)."""
     if variant.modified_s is None or variant.modified_s <= now_s:
         return variant
     return replace(variant, modified_s=now_s)
+
+
+def choose(variants: Sequence[Variant], accept_encoding: str | None) -> Variant:
+    """Return the variant that the client prefers, the smallest among equals; the plain one, the first, suits all."""
+    plain, *coded = variants
+    if not coded or accept_encoding is None:
+        return plain
+    weights = preferences(accept_encoding)
+    liked = [(weight, -at.size_bytes, at) for at in coded if (weight := _weight(weights, at.coding))]
+    if not liked:
+        return plain
+    best, _, chosen = max(liked, key=lambda each: each[:2])
+    return plain if weights.get("identity", 0) > best else chosen
+
+
+def _weight(weights: dict[str, int], coding: str) -> int:
+    anything = weights.get("*", 0)
+    return weights.get(coding, weights.get(_ALIASES.get(coding, ""), anything))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.files.errors import FilesError, FilesUnavailable, NoSuchFile, Unreadable
 from trickleweb.files.listings import ListingLimits, Listings
-from trickleweb.files.mime import media_type
-from trickleweb.files.options import REVALIDATE, SiteOptions
+from trickleweb.files.metadata import REVALIDATE, media_type
+from trickleweb.files.options import SiteOptions
 from trickleweb.files.paths import SafePath, location, safe_path, split_path
 from trickleweb.files.qvalues import preferences
 from trickleweb.files.resolve import Place, Resolved, resolve
-from trickleweb.files.respond import NOSNIFF, Ask, ask_of, respond
+from trickleweb.files.respond import NOSNIFF, Ask, ask_of, is_ahead, respond
 from trickleweb.files.store import Buffer, FileStore, FoundFolder, Version
 from trickleweb.files.tree import Tree
 from trickleweb.headers import Headers
@@ -146,7 +146,7 @@ class StaticSite:
             return known[1]
         now_s = self._store.now_s()
         plan = respond(resolved.resource, ask, now_s=now_s, max_parts=self._options.max_parts)
-        if sum(map(len, filter(None, ask))) <= _MAX_ASK_CHARS and not resolved.resource.is_ahead(now_s):
+        if sum(map(len, filter(None, ask))) <= _MAX_ASK_CHARS and not is_ahead(resolved.resource, now_s):
             self._plans.put((key, ask), (resolved, plan))
         return plan
 

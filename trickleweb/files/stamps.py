@@ -22,9 +22,6 @@ import struct
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
-FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999, the range of HTTP dates
-_MAX_SIZE_BYTES = (1 << 63) - 1
-_MASK = (1 << 64) - 1
 _PACKED = struct.Struct(">QqIqIQQQQ")  # size, two times as seconds and nanoseconds, metadata
 
 
@@ -34,7 +31,7 @@ Mark = tuple[int, int, int, int, int]  # the first five fields of a stamp: every
 class FileStamp(NamedTuple):
     """One state of a file according to the file system; equal stamps of a settled file mean equal bytes.
 
-    `stamp_from` makes it of unchecked numbers. `metadata` is mode, links, owner and group.
+    `disk.stamp_from` makes it of unchecked numbers. `metadata` is mode, links, owner and group.
     """
 
     device: int
@@ -58,26 +55,6 @@ class FileStamp(NamedTuple):
         """Return all but device and inode, as bytes."""
         modified, changed = divmod(self.modified_ns, SECOND_NS), divmod(self.changed_ns, SECOND_NS)
         return _PACKED.pack(self.size_bytes, *modified, *changed, *self.metadata)
-
-
-def stamp_from(
-    device: int, inode: int, size_bytes: int, modified_ns: int, changed_ns: int, metadata: tuple[int, int, int, int]
-) -> FileStamp:
-    """Return a stamp of a file system's numbers; times beyond the years 1 to 9999 become their first or last."""
-    mode, links, owner, group = metadata
-    return FileStamp(
-        device & _MASK,
-        inode & _MASK,
-        min(max(size_bytes, 0), _MAX_SIZE_BYTES),
-        bounded_ns(modified_ns),
-        bounded_ns(changed_ns),
-        (mode & _MASK, links & _MASK, owner & _MASK, group & _MASK),
-    )
-
-
-def bounded_ns(time_ns: int) -> int:
-    """Return a time within the years 1 to 9999; their ends are whole seconds, which are no evidence."""
-    return min(max(time_ns, FIRST_SECOND * SECOND_NS), LAST_SECOND * SECOND_NS)
 
 
 def stamp_of_state(device: int, inode: int, state: bytes) -> FileStamp | None:

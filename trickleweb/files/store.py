@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from trickleweb.cache import LruCache
 from trickleweb.files import disk
-from trickleweb.files.contents import content_name, parse_content_name
-from trickleweb.files.digests import Hashes, digest_of, this_boot
+from trickleweb.files.digests import Hashes, content_name, digest_of, parse_content_name, this_boot
 from trickleweb.files.disk import file_budget
 from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending, NoSuchFile
 from trickleweb.files.hashing import Hasher

@@ -89,7 +89,8 @@ def render_head(status: int, headers: Headers, delivery: BodyDelivery, *, date_s
         raise ValueError(f"{status} is no final status")
     lines = [f"HTTP/1.1 {status} {phrase(status)}"]
     lines += [render_field(name, value) for name, value in headers.pairs if name.lower() not in _OURS]
-    lines += [f"{name}: {value}" for name, value in _own_fields(headers, delivery, date_seconds)]
+    given = {name.lower() for name, _ in headers.pairs}
+    lines += [f"{name}: {value}" for name, value in _own_fields(given, delivery, date_seconds)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -109,10 +110,10 @@ def chunk_start(byte_count: int) -> bytes:
     return b"%x\r\n" % byte_count
 
 
-def _own_fields(headers: Headers, delivery: BodyDelivery, date_seconds: int) -> Iterator[Pair]:
-    if "date" not in headers:
+def _own_fields(given: set[str], delivery: BodyDelivery, date_seconds: int) -> Iterator[Pair]:
+    if "date" not in given:
         yield "Date", format_date(date_seconds)
-    if "server" not in headers:
+    if "server" not in given:
         yield "Server", SERVER
     if delivery.chunked:
         yield "Transfer-Encoding", "chunked"

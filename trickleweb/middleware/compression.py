@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trickleweb.bodies import Complete
-from trickleweb.files.mime import is_text
+from trickleweb.files.metadata import is_text
 from trickleweb.files.qvalues import preferences
 from trickleweb.handlers import Handler, Middleware, middleware
 from trickleweb.request import Request

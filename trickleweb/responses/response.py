@@ -79,7 +79,7 @@ class Response:
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599:
             raise ValueError(f"{self.status} is no final status")
-        for name, value in self.headers:
+        for name, value in self.headers.pairs:
             render_field(name, value)
 
     @classmethod

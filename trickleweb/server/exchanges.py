@@ -182,9 +182,10 @@ class Exchanges:
 
     def note(self, started: StartedResponse, where: Where, head: RequestHead | None, peer: str, began_us: int) -> None:
         """Remember a response that begins, and report it."""
-        response = started.what.response if isinstance(started.what, Sendable) else None
-        self._started.put(where, started, OVERHEAD_BYTES if response is None else OVERHEAD_BYTES + response.weight)
-        length = None if response is None else response.body_bytes
+        weight, length = 0, None
+        if isinstance(started.what, Sendable):
+            weight, length = started.what.response.weight, started.what.response.body_bytes
+        self._started.put(where, started, weight + OVERHEAD_BYTES)
         self._context.observer.started(head, peer, started.status, length, began_us)
 
     # The response of a token

@@ -230,9 +230,10 @@ class Responder:
             length = len(body.data) if isinstance(body, Complete) else plan.body_bytes
             delivery = decide_delivery(head, plan.status, length, close=close)
         kept = body if delivery.has_body and isinstance(body, _FIXED) else Complete()
+        most_bytes = MAX_TOKEN_BYTES if exchange.is_safe else self.limits.kept_bytes
         value = PlannedResponse.of(plan, delivery, exchange.date_s)
         try:
-            sendable = value.sendable(MAX_TOKEN_BYTES if exchange.is_safe else self.limits.kept_bytes, deflate=False)
+            sendable = value.sendable(most_bytes, deflate=False)
         except PlanTooLarge:
             if exchange.is_safe:
                 sendable = await self._asked(exchange, value)

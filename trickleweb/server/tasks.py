@@ -56,7 +56,6 @@ class TaskTable:
         known = self._tasks.get(name)
         if known is not None:
             return self.reply(known, then)
-        deferred = Deferred()
 
         def over(task: asyncio.Task[T]) -> None:
             self._over(name, owner, task)
@@ -68,6 +67,7 @@ class TaskTable:
         if owner is not None:
             self._owned.setdefault(owner, {})[name] = None
         task.add_done_callback(over)
+        deferred = Deferred()
         return deferred
 
     def reply(self, task: asyncio.Task[T], then: Callable[[T], Answer]) -> Deferred:

@@ -10,8 +10,7 @@ from functools import partial
 from typing import IO, Any, TypeVar
 
 from trickleweb.asgi.hosted import Hosted
-from trickleweb.asgi.messages import body_of
-from trickleweb.asgi.outgoing import AsgiRun
+from trickleweb.asgi.outgoing import AsgiRun, body_of
 from trickleweb.errors import WebError
 from trickleweb.messages import NoBody
 from trickleweb.request import Request

@@ -7,7 +7,7 @@ from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import FileWrapper
 
-from trickleweb.asgi.scope import mount_of, server_of
+from trickleweb.asgi.application import mount_of, server_of
 from trickleweb.messages import Length
 from trickleweb.request import Request
 

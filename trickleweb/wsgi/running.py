@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from types import TracebackType
 from typing import IO, Any, TypeVar, cast
 
-from trickleweb.asgi.messages import begun_with
-from trickleweb.asgi.outgoing import AsgiRun, Begun, ProgramError
+from trickleweb.asgi.outgoing import AsgiRun, Begun, ProgramError, begun_with
 from trickleweb.headers import Headers
 from trickleweb.http1.render import render_field
 

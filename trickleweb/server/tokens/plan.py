@@ -78,8 +78,8 @@ def encode_plan(plan: Plan, max_bytes: int = MAX_PLAN_BYTES, *, deflate: bool = 
 def _encoded_head(status: int, headers: Headers) -> bytes:
     out = bytearray((_PLAIN,))
     put_varint(out, status)
-    put_varint(out, len(headers))
-    for name, value in headers:
+    put_varint(out, len(headers.pairs))
+    for name, value in headers.pairs:
         if code := _FIELD_CODES.get((name, value)):
             out.append(code)
             continue
@@ -155,7 +155,7 @@ def _put_pieces(out: bytearray, pieces: tuple[Piece, ...]) -> None:
             content = piece.content
             put_text(out, content.encode("utf-8", "surrogateescape"))
         put_varint(out, piece.start)
-        put_varint(out, piece.byte_count)
+        put_varint(out, piece.stop - piece.start)
 
 
 def _pieces(reader: FieldReader) -> tuple[Piece, ...]:
