@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleetkeys import ring
+from tests.support.forks import living_child
 from tests.support.peer import Peer
 from trickles import Event, Reply, serve
 from trickles.drivers.keystore import KeyringSource, load_keyring, save_keyring
@@ -159,6 +160,19 @@ def test_on_a_loop_it_serves_on_while_it_drains_until_the_next_signal(tmp_path: 
     with stop_signals() as stop, BatchSocket.bind("127.0.0.1", 0) as sock:
         asyncio.run(served(sock, stop))
     assert done == ["drain", "drained"][: 3 - signals]
+
+
+def test_signals_to_a_forked_child_end_the_child_alone() -> None:
+    with stop_signals() as stop:
+        stop.setblocking(False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with living_child() as child:
+                os.kill(child, number)
+                found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+                assert found is not None
+                assert (found.si_code, found.si_status) == (os.CLD_KILLED, number)
+        with pytest.raises(BlockingIOError):
+            stop.recv(1)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")

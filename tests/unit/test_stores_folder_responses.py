@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forks import living_child
 from tests.support.onloop import on_loop
 from tests.support.response_folders import HOST, Store, begun, files, finished, mode
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
@@ -335,21 +336,9 @@ async def test_a_cancelled_write_finishes_before_its_file_is_closed(
 async def test_a_forked_child_does_not_keep_a_response_open(open_store: Store) -> None:
     here, there = open_store(), open_store()
     writer = await begun(here, b"12")
-    read, write = os.pipe()
-    lives, says_it_lives = os.pipe()
-    child = os.fork()
-    if not child:  # lives until the parent closes its end of the pipe
-        os.close(write)
-        os.write(says_it_lives, b".")
-        os.read(read, 1)
-        os._exit(0)
-    os.read(lives, 1)  # a child's first moments come before this
-    writer.close()
-    assert await there.read(writer.name, 0, 10) == StoredPart(b"head", b"12", 2, Growth.CUT)
-    os.close(write)
-    os.waitpid(child, 0)  # noqa: ASYNC222 - it ends at once
-    for descriptor in (read, lives, says_it_lives):
-        os.close(descriptor)
+    with living_child():
+        writer.close()
+        assert await there.read(writer.name, 0, 10) == StoredPart(b"head", b"12", 2, Growth.CUT)
 
 
 @on_loop

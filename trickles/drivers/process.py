@@ -121,11 +121,16 @@ class ReplicaProcess:
 def stop_signals() -> Iterator[socket.socket]:
     """Yield a socket that becomes readable at SIGTERM or SIGINT, which have no other effect; main thread only.
 
-    Signal handlers write to it. A wakeup descriptor (signal.set_wakeup_fd) would get other signals as well.
+    Signal handlers write to it. A wakeup descriptor (signal.set_wakeup_fd) would get other signals as well. In a forked
+    child, which has the handlers and the socket too, the signals have their default effect.
     """
     reader, writer = socket.socketpair()
+    process = os.getpid()
 
     def stop(number: int, _frame: object) -> None:
+        if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         with suppress(OSError):  # full: readable already
             writer.send(bytes((number,)))
 

@@ -22,6 +22,7 @@ from trickles.drivers.batch import (
 )
 from trickles.drivers.errqueue import PathError
 from trickles.drivers.pool import BufferPool
+from trickles.drivers.unshared import unshared
 
 FULL = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM}
 NOT_SEGMENTED = {errno.EIO, errno.EINVAL}  # no checksum offload, IPsec, or a segment too large for older kernels
@@ -207,7 +208,7 @@ class BatchSocket:
         reuse_port: bool = False,
         pool: BufferPool | None = None,
     ) -> Self:
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock = unshared(lambda: socket.socket(family, socket.SOCK_DGRAM))
         try:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -25,7 +25,8 @@ SOON = 1.0  # seconds: a process that exits by itself within them will likely do
 LOOK = 0.5  # seconds between checks for a successor
 _NO_PID = 0  # no process has it
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-LAST_WORDS = 0.5  # seconds to read a dead process's pipes
+LAST_WORDS = 0.5  # seconds to read the pipes of a process that did not start
+UNREAD = 0.02  # seconds to read what is in the pipes of a dead one: its children may hold them open for long
 START_SECONDS = 120.0  # to become ready: a program may import much; after that it is replaced
 
 Start = Callable[[ForkedCommand], Awaitable[Process]]
@@ -82,7 +83,7 @@ class Child:
             raise
         if not line.endswith(b"\n"):
             await process.wait()
-            await self._settled(process, [relay])
+            await self._settled(process, [relay], LAST_WORDS)
             raise CommandFailed(f"{self.name} did not start: {self._last_words()}")
         self._ready, self._ready_at = True, time.monotonic()
         said, self._said = self._said, b""
@@ -123,7 +124,7 @@ class Child:
             self._successor = None
             self._left.append(process)
             return False
-        await self._settled(process, self._relays)
+        await self._settled(process, self._relays, UNREAD)
         return (process.returncode or 0) >= 0 and time.monotonic() - self._ready_at < SOON
 
     def _succeeded(self, pid: int, *, always: bool = False) -> bool:
@@ -178,7 +179,7 @@ class Child:
                 process.kill()
                 await process.wait()
         if process is not None and self._relays:
-            await self._settled(process, self._relays)
+            await self._settled(process, self._relays, LAST_WORDS)
         for each in self._left:
             each.close()
         self._run_dir.drop_pid(self.name)
@@ -189,9 +190,9 @@ class Child:
         if serving is not None:
             serving.send_signal(number)
 
-    async def _settled(self, process: Process, relays: list[asyncio.Task[None]]) -> None:
-        """Read a dead process's last output, but not for long: its children may hold its pipes open."""
-        _, going_on = await asyncio.wait(relays, timeout=LAST_WORDS)
+    async def _settled(self, process: Process, relays: list[asyncio.Task[None]], seconds: float) -> None:
+        """Read a dead process's last output; after that time go on, while the relays read."""
+        _, going_on = await asyncio.wait(relays, timeout=seconds)
         self._left = [each for each in self._left if not each.is_silent]
         if going_on:
             self._left.append(process)

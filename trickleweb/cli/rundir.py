@@ -17,6 +17,7 @@ from pathlib import Path
 from trickles.command import CommandFailed
 from trickles.drivers.bookkeeping import KeptFile, remove_file, unreported
 from trickles.drivers.ownership import check_directory, is_at, read_whole
+from trickles.drivers.unshared import close_unshared, unshared
 from trickles.errors import UnsafePlace
 
 DEFAULT = ".run"
@@ -64,13 +65,13 @@ class RunDir:
             self.sweep()
             yield
         finally:
-            os.close(self._lock)
+            close_unshared(self._lock)
 
     def look(self) -> None:
         """Write files that failed or are gone; raise OSError, or `CommandFailed` if another fleet is there."""
         if not is_at(self.path / "lock", self._lock):
             fresh = self._locked()
-            os.close(self._lock)
+            close_unshared(self._lock)
             self._lock = fresh
         for each in list(self._kept.values()):
             each.look()
@@ -79,11 +80,11 @@ class RunDir:
         """Return a descriptor that locks the directory, created if missing, for this process."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.check()
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = unshared(lambda: os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(descriptor)
+            close_unshared(descriptor)
             raise CommandFailed(f"{self.path} is in use by another fleet: use --run-dir OTHER") from None
         return descriptor
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickles.drivers.ownership import PRIVATE, check_directory
+from trickles.drivers.unshared import unshared
 
 _LOOK_AGAIN = 64  # rings between two looks at a directory whose time of change stays
 
@@ -26,7 +27,7 @@ class Bell:
         check_directory(folder, PRIVATE)
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._name = secrets.token_hex(8)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket = unshared(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self._others: list[str] = []
         self._seen, self._rings = -1, 0
         try:

@@ -10,41 +10,40 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from trickles.drivers.ownership import is_at
+from trickles.drivers.unshared import close_unshared, unshared
 
 _FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Owner:
-    """This process as seen by others; alive until `close`, or until the process ends.
-
-    A forked child that lives on would keep its parent alive in this sense: open owners after forking.
-    """
+    """This process as seen by others; alive until `close`, or until the process ends, whatever its children do."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         while True:
             self.name = secrets.token_hex(8)
             self._path = folder / self.name
-            self._descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+            self._descriptor = unshared(partial(os.open, self._path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600))
             if _lock(self._descriptor) and is_at(self._path, self._descriptor):
                 return
-            os.close(self._descriptor)  # a sweep came between the two steps
+            close_unshared(self._descriptor)  # a sweep came between the two steps
 
     def close(self) -> None:
         """Mark this owner as dead."""
         with suppress(FileNotFoundError):
             self._path.unlink()
-        os.close(self._descriptor)
+        close_unshared(self._descriptor)
 
 
 def is_alive(folder: Path, name: str) -> bool:
     """Return whether the owner of that name holds its lock; remove its file otherwise."""
     path = folder / name
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = unshared(lambda: os.open(path, _FLAGS))
     except FileNotFoundError:
         return False
     try:
@@ -54,18 +53,18 @@ def is_alive(folder: Path, name: str) -> bool:
             path.unlink(missing_ok=True)
         return False
     finally:
-        os.close(descriptor)
+        close_unshared(descriptor)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Exclude other processes from the same block, waiting for them."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = unshared(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        close_unshared(descriptor)
 
 
 def sweep(folder: Path) -> None:

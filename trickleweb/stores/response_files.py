@@ -10,7 +10,7 @@ COMPLETE, one whose lock is held is OPEN, any other is CUT. All is read again af
 may have been written in between. Shared locks of readers do not disturb each other, and the writer is never without its
 lock. The end is written before the last bytes: so a file with all bytes is COMPLETE, whenever its writer was killed.
 
-A forked child would hold the lock of its parent: it closes all such descriptors. A program that is executed has none.
+No forked child has that descriptor (`unshared`).
 
 The tag follows from the store's identity and from the boot of the machine: after a power failure a file may have the
 right length with the wrong bytes, so responses of an earlier boot are not here. Nothing else needs to be on disk: what
@@ -31,6 +31,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trickles.drivers.storedir import FLAGS
+from trickles.drivers.unshared import close_unshared, unshared
 from trickles.service import Buffer
 from trickleweb.response_store import Growth, StoredPart
 
@@ -44,7 +45,6 @@ _MAGIC = FORM[-10:-2]
 _MASK = (1 << 64) - 1
 _NO_END = bytes(_END.size)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | FLAGS
-_held: set[int] = set()  # descriptors with the lock of a writer
 
 
 def tag_of(store_id: bytes) -> bytes:
@@ -60,10 +60,9 @@ class WrittenFile:
     def __init__(self, path: str, tag: bytes, head: bytes, begun_s: int) -> None:
         """Make the file with the head; OSError leaves none."""
         self._body_bytes = 0
-        self._descriptor = os.open(path, _NEW, 0o600)
+        self._descriptor = unshared(lambda: os.open(path, _NEW, 0o600))
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _held.add(self._descriptor)
             self._write(_HEADER.pack(_MAGIC, tag, begun_s, len(head), 0) + _NO_END + head)
         except BaseException:
             self.close()
@@ -79,9 +78,8 @@ class WrittenFile:
         self._write(data)
 
     def close(self) -> None:
-        _held.discard(self._descriptor)
         with suppress(OSError):
-            os.close(self._descriptor)
+            close_unshared(self._descriptor)
 
     def _write(self, data: Buffer) -> None:
         rest = memoryview(data)
@@ -102,16 +100,6 @@ def is_held(path: str) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _let_go() -> None:
-    for descriptor in _held:
-        with suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
 
 
 class StoredFile:

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from trickles.drivers.keeping import kept_thread
+from trickles.drivers.unshared import unshared
 from trickleweb.telemetry.metrics import CONTENT_TYPE
 
 LOOPBACK = "127.0.0.1"  # the default host
@@ -70,6 +71,7 @@ class _Server(ThreadingHTTPServer):
         host, port = place
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host or LOOPBACK, port), handler)
+        unshared(lambda: self.socket)
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:

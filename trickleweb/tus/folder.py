@@ -24,7 +24,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from trickles.drivers.unshared import close_unshared, unshared
 from trickles.service import Buffer
+from trickleweb.stores.owners import alone
 from trickleweb.tus.fields import is_id
 from trickleweb.tus.uploads import (
     DEFAULT_UPLOAD_LIMITS,
@@ -88,7 +90,7 @@ class UploadFolder:
             try:
                 return OpenFolder(self, place, lock, self._found(record.id))
             except BaseException:
-                os.close(lock)
+                close_unshared(lock)
                 raise
 
     def resize(self, data: int, size: int) -> None:
@@ -117,7 +119,7 @@ class UploadFolder:
             _remove(place)
             return True
         finally:
-            os.close(lock)
+            close_unshared(lock)
 
     def _expires_s(self, place: Path) -> float:
         try:
@@ -142,12 +144,8 @@ class UploadFolder:
     @contextmanager
     def _share(self) -> Iterator[_Used]:
         """Count what is used up; nobody else adds to it meanwhile."""
-        lock = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self._root):
             yield _Used(self._root)
-        finally:
-            os.close(lock)
 
 
 class _Used:
@@ -209,10 +207,12 @@ class OpenFolder:
     def close(self) -> None:
         """Unlock the upload, once nothing is at work on it."""
         with self._at_work:
-            for descriptor in () if self._closed else (self._data, self._lock):
-                if descriptor >= 0:
-                    os.close(descriptor)
+            if self._closed:
+                return
             self._closed = True
+            close_unshared(self._lock)
+            if self._data >= 0:
+                os.close(self._data)
 
     def _file(self) -> int:
         if self._closed:
@@ -232,16 +232,16 @@ class OpenFolder:
 def _locked(place: Path) -> int:
     """Return a descriptor that locks a directory; raise `UploadLocked`."""
     try:
-        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        lock = unshared(lambda: os.open(place, os.O_RDONLY | os.O_DIRECTORY))
     except FileNotFoundError:
         raise NoUpload(place.name) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(lock)
+        close_unshared(lock)
         raise UploadLocked("another request is at work on the upload") from None
     except BaseException:
-        os.close(lock)
+        close_unshared(lock)
         raise
     return lock
 
