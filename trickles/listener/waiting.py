@@ -166,8 +166,9 @@ class Waiting:
     def _forget(self, identity: bytes) -> None:
         self._numbers.pop(identity, None)
         self._renewed.pop(identity, None)
-        if self._named.get(connection_name(identity)) == identity:
-            del self._named[connection_name(identity)]
+        name = connection_name(identity)
+        if self._named.get(name) == identity:
+            del self._named[name]
 
     def _trim(self) -> None:
         while self._due and not self._stands(self._due[0]):

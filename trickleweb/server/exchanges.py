@@ -31,7 +31,7 @@ from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import Resumer
 from trickleweb.server.run import RequestFactory, Responder
 from trickleweb.server.shelf import Shelf
-from trickleweb.server.start import ResponseStarter, StartedResponse
+from trickleweb.server.start import FirstRun, ResponseStarter, StartedResponse
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stored_streams import StoredStreams
 from trickleweb.server.storing import Storing
@@ -40,7 +40,6 @@ from trickleweb.server.streams import Streams
 from trickleweb.server.tasks import Answer, TaskTable
 from trickleweb.server.tokens import KeptToken, Token
 from trickleweb.server.tokens.ranges import VerifiedRange
-from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
@@ -221,7 +220,7 @@ class Exchanges:
         if event.other_store and complete.head.method not in SAFE_METHODS and not complete.terms.repeatable:
             self.other_ledger += 1
             raise OtherLedger(_ELSEWHERE % store_name(self._resources.ledger.store_id))
-        context = ReplayContext(began, where[1], self._resources.entropy(SEED_BYTES))
+        context = FirstRun(began, where[1], self._resources.entropy)
         started = await self._starter.start(complete, where, event.peer, context)
         if isinstance(started.what, StreamedResponse):
             await self._first_bytes(started.what)
@@ -236,7 +235,7 @@ class Exchanges:
         began = self._context.clock_us()
         if event.other_store:
             return  # the whole request will be refused
-        context = ReplayContext(began, where[1], self._resources.entropy(SEED_BYTES))
+        context = FirstRun(began, where[1], self._resources.entropy)
         try:
             started = await self._starter.part(part, where, event.peer, context)
         except (InputLost, InputBusy):  # a later part has it again

@@ -32,15 +32,12 @@ class FixedResponse(NamedTuple):
     pieces: tuple[Piece, ...]
     size_bytes: int
     last: bool
+    inline_bytes: int  # of its pieces in memory
     whole: bytes | None = None  # all bytes of a small one
 
     @property
     def body_bytes(self) -> int:
         return self.size_bytes - self.head_bytes
-
-    @property
-    def inline_bytes(self) -> int:
-        return sum([len(piece.data) for piece in self.pieces if isinstance(piece, Inline)])
 
     @property
     def weight(self) -> int:
@@ -144,9 +141,11 @@ class PlannedResponse(NamedTuple):
         (status, headers, pieces), delivery, date_s = self
         head = render_head(status, headers, delivery, date_seconds=date_s)
         data = [piece.data for piece in pieces if isinstance(piece, Inline)]
-        size = sum(map(len, data)) if len(data) == len(pieces) else self.plan.body_bytes
-        whole = b"".join((head, *data)) if len(data) == len(pieces) and len(head) + size <= MAX_WHOLE_BYTES else None
-        return FixedResponse(head, len(head), pieces, len(head) + size, not delivery.keep_alive, whole)
+        inline, whole = sum(map(len, data)), None
+        size = len(head) + (inline if len(data) == len(pieces) else self.plan.body_bytes)
+        if len(data) == len(pieces) and size <= MAX_WHOLE_BYTES:
+            whole = b"".join((head, *data))
+        return FixedResponse(head, len(head), pieces, size, not delivery.keep_alive, inline, whole)
 
     def delivered(self, head: bytes) -> Delivered:
         """Return the delivery for a token, with the head that was rendered."""
@@ -172,7 +171,7 @@ def resumed(delivered: Delivered, plan: Plan) -> FixedResponse:
     if delivered.fits(made.head or b""):
         return made
     size = delivered.head_bytes
-    return FixedResponse(None, size, plan.pieces, size + plan.body_bytes, made.last)
+    return FixedResponse(None, size, plan.pieces, size + plan.body_bytes, made.last, made.inline_bytes)
 
 
 def last_response(error: HTTPError, date_s: int, *, has_body: bool = True) -> Sendable:

@@ -110,6 +110,8 @@ class RequestServer:
     def _read_next(self, at: At, window: InputWindow, *, continued: bool) -> Reply | Deferred:
         asked_ns = 0 if self._repeats is None else self._repeats.now_ns()
         found = self._reader.read(window, at.where, early=at.event.early, continued=continued)
+        if isinstance(found, CompleteRequest):
+            return self._answer(at, found, window, asked_ns)
         match found:
             case None:
                 return Reply(at.before, end=at.start if window.ended and window.is_nothing else None)
@@ -118,8 +120,9 @@ class RequestServer:
                 return Reply((*at.before, *wanted_of(at.start, CONTINUE, at.event)), known)
             case RefusedRequest():
                 return self._refuse(at, found, window, asked_ns)
-            case PartialRequest():
-                return self._receive(at, found, window)
+        return self._receive(at, found, window)
+
+    def _answer(self, at: At, found: CompleteRequest, window: InputWindow, asked_ns: int) -> Reply | Deferred:
         plan = found.terms.plan
         if plan is None:
             return self._run(at, found)

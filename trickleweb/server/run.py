@@ -51,7 +51,6 @@ from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, enc
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.positions import MAX_POSITION_BYTES
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
-from trickleweb.server.tokens.request import ReplayContext
 
 Pack = Callable[[int], Awaitable[Replay]]  # makes the part of a token from which a request is run again, with room
 UNKEPT = "The response is too large to be stored."
@@ -132,18 +131,20 @@ class RequestFactory:
         self,
         complete: CompleteRequest,
         body: Body,
-        context: ReplayContext,
         *,
+        now: int,
+        offset: int,
+        seed: Callable[[], bytes],
         connection: bytes,
         peer: str,
         whole: bool = True,
     ) -> Request:
-        """Return the request of a connection, handled in that context."""
+        """Return the request at that offset of a connection's input, handled at `now`."""
         setting = Setting(
-            now=context.now,
-            seed=context.entropy,
+            now=now,
+            seed=seed,
             peer=peer,
-            idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
+            idempotency_key=request_key(connection, offset).hex()[:_KEY_CHARS],
             max_body_bytes=complete.terms.max_body_bytes,
             keyring=self._resources.ring,
             ledger=self._resources.ledger,

@@ -4,6 +4,7 @@ unsafe.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.planned import asks_again
 from trickleweb.server.tokens.positions import EventPosition
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
-from trickleweb.server.tokens.request import ReplayContext, check_length, packed, page_key, stored
+from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length, packed, page_key, stored
 from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
@@ -59,6 +60,27 @@ class StartedResponse(NamedTuple):
                 return self.what.token.last
 
 
+class FirstRun:
+    """The context of the first run of a request; its seed is drawn when something depends on it, which is rare."""
+
+    __slots__ = ("_draw", "_made", "now", "offset")
+
+    def __init__(self, now: int, offset: int, draw: Callable[[int], bytes]) -> None:
+        self.now = now
+        self.offset = offset
+        self._draw = draw
+        self._made: ReplayContext | None = None
+
+    def fixed(self) -> ReplayContext:
+        """Return the context for later runs."""
+        if self._made is None:
+            self._made = ReplayContext(self.now, self.offset, self._draw(SEED_BYTES))
+        return self._made
+
+    def entropy(self) -> bytes:
+        return self.fixed().entropy()
+
+
 class ResponseStarter:
     """Starts responses; without state of its own."""
 
@@ -80,9 +102,7 @@ class ResponseStarter:
         self._pages = pages
         self._stream_limits = stream_limits
 
-    async def start(
-        self, complete: CompleteRequest, where: Where, peer: str, context: ReplayContext
-    ) -> StartedResponse:
+    async def start(self, complete: CompleteRequest, where: Where, peer: str, context: FirstRun) -> StartedResponse:
         """Run the application, or find the result of an earlier run.
 
         Raise `InputLost`, `LedgerUnavailable` or OSError before anything has begun.
@@ -96,9 +116,7 @@ class ResponseStarter:
         token = await self._unsafe.token(exchange, key, repeatable=complete.terms.repeatable)
         return await self._kept(key, token, complete.size_bytes)
 
-    async def part(
-        self, part: CompleteRequest, where: Where, peer: str, context: ReplayContext
-    ) -> StartedResponse | None:
+    async def part(self, part: CompleteRequest, where: Where, peer: str, context: FirstRun) -> StartedResponse | None:
         """Run the application on the part of a request that has arrived; return its response if that is an error."""
         exchange = self._exchange(part, where, peer, context, whole=False)
         resolved = await self._responder.respond(exchange)
@@ -113,11 +131,14 @@ class ResponseStarter:
         return StartedResponse(made, resolved.status, part.size_bytes)
 
     def _exchange(
-        self, complete: CompleteRequest, where: Where, peer: str, context: ReplayContext, *, whole: bool = True
+        self, complete: CompleteRequest, where: Where, peer: str, context: FirstRun, *, whole: bool = True
     ) -> Exchange:
         body, close = complete.body(), complete.closes or not whole
-        request = self._requests.request(complete, body, context, connection=where[0], peer=peer, whole=whole)
-        return Exchange(complete.head, request, close, context.now // 1_000_000, partial(self._pack, complete, context))
+        now, offset, seed = context.now, context.offset, context.entropy
+        request = self._requests.request(
+            complete, body, now=now, offset=offset, seed=seed, connection=where[0], peer=peer, whole=whole
+        )
+        return Exchange(complete.head, request, close, now // 1_000_000, partial(self._pack, complete, context))
 
     async def lost(self, where: Where, *, date_s: int) -> StartedResponse:
         """Return the refusal of a request whose input was lost, and prevent later runs of it; raise
@@ -126,7 +147,7 @@ class ResponseStarter:
         made = await self._unsafe.lose(where, date_s=date_s)
         return StartedResponse(made, made.status, 0)
 
-    async def _pack(self, complete: CompleteRequest, context: ReplayContext, room: int) -> Replay:
+    async def _pack(self, complete: CompleteRequest, context: FirstRun, room: int) -> Replay:
         """Return the request for a token with `room` for other bytes; a long one is stored in the ledger, or raises
         `RequestTooLong`.
         """
@@ -136,16 +157,16 @@ class ResponseStarter:
         if request is None:
             key, request = stored(raw, self._responder.limits)
             await self._once.complete(key, raw)
-        return Replay(context, request)
+        return Replay(context.fixed(), request)
 
-    def _keep_page(self, resolved: ResolvedResponse, context: ReplayContext) -> None:
+    def _keep_page(self, resolved: ResolvedResponse, context: FirstRun) -> None:
         """Keep a page that does not fit its token: a second run might make another one."""
         made = resolved.sendable
         if made is None or not asks_again(made.token) or made.response.inline_bytes > MAX_PAGE_BYTES:
             return
         plan = Plan(made.status, resolved.headers, made.response.pieces)
         with suppress(PlanTooLarge):
-            self._pages.put(page_key(context), encode_plan(plan, 2 * MAX_PAGE_BYTES, deflate=False))
+            self._pages.put(page_key(context.fixed()), encode_plan(plan, 2 * MAX_PAGE_BYTES, deflate=False))
 
     def _started(self, resolved: ResolvedResponse, exchange: Exchange, size_bytes: int) -> StartedResponse:
         status = resolved.status

@@ -19,8 +19,7 @@ from typing import Any
 from trickleweb.app import App
 from trickleweb.errors import HTTPError
 from trickleweb.handlers import Handler, Middleware, middleware
-from trickleweb.headers import Pair
-from trickleweb.headers.dates import format_date
+from trickleweb.headers import Pair, format_date
 from trickleweb.http1 import unavailable
 from trickleweb.ledger import ledger_key
 from trickleweb.messages import NoBody
