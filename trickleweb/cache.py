@@ -36,6 +36,10 @@ class LruCache(Generic[K, V]):
         while self._weight > self._limit and len(self._items) > 1:
             self.drop(next(iter(self._items)))
 
+    def oldest(self) -> tuple[K, V] | None:
+        """Return the least recently used item, None if there is none."""
+        return next(((key, item[0]) for key, item in self._items.items()), None)
+
     def drop(self, key: K) -> None:
         item = self._items.pop(key, None)
         if item is not None:

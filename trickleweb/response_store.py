@@ -39,9 +39,10 @@ class ResponseBounds:
 
     most_bytes: int = 1 << 30  # one response, its head included
     most_total_bytes: int = 8 << 30  # of all clients; a store on a disk takes at most half of what is free, too
-    most_client_bytes: int = 4 << 30  # half of the total: one host leaves room for others
+    most_client_bytes: int = 7 << 30  # near the whole: a host may be the gateway of all; an eighth is left for others
+    most_promised_bytes: int = 1 << 18  # reserved for each before its program runs: most responses are shorter
     most_responses: int = 1 << 14  # files; a sweep looks at each
-    most_client_responses: int = 1 << 13
+    most_client_responses: int = 7 << 11
     most_head_bytes: int = 1 << 16  # as long as one write; heads that clients accept are shorter
 
 
@@ -106,6 +107,12 @@ class ResponseStore(Protocol):
         """Return at most so many bytes of the body from offset `at`; None if the response is not here.
 
         `ResponseStoreUnavailable` when that cannot be known now.
+        """
+
+    def note_use(self, name: bytes, *, over: bool = False) -> None:
+        """Note that a client reads a response now, be it from memory; or, with `over`, that it has left.
+
+        Responses in use are kept, and others removed where room is needed.
         """
 
     async def wait(self, name: bytes, beyond: int) -> None:

@@ -39,10 +39,6 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
-def swept(store: FolderResponses) -> None:
+async def swept(store: FolderResponses) -> None:
     """Let the store sweep, and note what it found."""
-    store._sweep_at = 0.0
-    store.look()
-    assert store._sweeping is not None
-    store._sweeping.result(10)
-    store.look()
+    await store._sweeps.fresh()

@@ -8,12 +8,15 @@ import pytest
 
 from tests.support.origins import event, get, output, status
 from tests.support.programs import Fleet, asked, begun, replied, settled, with_fleet
+from tests.support.taps import LARGE, always_returning
+from tests.support.taps import POST as STORED
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb import App, Request, Response
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.server import HttpService
+from trickleweb.stores import MemoryResponses
 from trickleweb.wsgi import WsgiApplication
 
 ME = event().connection
@@ -243,3 +246,22 @@ def test_iterables_are_closed_and_runs_that_wait_for_a_thread_never_begin() -> N
         assert ran == ["began", "closed", "began"]
 
     with_fleet(App, test)
+
+
+def test_the_store_hears_that_a_client_reads_its_response_and_that_it_has_left() -> None:
+    noted: list[bool] = []
+
+    async def test(fleet: Fleet) -> None:
+        fleet.make = lambda: always_returning(LARGE)
+        origin = fleet.replica()
+        _, known = await begun(origin, STORED, budget=1000)
+        assert noted == [False]
+        await asked(origin, event(b"", known, (1000, 1010)))
+        assert noted == [False, False], "from memory"
+        for _ in range(2):
+            origin.left(ME)
+        assert noted == [False, False, True]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryResponses, "note_use", lambda *_, over=False: noted.append(over))
+        with_fleet(App, test)

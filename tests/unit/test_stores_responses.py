@@ -10,9 +10,10 @@ from tests.support.onloop import on_loop
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, ResponseBounds, ResponseStore, ResponseWriter, StoredPart
 from trickleweb.stores import FolderResponses, MemoryResponses, SharedResponses
+from trickleweb.stores.response_room import ResponseAges
 
 SMALL = ResponseBounds(
-    most_bytes=100, most_total_bytes=300, most_client_bytes=200, most_responses=4, most_client_responses=3
+    most_bytes=100, most_total_bytes=330, most_client_bytes=220, most_responses=4, most_client_responses=3
 )
 
 
@@ -35,7 +36,7 @@ class FolderMachine:
         self.opened: list[FolderResponses] = []
 
     def replica(self) -> FolderResponses:
-        self.opened.append(FolderResponses(self._root, self._bounds))
+        self.opened.append(FolderResponses(self._root, self._bounds, ages=ResponseAges(most_wait_s=0)))
         return self.opened[-1]
 
 
@@ -210,8 +211,10 @@ class TestEveryStore:
             await writer.append(bytes(96))
             await writer.append(b"", last=True)
             writer.close()
+        third = await begun(store)
         with pytest.raises(ResponseStoreFull):
-            await store.begin(client=b"host")
+            await third.append(bytes(50))
+        third.close()
         other = await begun(store, client=b"other")
         await other.append(bytes(96))
         other.close()
@@ -220,12 +223,12 @@ class TestEveryStore:
     async def test_all_have_a_bound_of_bytes(self, machine: Callable[[], Machine]) -> None:
         store = machine().replica()
         first, second, third = [await begun(store, client=bytes([number])) for number in range(3)]
-        for writer in (first, second):
-            await writer.append(bytes(96))
-        await third.append(bytes(90))
-        with pytest.raises(ResponseStoreFull):
-            await third.append(bytes(7))
         for writer in (first, second, third):
+            await writer.append(bytes(96))
+        fourth = await begun(store, client=b"fourth")
+        with pytest.raises(ResponseStoreFull):
+            await fourth.append(bytes(50))
+        for writer in (first, second, third, fourth):
             writer.close()
 
     @on_loop

@@ -157,7 +157,7 @@ def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderRespons
     path = Path(args.responses or Path(undo.enter_context(TemporaryDirectory())) / "responses")
     usual = ResponseBounds()
     most = args.max_response + usual.most_head_bytes
-    total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 4 * most)
+    total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 7 * most)
     bounds = ResponseBounds(most_bytes=most, most_total_bytes=total, most_client_bytes=client)
     responses = FolderResponses(path, bounds)
     undo.callback(responses.close)

@@ -96,6 +96,7 @@ class Exchanges:
         """End the work for a client that has left, except for unsafe requests, whose programs are informed."""
         self._tasks.left(connection)
         self._streams.left(connection)
+        self._stored.left(connection)
         self._requests.left(connection)
 
     async def drain(self) -> None:

@@ -55,6 +55,10 @@ class Shelf:
     def find(self, name: bytes) -> StoredResponse | None:
         return self._known.get(name)
 
+    def note_use(self, name: bytes, *, over: bool = False) -> None:
+        """See `ResponseStore.note_use`."""
+        self._store.note_use(name, over=over)
+
     async def opened(self, token: StoredToken) -> StoredResponse:
         """Return a response that another replica stores, or has stored."""
         if (known := self._known.get(token.name)) is not None:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from trickles.service import Continuation, Deferred, Event, Reply
+from trickleweb.cache import LruCache
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy
 from trickleweb.server.parking import Parking
@@ -13,6 +14,8 @@ from trickleweb.server.shelf import Shelf
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.tasks import TaskTable
 from trickleweb.server.tokens.stored import StoredToken
+
+_MOST_READERS = 1 << 14  # connections
 
 
 class StoredStreams:
@@ -24,6 +27,7 @@ class StoredStreams:
         self._shelf = shelf
         self._limits = context.limits.streams
         self._context = context
+        self._reading: LruCache[bytes, bytes] = LruCache(_MOST_READERS)  # the last response by connection
 
     async def first_bytes(self, response: StoredResponse) -> None:
         """Wait briefly so that the first bytes leave with the head."""
@@ -34,11 +38,13 @@ class StoredStreams:
 
     def begin(self, event: Event, start: int, consumed: int, response: StoredResponse) -> Reply | Deferred:
         """Return the beginning of a response at output offset `start`."""
+        self._note(event, response.token)
         first = response.first(start, consumed)
         return self._reply(response, event, first, response.token, first)
 
     def answer(self, event: Event, known: Continuation, token: StoredToken) -> Reply | Deferred:
         """Reply with the wanted bytes of that range, and with the next one; raise the error that prevents it here."""
+        self._note(event, token)
         response = self._shelf.find(token.name)
         if response is not None:
             return self._from(response, event, known, token)
@@ -47,6 +53,16 @@ class StoredStreams:
             lambda: self._opened(token, event.peer),
             lambda response: self._from(response, event, known, token),
         )
+
+    def left(self, connection: bytes) -> None:
+        """Let the last response to a client that has left make room for others."""
+        if (name := self._reading.get(connection)) is not None:
+            self._reading.drop(connection)
+            self._shelf.note_use(name, over=True)
+
+    def _note(self, event: Event, token: StoredToken) -> None:
+        self._reading.put(event.connection, token.name)
+        self._shelf.note_use(token.name)
 
     def _from(
         self, response: StoredResponse, event: Event, known: Continuation, token: StoredToken

@@ -8,8 +8,9 @@ All work that may wait for the disk is done on threads: writes, and reads of wha
 of a file, reads of what was just written) takes microseconds and is done at once.
 
 `begin` makes no file: most responses to unsafe requests are short, and go elsewhere. It looks whether the folder can be
-written now and whether there is room, so a program does not run for a response that cannot be stored. What changes
-between `begin` and `start` is found by `start`.
+written now and whether there is room, after a sweep if necessary, so a program does not run for a response that cannot
+be stored. What changes between `begin` and `start` is found by `start`. A writer that exceeds its promise when there is
+no room waits for it: what is in use now need not be so in some seconds.
 
 Readers of another process's response look at its file in short intervals while anyone waits, which may take a tenth of
 the time at most: no notice can be lost, and none must be sent to processes that may be gone. Those of the same process
@@ -24,12 +25,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from trickles.drivers.spooldir.tally import Usage
 from trickles.drivers.storedir import Identity, StoreDirectoryError, prepare
 from trickles.errors import TricklesError
 from trickles.stores import NO_STORE
@@ -39,16 +40,17 @@ from trickleweb.response_store import Growth, ResponseBounds, StoredPart
 from trickleweb.stores.folder_writer import FolderWriter, store_error
 from trickleweb.stores.looking import Looks
 from trickleweb.stores.response_files import FORM, MOST_READ_BYTES, StoredFile, WrittenFile, tag_of
-from trickleweb.stores.response_room import ResponseAges, Room, file_name, swept
+from trickleweb.stores.response_room import Counted, ResponseAges, Room, file_name, swept
+from trickleweb.stores.response_sweeps import Sweeps
 from trickleweb.stores.waiters import Waiters
 
 T = TypeVar("T")
 _THREADS = 4
 _MOST_OPEN = 256  # files of readers
 _NAME_BYTES, _MOST_CLIENT_BYTES = 16, 16
-_SWEEP_S, _SWEEP_SHARE = 1.0, 20  # sweeps may take a twentieth of the time
-_TOUCH_S = 15.0
-_LEAST_FREE_BYTES = 1 << 20
+_TOUCH_S = 2.0  # between two notes of the use of a file
+_MOST_TOUCHED = 1 << 14  # names
+_LEAST_FREE_BYTES = 1 << 20  # besides promises
 _ON_A_THREAD = {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL}  # not in memory, or not known on this file system
 DEFAULT_BOUNDS, DEFAULT_AGES = ResponseBounds(), ResponseAges()
 
@@ -57,7 +59,8 @@ class FolderResponses:
     """A `ResponseStore` in files of mode 0600, in a folder of mode 0700 that is made when it is not there.
 
     `ResponseStoreUnavailable` when the folder cannot be used, is open to others or of another release. Each process
-    opens its own, after forking, and uses it on one loop. Call `look` about each second.
+    opens its own, after forking, and uses it on one loop. Call `look` about each second. All processes need the same
+    `clock`, which is never set.
     """
 
     def __init__(
@@ -66,21 +69,22 @@ class FolderResponses:
         bounds: ResponseBounds = DEFAULT_BOUNDS,
         *,
         ages: ResponseAges = DEFAULT_AGES,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = Path(path)
         self._clock = clock
         self._bounds = bounds
         self._identity = Identity(self._root, clock, FORM)
+        self._ages = ages
         self._room = Room(bounds, ages)
         self._waiters = Waiters[bytes]()
         self._looks = Looks(self._waiters)
         self._threads = ThreadPoolExecutor(_THREADS, "responses")
         self._scratch = memoryview(bytearray(MOST_READ_BYTES))
         self._files: LruCache[bytes, StoredFile] = LruCache(_MOST_OPEN)
+        self._touched: LruCache[bytes, float] = LruCache(_MOST_TOUCHED)  # the time of the last note
         self._writers: dict[bytes, FolderWriter] = {}
-        self._sweeping: Future[_Swept | None] | None = None
-        self._sweep_at = 0.0
+        self._sweeps = Sweeps(self._swept, self._room.recount, self._threads)
         self._closed = False
         self._store, self._tag = NO_STORE, b""
         self._prepare()
@@ -91,9 +95,11 @@ class FolderResponses:
         return self._known(self._identity.current())
 
     async def begin(self, *, client: bytes) -> FolderWriter:
-        self._check()
         name = secrets.token_bytes(_NAME_BYTES) + client[:_MOST_CLIENT_BYTES]
-        writer = FolderWriter(name, self._room, self._bounds, self._threads, partial(self._make, name), self._changed)
+        promised = await self._admitted(lambda: self._admit(name[_NAME_BYTES:]), 0.0)
+        more = partial(self._admitted, wait_s=self._ages.most_wait_s)
+        make = partial(self._make, name)
+        writer = FolderWriter(name, promised, self._room, self._bounds, self._threads, make, more, self._changed)
         self._writers[name] = writer
         return writer
 
@@ -101,14 +107,19 @@ class FolderResponses:
         found = await self._found(name)
         if found is None:
             return None
-        if self._room.is_kept(found.begun_s, self._clock()):
-            found.touch(_TOUCH_S)
+        self.note_use(name)
         try:
             return found.part(at, most, wait=False)
         except OSError as error:
             if error.errno not in _ON_A_THREAD:
                 raise store_error(error) from error
         return await self._threaded(lambda: found.part(at, most, wait=True))
+
+    def note_use(self, name: bytes, *, over: bool = False) -> None:
+        now, last = self._clock(), self._touched.get(name)
+        if (over or last is None or now >= last + _TOUCH_S) and not self._closed:
+            self._touched.put(name, now)
+            self._threads.submit(self._touch, name, 0.0 if over else now)
 
     async def wait(self, name: bytes, beyond: int) -> None:
         found = await self._found(name)
@@ -126,16 +137,15 @@ class FolderResponses:
     def look(self) -> None:
         """Notice a replaced folder, and on a thread count what all replicas have stored and remove what is old."""
         self._known(self._identity.current())
-        if self._sweeping is not None and self._sweeping.done():
-            self._recount(self._sweeping.result())
-            self._sweeping = None
-        if self._sweeping is None and not self._closed and time.monotonic() >= self._sweep_at:
-            self._sweeping = self._threads.submit(self._sweep)
+        self._sweeps.look()
+        while (item := self._files.oldest()) and self._is_idle(item[0]):  # a removed file takes room while it is open
+            self._files.drop(item[0])
 
     def close(self) -> None:
         """Cut the responses that are not complete, once no thread works on them."""
         self._closed = True
         self._looks.close()
+        self._sweeps.close()
         self._threads.shutdown()
         for writer in list(self._writers.values()):
             writer.let_go()
@@ -149,7 +159,7 @@ class FolderResponses:
         self._known(self._identity.look())
         if isinstance(trouble := self._identity.trouble, TricklesError):  # an OSError may pass
             raise ResponseStoreUnavailable(str(trouble))
-        self._recount(self._sweep())
+        self._sweeps.first()
 
     def _known(self, store_id: bytes) -> bytes:
         if store_id != self._store:
@@ -157,7 +167,7 @@ class FolderResponses:
         return store_id
 
     def _check(self) -> None:
-        """Raise the error of a folder in which nothing can be stored now."""
+        """Raise the error of a folder in which nothing more can be stored now."""
         if self._closed:
             raise ResponseStoreUnavailable("stored responses: the store is closed")
         if not self._known(self._identity.look()):
@@ -168,11 +178,28 @@ class FolderResponses:
             raise store_error(error) from error
         if disk.f_flag & os.ST_RDONLY or not may_write:
             raise ResponseStoreUnavailable(f"stored responses: {self._root} cannot be written")
-        if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+        if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES + self._room.promised_bytes:
             raise ResponseStoreFull(f"stored responses: the disk of {self._root} is full")
 
+    def _admit(self, client: bytes) -> int:
+        """Return the bytes that are promised to a response; raise `ResponseStoreError`."""
+        self._check()
+        return self._room.begin(client)
+
+    async def _admitted(self, admit: Callable[[], T], wait_s: float) -> T:
+        """Return the result of `admit`, called again after sweeps for so long while it raises `ResponseStoreFull`."""
+        until_s, swept = time.monotonic() + wait_s, False
+        while True:
+            try:
+                return admit()
+            except ResponseStoreFull:
+                if self._closed or (swept and time.monotonic() >= until_s):
+                    raise
+            await self._sweeps.fresh()
+            swept = True
+
     def _make(self, name: bytes, head: bytes) -> WrittenFile:
-        return WrittenFile(self._path(name), self._tag, head, int(self._clock()))
+        return WrittenFile(self._path(name), self._tag, head, self._clock)
 
     def _changed(self, writer: FolderWriter) -> None:
         if writer.is_closed:
@@ -205,25 +232,16 @@ class FolderResponses:
         except OSError as error:
             raise store_error(error) from error
 
-    def _sweep(self) -> _Swept | None:
-        began = time.monotonic()
-        try:
-            counted = swept(str(self._root), self._clock(), self._room.most_idle_s)
-            disk = os.statvfs(self._root)
-        except OSError:
-            return None
-        return _Swept(counted, disk.f_bavail * disk.f_frsize, time.monotonic() - began)
+    def _swept(self) -> Counted:
+        return swept(str(self._root), self._clock(), self._bounds, self._ages)
 
-    def _recount(self, found: _Swept | None) -> None:
-        took = 0.0 if found is None else found.took_s
-        self._sweep_at = time.monotonic() + max(_SWEEP_S, _SWEEP_SHARE * took)
-        if found is not None:
-            self._room.recount(found.counted, found.free_bytes)
+    def _touch(self, name: bytes, used_s: float) -> None:
+        """Note the last use of a file, unless it is kept for long enough."""
+        with suppress(OSError):
+            found = StoredFile(self._path(name), self._tag, self._scratch)
+            if self._room.is_kept(found.begun_s, self._clock()):
+                found.touch(used_s)
 
-
-class _Swept(NamedTuple):
-    """Result of a sweep: usage by client, the room on the disk, and the time it took."""
-
-    counted: dict[str, Usage]
-    free_bytes: int
-    took_s: float
+    def _is_idle(self, name: bytes) -> bool:
+        last = self._touched.get(name)
+        return last is None or self._clock() - last > self._ages.least_idle_s

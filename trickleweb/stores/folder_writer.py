@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from trickles.service import Buffer
@@ -20,15 +20,21 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FolderWriter:
-    """A `ResponseWriter`; `make` makes the file from the head, `changed` is called after each step and at the end."""
+    """A `ResponseWriter` that was promised so many bytes.
+
+    `make` makes the file from the head, `admitted` makes a call once there is room, or raises `ResponseStoreFull`;
+    `changed` is called after each step and at the end.
+    """
 
     def __init__(
         self,
         name: bytes,
+        promised: int,
         room: Room,
         bounds: ResponseBounds,
         threads: ThreadPoolExecutor,
         make: Callable[[bytes], WrittenFile],
+        admitted: Callable[[Callable[[], None]], Awaitable[None]],
         changed: Callable[[FolderWriter], None],
     ) -> None:
         self.name = name
@@ -36,16 +42,17 @@ class FolderWriter:
         self._is_gone = False
         self._is_begun = False  # it has a file, or never will
         self._client = name[16:]
+        self._promised = promised
         self._room = room
         self._bounds = bounds
         self._threads = threads
         self._make = make
+        self._admitted = admitted
         self._changed = changed
         self._file: WrittenFile | None = None
         self._byte_count = 0
         self._usable = True
         self._step: asyncio.Future[None] | None = None
-        room.begin(self._client)
 
     async def start(self, head: bytes) -> None:
         if len(head) > self._bounds.most_head_bytes:
@@ -56,7 +63,7 @@ class FolderWriter:
 
         if self._is_begun:
             raise ResponseStoreUnavailable("this response has begun")
-        self._take(len(head), files=1)
+        await self._take(len(head), files=1)
         self._note_begun()
         await self._run(make)
 
@@ -64,7 +71,7 @@ class FolderWriter:
         file = self._file
         if file is None or not self._usable:
             raise ResponseStoreUnavailable("this response has ended, or has not begun")
-        self._take(len(data))
+        await self._take(len(data))
         await self._run(lambda: file.append(data, last=last))
         if last:
             self._usable = False
@@ -86,17 +93,20 @@ class FolderWriter:
         if self._file is not None:
             self._file.close()
         self._note_begun()
+        self._room.end(self._client, self._promised)
         self._changed(self)
 
     def _note_begun(self) -> None:
         if not self._is_begun:
             self._is_begun = True
-            self._room.end(self._client)
+            self._room.started(self._client)
 
-    def _take(self, byte_count: int, files: int = 0) -> None:
+    async def _take(self, byte_count: int, files: int = 0) -> None:
         if self._byte_count + byte_count > self._bounds.most_bytes:
             raise ResponseStoreFull("a response exceeds the bound of one")
-        self._room.take(self._client, byte_count, files)
+        promised = min(self._promised, byte_count)
+        await self._admitted(lambda: self._room.take(self._client, byte_count, promised, files))
+        self._promised -= promised
         self._byte_count += byte_count
 
     async def _run(self, step: Callable[[], None]) -> None:

@@ -119,6 +119,9 @@ class MemoryResponses:
             return None
         return StoredPart(found.head, bytes(found.body[at : at + most]), len(found.body), found.growth)
 
+    def note_use(self, name: bytes, *, over: bool = False) -> None:
+        """Change nothing: all are kept."""
+
     async def wait(self, name: bytes, beyond: int) -> None:
         found = self._shared.stored.get(name)
         if found is not None and found.growth is Growth.OPEN and len(found.body) <= beyond:

@@ -10,6 +10,9 @@ COMPLETE, one whose lock is held is OPEN, any other is CUT. All is read again af
 may have been written in between. Shared locks of readers do not disturb each other, and the writer is never without its
 lock. The end is written before the last bytes: so a file with all bytes is COMPLETE, whenever its writer was killed.
 
+Times are seconds by the clock of the machine since its boot: its date may be set while files are read. The mtime of a
+file that is not OPEN is the time of its last use, see `response_room`.
+
 No forked child has that descriptor (`unshared`).
 
 The tag follows from the store's identity and from the boot of the machine: after a power failure a file may have the
@@ -26,7 +29,7 @@ import fcntl
 import hashlib
 import os
 import struct
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,13 +60,14 @@ def tag_of(store_id: bytes) -> bytes:
 class WrittenFile:
     """A response's file as its writer has it."""
 
-    def __init__(self, path: str, tag: bytes, head: bytes, begun_s: int) -> None:
+    def __init__(self, path: str, tag: bytes, head: bytes, clock: Callable[[], float]) -> None:
         """Make the file with the head; OSError leaves none."""
         self._body_bytes = 0
+        self._clock = clock
         self._descriptor = unshared(lambda: os.open(path, _NEW, 0o600))
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._write(_HEADER.pack(_MAGIC, tag, begun_s, len(head), 0) + _NO_END + head)
+            self._write(_HEADER.pack(_MAGIC, tag, int(clock()), len(head), 0) + _NO_END + head)
         except BaseException:
             self.close()
             Path(path).unlink(missing_ok=True)
@@ -78,6 +82,8 @@ class WrittenFile:
         self._write(data)
 
     def close(self) -> None:
+        with suppress(OSError):
+            _used(self._descriptor, self._clock())
         with suppress(OSError):
             close_unshared(self._descriptor)
 
@@ -109,7 +115,6 @@ class StoredFile:
         """Open it; OSError (ENOENT too) for a file that is missing, incomplete, or not of this store."""
         self._scratch = scratch
         self._ended: tuple[int, Growth] | None = None
-        self._touch_s = 0.0
         self._descriptor = -1
         self._descriptor = os.open(path, os.O_RDONLY | FLAGS)
         head = os.pread(self._descriptor, HEADER_BYTES, 0)
@@ -154,12 +159,10 @@ class StoredFile:
             raise OSError(errno.EIO, "a stored response has become shorter")
         return StoredPart(self.head, data, size, growth)
 
-    def touch(self, every_s: float) -> None:
-        """Note the use of the file in its time, from which its age counts, unless that was done lately."""
-        if (now := time.monotonic()) >= self._touch_s:
-            self._touch_s = now + every_s
-            with suppress(OSError):
-                os.utime(self._descriptor)
+    def touch(self, now: float) -> None:
+        """Note the use of the file."""
+        with suppress(OSError):
+            _used(self._descriptor, now)
 
     def _complete(self) -> tuple[int, Growth] | None:
         """Return the state of a complete file, None for any other."""
@@ -180,3 +183,7 @@ class StoredFile:
     def _size(self) -> int:
         size: int = os.fstat(self._descriptor).st_size - self._body_at
         return max(size, 0)
+
+
+def _used(descriptor: int, now: float) -> None:
+    os.utime(descriptor, (now, now))
