@@ -26,7 +26,7 @@ from benchmarks.support.watchers import Watcher, opened
 from trickleweb.stores import SqliteTopics
 
 PROGRAM = HttpServer("trickleweb", run_argv("benchmarks.peers.events_app:app"), trickleweb_missing, fleet_groups)
-KIBI, MILLI = 1 << 10, 1000
+MILLI, MICRO = 1000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,11 @@ class Bench:
             self._watchers = await opened(self._server.place.port, streams, count, self._delivered)
             outcome.figures["seconds to open"] = time.monotonic() - began
             outcome.figures["not opened"] = streams - len(self._watchers)
+            worked = self._cpu()
             await asyncio.sleep(self._options.settle)
+            for name, seconds in self._cpu().items():
+                spent = MICRO * (seconds - worked[name]) / max(streams * self._options.settle, 1)
+                outcome.figures[f"{name} CPU us a second for each stream"] = spent
             after = self._memory()
             for name, size in after.items():
                 outcome.figures[f"{name} bytes a stream"] = (size - before[name]) / streams
@@ -113,6 +117,9 @@ class Bench:
         missing = sum(self._numbers[each.topic] - each.last for each in self._watchers)
         return sum(each.lost for each in self._watchers) + missing, sum(each.twice for each in self._watchers)
 
+    def _cpu(self) -> dict[str, float]:
+        return {name: procfs.cpu_seconds(pids) for name, pids in self._server.groups().items()}
+
     def _memory(self) -> dict[str, int]:
         return {name: procfs.resident_bytes(pids) for name, pids in self._server.groups().items()}
 
@@ -120,7 +127,8 @@ class Bench:
 def show(phases: Sequence[Phase], figures: dict[str, object]) -> None:
     """Print the table."""
     memory = ", ".join(
-        f"{name}: {value:.1f}" if isinstance(value, float) else f"{name}: {value}" for name, value in figures.items()
+        f"{name}: {number(value)}" if isinstance(value, float) else f"{name}: {value}"
+        for name, value in figures.items()
     )
     print(memory)
     columns = ["phase", "delivered", "of", "lost", "twice", "ended", "p50 ms", "p99 ms", "longest ms"]
@@ -138,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--topics", type=int, default=1000, help="that they watch, evenly")
     options.add_argument("--rate", type=float, default=20, help="events published a second")
     options.add_argument("--seconds", type=float, default=10, help="of each phase")
-    options.add_argument("--settle", type=float, default=2, help="seconds between opening and publishing")
+    options.add_argument("--settle", type=float, default=16, help="seconds between opening and publishing: a heartbeat")
     options.add_argument("--patience", type=float, default=15, help="seconds for the last events")
     options.add_argument("--seed", type=int, default=1)
     return options
@@ -147,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 if every event arrived once."""
     options, outcome = parser().parse_args(argv), Outcome()
-    raise_file_limit()
+    options.streams = min(options.streams, raise_file_limit() // 2)  # a gateway has two sockets for each
     phases: list[Phase] = []
     with tempfile.TemporaryDirectory(prefix="bench-events-") as folder, running(PROGRAM, Path(folder)) as server:
         try:
