@@ -28,6 +28,10 @@ class UnsafeHeader(WebError, ValueError):
     """A program's header would break the message's framing (RFC 9110 5.5)."""
 
 
+class ClientLeft(WebError):
+    """The client left, and the program then ended a streamed response before its end: no fault."""
+
+
 class StateRefused(WebError):
     """A state from which no body of this replica resumes: of another release, or of unknown steps."""
 

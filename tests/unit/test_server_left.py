@@ -1,13 +1,14 @@
 """Clients that leave: handlers are cancelled, programs are informed, streams end, and unsafe work goes on."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.origins import event, get, output, status
-from tests.support.programs import Fleet, asked, begun, replied, settled, with_fleet
+from tests.support.programs import Fleet, asked, begun, fetched, replied, settled, with_fleet
 from tests.support.taps import LARGE, always_returning
 from tests.support.taps import POST as STORED
 from trickles.service import Deferred, Refusal, Reply
@@ -265,3 +266,64 @@ def test_the_store_hears_that_a_client_reads_its_response_and_that_it_has_left()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryResponses, "note_use", lambda *_, over=False: noted.append(over))
         with_fleet(App, test)
+
+
+class Unsafe:
+    """A WSGI program whose POST gives a piece each time it may, and whether that was ended."""
+
+    def __init__(self) -> None:
+        self.may = threading.Semaphore(0)
+        self.closed = threading.Event()
+
+    def pieces(self, count: int) -> Iterator[bytes]:
+        try:
+            for _ in range(count):
+                self.may.acquire()
+                yield b"piece"
+        finally:
+            self.closed.set()
+
+    def listed(self) -> list[bytes]:
+        """A list as programs return, which is iterated slowly."""
+        given = self.pieces(2)
+
+        class Slow(list[bytes]):
+            def __iter__(self) -> Iterator[bytes]:
+                return given
+
+        return Slow([b"piece"] * 2)
+
+
+def test_the_iterable_of_an_unsafe_request_is_closed_after_its_next_piece() -> None:
+    async def test(fleet: Fleet) -> None:
+        unsafe = Unsafe()
+        fleet.make = lambda: threaded(lambda: unsafe.pieces(100))
+        origin = fleet.replica()
+        unsafe.may.release()
+        await begun(origin, POST)
+        origin.left(ME)
+        unsafe.may.release()
+        waiting = origin.handle(event(POST)._replace(connection=b"last" * 8))  # for the only thread
+        assert await asyncio.to_thread(unsafe.closed.wait, 20)
+        unsafe.may.release(100)
+        assert status(output(await replied(waiting))) == 200
+        assert fleet.errors == []
+
+    with_fleet(App, test)
+
+
+def test_what_an_unsafe_request_does_before_its_first_byte_and_after_its_last_piece_was_made_goes_on() -> None:
+    async def test(fleet: Fleet) -> None:
+        unsafe = Unsafe()
+        fleet.make = lambda: threaded(unsafe.listed)  # type: ignore[arg-type]
+        origin, waiting = await left_at_work(fleet)
+        unsafe.may.release()
+        reply = await replied(waiting)
+        unsafe.may.release()
+        assert await asyncio.to_thread(unsafe.closed.wait, 20)
+        response, _ = await fetched(lambda _: origin, POST)
+        assert response.endswith(b"5\r\npiece\r\n5\r\npiece\r\n0\r\n\r\n")
+        assert response.startswith(output(reply))
+        assert fleet.errors == []
+
+    with_fleet(App, test)

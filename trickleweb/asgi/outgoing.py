@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from trickleweb.bodies import Body, Complete, Streamed
-from trickleweb.errors import HTTPError, WebError
+from trickleweb.errors import ClientLeft, HTTPError, WebError
 from trickleweb.headers import Headers
 from trickleweb.request import Request
 from trickleweb.responses import Response
@@ -55,6 +55,7 @@ class AsgiRun:
         self._on_gone = on_gone
         self._begun: Begun | None = None
         self._dropping = False
+        self._streamed = False
         self._chunks: deque[bytes] = deque()
         self._held_bytes = 0
         self._sent_bytes = 0
@@ -73,6 +74,11 @@ class AsgiRun:
     def over(self) -> bool:
         """True if nothing more will be sent or read."""
         return self._ended or self.gone or self._error is not None
+
+    @property
+    def deserted(self) -> bool:
+        """True if nobody waits for the rest of a streamed response: a program may end it."""
+        return self.gone or (self.disconnected and self._streamed)
 
     def begin(self, begun: Begun) -> None:
         self._begun = begun
@@ -96,10 +102,12 @@ class AsgiRun:
         if not last:
             await self._until(lambda: self._held_bytes <= HELD_BYTES or self.over)
 
-    def left_open(self) -> ProgramError | None:
+    def left_open(self) -> WebError | None:
         """Return the error of a program that returned without completing its response."""
         if self.over:
             return None
+        if self.deserted:
+            return ClientLeft("the client left before the end of the response")
         missing = "completing its" if self._begun else "a"
         return ProgramError(f"the program returned without {missing} response")
 
@@ -169,6 +177,7 @@ class AsgiRun:
             return Streamed((), begun.byte_count)
         if in_one or self._sent_bytes == begun.byte_count:
             return Complete(self._taken_whole())
+        self._streamed = True
         return Streamed(Chunks(self), begun.byte_count)
 
     def _taken_whole(self) -> bytes:

@@ -19,6 +19,7 @@ from contextlib import aclosing
 
 from trickles.service import Buffer
 from trickles.shares import customer
+from trickleweb.errors import ClientLeft
 from trickleweb.response_store import Growth, ResponseStore, ResponseWriter
 from trickleweb.server.errors import Busy
 from trickleweb.server.shelf import Shelf
@@ -90,6 +91,8 @@ class Storing:
         try:
             async with aclosing(pieces):
                 await _Joining(pieces, length).into(write)
+        except ClientLeft:
+            pass
         except Exception as error:  # noqa: BLE001 - any exception of a program or a store ends the response
             self._on_error(error)
         finally:

@@ -32,7 +32,7 @@ class Run:
         self._sent = False
 
     def __call__(self, app: WsgiApp, environ: dict[str, Any]) -> None:
-        """Run the program to its end, or until its response has no reader; `close` is always called."""
+        """Run the program to its end, or until nobody waits for more of its pieces; `close` is always called."""
         if self._outgoing.gone:  # since it waited for a thread
             return
         chunks = app(environ, self.start_response)
@@ -66,12 +66,13 @@ class Run:
             self._on_loop(self._send(data, last=last))
 
     def _iterate(self, chunks: Iterable[bytes]) -> None:
+        made = isinstance(chunks, Sequence)  # all of it, so that a client that is back gets the rest
         alone = isinstance(chunks, Sequence) and len(chunks) == 1 and not self._sent
         for chunk in chunks:
             self._take(chunk, last=alone)
             if alone:
                 return
-            if self._outgoing.gone:
+            if self._outgoing.gone or (self._outgoing.deserted and not made):
                 return
         self._on_loop(self._send(b"", last=True))
 
