@@ -11,6 +11,7 @@ from trickleweb.ledger import LedgerUnavailable
 from trickleweb.multidict import MissingField
 from trickleweb.sealing import BadSeal
 from trickleweb.testing import Client, IncompleteResponse
+from trickleweb.topics import TopicsFull, TopicsUnavailable
 
 SECRET = "the password is 1234"
 
@@ -184,6 +185,16 @@ def test_errors_that_the_framework_knows() -> None:
     own = raising(BadSeal())
     own.error(BadSeal)(lambda request, error: Response.redirect("/again"))
     assert seen(own).get("/").headers["location"] == "/again"
+
+
+@pytest.mark.parametrize(("error", "status"), [(TopicsUnavailable, 503), (TopicsFull, 507)])
+def test_topics_that_fail_are_reported_and_the_client_may_try_again(
+    error: type[Exception], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = seen(raising(error(SECRET))).get("/")
+    assert (found.status_code, "retry-after" in found.headers) == (status, status == 503)
+    assert SECRET not in found.text
+    assert f"GET /: {SECRET}" in caplog.text
 
 
 def test_middleware_sees_known_errors_as_responses_and_others_pass_through() -> None:

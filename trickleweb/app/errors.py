@@ -18,6 +18,7 @@ from trickleweb.request import Request
 from trickleweb.responses import Response, as_response, error_response
 from trickleweb.sealing import BadSeal
 from trickleweb.templating import render
+from trickleweb.topics import TopicsFull, TopicsUnavailable
 
 _LOGGER = logging.getLogger("trickleweb.app")
 Answer = Callable[..., Any]  # takes request and exception, async or plain; returns as a handler does
@@ -88,6 +89,8 @@ class ErrorHandlers:
         found = self._found(error, known)
         if found is not None:
             return await self._asked(found, request, error, known.status if known else 500, known)
+        if isinstance(error, TopicsFull | TopicsUnavailable):  # nobody else reports it
+            _LOGGER.error("%s %s: %s", request.method, request.head.path, error)
         return None if known is None else error_response(request, known)
 
     def _found(self, error: Exception, known: HTTPError | None) -> Answer | None:
@@ -126,6 +129,10 @@ def _http_error(error: Exception) -> HTTPError | None:
             return unavailable("The ledger is unavailable.")
         case OtherLedger():
             return unavailable("This form was begun on a server that does not share this one's ledger.")
+        case TopicsUnavailable():
+            return unavailable("The topics are unavailable.")
+        case TopicsFull():
+            return HTTPError(507, "There is no room in the topics.")
     return None
 
 
