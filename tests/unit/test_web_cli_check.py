@@ -1,6 +1,8 @@
 """`trickleweb check`: which routes of a program resume, in a table, and an exit code that a CI can use."""
 
+import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from trickleweb.cli import main
 
 PROGRAM = """
+import os
 from itertools import count
 from trickleweb import App, Response
 
@@ -40,6 +43,31 @@ def restless(request):
 @broken.get("/failing")
 def failing(request):
     raise RuntimeError("no answer")
+
+@broken.get("/breaking")
+def breaking(request):
+    def pieces():
+        yield "begun"
+        raise LookupError("the rest is gone")
+    return Response.stream(pieces())
+
+@broken.get("/a-leaving")
+def leaving(request):
+    os._exit(3)
+
+@broken.get("/b-leaving-late")
+def leaving_late(request):
+    def pieces():
+        yield "begun"
+        os._exit(4)
+    return Response.stream(pieces())
+
+@broken.get("/c-child")
+def child(request):
+    child = os.fork()
+    if not child:
+        os._exit(5)
+    return str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 endless = App()
 
@@ -77,6 +105,24 @@ def test_what_does_not_resume_fails_the_check(capsys: pytest.CaptureFixture[str]
     assert "  no " in next(line for line in lines if line.startswith("/restless"))
     assert any("broke off at byte" in line for line in lines)
     assert " 500 " in next(line for line in lines if line.startswith("/failing"))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_what_breaks_off_by_itself_or_ends_its_process_is_reported_as_that(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, program: str
+) -> None:
+    leave = os._exit
+    code, lines = check(capsys, program, "to_be_checked:broken")
+    assert code == 1
+    after = {line.split()[0]: following for line, following in pairwise(lines)}
+    assert "without any death it broke off at byte" in after["/breaking"]
+    assert "LookupError('the rest is gone')" in after["/breaking"]
+    assert " 500 " in next(line for line in lines if line.startswith("/a-leaving"))
+    assert "os._exit(3)" in caplog.text
+    assert "without any death it broke off" in after["/b-leaving-late"]
+    assert "os._exit(4)" in after["/b-leaving-late"]
+    assert " 200  yes " in next(line for line in lines if line.startswith("/c-child"))
+    assert os._exit is leave
 
 
 def test_a_path_may_be_said(capsys: pytest.CaptureFixture[str], program: str) -> None:

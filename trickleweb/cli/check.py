@@ -4,21 +4,25 @@ The replicas are virtual ones in this process. Without --get, all GET routes wit
 program `request.now` is constant and `request.entropy` repeats. If it uses other clocks or random numbers, its
 responses differ from run to run: a short one still resumes, as its state holds it; a long one is cut off. Responses
 that do not end, such as event streams, are tried as long as the bounds allow. Then separately loaded instances of the
-program answer the same requests in turn, which finds state that it keeps in memory (not with --alone). The exit code is
-1 if a response does not resume, has a status of 400 or more that no --expect names, or depends on such state.
+program answer the same requests in turn, which finds state that it keeps in memory (not with --alone). A program that
+calls os._exit gets an exception instead. The exit code is 1 if a response does not resume, breaks off by itself, has a
+status of 400 or more that no --expect names, or depends on such state.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from trickles.command import CommandFailed, Parser, one_line, whole_number
 from trickleweb.app import App
 from trickleweb.application import Application
+from trickleweb.asgi.outgoing import ProgramError
 from trickleweb.bodies import Level
 from trickleweb.cli.app_options import ProgramOptions, add_app_arguments, program_options, size
 from trickleweb.cli.loading import load_program
@@ -59,6 +63,7 @@ _LEVELS = {
     None: "none",
 }
 _ROW = "{:<40} {:>6}  {:<8} {:<16} {:>8} {:>8} {:>6}"
+_DIFFERENT = "    responses differ from run to run: use request.now and request.entropy"
 _SHOWN_BREAKS = 3
 _SECONDS, _LIMIT_BYTES, _MOST = 60, 64 << 20, 200
 
@@ -89,6 +94,13 @@ def run(args: argparse.Namespace) -> int:
     """Test the paths, printing a line for each; return 1 if one fails."""
     options = program_options(args.program, args)
     application = load_program(options)
+    with _exits_raising():
+        good = _tested(application, options, args)
+    return 0 if good else 1
+
+
+def _tested(application: Application, options: ProgramOptions, args: argparse.Namespace) -> bool:
+    """Test the paths and print; return whether all are good."""
     plain, templates = paths_of(application)
     paths = (args.get or plain)[: args.most]
     if not paths:
@@ -101,7 +113,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"{path:<40} not tested: use a larger --most")
     if not args.alone:
         good = asyncio.run(_compare(options, paths, args)) and good
-    return 0 if good else 1
+    return good
+
+
+@contextmanager
+def _exits_raising() -> Iterator[None]:
+    """Let os._exit raise in this process, so that the paths after a program's end are tested too; children end."""
+    leave, checking = os._exit, os.getpid()
+
+    def left(status: int) -> NoReturn:
+        if os.getpid() != checking:
+            leave(status)
+        raise ProgramError(f"the program ends its process: os._exit({status})")
+
+    os._exit = left
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 async def _try(application: Application, paths: Sequence[str], args: argparse.Namespace) -> bool:
@@ -162,7 +191,9 @@ def lines(path: str, verdict: Verdict, args: argparse.Namespace) -> list[str]:
     resumes = "yes" if verdict.resumes else "no"
     level = _LEVELS[verdict.level]
     row = _ROW.format(path, verdict.status, resumes, level, verdict.size_bytes, verdict.packets, verdict.kills)
-    notes = [] if verdict.steady else ["    responses differ from run to run: use request.now and request.entropy"]
+    notes = [] if verdict.steady or verdict.failure else [_DIFFERENT]
+    if verdict.failure:
+        notes.append(f"    without any death it {one_line(verdict.failure)}")
     if not verdict.ended:
         notes.append(f"    did not end within {args.seconds / 10:g} s and {args.limit} bytes: tried so far")
     if verdict.status >= 500:

@@ -52,9 +52,10 @@ class Break:
 class Verdict:
     """Result of chaos for one request.
 
-    `level` is the level of its body, None without a response. `steady`: two undisturbed runs gave the same bytes;
-    otherwise breaks are failures only. `ended` is False if a bound ended the undisturbed run. `unknown` counts deaths
-    that left the outcome of an unsafe request unknown.
+    `level` is the level of its body, None without a response. `failure` describes the end of an undisturbed run that
+    broke off; then no deaths were tried. `steady`: two such runs gave the same bytes; otherwise breaks are failures
+    only. `ended` is False if a bound ended the undisturbed run. `unknown` counts deaths that left the outcome of an
+    unsafe request unknown.
     """
 
     request: bytes
@@ -68,11 +69,12 @@ class Verdict:
     unknown: int
     errors: tuple[Exception, ...]
     ended: bool = True
+    failure: str = ""
 
     @property
     def resumes(self) -> bool:
-        """True if no death was noticed, and none left an outcome unknown."""
-        return not self.breaks and not self.unknown
+        """True if no death was noticed, none left an outcome unknown, and no undisturbed run failed."""
+        return not self.breaks and not self.unknown and not self.failure
 
 
 def get(path: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
@@ -121,9 +123,11 @@ async def _tried(
     whole = await runs.fetch(policies[0])
     patience_s = _SLACK_S + _SLOWER * (time.monotonic() - began)
     again = await runs.fetch(policies[0], like=whole, patience_s=patience_s)
-    steady = _same(again, whole) and whole.failure is None
+    failure = _noticed(whole, whole, steady=False) or _noticed(again, again, steady=False) or ""
+    steady = _same(again, whole) and not failure
     breaks: list[Break] = []
-    deaths = [(policy, packet) for policy in policies for packet in _boundaries(whole.packets, most_boundaries)]
+    numbers = [] if failure else _boundaries(whole.packets, most_boundaries)
+    deaths = [(policy, packet) for policy in policies for packet in numbers]
     kills = unknown = 0
     for policy, packet in deaths:
         if time.monotonic() > runs.until:
@@ -137,10 +141,11 @@ async def _tried(
             breaks.append(Break(packet, policy, why))
     status = int(whole.data[9:12]) if whole.data[9:12].isdigit() else 0
     found = levels[0] if levels else None
-    size, errors = len(whole.data), (*whole.errors, *again.errors)
     return Verdict(
-        runs.request, status, found, size, whole.packets, kills, tuple(breaks), steady, unknown, errors, whole.ended
-    )
+        request=runs.request, status=status, level=found, size_bytes=len(whole.data), packets=whole.packets,
+        kills=kills, breaks=tuple(breaks), steady=steady, unknown=unknown, errors=(*whole.errors, *again.errors),
+        ended=whole.ended, failure=failure,
+    )  # fmt: skip
 
 
 def run_chaos(
