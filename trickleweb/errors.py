@@ -44,6 +44,10 @@ class LedgerUnavailable(WebError):
     """The ledger cannot be used now: full, locked for too long, or damaged. Nothing was claimed: 503, retry."""
 
 
+class LedgerUnwritable(LedgerUnavailable):
+    """Nothing can be recorded until someone acts: the disk is full or read-only, the file damaged or not openable."""
+
+
 class ResponseStoreError(WebError):
     """A response cannot be stored, or a stored one cannot be read."""
 

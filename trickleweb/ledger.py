@@ -13,11 +13,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from trickleweb.errors import LedgerUnavailable, OtherLedger
+from trickleweb.errors import LedgerUnavailable, LedgerUnwritable, OtherLedger
 
 __all__ = [
-    "Claim", "Done", "Ledger", "LedgerUnavailable", "Lost", "New", "OtherLedger", "Pending", "ledger_key",
-    "request_key",
+    "Claim", "Done", "Ledger", "LedgerUnavailable", "LedgerUnwritable", "Lost", "New", "OtherLedger", "Pending",
+    "ledger_key", "request_key",
 ]  # fmt: skip
 
 
@@ -48,6 +48,8 @@ Claim = New | Pending | Lost | Done
 
 class Ledger(Protocol):
     """Keys that are claimed once. Times are microseconds since 1970; any method may raise `LedgerUnavailable`.
+
+    `LedgerUnwritable` says that the call changed nothing, and that a repeat would not either.
 
     `trickleweb.stores.SqliteLedger` is for the replicas of one machine.
     """

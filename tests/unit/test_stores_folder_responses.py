@@ -209,6 +209,25 @@ async def test_a_folder_of_another_release_is_refused(response_folder: Path, ope
         await running.begin(client=HOST)
 
 
+@pytest.mark.parametrize("trouble", ["garbage", "open to others", "a file"])
+def test_who_is_patient_waits_for_a_usable_folder(response_folder: Path, open_store: Store, trouble: str) -> None:
+    if trouble == "a file":
+        response_folder.touch()
+    else:
+        open_store()
+        response_folder.chmod(0o755 if trouble == "open to others" else 0o700)
+        (response_folder / "identity").write_bytes(b"garbage")
+    one = open_store(patient=True)
+    assert one.store_id == b""
+    with pytest.raises(ResponseStoreUnavailable):
+        asyncio.run(one.begin(client=HOST))
+    with pytest.raises(ResponseStoreUnavailable):
+        one.look()
+    response_folder.rename(response_folder.parent / "old")
+    asyncio.run(finished(one))
+    assert len(one.store_id) == 32
+
+
 def test_a_folder_open_to_others_is_refused(response_folder: Path, open_store: Store) -> None:
     open_store()
     response_folder.chmod(0o755)

@@ -1,13 +1,16 @@
 """The file of a ledger: removed, replaced, not to be opened now, open to others."""
 
+import os
 import shutil
 import sqlite3
+from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from trickles.stores import NO_STORE, STORE_ID_BYTES
-from trickleweb.ledger import LedgerUnavailable, New, Pending, ledger_key
+from trickleweb.ledger import LedgerUnavailable, LedgerUnwritable, New, Pending, ledger_key
 from trickleweb.stores import SqliteLedger, database, sqlite
 
 KEY = ledger_key("test", b"1")
@@ -48,7 +51,7 @@ def test_who_is_patient_opens_the_file_once_that_can_be(path: Path, monkeypatch:
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         SqliteLedger(path)
     ledger = SqliteLedger(path, patient=True)
-    with pytest.raises(LedgerUnavailable, match="cannot be opened yet"):
+    with pytest.raises(LedgerUnwritable, match="cannot be opened yet"):
         ledger.claim(KEY, now=1)
     with pytest.raises(LedgerUnavailable, match="disk is full"):
         ledger.look()
@@ -62,8 +65,30 @@ def test_who_is_patient_opens_the_file_once_that_can_be(path: Path, monkeypatch:
         ledger.claim(KEY, now=1)
 
 
-def test_nobody_is_patient_with_a_file_that_others_can_read(path: Path) -> None:
-    path.touch(0o644)
-    path.chmod(0o644)
-    with pytest.raises(LedgerUnavailable, match="open to other users"):
-        SqliteLedger(path, patient=True)
+@pytest.mark.parametrize("kind", ["open to others", "garbage", "another release"])
+def test_who_is_patient_waits_for_a_usable_file(path: Path, kind: str) -> None:
+    if kind == "another release":
+        with closing(sqlite3.connect(path)) as made:
+            made.execute("PRAGMA user_version = 9")
+    else:
+        path.write_bytes(b"garbage" * 1000)
+    path.chmod(0o644 if kind == "open to others" else 0o600)
+    with pytest.raises(LedgerUnavailable):
+        SqliteLedger(path)
+    ledger = SqliteLedger(path, patient=True)
+    with pytest.raises(LedgerUnwritable):
+        ledger.claim(KEY, now=1)
+    with pytest.raises(LedgerUnavailable):
+        ledger.look()
+    path.unlink()
+    ledger.look()
+    assert ledger.claim(KEY, now=1) == New()
+    ledger.close()
+
+
+def test_a_full_file_takes_no_claim_and_says_so(path: Path) -> None:
+    ledger = SqliteLedger(path, max_bytes=1 << 16)
+    for call in (lambda key: ledger.complete(key, bytes(5000), now=1), lambda key: ledger.claim(key, now=1)):
+        with pytest.raises(LedgerUnwritable, match="full"):
+            deque(map(call, (os.urandom(32) for _ in range(1000))))
+    ledger.close()

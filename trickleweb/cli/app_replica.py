@@ -159,7 +159,7 @@ def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderRespons
     most = args.max_response + usual.most_head_bytes
     total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 7 * most)
     bounds = ResponseBounds(most_bytes=most, most_total_bytes=total, most_client_bytes=client)
-    responses = FolderResponses(path, bounds)
+    responses = FolderResponses(path, bounds, patient=True)
     undo.callback(responses.close)
     pages = FilePages(path / "pages")
     undo.callback(pages.close)

@@ -33,8 +33,8 @@ from trickleweb.bodies.iteration import BrokenOff, abandon, framed, planned_byte
 from trickleweb.bodies.kinds import Resolved
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
-from trickleweb.http1 import BodyDelivery, decide_delivery, render_head
-from trickleweb.ledger import LedgerUnavailable, request_key
+from trickleweb.http1 import BodyDelivery, decide_delivery, render_head, unavailable
+from trickleweb.ledger import LedgerUnavailable, LedgerUnwritable, request_key
 from trickleweb.limits import SAFE_METHODS
 from trickleweb.messages import Inline, Plan, RequestHead
 from trickleweb.plain import StateTooLarge
@@ -206,6 +206,10 @@ class Responder:
         """Return the response if it can be sent, else report it and return 500."""
         try:
             return await self._resolved(exchange, response)
+        except LedgerUnwritable as raised:  # of a safe request: others need no ledger
+            self.on_error(raised)
+            await abandon(response.body)
+            error = unavailable("The request cannot be stored now.")
         except LedgerUnavailable:
             raise
         except Exception as raised:  # noqa: BLE001 - the request was run, and is not run again for a bad response

@@ -12,6 +12,14 @@ The response is stored before its first byte leaves, so no two outcomes ever bec
 continuation is sent itself; of a larger one only its key is (`KeptToken`), and replicas read the row. Responses that
 are made while they are sent, or too large for a row, are in the response store: their row holds a `StoredToken` as soon
 as their head is stored. Room for one is reserved before the application runs: 507 and 503 come before any effect.
+
+While nothing can be recorded (`LedgerUnwritable`), the two answers that no row holds are
+
+ - to a request that could not be claimed, a 503: nothing was done. No replica can claim it; if the disk gets room just
+   then, one to which the client's packets came at the same time may run it nevertheless.
+ - to one that was claimed, its response, or a 500 if that does not fit the client's continuation. The claim stays until
+   the response can be stored, which is tried each second: others wait for it, or call the outcome unknown when this
+   replica has died. So no other outcome becomes known.
 """
 
 from __future__ import annotations
@@ -19,11 +27,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, request_key
+from trickleweb.ledger import (
+    Claim,
+    Done,
+    Ledger,
+    LedgerUnavailable,
+    LedgerUnwritable,
+    Lost,
+    New,
+    Pending,
+    request_key,
+)
 from trickleweb.plain import StateTooLarge
 from trickleweb.response_store import ResponseStoreError, ResponseStoreFull, ResponseWriter
 from trickleweb.server.drain import Drain
@@ -31,15 +50,17 @@ from trickleweb.server.fixed import Sendable, last_response, resumed
 from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.server.run import UNKEPT, Exchange, ResolvedResponse, Responder, refused
 from trickleweb.server.storing import Storing
-from trickleweb.server.tokens import PlannedToken, decode_untrusted, encode
+from trickleweb.server.tokens import MAX_TOKEN_BYTES, PlannedToken, decode_untrusted, encode
 from trickleweb.server.window import Where
 
 T = TypeVar("T")
 UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is unknown."
 NO_ROOM = "There is no room to store a response, so nothing was done.", 507
 NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
+NO_RECORD = "Requests cannot be recorded now, so nothing was done.", 503
 _THREADS = 4  # ledgers allow one write at a time
 _UNKEPT_BYTES = 16 << 20
+_AGAIN_S = 1.0  # between attempts to store them
 PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
 
 
@@ -54,7 +75,11 @@ class UnsafeRequests:
     async def token(self, exchange: Exchange, key: bytes, *, repeatable: bool) -> bytes:
         """Return the token of the valid response, running the request if no replica has; raise `Busy` before that."""
         self._storing.check()
-        standing = await self._once.claim(key, repeatable=repeatable)
+        try:
+            standing = await self._once.claim(key, repeatable=repeatable)
+        except LedgerUnwritable as error:
+            self._responder.on_error(error)
+            return _token(_refusal(exchange, *NO_RECORD))
         if isinstance(standing, Done):
             return standing.plan
         if isinstance(standing, Lost):
@@ -91,14 +116,17 @@ class UnsafeRequests:
         """Store the response of a request; return the token that counts."""
         try:
             return await self._once.complete(key, _token(resolved))
-        except StateTooLarge as error:
+        except (StateTooLarge, LedgerUnwritable) as error:
             self._responder.on_error(error)
             return await self._once.complete(key, _token(_refusal(exchange, UNKEPT)))
 
     async def lose(self, where: Where, *, date_s: int) -> Sendable:
         """Return the refusal of a request whose input was lost, and prevent later runs of it."""
         key = request_key(*where)
-        standing = await self._once.claim(key, repeatable=False)
+        try:
+            standing = await self._once.claim(key, repeatable=False)
+        except LedgerUnwritable:
+            return last_response(lost(PERHAPS_DONE), date_s)
         made = last_response(lost(NOT_WHOLE if isinstance(standing, New) else PERHAPS_DONE), date_s)
         if isinstance(standing, Done):
             return _last_of(standing.plan) or made
@@ -132,8 +160,11 @@ class AtMostOnce:
         self._drain = drain
         self._threads = ThreadPoolExecutor(_THREADS, "ledger")
         self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
+        self._keeping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
@@ -153,17 +184,35 @@ class AtMostOnce:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def complete(self, key: bytes, plan: bytes) -> bytes:
-        """Store the response; return the one that counts. If it cannot be stored now, the next `claim` does it.
+        """Store the response; return the one that counts. If it cannot be stored now, that is tried again.
 
-        Raise `StateTooLarge` for one too long for the ledger.
+        One that fits a continuation counts while the ledger is unwritable. Raise `StateTooLarge` for one too long for
+        the ledger.
         """
         try:
-            kept = await self._threaded(lambda: self._ledger.complete(key, plan, now=self._now()))
-        except LedgerUnavailable:
+            return await self._store(key, plan)
+        except LedgerUnavailable as error:
+            is_unwritable = isinstance(error, LedgerUnwritable)
+            if is_unwritable and len(plan) > MAX_TOKEN_BYTES:
+                raise
             self._unkept.put(key, plan, len(plan))
+            if self._keeping is None or self._keeping.done():
+                self._keeping = asyncio.get_running_loop().create_task(self._store_unkept())
+            if is_unwritable:
+                return plan
             raise
+
+    async def _store(self, key: bytes, plan: bytes) -> bytes:
+        kept = await self._threaded(lambda: self._ledger.complete(key, plan, now=self._now()))
         self._unkept.drop(key)
         return kept
+
+    async def _store_unkept(self) -> None:
+        """Store what could not be stored, as soon as that can be."""
+        while (item := self._unkept.oldest()) is not None:
+            await asyncio.sleep(_AGAIN_S)
+            with suppress(LedgerUnavailable):
+                await self._store(*item)
 
     async def kept(self, key: bytes) -> bytes | None:
         """Return the value under a key, None if there is none."""

@@ -58,7 +58,8 @@ DEFAULT_BOUNDS, DEFAULT_AGES = ResponseBounds(), ResponseAges()
 class FolderResponses:
     """A `ResponseStore` in files of mode 0600, in a folder of mode 0700 that is made when it is not there.
 
-    `ResponseStoreUnavailable` when the folder cannot be used, is open to others or of another release. Each process
+    `ResponseStoreUnavailable` when the folder cannot be used, is open to others or of another release; with `patient`
+    only calls raise it, until the folder can be used. Each process
     opens its own, after forking, and uses it on one loop. Call `look` about each second. All processes need the same
     `clock`, which is never set.
     """
@@ -70,6 +71,7 @@ class FolderResponses:
         *,
         ages: ResponseAges = DEFAULT_AGES,
         clock: Callable[[], float] = time.monotonic,
+        patient: bool = False,
     ) -> None:
         self._root = Path(path)
         self._clock = clock
@@ -87,12 +89,18 @@ class FolderResponses:
         self._sweeps = Sweeps(self._swept, self._room.recount, self._threads)
         self._closed = False
         self._store, self._tag = NO_STORE, b""
-        self._prepare()
+        self._prepared = False
+        try:
+            self._prepare()
+            self._sweeps.first()
+        except ResponseStoreUnavailable:
+            if not patient:
+                raise
 
     @property
     def store_id(self) -> bytes:
         """The identity of the folder; that of no store while it cannot be used."""
-        return self._known(self._identity.current())
+        return self._known(self._identity.current()) if self._prepared else NO_STORE
 
     async def begin(self, *, client: bytes) -> FolderWriter:
         name = secrets.token_bytes(_NAME_BYTES) + client[:_MOST_CLIENT_BYTES]
@@ -135,7 +143,12 @@ class FolderResponses:
             await self._waiters.wait(name)
 
     def look(self) -> None:
-        """Notice a replaced folder, and on a thread count what all replicas have stored and remove what is old."""
+        """Notice a replaced folder, and on a thread count what all replicas have stored and remove what is old.
+
+        Raise `ResponseStoreUnavailable` while a `patient` store waits for its folder.
+        """
+        if not self._prepared:
+            self._prepare()
         self._known(self._identity.current())
         self._sweeps.look()
         while (item := self._files.oldest()) and self._is_idle(item[0]):  # a removed file takes room while it is open
@@ -159,7 +172,7 @@ class FolderResponses:
         self._known(self._identity.look())
         if isinstance(trouble := self._identity.trouble, TricklesError):  # an OSError may pass
             raise ResponseStoreUnavailable(str(trouble))
-        self._sweeps.first()
+        self._prepared = True
 
     def _known(self, store_id: bytes) -> bytes:
         if store_id != self._store:
@@ -170,6 +183,8 @@ class FolderResponses:
         """Raise the error of a folder in which nothing more can be stored now."""
         if self._closed:
             raise ResponseStoreUnavailable("stored responses: the store is closed")
+        if not self._prepared:
+            self._prepare()
         if not self._known(self._identity.look()):
             raise ResponseStoreUnavailable(f"stored responses: {self._identity.trouble}")
         try:

@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from trickles.drivers.bookkeeping import LATER
 from trickles.drivers.ownership import PRIVATE, check_directory, check_file, is_at
 from trickles.errors import UnsafePlace
 from trickles.stores import NO_STORE, STORE_ID_BYTES
-from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending
+from trickleweb.ledger import Claim, Done, LedgerUnavailable, LedgerUnwritable, Lost, New, Pending
 from trickleweb.plain import StateTooLarge
 from trickleweb.stores.database import opened
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
@@ -32,6 +31,9 @@ KEEP = 26 * HOUR  # longer than the life of any user continuation
 _VERSION = 1  # PRAGMA user_version; 0 is a new file
 _CLAIMS_PER_SWEEP = 256
 _SWEPT_ROWS = 1000
+_LASTING = {  # primary codes, https://sqlite.org/rescode.html: the statement changed nothing
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
+}  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL, plan BLOB);
 CREATE INDEX IF NOT EXISTS claims_at ON claims (at);
@@ -45,8 +47,8 @@ class SqliteLedger:
     A copy of the file is another ledger, with another `store_id`, except in a copy of the whole file system. Each
     process opens its own, after forking. `wait_s` bounds how long a call waits for another process's write. After the
     file is removed or replaced, calls raise `LedgerUnavailable` until `look` has opened the one with its name, which
-    has another `store_id`. With `patient` a file that cannot be opened now (the disk is full) may be opened by a later
-    `look`.
+    has another `store_id`. With `patient` a file that cannot be opened at first is no error yet: calls raise
+    `LedgerUnwritable` until a `look` has opened it.
     """
 
     def __init__(
@@ -74,8 +76,8 @@ class SqliteLedger:
         self._closed = False
         try:
             self.look()
-        except LedgerUnavailable as exc:
-            if not (patient and _may_pass(exc.__cause__)):
+        except LedgerUnavailable:
+            if not patient:
                 raise
 
     def close(self) -> None:
@@ -215,8 +217,10 @@ class SqliteLedger:
         with self._lock, self._translated():
             if self._closed:
                 raise LedgerUnavailable("the ledger is closed")
-            if self._open is None or not is_at(self._path, self._open.status):
-                raise LedgerUnavailable(f"{self._path} was removed or replaced, or cannot be opened yet")
+            if self._open is None:
+                raise LedgerUnwritable(f"{self._path} cannot be opened yet")
+            if not is_at(self._path, self._open.status):
+                raise LedgerUnavailable(f"{self._path} was removed or replaced")
             yield
 
     @contextmanager
@@ -224,9 +228,10 @@ class SqliteLedger:
         try:
             yield
         except UnsafePlace as exc:
-            raise LedgerUnavailable(str(exc)) from exc
+            raise LedgerUnwritable(str(exc)) from exc
         except (sqlite3.Error, OSError) as exc:
-            raise LedgerUnavailable(f"{self._path}: {exc}") from exc
+            kind = LedgerUnwritable if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _LASTING else LedgerUnavailable
+            raise kind(f"{self._path}: {exc}") from exc
 
 
 class _Open(NamedTuple):
@@ -236,11 +241,6 @@ class _Open(NamedTuple):
     owner: Owner
     store_id: bytes
     status: os.stat_result
-
-
-def _may_pass(cause: BaseException | None) -> bool:
-    """Return whether the cause is the state of disk or machine, not the file."""
-    return isinstance(cause, sqlite3.OperationalError) or (isinstance(cause, OSError) and cause.errno in LATER)
 
 
 def _identity(database: sqlite3.Connection, path: Path) -> bytes:
