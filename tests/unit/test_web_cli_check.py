@@ -69,6 +69,12 @@ def child(request):
         os._exit(5)
     return str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/exit":
+        os._exit(6)
+    return [b"whole"]
+
 endless = App()
 
 @endless.get("/endless")
@@ -123,6 +129,16 @@ def test_what_breaks_off_by_itself_or_ends_its_process_is_reported_as_that(
     assert "os._exit(4)" in after["/b-leaving-late"]
     assert " 200  yes " in next(line for line in lines if line.startswith("/c-child"))
     assert os._exit is leave
+
+
+def test_a_wsgi_program_is_tested_on_all_paths_after_one_that_ends_its_process(
+    capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    code, lines = check(capsys, program, "to_be_checked:wsgi", "--wsgi", "--get", "/exit", "--get", "/", "--get", "/a")
+    assert code == 1
+    assert " 500 " in lines[1]
+    assert "os._exit(6)" in lines[2]
+    assert [line.split()[:3] for line in lines[3:]] == [["/", "200", "yes"], ["/a", "200", "yes"]]
 
 
 def test_a_path_may_be_said(capsys: pytest.CaptureFixture[str], program: str) -> None:

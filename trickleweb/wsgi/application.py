@@ -47,7 +47,8 @@ class WsgiApplication(Hosted):
         self._look_again_s = look_again_s
         self.program = app
         self._script_name = script_name
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
+        self._threads = threads
+        self._pool = self._new_pool()
 
     async def run(self, request: Request, outgoing: AsgiRun) -> None:
         loop = asyncio.get_running_loop()
@@ -57,6 +58,14 @@ class WsgiApplication(Hosted):
             body = body_file(body_of(request, outgoing), on_loop)
         environ = environ_of(request, body, script_name=self._script_name)
         await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self.program, environ)
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="wsgi")
+
+    async def startup(self) -> None:
+        """Take a pool of threads for the runs from now on, also after a shutdown."""
+        await super().startup()
+        self._pool = self._new_pool()
 
     async def shutdown(self) -> None:
         """End all runs; a thread that is stuck in the program is abandoned."""
