@@ -99,7 +99,7 @@ def etag(fleet: Served, path: str, *fields: str) -> str:
 
 
 PLAIN = {"accept-ranges": "bytes", "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
-CLOSED, KEPT, APPLICATION = {"connection": "close"}, {"connection": "keep-alive"}, {"vary": "Accept, Accept-Encoding"}
+CLOSED, APPLICATION = {"connection": "close"}, {"vary": "Accept, Accept-Encoding"}
 PACKED_OR_NOT: dict[str, str | None] = {"vary": "Accept-Encoding"}
 NOT_CODED: dict[str, str | None] = {"content-encoding": None}
 ROWS: dict[str, tuple[bytes, int, Mapping[str, str | None], bytes | None]] = {
@@ -111,7 +111,6 @@ ROWS: dict[str, tuple[bytes, int, Mapping[str, str | None], bytes | None]] = {
     "POST": (get("/text.txt", method="POST"), 405, {"allow": "GET, HEAD, OPTIONS"}, None),
     "unknown method": (get("/", method="BREW"), 501, CLOSED, None),
     "1.0": (get("/text.txt", version="1.0"), 200, CLOSED, TEXT),
-    "1.0 keep-alive": (get("/text.txt", "Connection: keep-alive", version="1.0"), 200, KEPT, TEXT),
     "2.0": (get("/", version="2.0"), 505, CLOSED, None),
     "other expectation": (get("/", "Expect: tea"), 417, CLOSED, None),
     "early expectation": (get("/text.txt", "Expect: 100-continue", "Content-Length: 9"), 200, CLOSED, TEXT),
@@ -164,6 +163,13 @@ def test_a_feature(fleet: Served, name: str) -> None:
     assert {field: answer.fields.get(field) for field in fields} == fields
     assert body is None or answer.body == body
     assert {"date", "server"} <= answer.fields.keys()
+
+
+def test_a_connection_of_1_0_is_kept_for_the_next_request_if_its_client_wants_that(fleet: Served) -> None:
+    last = get("/text.txt", version="1.0")
+    first, second = asked(fleet, get("/text.txt", "Connection: keep-alive", version="1.0"), last)
+    assert (first.status, first.fields["connection"], first.body) == (200, "keep-alive", TEXT)
+    assert (second.status, second.fields["connection"], second.body) == (200, "close", TEXT)
 
 
 def test_tags_tell_versions_and_codings_apart(fleet: Served) -> None:
