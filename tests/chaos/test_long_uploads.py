@@ -35,6 +35,7 @@ def short_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "LONG_BYTES", 20_000)
 
 
+@pytest.mark.slow
 def test_a_chunked_upload_arrives_whoever_dies() -> None:
     verdict = run_chaos(app, upload(PIECES), most_boundaries=12)
     assert (verdict.status, verdict.breaks, verdict.errors) == (200, (), ())

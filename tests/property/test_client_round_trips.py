@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def test_forms(pairs: list[tuple[str, str]]) -> None:
     assert seen("/form", data=pairs) == (pairs, [])
 
 
+@pytest.mark.slow
 @given(PAIRS, FILES)
 def test_files(pairs: list[tuple[str, str]], files: list[tuple[str, tuple[str, bytes]]]) -> None:
     quoted = [pair for pair in pairs if "%22" not in pair[0]]  # it is how a quote is sent

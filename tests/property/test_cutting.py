@@ -1,5 +1,6 @@
 """Replies cut into packets, whatever the chunks: every byte in its place, sizes and marks as promised."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def chunks_of_a_stream(draw: st.DrawFn) -> Chunks:
 FRAMES = st.sampled_from([b"", bytes(20), bytes(140)])
 
 
+@pytest.mark.slow
 @given(st.sampled_from(Suite), chunks_of_a_stream(), st.integers(1, 30), FRAMES, st.booleans())
 def test_every_packet_of_a_reply(suite: Suite, chunks: Chunks, count: int, frames: bytes, ends: bool) -> None:
     flags = ResponseFlag.USER if frames else 0

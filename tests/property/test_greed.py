@@ -121,6 +121,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(STEPS, st.integers(0, 400), st.booleans())
 def test_without_new_proof_a_connection_gets_a_fixed_number_of_packets_in_ten_seconds(
     steps: list[tuple[Act, int, int, int, int, int]],
@@ -135,6 +136,7 @@ def test_without_new_proof_a_connection_gets_a_fixed_number_of_packets_in_ten_se
     assert greedy.most() <= MOST_WITHOUT_PROOF
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connected", [False, True])
 def test_a_client_that_repeats_and_restarts_as_fast_as_it_may_stays_below_the_bound(connected: bool) -> None:
     greedy = Greedy(connected)

@@ -58,6 +58,7 @@ def test_a_longer_proof_changes_nothing_that_was_earned_before(episode: Episode)
                 assert followed.edge(end // 2) == edges[end // 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episode", [Episode(0, 3, 6), Episode(0, 8, 4)], ids=str)
 def test_every_partition_of_every_short_pattern_earns_each_number_once(episode: Episode) -> None:
     for pattern in {proved(each) for each in patterns(episode, 10)}:

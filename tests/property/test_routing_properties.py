@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -76,6 +77,7 @@ PATHS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(TEMPLATES.map(named), max_size=6, unique=True), PATHS.map(lambda names: "/" + "/".join(names)))
 def test_the_tree_agrees_with_trying_every_template(texts: list[str], path: str) -> None:
     templates = [parse_template(text) for text in texts]

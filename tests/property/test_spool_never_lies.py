@@ -218,6 +218,7 @@ def run(seed: int) -> tuple[int, int]:
         return machines.right, machines.refused
 
 
+@pytest.mark.slow
 def test_right_bytes_or_a_refusal() -> None:
     right = refused = 0
     for seed in SEEDS:

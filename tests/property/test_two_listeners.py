@@ -59,6 +59,7 @@ def test_nothing_is_sent_twice_and_nothing_dropped_on_a_quiet_day() -> None:
     assert net.client.statistics().get("lost", 0) == 0
 
 
+@pytest.mark.slow
 def test_any_datagram_may_go_to_any_listener() -> None:
     """Plain ECMP or anycast: the network, not the client, decides, and for every datagram anew."""
     for seed in range(50):
@@ -82,6 +83,7 @@ def corrupting(chance: Random, share: float) -> Tamper:
     return tamper
 
 
+@pytest.mark.slow
 def test_corrupted_datagrams_are_as_good_as_lost() -> None:
     for seed in range(60):
         tamper = corrupting(Random(seed), 0.03)
@@ -89,6 +91,7 @@ def test_corrupted_datagrams_are_as_good_as_lost() -> None:
         assert net.run() == CONTENT, f"seed {seed}: {net.outcome} {net.client.statistics()}"
 
 
+@pytest.mark.slow
 def test_a_client_that_moves_goes_on_where_it_was() -> None:
     for seed in range(40):
         net = Net(fleet(File(CONTENT)), seed=seed, config=HOME, loss=0.01)

@@ -227,6 +227,7 @@ class Crowd:
                 self.clients[burst.destination[1]].receive_datagram(datagram, self.replica, now=self.now)
 
 
+@pytest.mark.slow
 def test_a_crowd_renews_its_work_with_few_datagrams_and_notices_a_death_as_one() -> None:
     crowd = Crowd(30)
     assert crowd.work.begun == 30
@@ -239,6 +240,7 @@ def test_a_crowd_renews_its_work_with_few_datagrams_and_notices_a_death_as_one()
     assert crowd.work.begun == 60, "each once"
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_lost_is_asked_for_again_when_the_turn_comes() -> None:
     crowd = Crowd(20)
     for _, deferred in crowd.work.waiting[:7]:
@@ -249,6 +251,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_when_the_turn_comes() -> Non
     assert crowd.work.gone == []
 
 
+@pytest.mark.slow
 def test_whoever_left_is_not_renewed_by_the_others() -> None:
     crowd = Crowd(40)
     crowd.clients[3].leave()

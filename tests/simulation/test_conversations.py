@@ -54,6 +54,7 @@ def talk(
     return conversation
 
 
+@pytest.mark.slow
 @policies
 def test_thousands_of_small_requests_take_a_round_trip_each(config: ClientConfig) -> None:
     exchanges = [request(number, 10) for number in range(2_000)]
@@ -62,6 +63,7 @@ def test_thousands_of_small_requests_take_a_round_trip_each(config: ClientConfig
     assert report.duration < 2_000 * 33 * MILLISECOND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [4, 32])
 def test_thousands_of_small_requests_in_a_pipeline(depth: int) -> None:
     exchanges = [request(number, 10) for number in range(2_000)]
@@ -98,6 +100,7 @@ def test_answers_of_all_sizes_while_replicas_are_killed(config: ClientConfig) ->
         assert report.bytes_received == sum(len(answer) for _, answer in MIXED)
 
 
+@pytest.mark.slow
 @policies
 def test_a_rolling_restart_goes_unnoticed(config: ClientConfig) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:

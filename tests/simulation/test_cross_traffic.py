@@ -24,6 +24,7 @@ BODY = content(3_000_000)
 policies = pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("start", [0, 1])
 def test_a_download_beside_a_tcp_flow(config: ClientConfig, start: int) -> None:
@@ -56,6 +57,7 @@ def test_a_download_beside_an_upload_of_tcp() -> None:
     assert report.goodput > 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 8])
 def test_downloads_share_a_bottleneck(count: int) -> None:
     body = BODY[: len(BODY) // count]

@@ -55,6 +55,7 @@ def test_near_and_far_replicas_together(config: ClientConfig, far: int) -> None:
     assert report.duration < 3 * SECOND + 60 * far * MILLISECOND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [HOME, SPRAY, FASTEST], ids=["home", "spray", "fastest"])
 def test_near_and_far_replicas_together_with_loss(config: ClientConfig) -> None:
     for report in for_seeds(at_distances(config, [5 * MILLISECOND, 40 * MILLISECOND], 0.005), range(4)):

@@ -55,6 +55,7 @@ def test_fifty_connections_at_once_through_30_percent_loss(seed: int) -> None:
     assert outcomes(simulation) == {None}, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_fifty_connections_at_once_through_30_percent_damage(seed: int) -> None:
     simulation = fifty(Simulation(seed), replace(TEN_MEGABIT, corrupt=0.3))

@@ -99,6 +99,7 @@ def test_replicas_die_one_after_the_other_until_one_is_left() -> None:
     assert report.duration < 4 * SECOND
 
 
+@pytest.mark.slow
 @policies
 def test_the_network_is_away_for_two_seconds_in_seven(config: ClientConfig) -> None:
     wire = replace(TEN_MEGABIT, rate=2_000_000, blackholes=(Blackhole(2 * SECOND, 3 * SECOND, 7 * SECOND),))

@@ -171,6 +171,7 @@ def test_an_upload_while_replicas_die_and_return(service: type[Whole], config: C
     assert sum(report.duration for report in reports) < 10 * 10 * SECOND
 
 
+@pytest.mark.slow
 @both
 def test_an_upload_on_an_awful_path(service: type[Whole]) -> None:
     awful = replace(LOSSY, reorder=0.05, duplicate=0.05, corrupt=0.02, jitter=2_000)

@@ -53,6 +53,7 @@ def test_a_body_goes_on_from_every_cursor_with_the_same_bytes(body: Stepped) -> 
         assert every_step(resumed) == whole[at + 1 :]
 
 
+@pytest.mark.slow
 @given(PLAIN, st.dictionaries(st.sampled_from(["a", "b"]), PLAIN))
 def test_a_checkpoint_survives_the_journey(cursor: Plain, args: dict[str, Plain]) -> None:
     begun = Checkpoint(rows.at(cursor, **args))

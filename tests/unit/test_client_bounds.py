@@ -168,6 +168,7 @@ def test_pieces_in_flight_are_bounded() -> None:
     assert all(datagram[0] in (Kind.PIECE, Kind.REQUEST, Kind.PING) for datagram, _ in fleet.sent)
 
 
+@pytest.mark.slow
 def test_the_bounds_hold_for_each_replica_that_speaks() -> None:
     """Spoken by turns, the same costs the same."""
     fleet = HostileFleet(limits=SMALL)

@@ -4,6 +4,7 @@ from functools import reduce
 from operator import xor
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,7 @@ def test_its_proof_satisfies_a_listener_and_its_course_is_the_walk(
     assert [board.course.edge(number) for number in range(50, board.cursor + 1)] == edges
 
 
+@pytest.mark.slow
 def test_rebasing_at_any_episode_changes_no_edge_and_spoils_no_proof() -> None:
     reached = [rebased_on_the_way(seed) for seed in range(60)]
     assert sorted(reached)[30] == 300  # most come to the end; some lose a whole window and would need a restart

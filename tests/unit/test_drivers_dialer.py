@@ -169,6 +169,7 @@ def test_only_the_first_connection_asks_for_the_certificate_and_for_the_size_of_
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
     async def test() -> None:
         with LoopFleet(keyring=Keyring((epoch(1, not_before=WALL, life=DAY),))) as fleet:
@@ -188,6 +189,7 @@ def test_a_certificate_that_has_ended_is_asked_for_anew() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_certificate_whose_hellos_are_not_answered_is_doubted() -> None:
     async def test() -> None:
         with LoopFleet() as fleet:

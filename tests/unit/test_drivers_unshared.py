@@ -94,6 +94,7 @@ def test_a_replicas_port_is_free_when_its_parent_has_closed_it() -> None:
         BatchSocket.bind(*sock.address).close()
 
 
+@pytest.mark.slow
 def test_an_admin_port_is_free_when_its_parent_has_closed_it() -> None:
     server = AdminServer("127.0.0.1", 0, lambda: "")
     with living_child():

@@ -59,11 +59,13 @@ PLANS = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(PLANS)
 def test_a_plan_survives_the_journey(plan: Plan) -> None:
     assert decode_plan(encode_plan(plan, 10_000)) == plan
 
 
+@pytest.mark.slow
 @given(PLANS)
 def test_so_does_a_deflated_one(plan: Plan) -> None:
     long = Plan(plan.status, plan.headers, (*plan.pieces, Inline(b"x" * 2000)))

@@ -174,6 +174,7 @@ print("served")
 """
 
 
+@pytest.mark.slow
 def test_few_descriptors_serve_any_number_of_files_from_any_number_of_folders(tmp_path: Path) -> None:
     for at in range(200):
         with (tmp_path / str(at)).open("wb") as file:

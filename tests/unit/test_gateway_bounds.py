@@ -161,6 +161,7 @@ def _kept_bytes(home: House) -> int:
     return kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_bytes", [0, 1_000_000])
 def test_users_that_do_not_read_are_kept_less_than_the_bound_all_together(read_bytes: int) -> None:
     bound_bytes, users = 1 << 19, 8

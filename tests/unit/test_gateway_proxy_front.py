@@ -192,6 +192,7 @@ def test_openings_cut_at_every_byte(tmp_path: Path, end: bool) -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path, client=IMPATIENT) as home:

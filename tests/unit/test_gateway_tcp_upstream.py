@@ -91,6 +91,7 @@ def test_a_request_in_absolute_form_goes_on_as_the_only_one(tmp_path: Path) -> N
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_who_reads_slowly_is_not_overtaken(tmp_path: Path) -> None:
     limits = GatewayLimits(output_bytes=1 << 16, most_connections=4)
 

@@ -249,6 +249,7 @@ async def fails(
     return caught.value
 
 
+@pytest.mark.slow
 def test_failures_have_the_names_of_httpx(site: Service) -> None:
     unknown = Fleet(["no..name:1"], server_key=server_key_text(PUBLIC))
     stranger = server_key_text(bytes(32))
@@ -289,6 +290,7 @@ def test_a_slow_answer_is_a_timeout_of_reading() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_fleet_that_dies_fails_the_body_visibly_and_serves_when_it_is_back(site: Service) -> None:
     async def test() -> None:
         async with replicas(site) as fleet:
@@ -306,6 +308,7 @@ def test_a_fleet_that_dies_fails_the_body_visibly_and_serves_when_it_is_back(sit
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_trust_on_first_use_is_remembered(site: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = tmp_path / "known_hosts"
     monkeypatch.setenv(VARIABLE, str(known))

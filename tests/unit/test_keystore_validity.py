@@ -161,6 +161,7 @@ def test_a_fleet_without_keys_of_its_own_runs_for_months(tmp_path: Path) -> None
     assert LOOK_SECONDS * SECOND < DAY
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_years_ahead_for_a_while_stops_no_rotation(tmp_path: Path) -> None:
     now, told = [NOON + 5000 * DAY], list[str]()
     keeper = KeyKeeper(tmp_path / "keys", None, told.append, clock=lambda: now[0])
@@ -317,6 +318,7 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_replicas_without_the_identity_get_new_certificates_by_copies(tmp_path: Path) -> None:
     """Weekly, to one machine an hour before the epoch is in force, to the other one half an hour after."""
     made = fleet(tmp_path / "made", *keys(0).epochs)

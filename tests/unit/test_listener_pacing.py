@@ -272,6 +272,7 @@ def test_who_has_the_packet_that_ended_an_episode_may_only_restart() -> None:
     assert len(desk.ask(desk.peer.restart(desk.peer_bound()))) == 2
 
 
+@pytest.mark.slow
 def test_packets_with_nothing_in_them_grow_no_large_window() -> None:
     desk, windows = connected(), list[int]()
     assert desk.peer.transport is not None

@@ -3,6 +3,7 @@
 from functools import reduce
 from operator import xor
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def test_every_parity_of_start_and_stop() -> None:
             assert reduce(xor, proofs, 0) == sequence.run(start, stop)
 
 
+@pytest.mark.slow
 @given(KEYS, st.lists(st.tuples(NUMBER, st.integers(1, 300)), max_size=33), st.integers(0, 32), st.integers(0, 63))
 def test_many_runs_are_checked_at_once_and_one_that_is_false_spoils_them(
     key: bytes, spans: list[tuple[int, int]], at: int, bit: int

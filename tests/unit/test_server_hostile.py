@@ -18,6 +18,7 @@ def wants() -> Any:
     return st.lists(st.tuples(numbers, numbers), max_size=6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/large", "/stream", "/rows", "/failing"])
 def test_hostile_wants_get_what_is_there_and_no_more(path: str) -> None:
     @given(wants(), st.integers(0, 1 << 20))

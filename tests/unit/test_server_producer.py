@@ -262,6 +262,7 @@ def test_where_there_is_little_room_little_is_made_and_kept() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_marks_of_tiny_steps_are_bounded() -> None:
     async def tiny(cursor: int) -> AsyncIterator[Step]:
         for number in count(cursor):

@@ -78,6 +78,7 @@ def test_chunks_that_go_on_are_looked_at_once() -> None:
     with_fleet(offered, test)
 
 
+@pytest.mark.slow
 def test_another_thousand_uploads_let_nothing_be_looked_at_again(server: FileServer) -> None:
     data = in_small_chunks(2_000, b"", get("/hello.txt", "Transfer-Encoding: chunked"))
     uploads = [Upload(data, bytes([7, *divmod(each, 256)])) for each in range(1_100)]

@@ -146,6 +146,7 @@ def test_it_can_be_forgotten_at_any_time(server: Server) -> None:
     assert server.site.asked == 2
 
 
+@pytest.mark.slow
 def test_a_memory_is_bounded(server: Server) -> None:
     for number in range(3000):
         server.answer(get("/a.txt", f"X: {number:02000}"))

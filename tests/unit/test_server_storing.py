@@ -147,6 +147,7 @@ def test_a_token_is_read_as_it_was_written(name: bytes, code: int, head_bytes: i
     assert decode_untrusted(encode(token)) == token
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 3 * BLOCK_BYTES), st.integers(1, BLOCK_BYTES)), max_size=8), st.data())
 def test_blocks_give_the_bytes_that_were_added_or_say_what_to_read(
     adds: list[tuple[int, int]], data: st.DataObject

@@ -94,6 +94,7 @@ def test_looks_at_what_others_are_at_work_on_become_seldom(monkeypatch: pytest.M
     assert (pauses[0], pauses[-1]) == (once_module.PAUSE_S, once_module.LONGEST_PAUSE_S)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_kept_now_is_kept_when_it_is_asked_for_again() -> None:
     async def test() -> None:
         shared = SharedMemory()

@@ -48,6 +48,7 @@ def back(session: Session, policy: SessionPolicy = POLICY, *, now: int = WALL, l
     return open_session(ring(), policy, cookie.value, now=now + later)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), PLAIN, max_size=4))
 def test_what_is_kept_comes_back(values: dict[str, Plain]) -> None:
     session = Session()

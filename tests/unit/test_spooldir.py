@@ -43,6 +43,7 @@ def test_a_hole_ends_what_can_be_read(root: Path) -> None:
     assert not spool.holds(ONE, 0, 12)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.integers(0, 140_000), st.binary(min_size=1, max_size=20))),
     st.booleans(),

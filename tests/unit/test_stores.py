@@ -123,6 +123,7 @@ def done(ledger: Ledger, operation: str, key: bytes, plan: bytes, now: int) -> C
     return None
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(OPERATIONS)
 def test_it_agrees_with_the_simple_model(operations: list[tuple[str, int, int]]) -> None:

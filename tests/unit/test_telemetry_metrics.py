@@ -136,6 +136,7 @@ def test_a_client_that_says_nonsense_or_goes_harms_nobody(admin: AdminServer) ->
     assert asked(admin, "/health")[0] == 200
 
 
+@pytest.mark.slow
 def test_so_many_may_ask_at_once_and_one_more_is_turned_away(admin: AdminServer) -> None:
     with ExitStack() as idle:
         for _ in range(MOST_AT_ONCE):

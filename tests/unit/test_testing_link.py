@@ -95,6 +95,7 @@ def test_random_loss_has_its_rate() -> None:
     assert 0.018 < link.stats.dropped[Fate.LOST] / 50_000 < 0.022
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "longest"), [(0.02, 3), (0.1, 5), (0.05, 1)])
 def test_burst_loss_has_its_rate_and_no_longer_bursts(rate: float, longest: int) -> None:
     link, sink = build(loss=BurstLoss(rate, longest))
@@ -103,6 +104,7 @@ def test_burst_loss_has_its_rate_and_no_longer_bursts(rate: float, longest: int)
     assert link.stats.dropped[Fate.LOST] / 50_000 == pytest.approx(rate, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_gilbert_channel_has_its_mean_burst() -> None:
     _, sink = build(loss=Gilbert(enter=0.01, leave=0.25))
     steps = [after - before for before, after in pairwise(numbers(sink.feed(numbered(50_000))))]

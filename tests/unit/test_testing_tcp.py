@@ -29,6 +29,7 @@ def flow(data: LinkSpec, ack: LinkSpec, *, seed: int = 1, segments: int | None =
     return simulation, simulation.add_tcp(*links, segments=segments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "seconds"), [(0.001, 160), (0.005, 160), (0.01, 160)])
 def test_goodput_under_random_loss_is_reno_s(loss: float, seconds: int) -> None:
     half = LinkSpec(delay=50 * MILLISECOND)
@@ -63,6 +64,7 @@ def test_flows_share_a_bottleneck_fairly(count: int, seed: int) -> None:
     assert all(0.8 < rate / fair < 1.25 for rate in rates)
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 1_000),
     st.integers(1, 300),

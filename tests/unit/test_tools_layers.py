@@ -179,6 +179,7 @@ def test_scapy_takes_bound_ports_apart_by_itself() -> None:
 # hostile
 
 
+@pytest.mark.slow
 def test_datagrams_cut_at_every_length_are_dissected_or_raw() -> None:
     for datagram in [*KINDS_SEEN.values(), *(bytes(packet) for packet in MADE.values())]:
         for length in range(len(datagram)):

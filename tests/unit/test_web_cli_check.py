@@ -105,6 +105,7 @@ def test_what_resumes_is_told_with_its_level(capsys: pytest.CaptureFixture[str],
     assert "/post" not in rows
 
 
+@pytest.mark.slow
 def test_what_does_not_resume_fails_the_check(capsys: pytest.CaptureFixture[str], program: str) -> None:
     code, lines = check(capsys, program, "to_be_checked:broken")
     assert code == 1
@@ -113,6 +114,7 @@ def test_what_does_not_resume_fails_the_check(capsys: pytest.CaptureFixture[str]
     assert " 500 " in next(line for line in lines if line.startswith("/failing"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_what_breaks_off_by_itself_or_ends_its_process_is_reported_as_that(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, program: str
@@ -158,6 +160,7 @@ def test_an_error_status_fails_the_check_unless_it_is_expected(
     assert check(capsys, program, "to_be_checked:broken", "--get", "/failing")[0] == 1
 
 
+@pytest.mark.slow
 def test_a_response_without_end_is_tried_within_bounds(capsys: pytest.CaptureFixture[str], program: str) -> None:
     code, lines = check(capsys, program, "to_be_checked:endless", "--limit", "20K")
     assert code == 0

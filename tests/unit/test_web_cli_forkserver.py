@@ -66,6 +66,7 @@ def kept(test: Any, *modules: str) -> list[str]:
     return reports
 
 
+@pytest.mark.slow
 def test_a_forked_process_is_as_one_that_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = cold(monkeypatch)
 
@@ -82,6 +83,7 @@ def test_a_forked_process_is_as_one_that_was_started(monkeypatch: pytest.MonkeyP
     assert len(lines) == 1  # the fork server alone
 
 
+@pytest.mark.slow
 def test_it_is_a_child_in_a_group_of_its_own_with_a_name(tmp_path: Path) -> None:
     sleeper = ForkedCommand("tests.support.sleeper", (), "replica-7")
 
@@ -95,6 +97,7 @@ def test_it_is_a_child_in_a_group_of_its_own_with_a_name(tmp_path: Path) -> None
     kept(test)
 
 
+@pytest.mark.slow
 def test_two_processes_share_neither_randomness_nor_streams() -> None:
     async def test(warm: WarmStart) -> None:
         one, two = [await warm.start(ForkedCommand("tests.support.sleeper", ("random",), "x")) for _ in range(2)]
@@ -105,6 +108,7 @@ def test_two_processes_share_neither_randomness_nor_streams() -> None:
     kept(test, "tests.support.sleeper.cli")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_fork_server_that_is_gone_or_stopped_ends_nothing_and_is_replaced(number: int) -> None:
     async def test(warm: WarmStart) -> None:
@@ -141,6 +145,7 @@ def test_without_a_fork_server_processes_are_started(monkeypatch: pytest.MonkeyP
     assert lines[-1] == [sys.executable, "-m", "trickleweb", "--version"]
 
 
+@pytest.mark.slow
 def test_a_fork_server_whose_sources_change_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deploy: what is started afterwards runs the new code."""
     package = tmp_path / "deployed"
@@ -186,12 +191,14 @@ def told_about(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return words, lines[0]
 
 
+@pytest.mark.slow
 def test_a_program_is_preloaded_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words, line = told_about(PROGRAM, tmp_path, monkeypatch)
     assert words == ["preloaded", "preloaded"]
     assert line[-1] == f"program@{tmp_path / 'app'}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -211,6 +218,7 @@ def test_a_program_that_cannot_be_forked_is_not_preloaded(
     assert reason in said
 
 
+@pytest.mark.slow
 def test_a_late_process_does_nothing() -> None:
     """The supervisor has stopped waiting: with its end of the leash closed nothing is begun."""
 

@@ -48,7 +48,7 @@ def test_the_name_of_the_connection_leads_the_continuation() -> None:
     assert TRANSPORT.connection == bytes(range(8))
 
 
-@pytest.mark.parametrize("code", [0, 11, 99, 255])
+@pytest.mark.parametrize("code", [0, 12, 99, 255])
 def test_an_unknown_refusal_is_a_bad_packet(code: int) -> None:
     clear = HEADER.pack(Kind.REFUSAL, code, 1, bytes(8), 1, 0, 0)
     with pytest.raises(BadPacket):
