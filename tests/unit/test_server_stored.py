@@ -181,6 +181,7 @@ def test_without_room_for_a_response_the_program_is_not_run(bounds: dict[str, in
         fleet.responses = SharedResponses(ResponseBounds(**bounds))
         response, _ = await begun(fleet.replica(), POST)
         assert (status(response), tap.ran) == (code, 0)
+        assert b"Retry-After: 1\r\n" in response
         assert b"nothing was done" in body(response)
         assert isinstance(fleet.errors[0], ResponseStoreFull)
         fleet.responses = SharedResponses()

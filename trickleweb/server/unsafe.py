@@ -54,6 +54,7 @@ from trickleweb.server.tokens import MAX_TOKEN_BYTES, PlannedToken, decode_untru
 from trickleweb.server.window import Where
 
 T = TypeVar("T")
+_ERROR = 500
 UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is unknown."
 NO_ROOM = "There is no room to store a response, so nothing was done.", 507
 NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
@@ -143,8 +144,9 @@ def _last_of(token: bytes) -> Sendable | None:
     return Sendable(response, token, found.plan.status) if response.last else None
 
 
-def _refusal(exchange: Exchange, why: str, status: int = 500) -> ResolvedResponse:
-    return refused(HTTPError(status, why), exchange.head, close=exchange.close, date_s=exchange.date_s)
+def _refusal(exchange: Exchange, why: str, status: int = _ERROR) -> ResolvedResponse:
+    headers = () if status == _ERROR else (("Retry-After", "1"),)
+    return refused(HTTPError(status, why, headers=headers), exchange.head, close=exchange.close, date_s=exchange.date_s)
 
 
 def _token(resolved: ResolvedResponse) -> bytes:
