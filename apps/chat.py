@@ -22,6 +22,10 @@ from trickleweb.events import TopicEvents
 app = App()
 answers = app.events("answers", TopicEvents(app))
 _PAGE = 1000
+OPENING = {
+    "object": "chat.completion.chunk",
+    "choices": [{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}],
+}
 
 
 async def ask(job: Job, topic: str) -> None:
@@ -65,17 +69,16 @@ async def complete(request: Request) -> Response:
     if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list) or asked.get("stream") is not True:
         raise HTTPError(400, 'Send messages, and "stream": true.')
     name = request.idempotency_key
-    await worker.submit(name, asked)
-    url = request.url_for("again", name=name)
-    return stream(name, request, ("X-Answer", url))
+    topic = await worker.submit(name, asked, OPENING)
+    return stream(topic, request, ("X-Answer", request.url_for("again", name=name)))
 
 
 @app.get("/v1/answers/{name}")
 async def again(request: Request, name: str) -> Response:
     """The answer from its first token on, or after Last-Event-ID."""
-    return stream(name, request)
+    return stream(await worker.begun(name), request)
 
 
-def stream(name: str, request: Request, *headers: tuple[str, str]) -> Response:
+def stream(topic: str, request: Request, *headers: tuple[str, str]) -> Response:
     """The events of an answer."""
-    return Response.events(answers(topic=worker.topic(name), last=LAST), request, headers=headers)
+    return Response.events(answers(topic=topic, last=LAST), request, headers=headers)

@@ -45,15 +45,26 @@ class Worker:
         """Begin to follow the jobs, as long as the process lives."""
         self._following = asyncio.create_task(self._follow())
 
-    async def submit(self, key: str, job: Job) -> str:
-        """Add a job, once for each key; return the name of its topic."""
+    async def submit(self, key: str, job: Job, first: object) -> str:
+        """Add a job, once for each key, whose topic begins with `first` as JSON; return the topic's name."""
         topic = self.topic(key)
+        await self._app.topics.publish(topic, json.dumps(first).encode(), "first")
         await self._app.topics.publish(self._kind, json.dumps([topic, job]).encode(), key)
         return topic
 
     def topic(self, key: str) -> str:
         """Return the name of a job's topic, cut to a length that topics have."""
         return f"{self._kind} {key[:_NAME]}"
+
+    async def begun(self, key: str) -> str:
+        """Return the name of a job's topic; raise 404 for a key under which no job was added."""
+        topic = self.topic(key)
+        try:
+            if (await self._app.topics.kept(topic)).last > 0:
+                return topic
+        except BadTopic:
+            pass
+        raise HTTPError(404, "Nothing of this name was begun.")
 
     async def _follow(self) -> None:
         after = 0
@@ -105,12 +116,12 @@ async def count(job: Job, topic: str) -> None:
     """The work: a step each tenth of a second, from where an earlier replica stopped."""
     for step in range((await app.topics.kept(topic)).last, job["steps"] + 1):
         await asyncio.sleep(0.1)
-        await show(job, topic, step)
+        await app.topics.publish(topic, json.dumps(shown(job, step)).encode(), f"step {step}")
 
 
-async def show(job: Job, topic: str, step: int) -> None:
-    data = {"step": step, "of": job["steps"], "square": step**2}
-    await app.topics.publish(topic, json.dumps(data).encode(), f"step {step}")
+def shown(job: Job, step: int) -> Job:
+    """Return what watchers see of a step."""
+    return {"step": step, "of": job["steps"], "square": step**2}
 
 
 worker = Worker(app, "jobs", count)
@@ -123,8 +134,7 @@ async def start(request: Request) -> Response:
     if not (steps.isascii() and steps.isdigit() and 0 < int(steps) <= MOST_STEPS):
         raise HTTPError(400, f"steps is a whole number up to {MOST_STEPS}.")
     name, job = request.idempotency_key, {"steps": int(steps)}
-    await show(job, worker.topic(name), 0)
-    await worker.submit(name, job)
+    await worker.submit(name, job, shown(job, 0))
     url = request.url_for("watch", name=name)
     return Response.json({"events": url}, status=202, headers=[("Location", url)])
 
@@ -132,14 +142,7 @@ async def start(request: Request) -> Response:
 @app.get("/jobs/{name}")
 async def watch(request: Request, name: str) -> Response:
     """The progress of a job, from its first step on, or after Last-Event-ID."""
-    topic = worker.topic(name)
-    try:
-        is_known = (await app.topics.kept(topic)).last > 0
-    except BadTopic:
-        is_known = False
-    if not is_known:
-        raise HTTPError(404, "There is no such job.")
-    return Response.events(progress(topic=topic, last=LAST), request)
+    return Response.events(progress(topic=await worker.begun(name), last=LAST), request)
 
 
 @app.get("/")

@@ -160,6 +160,7 @@ def test_an_answer_survives_the_replica_that_asks_for_it(tmp_path: Path, monkeyp
         monkeypatch.setenv("LLM_URL", url)
         with running(command("chat")[1], tmp_path) as fleet, under_fire(fleet):
             whole = curl("-Ni", "-H", JSON, "-d", asked, f"{fleet.url}/v1/chat/completions")
+            assert curl("-o", "/dev/null", "-w", "%{http_code}", f"{fleet.url}/v1/answers/unknown") == b"404"
             again = curl(fleet.url + re.findall(r"(?m)^x-answer: (\S+)", whole.decode().lower())[0])
     *chunks, last = data_of(again)
     assert data_of(whole) == [*chunks, last]
