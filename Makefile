@@ -59,7 +59,7 @@ endef
 serve: $(VENV)/.installed  ## serve SITE= on http://127.0.0.1:PORT/ through REPLICAS= replicas
 	$(BIN)/trickleweb serve '$(patsubst ~/%,$(HOME)/%,$(SITE))' --replicas $(REPLICAS) --listen 127.0.0.1:$(PORT) --udp 127.0.0.1:$(UDP_PORT) --run-dir $(RUN_DIR) $(ARGS)
 
-test: $(VENV)/.installed-test  ## run every test (under 15 minutes on 2 cores)
+test: $(VENV)/.installed-test  ## run every test (about 20 minutes on 2 cores)
 	$(PYTEST) $(ARGS)
 
 check: lint types fast  ## the fast suite: style, types, and all tests that are neither slow nor e2e
