@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.site_folder import LATER_NS, MODIFIED_S, fill, freeze_stamps, refuse, replace, store, write
-from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, disk, tree
+from trickleweb.files import ContentNotHere, FileStore, HashPending, StoreLimits, beneath, disk
 from trickleweb.files.digests import content_name, digest_of
 from trickleweb.files.errors import NoSuchFile, Unreadable
 from trickleweb.files.folders import entries
@@ -235,11 +235,11 @@ def test_what_may_not_be_read_is_told_apart(tmp_path: Path, monkeypatch: pytest.
 
 
 def without_openat2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "_kernel", None)
+    monkeypatch.setattr(beneath, "_kernel", None)
 
 
 def without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "_DESCRIPTORS", "/absent")
+    monkeypatch.setattr(beneath, "_DESCRIPTORS", "/absent")
 
 
 def with_neither(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def refused_by_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_folder: int, path: str, _flags: int) -> int:
         raise OSError(errno.EPERM, "seccomp", path)
 
-    monkeypatch.setattr(tree, "_kernel", refuse)
+    monkeypatch.setattr(beneath, "_kernel", refuse)
 
 
 @pytest.mark.parametrize("system", [without_openat2, without_proc, with_neither, refused_by_a_sandbox])

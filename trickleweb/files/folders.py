@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 
 from trickleweb.files import disk
+from trickleweb.files.beneath import PLACE
 from trickleweb.files.errors import FilesError, FilesUnavailable
 from trickleweb.files.listing import Entry
 from trickleweb.files.paths import is_listed
-from trickleweb.files.tree import PLACE, Tree
+from trickleweb.files.tree import Tree
 
 _LOOK = disk.OPEN_FLAGS | os.O_DIRECTORY
 _UNSEEN = -1  # the size of an entry without a stamp

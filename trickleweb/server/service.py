@@ -26,10 +26,11 @@ from trickleweb.application import Application, Planning
 from trickleweb.cache import LruCache
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE
-from trickleweb.server.context import FleetResources, Observe, Observer, ServiceContext
+from trickleweb.server.context import FleetResources, ServiceContext
 from trickleweb.server.errors import BadToken, NotThisResponse, refusal_of, reported
 from trickleweb.server.fixed import FixedResponse, Read, resumed
 from trickleweb.server.limits import DEFAULT_SERVICE_LIMITS, ServiceLimits
+from trickleweb.server.observer import Observe, Observer
 from trickleweb.server.planned import Planner
 from trickleweb.server.repeats import Repeats
 from trickleweb.server.requests import RequestServer, wanted_of
