@@ -2,8 +2,7 @@
 
 Sizes, bytes, line ends and the request line are checked before a head is tokenised; an incomplete head is held to them
 too, so that nonsense is refused as soon as possible. Every framing on which two parsers could differ is refused (RFC
-9112 6.3). Only a bounded memo of small heads lives
-between calls, which may be dropped at any time.
+9112 6.3). Only a bounded memo of small heads lives between calls, which may be dropped at any time.
 """
 
 from __future__ import annotations

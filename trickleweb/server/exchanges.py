@@ -29,9 +29,9 @@ from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.parking import Parking
 from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import Resumer
-from trickleweb.server.run import RequestFactory, Responder
+from trickleweb.server.run import FirstRun, RequestFactory, Responder
 from trickleweb.server.shelf import Shelf
-from trickleweb.server.start import FirstRun, ResponseStarter, StartedResponse
+from trickleweb.server.start import ResponseStarter, StartedResponse
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stored_streams import StoredStreams
 from trickleweb.server.storing import Storing

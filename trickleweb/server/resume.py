@@ -139,11 +139,8 @@ class Resumer:
         if last_id:
             headers = complete.head.headers.with_pair("last-event-id", last_id.decode("latin-1"))
             complete = complete._replace(head=replace(complete.head, headers=headers))
-        now, offset, seed = context.now, context.offset, context.entropy
         return await self._responder.run(
-            self._requests.request(
-                complete, complete.body(), now=now, offset=offset, seed=seed, connection=connection, peer=peer
-            )
+            self._requests.request(complete, complete.body(), context, connection=connection, peer=peer)
         )
 
     async def _complete(self, packed: bytes) -> CompleteRequest:

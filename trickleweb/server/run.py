@@ -51,6 +51,7 @@ from trickleweb.server.tokens import MAX_TOKEN_BYTES, AskedToken, digest_of, enc
 from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.positions import MAX_POSITION_BYTES
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of
+from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext
 
 Pack = Callable[[int], Awaitable[Replay]]  # makes the part of a token from which a request is run again, with room
 UNKEPT = "The response is too large to be stored."
@@ -120,6 +121,27 @@ class Exchange(NamedTuple):
         return self.head.method in SAFE_METHODS
 
 
+class FirstRun:
+    """The context of the first run of a request; its seed is drawn when something depends on it, which is rare."""
+
+    __slots__ = ("_draw", "_made", "now", "offset")
+
+    def __init__(self, now: int, offset: int, draw: Callable[[int], bytes]) -> None:
+        self.now = now
+        self.offset = offset
+        self._draw = draw
+        self._made: ReplayContext | None = None
+
+    def fixed(self) -> ReplayContext:
+        """Return the context for later runs."""
+        if self._made is None:
+            self._made = ReplayContext(self.now, self.offset, self._draw(SEED_BYTES))
+        return self._made
+
+    def entropy(self) -> bytes:
+        return self.fixed().entropy()
+
+
 class RequestFactory:
     """Makes requests with the keyring and ledger of the fleet, and knows the connections of those at work."""
 
@@ -131,20 +153,18 @@ class RequestFactory:
         self,
         complete: CompleteRequest,
         body: Body,
+        context: FirstRun | ReplayContext,
         *,
-        now: int,
-        offset: int,
-        seed: Callable[[], bytes],
         connection: bytes,
         peer: str,
         whole: bool = True,
     ) -> Request:
-        """Return the request at that offset of a connection's input, handled at `now`."""
+        """Return the request of a connection, handled in that context."""
         setting = Setting(
-            now=now,
-            seed=seed,
+            now=context.now,
+            seed=context.entropy,
             peer=peer,
-            idempotency_key=request_key(connection, offset).hex()[:_KEY_CHARS],
+            idempotency_key=request_key(connection, context.offset).hex()[:_KEY_CHARS],
             max_body_bytes=complete.terms.max_body_bytes,
             keyring=self._resources.ring,
             ledger=self._resources.ledger,

@@ -4,7 +4,6 @@ unsafe.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from trickleweb.server.limits import StreamLimits
 from trickleweb.server.live import pump_of
 from trickleweb.server.producer import PartsPump, Producer
 from trickleweb.server.resume import from_cursor
-from trickleweb.server.run import Exchange, RequestFactory, ResolvedResponse, Responder, is_event_stream
+from trickleweb.server.run import Exchange, FirstRun, RequestFactory, ResolvedResponse, Responder, is_event_stream
 from trickleweb.server.shelf import Shelf
 from trickleweb.server.stored import StoredResponse
 from trickleweb.server.stream import Origins, StreamedResponse
@@ -31,7 +30,7 @@ from trickleweb.server.tokens.plan import PlanTooLarge, encode_plan
 from trickleweb.server.tokens.planned import asks_again
 from trickleweb.server.tokens.positions import EventPosition
 from trickleweb.server.tokens.ranges import Cursor, Replay, VerifiedRange, framing_of, kind_check
-from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_length, packed, page_key, stored
+from trickleweb.server.tokens.request import check_length, packed, page_key, stored
 from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
 from trickleweb.server.window import Where
@@ -58,27 +57,6 @@ class StartedResponse(NamedTuple):
                 return self.what.framing.last
             case StoredResponse():
                 return self.what.token.last
-
-
-class FirstRun:
-    """The context of the first run of a request; its seed is drawn when something depends on it, which is rare."""
-
-    __slots__ = ("_draw", "_made", "now", "offset")
-
-    def __init__(self, now: int, offset: int, draw: Callable[[int], bytes]) -> None:
-        self.now = now
-        self.offset = offset
-        self._draw = draw
-        self._made: ReplayContext | None = None
-
-    def fixed(self) -> ReplayContext:
-        """Return the context for later runs."""
-        if self._made is None:
-            self._made = ReplayContext(self.now, self.offset, self._draw(SEED_BYTES))
-        return self._made
-
-    def entropy(self) -> bytes:
-        return self.fixed().entropy()
 
 
 class ResponseStarter:
@@ -134,11 +112,8 @@ class ResponseStarter:
         self, complete: CompleteRequest, where: Where, peer: str, context: FirstRun, *, whole: bool = True
     ) -> Exchange:
         body, close = complete.body(), complete.closes or not whole
-        now, offset, seed = context.now, context.offset, context.entropy
-        request = self._requests.request(
-            complete, body, now=now, offset=offset, seed=seed, connection=where[0], peer=peer, whole=whole
-        )
-        return Exchange(complete.head, request, close, now // 1_000_000, partial(self._pack, complete, context))
+        request = self._requests.request(complete, body, context, connection=where[0], peer=peer, whole=whole)
+        return Exchange(complete.head, request, close, context.now // 1_000_000, partial(self._pack, complete, context))
 
     async def lost(self, where: Where, *, date_s: int) -> StartedResponse:
         """Return the refusal of a request whose input was lost, and prevent later runs of it; raise

@@ -59,9 +59,8 @@ class FolderResponses:
     """A `ResponseStore` in files of mode 0600, in a folder of mode 0700 that is made when it is not there.
 
     `ResponseStoreUnavailable` when the folder cannot be used, is open to others or of another release; with `patient`
-    only calls raise it, until the folder can be used. Each process
-    opens its own, after forking, and uses it on one loop. Call `look` about each second. All processes need the same
-    `clock`, which is never set.
+    only calls raise it, until the folder can be used. Each process opens its own, after forking, and uses it on one
+    loop. Call `look` about each second. All processes need the same `clock`, which is never set.
     """
 
     def __init__(
