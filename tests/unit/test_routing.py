@@ -39,6 +39,14 @@ SHOP: list[Entry[str]] = [
 ROUTER = Router(SHOP)
 
 
+def test_nothing_that_one_request_notes_is_seen_by_another() -> None:
+    found = ROUTER.match("GET", "/about")
+    assert isinstance(found, Found)
+    with pytest.raises(TypeError):
+        found.params["name"] = "of one request"  # type: ignore[index]
+    assert ROUTER.match("GET", "/about") == Found(found.by, {})
+
+
 @pytest.mark.parametrize(
     ("path", "endpoint", "params"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import Parameter, isasyncgenfunction, isgeneratorfunction, signature
 from pathlib import Path
@@ -49,7 +49,7 @@ class Endpoint:
             there = ", ".join(names) or "none"
             raise BadHandler(f"{_name(self.handler)} needs {', '.join(missing)}, of which {path} has {there}")
 
-    def arguments(self, params: dict[str, Any]) -> dict[str, Any]:
+    def arguments(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.wants_all:
             return params
         return {name: value for name, value in params.items() if name in self.wants}

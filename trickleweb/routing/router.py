@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from trickleweb.convertors import CONVERTORS, Convertor
@@ -17,6 +18,7 @@ from trickleweb.routing.routes import BadRoute, Entry, Mount, NoSuchRoute, Route
 from trickleweb.routing.tree import Leaf, RouteNode, leaves, mounts
 
 E = TypeVar("E")
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Found(Generic[E]):
     """An endpoint answers; `rest` is a mount's part of the path, from a slash on, and "" for a route."""
 
     by: Route[E] | Mount[E]
-    params: dict[str, Any]
+    params: Mapping[str, Any]
     rest: str = ""
 
     @property
@@ -155,8 +157,8 @@ class Router(Generic[E]):
 
 
 def _found_by_method(leaf: Leaf[E]) -> dict[str, Found[E]]:
-    """Return the verdicts of a template without parameters, made once."""
-    return {method: Found(route, {}) for method, route in leaf.routes.items()}
+    """Return the verdicts of a template without parameters, made once for all requests."""
+    return {method: Found(route, _NO_PARAMS) for method, route in leaf.routes.items()}
 
 
 def _refused(method: str, allowed: set[str]) -> Options | NotAllowed:
