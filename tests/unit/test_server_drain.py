@@ -8,8 +8,9 @@ import pytest
 from tests.support.origins import body, event, get, output, status
 from tests.support.programs import Fleet, asked, begun, replied, settled, with_fleet
 from tests.support.taps import POST, Tap, beyond, content
+from tests.support.waiting import Waiting
 from trickles.service import Refusal, Reply
-from trickleweb import App, Request, Response
+from trickleweb import App, Request
 from trickleweb.server import HttpService, drain
 
 
@@ -18,33 +19,21 @@ def quickly_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "QUIET_S", 0.0)
 
 
-class Slow:
-    """An application whose handlers wait."""
+class Slow(Waiting):
+    """Notes the methods of the requests that ran."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ran: list[str] = []
-        self.go_on = asyncio.Event()
 
-    def app(self) -> App:
-        app = App()
+    async def answer(self, request: Request) -> str:
+        self.ran.append(request.method)
+        await self.go_on.wait()
+        return request.method
 
-        @app.get("/")
-        @app.post("/")
-        async def handle(request: Request) -> Response:
-            self.ran.append(request.method)
-            await self.go_on.wait()
-            return Response.text(request.method)
-
-        @app.get("/stream")
-        async def stream(_request: Request) -> Response:
-            return Response.stream(pieces())
-
-        return app
-
-
-def pieces() -> Iterator[bytes]:
-    yield b"first"
-    yield b"second"
+    def pieces(self) -> Iterator[bytes]:
+        yield b"first"
+        yield b"second"
 
 
 async def ending(origin: HttpService) -> asyncio.Task[None]:

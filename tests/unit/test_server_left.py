@@ -11,8 +11,9 @@ from tests.support.origins import event, get, output, status
 from tests.support.programs import Fleet, asked, begun, fetched, replied, settled, with_fleet
 from tests.support.taps import LARGE, always_returning
 from tests.support.taps import POST as STORED
+from tests.support.waiting import Waiting
 from trickles.service import Deferred, Refusal, Reply
-from trickleweb import App, Request, Response
+from trickleweb import App, Request
 from trickleweb.application import Application
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send
@@ -24,28 +25,14 @@ ME = event().connection
 POST = get("/", "Content-Length: 0", method="POST")
 
 
-class Noted:
-    """An application whose handlers wait, and what became of them."""
+class Noted(Waiting):
+    """Notes what became of its handlers."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.became: list[str] = []
-        self.go_on = asyncio.Event()
 
-    def app(self) -> App:
-        app = App()
-
-        @app.get("/")
-        @app.post("/")
-        async def handle(request: Request) -> Response:
-            return Response.text(await self._worked())
-
-        @app.get("/stream")
-        async def stream(request: Request) -> Response:
-            return Response.stream(self._pieces())
-
-        return app
-
-    async def _worked(self) -> str:
+    async def answer(self, _request: Request) -> str:
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
@@ -54,7 +41,7 @@ class Noted:
         self.became.append("done")
         return "done"
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         try:
             yield b"first"
             await self.go_on.wait()
