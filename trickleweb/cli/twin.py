@@ -1,6 +1,7 @@
-"""One instance of a program in a process of its own, for `twins`: a request on each line of stdin, an answer on stdout.
+"""One instance of a program in a process of its own, for `twins`: it answers a line of JSON from a socket with another.
 
-Both are JSON. The first line has the program's options; its answer is empty, or has the error of the start.
+The socket's descriptor is the process's argument. The first line has the program's options; its answer is empty, or has
+the error of the start.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
+import socket
 import sys
 from typing import IO, Any
 
@@ -23,9 +24,10 @@ from trickleweb.testing.killing import STILL_US
 
 
 def main() -> None:
-    """Answer until stdin ends."""
-    lines, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the program prints
+    """Answer until the other end closes the socket."""
+    line = socket.socket(fileno=int(sys.argv[1]))
+    line.set_inheritable(False)
+    lines, answers = line.makefile("rb"), line.makefile("w", encoding="utf-8")
     first = json.loads(lines.readline())
     try:
         application = load_program(ProgramOptions(**{**first, "repeat": tuple(first["repeat"])}))

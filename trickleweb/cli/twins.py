@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,17 +59,28 @@ class Session:
 class Instance:
     """A process with the program; `ask` raises `CommandFailed` if it ends."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], answers: asyncio.StreamReader, questions: asyncio.StreamWriter
+    ) -> None:
         self._process = process
+        self._answers = answers
+        self._questions = questions
 
     @classmethod
     async def started(cls, options: ProgramOptions, environment: dict[str, str]) -> Instance:
-        process = await asyncio.create_subprocess_exec(
-            *python_module("trickleweb.cli.twin"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-            limit=_LINE_BYTES,
-        )  # fmt: skip
-        instance = cls(process)
+        """Start a process and the program in it; raise `CommandFailed` if either does not."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process = subprocess.Popen(  # noqa: ASYNC220 - it returns once the process is executed
+                    python_module("trickleweb.cli.twin", str(theirs.fileno())), env=environment,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise CommandFailed(f"an instance of the program did not start: {error.strerror}") from None
+        instance = cls(process, *await asyncio.open_connection(sock=ours, limit=_LINE_BYTES))
         try:
             first = await instance._asked(asdict(options), _START_S)
             if "error" in first:
@@ -90,18 +102,16 @@ class Instance:
         return Observed(answer["status"], names, answer["body"]), cookies
 
     async def end(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.communicate()
+        self._questions.close()
+        self._process.kill()
+        self._process.wait()  # at once: it is killed
 
     async def _asked(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(seconds):
-                self._process.stdin.write(json.dumps(message).encode() + b"\n")
-                await self._process.stdin.drain()
-                answer = json.loads(await self._process.stdout.readline())
+                self._questions.write(json.dumps(message).encode() + b"\n")
+                await self._questions.drain()
+                answer = json.loads(await self._answers.readline())
                 if isinstance(answer, dict):
                     return answer
         raise CommandFailed("an instance of the program ended or did not answer")
@@ -120,12 +130,21 @@ async def remembered(options: ProgramOptions, session: Session) -> dict[str, str
             undo.push_async_callback(started.end)
             return started
 
-        first, second, third = await asyncio.gather(instance(), instance(), instance())
+        first, second, third = await _all_of(instance(), instance(), instance())
         alone, both = await _answers([first], session), await _answers([second, third], session)
         if both == alone:
             return {}
         again = await _answers([await instance()], session)
         return _differences(session, alone, again, both)
+
+
+async def _all_of(*starts: Coroutine[Any, Any, Instance]) -> list[Instance]:
+    """Return what has started; raise the first error when all have started or failed, so that none goes on unknown."""
+    done = await asyncio.gather(*starts, return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in done if isinstance(each, Instance)]
 
 
 async def _answers(instances: Sequence[Instance], session: Session) -> list[Observed | None]:

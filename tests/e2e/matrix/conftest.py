@@ -26,7 +26,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def matrix(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(request: pytest.FixtureRequest, site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    assert request.node.path == Path(__file__).parent, "the fleet would outlive its package"
     large = (site / "large.bin").read_bytes()
     small = [(site / "small" / f"{index}.bin").read_bytes() for index in range(SMALL_FILES)]
     run_dir = tmp_path_factory.mktemp("run") / "run"
