@@ -49,31 +49,43 @@ Claim = New | Pending | Lost | Done
 class Ledger(Protocol):
     """Keys that are claimed once. Times are microseconds since 1970; any method may raise `LedgerUnavailable`.
 
-    `LedgerUnwritable` says that the call changed nothing, and that a repeat would not either.
+    Coroutines run on one event loop in each process, any number at a time. One that is cancelled, or that raised, may
+    have done its work or not, except for `LedgerUnwritable`: that call changed nothing, and a repeat would not either.
 
     `trickleweb.stores.SqliteLedger` is for the replicas of one machine.
     """
 
     @property
     def store_id(self) -> bytes:
-        """32 bytes shared by all users of this ledger's rows, and by no others (`trickles.stores`)."""
+        """32 bytes shared by all users of this ledger's rows, and by no others; empty while none could be opened
+        (`trickles.stores`).
+        """
 
-    def claim(self, key: bytes, *, now: int) -> Claim:
+    def look(self) -> None:
+        """Do what is due, without waiting, about each second: open it again, for instance.
+
+        Raise `LedgerUnavailable` while it cannot be used.
+        """
+
+    async def close(self) -> None:
+        """End its use: claims of this process that are not completed become lost."""
+
+    async def claim(self, key: bytes, *, now: int) -> Claim:
         """Return the state of `key`, `New` to exactly one caller."""
 
-    def adopt(self, key: bytes, *, now: int) -> Claim:
+    async def adopt(self, key: bytes, *, now: int) -> Claim:
         """Claim a `Lost` key again, for work that may be done twice: `New` to exactly one caller, else as `claim`."""
 
-    def find(self, key: bytes) -> Done | None:
+    async def find(self, key: bytes) -> Done | None:
         """Return the completed plan without a claim; None if there is none."""
 
-    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+    async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """Store the response plan of a claimed key; return the plan that counts, the first one stored."""
 
-    def release(self, key: bytes) -> None:
+    async def release(self, key: bytes) -> None:
         """Give back one's own claim of work that was not begun, so that the next claim does it."""
 
-    def expire(self, *, before: int) -> int:
+    async def expire(self, *, before: int) -> int:
         """Forget keys claimed and completed before that time, return their number; no client may ask for them later."""
 
 

@@ -85,22 +85,22 @@ class Wizard:
             raise BadSeal
         return state
 
-    def finish(self, ledger: Ledger, state: WizardState, *, now: int) -> Claim:
+    async def finish(self, ledger: Ledger, state: WizardState, *, now: int) -> Claim:
         """Claim the end of this run: `New` once; `Done` has the outcome that `finished` stored, to be shown again.
 
         Raise OtherLedger when the run began with another ledger, which may know that it is finished.
         """
         if store_tag(ledger.store_id) != state.store:
             raise OtherLedger(f"this form began with another ledger than {store_name(ledger.store_id)}")
-        return ledger.claim(self._key(state), now=now)
+        return await ledger.claim(self._key(state), now=now)
 
-    def finished(self, ledger: Ledger, state: WizardState, outcome: bytes, *, now: int) -> bytes:
+    async def finished(self, ledger: Ledger, state: WizardState, outcome: bytes, *, now: int) -> bytes:
         """Store the outcome of a run that `finish` returned as `New`; return the one that counts."""
-        return ledger.complete(self._key(state), outcome, now=now)
+        return await ledger.complete(self._key(state), outcome, now=now)
 
-    def not_finished(self, ledger: Ledger, state: WizardState) -> None:
+    async def not_finished(self, ledger: Ledger, state: WizardState) -> None:
         """Release a run that `finish` returned as `New`, so that it can be finished again."""
-        ledger.release(self._key(state))
+        await ledger.release(self._key(state))
 
     @property
     def _purpose(self) -> str:

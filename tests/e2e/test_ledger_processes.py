@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.ledger_program import NOW, key
 from trickleweb.ledger import Done, Lost, New, Pending
-from trickleweb.stores import SqliteLedger
+from trickleweb.stores.ledger_file import LedgerFile
 
 pytestmark = pytest.mark.e2e
 
@@ -43,7 +43,7 @@ def answer(process: "subprocess.Popen[str]") -> str:
 
 
 def test_a_claim_whose_process_is_killed_is_lost_at_once_and_for_good(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "ledger")
+    ledger = LedgerFile(tmp_path / "ledger")
     with worker(tmp_path, "hold") as holder:
         ask(holder, 1)
         assert answer(holder) == "New"
@@ -72,7 +72,7 @@ def test_what_was_completed_outlives_its_process(tmp_path: Path) -> None:
 
 
 def test_a_clean_end_and_a_fork_are_told_apart_from_life(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "ledger")
+    ledger = LedgerFile(tmp_path / "ledger")
     with worker(tmp_path, "hold") as holder:
         ask(holder, 1)
         assert answer(holder) == "New"
@@ -136,7 +136,7 @@ def test_jobs_are_done_at_most_once_whenever_processes_are_killed(tmp_path: Path
             victim.kill()
     effects = Counter(map(int, (tmp_path / "effects").read_text().split()))
     assert max(effects.values()) == 1
-    ledger = SqliteLedger(tmp_path / "ledger")
+    ledger = LedgerFile(tmp_path / "ledger")
     standing = [ledger.claim(key(job), now=NOW) for job in jobs]
     lost = [job for job, claim in enumerate(standing) if isinstance(claim, Lost)]
     done = [job for job, claim in enumerate(standing) if isinstance(claim, Done)]

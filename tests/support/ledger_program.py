@@ -9,7 +9,7 @@ import os
 import sys
 
 from trickleweb.ledger import Done, New, ledger_key
-from trickleweb.stores import SqliteLedger
+from trickleweb.stores.ledger_file import LedgerFile
 
 NOW = 1_700_000_000_000_000
 
@@ -21,7 +21,7 @@ def key(job: int) -> bytes:
 
 def main(path: str, effects: str, mode: str = "") -> None:
     """Do what is asked until the input ends."""
-    ledger = SqliteLedger(path, durable=False, wait_s=60)
+    ledger = LedgerFile(path, durable=False, wait_s=60)
     out = os.open(effects, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     print("ready", flush=True)
     for line in sys.stdin:

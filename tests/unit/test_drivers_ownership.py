@@ -20,7 +20,7 @@ from trickles.gateway.handover import Control, Predecessor
 from trickleweb.cli import main as trickleweb
 from trickleweb.cli.rundir import FLEET, RunDir
 from trickleweb.errors import WebError
-from trickleweb.stores import SqliteLedger
+from trickleweb.stores.ledger_file import LedgerFile
 
 
 def mended(text: str) -> None:
@@ -41,7 +41,7 @@ USES: dict[str, Callable[[Path], object]] = {
     "a run directory": held,
     "what reads a run directory": lambda folder: RunDir(folder).check(),
     "a spool": SpoolDirectory,
-    "a ledger": lambda folder: SqliteLedger(folder / "ledger").close(),
+    "a ledger": lambda folder: LedgerFile(folder / "ledger").close(),
     "a control socket": control,
 }
 
@@ -116,12 +116,12 @@ def test_ledgers_and_digests_that_others_may_change_are_refused(tmp_path: Path) 
     ledger.touch()
     ledger.chmod(0o640)
     with pytest.raises(WebError, match=f"is open to other users .mode 0640.: chmod go-rwx {ledger}"):
-        SqliteLedger(ledger)
+        LedgerFile(ledger)
     ledger.chmod(0o600)
-    SqliteLedger(ledger).close()
+    LedgerFile(ledger).close()
     ledger.with_name("ledger-owners").chmod(0o755)
     with pytest.raises(WebError, match=r"chmod go-rwx .*ledger-owners"):
-        SqliteLedger(ledger)
+        LedgerFile(ledger)
     ledger.chmod(0o666)
     with pytest.raises(UnsafePlace, match=f"chmod go-w {ledger}"):
         check_file(ledger)
@@ -130,10 +130,10 @@ def test_ledgers_and_digests_that_others_may_change_are_refused(tmp_path: Path) 
 def test_a_link_in_the_place_of_a_file_is_refused_wherever_it_leads(tmp_path: Path) -> None:
     elsewhere, folder = tmp_path / "elsewhere", tmp_path / "a folder"
     folder.mkdir(mode=0o700)
-    SqliteLedger(elsewhere).close()
+    LedgerFile(elsewhere).close()
     (folder / "spool").mkdir(mode=0o700)
     uses: dict[str, Callable[[Path], object]] = {
-        "ledger": lambda path: SqliteLedger(path).close(),
+        "ledger": lambda path: LedgerFile(path).close(),
         "spool/identity": lambda _: SpoolDirectory(folder / "spool"),
         "digests": check_file,
     }

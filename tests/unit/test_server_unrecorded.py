@@ -36,15 +36,15 @@ class Unwritable(MemoryLedger):
         self.since = since
         self.room = False
 
-    def claim(self, key: bytes, *, now: int) -> Claim:
+    async def claim(self, key: bytes, *, now: int) -> Claim:
         if self.since == "claim" and not self.room:
             raise LedgerUnwritable("the disk is full")
-        return super().claim(key, now=now)
+        return await super().claim(key, now=now)
 
-    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+    async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         if not self.room:
             raise LedgerUnwritable("the disk is full")
-        return super().complete(key, plan, now=now)
+        return await super().complete(key, plan, now=now)
 
 
 def test_what_cannot_be_recorded_is_refused_before_it_is_run() -> None:
@@ -77,9 +77,9 @@ def test_the_response_of_a_claimed_request_is_sent_although_it_cannot_be_recorde
         request = post(data)
         assert status((await begun(one, request))[0]) == code
         await settled()
-        assert other.claim(KEY, now=1) == Pending()
+        assert await other.claim(KEY, now=1) == Pending()
         ledger.room = True
-        while other.find(KEY) is None:
+        while await other.find(KEY) is None:
             await settled()
         assert status((await begun(fleet.replica(other), request))[0]) == code
         assert app.state.ran == ["POST /echo"]

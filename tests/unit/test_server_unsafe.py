@@ -23,17 +23,17 @@ class Watched(MemoryLedger):
         self.claims = 0
         self.failures = failures
 
-    def claim(self, key: bytes, *, now: int) -> Claim:
+    async def claim(self, key: bytes, *, now: int) -> Claim:
         self.claims += 1
-        return super().claim(key, now=now)
+        return await super().claim(key, now=now)
 
-    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+    async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         if plan == b"too large":
             raise StateTooLarge
         if self.failures:
             self.failures -= 1
             raise LedgerUnavailable("locked")
-        return super().complete(key, plan, now=now)
+        return await super().complete(key, plan, now=now)
 
 
 def test_one_claims_and_the_others_wait_for_what_comes_of_it() -> None:
@@ -57,7 +57,7 @@ def test_what_is_lost_is_told_or_taken_over_by_one() -> None:
     async def test() -> None:
         shared = SharedMemory(dead={"dead"})
         replicas = [AtMostOnce(Watched(shared, str(number)), lambda: 1, Drain()) for number in range(4)]
-        MemoryLedger(shared, "dead").claim(KEY, now=1)
+        await MemoryLedger(shared, "dead").claim(KEY, now=1)
         assert await replicas[0].claim(KEY, repeatable=False) == Lost()
         claims = [asyncio.ensure_future(each.claim(KEY, repeatable=True)) for each in replicas]
         await asyncio.wait(claims, return_when=asyncio.FIRST_COMPLETED)
@@ -81,6 +81,7 @@ def test_looks_at_what_others_are_at_work_on_become_seldom(monkeypatch: pytest.M
             shared.dead.add("slow")
 
     async def test() -> None:
+        assert await MemoryLedger(shared, "slow").claim(KEY, now=1) == New()
         monkeypatch.setattr(asyncio, "sleep", sleep)
         assert (
             await AtMostOnce(MemoryLedger(shared, "other"), lambda: 1, Drain()).claim(KEY, repeatable=False) == Lost()
@@ -88,7 +89,6 @@ def test_looks_at_what_others_are_at_work_on_become_seldom(monkeypatch: pytest.M
         monkeypatch.undo()
 
     shared = SharedMemory()
-    assert MemoryLedger(shared, "slow").claim(KEY, now=1) == New()
     on_loop(test())
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (once_module.PAUSE_S, once_module.LONGEST_PAUSE_S)
@@ -103,9 +103,9 @@ def test_what_cannot_be_kept_now_is_kept_when_it_is_asked_for_again() -> None:
         for _ in range(2):
             with pytest.raises(LedgerUnavailable):
                 await (once.complete(KEY, b"plan") if not once._unkept else once.claim(KEY, repeatable=False))
-            assert other.claim(KEY, now=1) == Pending()
+            assert await other.claim(KEY, now=1) == Pending()
         assert await once.claim(KEY, repeatable=False) == Done(b"plan")
-        assert other.claim(KEY, now=1) == Done(b"plan")
+        assert await other.claim(KEY, now=1) == Done(b"plan")
         assert len(once._unkept) == 0
 
     on_loop(test())

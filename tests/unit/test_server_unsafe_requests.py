@@ -77,7 +77,7 @@ def test_an_error_is_kept_as_well(path: str, code: int) -> None:
 def test_what_a_dead_replica_was_at_is_not_run_again_unless_twice_does_no_harm(path: str, runs: int) -> None:
     async def test(fleet: Fleet) -> None:
         app = shared(fleet)
-        MemoryLedger(fleet.memory, "dead").claim(KEY, now=1)
+        await MemoryLedger(fleet.memory, "dead").claim(KEY, now=1)
         fleet.memory.dead.add("dead")
         first, second = fleet.two()
         response, _ = await begun(first, post(path))
@@ -135,7 +135,7 @@ def test_what_a_replica_died_at_is_not_run_again_whatever_replicas_share(policy:
 def test_one_at_work_elsewhere_is_waited_for() -> None:
     async def test(fleet: Fleet) -> None:
         other = MemoryLedger(fleet.memory, "other")
-        other.claim(KEY, now=1)
+        await other.claim(KEY, now=1)
         waiting = asyncio.ensure_future(asked(fleet.replica(), event(POST)))
         await settled()
         assert not waiting.done()
@@ -189,15 +189,15 @@ class Failing(MemoryLedger):
         super().__init__(fleet.memory, "failing")
         self.left = {"claim": claims, "complete": completions}
 
-    def claim(self, key: bytes, *, now: int) -> Claim:
+    async def claim(self, key: bytes, *, now: int) -> Claim:
         self.fail("claim")
-        return super().claim(key, now=now)
+        return await super().claim(key, now=now)
 
-    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+    async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         self.fail("complete")
         if len(plan) > 1000:
             raise StateTooLarge("too large for this one")
-        return super().complete(key, plan, now=now)
+        return await super().complete(key, plan, now=now)
 
     def fail(self, what: str) -> None:
         self.left[what] -= 1

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, ledger_key, request_key
+from tests.support.immediate import ImmediateLedger
+from trickleweb.ledger import Claim, Done, LedgerUnavailable, Lost, New, Pending, ledger_key, request_key
 from trickleweb.plain import StateTooLarge
-from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger, owners
+from trickleweb.stores import SharedMemory, owners
+from trickleweb.stores.ledger_file import LedgerFile
 from trickleweb.stores.owners import Owner, is_alive, sweep
 
 KEY = ledger_key("test", b"1")
+AnyLedger = ImmediateLedger | LedgerFile
 
 
 @pytest.fixture
@@ -25,28 +28,28 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[SqliteLedger]:
-    opened = SqliteLedger(path, durable=False)
+def ledger(path: Path) -> Iterator[LedgerFile]:
+    opened = LedgerFile(path, durable=False)
     yield opened
     opened.close()
 
 
 @pytest.fixture(params=["memory", "sqlite", "durable"])
-def any_ledger(request: pytest.FixtureRequest, path: Path) -> Iterator[Ledger]:
+def any_ledger(request: pytest.FixtureRequest, path: Path) -> Iterator[AnyLedger]:
     if request.param == "memory":
-        yield MemoryLedger()
+        yield ImmediateLedger()
         return
-    opened = SqliteLedger(path, durable=request.param == "durable")
+    opened = LedgerFile(path, durable=request.param == "durable")
     yield opened
     opened.close()
 
 
-def claim_many(ledger: Ledger, count: int) -> None:
+def claim_many(ledger: AnyLedger, count: int) -> None:
     for at in range(count):
         ledger.claim(ledger_key("n", at.to_bytes(2, "big")), now=at)
 
 
-def test_a_key_is_new_once_then_pending_then_done(any_ledger: Ledger) -> None:
+def test_a_key_is_new_once_then_pending_then_done(any_ledger: AnyLedger) -> None:
     assert any_ledger.claim(KEY, now=1) == New()
     assert any_ledger.claim(KEY, now=2) == Pending()
     assert any_ledger.complete(KEY, b"plan", now=3) == b"plan"
@@ -54,13 +57,13 @@ def test_a_key_is_new_once_then_pending_then_done(any_ledger: Ledger) -> None:
     assert any_ledger.claim(KEY, now=5) == Done(b"plan")
 
 
-def test_an_empty_plan_is_a_plan(any_ledger: Ledger) -> None:
+def test_an_empty_plan_is_a_plan(any_ledger: AnyLedger) -> None:
     any_ledger.claim(KEY, now=1)
     assert any_ledger.complete(KEY, b"", now=1) == b""
     assert any_ledger.claim(KEY, now=1) == Done(b"")
 
 
-def test_what_was_not_begun_can_be_given_back(any_ledger: Ledger) -> None:
+def test_what_was_not_begun_can_be_given_back(any_ledger: AnyLedger) -> None:
     any_ledger.claim(KEY, now=1)
     any_ledger.release(KEY)
     assert any_ledger.claim(KEY, now=1) == New()
@@ -70,7 +73,7 @@ def test_what_was_not_begun_can_be_given_back(any_ledger: Ledger) -> None:
     assert any_ledger.claim(KEY, now=1) == Done(b"x")
 
 
-def test_what_was_kept_is_found_without_a_claim(any_ledger: Ledger) -> None:
+def test_what_was_kept_is_found_without_a_claim(any_ledger: AnyLedger) -> None:
     assert any_ledger.find(KEY) is None
     any_ledger.claim(KEY, now=1)
     assert any_ledger.find(KEY) is None
@@ -80,14 +83,14 @@ def test_what_was_kept_is_found_without_a_claim(any_ledger: Ledger) -> None:
     assert any_ledger.claim(b"unknown", now=1) == New()
 
 
-def test_only_what_is_lost_is_taken_over(any_ledger: Ledger) -> None:
+def test_only_what_is_lost_is_taken_over(any_ledger: AnyLedger) -> None:
     assert any_ledger.adopt(KEY, now=1) == New()  # as `claim`
     assert any_ledger.adopt(KEY, now=2) == Pending()
     any_ledger.complete(KEY, b"x", now=3)
     assert any_ledger.adopt(KEY, now=4) == Done(b"x")
 
 
-def test_old_rows_are_forgotten(any_ledger: Ledger) -> None:
+def test_old_rows_are_forgotten(any_ledger: AnyLedger) -> None:
     for at in range(5):
         any_ledger.claim(ledger_key("n", bytes([at])), now=at)
     any_ledger.complete(ledger_key("n", bytes([0])), b"x", now=9)
@@ -107,7 +110,7 @@ OPERATIONS = st.lists(
 )
 
 
-def done(ledger: Ledger, operation: str, key: bytes, plan: bytes, now: int) -> Claim | bytes | int | None:
+def done(ledger: AnyLedger, operation: str, key: bytes, plan: bytes, now: int) -> Claim | bytes | int | None:
     """Do one operation, and give what it gives."""
     if operation == "claim":
         return ledger.claim(key, now=now)
@@ -129,13 +132,13 @@ def done(ledger: Ledger, operation: str, key: bytes, plan: bytes, now: int) -> C
 def test_it_agrees_with_the_simple_model(operations: list[tuple[str, int, int]]) -> None:
     with TemporaryDirectory() as folder:
         path, shared = Path(folder) / "ledger", SharedMemory()
-        files = [SqliteLedger(path, durable=False) for _ in range(2)]
-        models = [MemoryLedger(shared, f"{who}") for who in range(2)]
+        files = [LedgerFile(path, durable=False) for _ in range(2)]
+        models = [ImmediateLedger(shared, f"{who}") for who in range(2)]
         for now, (operation, who, which) in enumerate(operations):
             if operation == "die":
                 files[who].close()
-                shared.dead.add(models[who].owner)
-                files[who], models[who] = SqliteLedger(path, durable=False), MemoryLedger(shared, f"{who} since {now}")
+                shared.dead.add(models[who].ledger.owner)
+                files[who], models[who] = LedgerFile(path, durable=False), ImmediateLedger(shared, f"{who} since {now}")
                 continue
             key, plan = ledger_key("n", bytes([which])), f"plan {now}".encode()
             told = done(files[who], operation, key, plan, now)
@@ -144,8 +147,8 @@ def test_it_agrees_with_the_simple_model(operations: list[tuple[str, int, int]])
             each.close()
 
 
-def test_two_openers_see_one_ledger(path: Path, ledger: SqliteLedger) -> None:
-    other = SqliteLedger(path)
+def test_two_openers_see_one_ledger(path: Path, ledger: LedgerFile) -> None:
+    other = LedgerFile(path)
     assert ledger.claim(KEY, now=1) == New()
     assert other.claim(KEY, now=1) == Pending()
     other.release(KEY)  # not its own
@@ -153,22 +156,22 @@ def test_two_openers_see_one_ledger(path: Path, ledger: SqliteLedger) -> None:
     other.close()
 
 
-def test_a_closed_ledgers_claims_are_lost_and_settled_once(path: Path, ledger: SqliteLedger) -> None:
-    other = SqliteLedger(path)
+def test_a_closed_ledgers_claims_are_lost_and_settled_once(path: Path, ledger: LedgerFile) -> None:
+    other = LedgerFile(path)
     other.claim(KEY, now=1)
     other.close()
     assert ledger.claim(KEY, now=2) == Lost()
     ledger.release(KEY)
     assert ledger.claim(KEY, now=2) == Lost()
-    third = SqliteLedger(path)
+    third = LedgerFile(path)
     assert third.complete(KEY, b"unknown", now=3) == b"unknown"
     assert ledger.complete(KEY, b"unknown, said later", now=3) == b"unknown"
     assert ledger.claim(KEY, now=4) == Done(b"unknown")
     third.close()
 
 
-def test_what_is_lost_is_taken_over_once_and_lost_again(path: Path, ledger: SqliteLedger) -> None:
-    dead, other = SqliteLedger(path), SqliteLedger(path)
+def test_what_is_lost_is_taken_over_once_and_lost_again(path: Path, ledger: LedgerFile) -> None:
+    dead, other = LedgerFile(path), LedgerFile(path)
     dead.claim(KEY, now=1)
     dead.close()
     assert other.adopt(KEY, now=2) == New()
@@ -180,10 +183,8 @@ def test_what_is_lost_is_taken_over_once_and_lost_again(path: Path, ledger: Sqli
     assert ledger.complete(KEY, b"x", now=6) == b"x"
 
 
-def test_one_that_was_faster_is_not_taken_over(
-    path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dead, other = SqliteLedger(path), SqliteLedger(path)
+def test_one_that_was_faster_is_not_taken_over(path: Path, ledger: LedgerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead, other = LedgerFile(path), LedgerFile(path)
     dead.claim(KEY, now=1)
     dead.close()
     execute = ledger._execute
@@ -200,24 +201,24 @@ def test_one_that_was_faster_is_not_taken_over(
 
 def test_threads_of_one_process_claim_once(path: Path) -> None:
     shared = SharedMemory()
-    for make in (lambda: MemoryLedger(shared), lambda: SqliteLedger(path, durable=False)):
-        ledger: Ledger = make()
+    for make in (lambda: ImmediateLedger(shared), lambda: LedgerFile(path, durable=False)):
+        ledger: AnyLedger = make()
         with ThreadPoolExecutor(8) as threads:
             keys = [ledger_key("n", bytes([at % 20])) for at in range(200)]
             claims = list(threads.map(lambda key, ledger=ledger: ledger.claim(key, now=1), keys))
         assert claims.count(New()) == 20
         assert claims.count(Pending()) == 180
-        if isinstance(ledger, SqliteLedger):
+        if isinstance(ledger, LedgerFile):
             ledger.close()
 
 
-def test_what_is_completed_without_a_claim_is_kept(any_ledger: Ledger) -> None:
+def test_what_is_completed_without_a_claim_is_kept(any_ledger: AnyLedger) -> None:
     assert any_ledger.complete(KEY, b"x", now=1) == b"x"
     assert any_ledger.claim(KEY, now=2) == Done(b"x")
 
 
 def test_claims_sweep_out_what_is_old(path: Path) -> None:
-    ledger = SqliteLedger(path, durable=False, keep=10)
+    ledger = LedgerFile(path, durable=False, keep=10)
     ledger.claim(KEY, now=0)
     claim_many(ledger, 300)
     assert ledger.claim(KEY, now=300) == New()
@@ -225,7 +226,7 @@ def test_claims_sweep_out_what_is_old(path: Path) -> None:
 
 
 def test_a_full_ledger_claims_nothing(path: Path) -> None:
-    ledger = SqliteLedger(path, durable=False, max_bytes=1 << 16)
+    ledger = LedgerFile(path, durable=False, max_bytes=1 << 16)
     with pytest.raises(LedgerUnavailable, match="full"):
         claim_many(ledger, 10_000)
     assert 100 < ledger.expire(before=10_000) < 2000
@@ -234,7 +235,7 @@ def test_a_full_ledger_claims_nothing(path: Path) -> None:
 
 
 def test_a_plan_too_large_is_refused(path: Path) -> None:
-    ledger = SqliteLedger(path, durable=False, max_plan_bytes=10)
+    ledger = LedgerFile(path, durable=False, max_plan_bytes=10)
     ledger.claim(KEY, now=1)
     with pytest.raises(StateTooLarge, match="11 bytes does not fit the ledger"):
         ledger.complete(KEY, bytes(11), now=1)
@@ -243,7 +244,7 @@ def test_a_plan_too_large_is_refused(path: Path) -> None:
 
 
 def test_a_locked_file_is_waited_for_and_then_given_up(path: Path) -> None:
-    ledger = SqliteLedger(path, durable=False, wait_s=0)
+    ledger = LedgerFile(path, durable=False, wait_s=0)
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable, match="locked"):
@@ -259,31 +260,31 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     garbage.write_bytes(b"not a database, and long enough to show it" * 100)
     garbage.chmod(0o600)
     with pytest.raises(LedgerUnavailable, match="not a database"):
-        SqliteLedger(garbage)
+        LedgerFile(garbage)
     with pytest.raises(LedgerUnavailable, match="No such file"):
-        SqliteLedger(tmp_path / "nowhere" / "ledger")
+        LedgerFile(tmp_path / "nowhere" / "ledger")
     with pytest.raises(LedgerUnavailable, match="directory"):
-        SqliteLedger(tmp_path)
+        LedgerFile(tmp_path)
 
 
-def test_another_releases_file_is_refused(path: Path, ledger: SqliteLedger) -> None:
+def test_another_releases_file_is_refused(path: Path, ledger: LedgerFile) -> None:
     base = sqlite3.connect(path)
     base.execute("PRAGMA user_version = 9")
     base.close()
     with pytest.raises(LedgerUnavailable, match=r"another release \(9\): remove it"):
-        SqliteLedger(path)
+        LedgerFile(path)
 
 
-def test_the_file_is_private(path: Path, ledger: SqliteLedger) -> None:
+def test_the_file_is_private(path: Path, ledger: LedgerFile) -> None:
     ledger.claim(KEY, now=1)
     for each in path.parent.glob("ledger*"):
         assert each.stat().st_mode & 0o077 == 0, each
     path.chmod(0o640)
     with pytest.raises(LedgerUnavailable, match="chmod go-rwx"):
-        SqliteLedger(path)
+        LedgerFile(path)
 
 
-def test_a_damaged_table_is_a_typed_error(path: Path, ledger: SqliteLedger) -> None:
+def test_a_damaged_table_is_a_typed_error(path: Path, ledger: LedgerFile) -> None:
     base = sqlite3.connect(path)
     base.execute("DROP TABLE claims")
     base.close()
@@ -291,7 +292,7 @@ def test_a_damaged_table_is_a_typed_error(path: Path, ledger: SqliteLedger) -> N
         ledger.claim(KEY, now=1)
 
 
-def test_a_fork_does_not_use_its_parents_ledger(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_does_not_use_its_parents_ledger(ledger: LedgerFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(LedgerUnavailable, match="open one in each process"):
         ledger.claim(KEY, now=1)
@@ -333,9 +334,9 @@ def test_an_owner_that_is_swept_while_it_begins_begins_again(tmp_path: Path, mon
 
 
 def test_a_claim_given_back_in_between_is_taken(
-    path: Path, ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+    path: Path, ledger: LedgerFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = SqliteLedger(path, durable=False)
+    other = LedgerFile(path, durable=False)
     other.claim(KEY, now=1)
     execute = ledger._execute
 

@@ -17,7 +17,8 @@ from trickles.stores import STORE_ID_BYTES, store_name, store_tag
 from trickleweb.cli import main
 from trickleweb.cli.rundir import FLEET, RunDir
 from trickleweb.ledger import New
-from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger
+from trickleweb.stores import MemoryLedger, SharedMemory
+from trickleweb.stores.ledger_file import LedgerFile
 
 HERE, THERE = bytes(32), bytes([1]) * 32
 
@@ -96,14 +97,14 @@ def test_ids_are_as_long_as_they_should_be_and_tags_differ() -> None:
 
 
 def test_a_ledgers_identity_is_that_of_its_file(tmp_path: Path) -> None:
-    one, other = SqliteLedger(tmp_path / "ledger"), SqliteLedger(tmp_path / "ledger")
+    one, other = LedgerFile(tmp_path / "ledger"), LedgerFile(tmp_path / "ledger")
     known = one.store_id
     assert other.store_id == known
     assert len(known) == STORE_ID_BYTES
     assert one.claim(b"key", now=1) == New()
     for each in (one, other):
         each.close()
-    again = SqliteLedger(tmp_path / "ledger")
+    again = LedgerFile(tmp_path / "ledger")
     assert again.store_id == known
     again.close()
     copies = [tmp_path / "a copy", tmp_path / "put back"]
@@ -112,7 +113,7 @@ def test_a_ledgers_identity_is_that_of_its_file(tmp_path: Path) -> None:
     shutil.copy2(tmp_path / "moved", copies[1])
     found = {}
     for path in (tmp_path / "moved", *copies, tmp_path / "new"):
-        ledger = SqliteLedger(path)
+        ledger = LedgerFile(path)
         found[path.name] = ledger.store_id
         ledger.close()
     assert found["moved"] == known
@@ -120,12 +121,12 @@ def test_a_ledgers_identity_is_that_of_its_file(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_was_lost_is_another_one(tmp_path: Path) -> None:
-    first = SqliteLedger(tmp_path / "ledger")
+    first = LedgerFile(tmp_path / "ledger")
     known = first.store_id
     first.close()
     (tmp_path / "kept").hardlink_to(tmp_path / "ledger")  # or its inode might be used again
     (tmp_path / "ledger").unlink()
-    second = SqliteLedger(tmp_path / "ledger")
+    second = LedgerFile(tmp_path / "ledger")
     assert second.store_id != known
     second.close()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.fleetkeys import WALL, ring
+from tests.support.immediate import at_once
 from trickles.keyring import Keyring
 from trickles.stores import store_name
 from trickleweb.ledger import Done, Lost, New, OtherLedger, Pending
@@ -52,30 +53,30 @@ def test_going_back_a_step_keeps_the_run() -> None:
 def test_it_finishes_once() -> None:
     ledger = LEDGER
     state = opened(page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER)))
-    assert ORDER.finish(ledger, state, now=WALL) == New()
-    assert ORDER.finish(ledger, ORDER.answered(state, city="B"), now=WALL) == Pending()
-    assert ORDER.finished(ledger, state, b"order 17", now=WALL) == b"order 17"
-    assert ORDER.finish(ledger, state, now=WALL) == Done(b"order 17")
+    assert at_once(ORDER.finish(ledger, state, now=WALL)) == New()
+    assert at_once(ORDER.finish(ledger, ORDER.answered(state, city="B"), now=WALL)) == Pending()
+    assert at_once(ORDER.finished(ledger, state, b"order 17", now=WALL)) == b"order 17"
+    assert at_once(ORDER.finish(ledger, state, now=WALL)) == Done(b"order 17")
     other_run = ORDER.begin(entropy=bytes(32), ledger=LEDGER)
-    assert ORDER.finish(ledger, other_run, now=WALL) == New()
-    assert Wizard("other", ORDER.steps).finish(ledger, state, now=WALL) == New()
+    assert at_once(ORDER.finish(ledger, other_run, now=WALL)) == New()
+    assert at_once(Wizard("other", ORDER.steps).finish(ledger, state, now=WALL)) == New()
 
 
 def test_a_run_whose_replica_died_is_not_finished_again() -> None:
     shared = SharedMemory()
     state = ORDER.begin(entropy=ENTROPY, ledger=MemoryLedger(shared))
-    ORDER.finish(MemoryLedger(shared, "one"), state, now=WALL)
+    at_once(ORDER.finish(MemoryLedger(shared, "one"), state, now=WALL))
     shared.dead.add("one")
-    assert ORDER.finish(MemoryLedger(shared, "two"), state, now=WALL) == Lost()
+    assert at_once(ORDER.finish(MemoryLedger(shared, "two"), state, now=WALL)) == Lost()
 
 
 def test_a_run_that_began_elsewhere_is_not_finished_in_another_ledger() -> None:
     other = MemoryLedger()
     state = opened(page(ORDER.begin(entropy=ENTROPY, ledger=LEDGER)))
     with pytest.raises(OtherLedger, match=f"this form began with another ledger than {store_name(other.store_id)}"):
-        ORDER.finish(other, ORDER.answered(state, city="B"), now=WALL)
+        at_once(ORDER.finish(other, ORDER.answered(state, city="B"), now=WALL))
     with pytest.raises(OtherLedger):
-        ORDER.finish(LEDGER, ORDER.begin(entropy=ENTROPY, ledger=None), now=WALL)
+        at_once(ORDER.finish(LEDGER, ORDER.begin(entropy=ENTROPY, ledger=None), now=WALL))
 
 
 def test_forged_expired_and_foreign_pages_are_refused_alike() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from trickleweb.errors import HTTPError
@@ -67,7 +66,7 @@ class WizardForm:
         where the form began on a replica with another ledger.
         """
         ledger, now = self._request.ledger, self._request.now
-        claim = await asyncio.to_thread(self._wizard.finish, ledger, self.state, now=now)
+        claim = await self._wizard.finish(ledger, self.state, now=now)
         match claim:
             case Done(plan=outcome):
                 return load_plain(outcome)
@@ -82,7 +81,7 @@ class WizardForm:
         try:
             outcome = dump_plain(await work())
         except BaseException:
-            await asyncio.to_thread(self._wizard.not_finished, ledger, self.state)
+            await self._wizard.not_finished(ledger, self.state)
             raise
-        kept = await asyncio.to_thread(self._wizard.finished, ledger, self.state, outcome, now=now)
+        kept = await self._wizard.finished(ledger, self.state, outcome, now=now)
         return load_plain(kept)

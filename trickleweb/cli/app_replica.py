@@ -25,6 +25,7 @@ from trickleweb.cli.monitoring import Monitoring
 from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
+from trickleweb.ledger import Ledger
 from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
@@ -53,6 +54,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
         spool, ledger = _spool(args, application), _ledger(args, within)
+        undo.push_async_callback(ledger.close)
         responses, pages = _responses(args, within)
         if isinstance(application, App):
             undo.push_async_callback(_provided(application, args, ledger))
@@ -86,7 +88,7 @@ async def _drained(server: HttpService, most_seconds: float) -> None:
                 await server.drain()
 
 
-def _provided(application: App, args: argparse.Namespace, ledger: SqliteLedger) -> Callable[[], Awaitable[None]]:
+def _provided(application: App, args: argparse.Namespace, ledger: Ledger) -> Callable[[], Awaitable[None]]:
     """Give an App what it has none of: the fleet's ledger and topics; return the function that closes them."""
     application.ledger = application.ledger or ledger
     if application.own_topics is None and args.topics is not None:
@@ -99,11 +101,11 @@ async def _nothing() -> None:
     """Close nothing."""
 
 
-def _ledger_figures(ledger: SqliteLedger, server: HttpService) -> dict[str, object]:
+def _ledger_figures(ledger: Ledger, server: HttpService) -> dict[str, object]:
     return {"ledger": {"store": store_name(ledger.store_id), "refused_other": server.other_ledger}}
 
 
-def _look_at_ledger(ledger: SqliteLedger, listener: Listener) -> None:
+def _look_at_ledger(ledger: Ledger, listener: Listener) -> None:
     """Switch to a replaced ledger: connections that began with the old one run nothing unsafe here."""
     known = ledger.store_id
     ledger.look()
@@ -141,12 +143,10 @@ def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory
     return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
 
 
-def _ledger(args: argparse.Namespace, undo: ExitStack) -> SqliteLedger:
+def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
     """Return the ledger; without --ledger it is this replica's own and temporary."""
     path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
-    ledger = SqliteLedger(path, patient=True)
-    undo.callback(ledger.close)
-    return ledger
+    return SqliteLedger(path, patient=True)
 
 
 def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderResponses, FilePages]:

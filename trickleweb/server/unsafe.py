@@ -25,10 +25,8 @@ While nothing can be recorded (`LedgerUnwritable`), the two answers that no row 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
@@ -53,13 +51,11 @@ from trickleweb.server.storing import Storing
 from trickleweb.server.tokens import MAX_TOKEN_BYTES, PlannedToken, decode_untrusted, encode
 from trickleweb.server.window import Where
 
-T = TypeVar("T")
 _ERROR = 500
 UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is unknown."
 NO_ROOM = "There is no room to store a response, so nothing was done.", 507
 NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
 NO_RECORD = "Requests cannot be recorded now, so nothing was done.", 503
-_THREADS = 4  # ledgers allow one write at a time
 _UNKEPT_BYTES = 16 << 20
 _AGAIN_S = 1.0  # between attempts to store them
 PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
@@ -154,20 +150,18 @@ def _token(resolved: ResolvedResponse) -> bytes:
 
 
 class AtMostOnce:
-    """The ledger, called on its own threads. Every method may raise `LedgerUnavailable`."""
+    """The ledger as requests use it. Every method may raise `LedgerUnavailable`."""
 
     def __init__(self, ledger: Ledger, now: Callable[[], int], drain: Drain) -> None:
         self._ledger = ledger
         self._now = now
         self._drain = drain
-        self._threads = ThreadPoolExecutor(_THREADS, "ledger")
         self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
         self._keeping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
         """Return the state of a request once it is not pending; `Lost` to the first that finds it so.
@@ -205,7 +199,7 @@ class AtMostOnce:
             raise
 
     async def _store(self, key: bytes, plan: bytes) -> bytes:
-        kept = await self._threaded(lambda: self._ledger.complete(key, plan, now=self._now()))
+        kept = await self._ledger.complete(key, plan, now=self._now())
         self._unkept.drop(key)
         return kept
 
@@ -218,14 +212,11 @@ class AtMostOnce:
 
     async def kept(self, key: bytes) -> bytes | None:
         """Return the value under a key, None if there is none."""
-        found = await self._threaded(lambda: self._ledger.find(key))
+        found = await self._ledger.find(key)
         return None if found is None else found.plan
 
     async def _ask(self, key: bytes, *, repeatable: bool) -> Claim:
-        claimed = await self._threaded(lambda: self._ledger.claim(key, now=self._now()))
+        claimed = await self._ledger.claim(key, now=self._now())
         if isinstance(claimed, Lost) and repeatable:
-            return await self._threaded(lambda: self._ledger.adopt(key, now=self._now()))
+            return await self._ledger.adopt(key, now=self._now())
         return claimed
-
-    def _threaded(self, call: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)

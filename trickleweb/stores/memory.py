@@ -31,11 +31,18 @@ class MemoryLedger:
     def store_id(self) -> bytes:
         return self._shared.store_id
 
-    def claim(self, key: bytes, *, now: int) -> Claim:
+    def look(self) -> None:
+        """Do nothing: memory stays."""
+
+    async def close(self) -> None:
+        """Let claims be lost that are not completed."""
+        self._shared.dead.add(self.owner)
+
+    async def claim(self, key: bytes, *, now: int) -> Claim:
         with self._shared.lock:
             return self._claim(key, now)
 
-    def adopt(self, key: bytes, *, now: int) -> Claim:
+    async def adopt(self, key: bytes, *, now: int) -> Claim:
         with self._shared.lock:
             standing = self._claim(key, now)
             if isinstance(standing, Lost):
@@ -43,11 +50,11 @@ class MemoryLedger:
                 return New()
             return standing
 
-    def find(self, key: bytes) -> Done | None:
+    async def find(self, key: bytes) -> Done | None:
         row = self._shared.rows.get(key)
         return Done(row[1]) if row is not None and row[1] is not None else None
 
-    def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
+    async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         with self._shared.lock:
             row = self._shared.rows.get(key)
             if row is not None and row[1] is not None:
@@ -55,13 +62,13 @@ class MemoryLedger:
             self._shared.rows[key] = (self.owner, plan, now)
             return plan
 
-    def release(self, key: bytes) -> None:
+    async def release(self, key: bytes) -> None:
         with self._shared.lock:
             row = self._shared.rows.get(key)
             if row is not None and row[:2] == (self.owner, None):
                 del self._shared.rows[key]
 
-    def expire(self, *, before: int) -> int:
+    async def expire(self, *, before: int) -> int:
         with self._shared.lock:
             old = [key for key, row in self._shared.rows.items() if row[2] < before]
             for key in old:
