@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tests.support.fleetkeys import entropy, epoch
 from tests.support.inside import parts
 from trickles.client import Client, ClientConfig, Policy
+from trickles.client.liveness import Liveness
 from trickles.client.parts import Parts
 from trickles.limits import Limits
 from trickles.service import Refusal
@@ -35,6 +36,7 @@ class AuthenticFleet:
         *,
         replicas: Sequence[Address] = REPLICAS,
         probe_sizes: tuple[int, ...] = DEFAULT.probe_sizes,
+        liveness: Liveness | None = None,
     ) -> None:
         self.now = 1_000  # of the client's clock
         self.salt = 0
@@ -42,7 +44,7 @@ class AuthenticFleet:
         config = ClientConfig(
             certificate=epoch().certificate, suite=suite, policy=policy, limits=self.limits, probe_sizes=probe_sizes
         )
-        self.client = Client(replicas, entropy=entropy(3), config=config)
+        self.client = Client(replicas, entropy=entropy(3), config=config, liveness=liveness)
         self.client.write(b"GET\n")
         self.client.connect(now=0)
         self.client.datagrams_to_send(now=0)

@@ -2,7 +2,7 @@
 
 from tests.support.authentic import A, AuthenticFleet, B
 from trickles.client import Policy
-from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY
+from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY, Liveness
 from trickles.client.requests import InFlight
 from trickles.service import Refusal
 from trickles.wire.awaiting import Awaited, parse_await_untrusted
@@ -14,8 +14,8 @@ LIFE, NEXT_LIFE = 11, 12  # incarnations
 class Waiting(AuthenticFleet):
     """A client whose request 1 is at work at A."""
 
-    def __init__(self, policy: Policy = Policy.HOME) -> None:
-        super().__init__(policy=policy)
+    def __init__(self, policy: Policy = Policy.HOME, liveness: Liveness | None = None) -> None:
+        super().__init__(policy=policy, liveness=liveness)
         self.sent: list[tuple[bytes, Address]] = []
         self.say(0, 1, flags=ResponseFlag.SHORT)  # all of the answer to the hello
         self.flush()
@@ -61,6 +61,19 @@ def test_a_client_asks_about_the_datagram_that_is_at_work() -> None:
     for _ in range(100):
         fleet.answered(fleet.asks())
     assert fleet.request.newest == 1, "and nothing is repeated"
+
+
+def test_a_notice_makes_nothing_due_where_a_shared_liveness_asks() -> None:
+    for fleet, due in ((Waiting(), True), (Waiting(liveness=Liveness()), False)):
+        notice = fleet.refusal(Refusal.WORKING, 1, worked_us=32_000, incarnation=LIFE)
+        before = fleet.client.next_timeout()
+        assert fleet.client.receive_burst(notice, len(notice), fleet.at, now=fleet.now + 1) is due
+        assert not fleet.client.receive_burst(notice, len(notice), fleet.at, now=fleet.now + 1), "a copy"
+        after = fleet.client.next_timeout()
+        assert before is not None
+        assert after is not None
+        assert after >= before
+        assert not fleet.flush()
 
 
 def test_what_is_not_at_work_is_repeated_there() -> None:

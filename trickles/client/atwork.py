@@ -67,11 +67,15 @@ class AtWork:
         for request in self._requests:
             self._liveness.unwatch(request)
 
-    def on_notice(self, request: InFlight, incarnation: int, now: int) -> None:
-        """Note that its replica is at work on that request; it counts as renewed."""
+    def on_notice(self, request: InFlight, incarnation: int, now: int) -> bool:
+        """Note that its replica is at work on that request; it counts as renewed.
+
+        Return whether something of this connection may be due earlier than before.
+        """
         self._renewed(request, incarnation, now)
         pause = self._recovery.round_trip.probe_timeout(self._limits)  # long while no round trip was measured
         self._liveness.watch(request, self._waiter, min(pause, 2 * (now - request.sent_last)), now)
+        return self._alone
 
     @property
     def _waiter(self) -> Waiter:

@@ -151,18 +151,22 @@ class Client:
         """Take a datagram from the network; malformed ones are counted, never raised."""
         self.receive_burst(datagram, len(datagram), source, now=now)
 
-    def receive_burst(self, buffer: Buffer, segment_bytes: int, source: Address, *, now: int) -> None:
-        """Take datagrams back to back, all of `segment_bytes` but the last, as a coalescing socket returns them."""
+    def receive_burst(self, buffer: Buffer, segment_bytes: int, source: Address, *, now: int) -> bool:
+        """Take datagrams back to back, all of `segment_bytes` but the last, as a coalescing socket returns them.
+
+        Return False if there is no event because of them, and nothing is due earlier than before.
+        """
         if self._failed:
-            return
+            return False
         try:
-            self._receiver.burst(memoryview(buffer), segment_bytes, source, now)
+            return self._receiver.burst(memoryview(buffer), segment_bytes, source, now)
         except IdentityError:
             self._fail("identity")
         except ConnectionFailed as failure:
             self._fail(failure.reason)
         except (Forged, BadPacket):
             self._parts.counters.hit("dropped.malformed")
+        return True
 
     def receive_unreachable(self, replica: Address, *, now: int) -> None:
         """Take an ICMP error: nobody listens at `replica` any more."""

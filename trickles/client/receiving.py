@@ -46,19 +46,25 @@ class Receiver:
         self._refusals = Refusals(parts)
         self._first = b""  # the first continuation
 
-    def burst(self, view: memoryview, size: int, source: Address, now: int) -> None:
-        """Take datagrams back to back; a bad one does not affect its neighbours."""
-        at, total = 0, len(view)
+    def burst(self, view: memoryview, size: int, source: Address, now: int) -> bool:
+        """Take datagrams back to back; a bad one does not affect its neighbours.
+
+        Return whether something may be due earlier than before.
+        """
+        at, total, due = 0, len(view), False
         if size <= 0 or source not in self._fleet.members:
             self._hit("dropped.stranger")
-            return
+            return False
         while at < total:
             plain = at + 1 < total and not view[at + 1] and self._flight.transport is not None  # no flags
             following = self._plain_run(view, at, size, source, now) if plain else at
-            if following == at:
-                self._single(bytes(view[at : at + size]), source, now)
+            if following > at:
+                due = True
+            else:
+                due = self._single(bytes(view[at : at + size]), source, now) or due
                 following = at + size
             at = following
+        return due
 
     def _plain_run(self, view: memoryview, at: int, size: int, source: Address, now: int) -> int:
         """Take neighbouring packets without flags, in a hot loop; return where it stopped."""
@@ -129,13 +135,13 @@ class Receiver:
         if request.done:
             recovery.close(request)
 
-    def _single(self, datagram: bytes, source: Address, now: int) -> None:
+    def _single(self, datagram: bytes, source: Address, now: int) -> bool:
         kind = datagram[0]
         try:
             if kind == _RESPONSE:
                 self._response(datagram, source, now)
             elif kind == Kind.REFUSAL:
-                self._refusal(datagram, source, now)
+                return self._refusal(datagram, source, now)
             elif self._flight.transport is None:
                 self._before(kind, datagram, now)
             elif kind == Kind.RECEIPT:
@@ -150,6 +156,7 @@ class Receiver:
             self._hit("dropped.forged")
         except BadPacket:
             self._hit("dropped.malformed")
+        return True
 
     def _before(self, kind: int, datagram: bytes, now: int) -> None:
         """Take answers to the handshake before the first continuation."""
@@ -262,14 +269,14 @@ class Receiver:
         self._output.on_sent(request)
         self._output.requested.ask_up_to(request.wants[0][1] if request.wants else 0)
 
-    def _refusal(self, datagram: bytes, source: Address, now: int) -> None:
+    def _refusal(self, datagram: bytes, source: Address, now: int) -> bool:
         head = parse_refusal_untrusted(datagram)
         if head.tag:
             self._session.check_untrusted(head.clear, head.tag)
         if self._flight.transport is None:
             self._hello_refused(head, source, now)
-        else:
-            self._refusals.on_refusal(head, source, now)
+            return True
+        return self._refusals.on_refusal(head, source, now)
 
     def _hello_refused(self, head: RefusalHead, source: Address, now: int) -> None:
         handshake, frame = self._handshake, head.transport

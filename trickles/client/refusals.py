@@ -32,27 +32,30 @@ class Refusals:
         self._recovery = parts.recovery
         self._hit = parts.counters.hit
 
-    def on_refusal(self, head: RefusalHead, source: Address, now: int) -> None:
-        """Act on a refusal of a request or piece; ConnectionFailed when the transfer cannot go on."""
+    def on_refusal(self, head: RefusalHead, source: Address, now: int) -> bool:
+        """Act on a refusal of a request or piece; ConnectionFailed when the transfer cannot go on.
+
+        Return whether something may be due earlier than before.
+        """
         if head.tag and (piece := self._parts.upload.take_refused(head.request, source)) is not None:
             self._piece_refused(piece, head, now)
-            return
+            return True
         found = self._parts.requests.exactly(head.request, source)
         if found is None or found[1].refused:
             self._hit("dropped.repeated")
-            return
+            return False
         request, sent = found
         if not head.tag:
             self._hinted(request, sent, now)
-            return
+            return True
         self._recovery.not_dead(head.request, source, now)
         if head.code is Refusal.WORKING:
-            self._at_work(request, sent, head, now)
-        else:
-            sent.on_refused()
-            self._recovery.on_authentic(now)
-            self._hit(f"refused.{head.code.name.lower()}")
-            self._refused(request, sent, head, now)
+            return self._at_work(request, sent, head, now)
+        sent.on_refused()
+        self._recovery.on_authentic(now)
+        self._hit(f"refused.{head.code.name.lower()}")
+        self._refused(request, sent, head, now)
+        return True
 
     def _refused(self, request: InFlight, sent: SentDatagram, head: RefusalHead, now: int) -> None:
         code, flight = head.code, self._flight
@@ -76,17 +79,17 @@ class Refusals:
         elif code is Refusal.INPUT_LOST:
             self._input_lost(request, sent, now)
 
-    def _at_work(self, request: InFlight, sent: SentDatagram, head: RefusalHead, now: int) -> None:
+    def _at_work(self, request: InFlight, sent: SentDatagram, head: RefusalHead, now: int) -> bool:
         """Wait without probes while the replica is at work: the service needs time."""
         if not sent.on_notice(head.worked_us):
             self._hit("dropped.repeated")
-            return
+            return False
         self._recovery.on_authentic(now)
         self._hit("refused.working")
         if request.datagrams[request.newest] is sent and request.retry_at is None:
-            self._parts.at_work.on_notice(request, head.incarnation, now)
-        else:
-            request.be_patient(max(request.patience, now + LEAST_PATIENCE))
+            return self._parts.at_work.on_notice(request, head.incarnation, now)
+        request.be_patient(max(request.patience, now + LEAST_PATIENCE))
+        return True
 
     def _piece_refused(self, piece: Piece, head: RefusalHead, now: int) -> None:
         """Act on a refused piece: a fresh continuation, no spool in this fleet, or no room in it."""

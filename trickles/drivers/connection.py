@@ -175,14 +175,15 @@ class Connection:
     def arrived(self, received: list[Received], unreachable: list[Address]) -> None:
         """Take received datagrams, and destinations where nobody listens."""
         now = monotonic_us()
-        receive_burst = self.client.receive_burst
+        receive_burst, due = self.client.receive_burst, bool(unreachable)
         for buffer, size, source in received:
-            receive_burst(buffer, size, source, now=now)
+            due = receive_burst(buffer, size, source, now=now) or due
         if unreachable:
             for replica in unreachable:
                 self.client.receive_unreachable(replica, now=now)
             self._on_learned(self.client)
-        self._step(now)
+        if due or self._timer is None:
+            self._step(now)
 
     def _flush_scheduled(self) -> None:
         self._scheduled = False

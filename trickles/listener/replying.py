@@ -30,7 +30,6 @@ _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, Respon
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted eight times as long; from then on clients ask
-PARKED_NOTICE = 32 * MILLISECOND  # the second one of a request that waits for news, should the first be lost
 MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
@@ -165,7 +164,7 @@ class Replier:
             grant = replace(grant, stop=grant.stop - 1)
             self._greeted[event.connection] = deferred
         at_once = deferred.parked and not event.early
-        self._waiting.add(deferred, grant, grant.now + (PARKED_NOTICE if at_once else FIRST_NOTICE))
+        self._waiting.add(deferred, grant, None if at_once else grant.now + FIRST_NOTICE)
         self._shares.add(host, deferred)
 
         def resolved(value: Reply) -> None:

@@ -48,13 +48,16 @@ class Waiting:
         for each in (self._grants, self._due, self._numbers, self._renewed, self._named):
             each.clear()
 
-    def add(self, deferred: Deferred, grant: Grant, due: int) -> None:
-        """Add a waiting request, whose client gets a notice at `due`."""
+    def add(self, deferred: Deferred, grant: Grant, due: int | None) -> None:
+        """Add a waiting request, whose client gets a notice at `due`, or none from now on."""
         identity = grant.path.session.identity
         self._numbers.setdefault(identity, {})[grant.request] = deferred
         self._named[connection_name(identity)] = identity
         self._renew(identity, grant.now)
-        self.remind(deferred, grant, due)
+        if due is None:
+            self._grants[deferred] = grant, next(self._serial)
+        else:
+            self.remind(deferred, grant, due)
 
     def remind(self, deferred: Deferred, grant: Grant, due: int) -> None:
         """Set the next due time of a waiting request."""
