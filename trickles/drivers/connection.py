@@ -62,7 +62,8 @@ class Connection:
         self._on_learned = on_learned
         self._flow = flow
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadlines = ports.deadlines
+        self._timer: int | None = None  # the slot of its deadline
         self._timer_at = 0
         self._due: int | None = None
         self._active_at = 0
@@ -168,7 +169,7 @@ class Connection:
 
     def _rest(self) -> None:
         if self._timer is not None:
-            self._timer.cancel()
+            self._deadlines.cancel(self._timer, self._timed)
             self._timer = None
         self._release()
 
@@ -201,7 +202,7 @@ class Connection:
         if due is None:
             self._pump()  # it may have failed
         if not self.closed:
-            self._arm(now + self._ports.idle_after if due is None else due, now)
+            self._arm(now + self._ports.idle_after if due is None else due)
 
     def _asked(self, now: int) -> list[tuple[bytes, Address]]:
         """Return the due datagrams, which ask for as much output as may be kept now."""
@@ -256,13 +257,13 @@ class Connection:
 
     # time: one timer, replaced only by an earlier one; when it fires early it is set again
 
-    def _arm(self, due: int, now: int) -> None:
+    def _arm(self, due: int) -> None:
         if self._timer is not None:
             if self._timer_at <= due:
                 return
-            self._timer.cancel()
+            self._deadlines.cancel(self._timer, self._timed)
         self._timer_at = due
-        self._timer = self._loop.call_later(max(due - now, 0) / 1e6, self._timed)
+        self._timer = self._deadlines.set(due, self._timed)
 
     def _timed(self) -> None:
         self._timer = None
@@ -273,7 +274,7 @@ class Connection:
         if due is None:
             self._idle(now)
         elif due > now:
-            self._arm(due, now)
+            self._arm(due)
         elif self._port is not None and self._port.passed_over:
             self._port.read()  # it may have the answer
         else:
@@ -285,7 +286,7 @@ class Connection:
         """Give the socket back after a while without anything due."""
         quiet_until = self._active_at + self._ports.idle_after
         if now < quiet_until:
-            self._arm(quiet_until, now)
+            self._arm(quiet_until)
         else:
             self._release()
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from trickles.drivers.addresses import Address
+from trickles.drivers.deadlines import Deadlines
 from trickles.drivers.pool import BufferPool
 from trickles.drivers.udp import KEPT_BUFFERS, RECEIVE_BYTES, BatchSocket, Received
 from trickles.limits import SECOND
@@ -104,7 +105,7 @@ class Turn:
 
 
 class Ports:
-    """Open ports of one family on the running loop; at most `spare` of them wait for a holder.
+    """Open ports of one family on the running loop, and its `deadlines`; at most `spare` ports wait for a holder.
 
     A port may receive late datagrams for its last holder: keep no spare ones if datagrams are not authenticated.
     """
@@ -117,6 +118,7 @@ class Ports:
         self._spare: list[Port] = []
         self._buffers = BufferPool(RECEIVE_BYTES, KEPT_BUFFERS)
         self._turn = Turn(self._loop)
+        self.deadlines = Deadlines()
 
     @property
     def open(self) -> int:
