@@ -48,7 +48,9 @@ TRICKLEWEB = HttpServer("trickleweb", run_argv(PROGRAM), trickleweb_missing, fle
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One stream of events: seconds to the first, the largest difference of a gap from the program's, what arrived."""
+    """One stream of events: seconds to the first, the largest difference of a gap from the program's median, and the
+    longest time from an event's making to its arrival.
+    """
 
     server: str
     case: str
@@ -56,6 +58,8 @@ class Chat:
     first: float
     gap_p50: float
     gap_most: float
+    late_p50: float
+    late_most: float
     events: int
     made: int  # events that the program made
     broken: str
@@ -117,9 +121,10 @@ def chat_of(server: Running, case: str, got: Received, notes: list[tuple[int, fl
     usual = median([later - earlier for earlier, later in pairwise(made)] or [0.0])
     after = got.began + got.ended - kills[0] if case == "the one at work" and kills else None
     most = max(abs(gap - usual) for gap in gaps[:-1] or [0.0])
+    late = [got.began + arrived - moment for arrived, moment in zip(got.event_moments, made, strict=False)] or [0.0]
     return Chat(
-        server.server.name, case, len(kills), got.first, percentile(gaps, 50), most, got.events, len(made), got.broken,
-        after,
+        server.server.name, case, len(kills), got.first, percentile(gaps, 50), most, percentile(late, 50), max(late),
+        got.events, len(made), got.broken, after,
     )  # fmt: skip
 
 
@@ -217,13 +222,16 @@ def show(chats: Sequence[Chat], loads: Sequence[Load], outcome: Outcome) -> None
         "first ms",
         "gap ms",
         "gap off by ms",
+        "late ms",
+        "latest ms",
         "events",
         "made",
         "end after kill s",
     ]
     cells = [
         [each.server, each.case, str(each.kills), number(each.first * milli, 1), number(each.gap_p50 * milli, 1),
-         number(each.gap_most * milli, 1), str(each.events), str(each.made), number(each.end_after_kill)]
+         number(each.gap_most * milli, 1), number(each.late_p50 * milli, 1),
+         number(each.late_most * milli, 1), str(each.events), str(each.made), number(each.end_after_kill)]
         for each in chats
     ]  # fmt: skip
     print(table("Events as they are made", heads, cells), flush=True)

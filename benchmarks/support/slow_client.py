@@ -10,16 +10,23 @@ from benchmarks.support import net
 
 @dataclass(slots=True)
 class Received:
-    """One response: seconds from the request to each piece and to the end; `broken` is the error that ended it."""
+    """One response: seconds from the request to each piece, event and the end; `broken` is the error that ended it.
+
+    `began` is by the wall clock.
+    """
 
     began: float
     status: int = 0
     moments: list[float] = field(default_factory=list)
-    events: int = 0
+    event_moments: list[float] = field(default_factory=list)
     size: int = 0
     sha256: str = ""
     ended: float = 0.0
     broken: str = ""
+
+    @property
+    def events(self) -> int:
+        return len(self.event_moments)
 
     @property
     def first(self) -> float:
@@ -37,7 +44,7 @@ def ask(port: int, method: str, path: str, body: bytes = b"", timeout: float = 1
         got.status = response.status
         while piece := response.read1(1 << 18):
             got.moments.append(time.monotonic() - began)
-            got.events += piece.count(b"data: ")
+            got.event_moments += [got.moments[-1]] * piece.count(b"data: ")
             got.size += len(piece)
             digest.update(piece)
         if response.length:
