@@ -176,10 +176,10 @@ def ordering(placed: list[Any]) -> App:
         state = ORDER.open(request.keyring, form["token"], principal=request.session["user"], now=request.now)
         if not ORDER.is_last(state):
             return page(request, ORDER.answered(state, city=form["city"]))
-        match ORDER.finish(request.ledger, state, now=request.now):
+        match await ORDER.finish(request.ledger, state, now=request.now):
             case New():
                 placed.append(state.answers)
-                return ORDER.finished(request.ledger, state, b"order 1", now=request.now)
+                return await ORDER.finished(request.ledger, state, b"order 1", now=request.now)
             case Done(plan=outcome):
                 return outcome
         return Response.text("in doubt", status=503)

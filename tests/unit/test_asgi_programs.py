@@ -266,3 +266,10 @@ def test_terms_are_of_the_method() -> None:
     asked = {method: application.terms(request(method).head) for method in ("PUT", "DELETE", "POST")}
     assert [asked[method].repeatable for method in asked] == [True, True, False]
     assert {terms.max_body_bytes for terms in asked.values()} == {5}
+
+
+@pytest.mark.parametrize("name", ["If-Match", "if-none-match", "If-Unmodified-Since", "If"])
+def test_what_depends_on_a_state_that_it_may_have_changed_is_not_repeatable(name: str) -> None:
+    application = AsgiApplication(sending(), repeatable_methods=["PUT"])
+    assert not application.terms(request("PUT", "/", (name, "x")).head).repeatable
+    assert application.terms(request("PUT", "/", ("If-Range", "x")).head).repeatable

@@ -19,6 +19,7 @@ from trickleweb.responses import Response, error_response
 
 GRACE_S = 5.0
 _NO_STEPS = StepsTable()
+_CONDITIONS = ("if-match", "if-none-match", "if-unmodified-since", "if")  # RFC 9110 13.1, RFC 4918 10.4
 
 
 def log_error(error: Exception) -> None:
@@ -57,8 +58,12 @@ class Hosted:
         return _NO_STEPS
 
     def terms(self, head: RequestHead) -> Terms:
-        """Return the same terms for all paths, which only the program knows."""
-        return Terms(max_body_bytes=self.max_body_bytes, repeatable=head.method in self._repeatable)
+        """Return the same terms for all paths, which only the program knows.
+
+        A request with a condition on the resource's state is not repeatable: its own effect may have changed that.
+        """
+        repeatable = head.method in self._repeatable and not any(name in head.headers for name in _CONDITIONS)
+        return Terms(max_body_bytes=self.max_body_bytes, repeatable=repeatable)
 
     async def respond(self, request: Request) -> Response:
         """Return the program's response: `Complete` if sent in one message, else `Streamed` while it runs.
