@@ -57,10 +57,18 @@ def pytest_runtest_call() -> Iterator[None]:
         sys.path[:] = before
 
 
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Collect what tests have left, behind each file or when it is much, and give the memory back where that can be."""
-    if nextitem is None or nextitem.path != item.path or grown():
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Collect what tests have left, behind each file or when it is much, and give the memory back where that can be.
+
+    What is alive behind a file, its fixtures being gone, lives on: modules and caches. Later collections leave it out.
+    """
+    yield
+    over = nextitem is None or nextitem.path != item.path
+    if over or grown():
         gc.collect()
+        if over:
+            gc.freeze()
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
             trim(0)
         _least[0] = resident_bytes()

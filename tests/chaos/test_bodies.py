@@ -148,6 +148,7 @@ def test_a_request_larger_than_any_packet_is_run_again_from_the_ledger() -> None
     assert verdict.level is Level.REPLAYED
 
 
+@pytest.mark.slow
 def test_files_of_a_mounted_folder_are_the_same_whoever_dies(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_bytes(b"".join(map(line, range(1_000))))
 

@@ -35,6 +35,7 @@ def test_the_bounds_hold_whatever_a_seed_draws(block: int) -> None:
         assert not broken, f"python -m tests.fuzz.cheats --first {seed} --seeds 1 shows how: {broken}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", found.FOUND)
 def test_what_was_found_once_is_found_no_more(name: str) -> None:
     plan, actions = found.FOUND[name]
@@ -42,6 +43,7 @@ def test_what_was_found_once_is_found_no_more(name: str) -> None:
     assert not outcome.broken, {each: outcome.worst[each] for each in outcome.broken}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", found.SEEDS)
 def test_seeds_that_found_something_once(seed: int) -> None:
     assert not run_seed(seed).broken

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,7 @@ METHODS = st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
 CLIENT = Client(careless(), base_url="http://a.example")
 
 
+@pytest.mark.slow
 @given(METHODS, TARGETS, QUERIES, HEADERS, BODIES, st.booleans())
 def test_no_client_makes_a_500(
     method: str, path: str, query: str, headers: dict[str, str], body: list[bytes], chunked: bool

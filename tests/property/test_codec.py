@@ -69,6 +69,7 @@ def bodies(draw: st.DrawFn) -> RequestBody:
     )
 
 
+@pytest.mark.slow
 @given(bodies())
 def test_a_request_body_reads_back(body: RequestBody) -> None:
     assert parse_body_untrusted(body.encode()) == body

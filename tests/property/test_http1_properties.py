@@ -1,6 +1,7 @@
 """Laws of the HTTP/1.1 layer: inverses, independence of how input is cut, and agreement with h11 as a peer."""
 
 import h11
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def valid(target: str) -> bool:
     return is_path and outcome(lambda: encoded_target("GET", target)) is None
 
 
+@pytest.mark.slow
 @given(TARGETS.filter(valid), PAIRS, st.binary(max_size=20))
 def test_fields_come_out_as_they_went_in(target: str, pairs: list[tuple[str, str]], behind: bytes) -> None:
     head = f"GET {target} HTTP/1.1\r\nHost: a\r\n" + "".join(f"{name}: {value} \r\n" for name, value in pairs) + "\r\n"

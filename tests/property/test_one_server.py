@@ -196,6 +196,7 @@ def test_a_step_of_two_mib_breaks_the_response_off_everywhere(folder: Path) -> N
     assert (found.status, found.body, found.broken) == (200, b"A" * 10, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stream", "bytes", "asgi"])
 def test_a_post_that_returns_two_megabytes_arrives_everywhere(folder: Path, kind: str) -> None:
     spec = Spec(kind, sizes=(1_000_000, 1_000_000))

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def offsets(intervals: tuple[Interval, ...]) -> list[int]:
     return [offset for start, stop in intervals for offset in range(start, stop)]
 
 
+@pytest.mark.slow
 @given(SPECS, GAP, SIZE)
 def test_exactly_the_bytes_asked_for_and_none_twice(specs: list[str], gap: str, size_bytes: int) -> None:
     wanted = set().union(*(model(spec, size_bytes) for spec in specs))
@@ -41,6 +43,7 @@ def test_exactly_the_bytes_asked_for_and_none_twice(specs: list[str], gap: str, 
         assert all(0 <= start < stop <= size_bytes for start, stop in intervals)
 
 
+@pytest.mark.slow
 @given(SPECS, SIZE)
 def test_the_order_asked_for_is_kept(specs: list[str], size_bytes: int) -> None:
     """RFC 9110 15.3.7.2: each part stands where the first of what was merged into it was asked for."""

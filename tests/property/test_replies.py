@@ -1,5 +1,6 @@
 """Whatever a service replies, the packets carry it in order, fill the grant and no more, and say what is left over."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def test_packets_carry_a_reply_in_order_and_fill_the_grant(
     assert not any(packet.flags & (ResponseFlag.END | ResponseFlag.SHORT) for packet in packets[:-1])
 
 
+@pytest.mark.slow
 @given(st.sampled_from(Suite), st.integers(0, 700), CHUNKS)
 def test_a_new_continuation_rides_on_the_first_three_packets(
     suite: Suite, state_bytes: int, sizes: list[tuple[bool, int]]

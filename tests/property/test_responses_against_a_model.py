@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ class Kind:
             return type(error)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(OPERATIONS)
 def test_the_folder_agrees_with_the_model(operations: list[tuple[str, int, int, int]]) -> None:

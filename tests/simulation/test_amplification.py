@@ -80,6 +80,7 @@ def test_the_first_packets_make_use_of_what_is_allowed() -> None:
         assert max(watched.watch.worst.values()) > 2.5
 
 
+@pytest.mark.slow
 def test_a_bad_path_never_makes_it_more() -> None:
     bad = replace(TEN_MEGABIT, loss=0.3, duplicate=0.2, corrupt=0.05)
     for report in for_seeds(Watched(down=bad, up=bad).run, range(15)):

@@ -71,6 +71,7 @@ def test_thousands_of_small_requests_in_a_pipeline(depth: int) -> None:
     assert report.bytes_received == 20_000
 
 
+@pytest.mark.slow
 @policies
 def test_small_requests_through_loss(config: ClientConfig) -> None:
     exchanges = [request(number, 10) for number in range(300)]

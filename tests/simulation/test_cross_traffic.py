@@ -44,6 +44,7 @@ def test_a_download_beside_a_tcp_flow(config: ClientConfig, start: int) -> None:
     assert 0.2 < shares[0] < 0.8
 
 
+@pytest.mark.slow
 def test_a_download_beside_an_upload_of_tcp() -> None:
     """Requests queue behind TCP's data, and some of them are lost there."""
 
@@ -75,6 +76,7 @@ def test_downloads_share_a_bottleneck(count: int) -> None:
     assert max(finished) < 5 * SECOND  # 3 MB at 10 Mbit/s take 2.5 s
 
 
+@pytest.mark.slow
 def test_many_small_downloads_come_through_beside_a_greedy_one() -> None:
     simulation = Simulation(1)
     simulation.add_replica(files(BODY[:10_000]))

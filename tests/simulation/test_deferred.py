@@ -125,6 +125,7 @@ def test_a_handler_that_runs_late_runs_once_on_a_long_path(config: ClientConfig,
     assert report.duration < 3 * time + 8 * SECOND
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("time", [*QUICK, 400 * MILLISECOND, 3 * SECOND, SLOW[-1]])
 def test_answers_come_through_loss(config: ClientConfig, time: int) -> None:

@@ -48,6 +48,7 @@ def spread(config: ClientConfig, far: int) -> ParameterSet:
     return pytest.param(config, far, id=f"{config.policy}, {far} ms")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "far"), [spread(config, far) for config in POLICIES for far in (10, 40, 100)])
 def test_near_and_far_replicas_together(config: ClientConfig, far: int) -> None:
     """Answers overtake each other by most of a round trip; that is no loss."""
@@ -62,6 +63,7 @@ def test_near_and_far_replicas_together_with_loss(config: ClientConfig) -> None:
         assert report.duration < 10 * SECOND
 
 
+@pytest.mark.slow
 def test_the_fastest_replica_gets_the_work() -> None:
     scenario = at_distances(FASTEST, [60 * MILLISECOND, 10 * MILLISECOND, 30 * MILLISECOND])
     (report,) = for_seeds(scenario, [1])
@@ -81,6 +83,7 @@ def test_replicas_that_are_slow_to_work(service_time: int) -> None:
     assert report.duration < SECOND + 130 * service_time  # about as many requests
 
 
+@pytest.mark.slow
 def test_a_fleet_overrun_by_clients_serves_them_all() -> None:
     simulation = Simulation(1)
     spec = ReplicaSpec(service_time=3 * MILLISECOND, backlog=30)
@@ -97,6 +100,7 @@ def test_a_fleet_overrun_by_clients_serves_them_all() -> None:
     assert max(each.finished_at or 0 for each in simulation.clients) < 20 * SECOND
 
 
+@pytest.mark.slow
 def test_a_replica_far_slower_than_the_other_is_no_millstone() -> None:
     def uneven(simulation: Simulation) -> Report:
         specs = [ReplicaSpec(), ReplicaSpec(service_time=20 * MILLISECOND, backlog=50)]

@@ -49,6 +49,7 @@ def outcomes(simulation: Simulation) -> set[str | None]:
     return {each.failure if each.done else "not done" for each in simulation.clients}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_fifty_connections_at_once_through_30_percent_loss(seed: int) -> None:
     simulation = fifty(Simulation(seed), LOSSY)
@@ -71,12 +72,14 @@ def one(wire: LinkSpec, config: ClientConfig = HOME) -> list[Report]:
     return for_seeds(handshake, range(50))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 def test_fifty_connections_alone_through_30_percent_loss(config: ClientConfig) -> None:
     reports = one(LOSSY, config)
     assert sorted(report.duration for report in reports)[25] < 3 * SECOND
 
 
+@pytest.mark.slow
 def test_fifty_connections_alone_through_30_percent_damage() -> None:
     reports = one(replace(TEN_MEGABIT, corrupt=0.3))
     assert sorted(report.duration for report in reports)[25] < 3 * SECOND

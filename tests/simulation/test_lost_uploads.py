@@ -88,6 +88,7 @@ def times_repeated(report: Report) -> int:
     return int(report.engine.get("uploads_repeated", 0))
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("config", [HOME, SPRAY], ids=["home", "spray"])
 def test_machines_with_a_store_each(service: type[Whole], config: ClientConfig) -> None:
@@ -95,6 +96,7 @@ def test_machines_with_a_store_each(service: type[Whole], config: ClientConfig) 
         assert report.completed, report.failure
 
 
+@pytest.mark.slow
 @both
 def test_a_machine_that_dies_with_its_store(service: type[Whole]) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:
@@ -105,6 +107,7 @@ def test_a_machine_that_dies_with_its_store(service: type[Whole]) -> None:
         assert times_repeated(report) >= 1
 
 
+@pytest.mark.slow
 @both
 def test_a_store_that_loses_everything_now_and_then(service: type[Whole]) -> None:
     store = MemorySpool()
@@ -182,6 +185,7 @@ def test_stores_that_never_agree_are_given_up() -> None:
     assert times_repeated(report) == 8
 
 
+@pytest.mark.slow
 def test_a_fleet_of_which_one_has_no_store() -> None:
     """Pieces that were taken by one replica are not skipped when another one says that it takes none."""
     store = MemorySpool()

@@ -44,6 +44,7 @@ def moving(config: ClientConfig, host: bool, first: int, every: int | None = Non
     return rebinding
 
 
+@pytest.mark.slow
 @policies
 @moves
 def test_a_client_that_moves_once_goes_on_at_once(config: ClientConfig, host: bool) -> None:
@@ -81,6 +82,7 @@ def test_a_proof_that_nobody_accepts_is_not_shown_for_ever() -> None:
         assert report.duration < 20 * SECOND
 
 
+@pytest.mark.slow
 @policies
 @moves
 def test_a_client_that_moves_every_five_seconds_is_served_all_the_same(config: ClientConfig, host: bool) -> None:

@@ -52,6 +52,7 @@ def test_all_replicas_are_away_for_a_while(config: ClientConfig, unreachable: bo
     assert down - 2 * ROUND_TRIP < report.longest_gap < down + late
 
 
+@pytest.mark.slow
 @policies
 @pytest.mark.parametrize("down", [1, 5, 20])
 def test_a_fleet_that_starts_is_found_soon(config: ClientConfig, down: int) -> None:
@@ -80,6 +81,7 @@ def test_one_of_two_replicas_dies_at_any_moment(config: ClientConfig, unreachabl
     assert report.longest_gap < (500 if start > 70 else 1_000) * MILLISECOND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(100, 900, 50))
 def test_a_seen_death_costs_about_a_round_trip(start: int) -> None:
     scenario = without(HOME, start * MILLISECOND, 1 << 50, dying=1, unreachable=True)
@@ -87,6 +89,7 @@ def test_a_seen_death_costs_about_a_round_trip(start: int) -> None:
     assert report.longest_gap < 6 * ROUND_TRIP  # what all requests ask for again at once may overflow the queue
 
 
+@pytest.mark.slow
 def test_replicas_die_one_after_the_other_until_one_is_left() -> None:
     def dwindling(simulation: Simulation) -> Report:
         def arrange(simulation: Simulation, client: ClientHost) -> None:
@@ -112,6 +115,7 @@ def test_the_network_is_away_for_two_seconds_in_seven(config: ClientConfig) -> N
     assert report.longest_gap < 4 * SECOND
 
 
+@pytest.mark.slow
 @policies
 def test_the_network_is_away_for_a_long_time(config: ClientConfig) -> None:
     wire = replace(TEN_MEGABIT, blackholes=(Blackhole(29 * SECOND, SECOND // 2),))

@@ -103,6 +103,7 @@ def test_downloads_by_many_seeds_are_whole_and_not_slow(name: str, config: Clien
 LOCAL = LinkSpec(rate=1_000_000_000, delay=100, queue_packets=1_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mtu", "largest"), [(1_228, 1_200), (1_499, 1_200), (1_500, 1_472), (9_000, 8_972)])
 def test_datagrams_grow_to_what_the_path_carries(mtu: int, largest: int) -> None:
     def local(simulation: Simulation) -> Report:

@@ -62,6 +62,7 @@ def refusing(
     return refused
 
 
+@pytest.mark.slow
 @policies
 @wires
 @pytest.mark.parametrize("lacking", [0, 1])
@@ -71,6 +72,7 @@ def test_a_replica_that_lacks_the_content_is_left(config: ClientConfig, wire: Li
         assert report.duration < 5 * SECOND
 
 
+@pytest.mark.slow
 @policies
 def test_a_replica_that_loses_the_content_on_the_way_is_left(config: ClientConfig) -> None:
     scenario = refusing(lambda birth, _, n: Refusal.NOT_HERE if birth.index == 0 and n >= 10 else None, config)
@@ -78,6 +80,7 @@ def test_a_replica_that_loses_the_content_on_the_way_is_left(config: ClientConfi
         assert report.duration < 5 * SECOND
 
 
+@pytest.mark.slow
 @policies
 @wires
 def test_a_replica_that_ends_is_left(config: ClientConfig, wire: LinkSpec) -> None:
@@ -86,6 +89,7 @@ def test_a_replica_that_ends_is_left(config: ClientConfig, wire: LinkSpec) -> No
         assert report.duration < 5 * SECOND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_fleet_that_ends_and_is_back_is_asked_with_growing_pauses(replicas: int) -> None:
     start = Simulation(0).world.wall
@@ -140,6 +144,7 @@ def test_a_transfer_that_is_gone_ends_visibly(config: ClientConfig, wire: LinkSp
         assert report.bytes_received < len(BODY)
 
 
+@pytest.mark.slow
 @policies
 @wires
 @pytest.mark.parametrize("often", [2, 5])

@@ -152,6 +152,7 @@ def test_equal_makers_go_on_with_each_other_whoever_dies(config: ClientConfig, w
         assert report.bytes_received == SIZE
 
 
+@pytest.mark.slow
 @policies
 def test_stretches_are_offered_ahead_so_that_the_path_is_used(config: ClientConfig) -> None:
     def stretched(simulation: Simulation) -> Report:

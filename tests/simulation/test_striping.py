@@ -51,6 +51,7 @@ def test_links_that_are_not_alike_add_up_too(rates: Sequence[int], least: float)
         assert share(rates, Policy.SPRAY) < least
 
 
+@pytest.mark.slow
 def test_loss_on_the_links_is_seen_by_what_overtakes_on_each() -> None:
     report = from_links([10, 5], Policy.STRIPE, BODY[:2_000_000], loss=0.01)
     assert report.duration < 10 * SECOND

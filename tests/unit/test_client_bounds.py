@@ -37,6 +37,7 @@ def test_a_hole_of_many_numbers_costs_like_a_hole_of_one(numbers: int) -> None:
     assert max(hole_of(numbers)) < 1_000
 
 
+@pytest.mark.slow
 def test_an_episode_with_absurd_fields_does_no_harm() -> None:
     """Some of these made a request that cannot be packed."""
     top = (1 << 32) - 1
@@ -66,6 +67,7 @@ def test_numbers_that_wait_are_bounded_and_each_costs_the_same(step: int) -> Non
     assert parts(fleet.client).flight.board.holes <= SMALL.max_runs + 1
 
 
+@pytest.mark.slow
 def test_a_hole_that_fills_at_last_costs_no_more_than_what_waited_for_it() -> None:
     fleet = HostileFleet(limits=SMALL)
     base = fleet.establish(start=1 << 12)

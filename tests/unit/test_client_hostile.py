@@ -123,6 +123,7 @@ def test_packets_that_come_seconds_late_change_no_byte() -> None:
     assert net.run() == CONTENT
 
 
+@pytest.mark.slow
 def test_no_request_number_is_used_twice_and_no_request_is_larger_than_the_path_allows() -> None:
     """A number used twice would repeat an AEAD nonce."""
     for seed in range(30):

@@ -37,6 +37,7 @@ def test_an_interface_may_be_named_or_numbered() -> None:
         socket_address(socket.AF_INET6, ("fe80::1%no-such-one", 5))
 
 
+@pytest.mark.slow
 @given(st.ip_addresses(v=4).map(str), PORTS)
 def test_ipv4_comes_back_as_it_went_through_both_families(host: str, port: int) -> None:
     assert plain_address(socket_address(socket.AF_INET, (host, port))) == (host, port)

@@ -4,6 +4,8 @@ import asyncio
 import socket
 import struct
 
+import pytest
+
 from tests.support.gatewayhouse import house
 from tests.support.loop import on_loop, until
 from tests.support.loopfleet import LoopFleet, config
@@ -27,6 +29,7 @@ class Waiting(Patient):
         self.gone.append(connection)
 
 
+@pytest.mark.slow
 def test_a_death_is_noticed_by_all_connections_of_a_process_for_one_question() -> None:
     async def test() -> None:
         service = Waiting()

@@ -126,6 +126,7 @@ with open(sys.argv[1], "w") as file:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("streams", "lost"), [(">&- 2>&-", False), ("2>&1 | true", True)])
 def test_a_process_whose_streams_lead_nowhere_goes_on(tmp_path: Path, streams: str, lost: bool) -> None:
     script = f'( "$@"; echo $? >"$0" ) {streams}'

@@ -229,6 +229,7 @@ def test_any_file_is_read_as_lines(data: bytes) -> None:
     assert found[-1] == Known(data.count(b"\n") + 2, IDENTITY, 0, len(data) + len(LINE) - 20)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_a_name_is_one_word_that_comes_back_or_is_refused(name: str) -> None:
     try:

@@ -59,6 +59,7 @@ def test_a_handshake_can_be_waited_for_before_anything_is_written() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_handshake_with_nobody_fails() -> None:
     async def test() -> None:
         async with streaming(limits=IMPATIENT) as (stream, fleet):
@@ -129,6 +130,7 @@ class Half:
         return Reply(chunks, fresh)
 
 
+@pytest.mark.slow
 def test_what_arrived_before_a_failure_is_read_before_it_is_raised() -> None:
     async def test() -> None:
         async with streaming(Half(tape(0, 5_000)), limits=IMPATIENT) as (stream, fleet):

@@ -91,6 +91,7 @@ PARTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(PARTS, st.integers(1, 30))
 def test_a_form_survives_any_cut_into_pieces(parts: list[tuple[str, str | None, bytes]], step: int) -> None:
     encoded = b"".join(

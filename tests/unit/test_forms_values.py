@@ -27,6 +27,7 @@ def test_a_missing_field_is_the_clients_error() -> None:
     assert len(caught.value.reason) < 150
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))

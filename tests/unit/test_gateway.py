@@ -151,6 +151,7 @@ def test_a_programs_reset_ends_the_connection_and_frees_its_socket() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_transfer_that_fails_half_way_resets_the_program() -> None:
     async def test() -> None:
         async with house(probe_sizes=(), client=IMPATIENT) as home:
@@ -187,6 +188,7 @@ def test_a_refused_transfer_resets_the_program_at_once() -> None:
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_program_that_reads_slowly_is_not_overtaken() -> None:
     size_bytes = 40_000_000
 

@@ -127,6 +127,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_at_first_and_told_later(tmp_pa
     log.close()
 
 
+@pytest.mark.slow
 def test_each_way_in_which_a_connection_ends_has_its_account() -> None:
     async def test() -> None:
         async with house(count=2, client=IMPATIENT) as home:

@@ -221,6 +221,7 @@ def test_a_fleet_that_is_down_is_told_of_and_reached_when_it_returns(tmp_path: P
     on_loop(test())
 
 
+@pytest.mark.slow
 def test_a_fleet_that_dies_in_mid_answer_resets_the_program(tmp_path: Path) -> None:
     async def test() -> None:
         async with proxy_house(tmp_path, client=IMPATIENT) as home:

@@ -58,6 +58,7 @@ def test_another_identity_than_the_pinned_one_is_an_identity_error() -> None:
         verify_certificate_untrusted(certify(epoch(), bytes(32)).certificate, identity_public(IDENTITY))
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_a_certificate_is_noticed() -> None:
     good = epoch().certificate
     for bit in range(len(good) * 8):

@@ -57,6 +57,7 @@ def visited(tmp_path: Path, config: ClientConfig, hashed_at: int, gone_at: int, 
     return Net([listener(service)], seed=seed, config=config, shuffle_us=50), service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [SPRAY, HOME], ids=["spray", "home"])
 @pytest.mark.parametrize("seed", range(4))
 def test_another_machine_goes_on_once_the_file_is_hashed(tmp_path: Path, config: ClientConfig, seed: int) -> None:

@@ -55,6 +55,7 @@ def in_small_chunks(size: int, end: bytes, head: bytes = CHUNKED) -> bytes:
     return head + b"1\r\nx\r\n" * (size // 6) + end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "code"), [(b"no chunk\r\n", 400), (b"1000001\r\n", 413), (b"0\r\nno field\r\n", 400)], ids=str
 )
@@ -90,6 +91,7 @@ def test_another_thousand_uploads_let_nothing_be_looked_at_again(server: FileSer
     assert sum(upload.read_bytes for upload in uploads) == 0
 
 
+@pytest.mark.slow
 def test_one_commit_looks_at_no_more_than_takes_a_moment(server: FileServer) -> None:
     """Where there are no threads to do it."""
     upload, replies = Upload(in_small_chunks(3 * LONG_BYTES, b"0\r\n\r\n")), list[Reply]()

@@ -64,6 +64,7 @@ def test_another_replica_goes_on_with_the_same_bytes(tmp_path: Path, kind: str) 
         assert output(first.handle(event(b"", known, right))) == response[cut:]
 
 
+@pytest.mark.slow
 def test_every_range_of_a_response_is_what_it_was(tmp_path: Path) -> None:
     servers = two(tmp_path)
     _, before = begun(servers[0], get())

@@ -100,6 +100,7 @@ def test_a_full_spool_is_swept_by_those_who_want_to_write(root: Path) -> None:
     assert logs(root, TWO)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_what_was_swept(root: Path) -> None:
     """No mark for seven days: one-byte pieces may come again and again."""
     clock = Clock()

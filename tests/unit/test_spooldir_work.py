@@ -48,6 +48,7 @@ edges = st.one_of(
 sizes = st.one_of(st.integers(1, 40), st.integers(STRETCH - 40, STRETCH - 1))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(edges, sizes), max_size=30), st.lists(edges, min_size=1, max_size=8))
 @settings(max_examples=60)
 def test_extents_agree_with_a_map_of_bytes(adds: list[tuple[int, int]], starts: list[int]) -> None:
@@ -153,6 +154,7 @@ def test_a_reading_of_a_damaged_log_is_busy_until_all_was_found(root: Path) -> N
     assert most < 60 * LOOK_RECORDS + 20 * count, "the pieces were read once, to find the one that is damaged"
 
 
+@pytest.mark.slow
 def test_what_many_uploads_cost_is_not_counted_anew_for_each(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = 64, 1024
     monkeypatch.setattr(directory, "MOST_UPLOADS", many)

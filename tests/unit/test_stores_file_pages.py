@@ -176,6 +176,7 @@ def test_a_short_write_keeps_nothing(path: Path, monkeypatch: pytest.MonkeyPatch
     pages.close()
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.one_of(

@@ -145,6 +145,7 @@ def test_so_many_may_ask_at_once_and_one_more_is_turned_away(admin: AdminServer)
             assert client.recv(1) == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "bound"), [("", "127.0.0.1"), ("::1", "::1"), ("localhost", "127.0.0.1")])
 def test_the_port_is_on_loopback_unless_told_otherwise(host: str, bound: str) -> None:
     server = AdminServer(host, 0, lambda: "")

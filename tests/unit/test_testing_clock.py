@@ -67,6 +67,7 @@ def test_the_past_is_closed() -> None:
         clock.every(0, lambda: None)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 30), st.none() | st.integers(0, 60))))
 def test_a_timer_fires_once_for_the_last_deadline_it_was_given(settings: list[tuple[int, int | None]]) -> None:
     clock, fired = Clock(), list[int]()

@@ -89,6 +89,7 @@ def test_a_blackhole_keeps_its_timetable() -> None:
     assert numbers(sink.feed(numbered(22), spacing=1)) == [1, 2, 3, 4, *range(7, 12), *range(14, 19), 21]
 
 
+@pytest.mark.slow
 def test_random_loss_has_its_rate() -> None:
     link, sink = build(loss=0.02)
     sink.feed(numbered(50_000))
@@ -179,6 +180,7 @@ SPECS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(SPECS, st.lists(st.integers(0, 500), max_size=60), st.integers(0, 3_000))
 def test_every_packet_arrives_or_is_accounted_for(spec: LinkSpec, sizes: list[int], spacing: int) -> None:
     simulation = Simulation(7)

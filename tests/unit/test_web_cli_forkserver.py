@@ -131,6 +131,7 @@ def test_a_fork_server_that_is_gone_or_stopped_ends_nothing_and_is_replaced(numb
     assert ("the fork server does not answer and is replaced" in reports) == (number == signal.SIGSTOP)
 
 
+@pytest.mark.slow
 def test_without_a_fork_server_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = cold(monkeypatch)
 

@@ -134,6 +134,7 @@ def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
         bound(Namespace(udp=("192.0.2.1", 0), reuse_port=False))
 
 
+@pytest.mark.slow
 def test_a_replica_starts_without_what_it_rarely_needs() -> None:
     rarely = {"asyncio", "email", "html", "http", "importlib.metadata", "jinja2", "ssl", "tempfile", "zipfile"}
     rarely.add("cryptography.hazmat.primitives.serialization")

@@ -338,6 +338,7 @@ def test_what_is_no_control_socket_holds_nobody_up(tmp_path: Path, make: Callabl
     assert Successors(tmp_path / "control").find(1, always=True) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_LINUX, reason="needs prctl(2)")
 def test_orphans_are_let_go_of_and_children_are_not(tmp_path: Path) -> None:
     """In a process of its own, as all descendants are adopted."""
