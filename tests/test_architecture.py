@@ -84,6 +84,7 @@ TOUCHES_THE_WORLD = frozenset(
     | {"signal", "socket", "ssl", "subprocess", "threading", "time", "uuid"}
 )
 IMPORTERS = {
+    "asyncpg": ("trickleweb.stores.postgresql.driver",),
     "cryptography": ("trickles.keyring", "trickles.nonce", "trickles.session", "trickles.handshake", "trickles.hpke"),
     "h11": ("trickleweb.http1",),
     "jinja2": ("trickleweb.templating",),

@@ -48,6 +48,14 @@ class LedgerUnwritable(LedgerUnavailable):
     """Nothing can be recorded until someone acts: the disk is full or read-only, the file damaged or not openable."""
 
 
+class LedgerAway(LedgerUnwritable):
+    """This process cannot use the ledger, which others perhaps can; the call changed nothing."""
+
+
+class PackageMissing(WebError):
+    """An optional package is not installed; the text names the extra that brings it."""
+
+
 class ResponseStoreError(WebError):
     """A response cannot be stored, or a stored one cannot be read."""
 

@@ -13,11 +13,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from trickleweb.errors import LedgerUnavailable, LedgerUnwritable, OtherLedger
+from trickleweb.errors import LedgerAway, LedgerUnavailable, LedgerUnwritable, OtherLedger
 
 __all__ = [
-    "Claim", "Done", "Ledger", "LedgerUnavailable", "LedgerUnwritable", "Lost", "New", "OtherLedger", "Pending",
-    "ledger_key", "request_key",
+    "Claim", "Done", "Ledger", "LedgerAway", "LedgerUnavailable", "LedgerUnwritable", "Lost", "New", "OtherLedger",
+    "Pending", "ledger_key", "request_key",
 ]  # fmt: skip
 
 
@@ -52,7 +52,10 @@ class Ledger(Protocol):
     Coroutines run on one event loop in each process, any number at a time. One that is cancelled, or that raised, may
     have done its work or not, except for `LedgerUnwritable`: that call changed nothing, and a repeat would not either.
 
-    `trickleweb.stores.SqliteLedger` is for the replicas of one machine.
+    `complete` never raises `LedgerAway`, as others may call its claim lost meanwhile: its caller tries again.
+
+    `trickleweb.stores.SqliteLedger` is for the replicas of one machine, `trickleweb.stores.postgresql.PostgresLedger`
+    for those of many.
     """
 
     @property

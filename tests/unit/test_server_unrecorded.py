@@ -8,7 +8,7 @@ from tests.support.offered import offered
 from tests.support.origins import event, get, output, status
 from tests.support.programs import Fleet, asked, begun, settled, with_fleet
 from trickleweb import App, Request, Response
-from trickleweb.ledger import Claim, LedgerUnwritable, Pending, request_key
+from trickleweb.ledger import Claim, LedgerAway, LedgerUnwritable, Pending, request_key
 from trickleweb.server import unsafe
 from trickleweb.stores import MemoryLedger
 
@@ -45,6 +45,25 @@ class Unwritable(MemoryLedger):
         if not self.room:
             raise LedgerUnwritable("the disk is full")
         return await super().complete(key, plan, now=now)
+
+
+class Away(Unwritable):
+    """A ledger that this replica cannot reach."""
+
+    async def claim(self, key: bytes, *, now: int) -> Claim:
+        raise LedgerAway("no reply in time")
+
+
+def test_a_replica_that_cannot_reach_the_ledger_speaks_for_itself_only() -> None:
+    async def test(fleet: Fleet) -> None:
+        app = shared(fleet)
+        response, _ = await begun(fleet.replica(Away(fleet, "claim")), POST)
+        assert status(response) == 503
+        assert b"Retry-After: 1" in response
+        assert b"cannot be reached from here now, so nothing was done here" in response
+        assert app.state.ran == []
+
+    with_fleet(offered, test)
 
 
 def test_what_cannot_be_recorded_is_refused_before_it_is_run() -> None:

@@ -16,7 +16,8 @@ as their head is stored. Room for one is reserved before the application runs: 5
 While nothing can be recorded (`LedgerUnwritable`), the two answers that no row holds are
 
  - to a request that could not be claimed, a 503: nothing was done. No replica can claim it; if the disk gets room just
-   then, one to which the client's packets came at the same time may run it nevertheless.
+   then, one to which the client's packets came at the same time may run it nevertheless. If only this replica cannot
+   reach the ledger (`LedgerAway`), the 503 says no more than that nothing was done here.
  - to one that was claimed, its response, or a 500 if that does not fit the client's continuation. The claim stays until
    the response can be stored, which is tried each second: others wait for it, or call the outcome unknown when this
    replica has died. So no other outcome becomes known.
@@ -34,6 +35,7 @@ from trickleweb.ledger import (
     Claim,
     Done,
     Ledger,
+    LedgerAway,
     LedgerUnavailable,
     LedgerUnwritable,
     Lost,
@@ -56,6 +58,7 @@ UNKNOWN_OUTCOME = "The server died at work on this request, and its outcome is u
 NO_ROOM = "There is no room to store a response, so nothing was done.", 507
 NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
 NO_RECORD = "Requests cannot be recorded now, so nothing was done.", 503
+AWAY = "The record of requests cannot be reached from here now, so nothing was done here.", 503
 _UNKEPT_BYTES = 16 << 20
 _AGAIN_S = 1.0  # between attempts to store them
 PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
@@ -76,7 +79,7 @@ class UnsafeRequests:
             standing = await self._once.claim(key, repeatable=repeatable)
         except LedgerUnwritable as error:
             self._responder.on_error(error)
-            return _token(_refusal(exchange, *NO_RECORD))
+            return _token(_refusal(exchange, *(AWAY if isinstance(error, LedgerAway) else NO_RECORD)))
         if isinstance(standing, Done):
             return standing.plan
         if isinstance(standing, Lost):

@@ -1,0 +1,62 @@
+"""Every engine of the ledger in one shape, for the tests of what all of them promise."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.postgres import Cluster
+from trickleweb.ledger import Ledger
+from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger
+from trickleweb.stores.postgresql import PostgresLedger
+
+
+class House(NamedTuple):
+    """One store: `user` makes a process's view of it, `stranger` one of another; `name` is for other processes."""
+
+    user: Callable[[], Ledger]
+    stranger: Callable[[], Ledger]
+    name: str
+
+
+@contextmanager
+def memory(_: Path) -> Iterator[House]:
+    shared, users = SharedMemory(), iter(range(1000))
+    yield House(lambda: MemoryLedger(shared, f"{next(users)}"), MemoryLedger, "")
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[House]:
+    path = folder / "ledger"
+    yield House(lambda: SqliteLedger(path, durable=False), lambda: SqliteLedger(folder / "other"), str(path))
+
+
+_cluster: list[Cluster] = []  # one for all tests of this process
+_schemas = iter(range(1000))
+
+
+@contextmanager
+def postgresql(_: Path) -> Iterator[House]:
+    cluster = shared_cluster()
+    first, second = (cluster.url(schema=f"test_{next(_schemas)}") for _ in range(2))
+    yield House(lambda: PostgresLedger(first), lambda: PostgresLedger(second), first)
+
+
+def shared_cluster() -> Cluster:
+    """A server that no test may kill; it ends with this process."""
+    if not _cluster:
+        _cluster.append(Cluster("fsync=off"))
+    return _cluster[0]
+
+
+def close_clusters() -> None:
+    """End what `shared_cluster` started."""
+    while _cluster:
+        _cluster.pop().close()
+
+
+ONE_SERVER = [pytest.mark.e2e, pytest.mark.xdist_group("postgresql")]
+FILES = [pytest.param(sqlite, id="sqlite"), pytest.param(postgresql, id="postgresql", marks=ONE_SERVER)]
+ALL = [pytest.param(memory, id="memory"), *FILES]

@@ -1,0 +1,137 @@
+"""A PostgreSQL server of the tests' own: from Debian's package, on a Unix socket in a folder of its own."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from tests.support.processes import PATIENCE_SECONDS
+from tests.support.system import SEARCH, missing
+
+PASSWORD = "correct horse/battery@staple"
+
+
+def program(name: str) -> str:
+    """The path of one of the server's programs, which Debian keeps out of PATH; the newest release."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, folders), SEARCH]))
+    return found or missing("postgres (Debian: postgresql)")
+
+
+class Cluster:
+    """A server that is started when this is made, and killed at the end. A peer on the socket needs no password;
+    one by TCP does.
+    """
+
+    def __init__(self, *settings: str) -> None:
+        self._postgres, initdb = program("postgres"), program("initdb")
+        self._settings = settings
+        self._person: dict[str, object] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        self.port = 5432
+        if os.geteuid() == 0:  # which the server refuses to be
+            nobody = pwd.getpwnam("nobody")
+            self._person = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        words = ("-U", "tester", "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+        self._run(initdb, "-D", str(self.folder / "data"), "-E", "UTF8", "--locale=C", *words)
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def url(self, database: str = "postgres", **options: str) -> str:
+        """The URL of a database, by the socket."""
+        more = "".join(f"&{key}={quote(value)}" for key, value in options.items())
+        return f"postgresql://tester@/{database}?host={quote(str(self.folder))}{more}"
+
+    def tcp_url(self, password: str = PASSWORD, database: str = "postgres") -> str:
+        """The URL of a database, by TCP."""
+        return f"postgresql://tester:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, text: str, database: str = "postgres") -> str:
+        """Run statements with psql; returns the rows."""
+        words = ("-h", str(self.folder), "-U", "tester", "-d", database, "-qtAX", "-v", "ON_ERROR_STOP=1", "-c", text)
+        return self._run(program("psql"), *words).strip()
+
+    def start(self) -> None:
+        """Start it, again perhaps; ready when this returns."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        where = ("-k", str(self.folder), "-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}")
+        (self.folder / ".s.PGSQL.5432").unlink(missing_ok=True)
+        settings = [word for each in self._settings for word in ("-c", each)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._postgres, "-D", str(self.folder / "data"), *where, *settings],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **self._person,
+            )  # type: ignore[call-overload]  # fmt: skip
+        (self.folder / ".s.PGSQL.5432").symlink_to(f".s.PGSQL.{self.port}")  # the default port of a socket
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self.sql("SELECT 1")
+            except subprocess.CalledProcessError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes, like a power failure that spares the disk's cache."""
+        if self._process is not None:
+            children = _children(self._process.pid)
+            for pid in (self._process.pid, *children):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not set(children).isdisjoint(_running()):
+                assert time.monotonic() < deadline, "its children stay"
+                time.sleep(0.01)
+            self._process = None
+
+    def close(self) -> None:
+        """End it, and remove all that it has."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, *words: str) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", **self._person)  # type: ignore[call-overload]
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+        return str(done.stdout)
+
+
+def _children(parent: int) -> list[int]:
+    return [pid for pid, above in _running().items() if above == parent]
+
+
+def _running() -> dict[int, int]:
+    """The pids of processes that have not ended, with those of their parents."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(path.parent.name)] = int(parent)
+    return found
