@@ -62,6 +62,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     ),
 }
 CLIENT_FLOORS = (
+    "flows",
     "requests fleet rtt arrivals reassembly events requested",
     "config scoreboard input striping moving",
     "liveness",

@@ -7,20 +7,28 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from tests.support.replica_program import PUBLIC
-from trickles import ClientConfig, connect
+from trickles import ClientConfig, Policy, connect
 from trickles.drivers.dialer import parse_address
+from trickles.drivers.world import monotonic_us
 
 
 async def fetch(arguments: argparse.Namespace) -> None:
-    """One connection from its beginning to its end."""
-    digest = sha256()
+    """One connection from its beginning to its end; it prints a line after `--mark` bytes, and at its end."""
+    digest, size, silence_us, begun = sha256(), 0, 0, monotonic_us()
     replicas = [parse_address(text) for text in arguments.replica]
-    async with await connect(replicas, config=ClientConfig(identity=PUBLIC)) as stream:
+    config = ClientConfig(identity=PUBLIC, policy=Policy(arguments.policy))
+    async with await connect(replicas, config=config) as stream:
         stream.write(b"get %d\n" % arguments.size)
         stream.write_eof()
+        last = monotonic_us()
         while data := await stream.read(1 << 18):
             digest.update(data)
-        print(json.dumps({**stream.statistics(), "sha256": digest.hexdigest()}), flush=True)
+            now, before, size = monotonic_us(), size, size + len(data)
+            silence_us, last = max(silence_us, now - last), now
+            if before < arguments.mark <= size:
+                print("at the mark", flush=True)
+        own = {"silence_us": silence_us, "took_us": last - begun, "sha256": digest.hexdigest()}
+        print(json.dumps({**stream.statistics(), **own}), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replica", action="append", required=True)
     parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--mark", type=int, default=0)
+    parser.add_argument("--policy", default="home")
     asyncio.run(fetch(parser.parse_args(argv)))
 
 

@@ -10,11 +10,18 @@ import pytest
 from tests.support.system import require
 
 
-def ip(*words: object) -> str:
-    """Run ip(8); its output."""
+def ip(*words: object, ok: bool = True) -> str:
+    """Run ip(8); its output. Without `ok` it may fail."""
     done = subprocess.run([require("ip"), *map(str, words)], check=False, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, f"ip {' '.join(map(str, words))}: {done.stderr}"
+    assert not ok or done.returncode == 0, f"ip {' '.join(map(str, words))}: {done.stderr}"
     return done.stdout
+
+
+def nft(namespace: str, rules: str) -> None:
+    """Add these rules of nftables there."""
+    words = [require("ip"), "netns", "exec", namespace, require("nft"), "--file", "-"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=30, input=rules)
+    assert done.returncode == 0, f"nft {rules}: {done.stderr}"
 
 
 class Machines:
@@ -24,6 +31,7 @@ class Machines:
         self._prefix = f"tt{os.getpid()}"
         self._names: list[str] = []
         self._cables = 0
+        self._devices: dict[tuple[str, int], str] = {}
 
     def name(self, machine: str) -> str:
         """The namespace of that machine, made when it is first named."""
@@ -40,11 +48,22 @@ class Machines:
         self._cables += 1
         ends = [(self.name(machine), f"c{self._cables}", number) for number, machine in enumerate((left, right), 1)]
         (left_name, device, _), (right_name, _, _) = ends
+        self._devices |= dict.fromkeys([(left, network), (right, network)], device)
         ip("-n", left_name, "link", "add", device, "type", "veth", "peer", "name", device, "netns", right_name)
         for full, device, number in ends:
             ip("-n", full, "address", "add", f"10.9.{network}.{number}/24", "dev", device)
             ip("-n", full, "-6", "address", "add", f"fd09:{network}::{number}/64", "dev", device, "nodad")
             ip("-n", full, "link", "set", device, "mtu", mtu, "up")
+
+    def device(self, machine: str, network: int) -> str:
+        """The machine's end of its cable of that network."""
+        return self._devices[machine, network]
+
+    def shape(self, machine: str, network: int, rate: str) -> None:
+        """Bound the rate at which that machine sends there, with a queue of 20 ms."""
+        bucket = ("root", "tbf", "rate", rate, "burst", "256kb", "latency", "20ms")
+        words = ["netns", "exec", self.name(machine), require("tc"), "qdisc", "add", "dev"]
+        ip(*words, self.device(machine, network), *bucket)
 
     def route(self, machine: str, network: int, via: int, number: int) -> None:
         """Send what is for NETWORK through the neighbour with that number on the network `via`."""

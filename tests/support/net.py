@@ -152,8 +152,7 @@ class Net:
 
     def move(self, address: Address) -> None:
         """Give the client another address; what is sent to the old one is lost."""
-        self.host.address = address
-        self.simulation.world.network.attach(address, self.host)
+        self.host.move(address)
 
     def run(self, data: bytes = b"GET\n", *, ends: bool = False, until_us: int = FOREVER) -> bytes:
         """Write that, connect, and go on until the connection ends or fails, or nothing moves, or it is late."""

@@ -92,6 +92,11 @@ class Program:
     ) -> None:
         self.close()
 
+    @property
+    def alive(self) -> bool:
+        """True until it has ended."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         self._process.kill()

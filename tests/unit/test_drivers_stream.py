@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support.inside import parts
 from tests.support.loop import on_loop, until
 from tests.support.loopfleet import IMPATIENT, LoopFleet, config
 from tests.support.replica_program import tape, tape_digest
 from tests.support.toys import Patient
 from trickles import Continuation, Deferred, Event, Limits, Reply, Service, Stream, connect
+from trickles.drivers.connection import MOST_FORMER
 from trickles.errors import ConnectionFailed, LocalProtocolError
 from trickles.limits import SECOND
 
@@ -81,6 +83,27 @@ def test_a_stream_whose_answer_is_complete_needs_no_socket() -> None:
             stream.write(b"nobody wants this")
             await stream.drain()
             assert await stream.read() == b""
+
+    on_loop(test())
+
+
+def test_a_flow_has_a_port_of_its_own_and_former_ones_are_kept_for_a_while() -> None:
+    async def test() -> None:
+        async with streaming() as (stream, _):
+            await stream.handshake()
+            connection, flows, used = stream._connection, parts(stream._connection.client).fleet.flows, list[object]()
+            for _ in range(MOST_FORMER + 2):
+                stream.write(b"get 1\n")
+                assert await stream.read(1) == tape(0, 1)
+                used.append(connection._port)
+                flows.change()
+            assert len(set(used)) == len(used)
+            flows.settle(MOST_FORMER)
+            stream.write(b"get 1\n")
+            assert await stream.read(1) == tape(0, 1)
+            assert connection._port is used[MOST_FORMER]
+            assert connection._ports.open == 1 + MOST_FORMER
+        assert connection._ports.open == 0
 
     on_loop(test())
 

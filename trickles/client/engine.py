@@ -304,6 +304,11 @@ class Client:
     def course(self) -> Course:
         return self._parts.flight.board.course
 
+    @property
+    def flow(self) -> int:
+        """The number of the flow in use: datagrams of different flows leave from different source ports."""
+        return self._parts.fleet.flows.current
+
     def suspects(self, replica: Address, now: int) -> bool:
         """Return True while that replica is avoided because it did not answer."""
         return self._parts.fleet.suspect(replica, now)

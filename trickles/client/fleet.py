@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from trickles.client.flows import Flows
 from trickles.wire.kinds import Address
 
 MOST_REMEMBERED = 64  # of those that left: they may still answer earlier requests
@@ -48,6 +49,7 @@ class ReplicaSet:
         self._warned_at: dict[Address, int] = {}  # when an unauthenticated sign of its death last counted
         self._false_alarms = 0
         self._deaf_until = 0  # no such sign counts before that time
+        self.flows = Flows()
 
     @property
     def home(self) -> Address:

@@ -98,6 +98,7 @@ class Handshake:
             self._move(now)
             self._pause = FIRST_RETRY  # a dead process is no congestion
             others = self._replica != replica and not self._fleet.suspect(self._replica, now)
+            others = others or (self._replica == replica and self._fleet.flows.may_hurry)
             self.deadline = now if others else min(self.deadline, now + FIRST_RETRY)
 
     def refused_by(self, source: Address, tag: bytes) -> bool:
@@ -148,7 +149,9 @@ class Handshake:
 
     def _move(self, now: int) -> None:
         self._fleet.silent(self._replica, now)
-        self._replica = self._fleet.other(self._replica, now)
+        silent, self._replica = self._replica, self._fleet.other(self._replica, now)
+        if self._replica == silent:
+            self._fleet.flows.change()
 
     def _learn(self, data: bytes) -> None:
         wall = self._config.wall() if self._config.wall else None

@@ -162,7 +162,7 @@ class PacketBuilder:
         fields = flags, request.datagram_bytes, request.lo, request.hi, base, request.runs, wants, user, offset, data
         parts.recovery.on_sent(now)
         header = self._header(_REQUEST, request.blob)
-        self._requests.sent(request, self.number, now)
+        self._requests.sent(request, self.number, now, parts.fleet.flows.current)
         self._output.on_sent(request)
         self._counters["requests"] += 1  # inlined `hit`
         return parts.session.seal_request(header, _new(RequestBody, fields).encode()), request.replica
@@ -176,7 +176,7 @@ class PacketBuilder:
         transport = self._parts.flight.transport
         assert transport is not None
         header = self._header(_PIECE, transport.blob)
-        self._parts.upload.sent(piece, self.number, now)
+        self._parts.upload.sent(piece, self.number, now, self._parts.fleet.flows.current)
         self._parts.recovery.on_sent(now)
         return self._parts.session.seal_request(header, piece.body), piece.replica
 

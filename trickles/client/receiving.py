@@ -130,7 +130,7 @@ class Receiver:
         if settled:
             if self._fleet.stripes:
                 self._striping.heard(self._requests, request, source, now)
-            if not request.answered or request.moved_from is not None:
+            if not request.answered or request.moved_from is not None or self._fleet.flows.in_doubt:
                 recovery.on_answered(request, number, source, now)
         if request.done:
             recovery.close(request)
@@ -263,7 +263,7 @@ class Receiver:
             patience=0 if once is not None else 1,  # sent more than once: no sample (Karn)
         )
         self._requests.add(request)
-        self._requests.sent(request, 0, once if once is not None else now)
+        self._requests.sent(request, 0, once if once is not None else now, self._fleet.flows.current)
         if not at_work:
             request.datagrams[0].on_refused()  # refusals from now on are copies of ones that the handshake received
         self._output.on_sent(request)
@@ -308,10 +308,11 @@ class Receiver:
             return
         self._recovery.on_authentic(now)
         self._recovery.not_dead(receipt.request, source, now)
-        sample, silent = self._parts.upload.receipted(receipt, now)
+        sample, silent, flow = self._parts.upload.receipted(receipt, now)
         if sample is not None:
             self._recovery.on_sample(sample)
             self._fleet.answered(source, sample)
+        self._recovery.on_flow_answered(flow, now)
         if silent is not None:
             self._recovery.abandon(silent, now)
 

@@ -68,6 +68,7 @@ class Recovery:
     _awaited_at: int = 0  # when a replica last answered that it is at work
     _asked_at: int = 0  # time of the first request after the last progress
     _probes: int = 0  # since then
+    _tried_at: int = 0  # when a probe, or a datagram by another flow, was last sent
 
     # sending and arrivals
 
@@ -104,8 +105,21 @@ class Recovery:
             if self._fleet.stripes:
                 self._striping.answered(request, source, sample)
         self._fleet.answered(source, sample)
+        if self._fleet.flows.in_doubt:
+            self.on_flow_answered(request.flow_of(number), now, request)
         if silent is not None:
             self.abandon(silent, now)
+
+    def on_flow_answered(self, flow: int | None, now: int, answered: InFlight | None = None) -> None:
+        """Settle the flow, if others were tried, and repeat at once what went out by those."""
+        if flow is None or not self._fleet.flows.in_doubt:
+            return
+        self._fleet.flows.settle(flow)
+        self._upload.leave_flows(flow)
+        stray = [each for each in self._requests if each.flow != flow and each is not answered and each.patience <= now]
+        for request in stray:
+            self._repeat(request, request.replica, now)
+        self.failovers += bool(stray)
 
     def not_dead(self, number: int, source: Address, now: int) -> None:
         """Note an authentic answer to that request: if its replica was called dead, that was a forgery."""
@@ -144,6 +158,8 @@ class Recovery:
     def abandon(self, replica: Address, now: int) -> None:
         """Repeat all requests of a silent replica at another one, at once, unless it reported to be at work."""
         self._fleet.silent(replica, now)
+        if self._fleet.other(replica, now) == replica:
+            self._change_flow(now)
         self._upload.move(replica, self._fleet.other(replica, now))
         self._move([each for each in self._requests if each.replica == replica], replica, now)
 
@@ -172,15 +188,21 @@ class Recovery:
         if not self.doubt(replica, now):  # all are gone: probes will find one that returns
             self.round_trip = self.round_trip.hastened()
 
+    def _change_flow(self, now: int) -> None:
+        self._fleet.flows.change()
+        self._tried_at = now
+
     def doubt(self, replica: Address, now: int) -> bool:
-        """Act as `abandon` on an unauthenticated sign; return False when there is no other replica.
+        """Act as `abandon` on an unauthenticated sign; return False when neither a replica nor a flow is left to try.
 
         A forger makes the client send requests twice, each once in a probe timeout. An answer to one of them shows the
         forgery.
         """
         other = self._fleet.other(replica, now)
         if self._fleet.suspect(other, now):
-            return False
+            if other != replica or not self._fleet.flows.may_hurry:
+                return False
+            self._change_flow(now)
         since = now - self.round_trip.probe_timeout(self._limits)
         moved = [each for each in self._requests if each.replica == replica and each.doubted_at <= since]
         self._remember([each.newest for each in moved], replica)
@@ -248,8 +270,21 @@ class Recovery:
         rto = max(self.progress_at, first) + self.round_trip.timeout(self._limits)
         if repeated == NEVER:
             return rto, rto
+        if self._hurries:
+            return min(self._tried_at + self._haste(), rto), rto
         pause = self.round_trip.probe_timeout(self._limits) << self._probes
         return min(max(self.progress_at, repeated) + pause, rto), rto
+
+    @property
+    def _hurries(self) -> bool:
+        """True when the next probe shall soon try another flow to the only replica, which is silent."""
+        fleet = self._fleet
+        return self._tried_at > self.progress_at and len(fleet.replicas) == 1 and fleet.flows.may_hurry
+
+    def _haste(self) -> int:
+        """Return the pause between such probes: after a silence the queues are empty, and answers come quickly."""
+        least = max(2 * self.round_trip.minimum, self._limits.probe_floor)
+        return min(least, self.round_trip.probe_timeout(self._limits))
 
     def _piece_deadline(self) -> int:
         due = self._upload.deadline(self.round_trip, self._limits, self.progress_at)
@@ -279,9 +314,11 @@ class Recovery:
         self._give_up(now)
         timeout = self.round_trip.timeout(self._limits)
         if self.round_trip.probe_timeout(self._limits) << self._upload.probes < timeout:
+            self._leave_silent_flow(self._upload.probes, now)
             self._upload.probe(lambda silent: self._fleet.other(silent, now))
             return
         self.round_trip = self.round_trip.backed_off()
+        self._change_flow(now)
         for replica in self._upload.asked:
             self._fleet.silent(replica, now)
         self._upload.timed_out(lambda silent: self._fleet.other(silent, now))
@@ -289,9 +326,16 @@ class Recovery:
     def _probe(self, now: int) -> None:
         waiting = [request for request in self._requests if request.retry_at is None]
         request = min(waiting, key=lambda each: (each.patience > now, each.sent_at))
+        self._leave_silent_flow(self._probes, now)
         self._probes += 1
+        self._tried_at = now
         self._counters.hit("probes")
         request.probe(self._fleet.other(request.replica, now), now)
+
+    def _leave_silent_flow(self, probes: int, now: int) -> None:
+        """Change the flow when as many probes as there are replicas went unanswered."""
+        if self._hurries or probes >= len(self._fleet.replicas):
+            self._change_flow(now)
 
     def _time_out(self, now: int) -> None:
         self._counters.hit("timeouts")
@@ -304,6 +348,7 @@ class Recovery:
             request.on_lost()
             self.close(request)
         self._fleet.silent(self._fleet.home, now)
+        self._change_flow(now)
         self._flight.on_timeout()
 
     def restore(self, round_trip: RoundTrip, failovers: int, stall_us: int, served: dict[Address, int]) -> None:

@@ -82,6 +82,7 @@ class SentDatagram:
     """One datagram of a request: its replica, and the answers to it that counted."""
 
     replica: Address
+    flow: int = 0
     refused: bool = False
     worked_us: int = -1  # the longest duration in a notice
 
@@ -164,9 +165,18 @@ class InFlight:
         """True when a number is settled above one that is not."""
         return self.settled & (self.settled + 1) != 0
 
-    def on_sent(self, number: int, now: int) -> None:
+    @property
+    def flow(self) -> int:
+        """The flow of the newest datagram."""
+        return self.datagrams[self.newest].flow
+
+    def flow_of(self, low_half: int) -> int | None:
+        """Return the flow of the datagram with that low half of its number, None if it is not known."""
+        return next((sent.flow for number, sent in self.datagrams.items() if number & 0xFFFF == low_half), None)
+
+    def on_sent(self, number: int, now: int, flow: int = 0) -> None:
         self.state = _ON_SEND[self.state]
-        self.datagrams[number] = SentDatagram(self.replica)
+        self.datagrams[number] = SentDatagram(self.replica, flow)
         self.newest, self.sent_last, self.retry_at = number, now, None
 
     def forget_oldest(self) -> int:
@@ -263,8 +273,8 @@ class Requests:
     def add(self, request: InFlight) -> None:
         self._requests[request] = None
 
-    def sent(self, request: InFlight, number: int, now: int) -> None:
-        request.on_sent(number, now)
+    def sent(self, request: InFlight, number: int, now: int, flow: int = 0) -> None:
+        request.on_sent(number, now, flow)
         self._by_number[number & 0xFFFF] = request
         if len(request.datagrams) > MOST_REPEATS_NAMED:
             oldest = request.forget_oldest() & 0xFFFF

@@ -33,13 +33,14 @@ class Piece:
     replica: Address
     number: int = 0
     sent_at: int = 0
+    flow: int = 0
     sends: int = 0
     lost: bool = False
     moved_from: Address | None = None  # repeated to another replica, which has not answered yet
     sent_to: Address | None = None  # by the last datagram
 
-    def on_sent(self, number: int, now: int) -> None:
-        self.number, self.sent_at, self.lost, self.sent_to = number, now, False, self.replica
+    def on_sent(self, number: int, now: int, flow: int) -> None:
+        self.number, self.sent_at, self.lost, self.sent_to, self.flow = number, now, False, self.replica, flow
         self.sends += 1
 
     def on_lost(self, replica: Address | None = None) -> None:
@@ -158,9 +159,9 @@ class Uploader:
             room -= 1
         return due
 
-    def sent(self, piece: Piece, number: int, now: int) -> None:
+    def sent(self, piece: Piece, number: int, now: int, flow: int) -> None:
         self._numbers.pop(piece.number, None)
-        piece.on_sent(number, now)
+        piece.on_sent(number, now, flow)
         self._numbers[number] = piece
         self._last_number = number
 
@@ -182,8 +183,8 @@ class Uploader:
         self.challenges += 1
         return self.challenges
 
-    def receipted(self, receipt: Receipt, now: int) -> tuple[int | None, Address | None]:
-        """Take a receipt that `awaits` accepts; return the measured round trip, and the replica it proves dead."""
+    def receipted(self, receipt: Receipt, now: int) -> tuple[int | None, Address | None, int | None]:
+        """Take a receipt that `awaits` accepts; return the round trip, the replica that it proves dead, the flow."""
         piece = self._pieces.pop(receipt.start)
         self._numbers.pop(piece.number, None)
         self.probes = self.challenges = 0
@@ -195,9 +196,9 @@ class Uploader:
         self._queue.note_held(self.stop)
         self._grow()
         if receipt.request != piece.number:
-            return None, None
+            return None, None, None
         self._declare_lost(piece.number)
-        return now - piece.sent_at, piece.moved_from
+        return now - piece.sent_at, piece.moved_from, piece.flow
 
     def _grow(self) -> None:
         if self.window >= self._most:
@@ -232,6 +233,12 @@ class Uploader:
         for piece in self._pieces.values():
             if piece.replica == replica:
                 piece.on_lost(other)
+
+    def leave_flows(self, flow: int) -> None:
+        """Send again what went out by any other flow than that one."""
+        for piece in self._pieces.values():
+            if piece.flow != flow:
+                piece.on_lost()
 
     def doubt(self, replica: Address, other: Address, since: int, now: int) -> list[int]:
         """Move pieces on an unauthenticated sign, unless done after `since`; return their request numbers."""

@@ -12,7 +12,11 @@ from trickles.drivers.addresses import Address
 from trickles.drivers.ports import Port, Ports
 from trickles.drivers.udp import Received
 from trickles.drivers.world import monotonic_us
+from trickles.limits import SECOND
 from trickles.service import Buffer
+
+FORMER_FOR = SECOND  # ports of earlier flows stay open: answers may only be late
+MOST_FORMER = 4
 
 
 class Consumer(Protocol):
@@ -58,6 +62,9 @@ class Connection:
         self.on_connected: Callable[[], None] | None = None  # called once the fleet has answered
         self._ports = ports
         self._port: Port | None = None
+        self._former: dict[int, Port] = {}  # by flow; late answers may come there
+        self._former_until = 0
+        self._flow_number = client.flow
         self._consumer: Consumer | None = consumer
         self._on_learned = on_learned
         self._flow = flow
@@ -216,17 +223,35 @@ class Connection:
         return datagrams
 
     def _send(self, datagrams: list[tuple[bytes, Address]]) -> bool:
-        """Send datagrams, on a new port if there is none; return False when the system has none."""
-        if self._port is None:
+        """Send datagrams, on a new port if there is none, or for a new flow; return False when the system has none."""
+        port = self._port
+        if port is None or self._flow_number != self.client.flow:
             try:
-                self._port = self._ports.take(self)
+                port = self._change_port()
             except OSError as error:
-                self._fail(f"no socket: {error.strerror}")
-                return False
-        send_one = self._port.socket.send_one
+                if port is None:
+                    self._fail(f"no socket: {error.strerror}")
+                    return False
+        send_one = port.socket.send_one
         for datagram, replica in datagrams:
             send_one(datagram, replica)
         return True
+
+    def _change_port(self) -> Port:
+        """Take and return the port of the flow in use; keep others for a while. OSError when the system has no more."""
+        flow = self.client.flow
+        fresh = self._former.pop(flow, None) or self._ports.take(self)
+        if self._port is not None:
+            self._former[self._flow_number] = self._port
+            self._former_until = monotonic_us() + FORMER_FOR
+        if len(self._former) > MOST_FORMER:
+            self._ports.discard(self._former.pop(next(iter(self._former))))
+        self._port, self._flow_number = fresh, flow
+        return fresh
+
+    def _drop_former(self) -> None:
+        while self._former:
+            self._ports.discard(self._former.popitem()[1])
 
     def _pump(self) -> None:
         client, consumer = self.client, self._consumer
@@ -268,6 +293,8 @@ class Connection:
     def _timed(self) -> None:
         self._timer = None
         now = monotonic_us()
+        if self._former and now >= self._former_until:
+            self._drop_former()
         due = self._due
         if due is not None and due <= now:
             due = self._due = self.client.next_timeout() or now  # other connections' datagrams may have put it off
@@ -291,6 +318,7 @@ class Connection:
             self._release()
 
     def _release(self) -> None:
+        self._drop_former()
         port, self._port = self._port, None
         if port is not None:
             self._ports.give_back(port)

@@ -151,8 +151,12 @@ class Ports:
         if len(self._spare) < self._most:
             self._spare.append(port)
         else:
-            port.close()
-            self._turn.ports -= 1
+            self.discard(port)
+
+    def discard(self, port: Port) -> None:
+        """Take back a port that may lead nowhere: it does not become a spare one."""
+        port.close()
+        self._turn.ports -= 1
 
     def close(self) -> None:
         """Close the spare ports; held ones close when they are given back."""

@@ -47,6 +47,9 @@ class ClientHost(Node):
         self._batching = batching
         self._batch_open = False
         self._paused_until = 0
+        self._flow = 0  # of the engine, if it has flows
+        self._flows = {0: address}  # the address of each
+        self._last_port = address[1]
         world.network.attach(address, self)
 
     @property
@@ -67,9 +70,9 @@ class ClientHost(Node):
         self._turn()
 
     def receive(self, packet: Packet) -> None:
-        """Feed the engine, unless the packet is for a former address of this client."""
+        """Feed the engine, unless the packet is for an address that this client has left."""
         stats = self.stats
-        if packet.destination != self.address:
+        if packet.destination != self.address and packet.destination not in self._flows.values():
             stats.in_vain += 1
             return
         if packet.note is None:
@@ -87,10 +90,22 @@ class ClientHost(Node):
 
     def rebind(self, *, host: bool = False) -> None:
         """Take a new port, with `host` in another network too; packets to the old address are lost from now on."""
-        old_host, old_port = self.address
-        self.address = (_next_network(old_host) if host else old_host, old_port % 65_535 + 1)
-        self.world.network.attach(self.address, self)
+        old_host = self.address[0]
+        self.move(self._on_next_port(_next_network(old_host) if host else old_host))
         self.world.journal.note(self.now, f"{self.name} is now {self.address[0]}:{self.address[1]}")
+
+    def move(self, address: Address) -> None:
+        """Take that address, and leave all others."""
+        self._flows = {}
+        self._use(address)
+
+    def _on_next_port(self, host: str) -> Address:
+        self._last_port = self._last_port % 65_535 + 1
+        return host, self._last_port
+
+    def _use(self, address: Address) -> None:
+        self.address = self._flows[self._flow] = address
+        self.world.network.attach(address, self)
 
     def finish(self) -> None:
         """Note that the application has all it wanted."""
@@ -130,8 +145,12 @@ class ClientHost(Node):
         engine, now, stats = self.engine, self.world.clock.now, self.stats
         if now >= self._paused_until:
             self._read_events()
-        send = self.world.network.send
-        for datagram, destination in engine.datagrams_to_send(now=now):
+        send, datagrams = self.world.network.send, engine.datagrams_to_send(now=now)
+        flow = getattr(engine, "flow", 0)
+        if flow != self._flow:
+            self._flow = flow
+            self._use(self._flows.get(flow) or self._on_next_port(self.address[0]))
+        for datagram, destination in datagrams:
             stats.sent += 1
             stats.sent_bytes += len(datagram)
             send(self, self.address, destination, datagram)

@@ -2,7 +2,7 @@
 
 Optional members are used where an engine has them. Listener: `poll(now=)` for deferred replies, `on_ready` to set to a
 callback for them (unless the factory has set one), `next_timeout()` for the wall-clock time when `poll` is due,
-`drop_caches()`, `counters`. Client: `connect(now=)` to begin with, `statistics()`.
+`drop_caches()`, `counters`. Client: `connect(now=)` to begin with, `statistics()`, `flow` (a number for each port).
 """
 
 from __future__ import annotations
