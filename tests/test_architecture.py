@@ -23,8 +23,8 @@ MEDIAN_FUNCTION_LINES = 12
 FACE = Place(12, core=False)  # the package itself: its public names
 SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all others of it are pure
     "server.direct server.drain server.event_parts server.exchanges server.live server.parking server.producer"
-    " server.resume server.run server.shelf server.start server.stored_streams server.storing server.stream_cache"
-    " server.streams server.tasks server.unsafe"
+    " server.resume server.run server.shelf server.sleeping server.start server.stored_streams server.storing"
+    " server.stream_cache server.streams server.tasks server.unsafe"
 )
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (

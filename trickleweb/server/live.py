@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from trickleweb.bodies.iteration import DEFAULT_BODY_LIMITS, StepTooLarge, framed
 from trickleweb.bodies.kinds import Streamed
-from trickleweb.bodies.steps import LiveSteps, Step, Stepped
+from trickleweb.bodies.steps import Data, LiveSteps, Step, Stepped
 from trickleweb.http1 import LAST_CHUNK, BodyDelivery, chunk_start
 from trickleweb.server.producer import PartsPump, Producer, Pump
 
@@ -23,17 +23,19 @@ class LivePump:
     behind_bytes = 1 << 14  # an event stream is slow: what is lost is repeated from a cursor
     block_bytes = 1 << 12
 
-    def __init__(self, reader: LiveSteps, *, chunked: bool) -> None:
+    def __init__(self, reader: LiveSteps, *, chunked: bool, rested: float = 0) -> None:
+        """Send the first heartbeat earlier by `rested` of the distance between two."""
         self._reader = reader
         self._chunked = chunked
+        self._rested = rested
         self._fetching: asyncio.Task[None] | None = None
         self._missed = False  # a call while a page was read
 
     def start(self, producer: Producer) -> None:
         self._loop = asyncio.get_running_loop()
         self._producer = producer
-        self._at = self._loop.time()
-        self._timer = self._loop.call_later(self._reader.heartbeat, self._look)
+        self._at = self._loop.time() - self._rested * self._reader.heartbeat
+        self._timer = self._loop.call_at(self._at + self._reader.heartbeat, self._look)
         self._reader.listen(self.more)
         self.more()
 
@@ -89,9 +91,7 @@ class LivePump:
             if len(data) > DEFAULT_BODY_LIMITS.step_bytes:
                 self._end(StepTooLarge(f"an event of {len(data)} bytes, over {DEFAULT_BODY_LIMITS.step_bytes}"))
                 return
-            assert isinstance(data, bytes)
-            framed = b"".join((chunk_start(len(data)), data, b"\r\n")) if self._chunked else data
-            self._producer.put(framed, cursor)
+            self._producer.put(_framed(data, chunked=self._chunked), cursor)
         if steps:
             self._at = self._loop.time()
             self._producer.forget()
@@ -115,8 +115,28 @@ class LivePump:
         self._timer = self._loop.call_at(due, self._look)
 
 
-def pump_of(body: Stepped | Streamed, delivery: BodyDelivery) -> Pump:
-    """Return the pump of a body."""
+def pump_of(body: Stepped | Streamed, delivery: BodyDelivery, rested: float = 0) -> Pump:
+    """Return the pump of a body; `rested` is that of a `LivePump`."""
     if isinstance(body, Stepped) and body.steps.reader is not None:
-        return LivePump(body.steps.reader(body.cursor, body.args), chunked=delivery.chunked)
+        return LivePump(body.steps.reader(body.cursor, body.args), chunked=delivery.chunked, rested=rested)
     return PartsPump(framed(body, delivery))
+
+
+def reader_at_end(body: Stepped, byte_count: int, *, chunked: bool) -> LiveSteps | None:
+    """Return the reader of an event stream, if it makes `byte_count` bytes without waiting, and has nothing after them.
+
+    None if that is not so, or is not known.
+    """
+    if body.steps.reader is None:
+        return None
+    reader = body.steps.reader(body.cursor, body.args)
+    found, after = reader.ready(), reader.ready()
+    if found is None or after is None or reader.ended:  # a heartbeat may be ready where the source is not followed
+        return None
+    made = sum(len(_framed(data, chunked=chunked)) for data, _ in found + after)
+    return reader if made == byte_count else None
+
+
+def _framed(data: Data, *, chunked: bool) -> bytes:
+    assert isinstance(data, bytes)
+    return b"".join((chunk_start(len(data)), data, b"\r\n")) if chunked else data

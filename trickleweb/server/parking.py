@@ -67,6 +67,11 @@ class Parking:
             self._timer = loop.call_at(until, self._look)
         return deferred
 
+    def hold_for(self, deferred: Deferred, end: Callable[[], None]) -> None:
+        """Let a held request wait for something else, which `end` ends."""
+        until, _ = self._held[deferred]
+        self._held[deferred] = until, end
+
     def answer(self, deferred: Deferred, reply: Reply | Exception) -> None:
         """Give the reply, or the refusal for an error, to a held request; another one has no effect."""
         held = self._held.pop(deferred, None)

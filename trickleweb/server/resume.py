@@ -7,6 +7,7 @@ from dataclasses import replace
 from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
 from trickleweb.bodies.iteration import abandon, collected
+from trickleweb.bodies.steps import LiveSteps
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.messages import NeedMore, Plan
@@ -17,7 +18,7 @@ from trickleweb.server.event_parts import resumed_parts
 from trickleweb.server.fixed import FixedResponse, resumed
 from trickleweb.server.input import CompleteRequest
 from trickleweb.server.limits import ServiceLimits, StreamLimits
-from trickleweb.server.live import pump_of
+from trickleweb.server.live import pump_of, reader_at_end
 from trickleweb.server.producer import PartsPump, Producer
 from trickleweb.server.run import RequestFactory, Responder, plan_of
 from trickleweb.server.stream import Origins, StreamedResponse
@@ -65,10 +66,21 @@ class Resumer:
         stream.resumed_from = covered
         return stream
 
-    def stepped(self, covered: VerifiedRange) -> StreamedResponse:
-        """Return the response from the cursor of a range on, whose bytes are still to be verified."""
+    def at_end(self, covered: VerifiedRange, source: Cursor, stop: int) -> LiveSteps | None:
+        """Return a reader of an event stream that has nothing after its body byte `stop`; None if that is not known."""
         try:
-            stream = from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
+            body = self._responder.application.steps.unpack(source.checkpoint).body
+            return reader_at_end(body, stop - covered.at, chunked=covered.framing.chunked)
+        except Exception:  # noqa: BLE001 - making the stream raises it again
+            return None
+
+    def stepped(self, covered: VerifiedRange, rested: float) -> StreamedResponse:
+        """Return the response from the cursor of a range on, whose bytes are still to be verified.
+
+        That part of the distance between two heartbeats has passed.
+        """
+        try:
+            stream = from_cursor(self._responder.application.steps, covered, self._stream_limits, rested)[0]
         except (StateRefused, NotThisResponse):
             raise
         except Exception as error:  # raised by a migration: another release may not need one
@@ -163,7 +175,9 @@ class Resumer:
         return found
 
 
-def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits) -> tuple[StreamedResponse, int]:
+def from_cursor(
+    known: StepsTable, covered: VerifiedRange, limits: StreamLimits, rested: float = 0
+) -> tuple[StreamedResponse, int]:
     """Return the response from that range on, and its status (0 if only its first range has it).
 
     Raise `StateRefused` for steps that are unknown here, `NotThisResponse` for a token of another release.
@@ -180,5 +194,5 @@ def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits)
         except ValueError as exc:
             raise NotThisResponse(str(exc)) from None
         status, head = plan.status, rendered if framing.fits(rendered) else None
-    producer = Producer(pump_of(body, delivery), covered.at, body.cursor, limits)
+    producer = Producer(pump_of(body, delivery, rested), covered.at, body.cursor, limits)
     return StreamedResponse(producer, Origins(None, body.steps, body.args, source.plan), framing, head, limits), status

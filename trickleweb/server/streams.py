@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
 from trickleweb.server.parking import Parking
 from trickleweb.server.resume import Resumer
+from trickleweb.server.sleeping import Sleepers
 from trickleweb.server.stream import StreamedResponse, stop_of
 from trickleweb.server.stream_cache import StreamCache
 from trickleweb.server.tasks import TaskTable
@@ -25,17 +28,21 @@ class Streams:
         self._context = context
         self._parking = parking
         self._cache = StreamCache(limits)
+        self._sleepers = Sleepers()
 
     def drop_caches(self) -> None:
         """Drop all streams, which can be made again; parked requests have to be repeated."""
         self._cache.clear()
+        self._end(self._sleepers.all())
 
     def left(self, connection: bytes) -> None:
         """Drop the streams of a client that has left."""
         self._cache.left(connection)
+        self._end(self._sleepers.of(connection))
 
     async def close(self) -> None:
         """End all work."""
+        self._end(self._sleepers.all())
         await self._cache.close()
 
     def begin(self, event: Event, start: int, where: Where, stream: StreamedResponse) -> Reply:
@@ -49,6 +56,10 @@ class Streams:
     def answer(self, event: Event, known: Continuation, covered: VerifiedRange) -> Reply | Deferred:
         """Reply with the wanted bytes of that range; raise the error that prevents it here."""
         where = (event.connection, known.consumed)
+        if self._cache.get(where) is None and not self._sleepers.wake(where):
+            asleep = self._sleep(event, known, covered, where)
+            if asleep is not None:
+                return asleep
         stream = self._cache.get(where)
         if stream is not None:
             try:
@@ -58,9 +69,7 @@ class Streams:
             self._cache.drop(where)
         source = covered.source
         if isinstance(source, Cursor):  # so that thousands of streams move at once without a task each
-            stream = self._resumer.stepped(covered)
-            self._keep(stream, event, where, self._context.clock_us())
-            return self._from(stream, event, known, covered)
+            return self._from(self._stepped(covered, event, where, _rested(event)), event, known, covered)
         return self._tasks.answer(
             ("resume", where, covered.framing),
             lambda: self._resume(covered, source, event, known, where),
@@ -86,12 +95,49 @@ class Streams:
         self._keep(stream, event, where, began)
         return stream
 
+    def _stepped(self, covered: VerifiedRange, event: Event, where: Where, rested: float) -> StreamedResponse:
+        stream = self._resumer.stepped(covered, rested)
+        self._keep(stream, event, where, self._context.clock_us())
+        return stream
+
+    def _sleep(self, event: Event, known: Continuation, covered: VerifiedRange, where: Where) -> Deferred | None:
+        """Reply once the stream has something to send, and make it only then; None if it may have something now."""
+        source, stop = covered.source, stop_of(known)
+        if not isinstance(source, Cursor) or not known.more or not event.wants or event.wants[0][0] < stop:
+            return None
+        reader = self._resumer.at_end(covered, source, stop - covered.body_at(known.start))
+        if reader is None or reader.heartbeat > self._limits.parked_seconds:  # it would be forgotten by then
+            return None
+
+        def make(rested: float) -> None:
+            try:
+                stream = self._stepped(covered, event, where, rested)
+                self._wait(deferred, stream, event, known, covered)()
+            except Exception as error:  # noqa: BLE001 - the client must get a reply
+                self._parking.answer(deferred, error)
+
+        deferred = self._parking.hold(event.peer, lambda: self._sleepers.remove(where))
+        self._sleepers.add(where, deferred, reader, _rested(event), make)
+        return deferred
+
+    def _end(self, requests: list[Deferred]) -> None:
+        for each in requests:
+            self._parking.answer(each, Busy())
+
     def _keep(self, stream: StreamedResponse, event: Event, where: Where, began_us: int) -> None:
         self._cache.put(where, stream)
         self._context.observer.resumed(event.peer, began_us)
 
     def _park(self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange) -> Deferred:
-        """Reply once a reply can be made: no task waits for it, but a reader of the producer."""
+        """Reply once a reply can be made."""
+        deferred = self._parking.hold(event.peer, _nothing)
+        self._wait(deferred, stream, event, known, covered)
+        return deferred
+
+    def _wait(
+        self, deferred: Deferred, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange
+    ) -> Callable[[], None]:
+        """Let a held request wait for a stream: no task, but a reader of the producer; return the reader."""
         producer = stream.producer
 
         def look() -> None:
@@ -106,12 +152,12 @@ class Streams:
             producer.leave(look)
             producer.let_go(covered.at)
 
-        deferred = self._parking.hold(event.peer, end)
+        self._parking.hold_for(deferred, end)
         stream.parked += 1
         producer.hold(covered.at)
         producer.listen(look)
         producer.want(stop_of(known) - covered.body_at(known.start))
-        return deferred
+        return look
 
     def _lost(
         self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange, error: Exception
@@ -133,3 +179,14 @@ class Streams:
         """Raise an error that making the response again would repeat."""
         if isinstance(error, NotThisResponse) and stream.is_final(covered):
             raise error
+
+
+def _rested(event: Event) -> float:
+    """Return the part of a heartbeat's distance that a stream from elsewhere has rested: those that move together beat
+    at different times.
+    """
+    return event.connection[0] / 512
+
+
+def _nothing() -> None:
+    pass
