@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 
 import pytest
 
@@ -162,7 +161,7 @@ def test_a_server_that_is_killed_again_and_again_forgets_nothing() -> None:
 def test_a_server_that_is_away_at_first_is_used_when_it_comes() -> None:
     async def test(cluster: Cluster) -> None:
         cluster.kill()
-        async with opened(cluster.url(), limits=replace(QUICK, grace_s=0)) as (ledger,):
+        async with opened(cluster.url(), limits=QUICK) as (ledger,):
             with pytest.raises(LedgerUnavailable):
                 await ledger.open()
             assert ledger.store_id == NO_STORE

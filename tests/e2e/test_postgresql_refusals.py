@@ -77,7 +77,7 @@ def test_tables_of_another_release_are_left_alone(url: str) -> None:
         async with opened(url) as (ledger,):
             await ledger.claim(KEY, now=1)
         cluster.sql(f"UPDATE {schema}.identity SET release = 7")
-        async with opened(url, limits=replace(QUICK, grace_s=0)) as (ledger,):
+        async with opened(url, limits=QUICK) as (ledger,):
             with pytest.raises(OtherSchema, match="of release 7, and this program needs 1"):
                 await ledger.open()
             with pytest.raises(LedgerAway, match="of release 7"):

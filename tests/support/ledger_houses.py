@@ -1,5 +1,6 @@
 """Every engine of the ledger in one shape, for the tests of what all of them promise."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.support.postgres import Cluster
 from trickleweb.ledger import Ledger
 from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger
 from trickleweb.stores.postgresql import PostgresLedger
+from trickleweb.stores.sharded import ShardedLedger
 
 
 class House(NamedTuple):
@@ -31,6 +33,15 @@ def memory(_: Path) -> Iterator[House]:
 def sqlite(folder: Path) -> Iterator[House]:
     path = folder / "ledger"
     yield House(lambda: SqliteLedger(path, durable=False), lambda: SqliteLedger(folder / "other"), str(path))
+
+
+@contextmanager
+def sharded(folder: Path) -> Iterator[House]:
+    def made(name: str, order: int) -> Ledger:
+        return ShardedLedger([SqliteLedger(folder / f"{name} {at}", durable=False) for at in range(3)[::order]])
+
+    orders = itertools.cycle((1, -1))
+    yield House(lambda: made("shard", next(orders)), lambda: made("other", 1), "shards")
 
 
 _cluster: list[Cluster] = []  # one for all tests of this process
@@ -59,4 +70,4 @@ def close_clusters() -> None:
 
 ONE_SERVER = [pytest.mark.e2e, pytest.mark.xdist_group("postgresql")]
 FILES = [pytest.param(sqlite, id="sqlite"), pytest.param(postgresql, id="postgresql", marks=ONE_SERVER)]
-ALL = [pytest.param(memory, id="memory"), *FILES]
+ALL = [pytest.param(memory, id="memory"), pytest.param(sharded, id="sharded"), *FILES]

@@ -8,7 +8,7 @@ from tests.support.ledger_houses import shared_cluster
 from trickleweb.ledger import Claim, LedgerUnavailable
 from trickleweb.stores.postgresql import PostgresLedger, PostgresLimits
 
-QUICK = PostgresLimits(least_pause_s=0.01, most_pause_s=0.05, grace_s=30)
+QUICK = PostgresLimits(least_pause_s=0.01, most_pause_s=0.05)
 _names = iter(range(1000))
 
 

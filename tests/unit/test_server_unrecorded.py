@@ -7,6 +7,7 @@ import pytest
 from tests.support.offered import offered
 from tests.support.origins import event, get, output, status
 from tests.support.programs import Fleet, asked, begun, settled, with_fleet
+from trickles.service import Refusal
 from trickleweb import App, Request, Response
 from trickleweb.ledger import Claim, LedgerAway, LedgerUnwritable, Pending, request_key
 from trickleweb.server import unsafe
@@ -57,7 +58,11 @@ class Away(Unwritable):
 def test_a_replica_that_cannot_reach_the_ledger_speaks_for_itself_only() -> None:
     async def test(fleet: Fleet) -> None:
         app = shared(fleet)
-        response, _ = await begun(fleet.replica(Away(fleet, "claim")), POST)
+        origin = fleet.replica(Away(fleet, "claim"))
+        for _ in range(3):
+            assert (await asked(origin, event(POST))).refusal is Refusal.ENDING, "the client asks the others"
+            fleet.now_us += 1_000_000
+        response, _ = await begun(origin, POST)
         assert status(response) == 503
         assert b"Retry-After: 1" in response
         assert b"cannot be reached from here now, so nothing was done here" in response

@@ -25,11 +25,12 @@ from trickleweb.cli.monitoring import Monitoring
 from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
+from trickleweb.cli.shared_stores import LedgerPlace, ledger_place, opened_ledger
 from trickleweb.ledger import Ledger
 from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
-from trickleweb.stores import FilePages, FolderResponses, SqliteLedger, SqliteTopics
+from trickleweb.stores import FilePages, FolderResponses, SqliteTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -53,7 +54,7 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         undo.callback(sock.close)
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
-        spool, ledger = _spool(args, application), _ledger(args, within)
+        spool, ledger = _spool(args, application), await _ledger(args, within)
         undo.push_async_callback(ledger.close)
         responses, pages = _responses(args, within)
         if isinstance(application, App):
@@ -108,9 +109,11 @@ def _ledger_figures(ledger: Ledger, server: HttpService) -> dict[str, object]:
 def _look_at_ledger(ledger: Ledger, listener: Listener) -> None:
     """Switch to a replaced ledger: connections that began with the old one run nothing unsafe here."""
     known = ledger.store_id
-    ledger.look()
-    if ledger.store_id != known:
-        listener.replace_store(ledger.store_id)
+    try:
+        ledger.look()
+    finally:  # of several shards one may be another, and one away
+        if ledger.store_id != known:
+            listener.replace_store(ledger.store_id)
 
 
 @asynccontextmanager
@@ -143,10 +146,12 @@ def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory
     return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
 
 
-def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
-    """Return the ledger; without --ledger it is this replica's own and temporary."""
-    path = args.ledger or Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite"
-    return SqliteLedger(path, patient=True)
+async def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
+    """Return the ledger; if none is given it is this replica's own and temporary."""
+    place = ledger_place(args)
+    if place is None:
+        place = LedgerPlace(path=Path(undo.enter_context(TemporaryDirectory())) / "ledger.sqlite")
+    return await opened_ledger(place)
 
 
 def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderResponses, FilePages]:

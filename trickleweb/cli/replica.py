@@ -23,6 +23,7 @@ from trickleweb.cli.app_options import add_app_arguments, add_responses_argument
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
+from trickleweb.cli.shared_stores import add_ledger_arguments
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
@@ -34,7 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="the program to serve, instead of a folder")
     add_app_arguments(parser)
     add_responses_argument(parser)
-    parser.add_argument("--ledger", metavar="FILE", help="record of unsafe requests, for all replicas")
+    add_ledger_arguments(parser)
     parser.add_argument("--topics", metavar="FILE", help="topics of event streams, shared by all replicas")
     parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="address for datagrams")
@@ -48,7 +49,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
-_PLACES = ("keyring", "spool", "digests", "ledger", "topics", "responses", "status_file", "access_log")
+_PLACES = ("keyring", "spool", "digests", "topics", "responses", "status_file", "access_log")
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 

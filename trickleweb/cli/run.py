@@ -2,8 +2,9 @@
 
 MODULE:ATTRIBUTE is an application of this framework, or an unmodified program for ASGI 3 (FastAPI, Starlette ...) or
 WSGI (Flask, Django ...). The other options are those of `trickleweb serve`. The ledger, which ensures that unsafe
-requests run only once, the responses to them, and the topics of its event streams are under --run-dir too. With
---reload the replicas are replaced, one by one, when files below --app-dir change; transfers under way continue.
+requests run only once, the responses to them, and the topics of its event streams are under --run-dir too;
+with --ledger URL the ledger is in PostgreSQL, for fleets on several machines. With --reload the replicas are replaced,
+one by one, when files below --app-dir change; transfers under way continue.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
+from trickleweb.cli.shared_stores import LedgerPlace, add_ledger_arguments, ledger_place
 from trickleweb.cli.warmstart import python_module
 
 
@@ -33,6 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("program", metavar="MODULE:ATTRIBUTE", help="the program to serve, such as main:app")
     add_app_arguments(parser)
     add_responses_argument(parser)
+    add_ledger_arguments(parser)
     parser.add_argument(
         "--preload", action="store_true", help="import the program once, and fork replicas that have it"
     )
@@ -45,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, and a while longer for unsafe requests that run then."""
     make_absolute(args, (*PLACES, "app_dir", "responses"))
     kept = RunDir(args.run_dir)
+    ledger = ledger_place(args) or LedgerPlace(words=("--ledger", str(kept.ledger)))
     shared = (
-        "--ledger", str(kept.ledger), "--responses", args.responses or str(kept.responses),
+        *ledger.words, "--responses", args.responses or str(kept.responses),
         "--topics", str(kept.topics), "--digests", str(kept.digests),
     )  # fmt: skip
 
@@ -55,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     reloader = _reloader(args) if args.reload else None
-    modules = ("trickleweb.cli.app_replica", "trickleweb.server.exchanges")
+    driver = ("asyncpg",) if ledger.urls else ()
+    modules = ("trickleweb.cli.app_replica", "trickleweb.server.exchanges", *driver)
     program = (f"{args.program.partition(':')[0]}@{args.app_dir}",) if args.preload else ()
     asyncio.run(Supervisor(replace(options, drain=args.drain, reloader=reloader, modules=(*modules, *program))).serve())
     return 0

@@ -33,7 +33,7 @@ class Busy(Exception):
 
 
 class Ending(Exception):
-    """This replica ends, and runs no further requests: the client asks another one."""
+    """This replica runs no further requests now, as it ends for instance: the client asks another one."""
 
 
 _REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (

@@ -16,11 +16,14 @@ as their head is stored. Room for one is reserved before the application runs: 5
 While nothing can be recorded (`LedgerUnwritable`), the two answers that no row holds are
 
  - to a request that could not be claimed, a 503: nothing was done. No replica can claim it; if the disk gets room just
-   then, one to which the client's packets came at the same time may run it nevertheless. If only this replica cannot
-   reach the ledger (`LedgerAway`), the 503 says no more than that nothing was done here.
+   then, one to which the client's packets came at the same time may run it nevertheless.
  - to one that was claimed, its response, or a 500 if that does not fit the client's continuation. The claim stays until
    the response can be stored, which is tried each second: others wait for it, or call the outcome unknown when this
    replica has died. So no other outcome becomes known.
+
+Perhaps only this replica cannot use the ledger (`LedgerAway`). Then it sends the client to the others by ENDING. A
+client that still asks for the same request after some seconds has found none; it gets a 503, which says no more than
+that nothing was done here.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ from trickleweb.ledger import (
 from trickleweb.plain import StateTooLarge
 from trickleweb.response_store import ResponseStoreError, ResponseStoreFull, ResponseWriter
 from trickleweb.server.drain import Drain
+from trickleweb.server.errors import Ending
 from trickleweb.server.fixed import Sendable, last_response, resumed
 from trickleweb.server.input import NOT_WHOLE, PERHAPS_DONE, lost
 from trickleweb.server.run import UNKEPT, Exchange, ResolvedResponse, Responder, refused
@@ -59,6 +63,8 @@ NO_ROOM = "There is no room to store a response, so nothing was done.", 507
 NO_STORE = "Responses cannot be stored now, so nothing was done.", 503
 NO_RECORD = "Requests cannot be recorded now, so nothing was done.", 503
 AWAY = "The record of requests cannot be reached from here now, so nothing was done here.", 503
+_ELSEWHERE_US = 3_000_000  # for a client to find a replica that can use the ledger
+_AWAY_KEYS = 4096
 _UNKEPT_BYTES = 16 << 20
 _AGAIN_S = 1.0  # between attempts to store them
 PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2  # between checks of a pending request
@@ -160,6 +166,7 @@ class AtMostOnce:
         self._now = now
         self._drain = drain
         self._unkept: LruCache[bytes, bytes] = LruCache(_UNKEPT_BYTES)
+        self._away: LruCache[bytes, int] = LruCache(_AWAY_KEYS)  # the first time that a client asked in vain
         self._keeping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
@@ -169,13 +176,21 @@ class AtMostOnce:
     async def claim(self, key: bytes, *, repeatable: bool) -> New | Done | Lost:
         """Return the state of a request once it is not pending; `Lost` to the first that finds it so.
 
-        Raise `Ending` for one that is pending elsewhere when this replica ends.
+        Raise `Ending` for one that is pending elsewhere when this replica ends, and while the client may find another
+        replica that can use the ledger; then `LedgerAway`.
         """
         pause = PAUSE_S
         if (unkept := self._unkept.get(key)) is not None:
             return Done(await self.complete(key, unkept))
         while True:
-            claimed = await self._ask(key, repeatable=repeatable)
+            try:
+                claimed = await self._ask(key, repeatable=repeatable)
+            except LedgerAway:
+                first = self._away.get(key) or self._now()
+                self._away.put(key, first)
+                if self._now() - first < _ELSEWHERE_US:
+                    raise Ending from None
+                raise
             if not isinstance(claimed, Pending):
                 return claimed
             self._drain.check()

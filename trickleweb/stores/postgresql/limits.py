@@ -13,7 +13,6 @@ class PostgresLimits:
 
     call_s: float = 5.0  # one call, with its wait for a batch: a client asks again meanwhile
     connect_s: float = 5.0  # a lost segment of the handshake is sent again after 1 and 3 seconds
-    grace_s: float = 5.0  # without a server, until requests get an error in place of "ask again": a failover's time
     beat_s: float = 2.0  # between looks at the owner's connection
     least_pause_s: float = 0.05  # before the second attempt to connect; doubled each time
     most_pause_s: float = 2.0  # a server that comes back is used after that time at most

@@ -1,7 +1,7 @@
 """The owner of this process, taken again whenever its connection breaks; the identity of the ledger found then.
 
 not begun   no call came yet; the first one, or `look`, starts the task that keeps an owner
-away        no owner: calls raise; for `grace_s` "ask again", then `LedgerAway`. The task tries again, after pauses
+away        no owner: calls raise `LedgerAway`. The task tries again, after pauses
 open        an owner is there. The task watches its connection, and goes to `away` when that breaks
 strange     as away: the server is there with another ledger, whose id `look` takes over (see `Ledger.look`)
 """
@@ -36,7 +36,6 @@ class Sessions:
         self._owner: SessionOwner | None = None
         self._strange: tuple[SessionOwner, bytes] | None = None
         self._error = LedgerUnavailable(f"{url.shown}: not reached yet")
-        self._since = 0.0
         self._tried: asyncio.Event = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
@@ -56,8 +55,6 @@ class Sessions:
             await self._tried.wait()
         if self._owner is not None:
             return self._owner
-        if asyncio.get_running_loop().time() < self._since + self._limits.grace_s:
-            raise LedgerUnavailable(str(self._error))
         raise LedgerAway(str(self._error))
 
     async def close(self) -> None:
@@ -75,9 +72,7 @@ class Sessions:
 
     def _begin(self) -> None:
         if self._keeper is None and not self._closed:
-            loop = asyncio.get_running_loop()
-            self._since = loop.time()
-            self._keeper = loop.create_task(self._keep())
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def _keep(self) -> None:
         limits, pause = self._limits, self._limits.least_pause_s
@@ -95,7 +90,6 @@ class Sessions:
             self._tried.set()
             await owner.lost(beat_s=limits.beat_s, limit_s=limits.call_s)
             self._owner = self._strange = None
-            self._since = asyncio.get_running_loop().time()
             self._error = LedgerUnavailable(f"{self._url.shown}: the connection broke")
 
     def _found(self, owner: SessionOwner, store_id: bytes) -> None:

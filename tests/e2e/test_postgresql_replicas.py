@@ -1,0 +1,124 @@
+"""Replicas as on several machines: a run directory each, and a ledger in PostgreSQL in common, or not."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.support.ledger_houses import ONE_SERVER, close_clusters, shared_cluster
+from tests.support.once_program import EFFECTS
+from tests.support.postgres import Cluster
+from tests.support.processes import PATIENCE_SECONDS, GatewayProgram, Program
+from trickles.drivers.dialer import parse_address
+from trickles.drivers.keystore import init_keystore
+
+pytestmark = ONE_SERVER
+
+
+class Machines:
+    """A replica for each ledger's URL, and a gateway that goes from one to the next with each request."""
+
+    def __init__(self, folder: Path, undo: ExitStack, *urls: str) -> None:
+        self._folder = folder
+        init_keystore(folder / "keys")
+        self.replicas = [undo.enter_context(self._replica(index, url)) for index, url in enumerate(urls)]
+        places = [parse_address(replica.output.next().removeprefix("replica on ")) for replica in self.replicas]
+        words = ("--policy", "spray", "--server-key", folder / "keys" / "server.pub", "--give-up", 5)
+        self.gateway = undo.enter_context(GatewayProgram(places, *words))
+
+    def _replica(self, index: int, url: str) -> Program:
+        files = ("--status-file", self._folder / f"{index}.json", "--ledger", url)
+        where = ("--udp", "127.0.0.1:0", "--keyring", self._folder / "keys")
+        return Program("trickleweb", "replica", "--app", "tests.support.once_program:app", *where, *files)
+
+    def ask(self, path: str, method: str = "POST") -> tuple[int, str]:
+        """The status, 0 for a reset, and the content of a response."""
+        host, port = self.gateway.address
+        request = Request(f"http://{host}:{port}{path}", method=method)
+        try:
+            with urlopen(request, timeout=2 * PATIENCE_SECONDS) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except ConnectionError:
+            return 0, ""
+
+    def done(self) -> list[list[str]]:
+        """What was done, and by which process."""
+        effects = self._folder / "effects"
+        return [line.split() for line in effects.read_text().splitlines()] if effects.exists() else []
+
+    def stores(self) -> list[str]:
+        """The names of the replicas' ledgers."""
+        return [json.loads((self._folder / f"{at}.json").read_text())["ledger"]["store"] for at in (0, 1)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clusters() -> Iterator[None]:
+    yield
+    close_clusters()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(EFFECTS, str(tmp_path / "effects"))
+    return tmp_path
+
+
+def until_begun(machines: Machines) -> int:
+    """The pid of the replica that is at work, once one is."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not machines.done():
+        assert time.monotonic() < deadline, "nobody began"
+    [[_, pid]] = machines.done()
+    return int(pid)
+
+
+def test_what_a_killed_replica_was_at_is_unknown_to_the_other(folder: Path) -> None:
+    url = shared_cluster().url(schema="together")
+    with ExitStack() as undo:
+        machines = Machines(folder, undo, url, url)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(machines.ask, "/do/slow")
+            os.kill(until_begun(machines), signal.SIGKILL)
+            status, why = waiting.result(2 * PATIENCE_SECONDS)
+        assert (status, "outcome is unknown" in why) == (500, True)
+        names = [f"job-{number}" for number in range(10)]
+        assert [machines.ask(f"/do/{name}") for name in names] == [(200, name) for name in names]
+        assert [name for name, _ in machines.done()] == ["slow", *names]
+
+
+def test_with_a_database_each_requests_are_done_once_where_they_began(folder: Path) -> None:
+    cluster = shared_cluster()
+    with ExitStack() as undo:
+        machines = Machines(folder, undo, cluster.url(schema="here"), cluster.url(schema="there"))
+        names = [f"job-{number}" for number in range(20)]
+        assert [machines.ask(f"/do/{name}") for name in names] == [(200, name) for name in names]
+        assert [name for name, _ in machines.done()] == names
+        assert {int(pid) for _, pid in machines.done()} == {replica.pid for replica in machines.replicas}
+        assert len(set(machines.stores())) == 2
+
+
+def test_while_the_database_is_away_safe_requests_go_on(folder: Path) -> None:
+    with ExitStack() as undo:
+        cluster = undo.enter_context(Cluster("fsync=off"))
+        cluster.kill()
+        machines = Machines(folder, undo, *[cluster.url()] * 2)
+        assert machines.ask("/nothing", "GET")[0] == 404
+        status, why = machines.ask("/do/first")
+        assert (status, "nothing was done here" in why) == (503, True)
+        assert "ledger: LedgerUnavailable: postgresql://tester@/postgres" in machines.replicas[0].errors.next()
+        cluster.start()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while machines.ask("/do/second") != (200, "second"):
+            assert time.monotonic() < deadline
+        assert {name for name, _ in machines.done()} == {"second"}
+        assert len(machines.done()) == 1
