@@ -85,10 +85,11 @@ def test_what_is_not_at_work_is_repeated_there() -> None:
     assert fleet.flush() == [], "a copy"
 
 
-def test_another_incarnation_lost_the_work() -> None:
+def test_another_incarnation_lost_the_work_which_moves_to_a_replica_that_is_no_newcomer() -> None:
     fleet = Waiting()
     number = fleet.asks()
     fleet.answered(number, mask=0, life=NEXT_LIFE)
+    (fleet.at,) = {A, B} - {fleet.at}
     assert fleet.flush() == [(Kind.REQUEST, number + 1, fleet.at)]
     fleet.work(number + 1, 4_000, NEXT_LIFE)
     fleet.answered(fleet.asks(), life=NEXT_LIFE)

@@ -46,14 +46,6 @@ def test_connections_with_one_home_have_different_others() -> None:
     assert ReplicaSet([A, B], first=5).other(B, 0) == A
 
 
-def test_work_that_a_new_process_does_not_know_spreads_over_it_and_all_others() -> None:
-    fleets = [ReplicaSet([A, B, C], first=1 + 3 * detour) for detour in range(6)]
-    assert [each.instead(B, 0) for each in fleets] == [B, A, C, B, C, A]
-    fleets[1].silent(A, 0)
-    assert fleets[1].instead(B, 1) == C
-    assert ReplicaSet([B], first=1).instead(B, 0) == B
-
-
 def test_spray_takes_turns_and_skips_the_silent() -> None:
     fleet = ReplicaSet([A, B, C], Policy.SPRAY)
     assert [fleet.pick(0) for _ in range(6)] == [B, C, A, B, C, A]

@@ -162,10 +162,13 @@ class AtWork:
         self._wake()
 
     def restarted(self, replica: Address, incarnation: int, now: int) -> None:
-        """Repeat the requests that an earlier process at this address was at work on."""
+        """Repeat the requests that an earlier process at this address was at work on.
+
+        Elsewhere, if there are others: a new process has first to read what they know. It gets later requests.
+        """
         for request in self.at(replica):
             if request.incarnation != incarnation:
-                self._recovery.work_lost(request, self._fleet.instead(replica, now), now)
+                self._recovery.work_lost(request, self._fleet.other(replica, now), now)
         self._wake()
 
     def unreachable(self, replica: Address, now: int) -> None:

@@ -110,14 +110,6 @@ class ReplicaSet:
                 return replica
         return min(order, key=lambda replica: self._suspect_until.get(replica, 0), default=avoid)
 
-    def instead(self, replica: Address, now: int) -> Address:
-        """Return the replica for work that was lost when the process at `replica` was replaced by another one.
-
-        Connections with one home spread over it and all others.
-        """
-        at = self._detour % len(self.replicas)
-        return self.other(replica, now) if at else replica
-
     def suspect(self, replica: Address, now: int) -> bool:
         return self._suspect_until.get(replica, 0) > now
 

@@ -90,4 +90,4 @@ class EventStream:
     def body(self, after: str, *, heartbeat: float, retry_ms: int) -> Stepped:
         """Return the body of the events after that id."""
         cursor = [after, int(StreamState.OPENING)]
-        return Stepped(self.steps, cursor, {**self.args, "heartbeat": heartbeat, "retry_ms": retry_ms})
+        return self.steps.at(cursor, **{**self.args, "heartbeat": heartbeat, "retry_ms": retry_ms})

@@ -72,19 +72,17 @@ class Steps:
 
     def at(self, cursor: Plain = None, /, **args: Plain) -> Stepped:
         """Return the body that begins at `cursor`; raise `NotPlain` for a cursor or argument that JSON cannot hold."""
+        dump_plain([cursor, args])
         return Stepped(self, cursor, args)
 
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """Level 2: the rest of a body from a cursor on."""
+    """Level 2: the rest of a body from a cursor on; `Steps.at` checks that both are plain."""
 
     steps: Steps
     cursor: Plain = None
     args: dict[str, Plain] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        dump_plain([self.cursor, self.args])
 
     def run(self) -> AsyncIterator[Step] | Iterator[Step]:
         return self.steps.run(self.cursor, **self.args)
@@ -161,8 +159,9 @@ class StepsTable:
             known = self.steps[name]
         except (ValueError, TypeError, KeyError):
             raise StateRefused("a state of unknown steps") from None
-        if version != known.version:
-            cursor, args = _migrated(known, version, cursor, args)
+        if version == known.version and isinstance(args, dict):
+            return Checkpoint(Stepped(known, cursor, args))  # plain, since they were just read
+        cursor, args = _migrated(known, version, cursor, args)
         try:
             return Checkpoint(known.at(cursor, **args))
         except (TypeError, ValueError, NotPlain) as exc:
@@ -170,6 +169,6 @@ class StepsTable:
 
 
 def _migrated(known: Steps, version: Plain, cursor: Plain, args: dict[str, Plain]) -> tuple[Plain, dict[str, Plain]]:
-    if known.migrate is None or not isinstance(version, int) or version > known.version:
+    if known.migrate is None or not isinstance(version, int) or version >= known.version:
         raise StateRefused(f"{known.name!r} is version {known.version} here, and began as {version}")
     return known.migrate(version, cursor, args)

@@ -34,10 +34,11 @@ class LivePump:
     def start(self, producer: Producer) -> None:
         self._loop = asyncio.get_running_loop()
         self._producer = producer
-        self._at = self._loop.time() - self._rested * self._reader.heartbeat
-        self._timer = self._loop.call_at(self._at + self._reader.heartbeat, self._look)
+        self._at = at = self._loop.time() - self._rested * self._reader.heartbeat
+        self._timer = self._loop.call_at(at + self._reader.heartbeat, self._look)
         self._reader.listen(self.more)
         self.more()
+        self._at = at  # what was made again is no news
 
     def more(self) -> None:
         """Put what there is, unless enough is made."""
