@@ -21,6 +21,7 @@ NAMES = (
     "transfer",
     "failover",
     "request_cost",
+    "ledgers",
     "simulated",
     "http_load",
     "kills",
@@ -46,6 +47,7 @@ FULL = (
     ("transfer", ""),
     ("failover", ""),
     ("request_cost", ""),
+    ("ledgers", ""),
     ("simulated", ""),
     ("http_load", ""),
     ("kills", "--victim serving --downloads 100 --only trickleweb"),
@@ -68,6 +70,7 @@ FULL = (
 QUICK = (
     ("transfer", "--megabytes 50 --slow-megabytes 5 --rounds 1"),
     ("request_cost", "--connections 10 --bursts 300"),
+    ("ledgers", "--seconds 1 --rounds 1"),
     ("failover", "--kills 3"),
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.support.processes import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
-PACKAGES = ("aioquic", "cryptography", "granian", "h11", "httptools", "starlette", "uvicorn", "uvloop")
+PACKAGES = ("aioquic", "asyncpg", "cryptography", "granian", "h11", "httptools", "starlette", "uvicorn", "uvloop")
 
 
 @dataclass(slots=True)
