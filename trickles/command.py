@@ -146,7 +146,8 @@ def address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdecimal() and int(port) < 65_536) or (":" in host and not bracketed):
-        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+        number = "a port is 0 to 65535" if colon and port.isdecimal() else "not HOST:PORT"
+        raise argparse.ArgumentTypeError(f"{number}: {text!r}")
     return host[1:-1] if bracketed else host, int(port)
 
 

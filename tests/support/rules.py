@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from tests.support.sources import Module, functions, imports
 
+_DOORS = frozenset({"open", "input", "print", "exec", "eval", "__import__"})
 VALUE_BASES = frozenset({"NamedTuple", "StrEnum", "IntEnum"})  # of classes that hold values
+_SETTERS = frozenset({"setattr", "delattr", "vars", "__setattr__", "__delattr__"})
 OWN = frozenset({"trickles", "trickleweb", "apps", "benchmarks", "tests"})
 
 
@@ -55,11 +57,14 @@ def _may_import(source: Place, target: Place) -> bool:
 
 
 def is_pure(module: Module, places: Map, world: frozenset[str]) -> Iterator[str]:
-    """The core imports nothing through which the world could be touched."""
+    """The core imports and calls nothing through which the world could be touched."""
     if places[component(module.name, places)].core:
         for each in imports(module):
             if each.root in world:
                 yield f"{module.name}:{each.line} imports {each.root}, which the core does not touch"
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in _DOORS:
+                yield f"{module.name}:{node.lineno} calls {ast.unparse(node.func)}, which the core does not"
 
 
 def imports_only_allowed_strangers(module: Module, importers: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -105,8 +110,8 @@ def owns_what_it_assigns(module: Module) -> Iterator[str]:
             owner = target.value if isinstance(target, ast.Attribute) else None
             if owner is not None and not (isinstance(owner, ast.Name) and owner.id == "self"):
                 yield f"{module.name}:{node.lineno} assigns to {ast.unparse(target)}, which is another's"
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
-            yield f"{module.name}:{node.lineno} uses {node.func.id}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _SETTERS:
+            yield f"{module.name}:{node.lineno} uses {ast.unparse(node.func)}"
         elif isinstance(node, ast.ClassDef):
             strange = {ast.unparse(base) for base in node.bases} - VALUE_BASES
             yield from (f"{module.name}:{node.lineno} {node.name} inherits from {base}" for base in sorted(strange))
@@ -128,14 +133,21 @@ def _is_within(name: str, package: str) -> bool:
 
 def inherits_from_no_class_of(module: Module, package: str) -> Iterator[str]:
     """No class of `package` inherits from another of it: what they have in common they hold."""
-    local = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
-    brought = {each.name.rpartition(".")[2] for each in imports(module) if _is_within(each.name, package)}
+    names = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    names |= {each.alias for each in imports(module) if _is_within(each.name, package)}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Assign) and _first_name(node.value) in names:
+            names |= {ast.unparse(each) for each in node.targets}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ClassDef) and _is_within(module.name, package):
             for base in node.bases:
-                name = ast.unparse(base).partition("[")[0]
-                if name.partition(".")[0] in local | brought:
+                name = _first_name(base)
+                if name in names:
                     yield f"{module.name}:{node.lineno} {node.name} inherits from {name}"
+
+
+def _first_name(node: ast.expr) -> str:
+    return ast.unparse(node).partition("[")[0].partition(".")[0]
 
 
 def reads_no_attribute_of(module: Module, names: frozenset[str]) -> Iterator[str]:

@@ -37,6 +37,7 @@ class Import:
 
     name: str
     line: int
+    alias: str  # the name by which the module knows it
 
     @property
     def root(self) -> str:
@@ -59,10 +60,10 @@ def imports(module: Module) -> Iterator[Import]:
     """Yield all that a module imports anywhere in it, also inside functions and for type checking only."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
-            yield from (Import(alias.name, node.lineno) for alias in node.names)
+            yield from (Import(each.name, node.lineno, each.asname or each.name) for each in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _base(module, node)
-            yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
+            yield from (Import(f"{base}.{each.name}", node.lineno, each.asname or each.name) for each in node.names)
 
 
 def _base(module: Module, node: ast.ImportFrom) -> str:

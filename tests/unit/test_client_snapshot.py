@@ -14,9 +14,9 @@ from tests.support.resuming import Echo, Numbers, resume
 from tests.support.toys import File, Patient, body
 from trickles.client import Client, ClientConfig, Failed, Snapshot, parse_snapshot_untrusted
 from trickles.client.input import InputQueue
-from trickles.client.snapshot import RESERVED_NUMBERS, VERSION
+from trickles.client.snapshot import MOST_RESUMES, RESERVED_NUMBERS, VERSION
 from trickles.client.upload import Uploader
-from trickles.errors import BadPacket, IdentityError, LocalProtocolError, UnknownSnapshot
+from trickles.errors import BadPacket, ConnectionFailed, IdentityError, LocalProtocolError, UnknownSnapshot
 from trickles.handshake import identity_public
 from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.service import Continuation, Reply
@@ -51,6 +51,17 @@ def test_a_download_goes_on_at_the_byte_where_it_was_left(suite: Suite) -> None:
     net = midway(config)
     resume(net, net.client.snapshot(), config, len(net.received))
     assert net.client.is_established
+    assert net.go_on() == CONTENT
+
+
+def test_a_client_that_dies_again_and_again_without_an_answer_says_so_in_the_end() -> None:
+    """It continues after as many deaths as are promised."""
+    net = midway()
+    for _ in range(MOST_RESUMES):
+        resume(net, net.client.snapshot(), HOME, len(net.received))
+        assert net.client.datagrams_to_send(now=net.now)  # nobody receives them
+    with pytest.raises(ConnectionFailed, match="resumed too often"):
+        Client.resume([A], net.client.snapshot(), HOME)
     assert net.go_on() == CONTENT
 
 

@@ -66,10 +66,14 @@ class Client:
     ) -> Client:
         """Resume a connection; its output continues where it had been taken out, and no Connected comes again.
 
-        BadPacket when its suite is not that of `config`, IdentityError when its fleet is another one, or not trusted.
+        ValueError without replicas, BadPacket when its suite is not that of `config` or its certificate is malformed,
+        IdentityError when its fleet is another one, or not trusted, ConnectionFailed when it was resumed more than
+        MOST_RESUMES times without an answer in between.
         """
         if snapshot.suite is not config.suite:
             raise BadPacket("a connection of another suite")
+        if snapshot.resumed_too_often(config.limits):
+            raise ConnectionFailed("resumed too often")
         window = min(snapshot.window_bytes, config.limits.receive_window_bytes)
         limits = replace(config.limits, receive_window_bytes=window)
         config = replace(config, limits=limits, certificate=snapshot.certificate, wall=None)  # it may have ended since

@@ -8,7 +8,8 @@ the same offset of the same connection, the key under which a fleet runs it at m
 same byte, under the continuations that were taken.
 
 Numbers never repeat, though the client may have gone on after its snapshot: a resumed client skips RESERVED_NUMBERS of
-both kinds. So each snapshot is resumed at most once, and one that is kept for the client's own death is renewed when
+both kinds. A fleet takes a restart only so far ahead, so at most MOST_RESUMES follow one another without an answer in
+between. Each snapshot is resumed at most once, and one that is kept for the client's own death is renewed when
 `Client.snapshot_is_stale`. It holds the connection's keys: keep it secret.
 
 Layout: magic (4) | version (2) | fields, each after its length. A release reads the versions that it knows, and refuses
@@ -36,7 +37,8 @@ from trickles.wire.request import MOST_OFFSET
 from trickles.wire.response import TRANSPORT_FRAME_BYTES, UserFrame, parse_transport_untrusted
 
 VERSION = 1
-RESERVED_NUMBERS = 1 << 16  # that a client may use after its snapshot, of either kind; well below max_restart_skip
+RESERVED_NUMBERS = 1 << 16  # that a client may use after its snapshot, of either kind
+MOST_RESUMES = 15  # in a row without an answer: together well below max_restart_skip
 MOST_FRAMES = 1 << 16
 MOST_REPLICAS = 256
 MOST_HOST_BYTES = 64  # an IPv6 address with its zone
@@ -75,6 +77,11 @@ class Snapshot:
     stall_us: int
     home: Address
     served: Mapping[Address, int]
+
+    def resumed_too_often(self, limits: Limits) -> bool:
+        """Return True if a fleet would refuse to restart as far from what was proved as a resumed client must."""
+        proved = self.flight.run[1] if self.flight.run is not None else self.flight.frame.episode.base
+        return self.flight.next_number + RESERVED_NUMBERS > proved + limits.max_restart_skip
 
     def encode(self) -> bytes:
         flight, queue, upload, output = self.flight, self.input, self.upload, self.output
@@ -180,7 +187,7 @@ def _check(found: Snapshot, limits: Limits) -> None:
         (_output_is_sound(found.output, found.input, limits), "output"),
     ):
         if not sound:
-            raise BadPacket(f"a snapshot whose {name} cannot be")
+            raise BadPacket(f"a snapshot whose {name} are out of bounds")
 
 
 def _sizes_are_sound(found: Snapshot, limits: Limits) -> bool:

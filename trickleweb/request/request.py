@@ -51,7 +51,7 @@ class Request(Incoming):
 
     @property
     def method(self) -> str:
-        """The method, in capitals."""
+        """The method, as it was sent: methods are case-sensitive (RFC 9110 9.1)."""
         return self.head.method
 
     @property

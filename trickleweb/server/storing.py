@@ -47,7 +47,7 @@ class Storing:
         return list(self._tasks)
 
     async def close(self) -> None:
-        """Cut all."""
+        """End all responses that are being stored: they are CUT."""
         tasks = self.running
         for each in tasks:
             each.cancel()
