@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.authentic import A, B
-from trickles.client.liveness import DISTANCE, MOST_UNANSWERED, RENEW_EVERY, Liveness, NamedRequest, Waiter
+from trickles.client.liveness import (
+    DISTANCE,
+    LEAST_DISTANCE,
+    MOST_UNANSWERED,
+    RENEW_EVERY,
+    Liveness,
+    NamedRequest,
+    Waiter,
+)
 from trickles.client.moving import MOST_MOVING, MOVE_EVERY
 from trickles.client.requests import InFlight
 from trickles.wire.awaiting import MOST_OTHERS
@@ -86,6 +94,23 @@ def test_the_questions_name_everybody_in_time(count: int) -> None:
     named = {id(owner) for others in questions for _, _, owner in others}
     asked = sum(bool(each.named) for each in waiters)
     assert len(named) + asked >= count
+
+
+def test_with_many_requests_a_question_is_due_as_soon_as_its_datagram_is_full() -> None:
+    for count, pause in ((100, DISTANCE), (MOST_OTHERS + 1, DISTANCE), (2080, 100_000), (4200, LEAST_DISTANCE)):
+        liveness = Liveness()
+        waiters = many(liveness, count)
+        now = DISTANCE
+        for _ in range(2):
+            liveness.on_time(now)
+            liveness.heard(A, FIRST, now)
+            assert liveness.next_timeout() == now + pause
+            now += pause
+            asked = [len(others) + 1 for each in waiters for others in each.named]
+            for each in waiters:
+                each.named.clear()
+        assert sum(asked) == -(-count * pause // RENEW_EVERY)
+        assert len(asked) == -(-sum(asked) // (MOST_OTHERS + 1))
 
 
 def test_a_replica_is_silent_after_some_turns_and_its_requests_move_a_few_at_a_time() -> None:

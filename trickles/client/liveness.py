@@ -1,4 +1,4 @@
-"""Liveness of replicas that are at work: asked about four times a second, for all connections that wait there.
+"""Liveness of replicas that are at work: asked four to twenty times a second, for all connections that wait there.
 
 A replica that is killed says nothing, and its successor, at the same address, does not know the work. So while a
 request is at work (a notice said so), its replica is asked every DISTANCE whether it is still the same process, by an
@@ -7,15 +7,16 @@ cost as much as one. Three outcomes show that the work is lost:
 
 - the answer has another incarnation: the requests that the former one was at work on are repeated at once;
 - nobody listens there (ICMP): as any such sign, it is followed at a bounded rate, since it can be forged;
-- no answer to MOST_UNANSWERED questions in a row: the requests move to another replica.
+- no answer for as long as MOST_UNANSWERED questions at that distance take: the requests move to another replica.
 
 The requests whose work is lost go a few at a time (`moving`).
 
 That a replica lives is a fact about the replica; that a client still waits, and that its request is still at work, are
-facts about each request: it is renewed every RENEW_EVERY. The questions do this too. Each names the next of the
-other requests, and so many are asked at each DISTANCE that all get their turn in time: one datagram renews up to
-MOST_OTHERS + 1 connections. A request whose turn fails (a lost datagram, a replica that does not know of others) is
-renewed by its own connection a second later (`atwork`).
+facts about each request: it is renewed every RENEW_EVERY. The questions do this too. Each names the next of the other
+requests, as many as have to be named for all to get their turn in time: one datagram renews up to MOST_OTHERS + 1
+connections. With thousands of requests the next question is due as soon as its datagram is full: a death is noticed
+the sooner, and no datagram more is sent. A request whose turn fails (a lost datagram, a replica that does not know of
+others) is renewed by its own connection a second later (`atwork`).
 
 A `Liveness` belongs to one connection, or to all connections of one process to a fleet (`arm` is called then with the
 next due time). Owners of requests are asked and informed by a `Waiter`. Entries go when their request is
@@ -37,7 +38,8 @@ from trickles.limits import MILLISECOND, SECOND
 from trickles.wire.awaiting import MOST_OTHERS
 from trickles.wire.kinds import Address
 
-DISTANCE = 250 * MILLISECOND  # between two questions
+DISTANCE = 250 * MILLISECOND  # between two questions, at most
+LEAST_DISTANCE = 50 * MILLISECOND
 MOST_UNANSWERED = 3
 RENEW_EVERY = 4 * SECOND
 
@@ -62,19 +64,20 @@ class NamedRequest(NamedTuple):
 
 
 class WatchedReplica:
-    """One replica: its incarnation, the questions since it was last heard, and the requests, next to be named first."""
+    """One replica: its incarnation, since when it has not answered, and the requests, next to be named first."""
 
     def __init__(self, incarnation: int, now: int) -> None:
         self.due = now + DISTANCE
         self._incarnation = incarnation
         self._mixed = False  # some request has another incarnation
         self._distance = DISTANCE
-        self._unanswered = 0
+        self._asked_at = now  # for the last time
+        self._unanswered_since: int | None = None  # the first question since it was last heard
         self._requests: dict[InFlight, Waiter] = {}
 
-    @property
-    def silent(self) -> bool:
-        return self._unanswered >= MOST_UNANSWERED
+    def is_silent(self, now: int) -> bool:
+        since = self._unanswered_since
+        return since is not None and now - since >= MOST_UNANSWERED * self._distance
 
     @property
     def requests(self) -> Mapping[InFlight, Waiter]:
@@ -93,14 +96,17 @@ class WatchedReplica:
     def heard(self, incarnation: int) -> bool:
         """Note an answer; return True if some requests may be of another incarnation."""
         changed = self._mixed or incarnation != self._incarnation
-        self._unanswered, self._mixed, self._incarnation = 0, False, incarnation
+        self._unanswered_since, self._mixed, self._incarnation = None, False, incarnation
         return changed
 
     def ask(self, replica: Address, now: int) -> list[InFlight]:
         """Let the next of the waiting connections ask; return the requests that no longer wait, now removed."""
         gone: list[InFlight] = []
         turn: list[NamedRequest] = []
-        most = -(-len(self._requests) * self._distance // RENEW_EVERY)
+        count = max(len(self._requests), 1)
+        full = RENEW_EVERY * (MOST_OTHERS + 1) // count  # until a datagram's worth of requests has to be renewed
+        pause = max(min(full, self._distance), LEAST_DISTANCE)
+        most = -(-count * max(now - self._asked_at, pause) // RENEW_EVERY)
         while self._requests and len(turn) < most:
             request = next(iter(self._requests))
             owner = self._requests.pop(request)
@@ -113,7 +119,8 @@ class WatchedReplica:
             (_, _, asker), *others = turn[at : at + MOST_OTHERS + 1]
             asker.ask(replica, others)
         if turn:
-            self._unanswered, self.due = self._unanswered + 1, now + self._distance
+            self._asked_at, self.due = now, now + pause
+            self._unanswered_since = now if self._unanswered_since is None else self._unanswered_since
         return gone
 
 
@@ -167,7 +174,7 @@ class Liveness:
     def on_time(self, now: int) -> None:
         """Ask the replicas that are due; those that did not answer are silent."""
         for replica, found in [each for each in self._replicas.items() if each[1].due <= now]:
-            if found.silent:
+            if found.is_silent(now):
                 del self._replicas[replica]
                 self._lost(replica, found.requests, _on_silence(replica), now)
                 continue

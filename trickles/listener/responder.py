@@ -17,7 +17,7 @@ Chunk = tuple[int, Buffer]
 _RESPONSE = int(Kind.RESPONSE)
 _END, _SHORT, _REPEATED = ResponseFlag.END, ResponseFlag.SHORT, ResponseFlag.REPEATED  # looked up for every reply
 _OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES
-_MOST_EMPTY = 10  # and no more than twice two, or than are full
+_LEAST_EMPTY, _MOST_EMPTY = 2, 10  # packets, and not more than are full
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +73,7 @@ def packets(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, en
     path, number, nonce = grant.path, grant.start, grant.nonce
     session, size, after = path.session, len(data), number + 1
     room = grant.datagram_bytes - _OVERHEAD_BYTES - len(frames)
-    if size > room or (grant.more and after < grant.stop):
+    if size > room or (grant.more and 0 < grant.stop - after <= _LEAST_EMPTY):
         return _many(grant, chunks, flags, frames, end)
     if offset + size == end:
         flags |= _END
@@ -96,7 +96,7 @@ def _many(grant: Grant, chunks: Sequence[Chunk], flags: int, frames: bytes, end:
         offsets, pieces, cuts = [end or 0], [memoryview(b"")], [1]
     path, first, count = grant.path, grant.start, len(pieces)
     left = grant.stop - first - count
-    if left and grant.more and size and left <= min(max(count, 2), _MOST_EMPTY):
+    if left and grant.more and size and left <= min(max(count, _LEAST_EMPTY), _MOST_EMPTY):
         offsets += left * [offsets[-1] + len(pieces[-1])]
         pieces += left * [b""]
         cuts += range(count + 1, count + left + 1)
