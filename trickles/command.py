@@ -54,7 +54,11 @@ def run_command(
     """Run `program` with these words and return its exit code; `errors` are printed as one line too."""
     hold_standard_descriptors()
     chosen = next((word for word in words if not word.startswith("-")), None)
-    args = build_parser(chosen).parse_args(words)
+    parser = build_parser(chosen)
+    args, strange = parser.parse_known_args(words)
+    if strange:
+        text = one_line(" ".join(strange))
+        parser.exit(MISUSED, f"{program}: unrecognized arguments: {text} (see {program} {args.command} --help)\n")
     try:
         code = module_of(commands, args.command).run(args)
         with suppress(ValueError):  # it was closed: a program that was served may do that

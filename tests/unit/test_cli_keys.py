@@ -176,7 +176,7 @@ def test_secrets_are_not_shown_on_a_terminal(keys: str, capsys: Captured, monkey
 @pytest.mark.parametrize("action", ["list", "show", "rotate", "export"])
 def test_a_missing_directory_is_one_line(tmp_path: Path, capsys: Captured, action: str) -> None:
     err = failed(capsys, "keys", action, str(tmp_path / "missing"))
-    assert err == f"trickles keys: {tmp_path}/missing: No such file or directory\n"
+    assert err == f"trickles keys: {tmp_path}/missing: No such file or directory: make keys with `trickles keys init`\n"
 
 
 @pytest.mark.parametrize("action", ["list", "show", "rotate", "export"])
@@ -202,7 +202,7 @@ def test_a_name_cannot_break_the_line_or_drive_the_terminal(tmp_path: Path, caps
         (["keys"], "required: ACTION"),
         (["keys", "nonsense"], "invalid choice: 'nonsense'"),
         (["keys", "list"], "required: DIR"),
-        (["keys", "list", "a", "b"], "unrecognized arguments: b"),
+        (["keys", "list", "a", "b"], "unrecognized arguments: b (see trickles keys --help)"),
         (["keys", "rotate", "a", "--kee", "2"], "unrecognized arguments: --kee"),
         (["keys", "rotate", "a", "--keep", "0"], "--keep: not a whole number from 1 to 32: '0'"),
         (["keys", "rotate", "a", "--keep", "\u0663"], "--keep: not a whole number"),

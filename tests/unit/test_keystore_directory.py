@@ -80,7 +80,8 @@ def test_a_directory_without_epochs_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_is_refused_by_name(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "missing") == f"{tmp_path}/missing: No such file or directory"
+    missing = "No such file or directory: make keys with `trickles keys init`"
+    assert refusal(tmp_path / "missing") == f"{tmp_path}/missing: {missing}"
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 383])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trickles.drivers.keystore import document
 from trickles.drivers.keystore.files import (
+    MAKE_KEYS,
     PRIVATE,
     UNALTERED,
     UnsafeFile,
@@ -48,10 +49,10 @@ def is_key_file(name: str) -> bool:
 
 def read_directory(path: Path) -> Keyring:
     """Read the keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
-    with errors_as(KeyringError, path), opened_directory(path) as inside:
+    with errors_as(KeyringError, path, missing=MAKE_KEYS), opened_directory(path) as inside:
         epochs = read_epochs(path, inside)
         if not epochs:
-            raise KeyringError(f"{path} holds no epoch: make keys with `trickles keys init`")
+            raise KeyringError(f"{path} holds no epoch{MAKE_KEYS}")
         ring = document.keyring(epochs, str(path))
         check_identity(path, inside, document.fleet_identity(ring))
     return ring

@@ -20,6 +20,7 @@ UNALTERED = 0o022  # forbidden on a trusted public file
 WORLD_UNALTERED = 0o002  # the same where a group may maintain the file
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not block its reader
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+MAKE_KEYS = ": make keys with `trickles keys init`"
 _TEMPORARY = ".trickles-"
 
 
@@ -28,12 +29,16 @@ class UnsafeFile(Exception):
 
 
 @contextmanager
-def errors_as(error: type[TricklesError], path: Path, hint: str = "") -> Iterator[None]:
-    """Translate OSError (with the hint) and `UnsafeFile` about `path` into one line of `error`."""
+def errors_as(error: type[TricklesError], path: Path, hint: str = "", *, missing: str = "") -> Iterator[None]:
+    """Translate OSError and `UnsafeFile` about `path` into one line of `error`, with a hint; `missing` is another one
+    for a file that does not exist.
+    """
     try:
         yield
     except UnsafeFile as exc:
         raise error(str(exc)) from None
+    except FileNotFoundError as exc:
+        raise error(f"{path}: {exc.strerror or exc}{missing or hint}") from None
     except OSError as exc:
         raise error(f"{path}: {exc.strerror or exc}{hint}") from None
     except ValueError:  # a NUL in the name

@@ -20,7 +20,7 @@ from trickles.drivers.keystore.directory import (
     read_epochs,
     read_inside,
 )
-from trickles.drivers.keystore.files import PRIVATE, errors_as, names, opened_directory, sweep, write_file
+from trickles.drivers.keystore.files import MAKE_KEYS, PRIVATE, errors_as, names, opened_directory, sweep, write_file
 from trickles.drivers.keystore.server_key import server_key_text
 from trickles.drivers.world import fresh_secret, wall_us
 from trickles.errors import KeyringError
@@ -111,7 +111,7 @@ def rotate_if(
     if not (0 <= delay <= MAX_DELAY and 1 <= keep <= MAX_KEEP):
         raise KeyringError(f"an epoch begins between now and ten years from now, and 1 to {MAX_KEEP} are kept")
     directory, moment = Path(path), wall_us() if now is None else now
-    with errors_as(KeyringError, directory), _locked(directory) as inside:
+    with errors_as(KeyringError, directory, missing=MAKE_KEYS), _locked(directory) as inside:
         sweep(inside)
         identity = _read_identity(directory, inside)
         held = read_epochs(directory, inside)

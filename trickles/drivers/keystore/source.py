@@ -11,7 +11,15 @@ from pathlib import Path
 
 from trickles.drivers.keystore import document
 from trickles.drivers.keystore.directory import read_directory, signature
-from trickles.drivers.keystore.files import MAX_FILE_BYTES, PRIVATE, errors_as, opened_directory, read_file, write_file
+from trickles.drivers.keystore.files import (
+    MAKE_KEYS,
+    MAX_FILE_BYTES,
+    PRIVATE,
+    errors_as,
+    opened_directory,
+    read_file,
+    write_file,
+)
 from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
@@ -30,7 +38,7 @@ def load_keyring(path: str | os.PathLike[str] | None = None, *, environ: Mapping
     if path is None:
         return _from_environment(environ)
     place = Path(path)
-    with errors_as(KeyringError, place):
+    with errors_as(KeyringError, place, missing=MAKE_KEYS):
         if stat.S_ISDIR(place.stat().st_mode):
             return read_directory(place)
         data = read_file(place, PRIVATE)
