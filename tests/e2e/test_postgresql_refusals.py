@@ -8,13 +8,12 @@ import pytest
 
 from tests.support.ledger_houses import ONE_SERVER, close_clusters, shared_cluster
 from tests.support.loop import on_loop
-from tests.support.postgres import PASSWORD
+from tests.support.postgres import PASSWORD, Pooler
 from tests.support.postgres_ledgers import QUICK, break_owners, claimed, fresh_url, opened
 from trickleweb.errors import LedgerAway, LedgerUnavailable, LedgerUnwritable
 from trickleweb.ledger import Lost, New, Pending, ledger_key
 from trickleweb.stores.postgresql import OtherSchema, PostgresLedger, driver
 from trickleweb.stores.postgresql.address import DatabaseUrl
-from trickleweb.stores.postgresql.driver import DatabaseConnection
 
 pytestmark = ONE_SERVER
 KEY = ledger_key("test", b"1")
@@ -134,17 +133,21 @@ def test_a_server_that_is_too_slow_costs_no_claim(url: str) -> None:
     on_loop(test())
 
 
-def test_a_pooler_that_shares_sessions_is_found_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As pgbouncer does in transaction mode: two connections are one session at the server."""
-    real, shared = driver.connect, list[DatabaseConnection]()
+@pytest.mark.parametrize("mode", ["session", "transaction", "statement"])
+def test_a_pooler_serves_in_session_mode_only(mode: str) -> None:
+    async def test(url: str) -> None:
+        if mode != "session":
+            assert "must be in session mode" in await refusal(url)
+            return
+        async with opened(shared_cluster().url()) as (other,):
+            async with opened(url) as (pooled,):
+                assert await pooled.claim(KEY, now=1) == New()
+                assert await other.claim(KEY, now=1) == Pending()
+            while await other.claim(KEY, now=1) != Lost():  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.01)
 
-    async def connect(url: DatabaseUrl, *, limit_s: float, statement_s: float) -> DatabaseConnection:
-        if not shared or shared[0].is_closed():
-            shared[:] = [await real(url, limit_s=limit_s, statement_s=statement_s)]
-        return shared[0]
-
-    monkeypatch.setattr(driver, "connect", connect)
-    assert "must be in session mode" in on_loop(refusal(url))
+    with Pooler(shared_cluster(), mode) as url:
+        on_loop(test(url))
 
 
 # Identity

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -26,17 +28,33 @@ pytestmark = ONE_SERVER
 class Machines:
     """A replica for each ledger's URL, and a gateway that goes from one to the next with each request."""
 
-    def __init__(self, folder: Path, undo: ExitStack, *urls: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, undo: ExitStack, *urls: str, give_up: int = 5) -> None:
+        self._folder, self._urls = folder, urls
         init_keystore(folder / "keys")
-        self.replicas = [undo.enter_context(self._replica(index, url)) for index, url in enumerate(urls)]
-        places = [parse_address(replica.output.next().removeprefix("replica on ")) for replica in self.replicas]
-        words = ("--policy", "spray", "--server-key", folder / "keys" / "server.pub", "--give-up", 5)
-        self.gateway = undo.enter_context(GatewayProgram(places, *words))
+        self.places = [("127.0.0.1", 0)] * len(urls)
+        self.replicas = [self._replica(index) for index in range(len(urls))]
+        undo.callback(self._close)
+        self.places = [self.ready(index) for index in range(len(urls))]
+        words = ("--policy", "spray", "--server-key", folder / "keys" / "server.pub", "--give-up", give_up)
+        self.gateway = undo.enter_context(GatewayProgram(self.places, *words))
 
-    def _replica(self, index: int, url: str) -> Program:
-        files = ("--status-file", self._folder / f"{index}.json", "--ledger", url)
-        where = ("--udp", "127.0.0.1:0", "--keyring", self._folder / "keys")
+    def ready(self, index: int) -> tuple[str, int]:
+        """Wait until a replica is; where it is."""
+        return parse_address(self.replicas[index].output.next().removeprefix("replica on "))
+
+    def restart(self, index: int) -> None:
+        """SIGKILL, and start another one at its address."""
+        self.replicas[index].close()
+        self.replicas[index] = self._replica(index)
+        self.ready(index)
+
+    def _close(self) -> None:
+        for replica in self.replicas:
+            replica.close()
+
+    def _replica(self, index: int) -> Program:
+        files = ("--status-file", self._folder / f"{index}.json", "--ledger", self._urls[index])
+        where = ("--udp", "{}:{}".format(*self.places[index]), "--keyring", self._folder / "keys")
         return Program("trickleweb", "replica", "--app", "tests.support.once_program:app", *where, *files)
 
     def ask(self, path: str, method: str = "POST") -> tuple[int, str]:
@@ -122,3 +140,33 @@ def test_while_the_database_is_away_safe_requests_go_on(folder: Path) -> None:
             assert time.monotonic() < deadline
         assert {name for name, _ in machines.done()} == {"second"}
         assert len(machines.done()) == 1
+
+
+@pytest.mark.slow
+def test_posts_run_once_while_replicas_and_the_database_are_killed(folder: Path) -> None:
+    order = random.Random(7)
+    with ExitStack() as undo:
+        cluster = undo.enter_context(Cluster())
+        machines = Machines(folder, undo, *[cluster.url()] * 2, give_up=30)
+        pool = undo.enter_context(ThreadPoolExecutor(6))
+        names, outcomes = [f"job-{number}" for number in range(150)], dict[str, tuple[int, str]]()
+
+        def post(name: str) -> None:
+            outcomes[name] = machines.ask(f"/do/{name}")
+
+        waiting = [pool.submit(post, name) for name in names]
+        while not all(each.done() for each in waiting):
+            if (victim := order.randrange(3)) == 2:
+                cluster.kill()
+                cluster.start()
+            else:
+                machines.restart(victim)
+        for each in waiting:
+            each.result()
+    done = Counter(name for name, _ in machines.done())
+    right = {name for name, outcome in outcomes.items() if outcome == (200, name)}
+    assert set(done.values()) == {1}
+    assert right <= done.keys()
+    assert {status for status, _ in outcomes.values()} <= {200, 500, 503}, outcomes
+    assert {why for status, why in outcomes.values() if status == 500 and "outcome is unknown" not in why} == set()
+    assert len(right) > len(names) // 2

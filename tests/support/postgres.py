@@ -11,10 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 from urllib.parse import quote
 
-from tests.support.processes import PATIENCE_SECONDS
+from tests.support.processes import PATIENCE_SECONDS, free_port
 
 PASSWORD = "correct horse/battery@staple"
 
@@ -23,11 +23,7 @@ def program(name: str) -> str:
     """The path of one of the server's programs, which Debian keeps out of PATH; the newest release."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     found = shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)]))
-    if found is None:
-        from tests.support.system import missing  # benchmarks look themselves, and have no pytest
-
-        missing("postgres (Debian: postgresql)")
-    return found
+    return found or _missing("postgres (Debian: postgresql)")
 
 
 class Cluster:
@@ -39,13 +35,13 @@ class Cluster:
         self._postgres, initdb = program("postgres"), program("initdb")
         self._settings = settings
         self._namespace = namespace
-        self._person: dict[str, object] = {}
+        self.person: dict[str, object] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
         self.port = 5432
         if os.geteuid() == 0:  # which the server refuses to be
             nobody = pwd.getpwnam("nobody")
-            self._person = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            self.person = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
@@ -84,7 +80,7 @@ class Cluster:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        listen, prefix, person = "127.0.0.1", list[str](), self._person
+        listen, prefix, person = "127.0.0.1", list[str](), self.person
         if self._namespace:
             listen, person = "*", {}
             prefix = ["ip", "netns", "exec", self._namespace, "setpriv", "--reuid=nobody", "--regid=nogroup"]
@@ -128,10 +124,48 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, *words: str) -> str:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", **self._person)  # type: ignore[call-overload]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/", **self.person)  # type: ignore[call-overload]
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
         return str(done.stdout)
+
+
+class Pooler:
+    """pgbouncer before a cluster, in one of its modes (https://www.pgbouncer.org/config.html); by TCP."""
+
+    def __init__(self, cluster: Cluster, mode: str) -> None:
+        self._port = free_port(kind=socket.SOCK_STREAM)
+        folder = cluster.folder / mode
+        folder.mkdir()
+        (folder / "users").write_text('"tester" ""\n')
+        (folder / "settings").write_text(
+            f"[databases]\npostgres = host={cluster.folder} port={cluster.port} user=tester\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self._port}\nunix_socket_dir =\npool_mode = {mode}\n"
+            f"auth_type = trust\nauth_file = {folder}/users\n"
+        )
+        program = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+        words = [program or _missing("pgbouncer"), str(folder / "settings")]
+        self._process = subprocess.Popen(words, stderr=subprocess.PIPE, cwd="/", **cluster.person)  # type: ignore[call-overload]
+
+    def __enter__(self) -> str:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", self._port), PATIENCE_SECONDS).close()
+                return f"postgresql://tester@127.0.0.1:{self._port}/postgres"
+            assert time.monotonic() < deadline
+            assert self._process.poll() is None, self._process.stderr.read()
+            time.sleep(0.01)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def _missing(need: str) -> NoReturn:
+    from tests.support.system import missing  # benchmarks look themselves, and have no pytest
+
+    missing(need)
 
 
 def _children(parent: int) -> list[int]:

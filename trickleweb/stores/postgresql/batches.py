@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+from trickleweb.errors import LedgerUnavailable
+
+_CLOSED = "the ledger is closed"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,13 +52,12 @@ class Batches(Generic[Item, Result]):
             raise
 
     async def close(self) -> None:
-        """End the batch under way, and cancel the calls."""
+        """End the batch under way; all calls raise `LedgerUnavailable`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait((task,))
-        for _, result in self._waiting:
-            result.cancel()
+        _fail(self._waiting, LedgerUnavailable(_CLOSED))
         self._waiting.clear()
 
     async def _run(self) -> None:
@@ -64,12 +66,9 @@ class Batches(Generic[Item, Result]):
             try:
                 results = await self._work([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001 - the callers get it
-                for _, result in batch:
-                    if not result.done():
-                        result.set_exception(error)
+                _fail(batch, error)
             except asyncio.CancelledError:
-                for _, result in batch:
-                    result.cancel()
+                _fail(batch, LedgerUnavailable(_CLOSED))
                 raise
             else:
                 self._deliver(batch, results)
@@ -94,3 +93,9 @@ class Batches(Generic[Item, Result]):
                 self._unheard(item, result)
             else:
                 future.set_result(result)
+
+
+def _fail(calls: Iterable[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
+    for _, result in calls:
+        if not result.done():
+            result.set_exception(error)
