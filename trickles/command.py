@@ -149,9 +149,10 @@ def address(text: str) -> Address:
     """Read an argument `HOST:PORT` or `[IPV6]:PORT`; an empty host means all addresses."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not (port.isascii() and port.isdecimal() and int(port) < 65_536) or (":" in host and not bracketed):
-        number = "a port is 0 to 65535" if colon and port.isdecimal() else "not HOST:PORT"
-        raise argparse.ArgumentTypeError(f"{number}: {text!r}")
+    if not colon or not (port.isascii() and port.isdecimal()) or (":" in host and not bracketed):
+        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+    if len(port) > 5 or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535: {text!r}")
     return host[1:-1] if bracketed else host, int(port)
 
 

@@ -49,6 +49,12 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         address(text)
 
 
+@pytest.mark.parametrize("text", ["host:65536", "host:9" + "0" * 5000])
+def test_a_port_that_is_too_large_is_named(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="a port is 0 to 65535"):
+        address(text)
+
+
 @pytest.mark.parametrize("text", ["", "0", "65", "-1", "1.0", "\N{ARABIC-INDIC DIGIT THREE}", "9" * 30])
 def test_counts_have_bounds(text: str) -> None:
     assert whole_number(1, 64)("64") == 64
