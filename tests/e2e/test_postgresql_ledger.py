@@ -90,6 +90,24 @@ def test_a_claim_whose_reply_is_lost_twice_and_then_its_owner_is_new_once(
     on_loop(test())
 
 
+def test_a_claim_whose_caller_left_is_new_to_the_next(url: str) -> None:
+    async def test() -> None:
+        async with opened(url, url) as (ledger, other):
+            await ledger.open()
+            for turns in range(12):
+                key = ledger_key("turns", bytes([turns]))
+                call = asyncio.ensure_future(ledger.claim(key, now=1))
+                for _ in range(turns):
+                    await asyncio.sleep(0.0002)
+                call.cancel()
+                await asyncio.wait((call,))
+                expected: Claim = New() if call.cancelled() else Pending()
+                assert await claimed(ledger, key) == expected
+                assert await claimed(ledger, key) == await claimed(other, key) == Pending()
+
+    on_loop(test())
+
+
 def test_a_process_whose_owner_fell_has_lost_its_claims_like_all_others(url: str) -> None:
     async def test() -> None:
         async with opened(url, url) as (one, two):

@@ -149,7 +149,7 @@ def test_posts_run_once_while_replicas_and_the_database_are_killed(folder: Path)
         cluster = undo.enter_context(Cluster())
         machines = Machines(folder, undo, *[cluster.url()] * 2, give_up=30)
         pool = undo.enter_context(ThreadPoolExecutor(6))
-        names, outcomes = [f"job-{number}" for number in range(150)], dict[str, tuple[int, str]]()
+        names, outcomes = [f"job-{number}" for number in range(90)], dict[str, tuple[int, str]]()
 
         def post(name: str) -> None:
             outcomes[name] = machines.ask(f"/do/{name}")

@@ -10,7 +10,6 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +78,8 @@ def ledger_place(args: argparse.Namespace) -> LedgerPlace | None:
 
 async def opened_ledger(place: LedgerPlace) -> Ledger:
     """Return the ledger at a place, which may not be usable yet: `look` says why."""
+    import asyncio
+
     from trickleweb.ledger import LedgerUnavailable
     from trickleweb.stores import SqliteLedger
     from trickleweb.stores.postgresql import PostgresLedger
@@ -87,9 +88,9 @@ async def opened_ledger(place: LedgerPlace) -> Ledger:
     if place.path is not None:
         return SqliteLedger(place.path, patient=True)
     shards = [PostgresLedger(url) for url in place.urls]
-    for shard in shards:
-        with suppress(LedgerUnavailable):
-            await shard.open()
+    for result in await asyncio.gather(*(shard.open() for shard in shards), return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, LedgerUnavailable):
+            raise result
     return shards[0] if len(shards) == 1 else ShardedLedger(shards)
 
 
