@@ -43,7 +43,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(0), "cache errors limits headers parameters"),
         (Place(0, core=False), "convertors"),
         (Place(1), "messages cookies paths multidict plain sealing ledger response_store topics"),
-        (Place(1, core=False), "templating config"),
+        (Place(1, core=False), "containment templating config"),
         (Place(2, core=False), "stores"),
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),

@@ -26,6 +26,19 @@ from trickleweb.headers import Headers
 from trickleweb.server.limits import DEFAULT_SERVER_LIMITS
 from trickleweb.testing import Client, VirtualFleet
 
+
+class Panic(BaseException):
+    """As extension modules and green threads raise them."""
+
+
+UNUSUAL: dict[str, Callable[[], BaseException]] = {
+    "SystemExit": lambda: SystemExit(3),
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "GeneratorExit": GeneratorExit,
+    "CancelledError": asyncio.CancelledError,
+    "group": lambda: BaseExceptionGroup("some", [ValueError(), Panic()]),
+    "Panic": Panic,
+}
 MOST_BODY_BYTES = 1000
 MIB = 1 << 20
 METHODS = st.sampled_from(["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
@@ -55,7 +68,7 @@ SPECS = st.builds(
     st.lists(SIZES, max_size=4).map(tuple),
     st.sampled_from([None, None, 0, 1, -1]),
     st.sampled_from([None, None, None, 0, 1, 2]),
-    st.sampled_from(["ValueError", "HTTPError", "SystemExit", "bad part"]),
+    st.sampled_from(["ValueError", "HTTPError", "bad part", *UNUSUAL]),
     st.booleans(),
     st.booleans(),
 )
@@ -90,8 +103,8 @@ def parts(spec: Spec) -> Iterator[Any]:
 
 
 def failure(spec: Spec) -> BaseException:
-    kinds = {"HTTPError": HTTPError(418, "a teapot"), "SystemExit": SystemExit(3)}
-    return kinds.get(spec.error, ValueError("oops"))
+    made = UNUSUAL.get(spec.error)
+    return made() if made else HTTPError(418, "a teapot") if spec.error == "HTTPError" else ValueError("oops")
 
 
 def announced(spec: Spec) -> int | None:
@@ -189,6 +202,18 @@ def test_all_ways_agree(
 ) -> None:
     content = {} if body is None else {"content": body}
     check(lambda: app_of(spec, folder), method, headers={**accept, **ranges}, **content)
+
+
+@pytest.mark.parametrize("error", UNUSUAL)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("kind", ["raises", "stream", "steps", "asgi"])
+def test_exceptions_that_are_no_exception_end_one_response_everywhere(
+    folder: Path, error: str, method: str, kind: str
+) -> None:
+    for is_async in (True, False):
+        spec = Spec(kind, sizes=(5, 5), fails_at=1, error=error, is_async=is_async)
+        found = check(lambda: app_of(spec, folder), method)  # noqa: B023 - called at once
+        assert (found.status, found.broken) == ((500, False) if kind in ("raises", "asgi") else (200, True))
 
 
 def test_a_step_of_two_mib_breaks_the_response_off_everywhere(folder: Path) -> None:

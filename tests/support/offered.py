@@ -84,9 +84,13 @@ def breaking(app: App) -> None:
     async def cancelled(request: Request) -> str:
         raise asyncio.CancelledError
 
-    @app.get("/exit")
+    @app.route("/exit", methods=["GET", "POST"])
     async def leave(request: Request) -> str:
         raise SystemExit(3)
+
+    @app.route("/group", methods=["GET", "POST"])
+    def group(request: Request) -> str:
+        raise BaseExceptionGroup("some", [GeneratorExit()])
 
 
 def streaming(app: App) -> None:

@@ -10,6 +10,7 @@ import pytest
 from trickleweb import App, HTTPError, Request, Response
 from trickleweb.app import PoolLimits
 from trickleweb.app.pool import WorkerPool
+from trickleweb.containment import BrokenOff
 from trickleweb.handlers import Handler
 from trickleweb.testing import AsyncClient, Client
 
@@ -127,5 +128,5 @@ def test_what_a_plain_handler_raises_comes_back(error: Exception) -> None:
 
     app = App()
     app.get("/")(fail)
-    with pytest.raises(RuntimeError if isinstance(error, StopIteration) else KeyError):
+    with pytest.raises(BrokenOff if isinstance(error, StopIteration) else KeyError):
         Client(app).get("/")

@@ -12,6 +12,7 @@ from trickleweb.asgi import AsgiApplication, ProgramError
 from trickleweb.asgi.messages import Message, Receive, Scope, Send
 from trickleweb.asgi.outgoing import HELD_BYTES
 from trickleweb.bodies import Complete, Streamed
+from trickleweb.containment import BrokenOff
 from trickleweb.errors import UnsafeHeader
 from trickleweb.http1 import decide_delivery
 
@@ -222,7 +223,7 @@ def test_a_program_that_exits_ends_its_own_response_only() -> None:
     async def program(scope: Scope, receive: Receive, send: Send) -> None:
         raise SystemExit(3)
 
-    with pytest.raises(ProgramError, match=r"asked to exit \(3\)"):
+    with pytest.raises(BrokenOff, match=r"the program ended with SystemExit\(3\)"):
         on_loop(answered(AsgiApplication(program)))
 
 

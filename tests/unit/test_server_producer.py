@@ -16,19 +16,20 @@ from trickleweb.bodies.iteration import (
     DEFAULT_BODY_LIMITS,
     BadPart,
     BodyLimits,
-    BrokenOff,
     Part,
     StepTooLarge,
     WrongLength,
     abandon,
     framed,
 )
+from trickleweb.containment import BrokenOff
 from trickleweb.http1 import BodyDelivery
 from trickleweb.server.errors import Evicted
 from trickleweb.server.limits import DEFAULT_STREAM_LIMITS as BOUNDS
 from trickleweb.server.producer import PartsPump, Producer, ProducerClosed
 
 CHUNKED = BodyDelivery(None, chunked=True, has_body=True, keep_alive=True)
+UNUSUAL = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 BARE = BodyDelivery(None, chunked=False, has_body=True, keep_alive=False)
 
 
@@ -310,7 +311,7 @@ def test_whoever_looks_and_then_waits_misses_nothing() -> None:
     on_loop(test())
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [ValueError, *UNUSUAL])
 def test_a_program_that_breaks_off_is_a_failure(error: type[BaseException]) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"some"

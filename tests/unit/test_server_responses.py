@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,6 @@ from tests.support.site_folder import fill
 from tests.support.taps import content
 from trickles.service import Deferred, Refusal, Reply
 from trickleweb import App, Request, Response
-from trickleweb.application import Terms
 from trickleweb.asgi import AsgiApplication
 from trickleweb.asgi.messages import Receive, Scope, Send
 from trickleweb.http1 import ChunkedState, decode_chunked
@@ -259,35 +257,6 @@ def test_what_is_no_request_for_the_program_is_refused(request_: bytes, code: in
         assert [each.status for each in fleet.answered if not each.resumed] == [code]
 
     with_fleet(offered, test)
-
-
-@pytest.mark.parametrize("path", ["/broken", "/cancelled", "/exit"])
-def test_a_program_that_breaks_off_is_a_500_and_told(path: str) -> None:
-    async def test(fleet: Fleet) -> None:
-        origin = fleet.replica()
-        response, _ = await begun(origin, get(path))
-        assert status(response) == 500
-        assert b"oops" not in response
-        assert len(fleet.errors) == (path != "/broken")  # which the App answers, and logs, itself
-
-    with_fleet(offered, test)
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_application_that_gives_no_response_is_a_500_and_told(method: str) -> None:
-    class Odd(App):
-        async def respond(self, request: Request) -> Any:
-            return "text"
-
-        def terms(self, head: object) -> Terms:
-            return Terms()
-
-    async def test(fleet: Fleet) -> None:
-        response, _ = await begun(fleet.replica(), get(method=method))
-        assert status(response) == 500
-        assert [str(each) for each in fleet.errors] == ["the application answered with str"]
-
-    with_fleet(Odd, test)
 
 
 def test_a_program_that_cancels_its_own_request_has_none() -> None:

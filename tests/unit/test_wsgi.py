@@ -16,6 +16,7 @@ from tests.support.wsgi import PLAIN, Environ, ran, returning
 from trickleweb.asgi import ProgramError
 from trickleweb.asgi.outgoing import HELD_BYTES
 from trickleweb.bodies import Complete, Streamed
+from trickleweb.containment import BrokenOff
 from trickleweb.headers import Headers
 from trickleweb.responses import Response
 from trickleweb.wsgi import WsgiApplication
@@ -139,7 +140,7 @@ WRONG = [
     (not_starting, ProgramError, "data before start_response"),
     (unstarted_generator, ProgramError, "data before start_response"),
     (raising, LookupError, "in the program"),
-    (exiting, ProgramError, "asked to exit"),
+    (exiting, BrokenOff, r"ended with SystemExit\(2\)"),
     (returning("text"), ProgramError, "a body is bytes, not str"),  # type: ignore[arg-type]
     (returning(b"a", status="OK"), ProgramError, "'OK' is no status line"),
     (returning(b"a", status="200 OK\r\nX: y"), ProgramError, "no status line"),

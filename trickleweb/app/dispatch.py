@@ -14,6 +14,7 @@ from trickleweb.app.routes import Endpoint, Folder, Served
 from trickleweb.app.steps import StepsRegistry
 from trickleweb.application import Application
 from trickleweb.bodies import Complete, FileBody, Rendered, Stepped, Streamed
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, HashPending
 from trickleweb.handlers import Handler, Middleware
@@ -27,6 +28,7 @@ from trickleweb.templating import Templates
 
 FOLDER_METHODS = ("GET", "HEAD", "OPTIONS")
 _HASH_LOOKS, _HASH_PAUSE_S = 100, 0.05  # 5 s for the hash of a file that was just written
+_CONTAINED = Contained("the handler")
 
 
 class Dispatcher:
@@ -56,7 +58,8 @@ class Dispatcher:
     async def respond(self, request: Request) -> Response:
         """Return the response to a request that has its `found`."""
         try:
-            return await self._resolved(request, await self._handler(request))
+            with _CONTAINED:
+                return await self._resolved(request, await self._handler(request))
         except Exception as error:  # noqa: BLE001 - every failure gets a response
             return await self._errors.last(request, error, self._resolved)
 

@@ -12,6 +12,7 @@ from inspect import isawaitable, iscoroutinefunction
 from threading import BoundedSemaphore
 from typing import Any
 
+from trickleweb.containment import contained
 from trickleweb.http1 import unavailable
 
 
@@ -51,7 +52,7 @@ class WorkerPool:
             raise unavailable("All workers are busy.")
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._limits.threads, "handlers")
-        future = self._executor.submit(copy_context().run, _resumable, call)
+        future = self._executor.submit(copy_context().run, contained, "a handler", call)
         future.add_done_callback(lambda _: self._room.release())  # at its end, not when its caller gives up
         return await asyncio.wrap_future(future)
 
@@ -59,11 +60,3 @@ class WorkerPool:
 def is_async(function: Callable[..., Any]) -> bool:
     """Return whether calls of a function are awaited: an `async def`, or an object whose `__call__` is one."""
     return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def _resumable(call: Callable[[], Any]) -> Any:
-    """Call, with StopIteration replaced: a future cannot hold it, and its awaiter would never end."""
-    try:
-        return call()
-    except StopIteration as exc:
-        raise RuntimeError("a handler raised StopIteration") from exc

@@ -10,6 +10,7 @@ from trickles.service import Buffer
 from trickleweb.application import Terms
 from trickleweb.asgi.outgoing import AsgiRun, ProgramError
 from trickleweb.bodies import StepsTable
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere
 from trickleweb.limits import DEFAULT_LIMITS
@@ -19,6 +20,7 @@ from trickleweb.responses import Response, error_response
 
 GRACE_S = 5.0
 _NO_STEPS = StepsTable()
+_CONTAINED = Contained("the program")
 _CONDITIONS = ("if-match", "if-none-match", "if-unmodified-since", "if")  # RFC 9110 13.1, RFC 4918 10.4
 
 
@@ -105,12 +107,11 @@ class Hosted:
     async def _supervised(self, request: Request, outgoing: AsgiRun) -> None:
         error: Exception | None = None
         try:
-            await self.run(request, outgoing)
+            with _CONTAINED:
+                await self.run(request, outgoing)
         except asyncio.CancelledError:
             outgoing.fail(ProgramError("the program's run was cancelled"))
             raise
-        except SystemExit as exc:
-            error = ProgramError(f"the program asked to exit ({exc.code}) during a request")
         except Exception as exc:  # noqa: BLE001 - any exception of a program is reported, and ends its own response only
             error = exc
         else:

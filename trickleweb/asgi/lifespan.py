@@ -6,9 +6,11 @@ import asyncio
 
 from trickleweb.asgi.messages import LIFESPAN_SPEC_VERSION, VERSION, AsgiApp, Message
 from trickleweb.asgi.outgoing import ProgramError
+from trickleweb.containment import Contained
 from trickleweb.errors import WebError
 
 _STARTUP, _SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
+_CONTAINED = Contained("the lifespan")
 
 
 class LifespanFailed(WebError):
@@ -72,7 +74,8 @@ class AsgiLifespan:
 
     async def _run(self, scope: Message) -> None:
         try:
-            await self._app(scope, self._inbox.get, self._send)
+            with _CONTAINED:
+                await self._app(scope, self._inbox.get, self._send)
         except Exception as error:  # noqa: BLE001 - most often a program without lifespan support
             self._error = error
 

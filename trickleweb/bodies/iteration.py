@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from trickles.service import Buffer
 from trickleweb.bodies.kinds import Body, Complete, Planned, Streamed
 from trickleweb.bodies.steps import Data, Stepped
+from trickleweb.containment import Contained, contained
 from trickleweb.errors import WebError
 from trickleweb.http1 import LAST_CHUNK, BodyDelivery, chunk_start
 from trickleweb.messages import Inline
@@ -46,6 +47,8 @@ _BATCH_BYTES = 1 << 16  # the thread stops after so much until its items are tak
 _ITEM_BYTES = 1 << 6  # cost of an item besides its bytes
 _BLOCK_BYTES = 1 << 18  # of a planned body, one read
 _THREADS = ThreadPoolExecutor(DEFAULT_BODY_LIMITS.threads, "bodies")
+_BODY = "the body"
+_CONTAINED = Contained(_BODY)
 
 
 class Part(NamedTuple):
@@ -66,10 +69,6 @@ class WrongLength(WebError):
 
 class BadPart(WebError, TypeError):
     """A body gave something other than text, bytes, or pairs of these with a cursor."""
-
-
-class BrokenOff(WebError):
-    """An iterable raised CancelledError or SystemExit of its own."""
 
 
 class StepTooLarge(WebError, ValueError):
@@ -151,28 +150,21 @@ async def abandon(body: Body) -> None:
     if not isinstance(body, Streamed):
         return
     source = body.chunks
-    with suppress(Exception):
+    with suppress(Exception), _CONTAINED:
         if (aclose := getattr(source, "aclose", None)) is not None:
             await aclose()
         elif (close := getattr(source, "close", None)) is not None:
-            await asyncio.get_running_loop().run_in_executor(_THREADS, close)
-
-
-def was_cancelled() -> bool:
-    """Return whether the current task was asked to end; otherwise a CancelledError is the application's own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+            await asyncio.get_running_loop().run_in_executor(_THREADS, contained, _BODY, close)
 
 
 async def _pairs(body: Stepped | Streamed, limits: BodyLimits) -> _Pairs:
-    try:
-        async with aclosing(_stepped(body, limits) if isinstance(body, Stepped) else _streamed(body)) as pairs:
-            async for pair in pairs:
-                yield pair
-    except (asyncio.CancelledError, SystemExit) as error:
-        if was_cancelled():
-            raise
-        raise BrokenOff(f"the body ended with {error!r}") from error
+    async with aclosing(_stepped(body, limits) if isinstance(body, Stepped) else _streamed(body)) as pairs:
+        while True:
+            with _CONTAINED:  # not where a GeneratorExit would be that of `aclose`
+                pair = await anext(pairs, None)
+            if pair is None:
+                return
+            yield pair
 
 
 async def _stepped(body: Stepped, limits: BodyLimits) -> _Pairs:
@@ -223,7 +215,8 @@ async def _items(source: Any) -> AsyncGenerator[Any, None]:
             yield item
     finally:
         if (close := getattr(iterator, "aclose", None)) is not None:
-            await close()
+            with _CONTAINED:
+                await close()
 
 
 async def _plain(source: Any) -> AsyncGenerator[Any, None]:
@@ -240,7 +233,7 @@ async def _plain(source: Any) -> AsyncGenerator[Any, None]:
     batch: asyncio.Future[bool] | None = None
     try:
         while batch is None or batch.result():
-            batch = loop.run_in_executor(_THREADS, call, partial(_batch, iterator, give))
+            batch = loop.run_in_executor(_THREADS, call, contained, _BODY, partial(_batch, iterator, give))
             batch.add_done_callback(lambda _: news.set())
             while items or not batch.done():
                 await news.wait()
@@ -255,7 +248,7 @@ async def _plain(source: Any) -> AsyncGenerator[Any, None]:
             batch.exception()  # noted
         close = getattr(source, "close", None) or getattr(iterator, "close", None)
         if close is not None:
-            await loop.run_in_executor(_THREADS, call, close)
+            await loop.run_in_executor(_THREADS, call, contained, _BODY, close)
 
 
 def _batch(iterator: Iterator[Any], give: Callable[[Any], bool]) -> bool:

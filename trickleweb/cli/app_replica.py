@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from trickles.command import CommandFailed, one_line
 from trickles.drivers.keystore import KeyringSource
@@ -19,6 +20,7 @@ from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.asgi import Hosted
+from trickleweb.asgi.hosted import log_error
 from trickleweb.cli.app_options import program_options
 from trickleweb.cli.loading import load_program
 from trickleweb.cli.monitoring import Monitoring
@@ -26,6 +28,7 @@ from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.shared_stores import LedgerPlace, ledger_place, opened_ledger
+from trickleweb.containment import BrokenOff
 from trickleweb.ledger import Ledger
 from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
@@ -42,8 +45,27 @@ def run_app(args: argparse.Namespace) -> int:
     if isinstance(application, App) and application.digests is None:
         application.digests = args.digests
     if not args.load_only:
-        asyncio.run(_serve(args, application, output))
+        run_on(_serve(args, application, output))
     return 0
+
+
+def run_on(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine as `asyncio.run`; report what tasks of the program raise to end the process, and go on.
+
+    SIGINT has a handler: a `KeyboardInterrupt` is the program's, too.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(work)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if task.done():
+                    raise
+                fault = BrokenOff(f"a task of the program ended with {error!r}")
+                fault.__cause__ = error
+                log_error(fault)
 
 
 async def _serve(args: argparse.Namespace, application: Application, output: KeptOutput) -> None:

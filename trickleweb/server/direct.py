@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
 
 from trickleweb.application import Application, Terms
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import check_announced, too_large
 from trickleweb.messages import Chunked, Length, RequestHead
@@ -18,11 +19,13 @@ from trickleweb.server.tokens.request import SEED_BYTES, ReplayContext, check_le
 
 _BLOCK_BYTES = 1 << 18
 _IN_MEMORY_BYTES = 1 << 20  # of a body of unknown length; the rest goes to disk
+_CONTAINED = Contained("the application")
 
 
 def accepted(application: Application, head: RequestHead) -> Terms:
     """Return the terms of a request; raise `HTTPError` for one that its head refuses, 413 included."""
-    terms = application.terms(head)
+    with _CONTAINED:
+        terms = application.terms(head)
     check_announced(head, terms.max_body_bytes)
     return terms
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.application import Application, Terms
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.files import ContentNotHere, FilesUnavailable
 from trickleweb.http1 import CONTINUE, unavailable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _TRIES = 3  # at a file that is replaced while its response starts
 _INTERIM = encode(InterimToken())
+_CONTAINED = Contained("the application")
 
 
 class At(NamedTuple):
@@ -187,7 +189,8 @@ class RequestServer:
         if self._application is None:
             raise HTTPError(404)
         try:
-            return self._application.terms(head)
+            with _CONTAINED:
+                return self._application.terms(head)
         except HTTPError:
             raise
         except Exception as error:  # noqa: BLE001 - every failure gets a response

@@ -8,6 +8,7 @@ from trickleweb.application import Terms
 from trickleweb.bodies import Complete, StateRefused, Stepped, StepsTable, Streamed
 from trickleweb.bodies.iteration import abandon, collected
 from trickleweb.bodies.steps import LiveSteps
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import parse_head_untrusted, render_head
 from trickleweb.messages import NeedMore, Plan
@@ -30,6 +31,7 @@ from trickleweb.server.unsafe import AtMostOnce
 from trickleweb.server.window import InputWindow
 
 _CHANGED = "the response to the request has changed"
+_CONTAINED = Contained("a migration of steps")
 
 
 class Resumer:
@@ -69,7 +71,8 @@ class Resumer:
     def at_end(self, covered: VerifiedRange, source: Cursor, stop: int) -> LiveSteps | None:
         """Return a reader of an event stream that has nothing after its body byte `stop`; None if that is not known."""
         try:
-            body = self._responder.application.steps.unpack(source.checkpoint).body
+            with _CONTAINED:
+                body = self._responder.application.steps.unpack(source.checkpoint).body
             return reader_at_end(body, stop - covered.at, chunked=covered.framing.chunked)
         except Exception:  # noqa: BLE001 - making the stream raises it again
             return None
@@ -80,7 +83,8 @@ class Resumer:
         That part of the distance between two heartbeats has passed.
         """
         try:
-            stream = from_cursor(self._responder.application.steps, covered, self._stream_limits, rested)[0]
+            with _CONTAINED:
+                stream = from_cursor(self._responder.application.steps, covered, self._stream_limits, rested)[0]
         except (StateRefused, NotThisResponse):
             raise
         except Exception as error:  # raised by a migration: another release may not need one

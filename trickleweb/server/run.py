@@ -5,8 +5,8 @@ a request, in order:
 
 1. The application's terms, and 413 for a body announced too long: the application does not see a request that is
    refused here. A replica does this while it reads the request (`input`); for other servers `direct` does.
-2. `Responder.run`: the application is called once. An exception is a 500, and reported; so is a value that is no
-   response.
+2. `Responder.run`: the application is called once. An exception of any type (see `containment`) is a 500, and
+   reported; so is a value that is no response.
 3. `Responder.resolve`: check that the response can be sent and resumed by any replica:
    - Safe methods: a fixed response fits its token with its plan, or else its request can be run again; so can that of
      a stream, as which a very long one is sent. Steps have a cursor and a head that fit the first token.
@@ -20,7 +20,6 @@ Later faults of a stream or a step (its length, its size, an exception) end the 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple
@@ -29,8 +28,9 @@ from weakref import WeakValueDictionary
 from trickles.service import Buffer
 from trickleweb.application import Application
 from trickleweb.bodies import MAX_CHECKPOINT_BYTES, Checkpoint, Complete, Planned, Stepped, Streamed
-from trickleweb.bodies.iteration import BrokenOff, abandon, framed, planned_bytes, was_cancelled
+from trickleweb.bodies.iteration import abandon, framed, planned_bytes
 from trickleweb.bodies.kinds import Resolved
+from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
 from trickleweb.headers import Headers
 from trickleweb.http1 import BodyDelivery, decide_delivery, render_head, unavailable
@@ -60,6 +60,7 @@ _OK = 200
 _FIXED = Complete | Planned  # bodies whose bytes are known
 _MADE = Stepped | Streamed  # bodies that are made while they are sent
 _UNSENDABLE = "The response cannot be sent."
+_CONTAINED = Contained("the application")
 
 
 class ResolvedResponse(NamedTuple):
@@ -207,7 +208,8 @@ class Responder:
     async def run(self, request: Request) -> Response:
         """Return the application's response; 500 for an exception."""
         try:
-            response: object = await self.application.respond(request)
+            with _CONTAINED:
+                response: object = await self.application.respond(request)
             if isinstance(response, Response) and isinstance(response.body, Resolved):
                 return response
             what = type(response.body if isinstance(response, Response) else response).__name__
@@ -216,10 +218,6 @@ class Responder:
             return error_response(request, error)
         except Exception as error:  # noqa: BLE001 - every failure gets a response
             self.on_error(error)
-        except (asyncio.CancelledError, SystemExit) as error:
-            if was_cancelled():
-                raise
-            self.on_error(BrokenOff(f"the application ended a request with {error!r}"))
         return error_response(request, HTTPError(500))
 
     async def resolve(self, exchange: Exchange, response: Response) -> ResolvedResponse:

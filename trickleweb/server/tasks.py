@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from trickles.service import Deferred, Refusal, Reply
+from trickleweb.containment import Contained
 from trickleweb.server.errors import Busy, refusal_of, reported
 
 T = TypeVar("T")
 Answer = Reply | Deferred
+_CONTAINED = Contained("a request")
 
 
 class TaskTable:
@@ -137,7 +139,8 @@ class TaskTable:
 
     def _answer(self, then: Callable[[T], Answer], task: asyncio.Task[T]) -> Answer:
         try:
-            return then(task.result())
+            with _CONTAINED:
+                return then(task.result())
         except Exception as error:  # noqa: BLE001 - the client must get a reply
             if (fault := reported(error)) is not None:
                 self._on_error(fault)

@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 from trickleweb.asgi.hosted import Hosted
 from trickleweb.asgi.outgoing import AsgiRun, body_of
+from trickleweb.containment import contained
 from trickleweb.errors import WebError
 from trickleweb.messages import NoBody
 from trickleweb.request import Request
@@ -57,7 +58,8 @@ class WsgiApplication(Hosted):
         if not isinstance(request.head.framing, NoBody):
             body = body_file(body_of(request, outgoing), on_loop)
         environ = environ_of(request, body, script_name=self._script_name)
-        await loop.run_in_executor(self._pool, Run(outgoing, on_loop), self.program, environ)
+        run = partial(Run(outgoing, on_loop), self.program, environ)
+        await loop.run_in_executor(self._pool, contained, "the program", run)
 
     def _new_pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads, thread_name_prefix="wsgi")
