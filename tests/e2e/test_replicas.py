@@ -22,7 +22,7 @@ SIZE_BYTES = 40_000_000
 def config(*, policy: Policy = Policy.HOME, give_up_after: int = 30 * SECOND) -> ClientConfig:
     """Datagrams of 1,472 bytes at most: with those of loopback a transfer were over before anybody is killed."""
     limits = Limits(give_up_after=give_up_after)
-    return ClientConfig(identity=PUBLIC, policy=policy, probe_sizes=(1_472,), limits=limits)
+    return ClientConfig(identity=PUBLIC, first=0, policy=policy, probe_sizes=(1_472,), limits=limits)
 
 
 def home(stream: Stream) -> str:

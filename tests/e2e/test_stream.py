@@ -18,7 +18,7 @@ READ_BYTES = 1 << 18
 
 
 def config(**options: object) -> ClientConfig:
-    return ClientConfig(identity=PUBLIC, **options)  # type: ignore[arg-type]
+    return ClientConfig(identity=PUBLIC, first=0, **options)  # type: ignore[arg-type]
 
 
 async def fetched(stream: Stream, size_bytes: int) -> str:

@@ -19,8 +19,8 @@ IMPATIENT = Limits(give_up_after=SECOND // 2)  # for clients that shall fail: tw
 
 
 def config(**options: Any) -> ClientConfig:
-    """A client of the fleet below."""
-    return ClientConfig(identity=PUBLIC, **options)
+    """A client of the fleet below, which begins with the first replica."""
+    return ClientConfig(identity=PUBLIC, **{"first": 0, **options})
 
 
 class LoopFleet:

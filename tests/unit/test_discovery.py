@@ -1,5 +1,6 @@
 """Sources of replicas, and what becomes of a list when they fail and recover."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +49,9 @@ class Desk:
     now: float = 0.0
     told: list[str] = field(default_factory=list)
 
-    def discovery(self, *sources: Told) -> Discovery:
+    def discovery(self, *sources: Told, seed: bytes = b"") -> Discovery:
         """Over those sources."""
-        return Discovery(sources, report=self.told.append, clock=lambda: self.now)
+        return Discovery(sources, report=self.told.append, clock=lambda: self.now, seed=seed)
 
 
 def failing(source: Callable[[], object]) -> str:
@@ -68,7 +69,7 @@ def failing(source: Callable[[], object]) -> str:
 
 def test_each_source_finds_what_it_names() -> None:
     async def test() -> None:
-        assert await Listed([("1-2", 1), ("3", 1)], resolve=spelled).find() == [A, C]
+        assert await Listed([("1-2", 1), ("3", 1)], resolve=spelled).find() == [A, B, C]
         assert await AddressRecords("1-2", 1, every=1, resolve=spelled).find() == [A, B]
         assert ("127.0.0.1", 5) in await addresses("localhost", 5)
         assert await addresses("::1", 5) == [("::1", 5)]
@@ -87,7 +88,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     async def test() -> None:
         source = ReplicaFile(path, resolve=spelled)
         path.write_text("# ours\n\n  1-2:1\n3:1\n")
-        assert await source.find() == [A, C]
+        assert await source.find() == [A, B, C]
         path.write_text("2:1\n")
         assert await source.find() == [B]
 
@@ -171,10 +172,20 @@ def test_at_the_start_one_source_that_finds_something_is_enough() -> None:
     on_loop(test())
 
 
-def test_a_list_without_end_is_cut() -> None:
+def test_of_a_list_without_end_each_process_uses_a_part_that_changes_little_with_the_list() -> None:
     async def test() -> None:
-        many = [("192.0.2.1", port) for port in range(1000)]
-        assert await Desk().discovery(Told(many)).refresh() == many[:MOST_REPLICAS]
+        many, counts = [("192.0.2.1", port) for port in range(1000)], Counter[Address]()
+        for number in range(40):
+            told = Told(many, every=0)
+            discovery = Desk().discovery(told, seed=bytes([number]))
+            chosen = await discovery.refresh()
+            assert len(chosen) == MOST_REPLICAS
+            assert chosen == sorted(chosen) == await discovery.refresh()
+            counts.update(chosen)
+            told.found = [each for each in many if each != chosen[0]]
+            assert len(set(chosen) & set(await discovery.refresh())) == MOST_REPLICAS - 1
+        assert len(counts) > 990
+        assert max(counts.values()) < 25  # of 10 that are to be expected
 
     on_loop(test())
 
@@ -206,7 +217,7 @@ def test_a_resolver_that_raises_anything_is_heard_of(monkeypatch: pytest.MonkeyP
         raise error
 
     async def test() -> None:
-        monkeypatch.setattr("trickles.drivers.discovery.resolving.socket.getaddrinfo", failing)
+        monkeypatch.setattr("trickles.drivers.dialer.socket.getaddrinfo", failing)
         with pytest.raises(DiscoveryError, match=type(error).__name__):
             await addresses("replica.test", 5)
 

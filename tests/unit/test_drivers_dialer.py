@@ -12,7 +12,7 @@ from tests.support.fleetkeys import WALL, epoch, ring
 from tests.support.loop import on_loop, until
 from tests.support.loopfleet import IMPATIENT, LoopFleet, config
 from tests.support.replica_program import tape
-from trickles import Dialer, Keyring, Stream, connect
+from trickles import ClientConfig, Dialer, Keyring, Stream, connect
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import SIZE_PROOF_LIFE, is_numeric, parse_address, resolve
 from trickles.drivers.health import FIRST_REST, LONGEST_REST, Health
@@ -367,6 +367,13 @@ def test_a_name_that_cannot_be_one_is_an_error_of_the_system(host: str) -> None:
         resolve(host, 1)
 
 
+def test_dialers_begin_at_random_replicas() -> None:
+    replicas = [("127.0.0.1", port) for port in range(1, 4)]
+    firsts = {Dialer(replicas, ClientConfig())._health.pick(0) for _ in range(200)}
+    assert firsts == {0, 1, 2}  # it fails once in 10^34 runs
+    assert {Dialer(replicas, ClientConfig(first=1))._health.pick(0) for _ in range(9)} == {1}
+
+
 def test_numeric_hosts_resolve_to_themselves() -> None:
-    assert [resolve(host, 5) for host in ("127.0.0.1", "::1")] == [("127.0.0.1", 5), ("::1", 5)]
+    assert [resolve(host, 5) for host in ("127.0.0.1", "::1")] == [[("127.0.0.1", 5)], [("::1", 5)]]
     assert [is_numeric(host) for host in ("127.0.0.1", "::1", "localhost")] == [True, True, False]

@@ -35,7 +35,8 @@ class ClientConfig:
     wall: Callable[[], int] | None = None  # microseconds since 1970: certificates that have ended are refused
     suite: Suite = Suite.SEALED
     policy: Policy = Policy.HOME
-    first: int = 0  # index of the replica to begin with, plus a multiple of their number (`ReplicaSet`)
+    first: int | None = None  # index of the replica to begin with, plus a multiple of their number (`ReplicaSet`);
+    # None: a dialer chooses it at random, so that clients spread, and a single engine takes the first one
     datagram_bytes: int = 0  # known to pass this path; 0: find out
     size_proof: int = 0  # a replica's proof of that size, from within the last hour; 0: none
     probe_sizes: tuple[int, ...] = (1472, 8972, 65_507)  # Ethernet, jumbo frames, loopback (IPv4 payloads)

@@ -42,7 +42,7 @@ class Client:
         liveness: Liveness | None = None,
     ) -> None:
         """Share `liveness` with other connections of this process; without it, ask for this one alone."""
-        fleet = ReplicaSet(replicas, config.policy, config.first)
+        fleet = ReplicaSet(replicas, config.policy, config.first or 0)
         secret = entropy(32)
         self._parts = parts = Parts.new(config, fleet, secret, liveness)
         self._handshake = Handshake(config, fleet, secret)

@@ -29,8 +29,8 @@ IPV6_EXTRA_BYTES = 20  # an IPv6 header is so much longer than an IPv4 header
 class Dialer:
     """Opens connections to a fleet; later ones use what earlier ones learned, and begin at different replicas.
 
-    Replicas may be names: OSError when one does not resolve. A dialer belongs to the loop of its first connection, with
-    up to `spare_sockets` sockets for later ones, until `close`.
+    Replicas may be names, of which all addresses count: OSError when one does not resolve. A dialer belongs to the loop
+    of its first connection, with up to `spare_sockets` sockets for later ones, until `close`.
     """
 
     def __init__(
@@ -41,12 +41,13 @@ class Dialer:
         spare_sockets: int = 0,
         idle_after: int = IDLE_AFTER,
     ) -> None:
-        self.replicas = list(dict.fromkeys(resolve(*replica) for replica in replicas))
+        self.replicas = list(dict.fromkeys(each for replica in replicas for each in resolve(*replica)))
         self._wide = _wide(self.replicas)
         # without sealing a late packet of a socket's last connection cannot be distinguished
         self._spare_sockets = spare_sockets if config.suite is Suite.SEALED else 0
         self._idle_after = idle_after
-        self._health = Health(self.replicas, config.first)
+        first = config.first if config.first is not None else int.from_bytes(fresh_secret(4)) % len(self.replicas)
+        self._health = Health(self.replicas, first)
         self._ports: Ports | None = None
         self._live: WeakSet[Connection] = WeakSet()
         self._asking = AskingTimer()
@@ -223,14 +224,20 @@ def is_numeric(host: str) -> bool:
     return True
 
 
-def resolve(host: str, port: int) -> Address:
-    """Return the numeric address of a host name; OSError when there is none."""
+def resolve(host: str, port: int) -> list[Address]:
+    """Return all numeric addresses of a host name, each once; OSError when there is none."""
     try:
-        info = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        return look_up(host, port)
     except (OSError, UnicodeError) as error:  # the latter for malformed names
         reason = error.strerror if isinstance(error, OSError) else "not a name"
         raise OSError(f"cannot find replica {host!r}: {reason}") from None
-    return str(info[4][0]), port
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """Return the numeric addresses of a host, of a name only those of families that this machine has."""
+    flags = 0 if is_numeric(host) else socket.AI_ADDRCONFIG
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
+    return list(dict.fromkeys((str(info[4][0]), port) for info in infos))
 
 
 def parse_address(text: str) -> Address:

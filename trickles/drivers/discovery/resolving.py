@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from contextlib import suppress
 
-from trickles.drivers.dialer import is_numeric
+from trickles.drivers.dialer import is_numeric, look_up
 from trickles.errors import DiscoveryError
 from trickles.wire.kinds import Address
 
@@ -43,8 +42,7 @@ async def addresses(host: str, port: int) -> list[Address]:
 
 def _looked_up(host: str, port: int) -> list[Address] | OSError | UnicodeError:
     try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        return list(dict.fromkeys((str(info[4][0]), port) for info in infos))
+        return look_up(host, port)
     except (OSError, UnicodeError) as error:
         return error
     except Exception as error:  # noqa: BLE001 - the caller waits for this thread's answer

@@ -27,7 +27,7 @@ class AddressSource(Protocol):
 
 
 class Listed:
-    """Replicas listed once and for all; of a name the first address counts."""
+    """Replicas listed once and for all; of a name all addresses count."""
 
     every = NEVER
 
@@ -36,7 +36,7 @@ class Listed:
         self._resolve = resolve
 
     async def find(self) -> list[Address]:
-        return [(await self._resolve(host, port))[0] for host, port in self._replicas]
+        return [each for host, port in self._replicas for each in await self._resolve(host, port)]
 
 
 class ReplicaFile:
@@ -67,7 +67,7 @@ class ReplicaFile:
         for number, line in enumerate(text.splitlines(), 1):
             place = line.strip()
             if place and not place.startswith("#"):
-                found += (await self._resolve(*self._place(number, place)))[:1]
+                found += await self._resolve(*self._place(number, place))
         if not found:
             raise DiscoveryError(f"{self._path} names no replica")
         return found

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 
 from trickles.drivers.discovery.sources import AddressSource
+from trickles.drivers.world import fresh_secret
 from trickles.errors import DiscoveryError
 from trickles.wire.kinds import Address
 
 RETRY_SECONDS = 10.0  # after a failure, even of a source that is asked once
-MOST_REPLICAS = 256  # of one fleet; more are ignored
+MOST_REPLICAS = 256  # of one fleet that this process uses, chosen at random
 
 
 class Discovery:
@@ -23,7 +25,9 @@ class Discovery:
         *,
         report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        seed: bytes = b"",
     ) -> None:
+        """Choose replicas of a long list by `seed`; without one at random."""
         self._sources = sources
         self._report = report
         self._clock = clock
@@ -31,6 +35,9 @@ class Discovery:
         self._problems: list[str | None] = [None for _ in sources]
         self._due = [0.0 for _ in sources]
         self._hurry = asyncio.Event()
+        self._seed = seed or fresh_secret(16)
+        self._whole: list[Address] = []
+        self._used: list[Address] = []
 
     async def refresh(self) -> list[Address]:
         """Ask the due sources and return all replicas; DiscoveryError while no source has ever named one."""
@@ -44,7 +51,9 @@ class Discovery:
             raise DiscoveryError("; ".join(filter(None, self._problems)))
         for text in filter(None, news):
             self._report(text)
-        return together[:MOST_REPLICAS]
+        if together != self._whole:
+            self._whole, self._used = together, _sample(together, self._seed)
+        return self._used
 
     async def keep(self, use: Callable[[list[Address]], None]) -> None:
         """Call `use` with the replicas whenever sources were asked; this never returns."""
@@ -76,3 +85,12 @@ class Discovery:
         self._problems[index] = None
         self._due[index] = self._clock() + source.every
         return None if old is None else f"replicas are found again: {len(self._found[index])}"
+
+
+def _sample(replicas: list[Address], seed: bytes) -> list[Address]:
+    """Return at most MOST_REPLICAS, in their order; those with the lowest hashes, so few change when the list does."""
+    if len(replicas) <= MOST_REPLICAS:
+        return replicas
+    ranked = sorted(replicas, key=lambda each: hashlib.sha256(seed + repr(each).encode()).digest())
+    chosen = frozenset(ranked[:MOST_REPLICAS])
+    return [each for each in replicas if each in chosen]
