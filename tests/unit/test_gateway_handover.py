@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.loop import on_loop, until
+from tests.support.programs import pass_time
 from trickles.errors import HandoverError
 from trickles.gateway import handover
-from trickles.gateway.handover import Control, Predecessor, asked_who_listens
+from trickles.gateway.handover import READY, Control, Predecessor, asked_who_listens, until_readable
 
 
 def listening() -> socket.socket:
@@ -166,6 +167,74 @@ def test_who_does_not_speak_as_a_gateway_does_is_refused(tmp_path: Path, message
         with pytest.raises(HandoverError, match="another protocol for takeovers"):
             Predecessor(tmp_path / "control")
         thread.join()
+
+
+def test_one_that_closes_before_it_answers_is_none_that_speaks_otherwise(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(tmp_path / "control"))
+        server.listen()
+
+        def leave() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        with pytest.raises(HandoverError, match="control: it closed the connection before it answered"):
+            Predecessor(tmp_path / "control")
+        thread.join()
+
+
+def test_many_successors_wait_and_more_are_refused_in_words(tmp_path: Path) -> None:
+    control = Control(tmp_path / "control", dict, report=print)
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(65)]
+    for each in waiting:
+        each.setblocking(False)
+        each.connect(str(tmp_path / "control"))
+    with pytest.raises(HandoverError, match="it is busy with other successors"):
+        Predecessor(tmp_path / "control")
+    for each in waiting:
+        each.close()
+    control.close()
+
+
+def test_a_successor_that_connects_when_a_look_is_due_gets_its_answer(tmp_path: Path) -> None:
+    async def test() -> None:
+        told = list[str]()
+        with socket.socket(socket.AF_UNIX) as connected:
+            control = Control(tmp_path / "control", dict, report=told.append)
+            waiting = asyncio.create_task(control.succeeded())
+            await asyncio.sleep(0)
+            connected.connect(str(tmp_path / "control"))
+            pass_time(2.0)  # in the loop's next turn there are a connection and a timeout
+            message = await elsewhere(lambda: connected.recv(100))
+            assert message == b'{"form": "trickles gateway 1", "listen": []}'
+            connected.send(READY + bytes(32))
+            (await waiting).sock.close()
+            control.close()
+        assert told == []
+
+    on_loop(test())
+
+
+def test_a_timeout_loses_nothing_that_was_received() -> None:
+    async def test() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            waiting = asyncio.create_task(_limited(ours))
+            await asyncio.sleep(0)
+            theirs.send(b"yes")
+            pass_time(2.0)
+            with pytest.raises(TimeoutError):
+                await waiting
+            assert ours.recv(100) == b"yes"
+
+    on_loop(test())
+
+
+async def _limited(sock: socket.socket) -> None:
+    async with asyncio.timeout(1.0):
+        await until_readable(sock)
 
 
 def test_without_a_gateway_there_is_nothing_to_take_over(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.loop import on_loop, until
 from tests.support.loopfleet import LoopFleet, config
+from tests.support.programs import pass_time
 from tests.support.replica_program import tape, tape_digest
 from trickles import Dialer
 from trickles.gateway import Gateway, migration
@@ -143,6 +144,20 @@ def test_a_successor_that_says_no_or_nothing_leaves_it_where_it_is() -> None:
             here.heir.close()
             with pytest.raises(OSError, match="Bad file descriptor"):
                 await migration.moved(member, here.heir)
+
+    on_loop(test())
+
+
+def test_a_yes_that_comes_with_the_timeout_is_one() -> None:
+    async def test() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, theirs:
+            waiting = asyncio.create_task(migration._answered(ours, b"state", theirs.fileno()))
+            await asyncio.sleep(0)
+            theirs.send(migration.YES)
+            pass_time(20.0)
+            assert await waiting == migration.YES
 
     on_loop(test())
 

@@ -28,6 +28,7 @@ MARK_BYTES = 32
 TAKEOVER = "--takeover"
 READY_SECONDS = 60.0  # a successor may have to resolve names
 ASK_SECONDS = 5.0
+WAITING = 64  # successors, and those that ask who listens
 MOST_SOCKETS = 64  # one message carries 253 (SCM_MAX_FD)
 MOST_BYTES = 1 << 16
 _CREDENTIALS = struct.Struct("3i")
@@ -89,16 +90,19 @@ class Control:
 
     async def _asked(self) -> socket.socket:
         """Return the next connection. A removed path is made again; failures of that are reported once."""
-        loop, problem = asyncio.get_running_loop(), ""
+        problem = ""
         while True:
             try:
                 if self._sock is None or not self._path.exists():
                     self._listen_again()
                 assert self._sock is not None
-                async with asyncio.timeout(self._look_seconds):
-                    connected, _ = await loop.sock_accept(self._sock)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._look_seconds):
+                        await until_readable(self._sock)
+                connected, _ = self._sock.accept()
+                connected.setblocking(False)
                 return connected
-            except TimeoutError:
+            except BlockingIOError:  # nobody
                 continue
             except (OSError, UnsafePlace) as error:  # no descriptors, no folder: that may pass
                 if str(error) != problem:
@@ -124,7 +128,8 @@ class Control:
         message = json.dumps({"form": _FORM, "listen": names}).encode()
         with suppress(BrokenPipeError):  # it may have left
             socket.send_fds(connected, [message], [each for descriptors in offer.values() for each in descriptors])
-        answer = await asyncio.get_running_loop().sock_recv(connected, len(READY) + MARK_BYTES)
+        await until_readable(connected)
+        answer = connected.recv(len(READY) + MARK_BYTES)
         if answer == WHO:
             return None
         if not answer.startswith(READY) or len(answer) != len(READY) + MARK_BYTES:
@@ -155,9 +160,12 @@ class Predecessor:
             if (user := _peer_of(self._connected)[1]) not in (0, os.geteuid()):
                 raise HandoverError(f"the process that listens at {path} is of user {user}, and not taken over from")
             message, descriptors, _, _ = socket.recv_fds(self._connected, MOST_BYTES, MOST_SOCKETS)
+            if not message:
+                raise ConnectionResetError(0, "it closed the connection before it answered")
         except OSError as error:
             self._connected.close()
-            why = error.strerror or "it does not answer"
+            busy = isinstance(error, BlockingIOError)
+            why = "it is busy with other successors" if busy else error.strerror or "it does not answer"
             raise HandoverError(f"no gateway to take over from at {path}: {why}") from None
         except TricklesError:
             self._connected.close()
@@ -219,6 +227,19 @@ class SuccessorProcess:
             self._watched = None
 
 
+async def until_readable(sock: socket.socket) -> None:
+    """Wait until a connection can be accepted or data received, which a timeout of this wait cannot lose.
+
+    The result of the loop's `sock_accept` or `sock_recv` is lost if a timeout passes in the same turn of the loop.
+    """
+    loop, descriptor, readable = asyncio.get_running_loop(), sock.fileno(), asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
 def _peer_of(connected: socket.socket) -> tuple[int, int]:
     """Return process and user at the other end, from the kernel."""
     pid, user, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
@@ -271,7 +292,7 @@ def _listening(path: Path) -> socket.socket:
         with _near(fresh) as place:
             sock.bind(place)
         fresh.chmod(0o600)
-        sock.listen(4)
+        sock.listen(WAITING)
         sock.setblocking(False)
         fresh.replace(path)
     except BaseException:

@@ -23,7 +23,7 @@ from trickles.errors import BadPacket, IdentityError, LocalProtocolError, Unknow
 from trickles.gateway.accounting import ConnectionSnapshot
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
-from trickles.gateway.handover import MARK_BYTES
+from trickles.gateway.handover import MARK_BYTES, until_readable
 
 NO_MARK = bytes(MARK_BYTES)  # nothing moves from or to such a gateway
 YES, NO, UNKNOWN = b"+", b"-", b"?"  # the last, with a reason: it cannot read snapshots of this release
@@ -87,7 +87,8 @@ async def _answered(successor: socket.socket, state: bytes, descriptor: int) -> 
         async with asyncio.timeout(ANSWER_SECONDS):
             socket.send_fds(successor, [_LENGTH.pack(len(state))], [descriptor])
             await loop.sock_sendall(successor, state)
-            answer = await loop.sock_recv(successor, 1)
+            await until_readable(successor)
+            answer = successor.recv(1)
             if answer == UNKNOWN:
                 reason = await loop.sock_recv(successor, MOST_REASON_BYTES)
                 raise NoSuccessor(EPROTONOSUPPORT, f"the successor cannot go on with {reason.decode(errors='replace')}")
