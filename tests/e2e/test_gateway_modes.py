@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.namespaces import Machines, ip, machines
+from tests.support.namespaces import Machines, ip, machines, nft
 from tests.support.processes import PATIENCE_SECONDS, ROOT, Fleet, ListeningProgram, received
 from tests.support.replica_program import PUBLIC, tape, tape_digest
 from tests.support.system import require
@@ -124,13 +124,6 @@ def network() -> Iterator[Machines]:
     require("nft")
     with machines() as made:
         yield made
-
-
-def nft(machine: str, rules: str) -> None:
-    """Rules of a firewall for that machine."""
-    words = [require("ip"), "netns", "exec", machine, require("nft"), "-f", "-"]
-    done = subprocess.run(words, input=rules, text=True, check=False, capture_output=True, timeout=30)
-    assert done.returncode == 0, done.stderr
 
 
 def fetch(machine: str, place: Address, kill: object) -> str:

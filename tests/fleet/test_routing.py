@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.anycast import BY_ADDRESSES, BY_PORTS, HOSTS, AnycastBed, anycast
+from tests.support.anycast import BY_ADDRESSES, BY_PORTS, HOSTS, PORT, AnycastBed, anycast
+from tests.support.processes import Program
 from tests.support.replica_program import tape_digest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SIZE_BYTES = 60_000_000  # more than a second
+SMALL_BYTES = 3_000_000
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +22,27 @@ def bed() -> Iterator[AnycastBed]:
         yield made
 
 
+@pytest.fixture
+def spread(bed: AnycastBed) -> Iterator[AnycastBed]:
+    """The machines, without the rules of a test in the end."""
+    bed.lead(HOSTS, BY_PORTS)
+    yield bed
+    bed.plain()
+
+
 def fetched(bed: AnycastBed, act: Callable[[int], object]) -> dict[str, int]:
     """Figures of a download during which `act` is called with the host that serves; all bytes are compared."""
     before = bed.arrived()
     with bed.client(SIZE_BYTES, "--mark", SIZE_BYTES // 3) as client:
         assert client.output.next() == "at the mark"
         act(bed.busiest(before))
-        said = json.loads(client.output.next())
-    assert said["sha256"] == tape_digest(SIZE_BYTES)
+        return figures(client, SIZE_BYTES)
+
+
+def figures(client: Program, size_bytes: int) -> dict[str, int]:
+    """What a client says at its end; all bytes are compared."""
+    said = json.loads(client.output.next())
+    assert said["sha256"] == tape_digest(size_bytes)
     return {name: value for name, value in said.items() if isinstance(value, int)}
 
 
@@ -63,3 +78,30 @@ def test_next_hops_may_change_again_and_again(bed: AnycastBed, policy: int) -> N
             bed.lead([host for host in HOSTS if host != HOSTS[turn % 3]], policy)
 
     fetched(bed, act)
+
+
+def test_each_packet_may_go_to_another_host(spread: AnycastBed) -> None:
+    spread.spray()
+    before = spread.arrived()
+    with spread.client(SIZE_BYTES) as client:
+        figures(client, SIZE_BYTES)
+    assert all(spread.arrived()[host] - before[host] > 50 for host in HOSTS)
+
+
+def test_one_of_the_hosts_among_which_packets_are_sprayed_may_be_dead(spread: AnycastBed) -> None:
+    spread.spray()
+    spread.kill(2)
+    try:
+        with spread.client(SMALL_BYTES) as client:
+            figures(client, SMALL_BYTES)
+    finally:
+        spread.restore(2)
+
+
+def test_replicas_that_each_see_another_address_of_the_client_cost_a_few_refusals(spread: AnycastBed) -> None:
+    spread.translate()
+    for host in HOSTS:
+        spread.start(host, f"10.9.{1 + host}.2")
+    own = [f"10.9.{1 + host}.2:{PORT}" for host in HOSTS]
+    with spread.client(SIZE_BYTES, "--policy", "spray", replicas=own) as client:
+        assert 0 < figures(client, SIZE_BYTES)["refused_address"] < 50
