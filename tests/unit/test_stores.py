@@ -333,21 +333,43 @@ def test_an_owner_that_is_swept_while_it_begins_begins_again(tmp_path: Path, mon
     owner.close()
 
 
-def test_a_claim_given_back_in_between_is_taken(
+def test_no_other_process_comes_between_the_statements_of_a_claim(
     path: Path, ledger: LedgerFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = LedgerFile(path, durable=False)
+    other = LedgerFile(path, durable=False, wait_s=0)
     other.claim(KEY, now=1)
-    execute = ledger._execute
+    execute, refused = ledger._execute, list[str]()
 
     def releasing(statement: str, *values: object) -> sqlite3.Cursor:
         if statement.startswith("SELECT"):
-            other.release(KEY)
+            with pytest.raises(LedgerUnavailable, match="locked"):
+                other.release(KEY)
+            refused.append(statement)
         return execute(statement, *values)
 
     monkeypatch.setattr(ledger, "_execute", releasing)
+    assert ledger.claim(KEY, now=1) == Pending()
+    assert len(refused) == 1
+    other.release(KEY)
     assert ledger.claim(KEY, now=1) == New()
     other.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(ledger: LedgerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, execute = ledger_key("test", b"2"), ledger._execute
+
+    def full(statement: str, *values: object) -> sqlite3.Cursor:
+        if other in values:
+            raise sqlite3.OperationalError("database or disk is full")
+        return execute(statement, *values)
+
+    monkeypatch.setattr(ledger, "_execute", full)
+    with pytest.raises(LedgerUnavailable, match="full"):
+        ledger.claims([(KEY, 1), (other, 1)])
+    with pytest.raises(LedgerUnavailable, match="full"):
+        ledger.completes([(KEY, b"x", 1), (other, b"x", 1)])
+    monkeypatch.undo()
+    assert ledger.claims([(KEY, 1), (other, 1), (KEY, 1)]) == [New(), New(), Pending()]
 
 
 def test_keys_never_collide_between_purposes_or_parts() -> None:

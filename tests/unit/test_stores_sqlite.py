@@ -4,15 +4,17 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 from collections import deque
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.loop import on_loop
 from trickles.stores import NO_STORE, STORE_ID_BYTES
-from trickleweb.ledger import Done, LedgerUnavailable, LedgerUnwritable, Lost, New, Pending, ledger_key
+from trickleweb.ledger import Claim, Done, LedgerUnavailable, LedgerUnwritable, Lost, New, Pending, ledger_key
 from trickleweb.stores import SqliteLedger, database, ledger_file
 from trickleweb.stores.ledger_file import LedgerFile
 
@@ -116,5 +118,38 @@ def test_the_ledger_does_on_threads_what_its_file_does(tmp_path: Path) -> None:
         await ledger.close()
         with pytest.raises(LedgerUnavailable, match="closed"):
             await ledger.claim(KEY, now=1)
+
+    on_loop(test())
+
+
+def test_the_claim_of_a_caller_that_leaves_is_released(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        ledger, other = SqliteLedger(path), LedgerFile(path)
+        claims, begun, left = ledger._file.claims, threading.Event(), threading.Event()
+        released = asyncio.Event()
+
+        def slow(asked: Sequence[tuple[bytes, int]]) -> list[Claim]:
+            found = claims(asked)
+            begun.set()
+            assert left.wait(10)
+            return found
+
+        async def let_go(key: bytes) -> None:
+            await SqliteLedger._let_go(ledger, key)
+            released.set()
+
+        monkeypatch.setattr(ledger._file, "claims", slow)
+        monkeypatch.setattr(ledger, "_let_go", let_go)
+        leaving = asyncio.create_task(ledger.claim(KEY, now=1))
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert other.claim(KEY, now=1) == Pending()
+        leaving.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaving
+        left.set()
+        await released.wait()
+        assert other.claim(KEY, now=1) == New()
+        await ledger.close()
+        other.close()
 
     on_loop(test())

@@ -13,7 +13,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -87,18 +87,21 @@ class LedgerFile:
             self._let_go()
 
     def claim(self, key: bytes, *, now: int) -> Claim:
+        return self.claims(((key, now),))[0]
+
+    def claims(self, asked: Sequence[tuple[bytes, int]]) -> list[Claim]:
+        """Claim keys, each at its time, in one transaction: all of them, or none when it raises."""
         with self._exclusive():
-            self._sweep_sometimes(now)
+            self._sweep_sometimes(asked[0][1], len(asked))
             self._sync("FULL")
-            while True:
-                claimed = self._execute(
-                    "INSERT OR IGNORE INTO claims (key, owner, at) VALUES (?, ?, ?)", key, self._owner, now
-                )
-                if claimed.rowcount == 1:
-                    return New()
-                row = self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone()
-                if row is not None:  # else it was released, or expired, since
-                    return self._standing(*row)
+            with self._transaction():
+                return [self._claimed(key, now) for key, now in asked]
+
+    def _claimed(self, key: bytes, now: int) -> Claim:
+        claimed = self._execute("INSERT OR IGNORE INTO claims (key, owner, at) VALUES (?, ?, ?)", key, self._owner, now)
+        if claimed.rowcount == 1:
+            return New()
+        return self._standing(*self._execute("SELECT owner, plan FROM claims WHERE key = ?", key).fetchone())
 
     def adopt(self, key: bytes, *, now: int) -> Claim:
         with self._exclusive():
@@ -117,19 +120,30 @@ class LedgerFile:
 
     def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """Complete a claim; raise `StateTooLarge` for a plan over `max_plan_bytes`, which is not stored."""
+        self.check_plan(plan)
+        return self.completes(((key, plan, now),))[0]
+
+    def check_plan(self, plan: bytes) -> None:
+        """Raise `StateTooLarge` for a plan that a row does not hold."""
         if len(plan) > self._max_plan_bytes:
             raise StateTooLarge(
                 f"a response plan of {len(plan)} bytes does not fit the ledger: keep its body in another store"
             )
+
+    def completes(self, given: Sequence[tuple[bytes, bytes, int]]) -> list[bytes]:
+        """Complete keys, each with its plan and time, in one transaction: all of them, or none when it raises."""
         with self._exclusive():
             self._sync("NORMAL")  # a power failure may lose it: the claim stays, never done again
-            self._execute(
-                "INSERT INTO claims (key, owner, at, plan) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET plan = excluded.plan, at = excluded.at WHERE plan IS NULL",
-                key, self._owner, now, plan,
-            )  # fmt: skip
-            row = self._execute("SELECT plan FROM claims WHERE key = ?", key).fetchone()
-            return plan if row is None else bytes(row[0])
+            with self._transaction():
+                return [self._completed(*each) for each in given]
+
+    def _completed(self, key: bytes, plan: bytes, now: int) -> bytes:
+        self._execute(
+            "INSERT INTO claims (key, owner, at, plan) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET plan = excluded.plan, at = excluded.at WHERE plan IS NULL",
+            key, self._owner, now, plan,
+        )  # fmt: skip
+        return bytes(self._execute("SELECT plan FROM claims WHERE key = ?", key).fetchone()[0])
 
     def release(self, key: bytes) -> None:
         with self._exclusive():
@@ -152,9 +166,10 @@ class LedgerFile:
         )  # fmt: skip
         return taken.rowcount == 1
 
-    def _sweep_sometimes(self, now: int) -> None:
-        self._claims += 1
-        if self._claims % _CLAIMS_PER_SWEEP == 0:
+    def _sweep_sometimes(self, now: int, claims: int) -> None:
+        self._claims += claims
+        if self._claims >= _CLAIMS_PER_SWEEP:
+            self._claims = 0
             self._execute(
                 "DELETE FROM claims WHERE rowid IN (SELECT rowid FROM claims WHERE at < ? LIMIT ?)",
                 now - self._keep, _SWEPT_ROWS,
@@ -163,6 +178,18 @@ class LedgerFile:
     def _sync(self, level: str) -> None:
         if self._durable:
             self._execute(f"PRAGMA synchronous = {level}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Do the statements within as one, that of no other process between them."""
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._open is not None and self._open.database.in_transaction:
+                self._execute("ROLLBACK")
+            raise
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
         assert self._open is not None

@@ -1,4 +1,7 @@
-"""The ledger of the replicas of one machine, in a SQLite file."""
+"""The ledger of the replicas of one machine, in a SQLite file.
+
+Calls that arrive while a transaction is under way go together in the next one: it is written to disk once for all.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from trickleweb.ledger import Claim, Done, LedgerUnavailable
+from trickleweb.ledger import Claim, Done, LedgerUnavailable, New
+from trickleweb.stores.batches import Batches
 from trickleweb.stores.ledger_file import KEEP, LedgerFile
 
 T = TypeVar("T")
-_THREADS = 4  # a file allows one write at a time: others wait, or read
+_BATCH_CALLS, _BATCH_BYTES = 256, 4 << 20  # other processes wait for the end of a transaction
 
 
 class SqliteLedger:
@@ -42,7 +47,20 @@ class SqliteLedger:
             keep=keep,
             patient=patient,
         )
-        self._threads = ThreadPoolExecutor(_THREADS, "ledger")
+        self._thread = ThreadPoolExecutor(1, "ledger")  # the file does one call at a time
+        self._released: set[asyncio.Task[None]] = set()
+        self._claims: Batches[tuple[bytes, int], Claim] = Batches(
+            lambda asked: self._threaded(partial(self._file.claims, asked)),
+            calls=_BATCH_CALLS,
+            most_bytes=_BATCH_BYTES,
+            unheard=self._unheard,
+        )
+        self._completions: Batches[tuple[bytes, bytes, int], bytes] = Batches(
+            lambda given: self._threaded(partial(self._file.completes, given)),
+            calls=_BATCH_CALLS,
+            most_bytes=_BATCH_BYTES,
+            weight=lambda given: len(given[1]),
+        )
 
     @property
     def store_id(self) -> bytes:
@@ -53,11 +71,24 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Close the file; claims of this process that are not completed become lost."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._claims.close()
+        await self._completions.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._file.close)
 
     async def claim(self, key: bytes, *, now: int) -> Claim:
-        return await self._threaded(partial(self._file.claim, key, now=now))
+        return await self._claims.call((key, now))
+
+    def _unheard(self, asked: tuple[bytes, int], claim: Claim) -> None:
+        """Release a claim whose caller left before it came: nothing was begun."""
+        if isinstance(claim, New):
+            task = asyncio.get_running_loop().create_task(self._let_go(asked[0]))
+            self._released.add(task)
+            task.add_done_callback(self._released.discard)
+
+    async def _let_go(self, key: bytes) -> None:
+        with suppress(LedgerUnavailable):  # then it is lost with this process
+            await self.release(key)
 
     async def adopt(self, key: bytes, *, now: int) -> Claim:
         return await self._threaded(partial(self._file.adopt, key, now=now))
@@ -67,7 +98,8 @@ class SqliteLedger:
 
     async def complete(self, key: bytes, plan: bytes, *, now: int) -> bytes:
         """Complete a claim; raise `StateTooLarge` for a plan over `max_plan_bytes`, which is not stored."""
-        return await self._threaded(partial(self._file.complete, key, plan, now=now))
+        self._file.check_plan(plan)
+        return await self._completions.call((key, plan, now))
 
     async def release(self, key: bytes) -> None:
         await self._threaded(partial(self._file.release, key))
@@ -78,6 +110,6 @@ class SqliteLedger:
 
     def _threaded(self, call: Callable[[], T]) -> Awaitable[T]:
         try:
-            return asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return asyncio.get_running_loop().run_in_executor(self._thread, call)
         except RuntimeError:
             raise LedgerUnavailable("the ledger is closed") from None

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from trickleweb.errors import LedgerAway, LedgerUnavailable
 from trickleweb.ledger import Claim, Done
 from trickleweb.plain import StateTooLarge
+from trickleweb.stores.batches import Batches
 from trickleweb.stores.postgresql.address import DatabaseUrl
-from trickleweb.stores.postgresql.batches import Batches
 from trickleweb.stores.postgresql.claims import Answer, Asked, ClaimStatements
 from trickleweb.stores.postgresql.driver import asyncpg_module
 from trickleweb.stores.postgresql.lane import Lane

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.loop import on_loop, until
-from trickleweb.stores.postgresql.batches import Batches
+from trickleweb.stores.batches import Batches
 
 
 class Desk:
