@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from trickleweb.application import Application
 from trickleweb.asgi import as_asgi
-from trickleweb.http1 import decode_chunked, parse_head_untrusted
-from trickleweb.messages import NeedMore
+from trickleweb.http1 import decode_chunked
+from trickleweb.request import Setting
 from trickleweb.testing import AsyncClient, IncompleteResponse, VirtualFleet
 from trickleweb.testing.asking import Asked, RequestOptions, asked
+from trickleweb.testing.collecting import exchange
 from trickleweb.testing.cookies import CookieJar
 
-FRAMING = frozenset({"date", "server", "connection", "content-length", "transfer-encoding"})
+SERVERS = frozenset({"date", "server"})
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a client sees of a response but its Date and framing; `broken`: it ends before its end."""
+    """All that a client sees of a response but Date and Server; `broken`: it ends before its end."""
 
     status: int
     fields: tuple[tuple[str, str], ...]
     body: bytes
     broken: bool
 
+    def without(self, name: str) -> Outcome:
+        """The same without the fields of that name."""
+        return replace(self, fields=tuple(field for field in self.fields if field[0] != name))
+
 
 def outcome(status: int, fields: Iterable[tuple[str, str]], body: bytes, *, broken: bool) -> Outcome:
     """The outcome with its fields in one order; the values of one name keep theirs."""
-    kept = [(name.lower(), value) for name, value in fields if name.lower() not in FRAMING]
+    kept = [(name.lower(), value) for name, value in fields if name.lower() not in SERVERS]
     return Outcome(status, tuple(sorted(kept, key=lambda field: field[0])), body, broken)
 
 
@@ -56,13 +62,7 @@ async def by_client(application: Application, method: str, path: str, options: R
 
 async def by_asgi(application: Application, sent: Asked) -> Outcome:
     """What an ASGI server gets: it closes the connection where the program raises in the middle of its response."""
-    head = parse_head_untrusted(sent.head)
-    assert not isinstance(head, NeedMore)
-    scope = {
-        "type": "http", "http_version": "1.1", "method": head.method, "scheme": "http", "path": head.path,
-        "raw_path": head.raw_path.encode(), "query_string": head.query.encode(), "client": ("127.0.0.1", 1),
-        "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head.headers],
-    }  # fmt: skip
+    scope = scope_of(sent.head)
     pieces = list(pieces_of(sent.content))
     inbox = [{"type": "http.request", "body": each, "more_body": True} for each in pieces]
     inbox.append({"type": "http.request", "body": b"", "more_body": False})
@@ -91,8 +91,37 @@ async def by_asgi(application: Application, sent: Asked) -> Outcome:
     return outcome(start["status"], fields, body, broken=broken)
 
 
+def scope_of(head: bytes) -> dict[str, Any]:
+    """The scope that a server makes which checks nothing."""
+    line, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    method, target, version = line.split(b" ")
+    raw_path, _, query = target.partition(b"?")
+    fields = [(name, value.strip()) for name, _, value in (each.partition(b":") for each in lines)]
+    return {
+        "type": "http", "http_version": version[-3:].decode(), "method": method.decode(), "scheme": "http",
+        "path": unquote(raw_path.decode("latin-1")), "raw_path": raw_path, "query_string": query,
+        "client": ("127.0.0.1", 1), "headers": [(name.lower(), value) for name, value in fields],
+    }  # fmt: skip
+
+
+def outcomes_of_head(make: Callable[[], Application], head: bytes) -> dict[str, Outcome]:
+    """What each of the three ways gives for a request without a body, of any head."""
+    sent = Asked("", "", head, b"")
+    return {
+        "client": asyncio.run(by_exchange(make(), head)),
+        "asgi": asyncio.run(by_asgi(make(), sent)),
+        "replicas": asyncio.run(by_replicas(make, sent)),
+    }
+
+
+async def by_exchange(application: Application, head: bytes) -> Outcome:
+    """What the test client makes of a head."""
+    done = await exchange(application, head, b"", Setting())
+    return outcome(done.status, done.headers.pairs, done.content, broken=False)
+
+
 async def by_replicas(make: Callable[[], Application], sent: Asked) -> Outcome:
-    """What a client gets from a fleet."""
+    """What a client gets from a fleet that ends its input after the request: the connection ends, too."""
     got = await VirtualFleet(make).fetch(sent.head + framed(sent.content))
     head, _, rest = got.data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")

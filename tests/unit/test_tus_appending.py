@@ -210,7 +210,7 @@ def test_under_another_server_what_arrived_before_the_disconnect_is_kept(uploads
         sent: list[Any] = []
         messages = pieces()
         headers = [(name.lower().encode(), value.encode()) for name, value in BYTES.items()]
-        headers += [(b"upload-offset", b"0"), (b"content-length", b"10")]
+        headers += [(b"host", b"testserver"), (b"upload-offset", b"0"), (b"content-length", b"10")]
         scope = {
             "type": "http", "method": "PATCH", "path": path, "raw_path": path.encode(), "query_string": b"",
             "headers": headers, "http_version": "1.1",

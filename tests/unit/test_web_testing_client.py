@@ -324,3 +324,16 @@ def test_what_a_handler_leaves_running_ends_with_the_client() -> None:
     del dropped
     gc.collect()
     assert sorted(ended) == ["generator", "generator", "task", "task"]
+
+
+def test_a_header_beyond_ascii_is_sent_as_curl_sends_it() -> None:
+    app = App()
+    app.get("/")(lambda request: request.headers.get("x-name"))
+    assert Client(app).get("/", headers={"X-Name": "caf\xe9"}).text == "caf\xc3\xa9"
+
+
+def test_a_refused_head_is_answered_as_on_the_wire() -> None:
+    answer = Client(App()).head("/", headers={"Host": "a b"})
+    assert (answer.status_code, answer.content) == (400, b"")
+    assert answer.headers["content-length"] != "0"
+    assert answer.headers["connection"] == "close"

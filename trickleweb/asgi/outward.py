@@ -16,13 +16,12 @@ from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
 from trickleweb.asgi.scope import Inbox, head_of
 from trickleweb.bodies import Complete
 from trickleweb.errors import HTTPError
+from trickleweb.http1 import sent_fields
 from trickleweb.ledger import Ledger
 from trickleweb.messages import NoBody
 from trickleweb.request import Setting
-from trickleweb.server.direct import answered
-from trickleweb.server.run import ResolvedResponse, Responder, refused
-
-_FRAMING = ("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade")
+from trickleweb.server.direct import answered, unread
+from trickleweb.server.run import ResolvedResponse, Responder
 
 
 def as_asgi(
@@ -34,8 +33,9 @@ def as_asgi(
 ) -> AsgiApp:
     """Return the application as an ASGI program; its responses do not resume there.
 
-    All kinds of body, HEAD, limits on bodies, lifespan and errors are as on replicas: what they would refuse to send is
-    a 500 here, too. `ring` and `ledger` are those of the requests. `on_error` is called with exceptions.
+    All kinds of body, HEAD, limits on heads and bodies, lifespan and errors are as on replicas: what they would refuse
+    to send is a 500 here, too. The framing of requests and responses, and the fields Date and Server, are the server's.
+    `ring` and `ledger` are those of the requests. `on_error` is called with exceptions.
     """
     return _Outward(application, ring, ledger, on_error)
 
@@ -82,8 +82,8 @@ class _Outward:
         try:
             head = head_of(scope)
         except HTTPError as error:
-            head, inbox = head_of({**scope, "raw_path": b"/", "path": "/"}), Inbox(receive, NoBody())
-            found = refused(error, head, close=False, date_s=now // 1_000_000)
+            inbox = Inbox(receive, NoBody())
+            found = unread(error, has_body=scope["method"] != "HEAD")
         else:
             inbox = Inbox(receive, head.framing)
             seed = os.urandom(32)
@@ -99,13 +99,9 @@ class _Outward:
         await self._send(found, inbox, send)
 
     async def _send(self, found: ResolvedResponse, inbox: Inbox, send: Send) -> None:
-        delivery = found.delivery
-        headers = found.headers.without(*_FRAMING)
-        if delivery.content_length is not None:
-            headers = headers.added(("content-length", str(delivery.content_length)))
-        if found.made.close:
-            headers = headers.added(("connection", "close"))
-        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        delivery = found.delivery._replace(chunked=False, http10=False)
+        fields = [(name.lower(), value) for name, value in sent_fields(found.headers, delivery)]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
         await send({"type": "http.response.start", "status": found.status, "headers": raw})
         if isinstance(found.body, Complete):
             await send({"type": "http.response.body", "body": found.body.data})

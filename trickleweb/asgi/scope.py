@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import quote
 
 from trickleweb.asgi.messages import Receive, Scope
 from trickleweb.errors import HTTPError
-from trickleweb.headers import Headers
+from trickleweb.http1 import check_head
 from trickleweb.http1.target import decode_path
-from trickleweb.messages import Chunked, Framing, Length, NoBody, RequestHead
+from trickleweb.limits import PROGRAM_LIMITS
+from trickleweb.messages import Framing, NoBody, RequestHead
 
 _PATH_SAFE = "/!$&'()*+,;=:@%"
 
 
 def head_of(scope: Scope) -> RequestHead:
-    """Return the head that a server has parsed; raise `HTTPError` 400 for a path that is refused here."""
-    raw_path = _raw_path(scope)
-    query = bytes(scope.get("query_string", b"")).decode("latin-1")
-    headers = Headers(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]))
-    major, _, minor = str(scope.get("http_version", "1.1")).partition(".")
-    return RequestHead(
-        method=scope["method"],
-        target=f"{raw_path}?{query}" if query else raw_path,
-        path="*" if raw_path == "*" else decode_path(raw_path),
-        raw_path=raw_path,
-        query=query,
-        version=(int(major), int(minor or 0)),
-        headers=headers,
-        host=(headers.get("host") or "").lower(),
-        framing=_framing(headers),
-        expect_continue=False,
-        keep_alive=True,
-        head_bytes=0,
-        scheme=scope.get("scheme", "http"),
-    )
+    """Return the head that a server has parsed, checked as on replicas; raise `HTTPError` as `parse_head_untrusted`.
+
+    A scope shows no line ends, blanks or framing: these are the server's to check. HTTP/2 has the fields of HTTP/1.1.
+    """
+    raw_path, query = _raw_path(scope), bytes(scope.get("query_string", b""))
+    target = b"%b?%b" % (raw_path, query) if query else raw_path
+    version = str(scope.get("http_version", "1.1"))
+    minor = int(version == "1.1" or not version.startswith("1"))
+    head = check_head(scope["method"].encode(), target, minor, scope["headers"], PROGRAM_LIMITS)
+    path = _below(scope.get("root_path", "").rstrip("/"), head.raw_path)
+    if path != head.raw_path:
+        target_below = f"{path}?{head.query}" if head.query else path
+        head = replace(head, target=target_below, path=decode_path(path), raw_path=path)
+    return replace(head, scheme=scope.get("scheme", "http"))
 
 
 class Inbox:
@@ -59,20 +55,12 @@ class Inbox:
             pass
 
 
-def _raw_path(scope: Scope) -> str:
-    """Return the path below the mount, as the client sent it if the server passes that."""
+def _raw_path(scope: Scope) -> bytes:
+    """Return the path as the client sent it, if the server passes that."""
     raw = scope.get("raw_path")
-    path = bytes(raw).decode("latin-1") if raw else quote(scope["path"], safe=_PATH_SAFE)
-    path, root = path.partition("?")[0], scope.get("root_path", "").rstrip("/")
+    return bytes(raw).partition(b"?")[0] if raw else quote(scope["path"], safe=_PATH_SAFE).encode()
+
+
+def _below(root: str, path: str) -> str:
+    """Return the path below a mount."""
     return path[len(root) :] or "/" if root and path.startswith(root) else path
-
-
-def _framing(headers: Headers) -> Framing:
-    """Return the framing that the headers announce, which the server has checked."""
-    if "transfer-encoding" in headers:
-        return Chunked()
-    announced = headers.get("content-length") or "0"
-    try:
-        return Length(int(announced)) if int(announced) else NoBody()
-    except ValueError:
-        raise HTTPError(400, "invalid Content-Length") from None

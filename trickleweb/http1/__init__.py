@@ -1,7 +1,7 @@
 """HTTP/1.1 as pure functions of bytes: heads parsed and rendered, chunks decoded, without a connection object."""
 
 from trickleweb.http1.chunked import ChunkedState, Decoded, Phase, decode_chunked
-from trickleweb.http1.head import drop_caches, parse_head_untrusted
+from trickleweb.http1.head import check_head, drop_caches, parse_head_untrusted
 from trickleweb.http1.refusals import (
     check_announced,
     error_plan,
@@ -17,10 +17,11 @@ from trickleweb.http1.render import (
     decide_delivery,
     phrase,
     render_head,
+    sent_fields,
 )
 
 __all__ = [
-    "CONTINUE", "LAST_CHUNK", "BodyDelivery", "ChunkedState", "Decoded", "Phase", "check_announced", "chunk_start",
-    "decide_delivery", "decode_chunked", "drop_caches", "error_plan", "method_not_allowed", "parse_head_untrusted",
-    "phrase", "render_head", "too_large", "unavailable",
+    "CONTINUE", "LAST_CHUNK", "BodyDelivery", "ChunkedState", "Decoded", "Phase", "check_announced", "check_head",
+    "chunk_start", "decide_delivery", "decode_chunked", "drop_caches", "error_plan", "method_not_allowed",
+    "parse_head_untrusted", "phrase", "render_head", "sent_fields", "too_large", "unavailable",
 ]  # fmt: skip

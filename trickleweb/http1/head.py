@@ -8,6 +8,7 @@ too, so that nonsense is refused as soon as possible. Every framing on which two
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,7 @@ from trickleweb.messages import Chunked, Framing, Length, NeedMore, NoBody, Requ
 
 _LINE_BYTES = bytes([9, 10, 13, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_NAME = re.compile(_TOKEN)
 _TOKEN_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") [\x21-\x7e\x80-\xff]+ HTTP/(\d)\.(\d)")
 _LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")  # below 2**63
@@ -83,6 +85,23 @@ def parse_head_untrusted(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reques
         return _check_incomplete(data, limits)
     head = data[: end + len(_HEAD_END)]
     return _parse_memoised(head, limits) if len(head) <= _MAX_MEMO_HEAD_BYTES else _parse(head, limits)
+
+
+def check_head(
+    method: bytes, target: bytes, minor: int, fields: Iterable[tuple[bytes, bytes]], limits: Limits = DEFAULT_LIMITS
+) -> RequestHead:
+    """Return the head of an HTTP/1.`minor` request that another server has parsed; raise as `parse_head_untrusted`."""
+    given = list(fields)
+    if any(not _NAME.fullmatch(name) for name, _ in given):
+        raise refused(400, "malformed header field")
+    line = b"%b %b HTTP/1.%d" % (method, target, minor)
+    lines = [line, *(b"%b: %b" % field for field in given)]
+    if any(b"\r" in each or b"\n" in each for each in lines):
+        raise refused(400, "control byte in the head")
+    head = parse_head_untrusted(b"".join([*(each + CRLF for each in lines), CRLF]), limits)
+    if isinstance(head, NeedMore):
+        raise refused(400, "malformed request head")
+    return head
 
 
 def drop_caches() -> None:

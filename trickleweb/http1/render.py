@@ -88,10 +88,18 @@ def render_head(status: int, headers: Headers, delivery: BodyDelivery, *, date_s
     if not 200 <= status <= 599:
         raise ValueError(f"{status} is no final status")
     lines = [f"HTTP/1.1 {status} {phrase(status)}"]
-    lines += [render_field(name, value) for name, value in headers.pairs if name.lower() not in _OURS]
-    given = {name.lower() for name, _ in headers.pairs}
-    lines += [f"{name}: {value}" for name, value in _own_fields(given, delivery, date_seconds)]
+    lines += [render_field(name, value) for name, value in sent_fields(headers, delivery, date_seconds)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def sent_fields(headers: Headers, delivery: BodyDelivery, date_seconds: int | None = None) -> list[Pair]:
+    """Return the fields of a response that leave: those of `headers` that frame nothing, then Date and Server if there
+    is a time, then the framing.
+    """
+    kept = [pair for pair in headers.pairs if pair[0].lower() not in _OURS]
+    given = {name.lower() for name, _ in headers.pairs}
+    dated = () if date_seconds is None else (("Date", format_date(date_seconds)), ("Server", SERVER))
+    return [*kept, *(pair for pair in dated if pair[0].lower() not in given), *_framing_fields(delivery)]
 
 
 def render_field(name: str, value: str) -> str:
@@ -110,11 +118,7 @@ def chunk_start(byte_count: int) -> bytes:
     return b"%x\r\n" % byte_count
 
 
-def _own_fields(given: set[str], delivery: BodyDelivery, date_seconds: int) -> Iterator[Pair]:
-    if "date" not in given:
-        yield "Date", format_date(date_seconds)
-    if "server" not in given:
-        yield "Server", SERVER
+def _framing_fields(delivery: BodyDelivery) -> Iterator[Pair]:
     if delivery.chunked:
         yield "Transfer-Encoding", "chunked"
     elif delivery.content_length is not None:

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
 
 from trickleweb.application import Application, Terms
+from trickleweb.bodies import Complete
 from trickleweb.containment import Contained
 from trickleweb.errors import HTTPError
-from trickleweb.http1 import check_announced, too_large
-from trickleweb.messages import Chunked, Length, RequestHead
+from trickleweb.http1 import BodyDelivery, check_announced, error_plan, too_large
+from trickleweb.messages import Chunked, Inline, Length, RequestHead
 from trickleweb.request import Request, Setting
+from trickleweb.responses import Response
 from trickleweb.server.input import Body
 from trickleweb.server.run import Exchange, ResolvedResponse, Responder, refused
 from trickleweb.server.tokens.ranges import Replay
@@ -28,6 +30,15 @@ def accepted(application: Application, head: RequestHead) -> Terms:
         terms = application.terms(head)
     check_announced(head, terms.max_body_bytes)
     return terms
+
+
+def unread(error: HTTPError, *, has_body: bool) -> ResolvedResponse:
+    """Return the response to a request whose head is refused; on a replica `last_response` makes it."""
+    plan = error_plan(error)
+    body = Complete(b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)]))
+    delivery = BodyDelivery(plan.body_bytes, chunked=False, has_body=has_body, keep_alive=False)
+    made = Response(plan.status, plan.headers, body, close=True)
+    return ResolvedResponse(made.status, made.headers, body if has_body else Complete(), delivery, made)
 
 
 async def answered(responder: Responder, head: RequestHead, body: Body, context: Setting) -> ResolvedResponse:

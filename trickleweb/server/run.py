@@ -1,7 +1,7 @@
 """Answer one request: the only path from a request to a response that can be sent.
 
-Replicas, `as_asgi` and the test client all use it, so that they agree on every response and every refusal. The steps of
-a request, in order:
+Replicas, `as_asgi` and the test client all use it, so that they agree on every response, and on every refusal after the
+framing: this and the bytes of heads are other servers' matter. The steps of a request, in order:
 
 1. The application's terms, and 413 for a body announced too long: the application does not see a request that is
    refused here. A replica does this while it reads the request (`input`); for other servers `direct` does.

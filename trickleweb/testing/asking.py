@@ -48,7 +48,10 @@ class Asked:
 def asked(
     method: str, url: str, base_url: str, own: Mapping[str, str], jar: CookieJar, options: RequestOptions
 ) -> Asked:
-    """Return the request for a URL, or a path below `base_url`; `own` are default headers."""
+    """Return the request for a URL, or a path below `base_url`; `own` are default headers.
+
+    Text is sent as UTF-8, as curl does: an application sees a header value beyond ASCII as Latin-1 of these bytes.
+    """
     whole = absolute(base_url, url)
     parts = urlsplit(whole)
     query = "&".join(filter(None, (parts.query, render_urlencoded(_pairs(options.get("params", ()))))))

@@ -11,12 +11,12 @@ from trickleweb.bodies import Stepped, Streamed
 from trickleweb.bodies.iteration import WrongLength
 from trickleweb.errors import HTTPError, WebError
 from trickleweb.headers import Headers
-from trickleweb.http1 import error_plan, parse_head_untrusted
+from trickleweb.http1 import parse_head_untrusted, sent_fields
 from trickleweb.limits import PROGRAM_LIMITS
-from trickleweb.messages import Inline, NeedMore
+from trickleweb.messages import NeedMore
 from trickleweb.request import Request, Setting
 from trickleweb.responses import Response
-from trickleweb.server.direct import answered
+from trickleweb.server.direct import answered, unread
 from trickleweb.server.run import ResolvedResponse, Responder
 from trickleweb.telemetry.wrapped import Wrapped
 
@@ -33,7 +33,7 @@ class IncompleteResponse(WebError):
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """A response as on the wire, and as the application made it."""
+    """A response as on the wire, without Date and Server, and as the application made it."""
 
     status: int
     headers: Headers
@@ -58,17 +58,19 @@ async def exchange(
         if isinstance(head, NeedMore):
             raise HTTPError(400, "The request is incomplete.")
     except HTTPError as error:
-        plan = error_plan(error)
-        data = b"".join([piece.data for piece in plan.pieces if isinstance(piece, Inline)])
-        return Exchanged(plan.status, plan.headers, data, Response(plan.status, plan.headers))
+        found = unread(error, has_body=not head_bytes.startswith(b"HEAD "))
+        content = await _gathered(application, found, None)
+        return Exchanged(found.status, _sent(found), content, found.made)
     errors: list[Exception] = []
     watched = _Watched(application)
     found = await answered(Responder(watched, errors.append), head, body, setting)
     errors += watched.errors()
-    length = found.delivery.content_length
-    headers = found.headers.added(*(() if length is None else (("Content-Length", str(length)),)))
     content = await _gathered(application, found, most_bytes)
-    return Exchanged(found.status, headers, content, found.made, errors[0] if errors else None)
+    return Exchanged(found.status, _sent(found), content, found.made, errors[0] if errors else None)
+
+
+def _sent(found: ResolvedResponse) -> Headers:
+    return Headers(tuple(sent_fields(found.headers, found.delivery)))
 
 
 async def _gathered(application: Application, found: ResolvedResponse, most_bytes: int | None) -> bytes:
@@ -83,9 +85,9 @@ async def _gathered(application: Application, found: ResolvedResponse, most_byte
                     return bytes(content[:most])
     except WrongLength:
         why = f"announced were {found.delivery.content_length}"
-        raise IncompleteResponse(bytes(content), why, found.status, found.headers) from None
+        raise IncompleteResponse(bytes(content), why, found.status, _sent(found)) from None
     except Exception as exc:
-        raise IncompleteResponse(bytes(content), repr(exc), found.status, found.headers) from exc
+        raise IncompleteResponse(bytes(content), repr(exc), found.status, _sent(found)) from exc
     return bytes(content)
 
 
