@@ -245,6 +245,16 @@ def test_a_request_that_is_cut_is_refused(app: App) -> None:
     assert wire.sent[0]["status"] == 400
 
 
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 413)])
+def test_http2_needs_no_length_and_has_no_field_for_connections(app: App, size: int, status: int) -> None:
+    wire = Wire({"type": "http.request", "body": bytes(size)})
+    scope = {**SCOPE, "http_version": "2", "method": "POST", "path": "/echo"}
+    on_loop(wire_up(app, scope, wire))
+    assert wire.sent[0]["status"] == status
+    assert b"connection" not in dict(wire.sent[0]["headers"])
+    assert (wire.sent[1]["body"] == bytes(size)) == (status == 200)
+
+
 def test_a_stream_ends_when_the_client_goes() -> None:
     async def test() -> None:
         app, wire, closed = App(), Wire({"type": "http.request"}), list[str]()

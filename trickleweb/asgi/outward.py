@@ -13,7 +13,7 @@ from trickles.keyring import Keyring
 from trickleweb.application import Application
 from trickleweb.asgi.hosted import log_error
 from trickleweb.asgi.messages import AsgiApp, Receive, Scope, Send
-from trickleweb.asgi.scope import Inbox, head_of
+from trickleweb.asgi.scope import Inbox, head_of, is_framed_by_streams
 from trickleweb.bodies import Complete
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import sent_fields
@@ -96,6 +96,8 @@ class _Outward:
                 ledger=self._ledger,
             )
             found = await answered(self._responder, head, b"" if inbox.whole else inbox.body(), context)
+        if is_framed_by_streams(scope):
+            found = found._replace(delivery=found.delivery._replace(keep_alive=True))
         await self._send(found, inbox, send)
 
     async def _send(self, found: ResolvedResponse, inbox: Inbox, send: Send) -> None:

@@ -11,7 +11,7 @@ from trickleweb.errors import HTTPError
 from trickleweb.http1 import check_head
 from trickleweb.http1.target import decode_path
 from trickleweb.limits import PROGRAM_LIMITS
-from trickleweb.messages import Framing, NoBody, RequestHead
+from trickleweb.messages import Chunked, Framing, NoBody, RequestHead
 
 _PATH_SAFE = "/!$&'()*+,;=:@%"
 
@@ -19,18 +19,25 @@ _PATH_SAFE = "/!$&'()*+,;=:@%"
 def head_of(scope: Scope) -> RequestHead:
     """Return the head that a server has parsed, checked as on replicas; raise `HTTPError` as `parse_head_untrusted`.
 
-    A scope shows no line ends, blanks or framing: these are the server's to check. HTTP/2 has the fields of HTTP/1.1.
+    A scope shows no line ends, blanks or framing: these are the server's to check. HTTP/2 has the fields of HTTP/1.1,
+    and bodies without an announced length.
     """
     raw_path, query = _raw_path(scope), bytes(scope.get("query_string", b""))
     target = b"%b?%b" % (raw_path, query) if query else raw_path
-    version = str(scope.get("http_version", "1.1"))
-    minor = int(version == "1.1" or not version.startswith("1"))
+    minor = 0 if scope.get("http_version") == "1.0" else 1
     head = check_head(scope["method"].encode(), target, minor, scope["headers"], PROGRAM_LIMITS)
+    if is_framed_by_streams(scope) and "content-length" not in head.headers:
+        head = replace(head, framing=Chunked())
     path = _below(scope.get("root_path", "").rstrip("/"), head.raw_path)
     if path != head.raw_path:
         target_below = f"{path}?{head.query}" if head.query else path
         head = replace(head, target=target_below, path=decode_path(path), raw_path=path)
     return replace(head, scheme=scope.get("scheme", "http"))
+
+
+def is_framed_by_streams(scope: Scope) -> bool:
+    """Return whether the request came by HTTP/2 or 3, where no field frames a message or ends a connection."""
+    return not str(scope.get("http_version", "1.1")).startswith("1.")
 
 
 class Inbox:
