@@ -54,9 +54,9 @@ def test_a_cancelled_task_is_ended() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             meet(asyncio.CancelledError())
-        task.uncancel()
         with pytest.raises(asyncio.CancelledError):  # the one of the task
             await asyncio.sleep(0)
+        task.uncancel()
 
     on_loop(run())
 

@@ -114,7 +114,8 @@ def test_the_ledger_does_on_threads_what_its_file_does(tmp_path: Path) -> None:
         await ledger.release(keys[-1])
         assert await ledger.expire(before=10) >= 39
         ledger.look()
-        assert ledger.store_id == LedgerFile(tmp_path / "ledger").store_id
+        with closing(LedgerFile(tmp_path / "ledger")) as file:
+            assert ledger.store_id == file.store_id
         await ledger.close()
         with pytest.raises(LedgerUnavailable, match="closed"):
             await ledger.claim(KEY, now=1)
