@@ -14,7 +14,7 @@ from tests.support.hostile_fleet import MOVES, HostileFleet
 from tests.support.inside import parts
 from tests.support.resuming import copied
 from trickles.client import Client, Policy
-from trickles.errors import LocalProtocolError
+from trickles.errors import ConnectionFailed, LocalProtocolError
 from trickles.limits import Limits
 from trickles.wire.kinds import Suite
 
@@ -22,12 +22,15 @@ ROUNDS = 150
 
 
 def die(fleet: HostileFleet) -> bool:
-    """Go on from a snapshot; False when the connection is complete."""
+    """Go on from a snapshot; False when the connection is complete, or was resumed too often without an answer."""
     try:
         snapshot = fleet.client.snapshot()
     except LocalProtocolError:
         return False
-    fleet.client = Client.resume(REPLICAS, copied(snapshot), parts(fleet.client).config)
+    try:
+        fleet.client = Client.resume(REPLICAS, copied(snapshot), parts(fleet.client).config)
+    except ConnectionFailed:
+        return False
     return True
 
 

@@ -19,7 +19,7 @@ from errno import EPROTONOSUPPORT
 
 from trickles.client import Client, parse_snapshot_untrusted
 from trickles.drivers.dialer import Dialer
-from trickles.errors import BadPacket, IdentityError, LocalProtocolError, UnknownSnapshot
+from trickles.errors import BadPacket, ConnectionFailed, IdentityError, LocalProtocolError, UnknownSnapshot
 from trickles.gateway.accounting import ConnectionSnapshot
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.fleet_upstream import FleetUpstream
@@ -127,7 +127,7 @@ async def received(predecessor: socket.socket, dialer: Dialer, adopt: Adopt) -> 
                     break
                 except UnknownSnapshot as error:
                     answer = UNKNOWN + str(error).encode()[:MOST_REASON_BYTES]
-                except (BadPacket, IdentityError):
+                except (BadPacket, ConnectionFailed, IdentityError):
                     pass
                 sock.close()
                 await loop.sock_sendall(predecessor, answer)
