@@ -59,7 +59,7 @@ class Parts:
         at_work = AtWork(
             limits, counters, fleet, requests, recovery, liveness, alone, connection_name(session.identity)
         )
-        losses = LossDetection(limits, *shared, recovery, striping)
+        losses = LossDetection(*shared, recovery, striping)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
         return cls(*below, upload, output, recovery, losses, at_work)
 
