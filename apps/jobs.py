@@ -89,9 +89,9 @@ class Worker:
         assert ledger is not None
         if topic in self._tasks:
             return
-        claim = ledger.claim(key, now=now)
+        claim = await ledger.claim(key, now=now)
         if isinstance(claim, Lost):
-            claim = ledger.adopt(key, now=now)
+            claim = await ledger.adopt(key, now=now)
         if isinstance(claim, New):
             self._tasks[topic] = asyncio.create_task(self._run(topic, job, key))
         elif isinstance(claim, Done):
@@ -104,7 +104,7 @@ class Worker:
             await self._app.topics.publish(topic, json.dumps({"error": str(error)}).encode(), "error")
         await self._app.topics.publish(topic, LAST.encode(), "last")
         assert self._app.ledger is not None
-        self._app.ledger.complete(key, b"", now=time.time_ns() // 1000)
+        await self._app.ledger.complete(key, b"", now=time.time_ns() // 1000)
         del self._tasks[topic], self._known[topic]
 
 
