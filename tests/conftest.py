@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("suite", derandomize=True, deadline=None, print_blob=True, database=None)
-settings.register_profile("long", deadline=None, print_blob=True, max_examples=10_000)
+UNTIMED = [HealthCheck.too_slow]  # a busy machine is no fault of a test
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, print_blob=True, database=None, suppress_health_check=UNTIMED
+)
+settings.register_profile("long", deadline=None, print_blob=True, max_examples=10_000, suppress_health_check=UNTIMED)
 settings.load_profile("suite")
 
 
