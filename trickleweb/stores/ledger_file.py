@@ -22,12 +22,10 @@ from trickles.drivers.ownership import PRIVATE, check_directory, check_file, is_
 from trickles.errors import UnsafePlace
 from trickles.stores import NO_STORE, STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, LedgerUnwritable, Lost, New, Pending
-from trickleweb.plain import StateTooLarge
+from trickleweb.stores.claim_rows import KEEP, PLAN_BYTES, check_plan
 from trickleweb.stores.database import opened
 from trickleweb.stores.owners import Owner, alone, is_alive, sweep
 
-HOUR = 3600 * 1_000_000
-KEEP = 26 * HOUR  # longer than the life of any user continuation
 _VERSION = 1  # PRAGMA user_version; 0 is a new file
 _CLAIMS_PER_SWEEP = 256
 _SWEPT_ROWS = 1000
@@ -58,7 +56,7 @@ class LedgerFile:
         durable: bool = True,
         wait_s: float = 5.0,
         max_bytes: int = 1 << 30,
-        max_plan_bytes: int = 1 << 20,
+        max_plan_bytes: int = PLAN_BYTES,
         keep: int = KEEP,
         patient: bool = False,
     ) -> None:
@@ -125,10 +123,7 @@ class LedgerFile:
 
     def check_plan(self, plan: bytes) -> None:
         """Raise `StateTooLarge` for a plan that a row does not hold."""
-        if len(plan) > self._max_plan_bytes:
-            raise StateTooLarge(
-                f"a response plan of {len(plan)} bytes does not fit the ledger: keep its body in another store"
-            )
+        check_plan(plan, self._max_plan_bytes)
 
     def completes(self, given: Sequence[tuple[bytes, bytes, int]]) -> list[bytes]:
         """Complete keys, each with its plan and time, in one transaction: all of them, or none when it raises."""

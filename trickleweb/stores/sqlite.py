@@ -15,14 +15,15 @@ from typing import TypeVar
 
 from trickleweb.ledger import Claim, Done, LedgerUnavailable, New
 from trickleweb.stores.batches import Batches
-from trickleweb.stores.ledger_file import KEEP, LedgerFile
+from trickleweb.stores.claim_rows import KEEP, PLAN_BYTES
+from trickleweb.stores.ledger_file import LedgerFile
 
 T = TypeVar("T")
 _BATCH_CALLS, _BATCH_BYTES = 256, 4 << 20  # other processes wait for the end of a transaction
 
 
 class SqliteLedger:
-    """A `Ledger` in one file, with a folder `path-owners` next to it; blocking calls run on threads of its own.
+    """A `Ledger` in one file, with a folder `path-owners` next to it; blocking calls run on a thread of its own.
 
     See `LedgerFile` for the file. Raises `LedgerUnavailable` if it cannot be opened, unless it is `patient`.
     """
@@ -34,7 +35,7 @@ class SqliteLedger:
         durable: bool = True,
         wait_s: float = 5.0,
         max_bytes: int = 1 << 30,
-        max_plan_bytes: int = 1 << 20,
+        max_plan_bytes: int = PLAN_BYTES,
         keep: int = KEEP,
         patient: bool = False,
     ) -> None:

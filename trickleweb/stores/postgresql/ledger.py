@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, suppress
 
 from trickleweb.errors import LedgerAway, LedgerUnavailable
 from trickleweb.ledger import Claim, Done
-from trickleweb.plain import StateTooLarge
 from trickleweb.stores.batches import Batches
+from trickleweb.stores.claim_rows import check_plan
 from trickleweb.stores.postgresql.address import DatabaseUrl
 from trickleweb.stores.postgresql.claims import Answer, Asked, ClaimStatements
 from trickleweb.stores.postgresql.driver import asyncpg_module
@@ -93,10 +93,7 @@ class PostgresLedger:
 
         Raise `LedgerUnwritable` only where no process can store anything: the disk of the server is full.
         """
-        if len(plan) > self._limits.plan_bytes:
-            raise StateTooLarge(
-                f"a response plan of {len(plan)} bytes does not fit the ledger: keep its body in another store"
-            )
+        check_plan(plan, self._limits.plan_bytes)
         try:
             async with self._in_time():
                 await self._sessions.owner()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trickleweb.stores.ledger_file import KEEP
+from trickleweb.stores.claim_rows import KEEP, PLAN_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,6 @@ class PostgresLimits:
     most_pause_s: float = 2.0  # a server that comes back is used after that time at most
     batch_calls: int = 256  # in one statement: rows are locked until its end
     batch_bytes: int = 4 << 20  # of plans in one statement
-    plan_bytes: int = 1 << 20  # as in the SQLite ledger
+    plan_bytes: int = PLAN_BYTES
     doubtful_keys: int = 10_000  # claims without a reply; 100 bytes each
     keep: int = KEEP
