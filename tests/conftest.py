@@ -75,3 +75,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
             trim(0)
         _least[0] = resident_bytes()
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[None]:
+    """End the database server that tests of a module share, if they started one."""
+    yield
+    from tests.support.ledger_houses import close_clusters
+
+    close_clusters()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledger_houses import FILES, House, close_clusters
+from tests.support.ledger_houses import CLUSTERS, FILES, House
 from tests.support.ledger_worker import LANES, NOW, key
 from tests.support.loop import on_loop
 from tests.support.namespaces import ip, machines
@@ -17,13 +17,7 @@ from tests.support.processes import Program
 from trickleweb.ledger import Claim, Done, Ledger, Lost, New, Pending
 from trickleweb.stores.postgresql import PostgresLedger
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
+pytestmark = [pytest.mark.e2e, CLUSTERS]
 
 
 @pytest.fixture(params=FILES)

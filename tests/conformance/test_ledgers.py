@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.ledger_houses import ALL, House, close_clusters
+from tests.support.ledger_houses import ALL, CLUSTERS, House
 from tests.support.loop import on_loop
 from trickles.stores import STORE_ID_BYTES
 from trickleweb.ledger import Claim, Done, Ledger, LedgerUnavailable, Lost, New, Pending, ledger_key
 from trickleweb.plain import StateTooLarge
 
+pytestmark = CLUSTERS
 KEY = ledger_key("test", b"1")
 Test = Callable[["Users"], Coroutine[Any, Any, None]]
 
@@ -41,12 +42,6 @@ class Users:
     def stranger(self) -> Ledger:
         self._opened.append(self._house.stranger())
         return self._opened[-1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
 
 
 @pytest.fixture(params=ALL)

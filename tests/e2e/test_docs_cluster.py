@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +9,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.ledger_houses import ONE_SERVER, close_clusters, shared_cluster
+from tests.support.ledger_houses import WITH_SERVER, shared_cluster
 from tests.support.processes import PATIENCE_SECONDS, ROOT, GatewayProgram, Program
 from trickles.drivers.dialer import parse_address
 from trickles.drivers.keystore import init_keystore
 
-pytestmark = ONE_SERVER
+pytestmark = WITH_SERVER
 HELD = """
 CREATE TABLE held ();
 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -24,12 +23,6 @@ CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON orders DEFERRABLE INITIALLY DEFER
     EXECUTE FUNCTION wait();
 """  # a commit waits as long as there is a row
 AT_COMMIT = "SELECT application_name, pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
 
 
 def block(name: str) -> str:

@@ -1,13 +1,12 @@
 """The ledger in PostgreSQL when connections and servers break: nothing is `New` twice."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
 
 from tests.support.cut_connections import Cuts
-from tests.support.ledger_houses import ONE_SERVER, close_clusters
+from tests.support.ledger_houses import WITH_SERVER
 from tests.support.loop import on_loop
 from tests.support.postgres import Cluster
 from tests.support.postgres_ledgers import QUICK, break_owners, claimed, completed, fresh_url, opened
@@ -16,14 +15,8 @@ from trickleweb.errors import LedgerAway, LedgerUnavailable, LedgerUnwritable
 from trickleweb.ledger import Claim, Done, Lost, New, Pending, ledger_key
 from trickleweb.stores.postgresql import PostgresLedger
 
-pytestmark = ONE_SERVER
+pytestmark = WITH_SERVER
 KEY = ledger_key("test", b"1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
 
 
 @pytest.fixture

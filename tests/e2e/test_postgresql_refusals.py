@@ -1,12 +1,11 @@
 """Servers that refuse the ledger in PostgreSQL, and the identity of its tables: the reason is known, no password is."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from tests.support.ledger_houses import ONE_SERVER, close_clusters, shared_cluster
+from tests.support.ledger_houses import WITH_SERVER, shared_cluster
 from tests.support.loop import on_loop
 from tests.support.postgres import PASSWORD, Pooler
 from tests.support.postgres_ledgers import QUICK, break_owners, claimed, fresh_url, opened
@@ -15,14 +14,8 @@ from trickleweb.ledger import Lost, New, Pending, ledger_key
 from trickleweb.stores.postgresql import OtherSchema, PostgresLedger, driver
 from trickleweb.stores.postgresql.address import DatabaseUrl
 
-pytestmark = ONE_SERVER
+pytestmark = WITH_SERVER
 KEY = ledger_key("test", b"1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
 
 
 @pytest.fixture

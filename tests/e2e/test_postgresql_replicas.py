@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +14,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.ledger_houses import ONE_SERVER, close_clusters, shared_cluster
+from tests.support.ledger_houses import WITH_SERVER, shared_cluster
 from tests.support.once_program import EFFECTS
 from tests.support.postgres import Cluster
 from tests.support.processes import PATIENCE_SECONDS, GatewayProgram, Program
 from trickles.drivers.dialer import parse_address
 from trickles.drivers.keystore import init_keystore
 
-pytestmark = ONE_SERVER
+pytestmark = WITH_SERVER
 
 
 class Machines:
@@ -77,12 +76,6 @@ class Machines:
     def stores(self) -> list[str]:
         """The names of the replicas' ledgers."""
         return [json.loads((self._folder / f"{at}.json").read_text())["ledger"]["store"] for at in (0, 1)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def clusters() -> Iterator[None]:
-    yield
-    close_clusters()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def postgresql(_: Path) -> Iterator[House]:
 
 
 def shared_cluster() -> Cluster:
-    """A server that no test may kill; it ends with this process."""
+    """A server that no test may kill; it ends with the module (`CLUSTERS`)."""
     if not _cluster:
         _cluster.append(Cluster("fsync=off"))
     return _cluster[0]
@@ -68,6 +68,8 @@ def close_clusters() -> None:
         _cluster.pop().close()
 
 
+CLUSTERS = pytest.mark.usefixtures("clusters")  # of a module whose tests may use the shared server
 ONE_SERVER = [pytest.mark.e2e, pytest.mark.xdist_group("postgresql")]
+WITH_SERVER = [*ONE_SERVER, CLUSTERS]
 FILES = [pytest.param(sqlite, id="sqlite"), pytest.param(postgresql, id="postgresql", marks=ONE_SERVER)]
 ALL = [pytest.param(memory, id="memory"), pytest.param(sharded, id="sharded"), *FILES]
