@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Protocol, cast
 from trickles.drivers.addresses import Address
 from trickles.drivers.bookkeeping import hold_standard_descriptors
 from trickles.errors import TricklesError
+from trickles.printable import one_line
 
 FAILED, MISUSED = 1, 2
 LEAST_SECONDS, MOST_SECONDS = 0.05, 3600
@@ -121,12 +122,6 @@ def version() -> str:
         return metadata.version("trickles")
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def one_line(message: object) -> str:
-    """Return the text on one line: characters that could break or forge a line of a terminal are escaped."""
-    text = str(message)
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def reporter(command: str) -> Callable[[str], None]:

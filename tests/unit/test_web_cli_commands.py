@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from trickles.cli import main as trickles_main
-from trickles.command import CommandFailed, address, one_line, seconds, version, whole_number
+from trickles.command import CommandFailed, address, seconds, version, whole_number
 from trickles.drivers.addresses import shown
 from trickles.drivers.keystore import init_keystore
+from trickles.printable import one_line
 from trickleweb.cli import COMMANDS, build_parser, command, main
 from trickleweb.cli.download import line
 from trickleweb.cli.mistaken import is_closed

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from trickles.command import Parser, one_line, whole_number
+from trickles.command import Parser, whole_number
 from trickles.drivers import keystore
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
 from trickles.drivers.keystore.validity import date, ends, is_due, warning
@@ -20,6 +20,7 @@ from trickles.errors import KeyringError
 from trickles.handshake import DAY, ROTATE_EVERY, hello_public_key
 from trickles.keyring import Epoch, Keyring, fingerprint
 from trickles.limits import SECOND
+from trickles.printable import one_line
 
 _DELAY = f"""seconds from now until the new epoch seals (default: {DEFAULT_DELAY // SECOND}). By then every replica must
 have read it, or it refuses continuations of the others. Choose more than copying the files to all machines takes;

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trickles.drivers.addresses import Address, shown
 from trickles.drivers.bookkeeping import is_ready
+from trickles.printable import ascii_line
 
 GATHERED_BYTES = 1 << 16  # written before the next tick
 MOST_WAITING_BYTES = 1 << 20  # for a slow reader; more lines are dropped, and their count is reported
@@ -64,7 +65,7 @@ def as_text(record: ConnectionRecord) -> str:
     ]
     words += [f"target={record.target}"] if record.target else []
     line = " ".join([*words, *([f"reason={record.reason}"] if record.reason else [])])
-    return line.encode("unicode_escape").decode() + "\n"  # one line, whatever an error's text holds
+    return ascii_line(line) + "\n"
 
 
 def as_json(record: ConnectionRecord) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from trickles.printable import ascii_line
+
 LINES_PER_SECOND = 10
 
 
@@ -43,5 +45,4 @@ class FailureLog:
             self._line(self._clock(), f"{left_out} more failures")
 
     def _line(self, now: float, text: str) -> None:
-        escaped = text.encode("unicode_escape").decode()  # one line, whatever an error's text holds
-        self._write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))} {escaped}\n")
+        self._write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))} {ascii_line(text)}\n")

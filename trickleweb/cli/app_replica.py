@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trickles.command import CommandFailed, one_line
+from trickles.command import CommandFailed
 from trickles.drivers.keystore import KeyringSource
 from trickles.drivers.process import ReplicaProcess, stop_signals
 from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
 from trickles.drivers.world import fresh_secret, wall_us
 from trickles.listener import Listener
+from trickles.printable import one_line
 from trickles.stores import store_name
 from trickleweb.app import App
 from trickleweb.application import Application

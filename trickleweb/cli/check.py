@@ -19,7 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from trickles.command import CommandFailed, Parser, one_line, whole_number
+from trickles.command import CommandFailed, Parser, whole_number
+from trickles.printable import one_line
 from trickleweb.app import App
 from trickleweb.application import Application
 from trickleweb.asgi.outgoing import ProgramError

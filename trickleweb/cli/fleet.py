@@ -15,13 +15,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from trickles.command import one_line
 from trickles.drivers import bookkeeping
 from trickles.drivers.addresses import shown
 from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_streams
 from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going
 from trickles.drivers.keystore import fleet_identity, load_keyring, write_server_key
+from trickles.printable import one_line
 from trickleweb.cli import keykeeper
 from trickleweb.cli.child import GRACE, Child
 from trickleweb.cli.fleet_commands import FleetCommands, FleetOptions, listening_address, listening_port

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from trickles.command import one_line
+from trickles.printable import one_line
 from trickleweb.cli.child import Child
 from trickleweb.cli.launch import READ_BYTES, launched
 

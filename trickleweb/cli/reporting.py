@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from trickles.command import one_line
 from trickles.drivers import bookkeeping
 from trickles.drivers.bookkeeping import KeptFile
 from trickles.drivers.replica import Replica
+from trickles.printable import one_line
 from trickleweb.cli.warming import Warming
 
 _ERRORS_PER_SECOND = 5

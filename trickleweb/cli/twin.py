@@ -13,8 +13,9 @@ import socket
 import sys
 from typing import IO, Any
 
-from trickles.command import CommandFailed, one_line
+from trickles.command import CommandFailed
 from trickles.drivers.keystore import load_keyring
+from trickles.printable import one_line
 from trickleweb.application import Application
 from trickleweb.cli.app_options import ProgramOptions
 from trickleweb.cli.loading import load_program

@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from trickles.command import one_line
 from trickles.drivers.keeping import kept_thread
+from trickles.printable import one_line
 from trickleweb.files import Hasher, Progress, StoreLimits, warm, yield_to_others
 from trickleweb.files.stamps import FileStamp
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from trickles.printable import one_line
 from trickleweb.telemetry.wrapped import current_request, request_id
 
 PER_SECOND = 20  # clients can cause errors, but must not flood the log
@@ -78,8 +79,4 @@ def _text(fields: dict[str, object]) -> str:
     more = f" ({fields['left_out']} more were left out)" if "left_out" in fields else ""
     first = f"{fields['time']} {about}{fields['error']}: {fields['message']}{more}"
     lines = str(fields["traceback"]).rstrip().splitlines()
-    return "\n".join([_one_line(first), *(f"  {_one_line(line)}" for line in lines)])
-
-
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "\n".join([one_line(first), *(f"  {one_line(line)}" for line in lines)])
