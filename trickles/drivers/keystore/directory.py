@@ -5,13 +5,18 @@
     epoch-ID.key      one epoch's document, mode 0600; ID is 8 hex digits, the same as inside
 
 The directory has mode 0700. Other names are ignored. Replicas need the epochs only.
+
+A secret that Kubernetes has mounted is such a directory, too. There the names are links by way of the link `..data`,
+which is replaced in one step: the files are read by it, so that they are those of one state. Others may list these
+directories, and by their mode even write: then the mount must be read-only.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trickles.drivers.keystore import document
@@ -32,6 +37,8 @@ from trickles.keyring import Epoch, Keyring
 IDENTITY_FILE = "identity.key"
 PUBLIC_FILE = "server.pub"
 _EPOCH_FILE = re.compile(r"epoch-([0-9a-f]{8})\.key")
+_DATA = "..data"
+_IN_KUBERNETES = "; of a Kubernetes secret set defaultMode: 0440, and fsGroup to a group of this process"
 _TRIES = 3  # a rotation may remove a file between the listing and the reading
 
 Signature = tuple[tuple[str, int, int, int, int, int], ...]
@@ -49,13 +56,23 @@ def is_key_file(name: str) -> bool:
 
 def read_directory(path: Path) -> Keyring:
     """Read the keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
-    with errors_as(KeyringError, path, missing=MAKE_KEYS), opened_directory(path) as inside:
+    with errors_as(KeyringError, path, missing=MAKE_KEYS), hints(path), _opened(path) as inside:
         epochs = read_epochs(path, inside)
         if not epochs:
             raise KeyringError(f"{path} holds no epoch{MAKE_KEYS}")
         ring = document.keyring(epochs, str(path))
         check_identity(path, inside, document.fleet_identity(ring))
     return ring
+
+
+@contextmanager
+def hints(path: Path) -> Iterator[None]:
+    """Add to an `UnsafeFile` about a keyring at that path how to mend it if Kubernetes has mounted it."""
+    try:
+        yield
+    except UnsafeFile as exc:
+        mounted = _is_mounted(path) or _is_mounted(path.parent)
+        raise UnsafeFile(f"{exc}{_IN_KUBERNETES}") if mounted else exc from None
 
 
 def read_epochs(path: Path, inside: int) -> list[Epoch]:
@@ -89,10 +106,27 @@ def read_inside(path: Path, forbidden: int, inside: int) -> bytes:
 def signature(path: Path) -> Signature:
     """Return a value that changes with anything that `load_keyring(path)` depends on; cheap, no file is read."""
     try:
-        inside = [path / name for name in _key_files(path)] if path.is_dir() else []
+        folder = path / _DATA if _is_mounted(path) else path
+        inside = [folder / name for name in _key_files(folder)] if folder.is_dir() else []
         return tuple(_stamp(str(each)) for each in (path, *inside))
     except (OSError, ValueError, UnsafeFile):
         return ()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Yield the descriptor of the checked directory that holds the files of one state."""
+    if not _is_mounted(path):
+        with opened_directory(path) as inside:
+            yield inside
+        return
+    forbidden = 0 if os.statvfs(path).f_flag & os.ST_RDONLY else UNALTERED
+    with opened_directory(path, forbidden), opened_directory(path / _DATA, forbidden) as inside:
+        yield inside
+
+
+def _is_mounted(path: Path) -> bool:
+    return (path / _DATA).is_symlink()
 
 
 def _stamp(name: str) -> tuple[str, int, int, int, int, int]:

@@ -16,6 +16,7 @@ from trickles.errors import TricklesError
 MAX_FILE_BYTES = 64 * 1024  # a keyring of 64 epochs takes a third of it
 MAX_ENTRIES = 1000  # more: another directory, given by mistake
 PRIVATE = 0o077  # mode bits forbidden on a secret
+_GRANTED = 0o050  # of them allowed to a group of this process that root has given the secret to
 UNALTERED = 0o022  # forbidden on a trusted public file
 WORLD_UNALTERED = 0o002  # the same where a group may maintain the file
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: a FIFO must not block its reader
@@ -46,17 +47,32 @@ def errors_as(error: type[TricklesError], path: Path, hint: str = "", *, missing
 
 
 def fault(status: os.stat_result, path: Path, forbidden: int) -> str | None:
-    """Return what is wrong with a file's owner or mode, with the command that mends it, or None."""
+    """Return what is wrong with a file's owner or mode, with the command that mends it, or None.
+
+    Secrets of root may be readable by a group of this process: that is how Kubernetes (`fsGroup`) passes them on.
+    """
     quoted, user = shlex.quote(str(path)), os.geteuid()
+    if forbidden == PRIVATE and _is_granted(status):
+        forbidden = PRIVATE & ~_GRANTED
     if status.st_uid not in (0, user):
         return f"{path} belongs to user {status.st_uid}, who could change it: chown {user} {quoted}"
     if status.st_mode & forbidden:
         mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
-        if forbidden == PRIVATE:
+        if forbidden & 0o004:
             return f"{path} is open to other users ({mode}): chmod go-rwx {quoted}"
         who = "o" if forbidden == WORLD_UNALTERED else "go"
         return f"{path} can be changed by other users ({mode}): chmod {who}-w {quoted}"
     return None
+
+
+def _is_granted(status: os.stat_result) -> bool:
+    """Return whether root has given a file to a group of this process.
+
+    That includes root's own group for processes of other users: the mode of a file of systemd's LoadCredential shows an
+    access list, which names this user, as that group's rights. Root needs no grant to read its files.
+    """
+    groups = {os.getegid(), *os.getgroups()}
+    return status.st_uid == 0 and status.st_gid in (groups | {0} if os.geteuid() else groups - {0})
 
 
 @contextmanager

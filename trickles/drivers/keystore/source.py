@@ -1,4 +1,4 @@
-"""Source of a process's keyring: a directory, one file, or the environment; and changes of it."""
+"""Source of a process's keyring: a directory, one file, the environment, a credential of systemd; and changes of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trickles.drivers.keystore import document
-from trickles.drivers.keystore.directory import read_directory, signature
+from trickles.drivers.keystore.directory import hints, read_directory, signature
 from trickles.drivers.keystore.files import (
     MAKE_KEYS,
     MAX_FILE_BYTES,
@@ -24,21 +24,25 @@ from trickles.errors import KeyringError
 from trickles.keyring import Keyring
 
 VARIABLE = "TRICKLES_KEYRING"
+CREDENTIAL = "trickles.keyring"  # in the directory that systemd makes for LoadCredential=
+_CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _NONE = f"no keyring given: make one with `trickles keys init DIR`, then give --keyring DIR or set {VARIABLE}"
 _LOGGER = logging.getLogger("trickles.keyring")
 
 
 def load_keyring(path: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> Keyring:
-    """Load the keyring in the directory or file `path`; without one, in the environment variable TRICKLES_KEYRING.
+    """Load the keyring in the directory or file `path`; without one, in the environment variable TRICKLES_KEYRING, else
+    in the credential `trickles.keyring` of the systemd unit.
 
-    A directory is made by `trickles keys init`, a file by `trickles keys export --output`; the variable holds that
-    file's content in base64, as `trickles keys export` prints it. KeyringError, whose text names the fix, when it is
-    missing, damaged, of another user, or readable or writable by others.
+    A directory is made by `trickles keys init`, or a secret that Kubernetes has mounted; a file is made by `trickles
+    keys export --output`; the variable holds that file's content in base64, as `trickles keys export` prints it; the
+    credential is such a file. KeyringError, whose text names the fix, when it is missing, damaged, of another user, or
+    readable or writable by others.
     """
-    if path is None:
+    place = _place(path, environ)
+    if place is None:
         return _from_environment(environ)
-    place = Path(path)
-    with errors_as(KeyringError, place, missing=MAKE_KEYS):
+    with errors_as(KeyringError, place, missing=MAKE_KEYS), hints(place):
         if stat.S_ISDIR(place.stat().st_mode):
             return read_directory(place)
         data = read_file(place, PRIVATE)
@@ -59,7 +63,7 @@ class KeyringSource:
         environ: Mapping[str, str] = os.environ,
         report: Callable[[str], None] = _LOGGER.warning,
     ) -> None:
-        self._path = None if path is None else Path(path)
+        self._path = _place(path, environ)
         self._report = report
         self._seen = self._signature()  # before reading: later changes are seen next time
         self.problem: str | None = None
@@ -101,6 +105,15 @@ def save_keyring(ring: Keyring, path: str | os.PathLike[str]) -> None:
 def keyring_text(ring: Keyring) -> str:
     """Return the value for TRICKLES_KEYRING that `load_keyring` reads: secrets, on one line."""
     return base64.b64encode(document.render(ring.epochs)).decode()
+
+
+def _place(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the directory or file to read, None for the environment variable."""
+    if path is not None:
+        return Path(path)
+    credential = Path(environ.get(_CREDENTIALS, "")) / CREDENTIAL
+    named = environ.get(_CREDENTIALS) and not environ.get(VARIABLE, "").strip()
+    return credential if named and credential.exists() else None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Keyring:
