@@ -67,7 +67,7 @@ class Limits:
     # soft state of a listener, entries
     path_cache: int = 4096
     claims_cache: int = 16_384
-    replay_bits: int = 1 << 24  # per generation; 2 MiB each
+    replay_bits: int = 1 << 24  # per generation; 2 MiB each, after some 500 requests
     max_waiting: int = (
         20_480  # deferred replies: more than HTTP's server lets wait, so that who is parked keeps no work out
     )

@@ -28,7 +28,6 @@ _STILL_S = 10.0  # without a packet, a timer or an application at work, before a
 _MOST_US = 3_600_000_000  # of virtual time for one fetch
 _WIRE = LinkSpec(delay=10)  # microseconds: packets arrive before the loop waits for an application
 _PATIENT = Limits(give_up_after=5_000_000)
-_SMALL = Limits(replay_bits=1 << 16)  # a fleet per request would otherwise allocate megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +138,7 @@ class VirtualFleet:
             resources=FleetResources(lambda: self.ring, ledger, responses, self.pages, self.entropy),
         )
         server.report_errors(self.errors.append)
-        listener = Listener(
-            self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id, limits=_SMALL
-        )
+        listener = Listener(self.ring, server, entropy=os.urandom, spool=self.spool, store_id=ledger.store_id)
         listener.report_errors(self.errors.append)
 
         def ready() -> None:
