@@ -29,6 +29,7 @@ SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all 
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
         (Place(0), "errors limits printable ranges trace service law nonce stores"),
+        (Place(0, core=False), "faces"),
         (Place(1), "hpke keyring replay trickle"),
         (Place(2), "wire"),
         (Place(3), "session continuation handshake shares spool"),
@@ -94,7 +95,7 @@ IMPORTERS = {
     "httpx": ("trickles.httpx",),
     "scapy": ("trickles.tools",),
 }
-_FACES = "errors limits printable service keyring listener client command drivers gateway testing stores shares"
+_FACES = "errors faces limits printable service keyring listener client command drivers gateway testing stores shares"
 PUBLIC_FACES = frozenset({"trickles", *(f"trickles.{name}" for name in _FACES.split())})
 
 PLAIN = frozenset({"trickles", "trickleweb"})  # packages whose words are held

@@ -6,8 +6,9 @@ holds the keyring can answer any packet.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from trickles.faces import at_first_use
 
 if TYPE_CHECKING:
     from trickles.client import Client, ClientConfig, Policy
@@ -32,7 +33,7 @@ _MODULES = {
     "listener": "Listener",
     "service": "Continuation Deferred Event Refusal Reply Service",
 }
-_HOMES = {name: f"trickles.{module}" for module, names in _MODULES.items() for name in names.split()}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "AsyncReplica",
@@ -56,8 +57,4 @@ __all__ = [
     "serve",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trickles' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = at_first_use("trickles", _HOMES)

@@ -5,8 +5,9 @@ Public names are loaded at first use, so that a replica of files and commands li
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from trickles.faces import at_first_use
 
 if TYPE_CHECKING:
     from trickleweb.app import App, Routes
@@ -18,24 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Cookie", "HTTPError", "Request", "Response", "Routes", "Step", "stepping", "steps"]
 
-# public name -> module
+# public name -> module of the package
 _HOMES = {
-    "App": "trickleweb.app",
-    "Cookie": "trickleweb.cookies",
-    "HTTPError": "trickleweb.errors",
-    "Request": "trickleweb.request",
-    "Response": "trickleweb.responses",
-    "Routes": "trickleweb.app",
-    "Step": "trickleweb.bodies",
-    "stepping": "trickleweb.bodies",
-    "steps": "trickleweb.bodies",
+    "App": "app",
+    "Cookie": "cookies",
+    "HTTPError": "errors",
+    "Request": "request",
+    "Response": "responses",
+    "Routes": "app",
+    "Step": "bodies",
+    "stepping": "bodies",
+    "steps": "bodies",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trickleweb' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = at_first_use("trickleweb", _HOMES)
 
 
 def __dir__() -> list[str]:

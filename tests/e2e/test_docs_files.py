@@ -13,9 +13,9 @@ from tests.support.processes import ROOT
 from tests.support.system import require
 from trickleweb.files import SiteOptions
 from trickleweb.files.metadata import is_hashed
+from trickleweb.files.options import MAX_PARTS
 from trickleweb.files.paths import MAX_NAME_BYTES, MAX_PATH_BYTES
 from trickleweb.files.ranges import MAX_SPECS
-from trickleweb.files.respond import MAX_PARTS
 from trickleweb.limits import DEFAULT_LIMITS
 from trickleweb.server.planned import UNWANTED_BYTES
 

@@ -15,16 +15,15 @@ from trickleweb.files import (
     FileStore,
     Hasher,
     HashPending,
-    Progress,
     StoreLimits,
     digests,
     disk,
-    warm,
 )
 from trickleweb.files.digests import DIGEST_BYTES, Hashes, content_name, digest_of
 from trickleweb.files.hashing import HashJob, is_settled
 from trickleweb.files.snapshots import is_snapshot
 from trickleweb.files.stamps import FileStamp
+from trickleweb.files.warm import Progress, warm
 
 DATA = b"0123456789" * 300_000
 STAMP = FileStamp(2**64 - 1, 2**64 - 1, 2**63 - 1, 1, 2)

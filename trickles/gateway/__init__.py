@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from trickles.gateway.context import Statistics
-from trickles.gateway.limits import GatewayLimits
-from trickles.gateway.server import Gateway
+from typing import TYPE_CHECKING
+
+from trickles.faces import at_first_use
+
+if TYPE_CHECKING:
+    from trickles.gateway.context import Statistics
+    from trickles.gateway.limits import GatewayLimits
+    from trickles.gateway.server import Gateway
 
 __all__ = ["Gateway", "GatewayLimits", "Statistics"]
+
+__getattr__ = at_first_use(
+    "trickles.gateway", {"Gateway": "server", "GatewayLimits": "limits", "Statistics": "context"}
+)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from trickles.drivers.keeping import kept_thread
 from trickles.printable import one_line
-from trickleweb.files import Hasher, Progress, StoreLimits, warm, yield_to_others
+from trickleweb.files import Hasher, StoreLimits, yield_to_others
 from trickleweb.files.stamps import FileStamp
+from trickleweb.files.warm import Progress, warm
 
 _EVERY_SECONDS = 2.0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trickleweb.files.metadata import CacheRule
-from trickleweb.files.respond import MAX_PARTS
+
+MAX_PARTS = 16  # of a multipart response: download tools use a few, attackers thousands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from trickleweb.errors import HTTPError
 from trickleweb.files.conditional import Conditions, Precondition, Validators, judge, range_applies
+from trickleweb.files.options import MAX_PARTS
 from trickleweb.files.qvalues import preferences
 from trickleweb.files.ranges import Interval, boundary, content_range, multipart, select
 from trickleweb.files.representations import Resource, Variant
 from trickleweb.headers import Headers, Pair, format_date
 from trickleweb.messages import Plan, Slice
 
-MAX_PARTS = 16  # of a multipart response: download tools use a few, attackers thousands
 _ALIASES = {"gzip": "x-gzip"}  # RFC 9110 8.4.1.3
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
