@@ -28,6 +28,7 @@ SERVER_AT_WORK = (  # the modules of the server that run tasks and threads; all 
 )
 LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
     "trickles": (
+        (Place(-1), "promise"),
         (Place(0), "errors limits printable ranges trace service law nonce stores"),
         (Place(0, core=False), "faces"),
         (Place(1), "hpke keyring replay trickle"),
@@ -44,7 +45,7 @@ LEVELS: dict[str, tuple[tuple[Place, str], ...]] = {
         (Place(0), "cache errors limits headers parameters"),
         (Place(0, core=False), "convertors"),
         (Place(1), "messages cookies paths multidict plain sealing ledger response_store topics"),
-        (Place(1, core=False), "containment templating config"),
+        (Place(1, core=False), "containment fetching templating config"),
         (Place(2, core=False), "stores"),
         (Place(2), "http1 routing forms sessions wizard bodies"),
         (Place(2, core=False), "files"),
@@ -96,7 +97,9 @@ IMPORTERS = {
     "scapy": ("trickles.tools",),
 }
 _FACES = "errors faces limits printable service keyring listener client command drivers gateway testing stores shares"
-PUBLIC_FACES = frozenset({"trickles", *(f"trickles.{name}" for name in _FACES.split())})
+PUBLIC_FACES = frozenset(
+    {"trickles", "trickles.spool", "trickles.promise"} | {f"trickles.{name}" for name in _FACES.split()}
+)
 
 PLAIN = frozenset({"trickles", "trickleweb"})  # packages whose words are held
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trickles.promise import Promise
+
 
 class TricklesError(Exception):
     """Base of all errors that this package raises."""
@@ -60,7 +62,14 @@ class InputLost(TricklesError):
 
 
 class InputBusy(TricklesError):
-    """This replica does not know yet whether its spool holds committed input: ask again, and it goes on there."""
+    """This replica does not know yet whether its spool holds committed input, or must fetch it: ask again.
+
+    It goes on there: at once, or when `ready` is resolved.
+    """
+
+    def __init__(self, reason: str = "", ready: Promise[None] | None = None) -> None:
+        super().__init__(reason)
+        self.ready = ready
 
 
 class ConnectionFailed(TricklesError):

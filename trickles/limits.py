@@ -71,6 +71,9 @@ class Limits:
     max_waiting: int = (
         20_480  # deferred replies: more than HTTP's server lets wait, so that who is parked keeps no work out
     )
+    max_storing_pieces: int = 8192  # on their way to the spool, half of them for one host: then more are dropped
+    max_storing_bytes: int = 64 << 20  # the same: 0.1 s of 5 Gbit/s
+    max_fetching: int = 1024  # commits for which the spool fetches input; others are asked again
     max_hellos_per_second: int = 2000  # beyond it a hello must bring a cookie
 
     @property

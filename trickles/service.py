@@ -6,6 +6,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from trickles.promise import Promise
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -88,33 +90,17 @@ class Reply(NamedTuple):
     refusal: Refusal | None = None
 
 
-class Deferred:
-    """The promise of a later reply: call `resolve` once, on the listener's own thread.
+class Deferred(Promise[Reply]):
+    """The promise of a later reply, which the listener sends at once.
 
     `parked`: the reply waits for something that may take long; the client gets a notice at once.
     """
 
-    __slots__ = ("_callback", "_reply", "parked")
+    __slots__ = ("parked",)
 
     def __init__(self, *, parked: bool = False) -> None:
+        super().__init__()
         self.parked = parked
-        self._callback: Callable[[Reply], None] | None = None
-        self._reply: Reply | None = None
-
-    def resolve(self, reply: Reply) -> None:
-        """Give the reply; the listener sends it at once."""
-        if self._reply is not None:
-            return
-        self._reply = reply
-        callback, self._callback = self._callback, None  # which has references to this: both are freed now
-        if callback is not None:
-            callback(reply)
-
-    def on_reply(self, callback: Callable[[Reply], None]) -> None:
-        """Call back with the reply, now or when it comes; only the listener uses this."""
-        self._callback = callback
-        if self._reply is not None:
-            callback(self._reply)
 
 
 class Service(Protocol):

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from trickles.keyring import Purpose, expand
+from trickles.promise import Promise
 from trickles.ranges import RangeSet
 from trickles.service import Buffer
 
@@ -24,17 +25,24 @@ class SpoolFull(Exception):
     """The store refuses a piece: the share of the connection, the host or the whole store is used up."""
 
 
+Kept = bytes | SpoolFull | None  # a piece: the identity of the store that has it; refused; or nobody knows
+
+
 class Spool(Protocol):
-    """A store of input pieces, keyed by their owner, a connection's identity; writing a piece twice is harmless."""
+    """A store of input pieces, keyed by their owner, a connection's identity; writing a piece twice is harmless.
+
+    A store over a network does not let its caller wait: `write` returns a promise, and `holds` and `read` raise
+    InputBusy with one for what they must fetch first.
+    """
 
     @property
     def identity(self) -> bytes:
         """32 bytes that no other store has, nor a copy of this one as far as it can be distinguished."""
 
-    def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes:
+    def write(self, owner: bytes, host: bytes, offset: int, data: Buffer) -> bytes | Promise[Kept]:
         """Keep `data` at `offset` of the owner's input; return the store's identity. SpoolFull if it is not kept.
 
-        `host` is 8 bytes: all clients of a host share a bound.
+        `host` is 8 bytes: all clients of a host share a bound. `data` must not change until a promise is resolved.
         """
 
     def holds(self, owner: bytes, start: int, stop: int) -> bool:

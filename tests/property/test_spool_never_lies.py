@@ -87,9 +87,10 @@ class Machines:
         for offset, data in pieces + pieces[: self.chance.randint(0, 3)]:
             for owner, what in ((self.other, bytes(len(data))), (self.me, data)):
                 spooler = pinned or self.chance.choice(self.replicas)
-                burst = spooler.piece(owner, SOURCE, 1, piece_body(offset, what))
-                if burst is None:
+                start, stop, store = spooler.write(owner, piece_body(offset, what))
+                if not isinstance(store, bytes):
                     return
+                burst = spooler.receipt(owner, SOURCE, 1, start, stop, store)
                 receipt, _, _ = parse_receipt_untrusted(b"".join(burst.buffers))
                 if owner is self.me:
                     self.receipts[receipt.start, receipt.stop] = receipt.proof

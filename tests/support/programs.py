@@ -131,7 +131,7 @@ async def replied(made: Reply | Deferred) -> Reply:
     if isinstance(made, Reply):
         return made
     future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    made.on_reply(lambda reply: None if future.done() else future.set_result(reply))
+    made.then(lambda reply: None if future.done() else future.set_result(reply))
     return await future
 
 

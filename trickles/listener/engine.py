@@ -17,12 +17,13 @@ from trickles.listener.decisions import Decision, Refused
 from trickles.listener.grants import decide
 from trickles.listener.greeter import Greeter
 from trickles.listener.paths import Path, PathCache
-from trickles.listener.replying import Replier
+from trickles.listener.replying import FETCHES, Replier
 from trickles.listener.sizes import size_proof
 from trickles.listener.spooling import Spooler
+from trickles.promise import Promise
 from trickles.replay import ReplayFilter
 from trickles.service import Buffer, Refusal, Service
-from trickles.spool import Spool
+from trickles.spool import Kept, Spool, SpoolFull
 from trickles.stores import NO_STORE
 from trickles.wire.awaiting import LEAVES, parse_await_untrusted
 from trickles.wire.kinds import Address, Burst, Kind, RequestFlag, address_bytes
@@ -65,6 +66,7 @@ class Listener:
         self._replier.on_consumed = self._spooler.consumed
         self._greeter = Greeter(self._paths, self._replier, context)
         self._latest = 0  # the last time of the clock
+        self._fetching = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -167,16 +169,21 @@ class Listener:
         state = path.state
         if state.address != address_bytes(source[0]) or not -self._skew <= now - state.issued <= self._life:
             return self._challenge(path, source, number, now)
+        return self._decide(path, source, number, body, now)
+
+    def _decide(
+        self, path: Path, source: Address, number: int, body: RequestBody, now: int, tries: int = FETCHES
+    ) -> list[Burst]:
         decision = decide(self._paths.keyring, path, body, self._claims, now=now, limits=self._limits)
         if isinstance(decision, Refused):
             self.counters.hit(decision.counter)
             return []
         if body.flags & _COMMIT:
-            return self._commit(path, source, number, body, decision, now)
+            return self._commit(path, source, number, body, decision, now, tries)
         return self._replier.answer(path, source, number, body, decision, now)
 
     def _commit(
-        self, path: Path, source: Address, number: int, body: RequestBody, decision: Decision, now: int
+        self, path: Path, source: Address, number: int, body: RequestBody, decision: Decision, now: int, tries: int
     ) -> list[Burst]:
         """Answer an accepted request whose input lies in the spool."""
         try:
@@ -184,10 +191,25 @@ class Listener:
         except InputLost:
             decision.give_back()
             return self._replier.refuse(path, source, number, Refusal.INPUT_LOST)
-        except InputBusy:
+        except InputBusy as busy:
             decision.give_back()
-            return self._replier.refuse(path, source, number, Refusal.BUSY)
+            return self._fetch(path, source, number, body, busy.ready, tries)
         return self._replier.answer(path, source, number, body, decision, now, given, spooled)
+
+    def _fetch(
+        self, path: Path, source: Address, number: int, body: RequestBody, ready: Promise[None] | None, tries: int
+    ) -> list[Burst]:
+        """Decide about a request again when its input was fetched; a notice lets its client wait meanwhile."""
+        if ready is None or not tries or self._fetching >= self._limits.max_fetching:
+            return self._replier.refuse(path, source, number, Refusal.BUSY)
+
+        def fetched(_: None) -> None:
+            self._fetching -= 1
+            self._deliver(self._decide(path, source, number, body, self._latest, tries - 1))
+
+        self._fetching += 1
+        ready.then(fetched)
+        return [self._replier.begun(path, source, number)]
 
     def _piece(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
         header, blob, number = split_untrusted(datagram)
@@ -197,8 +219,21 @@ class Listener:
             return self._challenge(path, source, number, now)
         if self._spooler.spool is None:
             return self._replier.refuse(path, source, number, Refusal.NO_SPOOL)
-        burst = self._spooler.piece(path, source, number, body)
-        return [burst] if burst is not None else self._replier.refuse(path, source, number, Refusal.FULL)
+        start, stop, kept = self._spooler.write(path, body)
+        if isinstance(kept, Promise):
+            kept.then(lambda later: self._deliver(self._stored(path, source, number, start, stop, later)))
+            return []
+        return self._stored(path, source, number, start, stop, kept)
+
+    def _stored(self, path: Path, source: Address, number: int, start: int, stop: int, kept: Kept) -> list[Burst]:
+        """Return the answer to a piece; none while it is not known to be kept."""
+        if isinstance(kept, SpoolFull):
+            self.counters.hit("refused.spool_full")
+            return self._replier.refuse(path, source, number, Refusal.FULL)
+        if not kept:
+            self.counters.hit("dropped.piece")
+            return []
+        return [self._spooler.receipt(path, source, number, start, stop, kept)]
 
     def _ping(self, datagram: bytes, source: Address, now: int) -> list[Burst]:
         header, blob, number = split_untrusted(datagram)

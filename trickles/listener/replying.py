@@ -13,6 +13,7 @@ from trickles.listener.decisions import Decision
 from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
+from trickles.promise import Promise
 from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
 from trickles.shares import NoRoom, Shares
 from trickles.wire.awaiting import Awaited, Question
@@ -30,6 +31,7 @@ _TRANSPORT, _USER, _REPEATED = ResponseFlag.TRANSPORT, ResponseFlag.USER, Respon
 _SMALL = ResponseFlag.SMALL
 FIRST_NOTICE = 4 * MILLISECOND  # below every client's probe floor
 LAST_NOTICE = 250 * MILLISECOND  # each when the work has lasted eight times as long; from then on clients ask
+FETCHES = 8  # for one request, of input in a spool: its places, its beginning, and once more after each loss
 MOST_NUMBER = (1 << 32) - 1  # of a request
 _UNPROVED = ""  # the host of all unvalidated addresses: they have one share together, for they may be forged
 
@@ -137,16 +139,37 @@ class Replier:
     def ask(self, event: Event, grant: Grant) -> list[Burst]:
         try:
             reply = self._service.handle(event)
-        except InputLost:
-            reply = Reply(refusal=Refusal.INPUT_LOST)
-        except InputBusy:
-            reply = Reply(refusal=Refusal.BUSY)
         except Exception as error:  # noqa: BLE001 - whatever a service does, other clients must not notice
-            self._failed(error)
-            reply = Reply(refusal=Refusal.GONE)
+            reply = self._unhandled(event, error, FETCHES)
         if isinstance(reply, Reply):
             return self.reply(grant, reply)
         return self._wait(reply, event, grant)
+
+    def _unhandled(self, event: Event, error: Exception, fetches: int) -> Reply | Deferred:
+        if isinstance(error, InputLost):
+            return Reply(refusal=Refusal.INPUT_LOST)
+        if isinstance(error, InputBusy):
+            later = error.ready if fetches else None
+            return Reply(refusal=Refusal.BUSY) if later is None else self._later(event, later, fetches - 1)
+        self._failed(error)
+        return Reply(refusal=Refusal.GONE)
+
+    def _later(self, event: Event, ready: Promise[None], fetches: int) -> Deferred:
+        """Return the reply to an event that the service handles again when its input was fetched."""
+        deferred = Deferred()
+
+        def fetched(_: None) -> None:
+            try:
+                reply = self._service.handle(event)
+            except Exception as error:  # noqa: BLE001 - as above
+                reply = self._unhandled(event, error, fetches)
+            if isinstance(reply, Reply):
+                deferred.resolve(reply)
+            else:
+                reply.then(deferred.resolve)
+
+        ready.then(fetched)
+        return deferred
 
     def _failed(self, error: Exception) -> None:
         self._counters.hit("service.errors")
@@ -173,7 +196,7 @@ class Replier:
                 if (deliver := self._deliver()) is not None:
                     deliver(bursts)
 
-        deferred.on_reply(resolved)
+        deferred.then(resolved)
         return [*turned_out, self._working(grant, grant.now)] if at_once and deferred in self._waiting else turned_out
 
     def _turned_out(self, deferred: Deferred) -> list[Burst]:
@@ -282,6 +305,10 @@ class Replier:
     def refuse(self, path: Path, source: Address, number: int, why: Refusal) -> list[Burst]:
         self._counters.hit(f"refused.{why.name.lower()}")
         return [self._refused(path, source, number, why)]
+
+    def begun(self, path: Path, source: Address, number: int) -> Burst:
+        """Return a first notice: the client need not ask elsewhere now."""
+        return self._refused(path, source, number, Refusal.WORKING, work=(0, self.incarnation))
 
     def _working(self, grant: Grant, now: int) -> Burst:
         """Return a notice; one about a hello brings the continuation with which the client can ask, or leave."""

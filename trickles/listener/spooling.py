@@ -1,14 +1,20 @@
-"""The listener's side of the spool: pieces in, receipts out, commits checked."""
+"""The listener's side of the spool: pieces in, receipts out, commits checked.
+
+A spool over a network acknowledges pieces later. Those on their way are bounded, in total and for each host; a piece
+beyond the bounds is dropped as if the network had lost it, so that its client reduces its window (RFC 5681).
+"""
 
 from __future__ import annotations
 
 from trickles.errors import BadPacket, InputLost
+from trickles.limits import Limits
 from trickles.listener.context import ListenerContext
 from trickles.listener.paths import Path
 from trickles.listener.recent import Recent
+from trickles.promise import Promise
 from trickles.service import Buffer, Spooled
 from trickles.shares import host_of
-from trickles.spool import Spool, SpoolFull, receipt
+from trickles.spool import Kept, Spool, SpoolFull, receipt
 from trickles.wire.kinds import Address, Burst
 from trickles.wire.piece import Receipt, parse_commit_untrusted, parse_piece_untrusted
 from trickles.wire.request import RequestBody
@@ -17,6 +23,33 @@ from trickles.wire.response import SALT_BYTES
 MOST_FIRSTS = 64  # connections with a cached beginning of input, 128 KiB each
 MOST_PIECES = 4  # of a beginning read for one request: the service may read more if it needs them
 MOST_PIECE_BYTES = 1 << 15  # the same in bytes: a beginning may be dropped before its next request
+
+
+class PiecesUnderWay:
+    """Counts pieces on their way to the spool, in total and by host."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.max_storing_pieces, limits.max_storing_bytes
+        self._all = 0, 0
+        self._hosts: dict[bytes, tuple[int, int]] = {}
+
+    def has_room(self, host: bytes, size: int) -> bool:
+        """Return True if one more piece of that host may be on its way; a host has half of all places."""
+        (pieces, size_bytes), (own, own_bytes) = self._all, self._hosts.get(host, (0, 0))
+        most, most_bytes = self._most
+        mine = 2 * own < most and 2 * (own_bytes + size) <= most_bytes
+        return mine and pieces < most and size_bytes + size <= most_bytes
+
+    def begin(self, host: bytes, size: int, kept: Promise[Kept]) -> None:
+        """Count a piece until its promise is resolved."""
+        self._add(host, 1, size)
+        kept.then(lambda _: self._add(host, -1, -size))
+
+    def _add(self, host: bytes, pieces: int, size: int) -> None:
+        own, own_bytes = self._hosts.pop(host, (0, 0))
+        if own + pieces:
+            self._hosts[host] = own + pieces, own_bytes + size
+        self._all = self._all[0] + pieces, self._all[1] + size
 
 
 class Spooler:
@@ -28,23 +61,32 @@ class Spooler:
         self._limits = context.limits
         self._counters = context.counters
         self._firsts: Recent[bytes, tuple[int, bytes]] = Recent(MOST_FIRSTS)
+        self._storing = PiecesUnderWay(context.limits)
 
     def clear(self) -> None:
         self._firsts.clear()
 
-    def piece(self, path: Path, source: Address, number: int, body: Buffer) -> Burst | None:
-        """Store one piece and return its receipt; None when the store is full."""
+    def write(self, path: Path, body: Buffer) -> tuple[int, int, Kept | Promise[Kept]]:
+        """Store one piece; return its place, and what became of it."""
         assert self.spool is not None
         offset, data = parse_piece_untrusted(body)
+        size, host = len(data), host_of(path.state.address)
+        if not self._storing.has_room(host, size):
+            return offset, offset + size, None
+        kept: Kept | Promise[Kept]
         try:
-            store = self.spool.write(path.session.identity, host_of(path.state.address), offset, data)
-        except SpoolFull:
-            self._counters.hit("refused.spool_full")
-            return None
+            kept = self.spool.write(path.session.identity, host, offset, data)
+        except SpoolFull as full:
+            kept = full
+        if isinstance(kept, Promise):
+            self._storing.begin(host, size, kept)
+        return offset, offset + size, kept
+
+    def receipt(self, path: Path, source: Address, number: int, start: int, stop: int, store: bytes) -> Burst:
+        """Return the receipt for a piece that lies in that store, as the answer to a request."""
         self._counters.hit("pieces")
-        stop = offset + len(data)
-        proof = receipt(path.state.nonce_key, store, offset, stop)
-        clear = Receipt(number, offset, stop, proof).clear(self._entropy(SALT_BYTES))
+        proof = receipt(path.state.nonce_key, store, start, stop)
+        clear = Receipt(number, start, stop, proof).clear(self._entropy(SALT_BYTES))
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
 

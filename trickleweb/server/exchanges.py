@@ -16,6 +16,7 @@ from trickles.service import Continuation, Deferred, Event
 from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.cache import LruCache
+from trickleweb.fetching import fetched
 from trickleweb.files import ContentNotHere
 from trickleweb.ledger import OtherLedger
 from trickleweb.limits import SAFE_METHODS
@@ -161,7 +162,10 @@ class Exchanges:
         """Scan a long body in chunks on a thread, and reply with the result of `then`."""
 
         async def scanned() -> None:
-            reader.note_scanned(where, await asyncio.to_thread(scan))
+            try:
+                reader.note_scanned(where, await asyncio.to_thread(scan))
+            except InputBusy as busy:
+                await fetched(busy)
 
         return self._tasks.answer(("scan", where), scanned, lambda _: then())
 

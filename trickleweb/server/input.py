@@ -7,14 +7,14 @@ and the time since when it is incomplete are kept; both may be lost.
 
 from __future__ import annotations
 
-import types
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import NamedTuple
 
 from trickles.errors import InputBusy, InputLost
 from trickleweb.application import Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
+from trickleweb.fetching import fetched
 from trickleweb.http1 import ChunkedState, check_announced, decode_chunked, parse_head_untrusted
 from trickleweb.limits import SAFE_METHODS, Limits
 from trickleweb.messages import Chunked, Length, NeedMore, NoBody, RequestHead
@@ -105,8 +105,8 @@ async def _blocks(window: InputWindow, start: int, stop: int) -> AsyncGenerator[
             data = window.read(start, min(start + _READ_BYTES, stop))
         except InputLost:
             raise lost(BODY_LOST) from None
-        except InputBusy:  # each reading continues the work; other tasks run meanwhile
-            await _others()
+        except InputBusy as busy:  # each reading continues the work
+            await fetched(busy)
             continue
         start += len(data)
         yield data
@@ -236,9 +236,3 @@ class RequestReader:
         if since is not None and now_s - since >= LATE_SECONDS:
             return HTTPError(408, "The request was not complete in time.", close=True)
         return HTTPError(400, "The request ended before it was complete.", close=True)
-
-
-@types.coroutine
-def _others() -> Generator[None, None, None]:
-    """Let other tasks run."""
-    yield

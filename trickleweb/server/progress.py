@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from trickles.errors import InputBusy
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
 from trickleweb.http1 import ChunkedState, Phase, decode_chunked, parse_head_untrusted, too_large
@@ -150,7 +151,12 @@ def scanned(window: InputWindow, known: ChunkScan, limits: Limits, stop: int) ->
     """Decode a chunked body from the known progress up to offset `stop` of the window, its end, or a fault."""
     state, at = known.state, known.at
     while at < stop and state.phase is not Phase.DONE:
-        data = window.part(at, min(at + _WINDOW_BYTES, window.size_bytes))
+        try:
+            data = window.part(at, min(at + _WINDOW_BYTES, window.size_bytes))
+        except InputBusy:
+            if at == known.at:
+                raise
+            break  # the next call continues
         try:
             decoded = decode_chunked(data, state, limits)
         except HTTPError as error:

@@ -125,7 +125,7 @@ class TaskTable:
     def _settle(self, deferred: Deferred, then: Callable[[T], Answer], task: asyncio.Task[T]) -> None:
         made = self._cancelled(task) if task.cancelled() else self._answer(then, task)
         if isinstance(made, Deferred):
-            made.on_reply(deferred.resolve)
+            made.then(deferred.resolve)
         else:
             deferred.resolve(made)
 
