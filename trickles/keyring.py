@@ -95,6 +95,10 @@ class Keyring:
         in_force = [epoch for epoch in self.epochs if epoch.not_before <= now]
         return max(in_force, key=lambda epoch: (epoch.not_before, epoch.identifier)) if in_force else self.epochs[0]
 
+    def latest(self) -> Epoch:
+        """Return the epoch that begins last, which may be to come."""
+        return max(self.epochs, key=lambda epoch: (epoch.not_before, epoch.identifier))
+
     def period(self, now: int) -> tuple[Epoch, int, int]:
         """Return the epoch that seals at `now`, and the times [start, stop) between which it does."""
         stop = _ALWAYS

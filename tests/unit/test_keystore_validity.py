@@ -97,7 +97,9 @@ def test_a_running_replica_is_warned_of_daily_until_it_has_new_keys(tmp_path: Pa
     assert days == list(range(16, 35))
     assert "ended" in told[-1]
     begins, end = NOON // SECOND, (NOON + 30 * DAY) // SECOND
-    assert watch.figures() == {"keys": {"epoch": "00000001", "certificate_begins": begins, "certificate_ends": end}}
+    newest = {"newest": "00000001", "newest_begins": begins, "epochs": 1}
+    in_force = {"epoch": "00000001", "certificate_begins": begins, "certificate_ends": end}
+    assert watch.figures() == {"keys": in_force | newest}
     rotate_keystore(place, now=now[0], delay=0)
     watch.look()
     now[0] += REMIND_EVERY

@@ -43,7 +43,13 @@ def test_figures_become_counters() -> None:
         "errors": 1,
         "statuses": {"200": 5, "404": 1},
         "transport": {"answered": 3, "refused.epoch": 2},
-        "keys": {"epoch": "00000007", "certificate_ends": 1_702_592_000},
+        "keys": {
+            "epoch": "00000007",
+            "certificate_ends": 1_702_592_000,
+            "newest": "00000008",
+            "newest_begins": 1_700_600_000,
+            "epochs": 3,
+        },
         "ledger": {"store": "0a0b0c0d", "refused_other": 2},
     }
     assert samples(exposition(figures)) == {
@@ -57,6 +63,8 @@ def test_figures_become_counters() -> None:
         'trickleweb_transport_total{event="refused.epoch"}': 2,
         "trickleweb_start_time_seconds": 1_700_000_000,
         'trickleweb_certificate_end_time_seconds{epoch="00000007"}': 1_702_592_000,
+        'trickleweb_newest_epoch_start_time_seconds{epoch="00000008"}': 1_700_600_000,
+        "trickleweb_epochs": 3,
         'trickleweb_refused_other_ledger_total{store="0a0b0c0d"}': 2,
     }
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -301,6 +302,25 @@ def test_status_warns_of_certificates_that_begin_later(tmp_path: Path, capsys: p
         run_dir.note(replica_name(0), {"keys": keys})
         assert main(["status", "--run-dir", str(tmp_path)]) == 0
         assert capsys.readouterr().out.count("WARNING: replica-0: the certificate of epoch 00000001 begins ") == count
+
+
+def test_status_shows_the_newest_epoch_and_warns_where_replicas_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir, now = RunDir(tmp_path), int(time.time())
+    udp = ["127.0.0.1:1", "127.0.0.1:2"]
+    run_dir.note(FLEET, {"pid": os.getpid(), "started": 0, "url": None, "udp": udp, "restarts": {}})
+    keys = {"newest": "00000001", "newest_begins": now - 7200, "epochs": 2}
+    for index in range(2):
+        run_dir.note_pid(replica_name(index), os.getpid())
+        run_dir.note(replica_name(index), {"keys": keys})
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    assert "keys: the newest epoch is 00000001 (in force for 2 h) of 2\n" in capsys.readouterr().out
+    run_dir.note(replica_name(1), {"keys": {"newest": "00000002", "newest_begins": now + 100_000, "epochs": 3}})
+    assert main(["status", "--run-dir", str(tmp_path)]) == 0
+    warned = capsys.readouterr().out
+    assert "WARNING: replicas have different newest epochs (replica-0: 00000001 (in force for 2 h) of 2; " in warned
+    assert re.search(r"replica-1: 00000002 \(in force in \d+ s\) of 3\)", warned)
 
 
 def test_progress_names_the_replica_at_work() -> None:

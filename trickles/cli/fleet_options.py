@@ -47,10 +47,20 @@ def add_discovery_arguments(parser: Parser) -> None:
 
 def discovery(args: argparse.Namespace) -> Discovery:
     """Return the sources that the options name; LocalProtocolError for a malformed address, or when there are none."""
+    return Discovery(_some_sources(args), report=reporter(args.command))
+
+
+async def all_replicas(args: argparse.Namespace) -> list[Address]:
+    """Return all replicas that the options name now, however many; DiscoveryError when a source fails."""
+    found = [each for source in _some_sources(args) for each in await source.find()]
+    return list(dict.fromkeys(found))
+
+
+def _some_sources(args: argparse.Namespace) -> list[AddressSource]:
     sources = list(_sources(args))
     if not sources:
         raise LocalProtocolError("no replicas: give --replica, --replica-dns, --replica-srv or --replica-file")
-    return Discovery(sources, report=reporter(args.command))
+    return sources
 
 
 def names_replicas(args: argparse.Namespace) -> bool:

@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
+from trickles.cli.verify_keys import add_verify_arguments, verify
 from trickles.command import Parser, whole_number
 from trickles.drivers import keystore
 from trickles.drivers.keystore.making import DEFAULT_DELAY, DEFAULT_KEEP, MAX_DELAY, MAX_KEEP
@@ -126,6 +127,11 @@ def _of_rotate(parser: Parser) -> None:
     parser.add_argument("--if-due", action="store_true", help=_IF_DUE)
 
 
+def _of_verify(parser: Parser) -> None:
+    _keyring(parser)
+    add_verify_arguments(parser)
+
+
 def _of_export(parser: Parser) -> None:
     _directory(parser)
     parser.add_argument("--output", "-o", metavar="FILE", help="write a file with mode 0600, for --keyring FILE")
@@ -145,4 +151,9 @@ ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[str]], str, Cal
     "list": (_list, "list the epochs, and which is in force", _keyring),
     "show": (_show, "show the public identity and the fingerprints, without secrets", _keyring),
     "export": (_export, "print all epochs as the value of TRICKLES_KEYRING, or write them to one file", _of_export),
+    "verify": (
+        verify,
+        "ask running replicas whether they hold these epochs; status 1 if one does not",
+        _of_verify,
+    ),
 }

@@ -119,6 +119,7 @@ def _lines(run_dir: RunDir, *, as_json: bool) -> Iterator[str]:
     yield f"{fleet.get('url') or 'no gateway'}, up {since(fleet.get('started'))}"
     yield from _table(rows)
     yield from _warnings(rows, time.time())
+    yield from _epochs(rows, time.time())
     yield from _apart(rows)
 
 
@@ -158,6 +159,25 @@ def _warnings(rows: list[Row], now: float) -> Iterator[str]:
                 if text := warning_of(epoch, begins * SECOND, until * SECOND, int(now) * SECOND):
                     found.setdefault(text, []).append(row["name"])
     return (f"WARNING: {', '.join(names)}: {text}" for text, names in found.items())
+
+
+def _epochs(rows: list[Row], now: float) -> Iterator[str]:
+    """Yield a line about the newest epoch; a warning with the replicas of each where they differ."""
+    found: dict[tuple[str, int, int], list[str]] = {}
+    for row in rows:
+        match row["figures"].get("keys"):
+            case {"newest": str(newest), "newest_begins": int(begins), "epochs": int(count)} if row["pid"] is not None:
+                found.setdefault((newest, begins, count), []).append(row["name"])
+    texts = {key: f"{key[0]} ({_age(key[1], now)}) of {key[2]}" for key in found}
+    if len(found) == 1:
+        yield f"keys: the newest epoch is {next(iter(texts.values()))}"
+    elif found:
+        shown = "; ".join(f"{', '.join(names)}: {texts[key]}" for key, names in found.items())
+        yield f"WARNING: replicas have different newest epochs ({shown}): give all the same keys"
+
+
+def _age(begins: int, now: float) -> str:
+    return f"in force for {since(begins)}" if begins <= now else f"in force in {begins - int(now)} s"
 
 
 def _apart(rows: list[Row]) -> Iterator[str]:

@@ -88,6 +88,11 @@ def _keys_and_ledger(figures: Mapping[str, object]) -> Iterator[str]:
         case {"epoch": str(epoch), "certificate_ends": int(until)}:
             text = "End of the last certificate of this keyring, since 1970; the label is the epoch in force."
             yield from family("certificate_end_time_seconds", "gauge", text, [("", {"epoch": epoch}, until)])
+    match figures.get("keys"):
+        case {"newest": str(newest), "newest_begins": int(begins), "epochs": int(count)}:
+            text = "Start of the epoch that begins last, since 1970; the label is that epoch, equal on all replicas."
+            yield from family("newest_epoch_start_time_seconds", "gauge", text, [("", {"epoch": newest}, begins)])
+            yield from family("epochs", "gauge", "Epochs in the keyring.", [("", {}, count)])
     match figures.get("ledger"):
         case {"store": str(store), "refused_other": int(count)}:
             text = "Unsafe requests refused, as their connection began with another ledger."

@@ -145,8 +145,18 @@ class KeyWatch:
             self._report(str(text))
 
     def figures(self) -> dict[str, object]:
-        """Return public figures: the epoch in force, and until when certificates are valid, in seconds since 1970."""
+        """Return public figures, times in seconds since 1970: the epoch in force, the end of valid certificates, the
+        epoch that begins last (equal on all replicas), and the number of epochs.
+        """
         ring, now = self._source.keyring, self._clock()
-        epoch, until = ring.newest(now), covered_until(ring, now)
-        begins = {"certificate_begins": epoch.not_before // SECOND, "certificate_ends": until // SECOND}
-        return {"keys": {"epoch": epoch_name(epoch.identifier), **begins}}
+        epoch, newest = ring.newest(now), ring.latest()
+        return {
+            "keys": {
+                "epoch": epoch_name(epoch.identifier),
+                "certificate_begins": epoch.not_before // SECOND,
+                "certificate_ends": covered_until(ring, now) // SECOND,
+                "newest": epoch_name(newest.identifier),
+                "newest_begins": newest.not_before // SECOND,
+                "epochs": len(ring.epochs),
+            }
+        }
