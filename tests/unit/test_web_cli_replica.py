@@ -126,12 +126,12 @@ def test_other_signals_stop_nothing() -> None:
 
 
 def test_a_port_that_cannot_be_had_is_told_in_words() -> None:
-    sock = bound(Namespace(udp=("127.0.0.1", 0), reuse_port=False))
+    sock = bound(Namespace(udp=("127.0.0.1", 0), reuse_port=False, freebind=False))
     with pytest.raises(CommandFailed, match=r"^UDP 127\.0\.0\.1:\d+ is in use: choose another with --udp HOST:PORT"):
-        bound(Namespace(udp=sock.address, reuse_port=False))
+        bound(Namespace(udp=sock.address, reuse_port=False, freebind=False))
     sock.close()
     with pytest.raises(CommandFailed, match="cannot be used"):
-        bound(Namespace(udp=("192.0.2.1", 0), reuse_port=False))
+        bound(Namespace(udp=("192.0.2.1", 0), reuse_port=False, freebind=False))
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -47,10 +47,11 @@ from trickles.cli.mode_options import (
 from trickles.cli.watching_options import Watching, add_watching_arguments
 from trickles.command import Parser, reporter, seconds_or_never, whole_number
 from trickles.drivers.bookkeeping import KeptFile, failures, flush_standard_streams, guard_standard_streams
-from trickles.drivers.chores import Chores
+from trickles.drivers.chores import Chore, Chores
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.discovery import Discovery
 from trickles.drivers.memory import keep_freed_memory
+from trickles.drivers.notices import ManagerNotices
 from trickles.errors import LocalProtocolError
 from trickles.gateway.downstream import Downstream
 from trickles.gateway.limits import GatewayLimits
@@ -71,6 +72,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--request-timeout", type=_SECONDS, default=60, metavar="SECONDS", help=_REQUEST_TIMEOUT)
     parser.add_argument("--idle-timeout", type=_SECONDS, default=0, metavar="SECONDS", help=_IDLE_TIMEOUT)
     parser.add_argument("--half-close", type=seconds_or_never, default=0.0, metavar="SECONDS", help=_HALF_CLOSE)
+    parser.add_argument("--freebind", action="store_true", help=_FREEBIND)
     add_tls_arguments(parser)
     add_handover_arguments(parser)
     add_watching_arguments(parser)
@@ -78,6 +80,7 @@ def add_arguments(parser: Parser) -> None:
 
 _tell = reporter("gateway")
 _SECONDS = whole_number(0, 86_400)
+_FREEBIND = "listen on addresses that the machine does not have yet"
 _HALF_CLOSE = "a user that half-closed and gets no output for so long has left (default: 0, never)"
 _MOST = "most live connections; another one replaces the one that was idle for longest (default: 8192)"
 _PER_CLIENT = "most live connections from one address, 0: no bound (default: 0)"
@@ -101,11 +104,12 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace) -> None:
     log, tls, places = FailureLog(sys.stderr.write), certificates(args), listening(args)
+    notices = ManagerNotices(inherited=True)  # by a successor
     maker, replicas = FleetMaker(args), _replicas(args, places)
     dialer = maker.dialer(await replicas.refresh(), fleet_name(args)) if replicas is not None else None
     allowed = allowed_networks(args)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MOST_LOOKUPS, "lookup"))
-    gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls)
+    gateway = Gateway(dialer, limits=_limits(args), report=log.failure, certificates=tls, freebind=args.freebind)
     direct = DirectAccess(allowed, gateway.own_ports) if args.pass_through else None
     router = UpstreamRouter(RouteTable({}), direct, dialer, tls)
     hosts = HostMap(router, maker, args.map, args.map_file, report=_tell)
@@ -117,21 +121,20 @@ async def _serve(args: argparse.Namespace) -> None:
 
     def ready(bound: list[str]) -> None:
         files.ready()
+        notices.ready()
         gc.freeze()  # imported modules stay: the collector need not visit them again
         print(f"gateway on {', '.join(bound)} for {_extent(dialer, hosts.size)}", flush=True)
 
-    chores = Chores(_tell)
-    chores.every(0, "log", log.flush)
-    chores.every(0, "access log", watching.tick)
-    chores.every(0, "certificate", tls.look if tls is not None else lambda: None)
-    chores.every(0, "files", files.look)
-    chores.every(0, "log", flush_standard_streams)
+    looks = {"log": log.flush, "access log": watching.tick, "files": files.look, "service manager": notices.look}
+    chores = _chores(looks | ({"certificate": tls.look} if tls is not None else {}))
 
     def left() -> None:
+        notices.leave()
         files.left()
         watching.left()
 
     def reload() -> None:
+        notices.reloading()
         watching.reload()
         if replicas is not None:
             replicas.hurry()
@@ -145,8 +148,17 @@ async def _serve(args: argparse.Namespace) -> None:
         with hint("choose another with --listen HOST:PORT (make serve: PORT=...)"):
             await life.serve([_place(each, router) for each in places])
     finally:
+        notices.stopping()
         hosts.close()
         watching.close()
+
+
+def _chores(looks: Mapping[str, Chore]) -> Chores:
+    chores = Chores(_tell)
+    for name, look in looks.items():
+        chores.every(0, name, look)
+    chores.every(0, "log", flush_standard_streams)
+    return chores
 
 
 def _replicas(args: argparse.Namespace, places: list[Listening]) -> Discovery | None:

@@ -5,8 +5,8 @@ request with it. A replica that holds the epoch opens it, finds it bound to anot
 with the code ADDRESS and a tag by the connection's secret, before any service hears of it. One that lacks the epoch
 refuses with the code EPOCH, without a tag: a hint, which anybody on the path could forge, and raise a false alarm.
 
-So nothing is new on the wire, and whoever holds no epoch cannot ask. The answers move no state: each request counts in
-`refused.address` or `refused.epoch` of the replica. Its answers are no larger than the requests.
+So nothing is new on the wire, and a stranger, who holds no epoch, cannot ask. The answers move no state: each request
+counts in `refused.address` or `refused.epoch` of the replica. Its answers are no larger than the requests.
 """
 
 from __future__ import annotations

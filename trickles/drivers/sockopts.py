@@ -19,6 +19,8 @@ SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
 SO_COOKIE = 57
 
+IP_FREEBIND = 15
+IPV6_FREEBIND = 78
 IP_MTU_DISCOVER = 10
 IP_RECVERR = 11
 IPV6_MTU_DISCOVER = 23
@@ -72,6 +74,13 @@ def set_buffers(sock: socket.socket, receive_bytes: int, send_bytes: int) -> Non
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     if not try_option(sock, socket.SOL_SOCKET, SO_SNDBUFFORCE, send_bytes):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
+
+
+def bind_freely(sock: socket.socket) -> None:
+    """Let a socket be bound to an address that the machine does not have yet (ip(7), IP_FREEBIND)."""
+    try_option(sock, socket.IPPROTO_IP, IP_FREEBIND, 1)
+    if sock.family == socket.AF_INET6:
+        try_option(sock, socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
 
 
 def never_fragment(sock: socket.socket) -> None:

@@ -160,13 +160,15 @@ class BatchSocket:
         port: int,
         *,
         reuse_port: bool = False,
+        freebind: bool = False,
         offload: bool = True,
         receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
         send_buffer_bytes: int = SEND_BUFFER_BYTES,
     ) -> Self:
         """Bind to `host` and `port` (0: any free one); "::" or "" takes IPv4 too. OSError as bind(2) does.
 
-        Sockets with `reuse_port` share one port; the kernel spreads the flows over them. On a machine with several
+        Sockets with `reuse_port` share one port; the kernel spreads the flows over them. With `freebind` the machine
+        need not have the address yet. On a machine with several
         addresses name one: replies of a wildcard socket leave with the address that routing chooses.
         """
         family, target = _resolve(host, port)
@@ -175,6 +177,7 @@ class BatchSocket:
             target,
             offload=offload,
             reuse_port=reuse_port,
+            freebind=freebind,
             buffers=(receive_buffer_bytes, send_buffer_bytes),
         )
 
@@ -206,6 +209,7 @@ class BatchSocket:
         offload: bool,
         buffers: tuple[int, int],
         reuse_port: bool = False,
+        freebind: bool = False,
         pool: BufferPool | None = None,
     ) -> Self:
         sock = unshared(lambda: socket.socket(family, socket.SOCK_DGRAM))
@@ -214,6 +218,8 @@ class BatchSocket:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             if reuse_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if freebind:
+                sockopts.bind_freely(sock)
             sockopts.set_buffers(sock, *buffers)
             sock.bind(target)
             return cls(sock, offload=offload, pool=pool)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from trickles.client import Client
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import Dialer
 from trickles.drivers.memory import give_back_freed_memory
+from trickles.drivers.sockopts import bind_freely
 from trickles.gateway import tcp
 from trickles.gateway.accesslog import ConnectionRecord
 from trickles.gateway.accounting import Accounting, ConnectionSnapshot
@@ -60,10 +62,12 @@ class Gateway:
         limits: GatewayLimits = DEFAULT_LIMITS,
         report: Callable[[str, str], None] = no_report,
         certificates: Certificates | None = None,
+        freebind: bool = False,
     ) -> None:
         self.context = GatewayContext(ConnectionTable(limits), limits, report)
         self._dialer = dialer
         self._certificates = certificates
+        self._freebind = freebind
         self.own_ports: set[int] = set()  # of its listeners: never reached by plain TCP
         self._servers: list[asyncio.Server] = []
         self._descriptors: dict[str, list[int]] = {}  # of listening sockets, by the name of their address
@@ -115,6 +119,9 @@ class Gateway:
         if inherited:
             return [await loop.create_server(protocol, sock=sock, backlog=BACKLOG) for sock in inherited]
         try:
+            if self._freebind:
+                unhosted = await _bound_freely(host, port)
+                return [await loop.create_server(protocol, sock=sock, backlog=BACKLOG) for sock in unhosted]
             return [await loop.create_server(protocol, host or None, port, backlog=BACKLOG)]
         except OSError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
@@ -202,3 +209,19 @@ class Gateway:
 
     def figures(self) -> dict[str, object]:
         return {**asdict(self.statistics), "live": self.live, "unread_bytes": self.context.memory.held_bytes}
+
+
+async def _bound_freely(host: str, port: int) -> list[socket.socket]:
+    """Return sockets bound as `create_server` does, to addresses that the machine need not have."""
+    find = asyncio.get_running_loop().getaddrinfo
+    with ExitStack() as undo:
+        bound = list[socket.socket]()
+        for family, *_, place in await find(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            bound.append(sock := undo.enter_context(socket.socket(family, socket.SOCK_STREAM)))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bind_freely(sock)
+            sock.bind(place)
+        undo.pop_all()
+    return bound

@@ -12,6 +12,7 @@ from typing import Any
 
 from trickles.command import CommandFailed
 from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.notices import ManagerNotices
 from trickles.drivers.process import ReplicaProcess, stop_signals
 from trickles.drivers.spooldir import SpoolBounds, SpoolDirectory
 from trickles.drivers.world import fresh_secret, wall_us
@@ -41,12 +42,12 @@ _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk f
 
 def run_app(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; raise `CommandFailed` if the program cannot be loaded or started."""
-    output = KeptOutput()
+    output, notices = KeptOutput(), ManagerNotices()
     application = load_program(program_options(args.app, args))
     if isinstance(application, App) and application.digests is None:
         application.digests = args.digests
     if not args.load_only:
-        run_on(_serve(args, application, output))
+        run_on(_serve(args, application, output, notices))
     return 0
 
 
@@ -69,7 +70,9 @@ def run_on(work: Coroutine[Any, Any, None]) -> None:
                 log_error(fault)
 
 
-async def _serve(args: argparse.Namespace, application: Application, output: KeptOutput) -> None:
+async def _serve(
+    args: argparse.Namespace, application: Application, output: KeptOutput, notices: ManagerNotices
+) -> None:
     async with AsyncExitStack() as undo:
         stop = undo.enter_context(stop_signals())
         keys = KeyringSource(args.keyring)
@@ -95,17 +98,20 @@ async def _serve(args: argparse.Namespace, application: Application, output: Kep
         process = ReplicaProcess(
             server, keys, sock, spool=spool, store_id=ledger.store_id, report=to_stderr, blocking=False
         )
-        replica = reported(args, process, server, within, meter=monitoring.meter, say=output.say)
+        replica = reported(args, process, server, within, notices, meter=monitoring.meter, say=output.say)
         replica.reporter.more += (monitoring.figures, lambda: _ledger_figures(ledger, server))
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
         process.jobs.every(1.0, "responses", responses.look)
         process.jobs.every(1.0, "responses", pages.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
-        await process.serve(stop, ready=replica.ready, every=replica.every, drain=lambda: _drained(server, args.drain))
+        await process.serve(
+            stop, ready=replica.ready, every=replica.every, drain=lambda: _drained(server, args.drain, notices)
+        )
 
 
-async def _drained(server: HttpService, most_seconds: float) -> None:
+async def _drained(server: HttpService, most_seconds: float, notices: ManagerNotices) -> None:
     """Let unsafe requests that run now end, if they do in time."""
+    notices.stopping()
     if most_seconds:
         with suppress(TimeoutError):
             async with asyncio.timeout(most_seconds):

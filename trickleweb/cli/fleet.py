@@ -21,6 +21,7 @@ from trickles.drivers.bookkeeping import flush_standard_streams, guard_standard_
 from trickles.drivers.chores import Chores
 from trickles.drivers.keeping import kept_going
 from trickles.drivers.keystore import fleet_identity, load_keyring, write_server_key
+from trickles.drivers.notices import ManagerNotices
 from trickles.printable import one_line
 from trickleweb.cli import keykeeper
 from trickleweb.cli.child import GRACE, Child
@@ -42,6 +43,7 @@ class Supervisor:
 
     def __init__(self, options: FleetOptions) -> None:
         self._options = options
+        self._notices = ManagerNotices()
         self._run_dir = RunDir(options.run_dir)
         self._run_dir.report = self._report
         self._keys = KeyKeeper(self._run_dir.keys, options.keyring, self._report)
@@ -114,6 +116,7 @@ class Supervisor:
             self._commands.listen = (self._commands.listen[0], listening_port(await self._gateway.start()))
         self._note()
         print(self._commands.announcement(), flush=True)
+        self._notices.ready()
 
     def _keeper(self, child: Child) -> Callable[[], Awaitable[None]]:
         async def keep() -> None:
@@ -133,9 +136,10 @@ class Supervisor:
         chores.every(LOOK_SECONDS, "figures", self._note)
         chores.every(LOOK_SECONDS, "log", flush_standard_streams)
         chores.every(LOOK_SECONDS, "orphans", reap_orphans)
+        chores.every(0, "service manager", self._notices.look)
         while True:
             chores.tick()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(min(LOOK_SECONDS, self._notices.every))
 
     def _signalled(self, stop: asyncio.Event) -> None:
         """End all; at the next signal, at once."""
@@ -150,6 +154,7 @@ class Supervisor:
         Until then it accepts no more connections.
         """
         loop, drain = asyncio.get_running_loop(), self._options.drain
+        self._notices.stopping()
         if self._gateway is not None:
             self._gateway.signal(signal.SIGUSR1)
         notice = loop.call_later(PATIENT_SECONDS, self._report, _WAITING % drain) if drain else None
@@ -161,6 +166,7 @@ class Supervisor:
 
     def _pass_on_hangup(self) -> None:
         """Pass SIGHUP on, so that all reopen their logs, keys and certificates."""
+        self._notices.reloading()
         for child in self._children():
             child.signal(signal.SIGHUP)
 

@@ -32,6 +32,7 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate chain (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, readable by no other user")
     parser.add_argument("--reuse-port", action="store_true", help="one UDP port for all replicas, by the kernel")
+    parser.add_argument("--freebind", action="store_true", help="take addresses that the machine does not have yet")
     parser.add_argument("--no-respawn", action="store_true", help="do not restart a process that exits")
     parser.add_argument("--no-gateway", action="store_true", help="start replicas only")
 
@@ -63,6 +64,7 @@ def fleet_options(
     """Return the parsed options as a value, with the rest of `FleetOptions`; raise `CommandFailed` if they conflict."""
     _check_ports(args)
     tls, spool = _tls_words(args), args.spool or RunDir(args.run_dir).spool
+    freebind = ("--freebind",) if args.freebind else ()
     return FleetOptions(
         command=command,
         what=what,
@@ -73,8 +75,8 @@ def fleet_options(
         run_dir=args.run_dir,
         spool=spool,
         keyring=args.keyring,
-        replica_words=("--spool", str(spool), "--status-every", str(args.status_every)),
-        gateway_words=(*_gateway_words(args), *tls),
+        replica_words=("--spool", str(spool), "--status-every", str(args.status_every), *freebind),
+        gateway_words=(*_gateway_words(args), *tls, *freebind),
         scheme="https" if tls else "http",
         reuse_port=args.reuse_port,
         respawn=not args.no_respawn,

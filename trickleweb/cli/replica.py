@@ -15,6 +15,7 @@ from pathlib import Path
 from trickles.command import CommandFailed, Parser, address, make_absolute, seconds
 from trickles.drivers.bookkeeping import guard_standard_streams
 from trickles.drivers.keystore import KeyringSource
+from trickles.drivers.notices import ManagerNotices
 from trickles.drivers.ownership import check_file
 from trickles.drivers.process import ReplicaProcess
 from trickles.drivers.spooldir import SpoolDirectory
@@ -40,7 +41,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="address for datagrams")
     parser.add_argument("--reuse-port", action="store_true", help="share the UDP port with other replicas")
-    parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys, made by `trickles keys init`")
+    parser.add_argument("--freebind", action="store_true", help="take the UDP address before the machine has it")
+    parser.add_argument("--keyring", metavar="DIR", help=_KEYRING)
     parser.add_argument("--spool", metavar="DIR", help="directory of large input, shared by all replicas")
     parser.add_argument("--digests", metavar="FILE", help="file of content hashes, shared by all replicas")
     parser.add_argument("--warm", action="store_true", help="fill --digests before the first requests")
@@ -50,6 +52,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 _PLACES = ("keyring", "spool", "digests", "topics", "responses", "status_file", "access_log")
+_KEYRING = "the fleet's keys: a directory of `trickles keys init`, a file, a mounted secret (default: TRICKLES_KEYRING)"
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
 
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
+    notices = ManagerNotices()
     directory = checked_directory(args)
     keys = KeyringSource(args.keyring)
     sock = bound(args)
@@ -92,7 +96,7 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     spool = SpoolDirectory(args.spool) if args.spool else None
     process = ReplicaProcess(server, keys, sock, spool=spool, report=to_stderr)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None
-    replica = reported(args, process, server, undo, warming=warming)
+    replica = reported(args, process, server, undo, notices, warming=warming)
     server.report_errors(replica.reporter.error)
     background.report_errors(replica.reporter.error)
     process.jobs.every(1.0, "log", replica.reporter.forgive)
@@ -100,3 +104,4 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
         replica.reporter.more.append(log.figures)
         process.jobs.every(1.0, "log", log.look_again)
     process.run(ready=replica.ready, every=replica.every)
+    notices.stopping()

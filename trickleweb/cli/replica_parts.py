@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trickles.command import CommandFailed
 from trickles.drivers.addresses import shown
 from trickles.drivers.bookkeeping import flush_standard_streams
+from trickles.drivers.notices import ManagerNotices
 from trickles.drivers.process import LOOK_EVERY, ReplicaProcess
 from trickles.drivers.udp import BatchSocket
 from trickleweb.cli.readiness import say
@@ -36,12 +37,13 @@ def reported(
     process: ReplicaProcess,
     server: Counting,
     undo: ExitStack,
+    notices: ManagerNotices,
     *,
     meter: Meter | None = None,
     warming: Warming | None = None,
     say: Callable[[str], None] = say,
 ) -> Reported:
-    """Add the reports to the jobs of a replica's process: figures, standard streams, and the admin port.
+    """Add the reports to the jobs of a replica's process: figures, standard streams, the admin port, the manager's.
 
     `say` prints the line that it is ready.
     """
@@ -53,19 +55,26 @@ def reported(
         from trickleweb.cli.monitoring import admin_server  # a folder's replica starts sooner without it
 
         jobs.every(LOOK_EVERY, "admin", admin_server(args.admin, reporter, undo, meter).alive)
+    every = min(args.status_every, LOOK_EVERY, notices.every)
+    jobs.every(every, "service manager", notices.look)
 
     def ready() -> None:
         say(f"replica on {shown(process.replica.socket.address)}")
+        notices.ready()
         gc.freeze()  # imported objects stay: the collector can skip them
 
-    signal.signal(signal.SIGHUP, lambda *_: jobs.hurry())
-    return Reported(reporter, ready, min(args.status_every, LOOK_EVERY))
+    def reload(*_: object) -> None:
+        notices.reloading()
+        jobs.hurry()
+
+    signal.signal(signal.SIGHUP, reload)
+    return Reported(reporter, ready, every)
 
 
 def bound(args: argparse.Namespace) -> BatchSocket:
     """Return the socket of --udp; raise `CommandFailed` with a hint."""
     try:
-        return BatchSocket.bind(*args.udp, reuse_port=args.reuse_port)
+        return BatchSocket.bind(*args.udp, reuse_port=args.reuse_port, freebind=args.freebind)
     except OSError as exc:
         why = "is in use" if exc.errno == errno.EADDRINUSE else f"cannot be used: {exc.strerror}"
         hint = "choose another with --udp HOST:PORT (make serve: UDP_PORT=...)"
