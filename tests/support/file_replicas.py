@@ -10,6 +10,7 @@ import pytest
 from tests.support.site_folder import LATER_NS, store
 from trickleweb.files import HashPending, StoreLimits, disk
 from trickleweb.files.hashing import HashJob
+from trickleweb.files.manifest import Manifest
 from trickleweb.files.restless import PATIENCE_NS
 from trickleweb.files.stamps import FileStamp
 from trickleweb.files.store import Version
@@ -41,9 +42,13 @@ def written_and_dated_back(file: Path) -> None:
 class Replica:
     """A store over a folder that leaves hashes to `jobs`, with a clock of its own."""
 
-    def __init__(self, root: Path, now_ns: Callable[[], int] = lambda: LATER_NS) -> None:
+    def __init__(
+        self, root: Path, now_ns: Callable[[], int] = lambda: LATER_NS, manifest: Manifest | None = None
+    ) -> None:
         self.jobs: list[HashJob] = []
-        self.files = store(root, limits=TINY, clock_ns=now_ns, defer=self.jobs.append, inline_bytes=0)
+        self.files = store(
+            root, limits=TINY, clock_ns=now_ns, defer=self.jobs.append, inline_bytes=0, manifest=manifest
+        )
 
     def look(self, path: str = "a") -> Version:
         found = self.files.look(path)

@@ -10,6 +10,7 @@ import pytest
 from trickleweb.files import FileStore, Hasher, SiteOptions, StaticSite, StoreLimits, disk, tree
 from trickleweb.files.digests import Index
 from trickleweb.files.hashing import HashJob
+from trickleweb.files.manifest import Manifest
 from trickleweb.files.stamps import FileStamp
 from trickleweb.headers import Headers
 from trickleweb.messages import Inline, NoBody, Plan, RequestHead
@@ -49,9 +50,10 @@ def store(
     index: Index | None = None,
     defer: Callable[[HashJob], None] | None = None,
     inline_bytes: int = 4 << 20,
+    manifest: Manifest | None = None,
 ) -> FileStore:
     """A store over `root` for which all files have settled."""
-    return FileStore(root, Hasher(clock_ns, index, defer=defer, inline_bytes=inline_bytes), limits)
+    return FileStore(root, Hasher(clock_ns, index, defer=defer, inline_bytes=inline_bytes), limits, manifest=manifest)
 
 
 def site(root: Path, options: SiteOptions | None = None) -> StaticSite:

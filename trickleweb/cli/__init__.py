@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("trickleweb.cli.serve", "serve a folder through several replicas and a gateway"),
     "run": ("trickleweb.cli.run", "serve a program through several replicas and a gateway"),
+    "hash": ("trickleweb.cli.hash", "print the hashes of a folder's files, for `--manifest`"),
     "check": ("trickleweb.cli.check", "test whether a program's responses resume when replicas die"),
     "replica": ("trickleweb.cli.replica", "serve a folder or a program as one replica, without a supervisor"),
     "status": ("trickleweb.cli.status", "show the state of a fleet started by `serve` or `run`"),

@@ -25,7 +25,7 @@ from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
 from trickleweb.cli.shared_stores import add_ledger_arguments
-from trickleweb.cli.site_options import add_site_arguments, checked_directory, site_options
+from trickleweb.cli.site_options import add_site_arguments, checked_directory, loaded_manifest, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
 from trickleweb.server import HttpService, Repeats
@@ -51,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
     add_telemetry_arguments(parser)
 
 
-_PLACES = ("keyring", "spool", "digests", "topics", "responses", "status_file", "access_log")
+_PLACES = ("manifest", "keyring", "spool", "digests", "topics", "responses", "status_file", "access_log")
 _KEYRING = "the fleet's keys: a directory of `trickles keys init`, a file, a mounted secret (default: TRICKLES_KEYRING)"
 _EVERY = f"interval of --status-file when figures change (default: {STATUS_SECONDS})"
 
@@ -81,7 +81,8 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
     sock = bound(args)
     index = DigestIndex(args.digests) if args.digests else None
     background = BackgroundHasher()
-    store = FileStore(directory, Hasher(time.time_ns, index, defer=background.submit))
+    manifest = loaded_manifest(args, to_stderr)
+    store = FileStore(directory, Hasher(time.time_ns, index, defer=background.submit), manifest=manifest)
     log = None
     if args.access_log is not None:
         from trickleweb.cli.monitoring import RequestLog

@@ -16,7 +16,13 @@ from trickleweb.cli.app_options import access_words, add_access_arguments, add_a
 from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.rundir import RunDir
-from trickleweb.cli.site_options import add_site_arguments, checked_directory, checked_fallback, site_words
+from trickleweb.cli.site_options import (
+    add_site_arguments,
+    checked_directory,
+    checked_fallback,
+    loaded_manifest,
+    site_words,
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -30,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     directory = checked_directory(args)
     checked_fallback(args)
-    make_absolute(args, (*PLACES, "directory"))
+    loaded_manifest(args, print)
+    make_absolute(args, (*PLACES, "directory", "manifest"))
     digests = RunDir(args.run_dir).digests
 
     def words(index: int) -> Sequence[str]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trickles.command import CommandFailed, CommandMisused, Parser
 from trickleweb.files import CacheRule, SiteOptions
+
+if TYPE_CHECKING:
+    from trickleweb.files.manifest import Manifest
 
 
 def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
@@ -18,9 +23,13 @@ def add_site_arguments(parser: Parser, *, needed: bool = True) -> None:
     parser.add_argument(
         "--fallback", metavar="PAGE", default="", help="page of DIR for unknown paths, for single-page applications"
     )
+    parser.add_argument("--manifest", metavar="FILE", help=_MANIFEST)
+    parser.add_argument("--no-times", action="store_true", help=_NO_TIMES)
     parser.add_argument("--cache-control", metavar="GLOB=VALUE", type=cache_rule, action="append", help=_CACHE)
 
 
+_MANIFEST = "hashes of DIR that `trickleweb hash` has printed: large files have their ETags at once, on every machine"
+_NO_TIMES = "no times in listings, no Last-Modified: for machines whose copies of DIR have different times"
 _CACHE = "Cache-Control of matching files, such as 'img/*=max-age=3600' (repeatable; the first match counts)"
 
 
@@ -34,7 +43,22 @@ def cache_rule(text: str) -> CacheRule:
 
 def site_options(args: argparse.Namespace) -> SiteOptions:
     """Return the parsed options as a value."""
-    return SiteOptions(listing=args.listing, fallback=args.fallback, cache_rules=tuple(args.cache_control or ()))
+    return SiteOptions(
+        listing=args.listing,
+        times=not args.no_times,
+        fallback=args.fallback,
+        cache_rules=tuple(args.cache_control or ()),
+    )
+
+
+def loaded_manifest(args: argparse.Namespace, report: Callable[[str], None]) -> Manifest | None:
+    """Read the manifest; raise ManifestError if it cannot be used."""
+    if args.manifest is None:
+        return None
+    from trickleweb.files.hashing import INLINE_BYTES  # a supervisor without a manifest needs neither
+    from trickleweb.files.manifest import load_manifest
+
+    return load_manifest(Path(args.manifest), report, above_bytes=INLINE_BYTES)
 
 
 def site_words(args: argparse.Namespace) -> list[str]:
@@ -42,7 +66,9 @@ def site_words(args: argparse.Namespace) -> list[str]:
     listing = ["--listing"] if args.listing else []
     fallback = [f"--fallback={args.fallback}"] if args.fallback else []
     rules = [f"--cache-control={rule.pattern}={rule.value}" for rule in args.cache_control or ()]
-    return [*listing, *fallback, *rules, "--", args.directory]
+    manifest = [f"--manifest={args.manifest}"] if args.manifest is not None else []
+    times = ["--no-times"] if args.no_times else []
+    return [*listing, *fallback, *manifest, *times, *rules, "--", args.directory]
 
 
 def checked_fallback(args: argparse.Namespace) -> None:

@@ -38,7 +38,7 @@ def this_boot() -> bytes:
 
 
 BLOCK_BYTES = 16 << 20  # hashed in about 10 ms
-_HASH_BYTES = 32  # of one block
+HASH_BYTES = 32  # of one block
 Progress = Callable[[int, int], None]  # (bytes hashed, bytes in all)
 
 
@@ -51,14 +51,15 @@ class Hashes(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """True if the blocks' hashes are those of the digest."""
-        return bool(self.blocks) and len(self.blocks) % _HASH_BYTES == 0 and _combined(self._each()) == self.digest
+        return bool(self.blocks) and len(self.blocks) % HASH_BYTES == 0 and _combined(self.each()) == self.digest
 
     def confirms(self, number: int, block: bytes) -> bool:
         """Return whether these are the bytes of that block."""
-        return self.blocks[number * _HASH_BYTES : (number + 1) * _HASH_BYTES] == sha256(block).digest()
+        return self.blocks[number * HASH_BYTES : (number + 1) * HASH_BYTES] == sha256(block).digest()
 
-    def _each(self) -> list[bytes]:
-        return [self.blocks[at : at + _HASH_BYTES] for at in range(0, len(self.blocks), _HASH_BYTES)]
+    def each(self) -> list[bytes]:
+        """Return the hashes of the blocks."""
+        return [self.blocks[at : at + HASH_BYTES] for at in range(0, len(self.blocks), HASH_BYTES)]
 
 
 class Index(Protocol):
@@ -94,6 +95,12 @@ def unreported(_done: int, _total: int) -> None:
     """Report no progress."""
 
 
+def hashes_of_blocks(blocks: bytes) -> Hashes:
+    """Return the hashes of a file whose blocks have these, in a row."""
+    hashes = Hashes(b"", blocks)
+    return hashes._replace(digest=_combined(hashes.each()))
+
+
 def digest_of(data: bytes) -> bytes:
     """Return the digest of some bytes, as in content names and tags."""
     return _combined([sha256(data[start:stop]).digest() for start, stop in _bounds(len(data))])
@@ -114,6 +121,11 @@ def hashes_of_file(descriptor: int, stamp: FileStamp, index: Index, progress: Pr
     _check_unchanged(descriptor, stamp)
     hashes = [found[number] for number in range(len(bounds))]
     return Hashes(_combined(hashes), b"".join(hashes))
+
+
+def block_count(size_bytes: int) -> int:
+    """Return how many blocks a file of that size has, at least one."""
+    return max(-(-size_bytes // BLOCK_BYTES), 1)
 
 
 def block_bounds(size_bytes: int, number: int) -> tuple[int, int]:

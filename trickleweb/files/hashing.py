@@ -16,6 +16,7 @@ from trickleweb.files.disk import file_budget
 from trickleweb.files.errors import HashPending
 from trickleweb.files.stamps import SECOND_NS, FileStamp, same_bytes
 
+INLINE_BYTES = 4 << 20  # hashed in 3 ms: no manifest is needed
 _WAITING_JOBS = 64  # each holds a descriptor; more are dropped, and requested again by clients
 _SHARE = 4  # one in four of the file descriptors
 _NICENESS = 15  # clients come before hashes
@@ -149,10 +150,10 @@ class Hasher:
         index: Index | None = None,
         *,
         defer: Callable[[HashJob], None] | None = None,
-        inline_bytes: int = 4 << 20,
+        inline_bytes: int = INLINE_BYTES,
     ) -> None:
         self.now_ns = clock_ns
-        self.inline_bytes = inline_bytes  # 4 MiB take 3 ms
+        self.inline_bytes = inline_bytes
         self._index: Index = NoIndex() if index is None else index
         self._defer = defer
         self._known: LruCache[tuple[int, int], tuple[FileStamp, Hashes]] = LruCache(_REMEMBERED_BYTES)

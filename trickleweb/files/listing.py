@@ -16,12 +16,16 @@ HTML = "text/html"
 
 
 class Entry(NamedTuple):
-    """One name in a folder; folders have no size."""
+    """One name in a folder; folders have no size. The time may be unknown."""
 
     name: str
     is_folder: bool
     size_bytes: int
-    modified_s: int
+    modified_s: int | None
+
+    def undated(self) -> Entry:
+        """Return the entry without its time."""
+        return self._replace(modified_s=None)
 
 
 class Order(NamedTuple):
@@ -54,18 +58,21 @@ class Page(NamedTuple):
 KEYS: dict[str, Callable[[Entry], tuple[int | str, str]]] = {
     "name": lambda entry: (entry.name.casefold(), entry.name),
     "size": lambda entry: (entry.size_bytes, entry.name),
-    "time": lambda entry: (entry.modified_s, entry.name),
+    "time": lambda entry: (entry.modified_s or 0, entry.name),
 }
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _MAX_PAGE_DIGITS = 9
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # control and bidirectional characters
 
 
-def parse_order(query: str) -> Order:
-    """Return the order of `sort=name|size|time` and `order=asc|desc`; anything else means the default."""
+def parse_order(query: str, *, times: bool = True) -> Order:
+    """Return the order of `sort=name|size|time` and `order=asc|desc`; anything else means the default.
+
+    Without `times` there is no order by them.
+    """
     fields = _fields(query)
     key = fields.get("sort", "name")
-    return Order(key if key in KEYS else "name", fields.get("order") == "desc")
+    return Order(key if key in KEYS and (times or key != "time") else "name", fields.get("order") == "desc")
 
 
 def parse_page(query: str) -> int:
@@ -114,9 +121,10 @@ def as_json(path: str, entries: Sequence[Entry], order: Order, page: Page) -> by
 
 def _fields_of(entry: Entry) -> dict[str, object]:
     shown, kind = _shown(entry.name), "directory" if entry.is_folder else "file"
-    size = {} if entry.is_folder else {"size": entry.size_bytes}
-    href = {} if shown == entry.name else {"href": _href(entry)}
-    return {"name": shown, "type": kind, "mtime": entry.modified_s} | size | href
+    size: dict[str, object] = {} if entry.is_folder else {"size": entry.size_bytes}
+    time: dict[str, object] = {} if entry.modified_s is None else {"mtime": entry.modified_s}
+    href: dict[str, object] = {} if shown == entry.name else {"href": _href(entry)}
+    return {"name": shown, "type": kind} | time | size | href
 
 
 def as_html(path: str, entries: Sequence[Entry], order: Order, page: Page) -> bytes:
@@ -160,7 +168,7 @@ def _escaped(text: str) -> str:
 def _row(entry: Entry) -> str:
     name = _escaped(_shown(entry.name)) + ("/" if entry.is_folder else "")
     size = "" if entry.is_folder else _human(entry.size_bytes)
-    time = format_date(entry.modified_s)
+    time = "" if entry.modified_s is None else format_date(entry.modified_s)
     return f'<tr><td><a href="{_escaped(_href(entry))}">{name}</a></td><td>{size}</td><td>{time}</td></tr>\n'
 
 

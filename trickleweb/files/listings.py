@@ -22,6 +22,7 @@ from trickleweb.files.errors import HashPending
 from trickleweb.files.folders import TooMany, entries, seen
 from trickleweb.files.listing import Entry, Order, Page
 from trickleweb.files.metadata import REVALIDATE
+from trickleweb.files.options import SiteOptions
 from trickleweb.files.paths import SafePath
 from trickleweb.files.respond import NOSNIFF
 from trickleweb.files.scans import Scan, Step
@@ -81,12 +82,12 @@ class Listings:
         self,
         now_ns: Callable[[], int],
         is_settled: Callable[[FileStamp], bool],
-        page_entries: int,
+        options: SiteOptions,
         limits: ListingLimits,
     ) -> None:
         self._now_ns = now_ns
         self._is_settled = is_settled
-        self._page_entries = page_entries
+        self._page_entries, self._times = options.max_entries, options.times
         self._limits = limits
         self._arranged: LruCache[_Key, _Arranged] = LruCache(_ARRANGED_ENTRIES)
         self._rendered: LruCache[object, _Rendered] = LruCache(_RENDERED_BYTES)
@@ -98,7 +99,7 @@ class Listings:
 
         Raise 404 for a page beyond the last, 403 for a folder with too many entries, `HashPending` during a scan.
         """
-        order, number = text.parse_order(request.query), text.parse_page(request.query)
+        order, number = text.parse_order(request.query, times=self._times), text.parse_page(request.query)
         arranged = self._arrangement(folder, path.relative, order)
         total = len(arranged.entries)
         page = Page(number, max(-(-total // self._page_entries), 1), total)
@@ -128,7 +129,7 @@ class Listings:
             return known
         start = (page.number - 1) * self._page_entries
         on_page = [seen(folder, entry) for entry in arranged.entries[start : start + self._page_entries]]
-        rows = tuple(entry for entry in on_page if entry is not None)
+        rows = tuple(entry if self._times else entry.undated() for entry in on_page if entry is not None)
         if known is not None and known.rows == rows:
             rendered = known._replace(arranged=arranged)
         else:

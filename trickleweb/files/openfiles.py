@@ -22,6 +22,7 @@ from trickleweb.files.hashing import Hasher
 from trickleweb.files.snapshots import FileSnapshot, Match, match, witness_of
 from trickleweb.files.stamps import FileStamp, same_bytes
 
+NO_TIME_NS = -(1 << 100)  # of no file
 _VERIFIED_BYTES = 4 * BLOCK_BYTES  # of files that are written while they are read
 
 
@@ -38,7 +39,10 @@ class OpenFile(Protocol):
 
 
 class HashedFile:
-    """A file whose hashes are known; `stamp` is a state in which it had exactly that content."""
+    """A file whose hashes are known; `stamp` is a state in which it had exactly that content.
+
+    `unseen`: no such state is known, so each block is compared with its hash.
+    """
 
     __slots__ = (
         "_checked",
@@ -59,9 +63,12 @@ class HashedFile:
         hashes: Hashes,
         hasher: Hasher,
         verified: LruCache[tuple[bytes, int], bytes],
+        *,
+        unseen: bool = False,
     ) -> None:
         self._descriptor = descriptor
-        self._stamp, self._mark = stamp, stamp[:5]
+        self._stamp = stamp._replace(modified_ns=NO_TIME_NS) if unseen else stamp
+        self._mark = self._stamp[:5]
         self._size_bytes = stamp.size_bytes
         self._hashes = hashes
         self._hasher = hasher
@@ -87,6 +94,10 @@ class HashedFile:
 
     def close(self) -> None:
         disk.close(self._descriptor)
+
+    def is_of(self, stamp: FileStamp) -> bool:
+        """Return whether it is the file of that stamp, in any state."""
+        return self._stamp[:2] == stamp[:2]
 
     def _piece(self, number: int, start: int, stop: int, stamp: FileStamp) -> bytes:
         low, high = block_bounds(self._size_bytes, number)

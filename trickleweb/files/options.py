@@ -16,6 +16,7 @@ class SiteOptions:
     index: tuple[str, ...] = ("index.html",)  # the first that exists answers for a folder
     listing: bool = False  # else a folder without index is 404
     max_entries: int = 1000  # in one page of a listing
+    times: bool = True  # in listings and Last-Modified: False where copies on several machines have other times
     fallback: str = ""  # answers unknown paths, for single-page applications; mostly "index.html"
     cache_rules: tuple[CacheRule, ...] = ()
     media_types: tuple[tuple[str, str], ...] = ()  # (suffix without dot, whole Content-Type), before the built-in ones

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MIN_BYTES = 4  # the shortest compressed file with content
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
@@ -74,6 +74,10 @@ class Resource:
     cache_control: str
     variants: tuple[Variant, ...]
     vary: str = ""  # the request field that selected this resource, "" for none
+
+    def undated(self) -> Resource:
+        """Return the resource without times."""
+        return replace(self, variants=tuple(replace(each, modified_s=None) for each in self.variants))
 
 
 SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # coding -> suffix of the sibling; the better first

@@ -36,9 +36,7 @@ class StaticSite:
         self._options = options or SiteOptions()
         self._resources: LruCache[str, Resolved] = LruCache(_RESOURCES)
         self._plans: LruCache[tuple[str, Ask], tuple[Resolved, Plan]] = LruCache(_PLANS)
-        self._listings = Listings(
-            store.now_ns, store.is_settled, self._options.max_entries, listing_limits or ListingLimits()
-        )
+        self._listings = Listings(store.now_ns, store.is_settled, self._options, listing_limits or ListingLimits())
 
     def plan(self, request: RequestHead, path: str | None = None) -> Plan:
         """Return the response to a request; `path` is the part of its path below a mount, else all of it.
@@ -98,7 +96,10 @@ class StaticSite:
             raise HTTPError(403) from None
 
     def _resolved(self, place: Place) -> Resolved | FoundFolder:
-        return resolve(self._store, place, self._options)
+        found = resolve(self._store, place, self._options)
+        if self._options.times or isinstance(found, FoundFolder):
+            return found
+        return replace(found, resource=found.resource.undated())
 
     def _file(self, place: Place) -> Resolved:
         """Return the file at a place; raise `NoSuchFile` for a folder."""

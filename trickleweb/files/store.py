@@ -14,6 +14,7 @@ from trickleweb.files.digests import Hashes, content_name, digest_of, parse_cont
 from trickleweb.files.disk import file_budget
 from trickleweb.files.errors import ContentNotHere, FilesError, FilesUnavailable, HashPending, NoSuchFile
 from trickleweb.files.hashing import Hasher
+from trickleweb.files.manifest import Manifest
 from trickleweb.files.openfiles import HashedFile, OpenFiles, SnapshotFile
 from trickleweb.files.paths import is_below_root
 from trickleweb.files.restless import Restless
@@ -60,6 +61,7 @@ class FileStore:
     """Finds files by path, and reads them by content name. Small files are in memory, larger ones on disk.
 
     A large file is served at once: under the name of a snapshot until it is hashed, then under its strong name.
+    Where a `manifest` has its hashes, it has that name at once, and each block is compared with them.
     `open_files` may be shared by several stores.
     """
 
@@ -69,6 +71,7 @@ class FileStore:
         hasher: Hasher,
         limits: StoreLimits | None = None,
         open_files: OpenFiles | None = None,
+        manifest: Manifest | None = None,
     ) -> None:
         self._root = Root(root)
         self._hasher = hasher
@@ -77,6 +80,7 @@ class FileStore:
         self._small: LruCache[str, bytes] = LruCache(self._limits.memory_bytes)
         self._files = open_files or OpenFiles(self._limits.descriptors)
         self._restless = Restless(hasher.now_ns)
+        self._manifest = manifest or Manifest({})
         self.root_path = self._root.path
         self.now_ns, self.now_s, self.is_settled = hasher.now_ns, hasher.now_s, hasher.is_settled
 
@@ -180,6 +184,7 @@ class FileStore:
     def _version(self, path: str, descriptor: int, stamp: FileStamp) -> Version:
         hasher, small = self._hasher, stamp.size_bytes <= self._limits.small_bytes
         if not small and (known := hasher.recall(stamp)) is not None:
+            self._manifest.compare(path, stamp.size_bytes, known.digest)
             return self._hashed(path, descriptor, stamp, known)
         settled, quick = hasher.is_settled(stamp), hasher.is_quick(stamp)
         try:
@@ -192,6 +197,8 @@ class FileStore:
         if settled:
             self._restless.rests(stamp)
             hasher.begin(descriptor, stamp)
+            if (claimed := self._manifest.claim(path, stamp.size_bytes)) is not None:
+                return self._claimed(path, descriptor, stamp, claimed)
         else:
             self._restless.check(stamp)
         return self._begun(path, descriptor, stamp, settled=settled)
@@ -212,8 +219,19 @@ class FileStore:
         self._keep_hashed(content, disk.duplicate(descriptor), stamp, hashes)
         return Version(content, hashes.digest, stamp, settled=True)
 
-    def _keep_hashed(self, content: str, descriptor: int, stamp: FileStamp, hashes: Hashes) -> None:
-        self._files.put(content, HashedFile(descriptor, stamp, hashes, self._hasher, self._files.verified))
+    def _claimed(self, path: str, descriptor: int, stamp: FileStamp, claimed: Hashes) -> Version:
+        """Return the version that the manifest names; no state of the file is known to have that content."""
+        content = content_name(claimed.digest, path)
+        held = self._files.get(content)
+        if not (isinstance(held, HashedFile) and held.is_of(stamp)):
+            self._keep_hashed(content, disk.duplicate(descriptor), stamp, claimed, unseen=True)
+        return Version(content, claimed.digest, stamp, settled=False)
+
+    def _keep_hashed(
+        self, content: str, descriptor: int, stamp: FileStamp, hashes: Hashes, *, unseen: bool = False
+    ) -> None:
+        file = HashedFile(descriptor, stamp, hashes, self._hasher, self._files.verified, unseen=unseen)
+        self._files.put(content, file)
 
     def _begun(self, path: str, descriptor: int, stamp: FileStamp, *, settled: bool) -> Version:
         """Return the version of a file without a hash yet."""
@@ -239,6 +257,9 @@ class FileStore:
             return file.read(start, stop)
         except ContentNotHere:
             self._files.drop(content)
+            if isinstance(file, HashedFile):
+                digest, path = parse_content_name(content)
+                self._manifest.refute(path, digest)
             return None
 
     def _find(self, content: str, tree: Tree) -> None:
