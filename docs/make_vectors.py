@@ -18,10 +18,10 @@ from trickles.continuation import Seals
 from trickles.handshake import certify, hello_public_key, identity_public, make_cookie
 from trickles.keyring import Epoch, Keyring, Purpose, expand
 from trickles.law import RENO
-from trickles.limits import DEFAULT_LIMITS
+from trickles.limits import DEFAULT_LIMITS, SECOND
 from trickles.listener.sizes import size_proof
 from trickles.nonce import NonceSequence
-from trickles.service import Continuation, Refusal
+from trickles.service import Continuation, Heartbeat, Refusal
 from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
@@ -30,7 +30,7 @@ from trickles.wire.awaiting import LEAVES, Awaited, await_body
 from trickles.wire.hello import ASK_BYTES, HELLO_HEADER_BYTES, HPKE_OVERHEAD, NO_COOKIE, Hello, HelloInside
 from trickles.wire.kinds import Kind, RequestFlag, ResponseFlag, Suite, address_bytes
 from trickles.wire.piece import Receipt, commit_body, piece_body
-from trickles.wire.refusal import refusal_header
+from trickles.wire.refusal import heartbeat_frame, refusal_header
 from trickles.wire.request import RequestBody, request_header
 from trickles.wire.response import HEADER, TransportFrame, UserFrame
 from trickles.wire.transport import TransportState
@@ -237,6 +237,10 @@ def others() -> list[Json]:
         clear = refusal_header(code, number, SALT, *work) + (fresh.encode() if mends else b"")
         row: Json = {"what": f"refusal {code.name}", "code": int(code), "worked_us": worked_us}
         rows.append(row | {"bytes": clear + session.tag(clear)})
+    clear = refusal_header(Refusal.WORKING, number, SALT, 0, INCARNATION)
+    clear += heartbeat_frame(Heartbeat(b": alive\n\n", 15 * SECOND))
+    beats: Json = {"what": "refusal WORKING with a heartbeat", "distance_ms": 15_000, "heartbeat": b": alive\n\n"}
+    rows.append(beats | {"number": number, "bytes": clear + session.tag(clear)})
     ping = request_header(Kind.PING, blob(Suite.SEALED), number)
     rows.append({"what": "ping", "bytes": session.seal_request(ping, bytes(300 - len(ping) - 16))})
     proof = size_proof(RING, address_bytes(CLIENT), 300, now=NOW, limits=DEFAULT_LIMITS)

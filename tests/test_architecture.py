@@ -69,7 +69,7 @@ CLIENT_FLOORS = (
     "config scoreboard input striping moving",
     "liveness",
     "pathmtu upload output handshake",
-    "flight",
+    "flight heartbeats",
     "recovery",
     "losses atwork",
     "parts",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from trickles.promise import Promise
 
 Buffer = bytes | bytearray | memoryview
+MOST_HEARTBEAT_BYTES = 64
 
 
 class Refusal(IntEnum):
@@ -90,17 +92,33 @@ class Reply(NamedTuple):
     refusal: Refusal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Bytes that a client inserts into a quiet output, at the offset that a parked request asks for, each `every_us`.
+
+    They are no output of the service, have no offset, and travel in clear. ValueError for none or too many.
+    """
+
+    data: bytes
+    every_us: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.data) <= MOST_HEARTBEAT_BYTES:
+            raise ValueError(f"a heartbeat has 1 to {MOST_HEARTBEAT_BYTES} bytes")
+
+
 class Deferred(Promise[Reply]):
     """The promise of a later reply, which the listener sends at once.
 
-    `parked`: the reply waits for something that may take long; the client gets a notice at once.
+    `parked`: the reply waits for something that may take long; the client gets a notice at once, with the `heartbeat`.
     """
 
-    __slots__ = ("parked",)
+    __slots__ = ("heartbeat", "parked")
 
-    def __init__(self, *, parked: bool = False) -> None:
+    def __init__(self, *, parked: bool = False, heartbeat: Heartbeat | None = None) -> None:
         super().__init__()
         self.parked = parked
+        self.heartbeat = heartbeat
 
 
 class Service(Protocol):

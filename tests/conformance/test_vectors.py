@@ -15,7 +15,7 @@ from trickles.errors import Forged, IdentityError
 from trickles.handshake import EpochKeys, hello_public_key, valid_cookie, verify_certificate_untrusted
 from trickles.keyring import Epoch, Keyring
 from trickles.nonce import NonceSequence
-from trickles.service import Continuation, Refusal
+from trickles.service import Continuation, Heartbeat, Refusal
 from trickles.session import SessionKeys, connection_id, connection_identity
 from trickles.spool import receipt
 from trickles.stores import store_tag
@@ -227,6 +227,15 @@ def test_refusals(code: Refusal) -> None:
     assert (head.code, head.request, head.transport is not None, head.worked_us) == (code, number, mends, worked_us)
     assert head.incarnation == life
     SessionKeys(SECRET, Suite.SEALED).check_untrusted(head.clear, head.tag)
+
+
+def test_a_notice_may_bring_a_heartbeat() -> None:
+    vector = OTHERS["refusal WORKING with a heartbeat"]
+    datagram, number, data = octets(vector["bytes"]), vector["number"], octets(vector["heartbeat"])
+    clear = by_hand.reply_header(Kind.REFUSAL, 7, number, datagram[4:12], number, INCARNATION, 0)
+    clear += vector["distance_ms"].to_bytes(4, "big") + data
+    assert by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True) == datagram
+    assert parse_refusal_untrusted(datagram).heartbeat == Heartbeat(data, 1000 * vector["distance_ms"])
 
 
 def test_the_hint_of_an_unknown_epoch_has_no_tag() -> None:

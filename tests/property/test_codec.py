@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trickles.errors import BadPacket
-from trickles.service import Refusal
+from trickles.limits import MILLISECOND
+from trickles.service import MOST_HEARTBEAT_BYTES, Heartbeat, Refusal
 from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.hello import (
@@ -30,7 +31,7 @@ from trickles.wire.piece import (
     parse_receipt_untrusted,
     piece_body,
 )
-from trickles.wire.refusal import parse_refusal_untrusted, refusal_header
+from trickles.wire.refusal import heartbeat_frame, parse_refusal_untrusted, refusal_header
 from trickles.wire.request import RequestBody, parse_body_untrusted, request_header, split_untrusted
 from trickles.wire.response import HEADER, Frames, TransportFrame, UserFrame, parse_frames_untrusted
 from trickles.wire.transport import decode_untrusted
@@ -120,6 +121,14 @@ def test_a_refusal_reads_back(
     clear = refusal_header(code, request, salt) + (transport.encode() if transport else b"")
     head = parse_refusal_untrusted(clear + tag)
     assert (head.code, head.request, head.transport, head.clear, head.tag) == (code, request, transport, clear, tag)
+
+
+@given(whole(32), fixed(8), st.binary(min_size=1, max_size=MOST_HEARTBEAT_BYTES), whole(32), fixed(16))
+def test_a_heartbeat_reads_back(request: int, salt: bytes, data: bytes, distance_ms: int, tag: bytes) -> None:
+    beat = Heartbeat(data, max(distance_ms, 1) * MILLISECOND)
+    clear = refusal_header(Refusal.WORKING, request, salt, 7, 9) + heartbeat_frame(beat)
+    head = parse_refusal_untrusted(clear + tag)
+    assert (head.heartbeat, head.transport, head.clear, head.tag) == (beat, None, clear, tag)
 
 
 @given(st.sampled_from(Suite), whole(32), fixed(COOKIE_BYTES), st.binary(max_size=99))

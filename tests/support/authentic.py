@@ -11,12 +11,12 @@ from trickles.client import Client, ClientConfig, Policy
 from trickles.client.liveness import Liveness
 from trickles.client.parts import Parts
 from trickles.limits import Limits
-from trickles.service import Refusal
+from trickles.service import Heartbeat, Refusal
 from trickles.session import SessionKeys
 from trickles.trickle import Episode
 from trickles.wire.kinds import Address, Kind, ResponseFlag, Suite
 from trickles.wire.piece import Receipt
-from trickles.wire.refusal import refusal_header
+from trickles.wire.refusal import heartbeat_frame, refusal_header
 from trickles.wire.response import FRAME_FLAGS, HEADER, TransportFrame, UserFrame
 
 Frame = TransportFrame | UserFrame
@@ -93,9 +93,11 @@ class AuthenticFleet:
         *,
         worked_us: int = 0,
         incarnation: int = 0,
+        heartbeat: Heartbeat | None = None,
     ) -> bytes:
         """One refusal with a right tag."""
         clear = refusal_header(code, request, self._salt(), worked_us, incarnation)
+        clear += heartbeat_frame(heartbeat) if heartbeat is not None else b""
         return self._tagged(clear + (frame.encode() if frame is not None else b""))
 
     def receipt(self, request: int, start: int, stop: int, proof: int | None = None) -> bytes:

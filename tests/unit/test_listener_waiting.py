@@ -13,7 +13,7 @@ from tests.support.toys import Patient, Tape
 from trickles.limits import MILLISECOND
 from trickles.listener.responder import Grant
 from trickles.listener.waiting import RENEWED_FOR, Waiting
-from trickles.service import Deferred, Event, Refusal, Reply
+from trickles.service import Deferred, Refusal, Reply
 from trickles.wire.awaiting import LEAVES, LOOKED, Awaited, await_body, connection_name, parse_awaited_untrusted
 from trickles.wire.kinds import Address, Kind, RequestFlag
 
@@ -217,41 +217,6 @@ def test_a_connection_without_work_is_answered_and_renews_no_other() -> None:
     desk.now += RENEWED_FOR // 2
     desk.listener.poll(desk.now)
     assert [connection_name(each) for each in service.gone] == [name]
-
-
-class Parks(Patient):
-    """Defers every answer, as one that waits for news."""
-
-    def handle(self, event: Event) -> Deferred:
-        deferred = Deferred(parked=True)
-        self.waiting.append((event, deferred))
-        return deferred
-
-
-def test_whoever_waits_for_news_is_informed_once_and_at_once() -> None:
-    desk, late = Desk(Tape()), Desk(service := Parks())
-    desk.connect()
-    late.peer, late.now = desk.peer, desk.now
-    (notice,) = late.send(desk.peer.speak(9, 11))
-    assert desk.peer.refusal(notice).code is Refusal.WORKING
-    assert late.listener.next_timeout() == late.now + RENEWED_FOR
-    service.waiting[0][1].resolve(Reply())
-    assert late.listener.next_timeout() is None
-
-
-def test_news_that_are_there_already_need_no_notice() -> None:
-    class Ready(Parks):
-        def handle(self, event: Event) -> Deferred:
-            deferred = super().handle(event)
-            deferred.resolve(Reply(refusal=Refusal.BUSY))
-            return deferred
-
-    desk, late = Desk(Tape()), Desk(Ready())
-    desk.connect()
-    late.peer, late.now = desk.peer, desk.now
-    assert late.send(desk.peer.speak(9, 11)) == []
-    (burst,) = late.listener.poll(late.now)
-    assert desk.peer.refusal(burst.datagrams()[0]).code is Refusal.BUSY
 
 
 def two_at_work(service: Patient, other_source: Address = SOURCE) -> tuple[Desk, tuple[bytes, int]]:

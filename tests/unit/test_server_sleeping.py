@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.origins import body, event, get, output
-from tests.support.programs import Fleet, asked, begun, pass_time, settled, with_fleet
-from trickles.service import Continuation, Refusal, Reply
+from tests.support.programs import Fleet, asked, begun, settled, with_fleet
+from trickles.limits import SECOND
+from trickles.service import Continuation, Deferred, Heartbeat, Refusal, Reply
 from trickleweb import App, Request, Response
 from trickleweb.events import EventPage, ServerSentEvent
 from trickleweb.http1 import decode_chunked
@@ -39,13 +40,13 @@ class News:
         await self.added.wait()
 
 
-def app_of(source: News, heartbeat: float = HEARTBEAT) -> App:
+def app_of(source: News) -> App:
     app = App()
     stream = app.events("news", source)
 
     @app.get("/")
     async def watch(request: Request) -> Response:
-        return Response.events(stream(), request, heartbeat=heartbeat)
+        return Response.events(stream(), request, heartbeat=HEARTBEAT)
 
     return app
 
@@ -105,21 +106,32 @@ def test_a_request_sleeps_until_there_is_an_event() -> None:
     with_fleet(App, test)
 
 
-def test_a_heartbeat_wakes_and_comes_in_time() -> None:
+def test_whoever_waits_for_news_gets_a_heartbeat_for_its_client() -> None:
     async def test(fleet: Fleet) -> None:
-        second, reply = await moved(fleet, News())
-        rested = CONNECTION[0] / 512  # so that those who move together beat at different times
-        pass_time((1 - rested) * HEARTBEAT - 1)
-        await settled()
-        assert asleep(second) == 1
-        pass_time(1)
-        assert text(await reply) == ": \n\n"
-        known = (await reply).continuation
-        assert known is not None
-        again = following(second, known)
-        await settled()
-        pass_time(HEARTBEAT)
-        assert text(await again) == ": \n\n"
+        app = app_of(News("old"))
+        fleet.make = lambda: app
+        first, second = fleet.two()
+        _, known = await begun(first, get())
+        assert known.stop is not None
+        beat = Heartbeat(b"4\r\n: \n\n\r\n", int(HEARTBEAT * SECOND))
+        for origin in (first, second):
+            waiting = origin.handle(event(b"", known, (known.stop, known.stop + 1000)))
+            assert isinstance(waiting, Deferred)
+            assert waiting.heartbeat == beat
+            origin.left(CONNECTION)
+
+    with_fleet(App, test)
+
+
+def test_whoever_lacks_a_part_of_an_event_gets_no_heartbeat_in_it() -> None:
+    async def test(fleet: Fleet) -> None:
+        fleet.make = lambda: app_of(News())
+        first, second = fleet.two()
+        _, known = await begun(first, get())
+        assert known.stop is not None
+        second_has = [second.handle(event(b"", known, (known.stop - back, known.stop + 1000))) for back in (3, 0)]
+        assert [isinstance(each, Deferred) and each.heartbeat is not None for each in second_has] == [False, True]
+        second.left(CONNECTION)
 
     with_fleet(App, test)
 
@@ -159,30 +171,11 @@ def test_no_request_sleeps_where_the_source_is_not_followed() -> None:
         fleet.make = lambda: app_of(source)  # each replica has a table of its own
         first, second = fleet.two()
         _, known = await begun(first, get())
-        waiting = following(first, known)
-        pass_time(HEARTBEAT)
-        beat = (await waiting).continuation
-        assert beat is not None
-        reply = following(second, beat)
+        reply = following(second, known)
         await settled()
         assert (asleep(second), streams(second), reply.done()) == (0, 1, False)
         source.add("new")
         assert text(await reply) == "id: 1\ndata: new\n\n"
-
-    with_fleet(App, test)
-
-
-def test_no_request_sleeps_longer_than_one_waits() -> None:
-    async def test(fleet: Fleet) -> None:
-        app = app_of(News(), 3600)
-        fleet.make = lambda: app
-        first, second = fleet.two()
-        _, known = await begun(first, get())
-        reply = following(second, known)
-        await settled()
-        assert (asleep(second), streams(second)) == (0, 1)
-        second.left(CONNECTION)
-        await reply
 
     with_fleet(App, test)
 

@@ -189,6 +189,7 @@ class Client:
         try:
             if self.is_established:
                 self._parts.recovery.on_timeout(now)
+                self._parts.heartbeats.on_timeout(now)
             else:
                 self._handshake.timed_out(now)
         except ConnectionFailed as failure:
@@ -229,7 +230,8 @@ class Client:
         if output.complete and not self._ended:
             self._ended = True
             return End()
-        return None
+        heartbeat = self._parts.heartbeats.take()
+        return Data([heartbeat]) if heartbeat is not None else None
 
     # for drivers
 

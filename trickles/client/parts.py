@@ -8,6 +8,7 @@ from trickles.client.atwork import AtWork
 from trickles.client.config import ClientConfig
 from trickles.client.fleet import ReplicaSet
 from trickles.client.flight import Flight
+from trickles.client.heartbeats import Heartbeats
 from trickles.client.input import InputQueue
 from trickles.client.liveness import Liveness
 from trickles.client.losses import LossDetection
@@ -43,6 +44,7 @@ class Parts:
     recovery: Recovery
     losses: LossDetection
     at_work: AtWork
+    heartbeats: Heartbeats
 
     @classmethod
     def new(cls, config: ClientConfig, fleet: ReplicaSet, secret: bytes, liveness: Liveness | None = None) -> Parts:
@@ -61,7 +63,7 @@ class Parts:
         )
         losses = LossDetection(*shared, recovery, striping)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
-        return cls(*below, upload, output, recovery, losses, at_work)
+        return cls(*below, upload, output, recovery, losses, at_work, Heartbeats(output))
 
     def statistics(self) -> dict[str, int | str]:
         """Return statistics for people and logs; times in microseconds."""

@@ -7,6 +7,7 @@ one. A hint (EPOCH without a tag) can be forged: it moves one request and has no
 
 from __future__ import annotations
 
+from trickles.client.liveness import RENEW_EVERY
 from trickles.client.parts import Parts
 from trickles.client.requests import InFlight, SentDatagram
 from trickles.client.upload import Piece
@@ -87,7 +88,10 @@ class Refusals:
         self._recovery.on_authentic(now)
         self._hit("refused.working")
         if request.datagrams[request.newest] is sent and request.retry_at is None:
-            return self._parts.at_work.on_notice(request, head.incarnation, now)
+            beat = self._parts.heartbeats.on_notice(request, head.heartbeat, now)
+            return self._parts.at_work.on_notice(request, head.incarnation, now) or (
+                beat is not None and beat < now + RENEW_EVERY
+            )
         request.be_patient(max(request.patience, now + LEAST_PATIENCE))
         return True
 

@@ -63,6 +63,8 @@ class Sender:
                 due = min(due, self._ask_at)
         if self._parts.at_work.active:
             due = min(due, self._parts.at_work.next_timeout())
+            if (beat := self._parts.heartbeats.next_timeout()) is not None:
+                due = min(due, beat)
         return due if due < NEVER else None
 
     def goodbyes(self) -> list[Datagram]:

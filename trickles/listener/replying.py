@@ -14,12 +14,12 @@ from trickles.listener.paths import Path, PathCache
 from trickles.listener.responder import Grant, budget_bytes, packets
 from trickles.listener.waiting import Waiting
 from trickles.promise import Promise
-from trickles.service import Deferred, Event, Refusal, Reply, Service, Spooled
+from trickles.service import Deferred, Event, Heartbeat, Refusal, Reply, Service, Spooled
 from trickles.shares import NoRoom, Shares
 from trickles.wire.awaiting import Awaited, Question
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
-from trickles.wire.refusal import refusal_header
+from trickles.wire.refusal import heartbeat_frame, refusal_header
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, TAG_BYTES, user_frame
 
@@ -60,6 +60,7 @@ class Replier:
         self._greeted: dict[bytes, Deferred] = {}  # those of hellos, by connection
         self._left: Callable[[bytes], object] = getattr(service, "left", lambda _: None)
         self._incarnation = 0
+        self._now = 0  # the last time of the clock
 
     def clear(self) -> None:
         self._waiting.clear()
@@ -91,6 +92,7 @@ class Replier:
         """
         start, stop, episode, fresh, size, claims, _, _ = decision
         flags, named, _, _, _, _, wants, user, offset, inline = body
+        self._now = now
         state, session, known = path.state, path.session, None
         more = lost = False
         if user:
@@ -192,12 +194,16 @@ class Replier:
 
         def resolved(value: Reply) -> None:
             if self._remove(deferred) is not None:
+                if grant.request and self._now - grant.now > self._old:
+                    self._renew(grant, event)
                 bursts = self.reply(grant, value)
                 if (deliver := self._deliver()) is not None:
                     deliver(bursts)
 
         deferred.then(resolved)
-        return [*turned_out, self._working(grant, grant.now)] if at_once and deferred in self._waiting else turned_out
+        if at_once and deferred in self._waiting:
+            return [*turned_out, self._working(grant, grant.now, deferred.heartbeat)]
+        return turned_out
 
     def _turned_out(self, deferred: Deferred) -> list[Burst]:
         """Refuse a waiting request, to make room."""
@@ -224,6 +230,7 @@ class Replier:
             self._counters.hit("dropped.await")
             return []
         self._counters.hit("awaits")
+        self._now = now
         mask = self._waiting.asked(identity, number, question, source[0], now)
         clear = Awaited(number, self.incarnation, mask).clear(self._entropy(SALT_BYTES))
         return [Burst(source, len(clear) + TAG_BYTES, [clear, path.session.tag(clear)])]
@@ -246,6 +253,7 @@ class Replier:
             self._failed(error)
 
     def set_back(self, step: int) -> None:
+        self._now -= step
         self._waiting.set_back(step)
 
     @property
@@ -294,6 +302,16 @@ class Replier:
         self._counters["answered"] += 1
         return packets(grant, chunks, flags, frames, end)
 
+    def _renew(self, grant: Grant, event: Event) -> None:
+        """Attach continuations as fresh as a late reply, under a nonce of their own: the client's may have expired."""
+        state, grant.nonce, grant.now = grant.path.state, self._entropy(_NONCE_BYTES), self._now
+        episode, size = grant.decision.episode, grant.datagram_bytes
+        grant.frames, grant.path = self._paths.renew(
+            grant.path, episode, False, state.address, size, grant.nonce, grant.now
+        )
+        grant.flags |= _TRANSPORT
+        grant.known = event.continuation if not event.input else None
+
     def challenge(self, path: Path, source: Address, number: int, why: Refusal, now: int) -> list[Burst]:
         """Refuse an aged or moved continuation; a fresh one, bound to `source`, will prove the path."""
         self._counters.hit(f"refused.{why.name.lower()}")
@@ -310,9 +328,9 @@ class Replier:
         """Return a first notice: the client need not ask elsewhere now."""
         return self._refused(path, source, number, Refusal.WORKING, work=(0, self.incarnation))
 
-    def _working(self, grant: Grant, now: int) -> Burst:
+    def _working(self, grant: Grant, now: int, heartbeat: Heartbeat | None = None) -> Burst:
         """Return a notice; one about a hello brings the continuation with which the client can ask, or leave."""
-        frame = grant.frames if not grant.request else b""
+        frame = grant.frames if not grant.request else heartbeat_frame(heartbeat) if heartbeat else b""
         work = max(now - grant.now, 0), self.incarnation
         return self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING, frame, work)
 

@@ -33,7 +33,7 @@ from trickles.wire.hello import COOKIE_BYTES
 from trickles.wire.kinds import Kind, ResponseFlag, Suite
 from trickles.wire.request import HEADER_BYTES as REQUEST_HEADER_BYTES
 from trickles.wire.request import TAG_BYTES
-from trickles.wire.response import HEADER_BYTES
+from trickles.wire.response import HEADER_BYTES, TRANSPORT_FRAME_BYTES
 from trickles.wire.transport import BLOB_BYTES, CONNECTION_BYTES
 
 KINDS = {int(kind): kind.name for kind in Kind}
@@ -216,12 +216,12 @@ class TricklesResponse(Layer):
 def _brings_transport(packet: Any) -> bool:
     """Return True when a refusal brings a continuation, which only its length shows."""
     if packet.original:
-        return len(packet.original) > HEADER_BYTES + TAG_BYTES
+        return len(packet.original) == HEADER_BYTES + TRANSPORT_FRAME_BYTES + TAG_BYTES
     return packet.fields.get("transport") is not None
 
 
 class TricklesRefusal(Layer):
-    """A refusal: the reason, and sometimes a continuation that helps."""
+    """A refusal: the reason, and sometimes a continuation that helps; a heartbeat stands at the beginning of `tag`."""
 
     name = "Trickles refusal"
     fields_desc = (

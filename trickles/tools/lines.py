@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from trickles.drivers.addresses import shown
 from trickles.keyring import fingerprint
+from trickles.limits import SECOND
 from trickles.ranges import Range
 from trickles.service import Continuation
 from trickles.tools.earning import earning
@@ -71,6 +72,8 @@ def _brief(what: What) -> str:
     match what:
         case SeenRefusal(head):
             frame = f" {_transport(head.transport)}" if head.transport else ""
+            if head.heartbeat is not None:
+                frame = f" heartbeat of {len(head.heartbeat.data)} B each {head.heartbeat.every_us / SECOND:g} s"
             return f"answers #{head.request}: {head.code.name}{frame}{'' if head.tag else ' (unauthenticated hint)'}"
         case SeenReceipt(receipt):
             return f"answers #{receipt.request}: input [{receipt.start},{receipt.stop}) is spooled"

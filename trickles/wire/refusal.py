@@ -3,8 +3,9 @@
 Layout: as a response header (kind REFUSAL, code in place of the flags, request number in place of packet number; for
 WORKING the replica's incarnation in place of the nonce, and in place of the offset the duration of the work so far, in
 microseconds; else both are zero), then a transport frame if a continuation helps, then the tag over all of it. WORKING
-has one as an answer to a hello: with it the client can ask whether the work goes on, or leave. A replica that cannot
-open the continuation sends no tag: such a refusal is a hint that proves nothing.
+has one as an answer to a hello: with it the client can ask whether the work goes on, or leave; in place of it, to a
+request that waits for news, WORKING may have a heartbeat: its distance in milliseconds (4), then its bytes, in clear. A
+replica that cannot open the continuation sends no tag: such a refusal is a hint that proves nothing.
 
 A request number has one refusal. Only WORKING repeats; of two, the one with the shorter duration is the older, so a
 copy can be recognised.
@@ -16,7 +17,8 @@ import struct
 from dataclasses import dataclass
 
 from trickles.errors import BadPacket
-from trickles.service import Refusal
+from trickles.limits import MILLISECOND
+from trickles.service import MOST_HEARTBEAT_BYTES, Heartbeat, Refusal
 from trickles.wire.kinds import Kind
 from trickles.wire.response import (
     HEADER,
@@ -26,6 +28,10 @@ from trickles.wire.response import (
     TransportFrame,
     parse_transport_untrusted,
 )
+
+_MOST_DISTANCE_MS = (1 << 32) - 1
+_DISTANCE = struct.Struct(">I")
+_HEARTBEATS = range(_DISTANCE.size + 1 + TAG_BYTES, _DISTANCE.size + MOST_HEARTBEAT_BYTES + TAG_BYTES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,17 @@ class RefusalHead:
     tag: bytes
     worked_us: int = 0
     incarnation: int = 0
+    heartbeat: Heartbeat | None = None
 
 
 def refusal_header(code: Refusal, request: int, salt: bytes, worked_us: int = 0, incarnation: int = 0) -> bytes:
     """Return the first 32 bytes of a refusal to that request, which has been worked on for `worked_us`."""
     return HEADER.pack(Kind.REFUSAL, code, request & 0xFFFF, salt, request, incarnation, worked_us)
+
+
+def heartbeat_frame(heartbeat: Heartbeat) -> bytes:
+    """Return the bytes of a heartbeat in a refusal."""
+    return _DISTANCE.pack(min(max(heartbeat.every_us // MILLISECOND, 1), _MOST_DISTANCE_MS)) + heartbeat.data
 
 
 def parse_refusal_untrusted(datagram: bytes) -> RefusalHead:
@@ -53,11 +65,15 @@ def parse_refusal_untrusted(datagram: bytes) -> RefusalHead:
         refusal = Refusal(code)
     except (struct.error, ValueError):
         raise BadPacket("malformed refusal") from None
-    body = len(datagram) - HEADER_BYTES
+    body, heartbeat, frame = len(datagram) - HEADER_BYTES, None, None
     if body == 0 and refusal is Refusal.EPOCH:
         return RefusalHead(refusal, request, None, datagram, b"")
-    if body in (TAG_BYTES, TRANSPORT_FRAME_BYTES + TAG_BYTES):
-        frame = parse_transport_untrusted(datagram, HEADER_BYTES) if body > TAG_BYTES else None
-        clear, tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
-        return RefusalHead(refusal, request, frame, clear, tag, worked_us, incarnation)
-    raise BadPacket("refusal of impossible length")
+    clear, tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
+    if body == TRANSPORT_FRAME_BYTES + TAG_BYTES:
+        frame = parse_transport_untrusted(datagram, HEADER_BYTES)
+    elif body in _HEARTBEATS and refusal is Refusal.WORKING:
+        (distance_ms,) = _DISTANCE.unpack_from(clear, HEADER_BYTES)
+        heartbeat = Heartbeat(clear[HEADER_BYTES + _DISTANCE.size :], distance_ms * MILLISECOND)
+    elif body != TAG_BYTES:
+        raise BadPacket("refusal of impossible length")
+    return RefusalHead(refusal, request, frame, clear, tag, worked_us, incarnation, heartbeat)

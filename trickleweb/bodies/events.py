@@ -63,8 +63,7 @@ class StreamState(IntEnum):
     """The step that follows from the cursor [id, state] of a stream."""
 
     READING = 0
-    BEATING = 1
-    OPENING = 2
+    OPENING = 1
 
 
 class EventSource(Protocol):

@@ -31,16 +31,14 @@ class LiveSteps(Protocol):
     """Steps that are given as they come, without a generator for each body; `ended` after the last one."""
 
     ended: bool
-    heartbeat: float  # seconds without a step, then `beat`
+    heartbeat: float  # seconds without a step, then the comment
+    comment: bytes  # that keeps a connection alive
 
     def ready(self) -> list[Step] | None:
         """Return the steps that need no waiting, perhaps none; None if `fetch` has to find out."""
 
     async def fetch(self) -> list[Step]:
         """Return further steps, perhaps none; raise what their source raises."""
-
-    def beat(self) -> list[Step]:
-        """Return the steps of a heartbeat; the first one, without data, moves the cursor to it."""
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` when there may be other steps, until `leave`."""

@@ -4,11 +4,8 @@ A cursor is [id, state]. States, and the bytes of the step that follows from eac
 
  OPENING  `retry:`, once, at the beginning of a response
  READING  the next event after the id
- BEATING  a heartbeat (a comment), then READING
 
-Heartbeats come by the clock, and must not differ between replicas that make the same range of a response. So before
-one is sent the cursor in its place becomes BEATING, by an empty step, and a server begins a new range there
-(`Beat`): a replica that resumes from it makes the heartbeat at once, without a clock.
+Heartbeats come by the clock, and are no steps: replicas that make the same range of a response make the same bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +18,13 @@ from trickleweb.errors import StateRefused
 from trickleweb.events.feed import Encoded, Feed, Listener
 from trickleweb.plain import Plain
 
-HEARTBEAT = b": \n\n"
 GAP_EVENT = "gap"
 
 
 class EventReader:
     """The steps of one stream; `ended` after the last one. Raises `StateRefused` for a cursor of another kind."""
+
+    comment = b": \n\n"
 
     def __init__(self, feed: Feed, cursor: Plain, *, heartbeat: float, retry_ms: int) -> None:
         try:
@@ -55,9 +53,9 @@ class EventReader:
             missed = ServerSentEvent(json.dumps({"after": self._known, "resumed": gap.resume}), GAP_EVENT, gap.resume)
             return self._taken([Encoded(gap.resume, missed.encode())], False)
 
-    def beat(self) -> list[Step]:
-        """Return the steps of a heartbeat; the first one, without data, moves the cursor to it."""
-        return [(b"", [self._known, StreamState.BEATING]), (HEARTBEAT, [self._known, StreamState.READING])]
+    def silence(self) -> list[Step]:
+        """Return the comment as a step, where no replica serves the stream."""
+        return [(self.comment, [self._known, StreamState.READING])]
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` at each change of the feed, until `leave`."""
@@ -69,10 +67,8 @@ class EventReader:
 
     def _due(self) -> list[Step]:
         state, self._state = self._state, StreamState.READING
-        after = [self._known, StreamState.READING]
-        if state is StreamState.OPENING:
-            return [(b"retry: %d\n\n" % self._retry_ms, after)]
-        return [(HEARTBEAT, after)] if state is StreamState.BEATING else []
+        opens = state is StreamState.OPENING
+        return [(b"retry: %d\n\n" % self._retry_ms, [self._known, StreamState.READING])] if opens else []
 
     def _taken(self, events: list[Encoded], ended: bool) -> list[Step]:
         if events:

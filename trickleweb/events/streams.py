@@ -48,7 +48,7 @@ class _Shared:
                         async with asyncio.timeout(reader.heartbeat):
                             await news.wait()
                     except TimeoutError:
-                        found = reader.beat()
+                        found = reader.silence()
                     news.clear()
                 for step in found:
                     yield step

@@ -26,7 +26,7 @@ class StreamLimits:
 
     parked: int = 16_384  # requests waiting for streams; with the running ones fewer than a listener allows
     parked_each: int = 64  # of them for one response
-    parked_seconds: float = 25.0  # then the client of a slow stream asks again
+    parked_seconds: float = 600.0  # then the client of a slow stream asks again, with what it has of it renewed
     streams: int = 16_384  # live generators; the least recently used are closed, and can be made again
     streams_bytes: int = 256 << 20  # of all streams, shared equally
     idle_seconds: float = 60.0  # without a request, then a stream is closed

@@ -1,8 +1,8 @@
 """Make event streams without a task or a generator for each: a listener puts steps into the producer as they come.
 
-A stream that waits costs a listener and a timer. A task runs only while a stream reads pages of its source, until it
-is near enough to the end (`events.feed`). A heartbeat is sent only while a reader waits at the end of the stream: not
-while a range is made again, which has none, or has it elsewhere.
+A stream that waits costs a listener. A task runs only while a stream reads pages of its source, until it is near enough
+to the end (`events.feed`). Heartbeats are left to the client, which inserts them while its request waits at the end of
+the stream: so two replicas that make the same range make the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from trickles.limits import SECOND
+from trickles.service import Heartbeat
 from trickleweb.bodies.iteration import DEFAULT_BODY_LIMITS, StepTooLarge, framed
 from trickleweb.bodies.kinds import Streamed
 from trickleweb.bodies.steps import Data, LiveSteps, Step, Stepped
@@ -23,22 +25,18 @@ class LivePump:
     behind_bytes = 1 << 14  # an event stream is slow: what is lost is repeated from a cursor
     block_bytes = 1 << 12
 
-    def __init__(self, reader: LiveSteps, *, chunked: bool, rested: float = 0) -> None:
-        """Send the first heartbeat earlier by `rested` of the distance between two."""
+    def __init__(self, reader: LiveSteps, *, chunked: bool) -> None:
         self._reader = reader
         self._chunked = chunked
-        self._rested = rested
+        self.heartbeat: Heartbeat | None = heartbeat_of(reader, chunked=chunked)
         self._fetching: asyncio.Task[None] | None = None
         self._missed = False  # a call while a page was read
 
     def start(self, producer: Producer) -> None:
         self._loop = asyncio.get_running_loop()
         self._producer = producer
-        self._at = at = self._loop.time() - self._rested * self._reader.heartbeat
-        self._timer = self._loop.call_at(at + self._reader.heartbeat, self._look)
         self._reader.listen(self.more)
         self.more()
-        self._at = at  # what was made again is no news
 
     def more(self) -> None:
         """Put what there is, unless enough is made."""
@@ -62,7 +60,6 @@ class LivePump:
                 return
 
     def close(self) -> None:
-        self._timer.cancel()
         self._reader.leave(self.more)
         if self._fetching is not None:
             self._fetching.cancel()
@@ -94,33 +91,25 @@ class LivePump:
                 return
             self._producer.put(_framed(data, chunked=self._chunked), cursor)
         if steps:
-            self._at = self._loop.time()
             self._producer.forget()
 
     def _end(self, failure: Exception | None = None) -> None:
         if failure is None and self._chunked:
             self._producer.put(LAST_CHUNK, None, step=False)
         self._producer.end(failure)
-        self._timer.cancel()
         self._reader.leave(self.more)
 
-    def _look(self) -> None:
-        """Send a heartbeat if nothing was sent for a while."""
-        due = self._at + self._reader.heartbeat
-        if due <= self._loop.time():
-            if self._producer.is_awaited and self._fetching is None:
-                (_, cursor), *steps = self._reader.beat()
-                self._producer.fence(cursor)
-                self._put(steps)
-            due = self._loop.time() + self._reader.heartbeat
-        self._timer = self._loop.call_at(due, self._look)
 
-
-def pump_of(body: Stepped | Streamed, delivery: BodyDelivery, rested: float = 0) -> Pump:
-    """Return the pump of a body; `rested` is that of a `LivePump`."""
+def pump_of(body: Stepped | Streamed, delivery: BodyDelivery) -> Pump:
+    """Return the pump of a body."""
     if isinstance(body, Stepped) and body.steps.reader is not None:
-        return LivePump(body.steps.reader(body.cursor, body.args), chunked=delivery.chunked, rested=rested)
+        return LivePump(body.steps.reader(body.cursor, body.args), chunked=delivery.chunked)
     return PartsPump(framed(body, delivery))
+
+
+def heartbeat_of(reader: LiveSteps, *, chunked: bool) -> Heartbeat:
+    """Return the heartbeat of an event stream, for its client."""
+    return Heartbeat(_framed(reader.comment, chunked=chunked), int(reader.heartbeat * SECOND))
 
 
 def reader_at_end(body: Stepped, byte_count: int, *, chunked: bool) -> LiveSteps | None:
@@ -132,7 +121,7 @@ def reader_at_end(body: Stepped, byte_count: int, *, chunked: bool) -> LiveSteps
         return None
     reader = body.steps.reader(body.cursor, body.args)
     found, after = reader.ready(), reader.ready()
-    if found is None or after is None or reader.ended:  # a heartbeat may be ready where the source is not followed
+    if found is None or after is None or reader.ended:
         return None
     made = sum(len(_framed(data, chunked=chunked)) for data, _ in found + after)
     return reader if made == byte_count else None

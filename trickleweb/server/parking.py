@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from trickles.service import Deferred, Refusal, Reply
+from trickles.service import Deferred, Heartbeat, Refusal, Reply
 from trickles.shares import NoRoom, Shares
 from trickleweb.server.errors import Busy, refusal_of, reported
 from trickleweb.server.limits import StreamLimits
@@ -54,12 +54,12 @@ class Parking:
             parked.add_done_callback(lambda _: self._shares.remove(name))
         return reply
 
-    def hold(self, host: str, end: Callable[[], None]) -> Deferred:
+    def hold(self, host: str, end: Callable[[], None], heartbeat: Heartbeat | None = None) -> Deferred:
         """Take a place as `park` does, until `answer`; `end` is called first then. After a while the reply is empty, so
         that the client asks again.
         """
         self._make_room(host)
-        loop, deferred = asyncio.get_running_loop(), Deferred(parked=True)
+        loop, deferred = asyncio.get_running_loop(), Deferred(parked=True, heartbeat=heartbeat)
         until = loop.time() + self._seconds
         self._held[deferred] = until, end
         self._shares.add(host, deferred)

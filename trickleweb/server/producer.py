@@ -29,6 +29,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from trickles.service import Heartbeat
 from trickleweb.bodies.iteration import Parts
 from trickleweb.plain import Plain
 from trickleweb.server.buffer import BodyBuffer
@@ -49,6 +50,7 @@ class Pump(Protocol):
 
     behind_bytes: int
     block_bytes: int
+    heartbeat: Heartbeat | None  # of a client that waits for more
 
     def start(self, producer: Producer) -> None: ...
 
@@ -71,6 +73,7 @@ class Producer:
     ) -> None:
         self._limits = limits
         self.buffer = BodyBuffer(origin, pump.block_bytes)
+        self.heartbeat = pump.heartbeat
         self.ended = self.closed = False
         self.failure: Exception | None = None
         self.room: Callable[[], int] = lambda: 2 * (limits.ahead_bytes + limits.behind_bytes)
@@ -191,11 +194,6 @@ class Producer:
         marks, most = self._mark_offsets, self._limits.marks
         return len(marks) > most and marks[-most] > self._wanted
 
-    @property
-    def is_awaited(self) -> bool:
-        """True if readers have all that is made, and need no more of it to verify a range."""
-        return self._wanted == self.buffer.stop
-
     def fence_after(self, offset: int) -> int:
         """Return where a range from `offset` on must end."""
         at = bisect_right(self._fences, offset)
@@ -225,6 +223,7 @@ class PartsPump:
 
     behind_bytes = 0
     block_bytes = 1 << 16
+    heartbeat: Heartbeat | None = None
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

@@ -77,14 +77,11 @@ class Resumer:
         except Exception:  # noqa: BLE001 - making the stream raises it again
             return None
 
-    def stepped(self, covered: VerifiedRange, rested: float) -> StreamedResponse:
-        """Return the response from the cursor of a range on, whose bytes are still to be verified.
-
-        That part of the distance between two heartbeats has passed.
-        """
+    def stepped(self, covered: VerifiedRange) -> StreamedResponse:
+        """Return the response from the cursor of a range on, whose bytes are still to be verified."""
         try:
             with _CONTAINED:
-                stream = from_cursor(self._responder.application.steps, covered, self._stream_limits, rested)[0]
+                stream = from_cursor(self._responder.application.steps, covered, self._stream_limits)[0]
         except (StateRefused, NotThisResponse):
             raise
         except Exception as error:  # raised by a migration: another release may not need one
@@ -179,9 +176,7 @@ class Resumer:
         return found
 
 
-def from_cursor(
-    known: StepsTable, covered: VerifiedRange, limits: StreamLimits, rested: float = 0
-) -> tuple[StreamedResponse, int]:
+def from_cursor(known: StepsTable, covered: VerifiedRange, limits: StreamLimits) -> tuple[StreamedResponse, int]:
     """Return the response from that range on, and its status (0 if only its first range has it).
 
     Raise `StateRefused` for steps that are unknown here, `NotThisResponse` for a token of another release.
@@ -198,5 +193,5 @@ def from_cursor(
         except ValueError as exc:
             raise NotThisResponse(str(exc)) from None
         status, head = plan.status, rendered if framing.fits(rendered) else None
-    producer = Producer(pump_of(body, delivery, rested), covered.at, body.cursor, limits)
+    producer = Producer(pump_of(body, delivery), covered.at, body.cursor, limits)
     return StreamedResponse(producer, Origins(None, body.steps, body.args, source.plan), framing, head, limits), status

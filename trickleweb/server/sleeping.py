@@ -2,14 +2,13 @@
 
 When a replica dies, its streams move to others, thousands in a second. To make one, with its reader, buffer and pump,
 costs more than all the rest of a move, and nearly all of them have nothing to send. So a request that has all the
-events of its source sleeps: it holds its place among the parked ones, listens to the source, and knows when a heartbeat
-is due. It is woken, and its stream made, by any change of the source, by the heartbeat, and by another request for the
-same stream. A wrong guess is harmless: a stream is verified before it sends anything, asleep before or not.
+events of its source sleeps: it holds its place among the parked ones, and listens to the source. It is woken, and its
+stream made, by any change of the source, and by another request for the same stream. A wrong guess is harmless: a
+stream is verified before it sends anything, asleep before or not.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,15 +19,12 @@ from trickleweb.server.window import Where
 
 @dataclass(slots=True, eq=False)
 class Sleeper:
-    """A request that sleeps, the calls that wake it, and how to make its stream: `make` gets the rested heartbeat."""
+    """A request that sleeps, the call that wakes it, and how to make its stream."""
 
     request: Deferred
     reader: LiveSteps
-    rested: float  # the part of the heartbeat's distance that had passed when it fell asleep
-    since: float
-    make: Callable[[float], None]
+    make: Callable[[], None]
     wake: Callable[[], None]
-    timer: asyncio.TimerHandle
 
 
 class Sleepers:
@@ -37,18 +33,13 @@ class Sleepers:
     def __init__(self) -> None:
         self._asleep: dict[bytes, dict[int, Sleeper]] = {}  # by connection, and input offset after the request
 
-    def add(
-        self, where: Where, request: Deferred, reader: LiveSteps, rested: float, make: Callable[[float], None]
-    ) -> None:
+    def add(self, where: Where, request: Deferred, reader: LiveSteps, make: Callable[[], None]) -> None:
         """Let a request sleep, until `wake` or `remove`."""
-        loop = asyncio.get_running_loop()
 
         def wake() -> None:
             self.wake(where)
 
-        timer = loop.call_later((1 - rested) * reader.heartbeat, wake)
-        sleeper = Sleeper(request, reader, rested, loop.time(), make, wake, timer)
-        self._asleep.setdefault(where[0], {})[where[1]] = sleeper
+        self._asleep.setdefault(where[0], {})[where[1]] = Sleeper(request, reader, make, wake)
         reader.listen(wake)
 
     def wake(self, where: Where) -> bool:
@@ -56,8 +47,7 @@ class Sleepers:
         sleeper = self._pop(where)
         if sleeper is None:
             return False
-        slept = (asyncio.get_running_loop().time() - sleeper.since) / sleeper.reader.heartbeat
-        sleeper.make(sleeper.rested + slept)
+        sleeper.make()
         sleeper.reader.leave(sleeper.wake)  # only now, so that the source is followed without a break
         return True
 
@@ -71,10 +61,8 @@ class Sleepers:
         connection, offset = where
         asleep = self._asleep.get(connection, {})
         sleeper = asleep.pop(offset, None)
-        if sleeper is not None:
-            sleeper.timer.cancel()
-            if not asleep:
-                del self._asleep[connection]
+        if sleeper is not None and not asleep:
+            del self._asleep[connection]
         return sleeper
 
     def of(self, connection: bytes) -> list[Deferred]:

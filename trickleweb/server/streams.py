@@ -7,6 +7,7 @@ from collections.abc import Callable
 from trickles.service import Continuation, Deferred, Event, Reply
 from trickleweb.server.context import ServiceContext
 from trickleweb.server.errors import Busy, Evicted, NotThisResponse, StreamBroke
+from trickleweb.server.live import heartbeat_of
 from trickleweb.server.parking import Parking
 from trickleweb.server.resume import Resumer
 from trickleweb.server.sleeping import Sleepers
@@ -69,7 +70,7 @@ class Streams:
             self._cache.drop(where)
         source = covered.source
         if isinstance(source, Cursor):  # so that thousands of streams move at once without a task each
-            return self._from(self._stepped(covered, event, where, _rested(event)), event, known, covered)
+            return self._from(self._stepped(covered, event, where), event, known, covered)
         return self._tasks.answer(
             ("resume", where, covered.framing),
             lambda: self._resume(covered, source, event, known, where),
@@ -95,29 +96,30 @@ class Streams:
         self._keep(stream, event, where, began)
         return stream
 
-    def _stepped(self, covered: VerifiedRange, event: Event, where: Where, rested: float) -> StreamedResponse:
-        stream = self._resumer.stepped(covered, rested)
+    def _stepped(self, covered: VerifiedRange, event: Event, where: Where) -> StreamedResponse:
+        stream = self._resumer.stepped(covered)
         self._keep(stream, event, where, self._context.clock_us())
         return stream
 
     def _sleep(self, event: Event, known: Continuation, covered: VerifiedRange, where: Where) -> Deferred | None:
         """Reply once the stream has something to send, and make it only then; None if it may have something now."""
         source, stop = covered.source, stop_of(known)
-        if not isinstance(source, Cursor) or not known.more or not event.wants or event.wants[0][0] < stop:
+        if not isinstance(source, Cursor) or not _is_for_news(event, known):
             return None
         reader = self._resumer.at_end(covered, source, stop - covered.body_at(known.start))
-        if reader is None or reader.heartbeat > self._limits.parked_seconds:  # it would be forgotten by then
+        if reader is None:
             return None
 
-        def make(rested: float) -> None:
+        def make() -> None:
             try:
-                stream = self._stepped(covered, event, where, rested)
+                stream = self._stepped(covered, event, where)
                 self._wait(deferred, stream, event, known, covered)()
             except Exception as error:  # noqa: BLE001 - the client must get a reply
                 self._parking.answer(deferred, error)
 
-        deferred = self._parking.hold(event.peer, lambda: self._sleepers.remove(where))
-        self._sleepers.add(where, deferred, reader, _rested(event), make)
+        heartbeat = heartbeat_of(reader, chunked=covered.framing.chunked)
+        deferred = self._parking.hold(event.peer, lambda: self._sleepers.remove(where), heartbeat)
+        self._sleepers.add(where, deferred, reader, make)
         return deferred
 
     def _end(self, requests: list[Deferred]) -> None:
@@ -130,7 +132,8 @@ class Streams:
 
     def _park(self, stream: StreamedResponse, event: Event, known: Continuation, covered: VerifiedRange) -> Deferred:
         """Reply once a reply can be made."""
-        deferred = self._parking.hold(event.peer, _nothing)
+        heartbeat = stream.producer.heartbeat if _is_for_news(event, known) else None
+        deferred = self._parking.hold(event.peer, _nothing, heartbeat)
         self._wait(deferred, stream, event, known, covered)
         return deferred
 
@@ -181,11 +184,9 @@ class Streams:
             raise error
 
 
-def _rested(event: Event) -> float:
-    """Return the part of a heartbeat's distance that a stream from elsewhere has rested: those that move together beat
-    at different times.
-    """
-    return event.connection[0] / 512
+def _is_for_news(event: Event, known: Continuation) -> bool:
+    """Return whether a request asks for output after all that has a continuation: of steps, after the end of one."""
+    return known.more and bool(event.wants) and event.wants[0][0] == stop_of(known)
 
 
 def _nothing() -> None:
