@@ -84,3 +84,12 @@ def clusters() -> Iterator[None]:
     from tests.support.ledger_houses import close_clusters
 
     close_clusters()
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[None]:
+    """End what `tests.support.redis.shared_server` starts, with the module."""
+    yield
+    from tests.support.redis import close_server
+
+    close_server()

@@ -94,6 +94,7 @@ IMPORTERS = {
     "jinja2": ("trickleweb.templating",),
     "httpcore": ("trickles.httpx",),
     "httpx": ("trickles.httpx",),
+    "redis": ("trickleweb.stores.redis.driver",),
     "scapy": ("trickles.tools",),
 }
 _FACES = "errors faces limits printable service keyring listener client command drivers gateway testing stores shares"

@@ -132,11 +132,11 @@ def reporter(command: str) -> Callable[[str], None]:
 def make_absolute(args: argparse.Namespace, names: Iterable[str]) -> None:
     """Make these paths absolute: a program may change the working directory, and somebody may remove it.
 
-    What was not given stays None, and `-` stays as it is.
+    What was not given stays None, and `-` and URLs stay as they are.
     """
     for name in names:
         given = getattr(args, name)
-        if given is not None and str(given) != "-":
+        if given is not None and str(given) != "-" and "://" not in str(given):
             setattr(args, name, type(given)(Path(given).absolute()))
 
 

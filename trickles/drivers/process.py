@@ -24,6 +24,7 @@ from trickles.drivers.world import NoncePool
 from trickles.limits import DEFAULT_LIMITS, Limits
 from trickles.listener import Listener
 from trickles.service import Service
+from trickles.spool import Spool
 from trickles.stores import NO_STORE
 
 _MOST_SIGNALS = 64  # read at a time
@@ -44,7 +45,7 @@ class ReplicaProcess:
         keys: KeyringSource,
         sock: BatchSocket,
         *,
-        spool: SpoolDirectory | None = None,
+        spool: Spool | None = None,
         store_id: bytes = NO_STORE,
         limits: Limits = DEFAULT_LIMITS,
         report: Callable[[str], None] | None = None,
@@ -57,7 +58,7 @@ class ReplicaProcess:
         self.keys = KeyWatch(keys, replace, report=report) if report else KeyWatch(keys, replace)
         self.jobs = Chores(report or _LOGGER.error)
         self.jobs.every(LOOK_EVERY, "keys", self.keys.look)
-        if spool is not None:
+        if isinstance(spool, SpoolDirectory):
             self.jobs.every(LOOK_EVERY, "spool", partial(spool.sweep, SWEPT_FOLDERS))
 
     def run(self, *, ready: Callable[[], None] = lambda: None, every: float = LOOK_EVERY) -> None:

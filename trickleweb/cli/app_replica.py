@@ -29,13 +29,14 @@ from trickleweb.cli.monitoring import Monitoring
 from trickleweb.cli.readiness import KeptOutput
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
-from trickleweb.cli.shared_stores import LedgerPlace, ledger_place, opened_ledger
+from trickleweb.cli.shared_stores import LedgerPlace, ledger_place, opened_ledger, redis_place
 from trickleweb.containment import BrokenOff
 from trickleweb.ledger import Ledger
 from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
 from trickleweb.stores import FilePages, FolderResponses, SqliteTopics
+from trickleweb.stores.redis import RedisAway, RedisSpool
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -80,7 +81,7 @@ async def _serve(
         undo.callback(sock.close)
         within = undo.enter_context(ExitStack())  # closed without awaiting
         monitoring = Monitoring(args, within)
-        spool, ledger = _spool(args, application), await _ledger(args, within)
+        spool, ledger = await _spool(args, application, undo), await _ledger(args, within)
         undo.push_async_callback(ledger.close)
         responses, pages = _responses(args, within)
         if isinstance(application, App):
@@ -103,6 +104,8 @@ async def _serve(
         process.jobs.every(1.0, "ledger", lambda: _look_at_ledger(ledger, process.listener))
         process.jobs.every(1.0, "responses", responses.look)
         process.jobs.every(1.0, "responses", pages.look)
+        if isinstance(spool, RedisSpool):
+            process.jobs.every(1.0, "spool", spool.look)
         process.jobs.every(1.0, "log", monitoring.look_again)
         await process.serve(
             stop, ready=replica.ready, every=replica.every, drain=lambda: _drained(server, args.drain, notices)
@@ -158,9 +161,12 @@ async def _lived(application: Application) -> AsyncIterator[None]:
         await application.shutdown()
 
 
-def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory | None:
+async def _spool(
+    args: argparse.Namespace, application: Application, undo: AsyncExitStack
+) -> SpoolDirectory | RedisSpool | None:
     """Return the spool, with room for the largest body twice over in a connection, and never less than by default."""
-    if args.spool is None:
+    url = redis_place(args, "spool")
+    if args.spool is None and url is None:
         return None
     usual = SpoolBounds()
     match application:
@@ -172,7 +178,14 @@ def _spool(args: argparse.Namespace, application: Application) -> SpoolDirectory
             largest = args.max_body or 0
     most = max(usual.most_bytes, 2 * largest + _SLACK_BYTES)
     total, host = max(usual.most_total_bytes, 8 * most), max(usual.most_host_bytes, 4 * most)
-    return SpoolDirectory(args.spool, SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host))
+    bounds = SpoolBounds(most_bytes=most, most_total_bytes=total, most_host_bytes=host)
+    if url is None:
+        return SpoolDirectory(args.spool, bounds)
+    spool = RedisSpool(url, bounds)
+    undo.push_async_callback(spool.close)
+    with suppress(RedisAway):
+        await spool.open()
+    return spool
 
 
 async def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:

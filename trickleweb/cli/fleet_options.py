@@ -10,6 +10,7 @@ from trickles.command import CommandFailed, Parser, address, seconds, seconds_or
 from trickles.drivers.addresses import shown
 from trickleweb.cli.fleet_commands import FleetOptions
 from trickleweb.cli.rundir import DEFAULT, STATUS_SECONDS, RunDir
+from trickleweb.cli.shared_stores import store_words
 
 MAX_REPLICAS = 64
 POLICIES = ("home", "spray", "stripe", "lowest-rtt")
@@ -21,7 +22,7 @@ def add_fleet_arguments(parser: Parser) -> None:
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, default=("127.0.0.1", 8443), help=_UDP)
     parser.add_argument("--run-dir", metavar="DIR", type=Path, default=Path(DEFAULT), help=_RUN_DIR)
     parser.add_argument("--keyring", metavar="DIR", help="the fleet's keys (default: created under --run-dir)")
-    parser.add_argument("--spool", metavar="DIR", type=Path, help="directory of large input (default: under --run-dir)")
+    parser.add_argument("--spool", metavar="DIR|URL", help=_SPOOL)
     parser.add_argument("--status-every", metavar="SECONDS", type=seconds, default=STATUS_SECONDS, help=_EVERY)
     parser.add_argument("--policy", choices=POLICIES, default=POLICIES[0], help=_POLICY)
     parser.add_argument("--suite", choices=("sealed", "open"), default="sealed", help=_SUITE)
@@ -47,6 +48,7 @@ _POLICY = (
     "home: one replica while it answers; spray: each request to the next one; stripe: several serve a download at "
     "once; lowest-rtt: the nearest (default: home)"
 )
+_SPOOL = "large input: a directory (default: under --run-dir), or, for programs, redis://..."
 _SECONDS = whole_number(0, 86_400)
 _REQUEST_TIMEOUT = "time for a client to complete its request, 0: unlimited (default: 60)"
 _IDLE_TIMEOUT = "close connections without a request after this time, 0: never (default: 300)"
@@ -63,7 +65,8 @@ def fleet_options(
 ) -> FleetOptions:
     """Return the parsed options as a value, with the rest of `FleetOptions`; raise `CommandFailed` if they conflict."""
     _check_ports(args)
-    tls, spool = _tls_words(args), args.spool or RunDir(args.run_dir).spool
+    tls, usual = _tls_words(args), RunDir(args.run_dir).spool
+    spool = store_words(args, "spool", usual)
     freebind = ("--freebind",) if args.freebind else ()
     return FleetOptions(
         command=command,
@@ -73,9 +76,9 @@ def fleet_options(
         listen=None if args.no_gateway else args.listen,
         udp=args.udp,
         run_dir=args.run_dir,
-        spool=spool,
+        spool=Path(args.spool) if args.spool is not None and "://" not in args.spool else usual,
         keyring=args.keyring,
-        replica_words=("--spool", str(spool), "--status-every", str(args.status_every), *freebind),
+        replica_words=(*spool, "--status-every", str(args.status_every), *freebind),
         gateway_words=(*_gateway_words(args), *tls, *freebind),
         scheme="https" if tls else "http",
         reuse_port=args.reuse_port,

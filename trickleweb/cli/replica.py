@@ -24,7 +24,7 @@ from trickleweb.cli.app_options import add_app_arguments, add_responses_argument
 from trickleweb.cli.replica_parts import bound, reported
 from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.rundir import STATUS_SECONDS
-from trickleweb.cli.shared_stores import add_ledger_arguments
+from trickleweb.cli.shared_stores import add_ledger_arguments, redis_place
 from trickleweb.cli.site_options import add_site_arguments, checked_directory, loaded_manifest, site_options
 from trickleweb.cli.warming import Warming
 from trickleweb.files import BackgroundHasher, DigestIndex, FileStore, Hasher, StaticSite
@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--reuse-port", action="store_true", help="share the UDP port with other replicas")
     parser.add_argument("--freebind", action="store_true", help="take the UDP address before the machine has it")
     parser.add_argument("--keyring", metavar="DIR", help=_KEYRING)
-    parser.add_argument("--spool", metavar="DIR", help="directory of large input, shared by all replicas")
+    parser.add_argument("--spool", metavar="DIR|URL", help="large input, shared by all: a directory, or redis://...")
     parser.add_argument("--digests", metavar="FILE", help="file of content hashes, shared by all replicas")
     parser.add_argument("--warm", action="store_true", help="fill --digests before the first requests")
     parser.add_argument("--status-file", metavar="FILE", type=Path, help="write status figures to this file, as JSON")
@@ -94,6 +94,8 @@ def _serve_folder(args: argparse.Namespace, undo: ExitStack) -> None:
         repeats=Repeats(time.time_ns),
         observe=log.observe if log is not None else None,
     )
+    if redis_place(args, "spool") is not None:
+        raise CommandFailed("the replicas of a folder take --spool DIR: a store over a network is for programs")
     spool = SpoolDirectory(args.spool) if args.spool else None
     process = ReplicaProcess(server, keys, sock, spool=spool, report=to_stderr)
     warming = Warming(directory, Hasher(time.time_ns, index)) if args.warm and index else None

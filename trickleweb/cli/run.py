@@ -27,7 +27,7 @@ from trickleweb.cli.fleet import Supervisor
 from trickleweb.cli.fleet_options import PLACES, add_fleet_arguments, fleet_options
 from trickleweb.cli.reload import Reloader
 from trickleweb.cli.rundir import RunDir
-from trickleweb.cli.shared_stores import LedgerPlace, add_ledger_arguments, ledger_place
+from trickleweb.cli.shared_stores import LedgerPlace, add_ledger_arguments, ledger_place, shared_words, store_words
 from trickleweb.cli.warmstart import python_module
 
 
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     kept = RunDir(args.run_dir)
     ledger = ledger_place(args) or LedgerPlace(words=("--ledger", str(kept.ledger)))
     shared = (
-        *ledger.words, "--responses", args.responses or str(kept.responses),
-        "--topics", str(kept.topics), "--digests", str(kept.digests),
+        *ledger.words, *shared_words(args), *store_words(args, "responses", kept.responses),
+        *store_words(args, "topics", kept.topics), "--digests", str(kept.digests),
     )  # fmt: skip
 
     def words(index: int) -> Sequence[str]:

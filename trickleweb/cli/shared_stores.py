@@ -19,9 +19,12 @@ from trickles.command import CommandFailed, Parser
 if TYPE_CHECKING:
     from trickleweb.ledger import Ledger
     from trickleweb.stores.postgresql import DatabaseUrl
+    from trickleweb.stores.redis import RedisUrl
 
 LEDGER, SHARED = "TRICKLEWEB_LEDGER", "TRICKLEWEB_SHARED"
+IN_REDIS = ("spool",)
 ENGINES = {"postgresql": ("ledger",), "postgres": ("ledger",)}  # scheme -> its stores
+ENGINES |= dict.fromkeys(("redis", "rediss", "unix"), IN_REDIS)
 _NEXT_URL = re.compile(r",(?=[a-z]+://)")  # the hosts of a URL are separated by commas, too
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -45,7 +48,8 @@ def add_ledger_arguments(parser: Parser) -> None:
 
 
 _LEDGER = f"record of unsafe requests, for all replicas: a file, or postgresql://... (or in {LEDGER})"
-_SHARED = f"database for all that it can keep of what replicas share: postgresql:// has the ledger (or in {SHARED})"
+_SHARED = f"database for what replicas share: postgresql:// has the ledger, redis:// the spool (or in {SHARED})"
+_READABLE = "a password on a command line can be read by all users: use {}"
 
 
 def ledger_place(args: argparse.Namespace) -> LedgerPlace | None:
@@ -61,6 +65,8 @@ def ledger_place(args: argparse.Namespace) -> LedgerPlace | None:
         return _file(texts)
     for text in texts:
         if "ledger" not in ENGINES.get(_scheme(text), ()):
+            if option == "shared" and _scheme(text) in ENGINES:
+                return None
             raise CommandFailed(f"--{option} takes URLs of {', '.join(ENGINES)}, and not files with them")
     from trickleweb.stores.postgresql import DatabaseUrl
     from trickleweb.stores.postgresql.driver import asyncpg_module
@@ -69,11 +75,48 @@ def ledger_place(args: argparse.Namespace) -> LedgerPlace | None:
     urls = tuple(map(DatabaseUrl.parse, texts))
     given = getattr(args, option) is not None
     if given and any(url.secrets for url in urls):
-        raise CommandFailed(
-            f"a password on a command line can be read by all users: use ~/.pgpass, PGPASSWORD or {LEDGER}"
-        )
+        raise CommandFailed(_READABLE.format(f"~/.pgpass, PGPASSWORD or {LEDGER}"))
     words = tuple(word for text in texts for word in ("--ledger", text)) if given else ()
     return LedgerPlace(urls=urls, words=words)
+
+
+def redis_place(args: argparse.Namespace, store: str) -> RedisUrl | None:
+    """Return the URL of that store in Redis; None where it is a file, or given nowhere.
+
+    Raise `CommandFailed`, `BadRedisUrl` without the URL's text, or `PackageMissing`.
+    """
+    own, shared = getattr(args, store, None), getattr(args, "shared", None)
+    variable = f"TRICKLEWEB_{store.upper()}"
+    chosen = _chosen(store, None if own is None else [str(own)], variable) or _chosen("shared", shared, SHARED)
+    option, texts = chosen or ("", [])
+    schemes = {_scheme(text) for text in texts}
+    if schemes == {""} or not any(store in ENGINES.get(scheme, ()) for scheme in schemes):
+        if schemes - {""} and option == store:
+            raise CommandFailed(f"--{store} takes a path, or a URL of redis")
+        return None
+    if len(texts) > 1:
+        raise CommandFailed(f"--{option} takes one URL of redis")
+    from trickleweb.stores.redis import RedisUrl
+    from trickleweb.stores.redis.driver import redis_module
+
+    redis_module()  # or its absence is known only in replicas
+    url = RedisUrl.parse(texts[0])
+    if url.secrets and getattr(args, option) is not None:
+        raise CommandFailed(_READABLE.format(f"REDISCLI_AUTH or {variable}"))
+    return url
+
+
+def store_words(args: argparse.Namespace, store: str, usual: Path) -> tuple[str, ...]:
+    """Return the options that lead a replica to a store: none if `--shared` or its environment does."""
+    own = getattr(args, store, None)
+    if own is None and redis_place(args, store) is not None:
+        return ()
+    return (f"--{store}", str(own or usual))
+
+
+def shared_words(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return `--shared` as it was given."""
+    return tuple(word for text in getattr(args, "shared", None) or () for word in ("--shared", text))
 
 
 async def opened_ledger(place: LedgerPlace) -> Ledger:

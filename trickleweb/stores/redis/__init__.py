@@ -1,0 +1,9 @@
+"""Stores in Redis or Valkey, for replicas on several machines. They need the extra `trickles[redis]`."""
+
+from trickleweb.stores.redis.address import BadRedisUrl, RedisUrl
+from trickleweb.stores.redis.driver import RedisAway, RedisFull
+from trickleweb.stores.redis.limits import RedisLimits
+from trickleweb.stores.redis.link import OtherRedisRelease
+from trickleweb.stores.redis.spool import RedisSpool
+
+__all__ = ["BadRedisUrl", "OtherRedisRelease", "RedisAway", "RedisFull", "RedisLimits", "RedisSpool", "RedisUrl"]
