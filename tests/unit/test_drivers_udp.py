@@ -43,6 +43,14 @@ def test_a_burst_arrives_as_the_same_datagrams_with_and_without_offload(
     assert client.counters.sent == 16
 
 
+@pytest.mark.skipif(not LINUX, reason="IP_FREEBIND is of Linux")
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_that_the_machine_has_not_yet_may_be_bound(host: str, keep: Keep) -> None:
+    with pytest.raises(OSError, match="Cannot assign requested address"):
+        BatchSocket.bind(host, 0)
+    assert keep(BatchSocket.bind(host, 0, freebind=True)).address[0] == host
+
+
 def test_a_coalesced_buffer_says_the_size_of_its_segments(keep: Keep) -> None:
     server = keep(coalescing(BatchSocket.bind("127.0.0.1", 0)))
     client = keep(segmenting(BatchSocket.unbound()))

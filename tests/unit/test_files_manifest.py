@@ -1,12 +1,13 @@
 """Manifests: hashes that travel, what they are trusted for, and how wrong ones are found."""
 
+import errno
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.support.file_replicas import DATA, Replica, dated
-from tests.support.site_folder import fill, request, site, write
+from tests.support.site_folder import fill, refuse, request, site, write
 from trickleweb.cli import main
 from trickleweb.files import ContentNotHere, HashPending, SiteOptions, StaticSite, digests
 from trickleweb.files.digests import Hashes, digest_of, hashes_of_blocks, strong_etag
@@ -123,6 +124,18 @@ def test_the_command_prints_what_is_loaded(tmp_path: Path, capsys: Captured) -> 
     assert text.splitlines()[0] == HEADER
     assert f"{sha256(b'b').hexdigest()}  1  b" in text.splitlines()
     assert len(text.splitlines()) == 5
+
+
+def test_a_file_that_cannot_be_hashed_is_left_out_and_reported(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path / "site", {"a": b"a", "b": b"b", "c": b"c"})
+    refuse(monkeypatch, errno.EACCES, names="b")
+    assert main(["hash", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert [each.rpartition(" ")[2] for each in out.splitlines()[1:]] == ["a", "c"]
+    assert err.startswith("trickleweb hash: b is left out: ")
+    assert err.count("\n") == 1
 
 
 def line(path: str, data: bytes = b"x") -> str:

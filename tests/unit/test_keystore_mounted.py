@@ -1,6 +1,7 @@
 """Keyrings as secrets that Kubernetes mounts, and as credentials of systemd: what is read, and how changes are seen."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_a_file_of_a_secret_is_watched_too(mount: Mount) -> None:
     mount.write(ring=render(ring(1, 2).epochs))
     mount.switch()
     assert source.changed() == ring(1, 2)
+
+
+def test_a_state_that_is_removed_while_it_is_read_gives_way_to_the_next(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, list_names = mount.state, files.names
+
+    def names(place: Path | int) -> list[str]:
+        found = list_names(place)
+        if mount.state == old:  # the first listing
+            mount.put(epoch(1), epoch(2, NOON + 1))
+            shutil.rmtree(old)
+        return found
+
+    monkeypatch.setattr("trickles.drivers.keystore.directory.names", names)
+    assert load_keyring(mount.path) == Keyring((epoch(1), epoch(2, NOON + 1)))
 
 
 def world_readable(mount: Mount) -> None:

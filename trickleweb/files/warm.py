@@ -30,11 +30,13 @@ def warm(
     *,
     above_bytes: int,
     within: Callable[[str, int, int], None] = lambda _path, _done, _total: None,
+    failed: Callable[[str, Exception], None] = lambda _path, _error: None,
 ) -> Iterator[Progress]:
     """Yield after each file, having called `hash_file` for visible ones above `above_bytes`.
 
-    Smaller files need no hash ahead. `within` gets a file's path below the root, the bytes of it hashed, and its size.
-    Links are not followed: their targets are hashed at their own place, or on request.
+    Smaller files need no hash ahead. `within` gets a file's path below the root, the bytes of it hashed, and its size;
+    `failed` gets the path of a file that cannot be hashed, and the error. Links are not followed: their
+    targets are hashed at their own place, or on request.
     """
     files = size_bytes = 0
     tree = Root(root).tree()
@@ -42,7 +44,8 @@ def warm(
         try:
             if size > above_bytes:
                 _hash(tree, path, hash_file, partial(within, path))
-        except (FilesError, OSError):  # gone, unreadable or being written: left to its first request
+        except (FilesError, OSError) as error:  # gone, unreadable or being written: left to its first request
+            failed(path, error)
             continue
         files, size_bytes = files + 1, size_bytes + size
         yield Progress(path, files, size_bytes)

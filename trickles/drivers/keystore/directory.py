@@ -55,14 +55,18 @@ def is_key_file(name: str) -> bool:
 
 
 def read_directory(path: Path) -> Keyring:
-    """Read the keyring in a directory; KeyringError when it is missing, open to others, damaged or empty."""
-    with errors_as(KeyringError, path, missing=MAKE_KEYS), hints(path), _opened(path) as inside:
-        epochs = read_epochs(path, inside)
-        if not epochs:
-            raise KeyringError(f"{path} holds no epoch{MAKE_KEYS}")
-        ring = document.keyring(epochs, str(path))
-        check_identity(path, inside, document.fleet_identity(ring))
-    return ring
+    """Read the keyring in a directory; KeyringError when it is missing, open to others, damaged or empty.
+
+    A mounted secret may be switched, and its state before removed, at any time: then the next state is read.
+    """
+    with errors_as(KeyringError, path, missing=MAKE_KEYS), hints(path):
+        for _ in range(_TRIES):
+            with _opened(path) as inside:
+                if epochs := read_epochs(path, inside):
+                    ring = document.keyring(epochs, str(path))
+                    check_identity(path, inside, document.fleet_identity(ring))
+                    return ring
+        raise KeyringError(f"{path} holds no epoch{MAKE_KEYS}")
 
 
 @contextmanager
