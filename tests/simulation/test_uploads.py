@@ -190,6 +190,16 @@ def test_an_upload_that_no_replica_survives(service: type[Whole]) -> None:
 
 
 @both
+def test_a_last_try_finds_replicas_that_are_back_shortly_before_the_end(service: type[Whole]) -> None:
+    def arrange(simulation: Simulation, client: ClientHost) -> None:
+        for replica in simulation.replicas:
+            outage(simulation, replica, 200 * MILLISECOND, 29_500 * MILLISECOND)
+
+    (report,) = for_seeds(Upload(service, arrange=arrange).run, [1])
+    assert report.duration < 35 * SECOND
+
+
+@both
 @pytest.mark.parametrize("living", [1, 2])
 def test_an_upload_finds_the_one_that_lives(service: type[Whole], living: int) -> None:
     def arrange(simulation: Simulation, client: ClientHost) -> None:

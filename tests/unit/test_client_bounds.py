@@ -71,7 +71,7 @@ def test_numbers_that_wait_are_bounded_and_each_costs_the_same(step: int) -> Non
 def test_a_hole_that_fills_at_last_costs_no_more_than_what_waited_for_it() -> None:
     fleet = HostileFleet(limits=SMALL)
     base = fleet.establish(start=1 << 12)
-    parts(fleet.client).losses.reorder_packets = 1 << 30  # and the clock stands still: nothing is declared lost
+    parts(fleet.client).losses.by_time = 1 << 30  # and the clock stands still: nothing is declared lost
     for number in range(base + 2, base + 1000):
         fleet.say(NOBODY, number)
     assert parts(fleet.client).flight.board.waiting == 998

@@ -1,9 +1,14 @@
 """Loss detection: a hole in what has arrived is a loss once three later packets or some time have passed (RFC 8985).
 
 A declared loss is final: each later request of the episode shows the hole, and the server answers with a smaller
-window. So a client that declares too early only slows itself down; a packet that arrives after all increases the
-tolerated reordering, in packets and in time. Where neighbouring requests go to several replicas only time counts, with
-the paths' unevenness added, and with striping each path is judged by its own order.
+window. So a client that declares too early only slows itself down. Packets of one flow may overtake each other, most
+of all where a network spreads them over several hosts: a later burst by all of its packets. So three later packets do
+not count in the beginning, nor after an overtaken packet, until PERSISTENCE round trips with losses have passed. A hole
+may stay open for twice as long as the latest packet took, and longer each time that one arrives which counted as lost.
+
+Where the client itself spreads its requests only time counts, with the paths' unevenness added, and with striping each
+path is judged by its own order. Tried and failed: to tolerate there what was late, too (two links gave less than 1.8
+times of what one gave); a quarter of a round trip in the beginning (slow start doubles the bursts: a false loss in it).
 
 A hole is not declared while its replica reports that it is at work, nor above the base of a restart under way, which
 begins an episode with a proof of its own.
@@ -18,33 +23,54 @@ from trickles.client.flight import Flight
 from trickles.client.recovery import NEVER, Recovery
 from trickles.client.requests import InFlight, Requests
 from trickles.client.striping import Striping
-from trickles.limits import MILLISECOND
+from trickles.limits import MILLISECOND, Limits
 from trickles.ranges import Range
 from trickles.trace import Counters
 
 DUPLICATE_THRESHOLD = 3  # later packets that make a hole a loss (RFC 5681 section 3.2)
-MOST_REORDERING = 64  # packets
-MOST_STEPS = 4  # quarters of a round trip: a whole one
+MOST_STEPS = 16  # quarters of a round trip, at most a probe timeout: hosts may differ by more than a round trip
+MOST_STEPS_SPREAD = 4  # likewise, where the client itself spreads requests: their paths' unevenness is known
+PERSISTENCE = 16  # round trips with losses, after a false one, in which only time counts (RFC 8985 section 6.2)
 
 
 @dataclass(slots=True, eq=False)
 class LossDetection:
     """Owner of the tolerance of reordering."""
 
+    _limits: Limits
     _counters: Counters
     _fleet: ReplicaSet
     _requests: Requests
     _flight: Flight
     _recovery: Recovery
     _striping: Striping
-    reorder_packets: int = DUPLICATE_THRESHOLD
-    _reorder_steps: int = 1
+    by_time: int = PERSISTENCE  # round trips with losses in which only time will count
+    _counted_at: int = 0  # when the last of them began
+    _reorder_steps: int = 2  # quarters of a round trip, while nothing is known
+    _lateness: int = 0  # the longest time that a hole stayed open until it was filled
 
-    def on_spurious(self) -> None:
+    def on_spurious(self, request: InFlight | None) -> None:
         """Note that a packet arrived after it was declared lost: tolerate more reordering."""
+        if _is_repeat(request):
+            return
         self._counters.hit("spurious_losses")
-        self.reorder_packets = min(self.reorder_packets * 2, MOST_REORDERING)
-        self._reorder_steps = min(self._reorder_steps + 1, MOST_STEPS)
+        self.by_time = PERSISTENCE
+        self._reorder_steps = min(2 * self._reorder_steps, MOST_STEPS_SPREAD if self._fleet.spreads else MOST_STEPS)
+
+    def on_filled(self, request: InFlight | None, now: int) -> None:
+        """Note that the first hole was filled by a packet that others had overtaken."""
+        if self._fleet.spreads or _is_repeat(request):
+            return
+        self.by_time = PERSISTENCE
+        self._lateness = max(self._lateness, now - self._flight.board.hole_since)
+
+    def _count(self, packets: int, now: int) -> None:
+        self._counters.hit("lost", packets)
+        srtt = self._recovery.round_trip.srtt or MILLISECOND
+        if self.by_time and not self._fleet.spreads and now - self._counted_at > srtt:
+            self.by_time, self._counted_at = self.by_time - 1, now
+            if not self.by_time:
+                self._reorder_steps, self._lateness = 1, 0
 
     def detect(self, now: int) -> list[InFlight]:
         """Declare losses by count or by time; return the requests that are over by it."""
@@ -55,11 +81,11 @@ class LossDetection:
             if hole[1] >= board.reach:  # answers a restart that was given up: no proof of this episode
                 board.discard_waiting(flight.restarting.start if flight.restarting is not None else NEVER)
                 continue
-            by_count = not self._fleet.spreads and board.waiting >= self.reorder_packets
+            by_count = not (self.by_time or self._fleet.spreads) and board.waiting >= DUPLICATE_THRESHOLD
             if self._patience() > now or not (by_count or now >= self._overdue_at()):
                 break
             start, stop = flight.declare_lost()
-            self._counters.hit("lost", stop - start)
+            self._count(stop - start, now)
             over += self._requests.lose(start, stop)
         return over + self._passed(over, now)
 
@@ -110,6 +136,12 @@ class LossDetection:
 
     def _reorder_window(self) -> int:
         """Return how long a hole may stay open: a quarter of the round trip, more once that was short (RFC 8985)."""
-        srtt = self._recovery.round_trip.srtt or MILLISECOND
-        share = srtt >> 1 if self._fleet.spreads else srtt >> 2
-        return max(min(share * self._reorder_steps, srtt), MILLISECOND) + self._fleet.unevenness
+        round_trip = self._recovery.round_trip
+        srtt = round_trip.srtt or MILLISECOND
+        window = max((srtt >> 2) * self._reorder_steps, 2 * self._lateness)
+        return max(min(window, round_trip.probe_timeout(self._limits)), MILLISECOND) + self._fleet.unevenness
+
+
+def _is_repeat(request: InFlight | None) -> bool:
+    """Return True when a packet may answer a repeat of its request: that is no sign of reordering."""
+    return request is not None and len(request.datagrams) > 1

@@ -61,7 +61,7 @@ class Parts:
         at_work = AtWork(
             limits, counters, fleet, requests, recovery, liveness, alone, connection_name(session.identity)
         )
-        losses = LossDetection(*shared, recovery, striping)
+        losses = LossDetection(limits, *shared, recovery, striping)
         below = config, limits, secret, session, counters, fleet, striping, requests, path, flight, queue
         return cls(*below, upload, output, recovery, losses, at_work, Heartbeats(output))
 

@@ -117,22 +117,22 @@ class Receiver:
             self._hit("dropped.beyond")
             return
         late = start < flight.board.cursor
+        if flight.board.fills(start):
+            self._parts.losses.on_filled(request, now)
         flight.received(start, nonces, now)
         settled = request.settle(start, stop) if request is not None else 0
         if fresh or settled:  # copies are no progress
             recovery.on_progress(source, len(nonces), now)
             if recovery.doubted:
                 recovery.not_dead(number, source, now)
-        if request is None:
-            if late and fresh:
-                self._parts.losses.on_spurious()
-            return
-        if settled:
+            if late and not settled:
+                self._parts.losses.on_spurious(request)
+        if settled and request is not None:
             if self._fleet.stripes:
                 self._striping.heard(self._requests, request, source, now)
             if not request.answered or request.moved_from is not None or self._fleet.flows.in_doubt:
                 recovery.on_answered(request, number, source, now)
-        if request.done:
+        if request is not None and request.done:
             recovery.close(request)
 
     def _single(self, datagram: bytes, source: Address, now: int) -> bool:

@@ -268,6 +268,8 @@ class Recovery:
                 at = patience if patience > request.sent_last else request.sent_last
                 repeated = at if at < repeated else repeated
         rto = max(self.progress_at, first) + self.round_trip.timeout(self._limits)
+        if self.round_trip.backoff:
+            rto = min(rto, self._last_try(first))
         if repeated == NEVER:
             return rto, rto
         if self._hurries:
@@ -288,7 +290,9 @@ class Recovery:
 
     def _piece_deadline(self) -> int:
         due = self._upload.deadline(self.round_trip, self._limits, self.progress_at)
-        return NEVER if due is None else due
+        if due is None:
+            return NEVER
+        return min(due, self._last_try(self._tried_at)) if self.round_trip.backoff else due
 
     def on_timeout(self, now: int) -> None:
         """Act on silence: probe another replica, then restart; ConnectionFailed if it lasts too long."""
@@ -303,10 +307,19 @@ class Recovery:
         elif now >= probe_at:
             self._probe(now)
 
+    def _last_try(self, sent_at: int) -> int:
+        """Return a time shortly before the end, since a back-off may lead beyond; then the end itself."""
+        end = self._ends_at()
+        last = end - self._limits.rto_floor - self.round_trip.probe_timeout(self._limits)
+        return last if sent_at < last else end
+
+    def _ends_at(self) -> int:
+        """Return when the silence has lasted too long, whatever is still to be repeated."""
+        patience = max([request.patience for request in self._requests], default=0)
+        return max(self.progress_at, self._asked_at, self._awaited_at, patience) + self._limits.give_up_after
+
     def _give_up(self, now: int) -> None:
-        """Raise ConnectionFailed after too long a silence, whatever is still to be repeated."""
-        patience = max((request.patience for request in self._requests), default=0)
-        if now - max(self.progress_at, self._asked_at, self._awaited_at, patience) > self._limits.give_up_after:
+        if now >= self._ends_at():
             raise ConnectionFailed("no replica answers")
 
     def _pieces_overdue(self, now: int) -> None:
@@ -315,6 +328,7 @@ class Recovery:
         timeout = self.round_trip.timeout(self._limits)
         if self.round_trip.probe_timeout(self._limits) << self._upload.probes < timeout:
             self._leave_silent_flow(self._upload.probes, now)
+            self._tried_at = now
             self._upload.probe(lambda silent: self._fleet.other(silent, now))
             return
         self.round_trip = self.round_trip.backed_off()

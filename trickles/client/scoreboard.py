@@ -93,6 +93,10 @@ class Scoreboard:
         """Return True when that number is new: neither decided nor waiting."""
         return number >= self.cursor and number not in self._waiting
 
+    def fills(self, number: int) -> bool:
+        """Return True when that number is of the first hole."""
+        return bool(self._numbers) and self.cursor <= number < self._numbers[0]
+
     @property
     def arrived(self) -> int:
         """A number that changes with each packet that is new."""

@@ -96,7 +96,7 @@ class ClientHost(Node):
 
     def move(self, address: Address) -> None:
         """Take that address, and leave all others."""
-        self._flows = {}
+        self._flows, self._last_port = {}, address[1]
         self._use(address)
 
     def _on_next_port(self, host: str) -> Address:

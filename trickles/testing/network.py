@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from random import Random
 from typing import Literal
-from zlib import crc32
 
 from trickles.testing.clock import Clock
 from trickles.testing.packet import HEADER_BYTES, Address, Hop, Packet, forward
@@ -46,7 +46,8 @@ class Anycast:
         if self._spray == "random":
             return nodes[self._rng.randrange(len(nodes))]
         if self._spray == "hash":
-            return nodes[crc32(f"{source[0]}:{source[1]}".encode()) % len(nodes)]
+            digest = blake2b(f"{source[0]}:{source[1]}".encode(), digest_size=8).digest()  # neighbours look unlike
+            return nodes[int.from_bytes(digest) % len(nodes)]
         self._turn = (self._turn + 1) % len(nodes)
         return nodes[self._turn]
 
