@@ -238,9 +238,9 @@ def others() -> list[Json]:
         row: Json = {"what": f"refusal {code.name}", "code": int(code), "worked_us": worked_us}
         rows.append(row | {"bytes": clear + session.tag(clear)})
     clear = refusal_header(Refusal.WORKING, number, SALT, 0, INCARNATION)
-    clear += heartbeat_frame(Heartbeat(b": alive\n\n", 15 * SECOND))
-    beats: Json = {"what": "refusal WORKING with a heartbeat", "distance_ms": 15_000, "heartbeat": b": alive\n\n"}
-    rows.append(beats | {"number": number, "bytes": clear + session.tag(clear)})
+    clear += heartbeat_frame(Heartbeat(b": alive\n\n", 15 * SECOND, bytes(range(8))))
+    beats: Json = {"what": "refusal WORKING with a heartbeat", "subject": bytes(range(8)), "distance_ms": 15_000}
+    rows.append(beats | {"heartbeat": b": alive\n\n", "number": number, "bytes": clear + session.tag(clear)})
     ping = request_header(Kind.PING, blob(Suite.SEALED), number)
     rows.append({"what": "ping", "bytes": session.seal_request(ping, bytes(300 - len(ping) - 16))})
     proof = size_proof(RING, address_bytes(CLIENT), 300, now=NOW, limits=DEFAULT_LIMITS)

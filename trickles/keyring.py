@@ -43,6 +43,7 @@ class Purpose(bytes, Enum):
     SPOOL = b"trickles 1 spool receipts"
     PIECE = b"trickles 1 spool pieces"
     SESSION = b"trickles 1 application sessions"
+    SUBJECT = b"trickles 1 subjects of news"
 
     __hash__ = bytes.__hash__  # a member is its bytes: it equals them, and hashes as fast as they do
 

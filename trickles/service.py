@@ -96,11 +96,14 @@ class Reply(NamedTuple):
 class Heartbeat:
     """Bytes that a client inserts into a quiet output, at the offset that a parked request asks for, each `every_us`.
 
-    They are no output of the service, have no offset, and travel in clear. ValueError for none or too many.
+    They are no output of the service, have no offset, and travel in clear. `subject` is equal for requests that wait
+    for the same news, at all replicas; towards clients it is 8 bytes that follow from it. ValueError for no data, or
+    too many bytes.
     """
 
     data: bytes
     every_us: int
+    subject: bytes = b""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.data) <= MOST_HEARTBEAT_BYTES:

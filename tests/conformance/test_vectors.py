@@ -233,9 +233,10 @@ def test_a_notice_may_bring_a_heartbeat() -> None:
     vector = OTHERS["refusal WORKING with a heartbeat"]
     datagram, number, data = octets(vector["bytes"]), vector["number"], octets(vector["heartbeat"])
     clear = by_hand.reply_header(Kind.REFUSAL, 7, number, datagram[4:12], number, INCARNATION, 0)
-    clear += vector["distance_ms"].to_bytes(4, "big") + data
+    subject = octets(vector["subject"])
+    clear += subject + vector["distance_ms"].to_bytes(4, "big") + data
     assert by_hand.to_client(by_hand.SEALED, SECRET, clear, b"", tagged=True) == datagram
-    assert parse_refusal_untrusted(datagram).heartbeat == Heartbeat(data, 1000 * vector["distance_ms"])
+    assert parse_refusal_untrusted(datagram).heartbeat == Heartbeat(data, 1000 * vector["distance_ms"], subject)
 
 
 def test_the_hint_of_an_unknown_epoch_has_no_tag() -> None:

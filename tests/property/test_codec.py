@@ -125,7 +125,7 @@ def test_a_refusal_reads_back(
 
 @given(whole(32), fixed(8), st.binary(min_size=1, max_size=MOST_HEARTBEAT_BYTES), whole(32), fixed(16))
 def test_a_heartbeat_reads_back(request: int, salt: bytes, data: bytes, distance_ms: int, tag: bytes) -> None:
-    beat = Heartbeat(data, max(distance_ms, 1) * MILLISECOND)
+    beat = Heartbeat(data, max(distance_ms, 1) * MILLISECOND, salt)
     clear = refusal_header(Refusal.WORKING, request, salt, 7, 9) + heartbeat_frame(beat)
     head = parse_refusal_untrusted(clear + tag)
     assert (head.heartbeat, head.transport, head.clear, head.tag) == (beat, None, clear, tag)

@@ -1,5 +1,7 @@
 """Heartbeats: a client inserts them by its clock, while a replica holds its request and nowhere else."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.authentic import A, AuthenticFleet, B, Frame
@@ -12,7 +14,7 @@ from trickles.wire.kinds import ResponseFlag
 from trickles.wire.response import UserFrame
 
 LIFE = 11
-BEAT = Heartbeat(b": \n\n", 3 * SECOND)
+BEAT = Heartbeat(b": \n\n", 3 * SECOND, b"subject.")
 
 
 class Quiet(AuthenticFleet):
@@ -89,7 +91,7 @@ def test_nothing_is_inserted_while_no_replica_holds_the_request() -> None:
 
 
 def test_a_silent_replica_ends_them() -> None:
-    fleet = Quiet(Heartbeat(b"x", DISTANCE * (MOST_UNANSWERED + 1)))
+    fleet = Quiet(replace(BEAT, every_us=DISTANCE * (MOST_UNANSWERED + 1)))
     liveness = fleet.state.recovery._liveness
     for _ in range(MOST_UNANSWERED + 1):
         fleet.now += DISTANCE
@@ -103,9 +105,9 @@ def test_a_notice_without_one_and_one_for_input_insert_nothing() -> None:
 
 
 def test_no_fleet_makes_a_client_busy_with_heartbeats() -> None:
-    fleet = Quiet(Heartbeat(b"x", 0))
+    fleet = Quiet(replace(BEAT, every_us=0))
     assert fleet.news(LEAST_DISTANCE - 1) == []
-    assert fleet.news(1) == [b"x"]
+    assert fleet.news(1) == [BEAT.data]
 
 
 @pytest.mark.parametrize("size", [0, 65])

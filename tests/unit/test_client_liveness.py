@@ -15,7 +15,7 @@ from trickles.client.liveness import (
     NamedRequest,
     Waiter,
 )
-from trickles.client.moving import MOST_MOVING, MOVE_EVERY
+from trickles.client.moving import MOST_MOVING, MOST_SUBJECTS, MOVE_EVERY, RECENT, Moves
 from trickles.client.requests import InFlight
 from trickles.wire.awaiting import MOST_OTHERS
 from trickles.wire.kinds import Address
@@ -56,6 +56,14 @@ class Owner:
 
     def silent(self, replica: Address, now: int) -> None:
         self.heard.append("silent")
+        self.request.retry(now)
+
+
+class Leaving(Owner):
+    """Repeats its request elsewhere when nobody listens."""
+
+    def unreachable(self, replica: Address, now: int) -> None:
+        super().unreachable(replica, now)
         self.request.retry(now)
 
 
@@ -213,3 +221,37 @@ def test_on_a_long_path_questions_are_further_apart() -> None:
     liveness.watch(request(), waiter.waiter, 3 * DISTANCE, 0)
     liveness.on_time(DISTANCE)
     assert liveness.next_timeout() == 4 * DISTANCE
+
+
+def test_requests_whose_subject_had_news_move_first() -> None:
+    liveness = Liveness()
+    old, new, other = b"old.....", b"new.....", b"other..."
+    answered = [request(B) for _ in range(2)]
+    waiters = [Leaving() for _ in range(2 * MOST_MOVING)]
+    for at, each in enumerate(waiters):
+        each.request.on_subject(other if at < len(waiters) - 2 else (old, new)[at % 2])
+        liveness.watch(each.request, each.waiter, 0, 0)
+    for each_answered, subject in zip(answered, (old, new), strict=True):
+        each_answered.on_subject(subject)
+    liveness.answered(answered[0], 0)
+    liveness.unreachable(A, RECENT - 1)
+    assert [each.heard for each in waiters[-2:]] == [["unreachable"], []], "news came shortly before"
+    liveness.answered(answered[1], RECENT)
+    first = waiters[0].request
+    first.on_at_work(FIRST, 0)
+    liveness.watch(first, waiters[0].waiter, 0, RECENT)
+    assert [each.heard for each in waiters[-2:]] == [["unreachable"], ["unreachable"]], "and these while others waited"
+    assert sum(bool(each.heard) for each in waiters) == MOST_MOVING + 1
+
+
+def test_subjects_that_had_news_are_bounded_and_old_ones_forgotten() -> None:
+    moves = Moves()
+    for number in range(MOST_SUBJECTS + 1):
+        moves.news(number.to_bytes(8, "big"), number)
+    assert len(moves._news_at) == MOST_SUBJECTS
+    made = request()
+    made.on_subject((MOST_SUBJECTS).to_bytes(8, "big"))
+    moves.add(made, lambda _: None, MOST_SUBJECTS + RECENT)
+    assert made in moves._waiting
+    moves.go_on(MOST_SUBJECTS + RECENT)
+    assert (moves._waiting, moves._by_subject, moves.due) == ({}, {}, None)

@@ -1,17 +1,31 @@
 """Requests that wait for news: notices with heartbeats, and replies that come late."""
 
+from hashlib import sha256
+
 from tests.support.desk import Desk
+from tests.support.fleetkeys import WALL, ring
+from tests.support.peer import SOURCE
 from tests.support.toys import Patient, Tape
+from trickles.keyring import Purpose
 from trickles.limits import SECOND
 from trickles.listener.waiting import RENEWED_FOR
 from trickles.service import Deferred, Event, Heartbeat, Refusal, Reply
+from trickles.wire.kinds import address_bytes
+
+
+def subject(about: bytes, host: str = SOURCE[0]) -> bytes:
+    """The name of these news towards clients of that host."""
+    context = address_bytes(host) + sha256(about).digest()
+    return ring().newest(WALL).derive(Purpose.SUBJECT, context, 8)
 
 
 class Parks(Patient):
     """Defers every answer, as one that waits for news."""
 
+    about = b"news"
+
     def handle(self, event: Event) -> Deferred:
-        deferred = Deferred(parked=True, heartbeat=Heartbeat(b"alive", 15 * SECOND))
+        deferred = Deferred(parked=True, heartbeat=Heartbeat(b"alive", 15 * SECOND, self.about))
         self.waiting.append((event, deferred))
         return deferred
 
@@ -22,7 +36,7 @@ def test_whoever_waits_for_news_is_informed_once_and_at_once() -> None:
     late.peer, late.now = desk.peer, desk.now
     (notice,) = late.send(desk.peer.speak(9, 11))
     head = desk.peer.refusal(notice)
-    assert (head.code, head.heartbeat) == (Refusal.WORKING, Heartbeat(b"alive", 15 * SECOND))
+    assert (head.code, head.heartbeat) == (Refusal.WORKING, Heartbeat(b"alive", 15 * SECOND, subject(b"news")))
     assert late.listener.next_timeout() == late.now + RENEWED_FOR
     service.waiting[0][1].resolve(Reply())
     assert late.listener.next_timeout() is None

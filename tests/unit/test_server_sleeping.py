@@ -113,7 +113,7 @@ def test_whoever_waits_for_news_gets_a_heartbeat_for_its_client() -> None:
         first, second = fleet.two()
         _, known = await begun(first, get())
         assert known.stop is not None
-        beat = Heartbeat(b"4\r\n: \n\n\r\n", int(HEARTBEAT * SECOND))
+        beat = Heartbeat(b"4\r\n: \n\n\r\n", int(HEARTBEAT * SECOND), b"news{}")
         for origin in (first, second):
             waiting = origin.handle(event(b"", known, (known.stop, known.stop + 1000)))
             assert isinstance(waiting, Deferred)

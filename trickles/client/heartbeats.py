@@ -35,6 +35,7 @@ class Heartbeats:
         """Note that a replica holds that request; return when the next heartbeat is due."""
         if heartbeat is None or not request.wants:
             return None
+        request.on_subject(heartbeat.subject)
         offset = request.wants[0][0]
         if offset != self._offset:
             self._offset, self._due_at, self._due = offset, now + self._distance(heartbeat), False

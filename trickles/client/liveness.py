@@ -152,6 +152,10 @@ class Liveness:
             found.remove(request)
         self._moves.over(request)
 
+    def answered(self, request: InFlight, now: int) -> None:
+        """Note an answer to a request that waited for news of a subject: others get them, too."""
+        self._moves.news(request.subject, now)
+
     def heard(self, replica: Address, incarnation: int, now: int) -> None:
         """Note a fresh answer of a replica."""
         found = self._replicas.get(replica)
@@ -194,7 +198,7 @@ class Liveness:
         """Let the owners repeat those requests by `act`, when their turn comes."""
         for request, owner in list(lost.items()):
             self.unwatch(request)
-            self._moves.add(request, partial(self._repeat, replica, request, owner, act))
+            self._moves.add(request, partial(self._repeat, replica, request, owner, act), now)
         self._moves.go_on(now)
         if self._moves.due is not None:
             self._arm(self._moves.due)

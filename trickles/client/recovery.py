@@ -100,6 +100,8 @@ class Recovery:
         newest = request.newest & 0xFFFF == number
         sample = now - request.sent_last if newest and not request.patience else None
         silent = request.on_answered(newest=newest)
+        if request.subject:
+            self._liveness.answered(request, now)
         if sample is not None:
             self.on_sample(sample)
             if self._fleet.stripes:

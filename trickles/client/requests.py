@@ -121,6 +121,7 @@ class InFlight:
     patience: int = 0  # no probe before this time, since the server reported to be at work
     incarnation: int = 0  # of its replica that reports to be at work on it; 0: none does
     watched: bool = False  # some replica was at work on it
+    subject: bytes = b""  # of the news that it waits for
     state: State = _UNSENT
     settled: int = 0
     lost: bool = False  # some of its numbers were declared lost
@@ -223,6 +224,9 @@ class InFlight:
     def on_at_work(self, incarnation: int, until: int) -> None:
         """Note that its replica is at work on it: no probe until then."""
         self.incarnation, self.patience, self.watched = incarnation, until, True
+
+    def on_subject(self, subject: bytes) -> None:
+        self.subject = subject
 
     def on_lost(self) -> None:
         self.lost = True

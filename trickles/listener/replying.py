@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
+from hashlib import sha256
 from weakref import WeakMethod
 
 from trickles.errors import ContinuationTooLarge, Forged, InputBusy, InputLost, UnknownEpoch
+from trickles.keyring import Purpose, expand
 from trickles.limits import MILLISECOND
 from trickles.listener.context import ListenerContext
 from trickles.listener.decisions import Decision
@@ -19,7 +22,7 @@ from trickles.shares import NoRoom, Shares
 from trickles.wire.awaiting import Awaited, Question
 from trickles.wire.hello import HelloInside
 from trickles.wire.kinds import Address, Burst, RequestFlag, ResponseFlag, address_bytes
-from trickles.wire.refusal import heartbeat_frame, refusal_header
+from trickles.wire.refusal import SUBJECT_BYTES, heartbeat_frame, refusal_header
 from trickles.wire.request import RequestBody
 from trickles.wire.response import SALT_BYTES, TAG_BYTES, user_frame
 
@@ -330,7 +333,10 @@ class Replier:
 
     def _working(self, grant: Grant, now: int, heartbeat: Heartbeat | None = None) -> Burst:
         """Return a notice; one about a hello brings the continuation with which the client can ask, or leave."""
-        frame = grant.frames if not grant.request else heartbeat_frame(heartbeat) if heartbeat else b""
+        frame = grant.frames if not grant.request else b""
+        if grant.request and heartbeat is not None:
+            key, address = self._paths.keyring.newest(now).key, grant.path.state.address
+            frame = heartbeat_frame(replace(heartbeat, subject=_subject(key, address, heartbeat.subject)))
         work = max(now - grant.now, 0), self.incarnation
         return self._refused(grant.path, grant.destination, grant.request, Refusal.WORKING, frame, work)
 
@@ -346,6 +352,12 @@ class Replier:
         clear = refusal_header(why, number, self._entropy(SALT_BYTES), *work) + frame
         tag = path.session.tag(clear)
         return Burst(source, len(clear) + len(tag), [clear, tag])
+
+
+@lru_cache(maxsize=4096)
+def _subject(key: bytes, address: bytes, subject: bytes) -> bytes:
+    """Return the name of a subject towards the clients of one host: it reveals nothing else about it."""
+    return expand(key, Purpose.SUBJECT, address + sha256(subject).digest(), SUBJECT_BYTES)
 
 
 def _ask_again(*, early: bool) -> Reply:

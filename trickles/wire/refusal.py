@@ -4,8 +4,9 @@ Layout: as a response header (kind REFUSAL, code in place of the flags, request 
 WORKING the replica's incarnation in place of the nonce, and in place of the offset the duration of the work so far, in
 microseconds; else both are zero), then a transport frame if a continuation helps, then the tag over all of it. WORKING
 has one as an answer to a hello: with it the client can ask whether the work goes on, or leave; in place of it, to a
-request that waits for news, WORKING may have a heartbeat: its distance in milliseconds (4), then its bytes, in clear. A
-replica that cannot open the continuation sends no tag: such a refusal is a hint that proves nothing.
+request that waits for news, WORKING may have a heartbeat: the subject of the news (8), its distance in milliseconds (4)
+and its bytes, in clear. A replica that cannot open the continuation sends no tag: such a refusal is a hint that proves
+nothing.
 
 A request number has one refusal. Only WORKING repeats; of two, the one with the shorter duration is the older, so a
 copy can be recognised.
@@ -30,8 +31,9 @@ from trickles.wire.response import (
 )
 
 _MOST_DISTANCE_MS = (1 << 32) - 1
-_DISTANCE = struct.Struct(">I")
-_HEARTBEATS = range(_DISTANCE.size + 1 + TAG_BYTES, _DISTANCE.size + MOST_HEARTBEAT_BYTES + TAG_BYTES + 1)
+SUBJECT_BYTES = 8
+_BEAT = struct.Struct(f">{SUBJECT_BYTES}sI")
+_HEARTBEATS = range(_BEAT.size + 1 + TAG_BYTES, _BEAT.size + MOST_HEARTBEAT_BYTES + TAG_BYTES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ def refusal_header(code: Refusal, request: int, salt: bytes, worked_us: int = 0,
 
 
 def heartbeat_frame(heartbeat: Heartbeat) -> bytes:
-    """Return the bytes of a heartbeat in a refusal."""
-    return _DISTANCE.pack(min(max(heartbeat.every_us // MILLISECOND, 1), _MOST_DISTANCE_MS)) + heartbeat.data
+    """Return the bytes of a heartbeat, whose subject has 8, in a refusal."""
+    distance_ms = min(max(heartbeat.every_us // MILLISECOND, 1), _MOST_DISTANCE_MS)
+    return _BEAT.pack(heartbeat.subject, distance_ms) + heartbeat.data
 
 
 def parse_refusal_untrusted(datagram: bytes) -> RefusalHead:
@@ -72,8 +75,8 @@ def parse_refusal_untrusted(datagram: bytes) -> RefusalHead:
     if body == TRANSPORT_FRAME_BYTES + TAG_BYTES:
         frame = parse_transport_untrusted(datagram, HEADER_BYTES)
     elif body in _HEARTBEATS and refusal is Refusal.WORKING:
-        (distance_ms,) = _DISTANCE.unpack_from(clear, HEADER_BYTES)
-        heartbeat = Heartbeat(clear[HEADER_BYTES + _DISTANCE.size :], distance_ms * MILLISECOND)
+        subject, distance_ms = _BEAT.unpack_from(clear, HEADER_BYTES)
+        heartbeat = Heartbeat(clear[HEADER_BYTES + _BEAT.size :], distance_ms * MILLISECOND, subject)
     elif body != TAG_BYTES:
         raise BadPacket("refusal of impossible length")
     return RefusalHead(refusal, request, frame, clear, tag, worked_us, incarnation, heartbeat)

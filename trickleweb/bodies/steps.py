@@ -33,6 +33,7 @@ class LiveSteps(Protocol):
     ended: bool
     heartbeat: float  # seconds without a step, then the comment
     comment: bytes  # that keeps a connection alive
+    subject: bytes  # equal for streams that get the same news
 
     def ready(self) -> list[Step] | None:
         """Return the steps that need no waiting, perhaps none; None if `fetch` has to find out."""

@@ -36,9 +36,10 @@ class Encoded(NamedTuple):
 
 
 class Feed:
-    """A source with arguments; of one event loop."""
+    """A source with arguments, both together its `subject`; of one event loop."""
 
-    def __init__(self, source: EventSource, args: dict[str, Plain]) -> None:
+    def __init__(self, source: EventSource, args: dict[str, Plain], subject: bytes = b"") -> None:
+        self.subject = subject
         self.loop = asyncio.get_running_loop()
         self._source = source
         self._args = args

@@ -33,6 +33,7 @@ class EventReader:
         except (TypeError, ValueError):
             raise StateRefused("a cursor of no event stream") from None
         self._feed = feed
+        self.subject = feed.subject
         self.ended = False
         self.heartbeat = heartbeat
         self._retry_ms = retry_ms

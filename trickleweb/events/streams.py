@@ -17,7 +17,8 @@ from trickleweb.plain import Plain, dump_plain
 class _Shared:
     """A source with its feeds: one for all streams with the same arguments, while there are any."""
 
-    def __init__(self, source: EventSource) -> None:
+    def __init__(self, name: str, source: EventSource) -> None:
+        self._name = name.encode()
         self._source = source
         self._feeds: WeakValueDictionary[bytes, Feed] = WeakValueDictionary()
 
@@ -31,7 +32,7 @@ class _Shared:
         name = dump_plain(args)
         feed = self._feeds.get(name)
         if feed is None or feed.loop is not asyncio.get_running_loop():
-            feed = self._feeds[name] = Feed(self._source, args)
+            feed = self._feeds[name] = Feed(self._source, args, self._name + name)
         return EventReader(feed, cursor, heartbeat=heartbeat, retry_ms=retry_ms)
 
     async def run(self, cursor: Plain, **args: Plain) -> AsyncIterator[Step]:
@@ -70,6 +71,6 @@ class EventStreams:
 
         Raise `version` when the same id leads to other events.
         """
-        shared = _Shared(source)
+        shared = _Shared(name, source)
         steps = self._add(Steps(name, shared.run, version, reader=shared.reader))
         return lambda **args: EventStream(steps, args)

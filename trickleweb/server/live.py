@@ -109,7 +109,7 @@ def pump_of(body: Stepped | Streamed, delivery: BodyDelivery) -> Pump:
 
 def heartbeat_of(reader: LiveSteps, *, chunked: bool) -> Heartbeat:
     """Return the heartbeat of an event stream, for its client."""
-    return Heartbeat(_framed(reader.comment, chunked=chunked), int(reader.heartbeat * SECOND))
+    return Heartbeat(_framed(reader.comment, chunked=chunked), int(reader.heartbeat * SECOND), reader.subject)
 
 
 def reader_at_end(body: Stepped, byte_count: int, *, chunked: bool) -> LiveSteps | None:
