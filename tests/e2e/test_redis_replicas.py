@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from tests.support.once_program import EFFECTS
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.redis import RedisServer
 from tests.support.system import require
@@ -68,6 +69,53 @@ def test_an_upload_survives_a_server_that_is_killed_and_one_that_forgets(tmp_pat
                     server.start()
                 assert curl.communicate(BODY[3_000_000:])[0].decode() == RIGHT
             server.run("FLUSHALL")
+
+
+def test_posts_run_once_and_topics_are_read_at_any_replica(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("curl")
+    monkeypatch.setenv(EFFECTS, str(tmp_path / "effects"))
+    with ExitStack() as undo:
+        words = ("--shared", server.url(), "--responses", str(tmp_path / "responses{}"))
+        machines = TwoMachines(tmp_path, undo, "tests.support.once_program:app", words)
+        events = machines.curl("/events", "-N")
+        names = [f"job-{number}" for number in range(20)]
+        for name in names:
+            with machines.curl(f"/do/{name}", "-X", "POST") as curl:
+                assert curl.communicate()[0].decode() == f"{name} [200]"
+        with machines.curl("/do/last", "-X", "POST") as curl:
+            assert curl.communicate()[0] == b"last [200]"
+        seen = events.communicate()[0].decode()
+        done = [line.split() for line in (tmp_path / "effects").read_text().splitlines()]
+        assert [name for name, _ in done] == [*names, "last"]
+        assert {int(pid) for _, pid in done} == {replica.pid for replica in machines.replicas}
+        assert [line.removeprefix("data: ") for line in seen.splitlines() if line.startswith("data")] == [
+            *names,
+            "last",
+        ]
+
+
+@pytest.mark.slow
+def test_what_a_killed_replica_was_at_is_unknown_to_the_other_when_its_lease_has_ended(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("curl")
+    monkeypatch.setenv(EFFECTS, str(tmp_path / "effects"))
+    with ExitStack() as undo:
+        words = ("--shared", server.url(), "--responses", str(tmp_path / "responses{}"))
+        machines = TwoMachines(tmp_path, undo, "tests.support.once_program:app", words, give_up=30)
+        waiting = machines.curl("/do/slow", "-X", "POST")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (tmp_path / "effects").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        pid = int((tmp_path / "effects").read_text().split()[1])
+        machines.kill([replica.pid for replica in machines.replicas].index(pid))
+        assert "outcome is unknown" in waiting.communicate()[0].decode()
+        with machines.curl("/do/other", "-X", "POST") as curl:
+            assert curl.communicate()[0] == b"other [200]"
+        assert len((tmp_path / "effects").read_text().splitlines()) == 2
 
 
 def until_used(server: RedisServer, size: int) -> None:

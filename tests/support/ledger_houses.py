@@ -9,9 +9,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.postgres import Cluster
+from tests.support.redis import close_server, shared_server
 from trickleweb.ledger import Ledger
 from trickleweb.stores import MemoryLedger, SharedMemory, SqliteLedger
 from trickleweb.stores.postgresql import PostgresLedger
+from trickleweb.stores.redis import RedisLedger, RedisLimits
 from trickleweb.stores.sharded import ShardedLedger
 
 
@@ -63,13 +65,27 @@ def shared_cluster() -> Cluster:
 
 
 def close_clusters() -> None:
-    """End what `shared_cluster` started."""
+    """End what `shared_cluster` and `shared_server` started."""
     while _cluster:
         _cluster.pop().close()
+    close_server()
 
 
 CLUSTERS = pytest.mark.usefixtures("clusters")  # of a module whose tests may use the shared server
+
+
+@contextmanager
+def redis(_: Path) -> Iterator[House]:
+    first, second = (shared_server().url(prefix=f"ledger{next(_schemas)}") for _ in range(2))
+    yield House(lambda: RedisLedger(first, QUICK), lambda: RedisLedger(second, QUICK), first)
+
+
+QUICK = RedisLimits(lease_s=1.0)
 ONE_SERVER = [pytest.mark.e2e, pytest.mark.xdist_group("postgresql")]
 WITH_SERVER = [*ONE_SERVER, CLUSTERS]
-FILES = [pytest.param(sqlite, id="sqlite"), pytest.param(postgresql, id="postgresql", marks=ONE_SERVER)]
+FILES = [
+    pytest.param(sqlite, id="sqlite"),
+    pytest.param(postgresql, id="postgresql", marks=ONE_SERVER),
+    pytest.param(redis, id="redis", marks=[pytest.mark.e2e, pytest.mark.xdist_group("redis")]),
+]
 ALL = [pytest.param(memory, id="memory"), pytest.param(sharded, id="sharded"), *FILES]

@@ -11,6 +11,7 @@ import sys
 from trickleweb.ledger import Ledger, New, ledger_key
 from trickleweb.stores import SqliteLedger
 from trickleweb.stores.postgresql import PostgresLedger
+from trickleweb.stores.redis import RedisLedger, RedisLimits
 
 NOW = 1_700_000_000_000_000
 LANES = 16
@@ -33,7 +34,11 @@ async def lane(ledger: Ledger, out: int, mode: str, jobs: range) -> None:
 
 async def main(place: str, effects: str, mode: str, count: int) -> None:
     """Work until killed."""
-    ledger = PostgresLedger(place) if "://" in place else SqliteLedger(place)
+    ledger: Ledger
+    if place.startswith("postgres"):
+        ledger = PostgresLedger(place)
+    else:
+        ledger = RedisLedger(place, RedisLimits(lease_s=1.0)) if "://" in place else SqliteLedger(place)
     out = os.open(effects, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     await asyncio.gather(*(lane(ledger, out, mode, range(first, count, LANES)) for first in range(LANES)))
     await asyncio.Event().wait()

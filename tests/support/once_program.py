@@ -3,10 +3,12 @@
 import asyncio
 import os
 
-from trickleweb import App, Request
+from trickleweb import App, Request, Response
+from trickleweb.events import TopicEvents
 
 app = App()
 EFFECTS = "EFFECTS"
+done = app.events("done", TopicEvents(app))
 
 
 @app.post("/do/{name}")
@@ -16,4 +18,12 @@ async def do(request: Request, name: str) -> str:
         file.write(f"{name} {os.getpid()}\n")
     if name.startswith("slow"):
         await asyncio.sleep(3600)
+    else:
+        await request.topics.publish("done", name.encode(), request.idempotency_key)
     return name
+
+
+@app.get("/events")
+async def events(request: Request) -> Response:
+    """What was done, up to `last`."""
+    return Response.events(done(topic="done", last="last"), request)

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 
 from trickles.command import CommandFailed, Parser
-from trickleweb.cli.shared_stores import LedgerPlace, add_ledger_arguments, ledger_place
+from trickleweb.cli.shared_stores import (
+    LedgerPlace,
+    add_ledger_arguments,
+    ledger_place,
+    redis_place,
+    shared_words,
+    store_words,
+)
 from trickleweb.errors import PackageMissing
-from trickleweb.stores.postgresql import BadDatabaseUrl
+from trickleweb.stores.postgresql import BadDatabaseUrl, DatabaseUrl
+from trickleweb.stores.redis import RedisUrl
 
 ONE, TWO = "postgresql://me@one,standby/shop", "postgres://two/shop?schema=b"
 
@@ -27,7 +35,7 @@ def place(*words: str) -> LedgerPlace | None:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TRICKLEWEB_LEDGER", "TRICKLEWEB_SHARED"):
+    for name in ("TRICKLEWEB_LEDGER", "TRICKLEWEB_SHARED", "TRICKLEWEB_SPOOL", "TRICKLEWEB_TOPICS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -54,7 +62,9 @@ def test_the_environment_counts_where_no_option_does(monkeypatch: pytest.MonkeyP
     assert "hunter2" not in repr(found)
     other = place("--ledger", TWO)
     assert other is not None
-    assert other.urls[0].schema == "b"
+    [url] = other.urls
+    assert isinstance(url, DatabaseUrl)
+    assert url.schema == "b"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +90,59 @@ def test_a_bad_url_is_not_repeated() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+REDIS = "redis://cache/0"
+
+
+@pytest.fixture
+def both() -> Parser:
+    parser = Parser()
+    add_ledger_arguments(parser)
+    for name in ("--spool", "--topics"):
+        parser.add_argument(name)
+    return parser
+
+
+def test_shared_redis_stands_for_all_its_stores(both: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = both.parse_args(["--shared", REDIS, "--topics", "file"])
+    assert [url.shown for url in (ledger_place(args) or LedgerPlace()).urls] == [REDIS]
+    assert redis_place(args, "spool") == RedisUrl.parse(REDIS)
+    assert redis_place(args, "topics") is None, "its own option counts"
+    usual = Path("usual")
+    assert store_words(args, "spool", usual) == ()
+    assert store_words(args, "topics", usual) == ("--topics", "file")
+    assert shared_words(args) == ("--shared", REDIS)
+    monkeypatch.setenv("TRICKLEWEB_TOPICS", "redis://me:hunter2@cache/1")
+    args = both.parse_args([])
+    assert (redis_place(args, "topics") or RedisUrl.parse(REDIS)).secrets == ("hunter2",)
+    assert store_words(args, "topics", usual) == ()
+    assert store_words(args, "spool", usual) == ("--spool", "usual")
+    assert redis_place(both.parse_args(["--shared", ONE]), "spool") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--spool", "redis://me:hunter2@cache/0"], "a password on a command line"),
+        (["--spool", "postgresql://me:hunter2@one/shop"], "--spool takes a path, or a URL of redis"),
+        (["--shared", f"{REDIS},{REDIS}"], "--shared takes one URL"),
+    ],
+)
+def test_what_is_no_place_in_redis_is_refused(both: Parser, words: list[str], error: str) -> None:
+    with pytest.raises(CommandFailed, match=error) as raised:
+        redis_place(both.parse_args(words), "spool")
+    assert "hunter2" not in str(raised.value)
+
+
 def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name == "asyncpg":
+        if name in ("asyncpg", "redis.asyncio"):
             raise ImportError(name)
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(PackageMissing, match=r"pip install 'trickles\[postgresql\]'"):
         place("--ledger", TWO)
+    with pytest.raises(PackageMissing, match=r"pip install 'trickles\[redis\]'"):
+        place("--ledger", REDIS)

@@ -36,7 +36,7 @@ from trickleweb.response_store import ResponseBounds
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
 from trickleweb.stores import FilePages, FolderResponses, SqliteTopics
-from trickleweb.stores.redis import RedisAway, RedisSpool
+from trickleweb.stores.redis import RedisAway, RedisSpool, RedisTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -124,10 +124,12 @@ async def _drained(server: HttpService, most_seconds: float, notices: ManagerNot
 def _provided(application: App, args: argparse.Namespace, ledger: Ledger) -> Callable[[], Awaitable[None]]:
     """Give an App what it has none of: the fleet's ledger and topics; return the function that closes them."""
     application.ledger = application.ledger or ledger
-    if application.own_topics is None and args.topics is not None:
-        application.own_topics = topics = SqliteTopics(args.topics)
-        return topics.close
-    return _nothing
+    url = redis_place(args, "topics")
+    if application.own_topics is not None or (url is None and args.topics is None):
+        return _nothing
+    topics = SqliteTopics(args.topics) if url is None else RedisTopics(url)
+    application.own_topics = topics
+    return topics.close
 
 
 async def _nothing() -> None:

@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
     add_app_arguments(parser)
     add_responses_argument(parser)
     add_ledger_arguments(parser)
-    parser.add_argument("--topics", metavar="FILE", help="topics of event streams, shared by all replicas")
+    parser.add_argument("--topics", metavar="FILE|URL", help="topics of event streams, shared by all replicas")
     parser.add_argument("--load-only", action="store_true", help="load the program and exit, to test whether it loads")
     parser.add_argument("--udp", metavar="HOST:PORT", type=address, required=True, help="address for datagrams")
     parser.add_argument("--reuse-port", action="store_true", help="share the UDP port with other replicas")

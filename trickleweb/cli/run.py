@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = fleet_options(args, command="run", what=args.program, words=words)
     reloader = _reloader(args) if args.reload else None
-    driver = ("asyncpg",) if ledger.urls else ()
+    driver = tuple({"redis.asyncio" if hasattr(url, "prefix") else "asyncpg" for url in ledger.urls})
     modules = ("trickleweb.cli.app_replica", "trickleweb.server.exchanges", *driver)
     program = (f"{args.program.partition(':')[0]}@{args.app_dir}",) if args.preload else ()
     asyncio.run(Supervisor(replace(options, drain=args.drain, reloader=reloader, modules=(*modules, *program))).serve())

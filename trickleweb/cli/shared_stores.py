@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from trickleweb.stores.redis import RedisUrl
 
 LEDGER, SHARED = "TRICKLEWEB_LEDGER", "TRICKLEWEB_SHARED"
-IN_REDIS = ("spool",)
-ENGINES = {"postgresql": ("ledger",), "postgres": ("ledger",)}  # scheme -> its stores
-ENGINES |= dict.fromkeys(("redis", "rediss", "unix"), IN_REDIS)
+IN_REDIS = ("ledger", "spool", "topics")
+ENGINES: dict[str, tuple[str, ...]] = {"postgresql": ("ledger",), "postgres": ("ledger",)}  # scheme -> its stores
+_REDIS = ("redis", "rediss", "unix")
+ENGINES |= dict.fromkeys(_REDIS, IN_REDIS)
 _NEXT_URL = re.compile(r",(?=[a-z]+://)")  # the hosts of a URL are separated by commas, too
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -37,7 +38,7 @@ class LedgerPlace:
     """
 
     path: Path | None = None
-    urls: tuple[DatabaseUrl, ...] = ()
+    urls: tuple[DatabaseUrl | RedisUrl, ...] = ()
     words: tuple[str, ...] = ()
 
 
@@ -47,8 +48,8 @@ def add_ledger_arguments(parser: Parser) -> None:
     parser.add_argument("--shared", metavar="URL", action="append", help=_SHARED)
 
 
-_LEDGER = f"record of unsafe requests, for all replicas: a file, or postgresql://... (or in {LEDGER})"
-_SHARED = f"database for what replicas share: postgresql:// has the ledger, redis:// the spool (or in {SHARED})"
+_LEDGER = f"record of unsafe requests, for all replicas: a file, postgresql://... or redis://... (or in {LEDGER})"
+_SHARED = f"database for what replicas share: postgresql:// has the ledger, redis:// all (or in {SHARED})"
 _READABLE = "a password on a command line can be read by all users: use {}"
 
 
@@ -65,17 +66,11 @@ def ledger_place(args: argparse.Namespace) -> LedgerPlace | None:
         return _file(texts)
     for text in texts:
         if "ledger" not in ENGINES.get(_scheme(text), ()):
-            if option == "shared" and _scheme(text) in ENGINES:
-                return None
             raise CommandFailed(f"--{option} takes URLs of {', '.join(ENGINES)}, and not files with them")
-    from trickleweb.stores.postgresql import DatabaseUrl
-    from trickleweb.stores.postgresql.driver import asyncpg_module
-
-    asyncpg_module()  # or its absence is known only in replicas
-    urls = tuple(map(DatabaseUrl.parse, texts))
+    urls = tuple(map(_url, texts))
     given = getattr(args, option) is not None
     if given and any(url.secrets for url in urls):
-        raise CommandFailed(_READABLE.format(f"~/.pgpass, PGPASSWORD or {LEDGER}"))
+        raise CommandFailed(_READABLE.format(f"~/.pgpass, PGPASSWORD, REDISCLI_AUTH or {LEDGER}"))
     words = tuple(word for text in texts for word in ("--ledger", text)) if given else ()
     return LedgerPlace(urls=urls, words=words)
 
@@ -96,14 +91,28 @@ def redis_place(args: argparse.Namespace, store: str) -> RedisUrl | None:
         return None
     if len(texts) > 1:
         raise CommandFailed(f"--{option} takes one URL of redis")
+    url = _redis_url(texts[0])
+    if url.secrets and getattr(args, option) is not None:
+        raise CommandFailed(_READABLE.format(f"REDISCLI_AUTH or {variable}"))
+    return url
+
+
+def _redis_url(text: str) -> RedisUrl:
     from trickleweb.stores.redis import RedisUrl
     from trickleweb.stores.redis.driver import redis_module
 
     redis_module()  # or its absence is known only in replicas
-    url = RedisUrl.parse(texts[0])
-    if url.secrets and getattr(args, option) is not None:
-        raise CommandFailed(_READABLE.format(f"REDISCLI_AUTH or {variable}"))
-    return url
+    return RedisUrl.parse(text)
+
+
+def _url(text: str) -> DatabaseUrl | RedisUrl:
+    if _scheme(text) in _REDIS:
+        return _redis_url(text)
+    from trickleweb.stores.postgresql import DatabaseUrl
+    from trickleweb.stores.postgresql.driver import asyncpg_module
+
+    asyncpg_module()  # as above
+    return DatabaseUrl.parse(text)
 
 
 def store_words(args: argparse.Namespace, store: str, usual: Path) -> tuple[str, ...]:
@@ -126,11 +135,14 @@ async def opened_ledger(place: LedgerPlace) -> Ledger:
     from trickleweb.ledger import LedgerUnavailable
     from trickleweb.stores import SqliteLedger
     from trickleweb.stores.postgresql import PostgresLedger
+    from trickleweb.stores.redis import RedisLedger, RedisUrl
     from trickleweb.stores.sharded import ShardedLedger
 
     if place.path is not None:
         return SqliteLedger(place.path, patient=True)
-    shards = [PostgresLedger(url) for url in place.urls]
+    shards: list[PostgresLedger | RedisLedger] = [
+        RedisLedger(url) if isinstance(url, RedisUrl) else PostgresLedger(url) for url in place.urls
+    ]
     for result in await asyncio.gather(*(shard.open() for shard in shards), return_exceptions=True):
         if isinstance(result, BaseException) and not isinstance(result, LedgerUnavailable):
             raise result

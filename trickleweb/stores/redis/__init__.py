@@ -2,8 +2,13 @@
 
 from trickleweb.stores.redis.address import BadRedisUrl, RedisUrl
 from trickleweb.stores.redis.driver import RedisAway, RedisFull
+from trickleweb.stores.redis.ledger import RedisLedger
 from trickleweb.stores.redis.limits import RedisLimits
 from trickleweb.stores.redis.link import OtherRedisRelease
 from trickleweb.stores.redis.spool import RedisSpool
+from trickleweb.stores.redis.topics import RedisTopics
 
-__all__ = ["BadRedisUrl", "OtherRedisRelease", "RedisAway", "RedisFull", "RedisLimits", "RedisSpool", "RedisUrl"]
+__all__ = [
+    "BadRedisUrl", "OtherRedisRelease", "RedisAway", "RedisFull", "RedisLedger", "RedisLimits", "RedisSpool",
+    "RedisTopics", "RedisUrl",
+]  # fmt: skip

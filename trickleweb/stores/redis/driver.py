@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -55,7 +55,7 @@ class RedisConnection:
             async with asyncio.timeout(limit_s):
                 await made._connection.connect()
         except Exception as error:  # noqa: BLE001 - any failure means the same
-            raise _away(error, url) from None
+            raise away(error, url) from None
         return made
 
     async def call(self, commands: Sequence[Command], limit_s: float | None) -> Replies:
@@ -69,7 +69,7 @@ class RedisConnection:
                 await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
                 return [await self._reply() for _ in commands]
         except Exception as error:  # noqa: BLE001 - as above
-            raise _away(error, self._url) from None
+            raise away(error, self._url) from None
 
     async def _reply(self) -> Any:
         try:
@@ -78,9 +78,11 @@ class RedisConnection:
             return error
 
     async def close(self) -> None:
-        """Close it, without raising."""
+        """Close it at once, without raising."""
         with suppress(Exception):
+            self._connection._writer.transport.abort()
             await self._connection.disconnect(nowait=True)
+            await asyncio.sleep(0)  # then its transport is closed
 
 
 def _never() -> Any:
@@ -94,19 +96,14 @@ def checked(replies: Replies, url: RedisUrl) -> Replies:
     """Return replies, none of which is an error; raise `RedisFull` or `RedisAway`."""
     for reply in replies:
         if isinstance(reply, Exception):
-            raise _away(reply, url)
+            raise away(reply, url)
     return replies
 
 
-def _away(error: BaseException, url: RedisUrl) -> RedisAway:
+def away(error: BaseException, url: RedisUrl) -> RedisAway:
+    """Return the error of a store for one of the driver, the network or the server."""
     if isinstance(error, RedisAway):
         return error
     text = "no reply in time" if isinstance(error, TimeoutError) else url.redacted(str(error)) or type(error).__name__
     kind = RedisFull if any(each in text for each in _FULL) else RedisAway
     return kind(f"{url.shown}: {text}")
-
-
-def pairs(flat: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Return the fields of a hash."""
-    each = iter(flat)
-    return dict(zip(each, each, strict=True))

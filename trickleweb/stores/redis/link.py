@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from trickles.stores import STORE_ID_BYTES
 from trickleweb.stores.redis.address import RedisUrl
-from trickleweb.stores.redis.driver import Command, RedisAway, RedisConnection, Replies, checked, redis_module
+from trickleweb.stores.redis.driver import Command, RedisAway, RedisConnection, Replies, away, checked, redis_module
 from trickleweb.stores.redis.limits import RedisLimits
 
 RELEASE = b"1"
@@ -73,19 +73,28 @@ class RedisLink:
         if self._connection is None and self._again_at:
             raise self._error
 
-    async def call(self, *commands: Command, limit_s: float | None = 0.0) -> Replies:
-        """Send commands together; return their replies. Raise `RedisAway`: some may be done nevertheless.
+    async def call(self, *commands: Command, limit_s: float | None = None) -> Replies:
+        """Send commands together; return their replies, none an error. Raise `RedisAway`: some may be done."""
+        return checked(await self.replies(*commands, limit_s=limit_s), self.url)
 
-        `limit_s` None waits for ever, 0.0 as long as the limits say.
+    async def replies(self, *commands: Command, limit_s: float | None = None) -> Replies:
+        """Send commands together; return their replies, of which any may be a `RedisAway`, as it is raised.
+
+        `limit_s` is by default what the limits say.
         """
         async with self._turn:
             connection = await self._opened()
             try:
-                replies = await connection.call(commands, self.limits.call_s if limit_s == 0.0 else limit_s)
+                found = await connection.call(commands, limit_s or self.limits.call_s)
             except BaseException as error:
                 await self._drop(error)
                 raise
-        return checked(replies, self.url)
+        return [away(each, self.url) if isinstance(each, Exception) else each for each in found]
+
+    async def renew(self) -> None:
+        """Look at the server's standing again, with the next call."""
+        async with self._turn:
+            await self._drop(self._error)
 
     async def script(self, text: str, *arguments: object, keys: Sequence[str] = ()) -> Replies:
         """Run a script, whose reply is a list; its first key is that of the random bytes."""
