@@ -255,3 +255,56 @@ def test_subjects_that_had_news_are_bounded_and_old_ones_forgotten() -> None:
     assert made in moves._waiting
     moves.go_on(MOST_SUBJECTS + RECENT)
     assert (moves._waiting, moves._by_subject, moves.due) == ({}, {}, None)
+
+
+def silent_after(liveness: Liveness, owner: Owner, now: int, most: int = 20) -> int:
+    """The number of questions without an answer until the replica counts as silent."""
+    for turn in range(most):
+        now = liveness.next_timeout() or now
+        liveness.on_time(now)
+        if owner.heard:
+            return turn
+    return most
+
+
+def test_a_replica_that_was_only_late_gets_more_patience_until_another_process_answers() -> None:
+    liveness, now = Liveness(), 0
+    for lives, questions in (
+        (FIRST, MOST_UNANSWERED),
+        (FIRST, 2 * MOST_UNANSWERED),
+        (FIRST, 4 * MOST_UNANSWERED),
+        (SECOND_LIFE, 4 * MOST_UNANSWERED),
+        (SECOND_LIFE, MOST_UNANSWERED),
+    ):
+        owner = Owner()
+        now += 60 * DISTANCE
+        liveness.watch(owner.request, owner.waiter, 0, now)
+        assert silent_after(liveness, owner, now) == questions
+        liveness.heard(A, lives, now)
+
+
+def test_time_in_which_this_process_was_late_is_no_silence() -> None:
+    liveness, owner = Liveness(), Owner()
+    liveness.watch(owner.request, owner.waiter, 0, 0)
+    liveness.on_time(DISTANCE)
+    late = 10 * DISTANCE
+    liveness.on_time(2 * DISTANCE + late)
+    assert owner.heard == []
+    liveness.on_time(3 * DISTANCE + late)
+    assert owner.heard == []
+    liveness.on_time(4 * DISTANCE + late)
+    assert owner.heard == ["silent"]
+
+
+def test_a_notice_ends_a_silence_but_a_sign_of_death_that_does_not_count_does_not() -> None:
+    liveness, owner, other = Liveness(), Owner(), Owner()
+    liveness.watch(owner.request, owner.waiter, 0, 0)
+    for turn in range(1, MOST_UNANSWERED + 1):
+        liveness.on_time(turn * DISTANCE)
+    liveness.watch(other.request, other.waiter, 0, MOST_UNANSWERED * DISTANCE)
+    liveness.on_time((MOST_UNANSWERED + 1) * DISTANCE)
+    assert owner.heard == other.heard == []
+    for turn in range(MOST_UNANSWERED + 2, 2 * MOST_UNANSWERED + 2):
+        liveness.unreachable(A, turn * DISTANCE - 1)  # a forger may send these for ever
+        liveness.on_time(turn * DISTANCE)
+    assert "silent" in owner.heard

@@ -11,6 +11,11 @@ cost as much as one. Three outcomes show that the work is lost:
 
 The requests whose work is lost go a few at a time (`moving`).
 
+The last verdict may be wrong: on a busy machine a replica is late, and to move its requests makes the others late, too.
+No request is lost by that, as the first answer stands, but all are delayed. So time in which this process itself was
+late does not count as silence, a notice ends a silence as an answer does, and each verdict that an answer of the same
+incarnation proves wrong doubles the patience with that replica, MOST_DOUBLINGS times.
+
 That a replica lives is a fact about the replica; that a client still waits, and that its request is still at work, are
 facts about each request: it is renewed every RENEW_EVERY. The questions do this too. Each names the next of the other
 requests, as many as have to be named for all to get their turn in time: one datagram renews up to MOST_OTHERS + 1
@@ -42,6 +47,8 @@ DISTANCE = 250 * MILLISECOND  # between two questions, at most
 LEAST_DISTANCE = 50 * MILLISECOND
 MOST_UNANSWERED = 3
 RENEW_EVERY = 4 * SECOND
+MOST_SILENT = 256  # replicas that are remembered as silent: as many as a client uses
+MOST_DOUBLINGS = 2  # then a death that only silence shows is noticed after 3 s
 
 
 class Waiter(NamedTuple):
@@ -75,18 +82,32 @@ class WatchedReplica:
         self._unanswered_since: int | None = None  # the first question since it was last heard
         self._requests: dict[InFlight, Waiter] = {}
 
-    def is_silent(self, now: int) -> bool:
+    @property
+    def incarnation(self) -> int:
+        return self._incarnation
+
+    def excuse(self, late: int) -> None:
+        """Leave out the time by which this process was late: answers may lie unread in its sockets."""
+        if self._unanswered_since is not None and late > LEAST_DISTANCE:
+            self._unanswered_since += late
+
+    def is_silent(self, now: int, doublings: int) -> bool:
         since = self._unanswered_since
-        return since is not None and now - since >= MOST_UNANSWERED * self._distance
+        return since is not None and now - since >= MOST_UNANSWERED * self._distance << doublings
 
     @property
     def requests(self) -> Mapping[InFlight, Waiter]:
         return self._requests
 
-    def add(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
-        """Add a request; when its incarnation is another one, what is known may be old: a question is due at once."""
+    def add(self, request: InFlight, owner: Waiter, pause: int, now: int, *, heard: bool) -> None:
+        """Add a request, perhaps because its replica was heard.
+
+        When its incarnation is another one, what is known may be old: a question is due at once.
+        """
         if request.incarnation != self._incarnation:
             self._mixed, self.due = True, now
+        elif heard:
+            self._unanswered_since = None
         self._distance = max(DISTANCE, pause)
         self._requests[request] = owner
 
@@ -132,9 +153,11 @@ class Liveness:
         self._replicas: dict[Address, WatchedReplica] = {}
         self._watched: dict[InFlight, WatchedReplica] = {}
         self._moves = Moves()
+        self._silent: dict[Address, int] = {}  # incarnations of replicas that did not answer
+        self._doublings: dict[Address, int] = {}  # of the patience with replicas that answered after all
 
-    def watch(self, request: InFlight, owner: Waiter, pause: int, now: int) -> None:
-        """Note that the replica of that request is at work on it; answers take up to `pause`."""
+    def watch(self, request: InFlight, owner: Waiter, pause: int, now: int, *, heard: bool = True) -> None:
+        """Note that its replica is at work on a request, as it said just now if `heard`; answers take up to `pause`."""
         self._moves.taken(request, now)
         found = self._replicas.get(request.replica)
         if found is None:
@@ -142,7 +165,7 @@ class Liveness:
         if self._watched.get(request) is not found:
             self.unwatch(request)
             self._watched[request] = found
-        found.add(request, owner, pause, now)
+        found.add(request, owner, pause, now, heard=heard)
         self._arm(found.due)
 
     def unwatch(self, request: InFlight) -> None:
@@ -158,7 +181,13 @@ class Liveness:
 
     def heard(self, replica: Address, incarnation: int, now: int) -> None:
         """Note a fresh answer of a replica."""
-        found = self._replicas.get(replica)
+        found, silent = self._replicas.get(replica), self._silent.pop(replica, None)
+        if silent is not None:
+            doublings = self._doublings.pop(replica, 0)
+            if silent == incarnation:
+                self._doublings[replica] = min(doublings + 1, MOST_DOUBLINGS)
+                if len(self._doublings) > MOST_SILENT:
+                    del self._doublings[next(iter(self._doublings))]
         if found is not None and found.heard(incarnation):
             lost = {each: owner for each, owner in found.requests.items() if each.incarnation != incarnation}
             self._lost(replica, lost, lambda owner, now: owner.restarted(replica, incarnation, now), now)
@@ -178,8 +207,12 @@ class Liveness:
     def on_time(self, now: int) -> None:
         """Ask the replicas that are due; those that did not answer are silent."""
         for replica, found in [each for each in self._replicas.items() if each[1].due <= now]:
-            if found.is_silent(now):
+            found.excuse(now - found.due)
+            if found.is_silent(now, self._doublings.get(replica, 0)):
                 del self._replicas[replica]
+                self._silent[replica] = found.incarnation
+                if len(self._silent) > MOST_SILENT:
+                    del self._silent[next(iter(self._silent))]
                 self._lost(replica, found.requests, _on_silence(replica), now)
                 continue
             for gone in found.ask(replica, now):
@@ -209,7 +242,7 @@ class Liveness:
         if request.waits_at(replica):
             act(owner, now)
         if request.waits_at(replica):  # the sign of its death did not count
-            self.watch(request, owner, 0, now)
+            self.watch(request, owner, 0, now, heard=False)
 
 
 def _on_silence(replica: Address) -> Callable[[Waiter, int], None]:
