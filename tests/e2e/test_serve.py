@@ -272,7 +272,7 @@ def test_status_is_watched_until_the_fleet_ends(fleet: Served, run_dir: Path) ->
     with Program("trickleweb", "status", "--run-dir", run_dir, "--watch", "0.05") as status:
         for _ in range(2):
             assert status.output.next().startswith(f"{fleet.url}/, up ")
-            for _ in range(6):  # the head, four processes, the replicas together
+            for _ in range(7):  # the head, four processes, the replicas together, the keys
                 status.output.next()
         fleet.program.terminate()
         assert status.wait() == 0
