@@ -20,6 +20,7 @@ from benchmarks.support.results import machine
 NAMES = (
     "transfer",
     "failover",
+    "routes",
     "request_cost",
     "ledgers",
     "simulated",
@@ -46,6 +47,7 @@ NAMES = (
 FULL = (
     ("transfer", ""),
     ("failover", ""),
+    ("routes", ""),
     ("request_cost", ""),
     ("ledgers", ""),
     ("simulated", ""),
@@ -72,6 +74,7 @@ QUICK = (
     ("request_cost", "--connections 10 --bursts 300"),
     ("ledgers", "--seconds 1 --rounds 1"),
     ("failover", "--kills 3"),
+    ("routes", "--megabytes 20 --rounds 1 --uploads 5"),
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),
     ("leaving", "--kills 3 --rows 1 --clients 3"),

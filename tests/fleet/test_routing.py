@@ -16,9 +16,9 @@ SMALL_BYTES = 3_000_000
 
 
 @pytest.fixture(scope="module")
-def bed() -> Iterator[AnycastBed]:
-    """The machines, for all tests."""
-    with anycast() as made:
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnycastBed]:
+    """The machines with a spool each, for all tests."""
+    with anycast(tmp_path_factory.mktemp("spools")) as made:
         yield made
 
 
@@ -105,3 +105,15 @@ def test_replicas_that_each_see_another_address_of_the_client_cost_a_few_refusal
     own = [f"10.9.{1 + host}.2:{PORT}" for host in HOSTS]
     with spread.client(SIZE_BYTES, "--policy", "spray", replicas=own) as client:
         assert 0 < figures(client, SIZE_BYTES)["refused_address"] < 50
+
+
+def test_an_upload_whose_route_moves_and_returns_is_whole_or_refused(bed: AnycastBed) -> None:
+    bed.lead([1])
+    uploads, right = 6, tape_digest(SMALL_BYTES)
+    with bed.client(SMALL_BYTES, "--uploads", uploads) as client:
+        for _ in range(uploads):
+            assert client.output.next() == "begun"
+            bed.lead([2])
+            bed.lead([1])
+            result = client.output.next()
+            assert result == right or result.startswith("refused")

@@ -9,6 +9,7 @@ All are network namespaces (`namespaces`). Every host has ADDRESS on its loopbac
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from tests.support.namespaces import Machines, ip, machines, nft
 from tests.support.processes import Program, ready
@@ -20,11 +21,15 @@ RATE = "400mbit"  # of the client's cable
 
 
 class AnycastBed:
-    """The machines and their replicas; host n is on network 1 + n, the client on network 1."""
+    """The machines and their replicas; host n is on network 1 + n, the client on network 1.
 
-    def __init__(self, net: Machines, undo: ExitStack) -> None:
+    Each host has a spool of its own in the folder `spools`, if there is one.
+    """
+
+    def __init__(self, net: Machines, undo: ExitStack, spools: Path | None = None) -> None:
         self.net = net
         self._undo = undo
+        self._spools = spools
         self._replicas: dict[tuple[int, str], Program] = {}
         net.cable("client", "router", 1, mtu=1500)
         net.route("client", 9, via=1, number=2)
@@ -39,7 +44,8 @@ class AnycastBed:
 
     def start(self, host: int, address: str = ADDRESS) -> None:
         """Start that host's replica, at the address of all or its own one."""
-        words = ("--host", address, "--port", PORT)
+        spool = () if self._spools is None else ("--spool", self._spools / f"h{host}")
+        words = ("--host", address, "--port", PORT, *spool)
         program = Program("tests.support.replica_program", *words, namespace=self.net.name(f"h{host}"))
         self._replicas[host, address] = self._undo.enter_context(program)
         assert ready(program) == (address, PORT)
@@ -99,14 +105,14 @@ class AnycastBed:
         return max(HOSTS, key=lambda host: now[host] - before[host])
 
     def client(self, size_bytes: int, *words: object, replicas: Sequence[str] = (f"{ADDRESS}:{PORT}",)) -> Program:
-        """Return a client that fetches so much; with `--mark` it prints a line on the way."""
+        """Return a client that fetches so much; with `--mark` it prints a line on the way, and `--uploads` sends."""
         named = [word for replica in replicas for word in ("--replica", replica)]
         words = (*named, "--size", size_bytes, *words)
         return Program("tests.support.client_program", *words, namespace=self.net.name("client"))
 
 
 @contextmanager
-def anycast() -> Iterator[AnycastBed]:
+def anycast(spools: Path | None = None) -> Iterator[AnycastBed]:
     """The machines for a while."""
     with machines() as net, ExitStack() as undo:
-        yield AnycastBed(net, undo)
+        yield AnycastBed(net, undo, spools)

@@ -1,4 +1,7 @@
-"""A client for end-to-end tests, as a program: it fetches so much of the tape, and prints its figures as JSON."""
+"""A client for end-to-end tests, as a program: it fetches so much of the tape, and prints its figures as JSON.
+
+With `--uploads N` it sends so much instead, N times, and prints `begun` and the digest that comes back, or `refused`.
+"""
 
 import argparse
 import asyncio
@@ -6,10 +9,28 @@ import json
 from collections.abc import Sequence
 from hashlib import sha256
 
-from tests.support.replica_program import PUBLIC
+from tests.support.replica_program import PUBLIC, tape
 from trickles import ClientConfig, Policy, connect
 from trickles.drivers.dialer import parse_address
 from trickles.drivers.world import monotonic_us
+from trickles.errors import TricklesError
+
+
+async def upload(arguments: argparse.Namespace) -> None:
+    """Send the tape to a service that answers with its digest, on one connection after the other."""
+    replicas, data = [parse_address(text) for text in arguments.replica], tape(0, arguments.size)
+    for _ in range(arguments.uploads):
+        try:
+            async with await connect(replicas, config=ClientConfig(identity=PUBLIC)) as stream:
+                stream.write(b"sum %d\n" % arguments.size)
+                print("begun", flush=True)
+                for at in range(0, len(data), 1 << 18):
+                    stream.write(data[at : at + (1 << 18)])
+                    await stream.drain()
+                stream.write_eof()
+                print((await stream.read()).decode().strip(), flush=True)
+        except TricklesError as error:
+            print("refused:", error, flush=True)
 
 
 async def fetch(arguments: argparse.Namespace) -> None:
@@ -38,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--mark", type=int, default=0)
     parser.add_argument("--policy", default="home")
-    asyncio.run(fetch(parser.parse_args(argv)))
+    parser.add_argument("--uploads", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    asyncio.run(upload(arguments) if arguments.uploads else fetch(arguments))
 
 
 if __name__ == "__main__":
