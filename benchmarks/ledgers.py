@@ -1,9 +1,10 @@
-"""How many claims a second does a ledger take, of SQLite in a file and of PostgreSQL on the same disk, by turns?
+"""How many claims a second does a ledger take, of SQLite in a file, and of PostgreSQL and Redis on the same disk, by
+turns?
 
 One process, as one replica: lanes that claim fresh keys (`claim`), or claim and complete them with a small plan
-(`request`). Both engines are durable: SQLite syncs each claim, PostgreSQL has fsync and synchronous_commit on, and a
-server of its own that is started for the run. Times are of one claim in milliseconds. More `--processes` share one
-ledger; their claims are added up.
+(`request`). All engines are durable: SQLite syncs each claim, PostgreSQL has fsync and synchronous_commit on, Redis
+appendfsync always; servers are started for the run. Times are of one claim in milliseconds. More `--processes` share
+one ledger; their claims are added up.
 """
 
 import argparse
@@ -21,11 +22,13 @@ from benchmarks.support.results import Outcome, save
 from benchmarks.support.statistics import median, paired_ratio, percentile, rotated
 from benchmarks.support.tables import number, table, times
 from tests.support.postgres import Cluster
+from tests.support.redis import RedisServer
 from trickleweb.ledger import Ledger, New
 from trickleweb.stores import SqliteLedger
 from trickleweb.stores.postgresql import PostgresLedger
+from trickleweb.stores.redis import RedisLedger
 
-SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+SQLITE, POSTGRESQL, REDIS = "SQLite", "PostgreSQL", "Redis"
 WORK = ("claim", "request")
 PLAN = bytes(300)
 
@@ -33,6 +36,8 @@ Run = tuple[int, list[float]]  # wrong claims, and the time of each in seconds
 
 
 def opened(engine: str, place: str) -> Ledger:
+    if engine == REDIS:
+        return RedisLedger(place)
     return PostgresLedger(place) if engine == POSTGRESQL else SqliteLedger(place)
 
 
@@ -69,7 +74,7 @@ def run(engine: str, place: str, work: str, lanes: int, seconds: float) -> Run:
 
 
 def measure(options: argparse.Namespace, places: dict[str, str], outcome: Outcome) -> dict[tuple[str, str], list[Run]]:
-    """All rounds of both engines, by turns."""
+    """All rounds of all engines, by turns."""
     runs: dict[tuple[str, str], list[Run]] = {(engine, work): [] for work in WORK for engine in places}
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for turn in range(options.rounds):
@@ -116,6 +121,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             places[POSTGRESQL] = undo.enter_context(Cluster("max_connections=300")).url()
         else:
             outcome.skip(POSTGRESQL, "there is no server (Debian: apt install postgresql)")
+        if shutil.which("redis-server"):
+            places[REDIS] = undo.enter_context(RedisServer("appendfsync always")).url()
+        else:
+            outcome.skip(REDIS, "there is no server (Debian: apt install redis-server)")
         rows = summary(options, measure(options, places, outcome))
     head = ("engine, work", "claims/s", "p50 ms", "p99 ms", "x SQLite")
     show: Callable[[object], str] = lambda value: number(float(str(value)), 1)  # noqa: E731

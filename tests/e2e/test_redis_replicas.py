@@ -9,13 +9,15 @@ from random import Random
 
 import pytest
 
+from tests.support.answering import notes, posted
+from tests.support.answering_program import BLOCK
 from tests.support.once_program import EFFECTS
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.redis import RedisServer
 from tests.support.system import require
 from tests.support.two_machines import TwoMachines
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("redis")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("redis")]
 UPLOADS = "tests.support.hashing_program:app"
 BODY = Random(5).randbytes(6_000_000)
 RIGHT = f"{sha256(BODY).hexdigest()} {len(BODY)}\n [200]"
@@ -77,7 +79,7 @@ def test_posts_run_once_and_topics_are_read_at_any_replica(
     require("curl")
     monkeypatch.setenv(EFFECTS, str(tmp_path / "effects"))
     with ExitStack() as undo:
-        words = ("--shared", server.url(), "--responses", str(tmp_path / "responses{}"))
+        words = ("--shared", server.url())
         machines = TwoMachines(tmp_path, undo, "tests.support.once_program:app", words)
         events = machines.curl("/events", "-N")
         names = [f"job-{number}" for number in range(20)]
@@ -90,20 +92,17 @@ def test_posts_run_once_and_topics_are_read_at_any_replica(
         done = [line.split() for line in (tmp_path / "effects").read_text().splitlines()]
         assert [name for name, _ in done] == [*names, "last"]
         assert {int(pid) for _, pid in done} == {replica.pid for replica in machines.replicas}
-        assert [line.removeprefix("data: ") for line in seen.splitlines() if line.startswith("data")] == [
-            *names,
-            "last",
-        ]
+        data = [line.removeprefix("data: ") for line in seen.splitlines() if line.startswith("data")]
+        assert data == [*names, "last"]
 
 
-@pytest.mark.slow
 def test_what_a_killed_replica_was_at_is_unknown_to_the_other_when_its_lease_has_ended(
     tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require("curl")
     monkeypatch.setenv(EFFECTS, str(tmp_path / "effects"))
     with ExitStack() as undo:
-        words = ("--shared", server.url(), "--responses", str(tmp_path / "responses{}"))
+        words = ("--shared", server.url())
         machines = TwoMachines(tmp_path, undo, "tests.support.once_program:app", words, give_up=30)
         waiting = machines.curl("/do/slow", "-X", "POST")
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -116,6 +115,23 @@ def test_what_a_killed_replica_was_at_is_unknown_to_the_other_when_its_lease_has
         with machines.curl("/do/other", "-X", "POST") as curl:
             assert curl.communicate()[0] == b"other [200]"
         assert len((tmp_path / "effects").read_text().splitlines()) == 2
+
+
+def test_a_response_goes_on_when_the_replica_that_made_it_is_killed(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    with ExitStack() as undo:
+        machines = TwoMachines(tmp_path, undo, "tests.support.answering_program:app", ("--shared", server.url()))
+        with posted(machines, "/blocks?count=300") as response:
+            got = response.read(100_000)
+            while not notes():
+                got += response.read(1000)
+            [(pid, step)] = notes()
+            machines.kill([replica.pid for replica in machines.replicas].index(pid))
+            got += response.read()
+    assert got == 300 * BLOCK
+    assert step == "end"
 
 
 def until_used(server: RedisServer, size: int) -> None:

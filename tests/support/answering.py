@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.served import Served
+from tests.support.two_machines import TwoMachines
 
 
 def notes() -> list[tuple[int, str]]:
@@ -18,7 +19,7 @@ def notes() -> list[tuple[int, str]]:
 
 
 @contextmanager
-def posted(fleet: Served, target: str) -> Iterator[http.client.HTTPResponse]:
+def posted(fleet: Served | TwoMachines, target: str) -> Iterator[http.client.HTTPResponse]:
     connection = http.client.HTTPConnection(fleet.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     with closing(connection):
         connection.request("POST", target, b"{}")

@@ -1,11 +1,12 @@
 """Tests that are coroutines: each runs on an event loop of its own."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import ParamSpec
 
 P = ParamSpec("P")
+ENDINGS: list[Callable[[], Awaitable[object]]] = []  # called on the loop at the end of the test that is running
 
 
 def on_loop(test: Callable[P, Coroutine[object, object, None]]) -> Callable[P, None]:
@@ -13,6 +14,13 @@ def on_loop(test: Callable[P, Coroutine[object, object, None]]) -> Callable[P, N
 
     @wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        asyncio.run(test(*args, **kwargs))
+        async def whole() -> None:
+            try:
+                await test(*args, **kwargs)
+            finally:
+                while ENDINGS:
+                    await ENDINGS.pop()()
+
+        asyncio.run(whole())
 
     return run

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.onloop import on_loop
+from tests.support.onloop import ENDINGS, on_loop
+from tests.support.redis import shared_server
 from trickleweb.errors import ResponseStoreFull, ResponseStoreUnavailable
 from trickleweb.response_store import Growth, ResponseBounds, ResponseStore, ResponseWriter, StoredPart
 from trickleweb.stores import FolderResponses, MemoryResponses, SharedResponses
+from trickleweb.stores.redis import RedisResponses
 from trickleweb.stores.response_room import ResponseAges
 
 SMALL = ResponseBounds(
@@ -40,16 +42,42 @@ class FolderMachine:
         return self.opened[-1]
 
 
-Machine = MemoryMachine | FolderMachine
+class RedisMachine:
+    """The same with a server that all machines share."""
+
+    def __init__(self, bounds: ResponseBounds) -> None:
+        self._bounds = bounds
+        self._url = shared_server().url(prefix=f"responses{next(_numbers)}")
+
+    def replica(self) -> RedisResponses:
+        made = RedisResponses(self._url, self._bounds)
+        ENDINGS.append(made.close)
+        return made
 
 
-@pytest.fixture(params=["memory", "folder"])
+Machine = MemoryMachine | FolderMachine | RedisMachine
+_numbers = iter(range(1000))
+ON_REDIS = [pytest.mark.e2e, pytest.mark.xdist_group("redis")]
+pytestmark = pytest.mark.usefixtures("redis_server")
+
+
+async def close(store: ResponseStore) -> None:
+    """End the use of a store, as the end of its process does."""
+    if isinstance(store, RedisResponses):
+        await store.close()
+    else:
+        store.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(params=["memory", "folder", pytest.param("redis", marks=ON_REDIS)])
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Machine]]:
     machines: list[FolderMachine] = []
 
     def make() -> Machine:
         if request.param == "memory":
             return MemoryMachine(SMALL)
+        if request.param == "redis":
+            return RedisMachine(SMALL)
         machines.append(FolderMachine(SMALL, tmp_path / f"{len(machines)}"))
         return machines[-1]
 
@@ -107,6 +135,8 @@ class TestEveryStore:
     async def test_replicas_of_one_store_have_one_identity(self, machine: Callable[[], Machine]) -> None:
         one = machine()
         here, there, elsewhere = one.replica(), one.replica(), machine().replica()
+        for store in (here, there, elsewhere):
+            (await store.begin(client=b"host")).close()
         assert len(here.store_id) == 32
         assert here.store_id == there.store_id != elsewhere.store_id
 
@@ -147,7 +177,7 @@ class TestEveryStore:
         writer, finished = await begun(here), await begun(here)
         await writer.append(b"half")
         await finished.append(b"", last=True)
-        here.close()
+        await close(here)
         assert await ended(there, writer.name) == StoredPart(b"head", b"half", 4, Growth.CUT)
         assert await part(there, finished.name) == StoredPart(b"head", b"", 0, Growth.COMPLETE)
 

@@ -49,13 +49,13 @@ _THREADS = f"requests a replica of a WSGI program handles at once (default: {THR
 _MAX_BODY = "largest request body, such as 300M (default: 1G, or an App's own limit)"
 _MAX_RESPONSE = "largest response to a POST or another unsafe request, which is stored (default: 1G)"
 _DRAIN = f"time after SIGTERM for unsafe requests that run then; 0: none (default: {DRAIN_SECONDS:g})"
-_RESPONSES = "folder of stored responses, shared by all replicas (default: the fleet's own, under its run directory)"
+_RESPONSES = "stored responses, shared by all replicas: a folder (default: under the run directory), or redis://..."
 _REPEAT = "unsafe methods that a program runs again when their replica dies, or none (default: PUT,DELETE)"
 
 
 def add_responses_argument(parser: Parser) -> None:
     """Declare the place of stored responses."""
-    parser.add_argument("--responses", metavar="DIR", help=_RESPONSES)
+    parser.add_argument("--responses", metavar="DIR|URL", help=_RESPONSES)
 
 
 def size(text: str) -> int:

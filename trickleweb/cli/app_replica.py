@@ -32,11 +32,11 @@ from trickleweb.cli.reporting import to_stderr
 from trickleweb.cli.shared_stores import LedgerPlace, ledger_place, opened_ledger, redis_place
 from trickleweb.containment import BrokenOff
 from trickleweb.ledger import Ledger
-from trickleweb.response_store import ResponseBounds
+from trickleweb.response_store import ResponseBounds, ResponseStoreUnavailable
 from trickleweb.server import FleetResources, HttpService
 from trickleweb.server.limits import ServerLimits, ServiceLimits
 from trickleweb.stores import FilePages, FolderResponses, SqliteTopics
-from trickleweb.stores.redis import RedisAway, RedisSpool, RedisTopics
+from trickleweb.stores.redis import RedisAway, RedisResponses, RedisSpool, RedisTopics
 
 _SLACK_BYTES = 64 << 20  # for other requests of the connection, and for chunk framing
 
@@ -83,7 +83,7 @@ async def _serve(
         monitoring = Monitoring(args, within)
         spool, ledger = await _spool(args, application, undo), await _ledger(args, within)
         undo.push_async_callback(ledger.close)
-        responses, pages = _responses(args, within)
+        responses, pages = await _responses(args, undo, within)
         if isinstance(application, App):
             undo.push_async_callback(_provided(application, args, ledger))
         await undo.enter_async_context(_lived(application))
@@ -198,18 +198,28 @@ async def _ledger(args: argparse.Namespace, undo: ExitStack) -> Ledger:
     return await opened_ledger(place)
 
 
-def _responses(args: argparse.Namespace, undo: ExitStack) -> tuple[FolderResponses, FilePages]:
+async def _responses(
+    args: argparse.Namespace, undo: AsyncExitStack, within: ExitStack
+) -> tuple[FolderResponses | RedisResponses, FilePages]:
     """Return the stored responses and pages.
 
     There is room for the longest response eight times over, and never less than by default.
     """
-    path = Path(args.responses or Path(undo.enter_context(TemporaryDirectory())) / "responses")
+    url = redis_place(args, "responses")
+    folder = None if args.responses is None or url is not None else Path(args.responses)
+    path = folder or Path(within.enter_context(TemporaryDirectory()))
     usual = ResponseBounds()
     most = args.max_response + usual.most_head_bytes
     total, client = max(usual.most_total_bytes, 8 * most), max(usual.most_client_bytes, 7 * most)
     bounds = ResponseBounds(most_bytes=most, most_total_bytes=total, most_client_bytes=client)
-    responses = FolderResponses(path, bounds, patient=True)
-    undo.callback(responses.close)
     pages = FilePages(path / "pages")
-    undo.callback(pages.close)
-    return responses, pages
+    within.callback(pages.close)
+    if url is None:
+        responses = FolderResponses(path, bounds, patient=True)
+        within.callback(responses.close)
+        return responses, pages
+    shared = RedisResponses(url, bounds)
+    undo.push_async_callback(shared.close)
+    with suppress(ResponseStoreUnavailable):
+        await shared.open()
+    return shared, pages

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trickleweb.stores.redis import RedisUrl
 
 LEDGER, SHARED = "TRICKLEWEB_LEDGER", "TRICKLEWEB_SHARED"
-IN_REDIS = ("ledger", "spool", "topics")
+IN_REDIS = ("ledger", "spool", "responses", "topics")
 ENGINES: dict[str, tuple[str, ...]] = {"postgresql": ("ledger",), "postgres": ("ledger",)}  # scheme -> its stores
 _REDIS = ("redis", "rediss", "unix")
 ENGINES |= dict.fromkeys(_REDIS, IN_REDIS)

@@ -27,6 +27,7 @@ NOT_WHOLE = "A part of the request was lost, so nothing was done. Send it again.
 PERHAPS_DONE = "The server lost the request, and its outcome is unknown."
 BODY_LOST = "The server lost a part of the body while reading it. Send the request again, unless that does harm."
 _READ_BYTES = 1 << 18
+_MOST_FETCHES = 64  # for one part: a store over a network is away then, for some seconds
 _REMEMBERED = 4096
 _RETRY = (("Retry-After", "1"),)
 Body = bytes | AsyncIterable[bytes]
@@ -100,14 +101,19 @@ class StoredBody:
 
 async def _blocks(window: InputWindow, start: int, stop: int) -> AsyncGenerator[bytes, None]:
     """Yield the bytes a window at a time; stored input is read as needed."""
+    fetches = 0
     while start < stop:
         try:
             data = window.read(start, min(start + _READ_BYTES, stop))
         except InputLost:
             raise lost(BODY_LOST) from None
         except InputBusy as busy:  # each reading continues the work
+            fetches += busy.ready is not None
+            if fetches > _MOST_FETCHES:
+                raise lost(BODY_LOST) from None
             await fetched(busy)
             continue
+        fetches = 0
         start += len(data)
         yield data
 

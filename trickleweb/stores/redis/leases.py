@@ -22,16 +22,25 @@ from trickleweb.stores.redis.driver import RedisAway
 from trickleweb.stores.redis.link import RedisLink, Standing
 
 _NUMBER_BYTES = 8
+# mark, root, owner, milliseconds, 1 for a new lease
+_LEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'other'} end
+local name = ARGV[2] .. 'o:' .. ARGV[3]
+if ARGV[5] == '1' then
+    redis.call('SET', name, 1, 'PX', ARGV[4])
+    return {'held'}
+end
+return {redis.call('PEXPIRE', name, ARGV[4]) == 1 and 'held' or 'fallen'}
+"""
 
 
 class Lease:
-    """Keeps a lease of this process. `script` is `ledger_scripts.LEASE`, or one with its arguments."""
+    """Keeps a lease of this process."""
 
-    def __init__(self, link: RedisLink, script: str) -> None:
+    def __init__(self, link: RedisLink) -> None:
         self.number = ""
         self.standing: Standing | None = None  # of the store that the lease is in
         self._link = link
-        self._script = script
         self._held = False
         self._taking = asyncio.Lock()
         self._renewer: asyncio.Task[None] | None = None
@@ -74,8 +83,8 @@ class Lease:
                     self._renewer = asyncio.get_running_loop().create_task(self._renew())
             return self.number, self.standing.mark
 
-    async def close(self, gone: str) -> None:
-        """Give the lease back, by a command that deletes the key `gone` with its number."""
+    async def close(self) -> None:
+        """Give the lease back."""
         self._closed = True
         if self._renewer is not None:
             self._renewer.cancel()
@@ -83,7 +92,7 @@ class Lease:
         if self._held:
             self._held = False
             with suppress(RedisAway):
-                await self._link.call(("DEL", gone + self.number))
+                await self._link.call(("DEL", self._link.key("o", self.number)))
 
     async def _renew(self) -> None:
         while True:
@@ -98,4 +107,4 @@ class Lease:
         assert self.standing is not None
         milliseconds = int(1000 * self._link.limits.lease_s)
         arguments = self.standing.mark, self._link.key(""), self.number, milliseconds, fresh
-        return bytes((await self._link.script(self._script, *arguments))[0])
+        return bytes((await self._link.script(_LEASE, *arguments))[0])

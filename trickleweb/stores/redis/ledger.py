@@ -26,7 +26,7 @@ from trickleweb.stores.claim_rows import check_plan
 from trickleweb.stores.redis.address import RedisUrl
 from trickleweb.stores.redis.driver import Command, RedisAway, RedisFull
 from trickleweb.stores.redis.leases import Lease
-from trickleweb.stores.redis.ledger_scripts import CLAIM, COMPLETE, EXPIRE, LEASE, RELEASE
+from trickleweb.stores.redis.ledger_scripts import CLAIM, COMPLETE, EXPIRE, RELEASE
 from trickleweb.stores.redis.limits import RedisLimits
 from trickleweb.stores.redis.link import RedisLink
 
@@ -37,7 +37,7 @@ _CLAIMS: dict[bytes, Claim] = {b"new": New(), b"pending": Pending(), b"lost": Lo
 _DAY_MS = 86_400_000
 
 
-class _Call(NamedTuple):
+class _LedgerCall(NamedTuple):
     """A script with its arguments but for mark and root; `key` and `attempt` if it is a claim."""
 
     script: str
@@ -56,8 +56,8 @@ class RedisLedger:
         url = url if isinstance(url, RedisUrl) else RedisUrl.parse(url)
         self._limits = limits = limits or RedisLimits()
         self._link = link = RedisLink(url, limits)
-        self._lease = Lease(link, LEASE)
-        self._calls = Batches[_Call, Any](
+        self._lease = Lease(link)
+        self._calls = Batches[_LedgerCall, Any](
             self._batch,
             calls=limits.batch_calls,
             most_bytes=limits.batch_bytes,
@@ -93,7 +93,7 @@ class RedisLedger:
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
-        await self._lease.close(self._link.key("o", ""))
+        await self._lease.close()
         await self._link.close()
 
     async def claim(self, key: bytes, *, now: int) -> Claim:
@@ -116,20 +116,20 @@ class RedisLedger:
         """
         check_plan(plan, self._limits.plan_bytes)
         try:
-            reply = await self._called(_Call(COMPLETE, (key, bytes(plan), now, self._life_ms)))
+            reply = await self._called(_LedgerCall(COMPLETE, (key, bytes(plan), now, self._life_ms)))
         except LedgerAway as error:
             raise LedgerUnavailable(str(error)) from None
         return bytes(reply[1]) if reply[0] == b"done" else plan
 
     async def release(self, key: bytes) -> None:
         number = self._lease.number
-        await self._called(_Call(RELEASE, (key, number)))
+        await self._called(_LedgerCall(RELEASE, (key, number)))
 
     async def expire(self, *, before: int) -> int:
         """Forget old rows; claims do it too, some rows at a time, after `keep` microseconds."""
         count, gone = 0, _EXPIRED
         while gone == _EXPIRED:
-            gone = (await self._called(_Call(EXPIRE, (before, _EXPIRED))))[1]
+            gone = (await self._called(_LedgerCall(EXPIRE, (before, _EXPIRED))))[1]
             count += gone
         return count
 
@@ -148,16 +148,16 @@ class RedisLedger:
     def _sweep_sometimes(self, now: int) -> None:
         self._claimed += 1
         if self._claimed % _CLAIMS_PER_SWEEP == 0:
-            self._begin(self._called(_Call(EXPIRE, (now - self._limits.keep, _EXPIRED))))
+            self._begin(self._called(_LedgerCall(EXPIRE, (now - self._limits.keep, _EXPIRED))))
 
     async def _claim(self, key: bytes, now: int, adopt: str) -> Claim:
         attempt = secrets.token_hex(8)
-        reply = await self._called(_Call(CLAIM, (key, now, adopt), key, attempt))
+        reply = await self._called(_LedgerCall(CLAIM, (key, now, adopt), key, attempt))
         if reply[0] == b"done":
             return Done(bytes(reply[1]))
         return _CLAIMS[bytes(reply[0])]
 
-    async def _called(self, call: _Call) -> list[Any]:
+    async def _called(self, call: _LedgerCall) -> list[Any]:
         """Return a script's reply; raise `LedgerUnavailable`."""
         async with self._in_time():
             reply = await self._calls.call(call)
@@ -192,7 +192,7 @@ class RedisLedger:
 
     # On the connection: one batch at a time
 
-    async def _batch(self, calls: Sequence[_Call]) -> list[Any]:
+    async def _batch(self, calls: Sequence[_LedgerCall]) -> list[Any]:
         number, mark = await self._taken()
         commands = [self._command(call, number, mark) for call in calls]
         copies = self._link.url.replicas
@@ -211,7 +211,7 @@ class RedisLedger:
                 self._doubtful.drop(call.key)
         return replies
 
-    def _command(self, call: _Call, number: str, mark: bytes) -> Command:
+    def _command(self, call: _LedgerCall, number: str, mark: bytes) -> Command:
         arguments = call.arguments
         if call.attempt:
             key, now, adopt = arguments
@@ -219,16 +219,16 @@ class RedisLedger:
             arguments = (number, key, call.attempt, now, self._life_ms, adopt, *known)
         return ("EVAL", call.script, 1, self._link.key("id"), mark, self._link.key(""), *arguments)
 
-    def _not_copied(self, call: _Call) -> LedgerUnavailable:
+    def _not_copied(self, call: _LedgerCall) -> LedgerUnavailable:
         self._doubt(call)
         return LedgerUnavailable(f"{self._link.url.shown}: too few replicas have it")
 
-    def _unheard(self, call: _Call, reply: Any) -> None:
+    def _unheard(self, call: _LedgerCall, reply: Any) -> None:
         """Note that a caller left before its answer: nothing is done for a `New` claim."""
         if not isinstance(reply, Exception) and reply[0] == b"new":
             self._doubt(call)
 
-    def _doubt(self, call: _Call) -> None:
+    def _doubt(self, call: _LedgerCall) -> None:
         if call.attempt:
             known = self._doubtful.get(call.key) or ()
             self._doubtful.put(call.key, (*known, call.attempt)[-_ATTEMPTS:])

@@ -9,8 +9,6 @@ The first reply is `other` if the random bytes of the store are not those that t
 
 from __future__ import annotations
 
-OWNER_CHARACTERS = 16  # of an owner or attempt
-
 # mark, root, owner, key, attempt, now, milliseconds, adopt, doubtful attempts...
 CLAIM = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'other'} end
@@ -63,15 +61,4 @@ for _, key in ipairs(old) do
     redis.call('ZREM', ARGV[2] .. 'claims', key)
 end
 return {'expired', #old}
-"""
-
-# mark, root, owner, milliseconds, 1 for a new lease
-LEASE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'other'} end
-local name = ARGV[2] .. 'o:' .. ARGV[3]
-if ARGV[5] == '1' then
-    redis.call('SET', name, 1, 'PX', ARGV[4])
-    return {'held'}
-end
-return {redis.call('PEXPIRE', name, ARGV[4]) == 1 and 'held' or 'fallen'}
 """

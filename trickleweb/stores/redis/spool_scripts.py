@@ -9,8 +9,9 @@
  PREFIX:used                  bytes used by each host, and in total under the empty name
 
 GEN is random for each log: a reader whose index is of an earlier log of the same owner finds no chunk of that name.
-The index is appended after the bytes in the same step, so it never names bytes that were not written. Keys would end
-by themselves after a day without any writer of the store; before that, each write drops a few inputs that are due.
+The index is appended after the bytes in the same step, so it never names bytes that were not written. Keys end
+by themselves after a day without any replica; before that, each write drops a few inputs that are due. The sums end
+first, after half a day, so none counts input that is gone.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ local function drop(owner)
             redis.call('UNLINK', root .. 'd:' .. owner .. ':' .. gen .. ':' .. chunk)
         end
         redis.call('UNLINK', meta, root .. 'x:' .. owner .. ':' .. gen)
-        redis.call('HINCRBY', root .. 'used', '', -size)
-        if redis.call('HINCRBY', root .. 'used', host, -size) <= 0 then
-            redis.call('HDEL', root .. 'used', host)
+        for _, name in ipairs({'', host}) do
+            if redis.call('HINCRBY', root .. 'used', name, -size) <= 0 then redis.call('HDEL', root .. 'used', name) end
         end
     end
     redis.call('ZREM', root .. 'due', owner)
@@ -86,7 +86,7 @@ if place == 0 or now - tonumber(known[5] or '0') > 3600 then
     redis.call('HSET', meta, 'refreshed', now)
     for each = 0, chunk do redis.call('EXPIRE', root .. 'd:' .. owner .. ':' .. gen .. ':' .. each, {DAY_S}) end
     for _, each in ipairs({{meta, index}}) do redis.call('EXPIRE', each, {DAY_S}) end
-    for _, each in ipairs({{used, root .. 'due'}}) do redis.call('EXPIRE', each, {2 * DAY_S}) end
+    for _, each in ipairs({{used, root .. 'due'}}) do redis.call('EXPIRE', each, {DAY_S // 2}) end
 end
 return {{id, gen, before, chunk, place}}
 """

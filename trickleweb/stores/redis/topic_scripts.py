@@ -10,7 +10,8 @@ PREFIX:news              a stream of the topics of the latest entries, by which 
 
 from __future__ import annotations
 
-NEWS = 10_000  # kept of the stream, about: a replica that missed more wakes all of its tasks
+from trickleweb.stores.redis.news import KEPT
+
 _SWEPT = 2  # topics that are too old, with each entry
 _MANY = 100  # when there are too many
 
@@ -77,7 +78,7 @@ for _, each in ipairs(old) do
     redis.call('ZREM', times, each)
 end
 redis.call('ZADD', all, ARGV[5], topic)
-redis.call('XADD', root .. 'news', 'MAXLEN', '~', {NEWS}, '*', 't', topic)
+redis.call('XADD', root .. 'news', 'MAXLEN', '~', {KEPT}, '*', 't', topic)
 for _, each in ipairs({{meta, entries, keys, times}}) do redis.call('EXPIRE', each, ARGV[13]) end
 for _, each in ipairs({{all, total}}) do redis.call('EXPIRE', each, 2 * ARGV[13]) end
 return {{number}}

@@ -13,18 +13,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 from trickles.drivers.world import wall_us
-from trickleweb.errors import LedgerUnavailable
-from trickleweb.stores.batches import Batches
 from trickleweb.stores.redis.address import RedisUrl
-from trickleweb.stores.redis.driver import Command, RedisAway, RedisFull
+from trickleweb.stores.redis.driver import RedisAway, RedisFull
 from trickleweb.stores.redis.limits import RedisLimits
 from trickleweb.stores.redis.link import RedisLink
+from trickleweb.stores.redis.news import News
+from trickleweb.stores.redis.scripts import Scripts
 from trickleweb.stores.redis.topic_scripts import PUBLISH, READ
-from trickleweb.stores.waiters import Waiters
 from trickleweb.topics import (
     DEFAULT_TOPIC_LIMITS,
     PAGE_BYTES,
@@ -40,15 +40,7 @@ from trickleweb.topics import (
     check_reading,
 )
 
-T = TypeVar("T")
-BLOCK_S = 2.0  # a read of the stream, while nothing is published
 _DAY_S = 86_400
-_READ_NEWS = 1000  # entries of the stream, at once
-
-
-class _Asked(NamedTuple):
-    script: str
-    arguments: tuple[Any, ...]
 
 
 class RedisTopics:
@@ -66,20 +58,12 @@ class RedisTopics:
         clock_us: Callable[[], int] = wall_us,
     ) -> None:
         url = url if isinstance(url, RedisUrl) else RedisUrl.parse(url)
-        self._server = server = server or RedisLimits()
+        server = server or RedisLimits()
         self._limits = limits
         self._clock_us = clock_us
         self._link = RedisLink(url, server)
-        self._news = RedisLink(url, server)
-        self._calls = Batches[_Asked, Any](
-            self._batch,
-            calls=server.batch_calls,
-            most_bytes=server.batch_bytes,
-            weight=lambda asked: sum(len(each) for each in asked.arguments if isinstance(each, bytes)),
-        )
-        self._waiters = Waiters[str]()
-        self._seen = b""  # of the stream
-        self._looking: asyncio.Task[None] | None = None
+        self._scripts = Scripts(self._link)
+        self._news = News[str](RedisLink(url, server), "news", bytes.decode)
         self._closed = False
 
     async def publish(self, topic: str, data: bytes, key: str = "") -> int:
@@ -91,7 +75,7 @@ class RedisTopics:
         [number] = await self._script(PUBLISH, *given)
         if isinstance(number, bytes) and not number.isdigit():
             raise TopicsFull(number.decode())
-        self._waiters.wake((topic,))
+        self._news.waiters.wake((topic,))
         return int(number)
 
     async def read(self, topic: str, after: int, most: int, incarnation: str = "") -> TopicPage:
@@ -108,8 +92,9 @@ class RedisTopics:
         for topic, number in after.items():
             check_reading(topic, number, 1, self._limits)
         while True:
-            await self._look_on()
-            with self._waiters.waiting(after) as woken:
+            async with self._translated():
+                await self._news.on(self._link)
+            with self._news.waiters.waiting(after) as woken:
                 kept = await asyncio.gather(*(self._read(topic, 0, 0) for topic in after))
                 news = {
                     topic
@@ -123,13 +108,9 @@ class RedisTopics:
     async def close(self) -> None:
         """Close the connections; waiting tasks get `TopicsUnavailable`."""
         self._closed = True
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait((self._looking,))
-        await self._calls.close()
+        await self._scripts.close()
         await self._link.close()
         await self._news.close()
-        self._waiters.wake_all()
 
     async def _read(self, topic: str, after: int, most: int) -> tuple[TopicRange, list[bytes]]:
         found = await self._script(READ, topic, min(after, 1 << 52), most, PAGE_BYTES)  # Lua counts exactly to 2**53
@@ -144,57 +125,16 @@ class RedisTopics:
         return hashlib.sha256(kept + standing.store_id).hexdigest()[:8]
 
     async def _script(self, text: str, *arguments: object) -> list[Any]:
-        async def called() -> list[Any]:
-            reply = await self._calls.call(_Asked(text, arguments))
-            if isinstance(reply, Exception):
-                raise reply
-            return list(reply)
+        async with self._translated():
+            return await self._scripts.run(text, *arguments)
 
-        return await self._translated(called())
-
-    async def _translated(self, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._server.call_s):
-                return await work
-        except RedisFull as error:
-            raise TopicsFull(str(error)) from None
-        except (RedisAway, LedgerUnavailable) as error:
-            raise TopicsUnavailable("the topics are closed" if self._closed else str(error)) from None
-        except TimeoutError:
-            raise TopicsUnavailable(f"{self._link.url.shown}: no reply in time") from None
-
-    async def _batch(self, asked: Sequence[_Asked]) -> list[Any]:
-        link = self._link
-        commands: list[Command] = [
-            ("EVAL", each.script, 1, link.key("id"), link.key(""), *each.arguments) for each in asked
-        ]
-        return await link.replies(*commands)
-
-    async def _look_on(self) -> None:
-        """Have the stream read from now on."""
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
         if self._closed:
             raise TopicsUnavailable("the topics are closed")
-        if self._looking is None or self._looking.done():
-            [last] = await self._translated(
-                self._link.call(("XREVRANGE", self._link.key("news"), "+", "-", "COUNT", 1))
-            )
-            if self._looking is None or self._looking.done():
-                self._seen = last[0][0] if last else b"0-0"
-                self._looking = asyncio.get_running_loop().create_task(self._look())
-
-    async def _look(self) -> None:
-        """Read the stream as long as tasks wait, and wake those whose topic is named."""
-        idle = 0
-        while idle < 2:
-            reading = ("XREAD", "COUNT", _READ_NEWS, "BLOCK", int(1000 * BLOCK_S), "STREAMS", self._news.key("news"))
-            try:
-                [found] = await self._news.call((*reading, self._seen), limit_s=BLOCK_S + self._server.call_s)
-            except RedisAway:
-                self._waiters.wake_all()  # each looks itself, and gets the error or its news
-                return
-            for _, entries in found or ():
-                self._seen = entries[-1][0]
-                if len(entries) == _READ_NEWS:  # perhaps more than the stream keeps
-                    self._waiters.wake_all()
-                self._waiters.wake({fields[1].decode("utf-8") for _, fields in entries if fields})
-            idle = 0 if self._waiters.any else idle + 1
+        try:
+            yield
+        except RedisFull as error:
+            raise TopicsFull(str(error)) from None
+        except RedisAway as error:
+            raise TopicsUnavailable(str(error)) from None
