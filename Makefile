@@ -14,8 +14,9 @@ ARGS ?=
 NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
 WORKERS ?= 2
 
-# One arena for all threads: memory that a thread gives back can be used by all.
-PYTEST = MALLOC_ARENA_MAX=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+# One arena for all threads: memory that a thread gives back can be used by all. Bytecode is kept, whatever the shell
+# says: else each process that a test starts compiles all it imports, and each run rewrites the assertions of all tests.
+PYTEST = MALLOC_ARENA_MAX=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 FAST = -m "not slow and not e2e" --ignore=tests/e2e
 
 .DEFAULT_GOAL := help

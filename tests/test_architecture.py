@@ -6,6 +6,7 @@ A new module gets its place in `LEVELS`. A module imports only lower levels, and
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +15,8 @@ import pytest
 from tests.support import rules
 from tests.support.rules import Place
 from tests.support.sources import Module, functions, imports, load
+
+pytestmark = pytest.mark.xdist_group("architecture")  # one process parses all
 
 ROOT = Path(__file__).parent.parent
 MAX_FILE_LINES = 400
@@ -153,9 +156,19 @@ Rule = Callable[[Module], Iterator[str]]
 RULES = [layered, pure, few_strangers, apart, small, owned, stacked, plain]
 
 
+@lru_cache(maxsize=1)
+def breaches_by_rule() -> dict[str, list[str]]:
+    """All breaches, each module parsed once for all rules."""
+    found: dict[str, list[str]] = {rule.__name__: [] for rule in RULES}
+    for module in MODULES:
+        for rule in RULES:
+            found[rule.__name__] += rule(module)
+    return found
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_packages_keep_the_rule(rule: Rule) -> None:
-    breaches = [breach for module in MODULES for breach in rule(module)]
+    breaches = breaches_by_rule()[rule.__name__]
     assert not breaches, "\n" + "\n".join(breaches)
 
 

@@ -1,7 +1,7 @@
 """Text of strangers on one line of a log or a terminal.
 
-Nothing here opens a file: a process that has no descriptors left can still say so. `str.encode("unicode_escape")`
-cannot, as Python imports that codec when it is first asked for.
+Nothing here opens a file: a process that has no descriptors left can still say so. `str.encode` with the name of this
+codec could not, as Python imports its module when it is first asked for.
 """
 
 from codecs import unicode_escape_encode  # the encoder itself; it is part of the interpreter

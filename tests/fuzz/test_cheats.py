@@ -21,7 +21,6 @@ from trickles.limits import MILLISECOND, Limits
 from trickles.testing import TEN_MEGABIT, Application, Birth, Conversation, Fetch, Simulation, run_transfer
 
 SPOOLING = "trickles.listener.spooling"
-QUICK = {"two continuations shown in turn", "a hoard beside its clock"}
 
 TestCheating = Cheating.TestCase
 TestCheating.settings = settings(max_examples=40, stateful_step_count=30, phases=(Phase.explicit, Phase.generate))
@@ -105,11 +104,10 @@ def test_an_honest_client_breaks_no_bound(kind: str, config: ClientConfig) -> No
         assert not findings.broken(), {name: findings.worst[name] for name in BOUNDS}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in neighbour.CHEATS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", neighbour.CHEATS)
 def test_no_cheat_takes_more_than_its_share(name: str) -> None:
-    for seed in range(1 if name in QUICK else 3):
+    for seed in range(3):
         share = neighbour.share(neighbour.CHEATS[name], seed, seconds=3)
         assert share <= neighbour.MOST_SHARE, f"seed {seed}"
 

@@ -195,6 +195,7 @@ def agreed(found: dict[str, Outcome]) -> Outcome:
     return client
 
 
+@pytest.mark.slow
 @given(SPECS, METHODS, ACCEPTS, RANGES, BODIES)
 @settings(max_examples=300)
 @example(Spec("stream", sizes=(50, 50), fails_at=1), "GET", {}, {}, None)

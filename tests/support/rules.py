@@ -62,7 +62,7 @@ def is_pure(module: Module, places: Map, world: frozenset[str]) -> Iterator[str]
         for each in imports(module):
             if each.root in world:
                 yield f"{module.name}:{each.line} imports {each.root}, which the core does not touch"
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in _DOORS:
                 yield f"{module.name}:{node.lineno} calls {ast.unparse(node.func)}, which the core does not"
 
@@ -104,7 +104,7 @@ def imports_downwards(module: Module, package: str, floors: Sequence[str]) -> It
 
 def owns_what_it_assigns(module: Module) -> Iterator[str]:
     """Attributes are assigned through `self` only, so by one class each; that class inherits from none of ours."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             target = node if isinstance(node, ast.Attribute) else node.value
             owner = target.value if isinstance(target, ast.Attribute) else None
@@ -133,12 +133,12 @@ def _is_within(name: str, package: str) -> bool:
 
 def inherits_from_no_class_of(module: Module, package: str) -> Iterator[str]:
     """No class of `package` inherits from another of it: what they have in common they hold."""
-    names = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    names = {node.name for node in module.nodes if isinstance(node, ast.ClassDef)}
     names |= {each.alias for each in imports(module) if _is_within(each.name, package)}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign) and _first_name(node.value) in names:
             names |= {ast.unparse(each) for each in node.targets}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and _is_within(module.name, package):
             for base in node.bases:
                 name = _first_name(base)
@@ -152,7 +152,7 @@ def _first_name(node: ast.expr) -> str:
 
 def reads_no_attribute_of(module: Module, names: frozenset[str]) -> Iterator[str]:
     """Nothing is reached through an attribute of one of these names: its owner has a method for it."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr in names:
             yield f"{module.name}:{node.lineno} reaches through .{node.value.attr} to .{node.attr}"
 
@@ -176,7 +176,7 @@ def named_once(modules: Sequence[Module], allowed: Collection[str]) -> Iterator[
     """A name is that of one class only, but for those that are `allowed`."""
     homes: dict[str, list[str]] = {}
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(module.name)
     for name, where in sorted(homes.items()):
@@ -193,7 +193,7 @@ def uncalled(modules: Sequence[Module], allowed: Collection[str]) -> Iterator[st
     for module in modules:
         uses.of(module)
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 magic = node.name.startswith("__")
                 if not magic and not uses.count[node.name] and node.name not in allowed:
@@ -245,7 +245,7 @@ STRANGE = re.compile(
 
 def plain_words(module: Module) -> Iterator[str]:
     """A docstring begins with a verb or a noun; it, comments, messages and names of definitions use plain words."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node) or ""
             if found := RELATIVE.match(text):

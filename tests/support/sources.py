@@ -21,6 +21,11 @@ class Module:
         return _parsed(self.text, self.name)
 
     @property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree, as `ast.walk` yields them; kept for the module asked last."""
+        return _walked(self.text, self.name)
+
+    @property
     def root(self) -> str:
         """The first part of the name: the distribution's package, or `tests`."""
         return self.name.partition(".")[0]
@@ -29,6 +34,11 @@ class Module:
 @lru_cache(maxsize=1)
 def _parsed(text: str, name: str) -> ast.Module:
     return ast.parse(text, name)
+
+
+@lru_cache(maxsize=1)
+def _walked(text: str, name: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_parsed(text, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ def _module(root: Path, path: Path) -> Module:
 
 def imports(module: Module) -> Iterator[Import]:
     """Yield all that a module imports anywhere in it, also inside functions and for type checking only."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (Import(each.name, node.lineno, each.asname or each.name) for each in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -85,7 +95,7 @@ class Function:
 
 def functions(module: Module) -> Iterator[Function]:
     """Yield every function with a body of its own: `...` in protocols and overloads would only flatter the median."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_empty(node):
             length = (node.end_lineno or node.lineno) - node.lineno + 1 - _docstring_lines(node)
             yield Function(f"{module.name}.{node.name}", node.lineno, length)
