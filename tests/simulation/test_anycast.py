@@ -124,7 +124,6 @@ def sprayed(delays: list[int], seed: int) -> Report:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_hosts_at_unequal_distances_among_which_packets_are_sprayed_cost_little() -> None:
     alone = sprayed([0], 0).goodput
     rates = [sprayed([0, 1_000, 2_000], seed).goodput for seed in range(3)]
