@@ -1,6 +1,6 @@
 """All benchmarks by one command.
 
-python -m benchmarks                          all of them, in full (about an hour)
+python -m benchmarks                          all of them, in full (about an hour and a half)
 python -m benchmarks --quick                  all of them, short: do they run, and roughly what comes out
 python -m benchmarks transfer --rounds 3      one of them, with its own options (--help shows them)
 python -m benchmarks conformance --suite ...  public suites that you have: the one that is not run with the others
@@ -24,6 +24,7 @@ NAMES = (
     "request_cost",
     "ledgers",
     "simulated",
+    "scale",
     "http_load",
     "kills",
     "leaving",
@@ -51,6 +52,7 @@ FULL = (
     ("request_cost", ""),
     ("ledgers", ""),
     ("simulated", ""),
+    ("scale", ""),
     ("http_load", ""),
     ("kills", "--victim serving --downloads 100 --only trickleweb"),
     ("kills", ""),
@@ -75,6 +77,7 @@ QUICK = (
     ("ledgers", "--seconds 1 --rounds 1"),
     ("failover", "--kills 3"),
     ("routes", "--megabytes 20 --rounds 1 --uploads 5"),
+    ("scale", "--clients 5000 --replicas 20"),
     ("http_load", "--seconds 1 --megabytes 50 --rounds 1"),
     ("kills", "--downloads 10 --megabytes 100"),
     ("leaving", "--kills 3 --rows 1 --clients 3"),

@@ -1,12 +1,13 @@
 """What does one request cost a replica, and its client, in CPU? The engines alone: no sockets, no other process.
 
-Clients and listeners talk in virtual time; every call is timed by itself. The situations: a hello (the public-key work,
-three packets back); the first request, which proves the address; a small request on a connection kept alive, to the
-replica that answered the one before, to one that knows nothing of the connection, and to two replicas by turns; the
-same from 64 clients at once, which a busy replica answers one after the other; and a request that earns 46 packets of
-1,400 bytes. Where one client and one replica alternate, each finds the processor's caches full of the other's work.
-Figures are medians in microseconds, beside means, which count what the machine and the garbage collector add. The
-client's share is all it does for that exchange: asking, and taking the answer.
+Clients and listeners talk in virtual time; every call is timed by itself. The situations: a hello (the public-key
+work, three packets back); the first request, which proves the address; a small request on a connection kept alive, to
+the replica that answered the one before, to one that knows nothing of the connection, and to two replicas by turns;
+the same from 64 clients at once, which a busy replica answers one after the other; a request that earns 46 packets of
+1,400 bytes; and what a replica turns away: a hello that lacks a cookie, and a request under an epoch that it lacks.
+Where one client and one replica alternate, each finds the processor's caches full of the other's work. Figures are
+medians in microseconds, beside means, which count what the machine and the garbage collector add. The client's share
+is all it does for that exchange: asking, and taking the answer.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from trickles.client import Client, ClientConfig, Data, Failed
 from trickles.drivers.world import NoncePool, fresh_secret
 from trickles.handshake import certify
 from trickles.keyring import Epoch, Keyring
-from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND
+from trickles.limits import DEFAULT_LIMITS, MILLISECOND, SECOND, Limits
 from trickles.listener import Listener
 from trickles.listener.sizes import size_proof
 from trickles.service import Continuation, Event, Reply
@@ -36,8 +37,12 @@ BURST_PACKETS, PACKET_BYTES = 46, 1400
 HELLO, FIRST, BURST = "hello", "first request", "46 packets"
 KEPT, FOREIGN, TURNS = "small, same replica", "small, a replica new to it", "small, two replicas by turns"
 CROWD, CROWD_CLIENTS = "small, of 64 clients at once", 64
-SITUATIONS = (HELLO, FIRST, KEPT, FOREIGN, TURNS, CROWD, BURST)
-RING = Keyring((certify(Epoch(1, b"epoch".ljust(32, b".")), b"identity".ljust(32, b".")),))
+COOKIE, EPOCH = "hello, turned away by a cookie", "small, of an epoch it lacks"
+SITUATIONS = (HELLO, FIRST, KEPT, FOREIGN, TURNS, CROWD, BURST, COOKIE, EPOCH)
+RING, OTHER_RING = (
+    Keyring((certify(Epoch(number, b"epoch".ljust(32, b"%d" % number)), b"identity".ljust(32, b".")),))
+    for number in (1, 2)
+)
 
 Samples = dict[tuple[str, str, str], list[float]]  # microseconds, by suite, situation and side
 Name = Callable[[bytes, list[Burst]], str | None]  # the situation a datagram and its answer are in; None: not measured
@@ -77,8 +82,9 @@ class Talk:
         certificate = RING.newest(WALL).certificate
         at = WALL + begin
         proof = size_proof(RING, address_bytes(SOURCE[0]), PACKET_BYTES, now=at, limits=DEFAULT_LIMITS)
-        known = {"datagram_bytes": PACKET_BYTES, "size_proof": proof}
-        config = ClientConfig(suite=suite, certificate=certificate, **known, probe_sizes=())
+        config = ClientConfig(
+            suite=suite, certificate=certificate, datagram_bytes=PACKET_BYTES, size_proof=proof, probe_sizes=()
+        )
         self.client = Client([REPLICA], entropy=fresh_secret, config=config)
         self.listener = listener
         self.now = begin
@@ -174,6 +180,22 @@ def crowd(suite: Suite, requests: int, samples: Samples) -> None:
             talk.take()
 
 
+def turned_away(suite: Suite, connections: int, samples: Samples) -> None:
+    """Hellos to a replica that asks for cookies, and requests to one with another keyring."""
+    crowded = Listener(RING, Small(), entropy=NoncePool(), limits=Limits(max_hellos_per_second=0))
+    usual, lacking = Listener(RING, Small(), entropy=NoncePool()), Listener(OTHER_RING, Small(), entropy=NoncePool())
+    for _ in range(connections):
+        talk = Talk(crowded, suite, samples)
+        talk.client.connect(now=0)
+        talk.round(only(Kind.HELLO, COOKIE))
+        talk.listener = usual
+        for _ in range(3):
+            talk.round(lambda *_: None)
+        talk.listener = lacking
+        talk.client.write(REQUEST)
+        talk.round(only(Kind.REQUEST, EPOCH))
+
+
 def only(kind: Kind, situation: str) -> Name:
     """Datagrams of that kind are in that situation; others do not count."""
     return lambda datagram, _: situation if datagram[0] == kind else None
@@ -243,6 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for suite in Suite:
         small(suite, options.connections, options.requests, samples)
         crowd(suite, options.requests, samples)
+        turned_away(suite, options.connections, samples)
         large(suite, options.bursts, samples)
     rows = summary(samples)
     show(rows)

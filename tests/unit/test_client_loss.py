@@ -191,6 +191,15 @@ def test_a_last_try_finds_a_fleet_that_is_back_shortly_before_the_end() -> None:
         assert net.now < 31 * SECOND
 
 
+def test_after_a_timeout_no_replica_is_asked_again_that_was_silent_before_it() -> None:
+    net = Net(fleet(File(CONTENT), 8), config=HOME)
+    for replica in net.replicas[:5]:  # about as many as are probed before the timeout
+        kill_at(net.simulation, replica, 30_000)
+    whole(net)
+    assert counted(net, "timeouts") == 1
+    assert counted(net, "longest_stall_us") < 300 * MILLISECOND
+
+
 class Ends:
     """Answers each line with its own, and deserves no more thought."""
 

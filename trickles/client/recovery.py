@@ -360,10 +360,12 @@ class Recovery:
         restarting, path = self._flight.restarting, self._path
         if restarting is not None and restarting.datagram_bytes > path.datagram_bytes:
             path.on_larger_lost(path.datagram_bytes)  # larger ones passed before, but not now
+        asked = [sent.replica for request in self._requests for sent in request.datagrams.values()]
         for request in list(self._requests):
             request.on_lost()
             self.close(request)
-        self._fleet.silent(self._fleet.home, now)
+        for replica in dict.fromkeys([*asked, self._fleet.home]):
+            self._fleet.silent(replica, now)
         self._change_flow(now)
         self._flight.on_timeout()
 
