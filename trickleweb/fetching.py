@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from trickles.errors import InputBusy
 
+MOST_FETCHES = 64  # for one part of the input: a store over a network is away then, for some seconds
+
 
 async def fetched(busy: InputBusy) -> None:
     """Return when it is worth to ask the spool again; other tasks run meanwhile."""

@@ -1,5 +1,6 @@
 """Commits of requests that are not whole: each byte of their input is looked at once, however often they come."""
 
+import asyncio
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tests.support.origins import FileServer, event, get, origin, output, status
 from tests.support.programs import Fleet, asked, with_fleet
 from tests.support.site_folder import fill
 from trickles.errors import InputBusy
+from trickles.promise import Promise
 from trickles.service import Event, Refusal, Reply, Spooled
 from trickleweb.server.progress import LONG_BYTES
 
@@ -177,3 +179,27 @@ def test_what_is_wrong_is_remembered_without_the_input_it_was_found_in(server: F
     read_by = [refused() for _ in range(3)]
     gc.collect()
     assert [each() for each in read_by] == [None, None, None]
+
+
+def test_a_long_body_whose_parts_are_fetched_first_is_answered_at_the_first_request() -> None:
+    async def test(fleet: Fleet) -> None:
+        loop, fetched = asyncio.get_running_loop(), set[int]()
+        data = in_small_chunks(6 * LONG_BYTES, b"0\r\n\r\n")
+        replica, upload = fleet.replica(), Upload(data)
+
+        def read(start: int, stop: int) -> bytes:
+            """Fetch 64 KiB at a time, as a store over a network does."""
+            for block in range(start >> 16, (stop - 1 >> 16) + 1):
+                if block not in fetched:
+                    ready: Promise[None] = Promise()
+                    fetched.add(block)
+                    loop.call_soon_threadsafe(ready.resolve, None)
+                    raise InputBusy("it is being fetched", ready)
+            return data[start:stop]
+
+        spooled = Spooled(0, len(data), read)
+        answer = await asked(replica, upload.commit()._replace(spooled=spooled))
+        assert status(output(answer)) == 200
+        assert len(fetched) == (len(data) - 1 >> 16) + 1
+
+    with_fleet(offered, test)

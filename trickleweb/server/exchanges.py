@@ -16,7 +16,7 @@ from trickles.service import Continuation, Deferred, Event
 from trickles.stores import store_name
 from trickleweb.application import Application
 from trickleweb.cache import LruCache
-from trickleweb.fetching import fetched
+from trickleweb.fetching import MOST_FETCHES, fetched
 from trickleweb.files import ContentNotHere
 from trickleweb.ledger import OtherLedger
 from trickleweb.limits import SAFE_METHODS
@@ -28,7 +28,6 @@ from trickleweb.server.fixed import FixedResponse, Sendable
 from trickleweb.server.input import CompleteRequest, PartialRequest, RequestReader
 from trickleweb.server.limits import OVERHEAD_BYTES
 from trickleweb.server.parking import Parking
-from trickleweb.server.progress import ChunkScan
 from trickleweb.server.resume import Resumer
 from trickleweb.server.run import FirstRun, RequestFactory, Responder
 from trickleweb.server.shelf import Shelf
@@ -43,7 +42,7 @@ from trickleweb.server.tokens import KeptToken, Token
 from trickleweb.server.tokens.ranges import VerifiedRange
 from trickleweb.server.tokens.stored import StoredToken
 from trickleweb.server.unsafe import AtMostOnce, UnsafeRequests
-from trickleweb.server.window import Where
+from trickleweb.server.window import InputWindow, Where
 
 _PART_BYTES = 4 << 20  # between two runs on parts of a request
 _LEAST_PART_BYTES = 1 << 16  # between two runs a second apart: a run is more work than a few bytes
@@ -156,16 +155,24 @@ class Exchanges:
         self._parts.put(where, (last, last_s))
         return then()
 
-    def scan(
-        self, reader: RequestReader, scan: Callable[[], ChunkScan], where: Where, then: Callable[[], Answer]
-    ) -> Answer:
-        """Scan a long body in chunks on a thread, and reply with the result of `then`."""
+    def scan(self, reader: RequestReader, window: InputWindow, where: Where, then: Callable[[], Answer]) -> Answer:
+        """Scan a long body in chunks on a thread, as far as that gets on; reply with the result of `then`."""
 
         async def scanned() -> None:
-            try:
-                reader.note_scanned(where, await asyncio.to_thread(scan))
-            except InputBusy as busy:
-                await fetched(busy)
+            at, fetches = -1, 0
+            while fetches < MOST_FETCHES:
+                try:
+                    scan = reader.long_scan(window, where)
+                    found = None if scan is None else await asyncio.to_thread(scan)
+                except InputBusy as busy:
+                    fetches += 1
+                    await fetched(busy)
+                    continue
+                if found is not None:
+                    reader.note_scanned(where, found)
+                if found is None or found.wrong is not None or found.at <= at:
+                    return
+                at, fetches = found.at, 0
 
         return self._tasks.answer(("scan", where), scanned, lambda _: then())
 

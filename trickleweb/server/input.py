@@ -14,7 +14,7 @@ from trickles.errors import InputBusy, InputLost
 from trickleweb.application import Terms
 from trickleweb.cache import LruCache
 from trickleweb.errors import HTTPError
-from trickleweb.fetching import fetched
+from trickleweb.fetching import MOST_FETCHES, fetched
 from trickleweb.http1 import ChunkedState, check_announced, decode_chunked, parse_head_untrusted
 from trickleweb.limits import SAFE_METHODS, Limits
 from trickleweb.messages import Chunked, Length, NeedMore, NoBody, RequestHead
@@ -27,7 +27,6 @@ NOT_WHOLE = "A part of the request was lost, so nothing was done. Send it again.
 PERHAPS_DONE = "The server lost the request, and its outcome is unknown."
 BODY_LOST = "The server lost a part of the body while reading it. Send the request again, unless that does harm."
 _READ_BYTES = 1 << 18
-_MOST_FETCHES = 64  # for one part: a store over a network is away then, for some seconds
 _REMEMBERED = 4096
 _RETRY = (("Retry-After", "1"),)
 Body = bytes | AsyncIterable[bytes]
@@ -109,7 +108,7 @@ async def _blocks(window: InputWindow, start: int, stop: int) -> AsyncGenerator[
             raise lost(BODY_LOST) from None
         except InputBusy as busy:  # each reading continues the work
             fetches += busy.ready is not None
-            if fetches > _MOST_FETCHES:
+            if fetches > MOST_FETCHES:
                 raise lost(BODY_LOST) from None
             await fetched(busy)
             continue

@@ -93,11 +93,10 @@ class RequestServer:
                 return self._begin(at, repeat.made, window.size_bytes, repeat.head)
             except (ContentNotHere, FilesUnavailable):
                 pass
-        if exchanges is not None and window.size_bytes >= LONG_BYTES and not scanned:
-            scan = self._reader.long_scan(window, where)
-            if scan is not None:
-                again = partial(self.next, *at, continued=continued, scanned=True)
-                return exchanges.scan(self._reader, scan, where, again)
+        may_scan = exchanges is not None and window.size_bytes >= LONG_BYTES and not scanned
+        if exchanges is not None and may_scan and self._reader.long_scan(window, where) is not None:
+            again = partial(self.next, *at, continued=continued, scanned=True)
+            return exchanges.scan(self._reader, window, where, again)
         for _ in range(_TRIES):
             try:
                 return self._read_next(at, window, continued=continued)
