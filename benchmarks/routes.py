@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import TypeVar
 
 from benchmarks.support.net import veth_missing
@@ -26,6 +26,7 @@ from tests.support.processes import Program
 from tests.support.replica_program import tape_digest
 
 UPLOAD_BYTES = 8_000_000
+POOLED_BYTES = 1_000_000  # two of three packets are refused there
 AWAY_SECONDS = (0.0, 0.02, 0.5)
 UPLOAD_STARTS_SECONDS = 0.04  # of the 160 ms that an upload takes at the full rate
 OWN = [f"10.9.{1 + host}.2:{PORT}" for host in HOSTS]  # addresses of the hosts, where a pool of translators is between
@@ -50,9 +51,15 @@ class Download:
     """One download; `failed` says why it ended early."""
 
     case: str
+    size_bytes: int
     seconds: float
     silence_ms: float
     failed: str = ""
+
+    @property
+    def rate(self) -> float:
+        """MB/s."""
+        return self.size_bytes / 1e6 / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ def downloaded(bed: AnycastBed, case: Case, size_bytes: int) -> Download:
                 case.act(bed, dead)
                 return _figures(case.name, client, size_bytes)
             except AssertionError:
-                return Download(case.name, time.monotonic() - started, 0.0, _reason(client))
+                return Download(case.name, size_bytes, time.monotonic() - started, 0.0, _reason(client))
     finally:
         bed.plain()
         if case.act in (AnycastBed.kill, AnycastBed.cut):
@@ -138,7 +145,7 @@ def pooled(bed: AnycastBed, size_bytes: int) -> Download:
                 client.output.next()
                 return _figures(name, client, size_bytes)
             except AssertionError:
-                return Download(name, time.monotonic() - started, 0.0, _reason(client))
+                return Download(name, size_bytes, time.monotonic() - started, 0.0, _reason(client))
     finally:
         bed.plain()
 
@@ -146,7 +153,7 @@ def pooled(bed: AnycastBed, size_bytes: int) -> Download:
 def _figures(name: str, client: Program, size_bytes: int) -> Download:
     said = json.loads(client.output.next())
     failed = "" if said["sha256"] == tape_digest(size_bytes) else "WRONG BYTES"
-    return Download(name, said["took_us"] / 1e6, said["silence_us"] / 1e3, failed)
+    return Download(name, size_bytes, said["took_us"] / 1e6, said["silence_us"] / 1e3, failed)
 
 
 def _reason(client: Program) -> str:
@@ -189,7 +196,7 @@ def measure(options: argparse.Namespace, outcome: Outcome) -> tuple[list[Downloa
         for host in HOSTS:
             bed.start(host, OWN[host - 1].partition(":")[0])
         downloads += [noted(translated(bed, size_bytes)) for _ in range(options.rounds)]
-        downloads.append(noted(pooled(bed, size_bytes)))
+        downloads.append(noted(pooled(bed, POOLED_BYTES)))
     for each in downloads:
         if each.failed and "translators" not in each.case:
             outcome.fail(f"{each.case}: {each.failed}")
@@ -199,17 +206,16 @@ def measure(options: argparse.Namespace, outcome: Outcome) -> tuple[list[Downloa
     return downloads, uploads
 
 
-def shown(downloads: Sequence[Download], size_bytes: int) -> list[list[str]]:
+def shown(downloads: Sequence[Download]) -> list[list[str]]:
     """The rows of the table."""
-    rows, alone = [], median(each.seconds for each in downloads if each.case == CASES[0].name)
+    rows, alone = [], fmean(each.rate for each in downloads if each.case == CASES[0].name)
     for name in dict.fromkeys(each.case for each in downloads):
         of_case = [each for each in downloads if each.case == name]
         whole = [each for each in of_case if not each.failed]
-        seconds = fmean(each.seconds for each in whole) if whole else None
-        rate = None if seconds is None else size_bytes / 1e6 / seconds
+        rate = fmean(each.rate for each in whole) if whole else None
         silences = " ".join(f"{each.silence_ms:.0f}" for each in whole)
         failed = "; ".join(f"{each.failed} after {each.seconds:.1f} s" for each in of_case if each.failed)
-        rows.append([name, number(rate, 1), times(alone / seconds if seconds else None), failed or silences])
+        rows.append([name, number(rate, 1), times(rate / alone if rate else None), failed or silences])
     return rows
 
 
@@ -225,7 +231,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     downloads, uploads = measure(options, outcome)
     heads = ["one address of three machines", "MB/s", "of one", "longest silences, ms"]
-    print(table("Downloads while routes move", heads, shown(downloads, options.megabytes * 10**6)))
+    print(table("Downloads while routes move", heads, shown(downloads)))
     rows = [[f"{row.away * 1000:.0f} ms", *map(str, (row.right, row.refused, row.wrong))] for row in uploads]
     print(table("Uploads of 8 MB while the route is away", ["away", "right", "refused", "wrong"], rows))
     outcome.figures.update(downloads=[asdict(each) for each in downloads], uploads=[asdict(row) for row in uploads])

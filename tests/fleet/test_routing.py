@@ -107,6 +107,18 @@ def test_replicas_that_each_see_another_address_of_the_client_cost_a_few_refusal
         assert 0 < figures(client, SIZE_BYTES)["refused_address"] < 50
 
 
+def test_sprayed_packets_behind_a_pool_of_translators_come_through_slowly_or_fail_with_the_reason(
+    spread: AnycastBed,
+) -> None:
+    spread.translate()
+    spread.spray()
+    with spread.client(200_000) as client:
+        try:
+            figures(client, 200_000)
+        except AssertionError:
+            assert "address keeps changing" in client.errors.rest()
+
+
 def test_an_upload_whose_route_moves_and_returns_is_whole_or_refused(bed: AnycastBed) -> None:
     bed.lead([1])
     uploads, right = 6, tape_digest(SMALL_BYTES)
