@@ -39,7 +39,9 @@ class Owner:
 
     @property
     def waiter(self) -> Waiter:
-        return Waiter(b"", self.ask, self.answered, self.restarted, self.unreachable, self.silent)
+        return Waiter(
+            id(self).to_bytes(8, "big"), self.ask, self.answered, self.restarted, self.unreachable, self.silent
+        )
 
     def ask(self, replica: Address, others: Sequence[NamedRequest]) -> None:
         self.named.append(others)
@@ -251,7 +253,7 @@ def test_subjects_that_had_news_are_bounded_and_old_ones_forgotten() -> None:
     assert len(moves._news_at) == MOST_SUBJECTS
     made = request()
     made.on_subject((MOST_SUBJECTS).to_bytes(8, "big"))
-    moves.add(made, lambda _: None, MOST_SUBJECTS + RECENT)
+    moves.add(made, b"name", lambda _: None, MOST_SUBJECTS + RECENT)
     assert made in moves._waiting
     moves.go_on(MOST_SUBJECTS + RECENT)
     assert (moves._waiting, moves._by_subject, moves.due) == ({}, {}, None)
@@ -308,3 +310,19 @@ def test_a_notice_ends_a_silence_but_a_sign_of_death_that_does_not_count_does_no
         liveness.unreachable(A, turn * DISTANCE - 1)  # a forger may send these for ever
         liveness.on_time(turn * DISTANCE)
     assert "silent" in owner.heard
+
+
+def test_a_connection_moves_until_a_replica_is_at_work_for_it_perhaps_by_another_request() -> None:
+    liveness = Liveness()
+    waiters = [Leaving() for _ in range(MOST_MOVING + 2)]
+    for each in waiters:
+        liveness.watch(each.request, each.waiter, 0, 0)
+    liveness.unreachable(A, 1)
+    moved = [each for each in waiters if each.heard]
+    assert len(moved) == MOST_MOVING
+    for each in moved:
+        liveness.unwatch(each.request)  # its continuation had expired: the request is over, another one follows
+    assert sum(bool(each.heard) for each in waiters) == MOST_MOVING
+    renewed = request(B)
+    liveness.watch(renewed, moved[0].waiter, 0, 2)
+    assert sum(bool(each.heard) for each in waiters) == MOST_MOVING + 1

@@ -158,7 +158,7 @@ class Liveness:
 
     def watch(self, request: InFlight, owner: Waiter, pause: int, now: int, *, heard: bool = True) -> None:
         """Note that its replica is at work on a request, as it said just now if `heard`; answers take up to `pause`."""
-        self._moves.taken(request, now)
+        self._moves.taken(owner.name, now)
         found = self._replicas.get(request.replica)
         if found is None:
             found = self._replicas[request.replica] = WatchedReplica(request.incarnation, now)
@@ -231,7 +231,7 @@ class Liveness:
         """Let the owners repeat those requests by `act`, when their turn comes."""
         for request, owner in list(lost.items()):
             self.unwatch(request)
-            self._moves.add(request, partial(self._repeat, replica, request, owner, act), now)
+            self._moves.add(request, owner.name, partial(self._repeat, replica, request, owner, act), now)
         self._moves.go_on(now)
         if self._moves.due is not None:
             self._arm(self._moves.due)
