@@ -14,6 +14,8 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
 
 from benchmarks.scale.check import check
 from benchmarks.scale.keys import rotation
@@ -21,7 +23,7 @@ from benchmarks.scale.outages import comeback, deploy, quarter
 from benchmarks.scale.routing import herd, rehash
 from benchmarks.scale.shards import ledger
 from benchmarks.scale.world import Outcomes, Scale
-from benchmarks.support.results import Outcome, save
+from benchmarks.support.results import RESULTS, Outcome, save
 from benchmarks.support.tables import number, table
 
 SCENES: dict[str, Callable[[Scale], Outcomes]] = {
@@ -55,18 +57,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, print, save."""
+    """Run, print, draw, save."""
     given, outcome = parser().parse_args(argv), Outcome()
     if given.clients < 10 or given.replicas < 4 or not 0 < given.load < 1:
         print("ERROR scale: at least 10 clients, 4 replicas, and a load between 0 and 1")
         return 2
     scale = Scale(clients=given.clients, replicas=given.replicas, seed=given.seed, load=given.load)
+    done: dict[str, Outcomes] = {}
     for name in given.scene:
         started = time.perf_counter()
-        found = SCENES[name](scale)
+        done[name] = found = SCENES[name](scale)
         show(found)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{name}: {time.perf_counter() - started:.0f} s, {peak:,.0f} MiB at most", flush=True)
         outcome.figures[name] = asdict(found)
+    if find_spec("matplotlib") is None:
+        outcome.skip("plots", "matplotlib is not installed")
+    else:
+        for path in import_module("benchmarks.scale.plots").draw(done, RESULTS / "plots"):
+            print(f"plot: {path}")
     save("scale", vars(given), outcome)
     return 1 if outcome.errors else 0
