@@ -360,7 +360,7 @@ class Recovery:
         restarting, path = self._flight.restarting, self._path
         if restarting is not None and restarting.datagram_bytes > path.datagram_bytes:
             path.on_larger_lost(path.datagram_bytes)  # larger ones passed before, but not now
-        asked = [sent.replica for request in self._requests for sent in request.datagrams.values()]
+        asked = [sent.replica for each in self._requests for sent in each.datagrams.values() if not sent.refused]
         for request in list(self._requests):
             request.on_lost()
             self.close(request)
