@@ -6,6 +6,7 @@
 import ctypes
 import gc
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ settings.register_profile(
 )
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=10_000, suppress_health_check=UNTIMED)
 settings.load_profile("suite")
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) ignores it, and what the tests start would do so, too
 
 
 MUCH_BYTES = 64 << 20

@@ -73,7 +73,7 @@ async def fetched(policy: Policy, kill_at: int) -> Transfer:
 def test_heartbeats_do_not_hinder_resumption(policy: Policy) -> None:
     whole = asyncio.run(fetched(policy, 0))
     assert events_of(whole) == WHOLE
-    assert whole.data.count(b": \n\n") > 0
+    assert whole.data.count(b": \n\n") > 5
     for kill_at in range(1, whole.packets, 2):
         assert events_of(asyncio.run(fetched(policy, kill_at))) == WHOLE
 

@@ -209,6 +209,8 @@ def test_a_server_that_lost_its_memory_is_another_store(how: str, monkeypatch: p
             assert not await asked(lambda: two.holds(ONE, 0, 1000))
             assert two.identity == after
             assert await read(two, ONE, 1000, 2000) == b"b" * 1000
+        async with opened(server.url()) as (later,):
+            assert await read(later, ONE, 1000, 2000) == b"b" * 1000
 
     with RedisServer(log=False) as server:
         run(test(server))

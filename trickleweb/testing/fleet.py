@@ -199,14 +199,18 @@ class VirtualFleet:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self._ready.wait()
-            self._run(host, clock.now + int((time.monotonic() - began) * 1_000_000))
+            self._pass(host, clock.now + int((time.monotonic() - began) * 1_000_000))
             return True
         return clock.next_at is not None and self._run(host, clock.next_at)
 
     def _run(self, host: ClientHost, until: int) -> bool:
         """Run all events until then, the end of the transfer, or a new process; return False if there is none."""
-        clock = self._simulation.clock
-        if clock.next_at is None or clock.next_at > until:
+        next_at = self._simulation.clock.next_at
+        if next_at is None or next_at > until:
             return False
-        clock.run(until, lambda: host.done or bool(self._unstarted))
+        self._pass(host, until)
         return True
+
+    def _pass(self, host: ClientHost, until: int) -> None:
+        """Let time pass up to then, also where nothing happens; or to the end of the transfer, or a new process."""
+        self._simulation.clock.run(until, lambda: host.done or bool(self._unstarted))

@@ -2,7 +2,8 @@
 
 Before a new connection is used, `standing` looks whether the server is fit: a master, that evicts nothing by itself,
 with data of this release. The identity is made of 32 random bytes under a key, so a server that lost its memory
-(FLUSHALL, a restart without persistence) is another store. A server that does not write every command to a log
+(FLUSHALL, a restart without persistence) is another store. Scripts make one where they find none, and leave the number
+of the release to the next connection. A server that does not write every command to a log
 (`appendonly yes`) forgets the latest commands when it ends, and the rest is there: so its `run_id` is part of the
 identity, and each of its starts another store. Scripts that keep something compare the random bytes in the same step.
 
@@ -30,8 +31,8 @@ local id = redis.call('GET', KEYS[1])
 if not id then
     id = ARGV[1]
     redis.call('SET', KEYS[1], id)
-    redis.call('SET', KEYS[2], ARGV[2])
 end
+redis.call('SET', KEYS[2], ARGV[2], 'NX')
 return {id, redis.call('GET', KEYS[2])}
 """
 _EVICTING = "%s: its maxmemory-policy %s removes keys by itself: set noeviction"
