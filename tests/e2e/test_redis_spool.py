@@ -195,6 +195,7 @@ def test_a_server_that_lost_its_memory_is_another_store(how: str, monkeypatch: p
 
     async def test(server: RedisServer) -> None:
         async with opened(server.url(), server.url()) as (one, two):
+            await one.open()
             before = await kept(one.write(ONE, HOST, 0, b"a" * 1000))
             assert await read(two, ONE, 0, 1000) == b"a" * 1000
             if how == "flush":
@@ -205,6 +206,7 @@ def test_a_server_that_lost_its_memory_is_another_store(how: str, monkeypatch: p
             after = await surely_kept(one, 1000, b"b" * 1000)
             assert isinstance(after, bytes)
             assert after != before
+            await one.open()  # as it does each second
             assert one.identity == after
             assert not await asked(lambda: two.holds(ONE, 0, 1000))
             assert two.identity == after

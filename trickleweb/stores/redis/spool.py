@@ -27,7 +27,7 @@ from trickles.spool import STORE_BYTES, Kept, SpoolFull
 from trickleweb.stores.redis.address import RedisUrl
 from trickleweb.stores.redis.driver import Command, RedisAway, RedisFull
 from trickleweb.stores.redis.limits import RedisLimits
-from trickleweb.stores.redis.link import RedisLink
+from trickleweb.stores.redis.link import RedisLink, Standing
 from trickleweb.stores.redis.spool_logs import batch_entries, batch_header
 from trickleweb.stores.redis.spool_reading import SpoolReader
 from trickleweb.stores.redis.spool_scripts import KEEP, SPEND, SWEEP
@@ -60,6 +60,7 @@ class RedisSpool:
         self._link = RedisLink(url, limits)  # for writing
         self._reading = RedisLink(url, limits)
         self._reader = SpoolReader(self._reading, most_indexed=bounds.most_indexed)
+        self._standing: Standing | None = None  # the last one that was noted
         self._pieces: list[_Piece] = []
         self._spent: dict[bytes, int] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -75,7 +76,10 @@ class RedisSpool:
 
     async def open(self) -> None:
         """Connect, and learn the store's identity; raise `RedisAway` if that fails now. Later calls try again."""
-        self._reader.note_mark((await self._reading.found()).mark)
+        standing = await self._reading.found()
+        if standing is not self._standing:  # else scripts know better: the server may have forgotten since
+            self._standing = standing
+            self._reader.note_mark(standing.mark)
         await self._link.found()
 
     def look(self) -> None:
