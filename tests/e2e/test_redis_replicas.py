@@ -106,10 +106,11 @@ def test_what_a_killed_replica_was_at_is_unknown_to_the_other_when_its_lease_has
         machines = TwoMachines(tmp_path, undo, "tests.support.once_program:app", words, give_up=30)
         waiting = machines.curl("/do/slow", "-X", "POST")
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (tmp_path / "effects").exists():
+        effects = tmp_path / "effects"
+        while not (effects.exists() and effects.read_text().endswith("\n")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        pid = int((tmp_path / "effects").read_text().split()[1])
+        pid = int(effects.read_text().split()[1])
         machines.kill([replica.pid for replica in machines.replicas].index(pid))
         assert "outcome is unknown" in waiting.communicate()[0].decode()
         with machines.curl("/do/other", "-X", "POST") as curl:
