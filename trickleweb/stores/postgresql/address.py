@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
 
 from trickleweb.errors import WebError
+from trickleweb.stores.server_urls import split_url, without_secrets
 
 SCHEMES = ("postgresql", "postgres")
 DEFAULT_SCHEMA = "trickles"
-_MOST_CHARACTERS = 4096
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?")
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SECRET = ("password", "sslpassword")
@@ -42,15 +42,7 @@ class DatabaseUrl:
         Parameters are those of libpq (PostgreSQL's documentation, 34.1.1), and `schema`. Without
         `target_session_attrs` only servers that can be written count.
         """
-        if len(text) > _MOST_CHARACTERS or not text.isprintable() or " " in text:
-            raise _bad("it is too long, or has characters that are not printable")
-        try:
-            parts = urlsplit(text)
-            given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else []
-        except ValueError:
-            raise _bad("its parts are unclear") from None
-        if parts.scheme not in SCHEMES or parts.fragment or "@" in parts.path:
-            raise _bad("encode /, ?, # and @ in a password as %2F, %3F, %23 and %40")
+        parts, given = split_url(text, SCHEMES, _bad)
         person, _, hosts = parts.netloc.rpartition("@")
         if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
             raise _bad("a host or port is malformed")
@@ -72,9 +64,7 @@ class DatabaseUrl:
 
     def redacted(self, text: str) -> str:
         """Return a text without this URL's secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+        return without_secrets(text, self.secrets)
 
 
 def _options(given: list[tuple[str, str]]) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
 
 from trickleweb.errors import WebError
+from trickleweb.stores.server_urls import split_url, without_secrets
 
 SCHEMES = ("redis", "rediss", "unix")
 DEFAULT_PREFIX = "trickles"
-_MOST_CHARACTERS = 4096
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _PREFIX = re.compile(r"[a-z0-9_.-]{1,64}")
 _DATABASE = re.compile(r"[0-9]{1,5}")
@@ -40,15 +40,7 @@ class RedisUrl:
 
         Raise `BadRedisUrl`.
         """
-        if len(text) > _MOST_CHARACTERS or not text.isprintable() or " " in text:
-            raise _bad("it is too long, or has characters that are not printable")
-        try:
-            parts = urlsplit(text)
-            given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else []
-        except ValueError:
-            raise _bad("its parts are unclear") from None
-        if parts.scheme not in SCHEMES or parts.fragment or "@" in parts.path:
-            raise _bad("encode /, ?, # and @ in a password as %2F, %3F, %23 and %40")
+        parts, given = split_url(text, SCHEMES, _bad)
         person, _, host = parts.netloc.rpartition("@")
         name, _, password = person.partition(":")
         options = _options(given, parts.scheme)
@@ -71,9 +63,7 @@ class RedisUrl:
 
     def redacted(self, text: str) -> str:
         """Return a text without this URL's secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+        return without_secrets(text, self.secrets)
 
 
 def _options(given: list[tuple[str, str]], scheme: str) -> dict[str, str]:
