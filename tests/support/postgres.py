@@ -10,10 +10,10 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 from urllib.parse import quote
 
+from tests.support.closing import Closing
 from tests.support.processes import PATIENCE_SECONDS, free_port
 
 PASSWORD = "correct horse/battery@staple"
@@ -26,7 +26,7 @@ def program(name: str) -> str:
     return found or _missing("postgres (Debian: postgresql)")
 
 
-class Cluster:
+class Cluster(Closing):
     """A server that is started when this is made, and killed at the end. A peer on the socket needs no password;
     one by TCP does. In a `namespace` (as root) it listens on all addresses, for peers of 10.0.0.0/8 without a password.
     """
@@ -52,14 +52,6 @@ class Cluster:
             with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all 10.0.0.0/8 trust\n")
         self.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def url(self, database: str = "postgres", **options: str) -> str:
         """The URL of a database, by the socket."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
+from tests.support.closing import Closing
 from trickles.drivers.addresses import shown
 from trickles.drivers.dialer import parse_address
 
@@ -54,7 +54,7 @@ class Lines:
         self._pipe.close()
 
 
-class Program:
+class Program(Closing):
     """One process of this interpreter: a context manager that kills it.
 
     `namespace` is a network namespace, `root` the folder that its sources lie in, and `within` the one that it runs in,
@@ -83,14 +83,6 @@ class Program:
         self.pid = self._process.pid
         self.output = Lines(self._process.stdout)
         self.errors = Lines(self._process.stderr)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def alive(self) -> bool:
@@ -130,7 +122,7 @@ def refuses(address: Address) -> bool:
     return False
 
 
-class Fleet:
+class Fleet(Closing):
     """Replicas as processes of `tests.support.replica_program`, all with the options `words`; closes like a file.
 
     They have a port each, which a replica that is started again keeps.
@@ -147,14 +139,6 @@ class Fleet:
             self._replicas = [self._started(0) for _ in range(count)]
             self.addresses = [ready(replica) for replica in self._replicas]
             undo.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _started(self, port: int) -> Program:
         where = ("--host", self._host, "--port", port)

@@ -9,14 +9,13 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
+from tests.support.closing import Closing
 from tests.support.processes import PATIENCE_SECONDS, free_port
 
 
-class RedisServer:
+class RedisServer(Closing):
     """A server that is started when this is made, and killed at the end. By default it writes every command to a log.
 
     With `password`, peers need it.
@@ -45,14 +44,6 @@ class RedisServer:
         (self.folder / "settings").write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def url(self, prefix: str = "trickles", *, password: str | None = None, **options: str) -> str:
         """The URL of its socket."""
